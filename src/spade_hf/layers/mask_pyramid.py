@@ -1,0 +1,95 @@
+"""One mask at every resolution of a forward pass.
+
+Legend: N batch, L semantic channels (classes, unknown, instance edges), H W height and width, K label codes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .label_neighborhoods import LabelNeighborhoods
+
+
+class MaskPyramid:
+    """A semantic mask that the layers of one forward pass read at their own resolutions.
+
+    Each resolution is computed once and shared by all layers that ask for it. A hard mask is held as one integer code a
+    pixel: the label's channel, plus the number of labels where an instance edge runs.
+
+    Args:
+        codes (`Tensor`, *optional*): int64 `(N, H, W)`, codes of a hard mask.
+        segmap (`Tensor`, *optional*): float `(N, L, H, W)`, a soft mask. Exactly one of the two is given.
+        num_label_channels (`int`): Channels without the edge channel.
+        has_edges (`bool`): Whether the last semantic channel holds instance edges.
+        dtype (`torch.dtype`): Type of the one-hot maps.
+    """
+
+    def __init__(
+        self,
+        *,
+        codes: Tensor | None = None,
+        segmap: Tensor | None = None,
+        num_label_channels: int,
+        has_edges: bool,
+        dtype: torch.dtype,
+    ) -> None:
+        assert (codes is None) != (segmap is None)
+        self._codes, self._segmap = codes, segmap
+        self.num_label_channels = num_label_channels
+        self.has_edges = has_edges
+        self.dtype = dtype
+        given = codes if segmap is None else segmap
+        self.batch_size, self.size = len(given), tuple(given.shape[-2:])
+        self._segmaps: dict[tuple[int, int], Tensor] = {}
+        self._neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = {}
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether every pixel carries exactly one label, as sparse modulation needs."""
+        return self._codes is not None
+
+    @property
+    def num_codes(self) -> int:
+        """K: labels, twice as many with edges."""
+        return self.num_label_channels * (1 + self.has_edges)
+
+    def segmap(self, size: tuple[int, int]) -> Tensor:
+        """The mask as `(N, L, *size)`, resized by nearest neighbour."""
+        if size not in self._segmaps:
+            if self._segmap is not None:
+                self._segmaps[size] = F.interpolate(self._segmap, size, mode="nearest").to(self.dtype)
+            else:
+                self._segmaps[size] = self._one_hot(self.codes(size))
+        return self._segmaps[size]
+
+    def codes(self, size: tuple[int, int]) -> Tensor:
+        """The codes of a hard mask as int64 `(N, *size)`, of the same pixels that `segmap` picks."""
+        rows, columns = (
+            _nearest_indices(source, target, self._codes.device)
+            for source, target in zip(self.size, size, strict=True)
+        )
+        return self._codes[:, rows[:, None], columns]
+
+    def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
+        """The distinct neighbourhoods of a hard mask at `size`."""
+        key = (*size, kernel_size)
+        if key not in self._neighborhoods:
+            self._neighborhoods[key] = LabelNeighborhoods.from_codes(
+                self.codes(size), num_codes=self.num_codes, kernel_size=kernel_size
+            )
+        return self._neighborhoods[key]
+
+    def _one_hot(self, codes: Tensor) -> Tensor:
+        n, h, w = codes.shape
+        labels = codes % self.num_label_channels
+        segmap = torch.zeros(n, self.num_label_channels + self.has_edges, h, w, dtype=self.dtype, device=codes.device)
+        segmap.scatter_(1, labels[:, None], 1)
+        if self.has_edges:
+            segmap[:, -1] = codes >= self.num_label_channels
+        return segmap
+
+
+def _nearest_indices(source: int, target: int, device: torch.device) -> Tensor:
+    """The source positions that `F.interpolate(mode="nearest")` picks, asked of itself so that rounding agrees."""
+    positions = torch.arange(source, dtype=torch.float64, device=device)[None, None]
+    return F.interpolate(positions, target, mode="nearest")[0, 0].long()

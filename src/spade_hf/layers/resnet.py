@@ -1,0 +1,69 @@
+"""The residual block of the SPADE generator (Park et al. 2019, figure 4 and appendix A).
+
+Legend: N batch, C channels (I in, O out), H W height and width.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .mask_pyramid import MaskPyramid
+from .normalization import SPADE, NormType
+from .spectral_norm import conv2d
+
+
+LEAKY_SLOPE = 0.2
+
+
+class SPADEResnetBlock(nn.Module):
+    """Twice SPADE, LeakyReLU, convolution, beside a skip that is learned where the width changes.
+
+    Args:
+        in_channels (`int`): I.
+        out_channels (`int`): O.
+        num_semantic_channels (`int`): Channels of the mask.
+        spade_hidden_channels (`int`, defaults to 128): Width of the mask's hidden activation.
+        spade_kernel_size (`int`, defaults to 3): 1, 3 or 5.
+        norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on this block's own convolutions, not on SPADE's.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_semantic_channels: int,
+        *,
+        spade_hidden_channels: int = 128,
+        spade_kernel_size: int = 3,
+        norm_type: NormType = "sync_batch",
+        use_spectral_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        middle_channels = min(in_channels, out_channels)
+
+        def spade(channels: int) -> SPADE:
+            return SPADE(
+                channels,
+                num_semantic_channels,
+                hidden_channels=spade_hidden_channels,
+                kernel_size=spade_kernel_size,
+                norm_type=norm_type,
+            )
+
+        self.norm1 = spade(in_channels)
+        self.conv1 = conv2d(in_channels, middle_channels, 3, padding=1, use_spectral_norm=use_spectral_norm)
+        self.norm2 = spade(middle_channels)
+        self.conv2 = conv2d(middle_channels, out_channels, 3, padding=1, use_spectral_norm=use_spectral_norm)
+        self.has_learned_shortcut = in_channels != out_channels
+        if self.has_learned_shortcut:
+            self.norm_shortcut = spade(in_channels)
+            self.conv_shortcut = conv2d(
+                in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm
+            )
+
+    def forward(self, x: Tensor, mask: MaskPyramid) -> Tensor:
+        """`x` `(N, I, H, W)` to `(N, O, H, W)`."""
+        shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x
+        x = self.conv1(F.leaky_relu(self.norm1(x, mask), LEAKY_SLOPE))
+        x = self.conv2(F.leaky_relu(self.norm2(x, mask), LEAKY_SLOPE))
+        return shortcut + x

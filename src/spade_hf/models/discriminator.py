@@ -1,0 +1,160 @@
+"""The multi-scale PatchGAN discriminator of SPADE (Park et al. 2019, appendix A; pix2pixHD, Wang et al. 2018).
+
+Legend: N batch, C channels, L semantic channels, S scales, H W height and width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.utils import BaseOutput
+from torch import Tensor, nn
+
+from ..layers.resnet import LEAKY_SLOPE
+from ..layers.spectral_norm import conv2d
+from .semantics import mask_pyramid, num_semantic_channels
+
+
+MAX_WIDTH = 512
+
+
+@dataclass
+class MultiscaleDiscriminatorOutput(BaseOutput):
+    """Output of [`MultiscaleDiscriminator`].
+
+    Args:
+        logits (`list[Tensor]`): One `(N, 1, H', W')` a scale, finest first; high means real.
+        features (`list[list[Tensor]]`): For each scale, every layer's output but the logits, for feature matching.
+    """
+
+    logits: list[Tensor]
+    features: list[list[Tensor]]
+
+
+class NLayerDiscriminator(nn.Module):
+    """One PatchGAN: 4x4 convolutions with padding 2, stride 2 but for the last two.
+
+    Args:
+        in_channels (`int`): Mask and image channels together.
+        base_channels (`int`, defaults to 64): Width of the first layer; it doubles a layer up to 512.
+        num_layers (`int`, defaults to 4): Convolutions before the one that gives the logits.
+        use_spectral_norm (`bool`, defaults to `True`): On the layers between the first and the last.
+    """
+
+    def __init__(
+        self, in_channels: int, *, base_channels: int = 64, num_layers: int = 4, use_spectral_norm: bool = True
+    ) -> None:
+        super().__init__()
+        widths = [min(base_channels * 2**layer, MAX_WIDTH) for layer in range(num_layers)]
+        self.conv_in = conv2d(in_channels, widths[0], 4, stride=2, padding=2)
+        self.convs = nn.ModuleList(
+            # no bias: the instance norm that follows would take it out again
+            conv2d(
+                widths[layer - 1],
+                widths[layer],
+                4,
+                stride=1 if layer == num_layers - 1 else 2,
+                padding=2,
+                bias=False,
+                use_spectral_norm=use_spectral_norm,
+            )
+            for layer in range(1, num_layers)
+        )
+        self.conv_out = conv2d(widths[-1], 1, 4, padding=2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """`x` `(N, C, H, W)` to logits `(N, 1, H', W')` and the features of the layers before."""
+        features = [F.leaky_relu(self.conv_in(x), LEAKY_SLOPE)]
+        for conv in self.convs:
+            features.append(F.leaky_relu(F.instance_norm(conv(features[-1])), LEAKY_SLOPE))
+        return self.conv_out(features[-1]), features
+
+
+class MultiscaleDiscriminator(ModelMixin, ConfigMixin):
+    """Judges mask and image together, at the full size and at halves of it.
+
+    Args:
+        num_labels (`int`): Classes, without unknown and edges.
+        use_unknown_label (`bool`, defaults to `False`): As in the generator.
+        use_instance_edges (`bool`, defaults to `False`): As in the generator.
+        base_channels (`int`, defaults to 64): Width of the first layer.
+        num_layers (`int`, defaults to 4): Convolutions of each scale before its logits.
+        num_scales (`int`, defaults to 2): S.
+        use_spectral_norm (`bool`, defaults to `True`): On the layers between the first and the last.
+    """
+
+    _no_split_modules = []
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        num_labels: int,
+        use_unknown_label: bool = False,
+        use_instance_edges: bool = False,
+        base_channels: int = 64,
+        num_layers: int = 4,
+        num_scales: int = 2,
+        use_spectral_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        if num_layers < 2 or num_scales < 1:
+            raise ValueError(
+                f"`num_layers` is {num_layers} and `num_scales` {num_scales}; at least 2 layers and 1 scale are needed."
+            )
+        in_channels = 3 + num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        self.scales = nn.ModuleList(
+            NLayerDiscriminator(
+                in_channels,
+                base_channels=base_channels,
+                num_layers=num_layers,
+                use_spectral_norm=use_spectral_norm,
+            )
+            for _ in range(num_scales)
+        )
+
+    def forward(
+        self,
+        segmap: Tensor,
+        images: Tensor,
+        *,
+        instance_edges: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> MultiscaleDiscriminatorOutput | tuple[list[Tensor], list[list[Tensor]]]:
+        """Judge images.
+
+        Args:
+            segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
+            images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. Fake and real ones go in as one batch, so that both meet the
+                same statistics.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
+
+        Raises:
+            ValueError: If mask and images do not fit each other or the model.
+        """
+        expected = (len(segmap), 3, *segmap.shape[-2:])
+        if images.shape != expected:
+            raise ValueError(
+                f"`images` has shape {tuple(images.shape)}; beside a mask of shape {tuple(segmap.shape)} it must be "
+                f"{expected}."
+            )
+        mask = mask_pyramid(
+            segmap,
+            instance_edges,
+            num_labels=self.config.num_labels,
+            use_unknown_label=self.config.use_unknown_label,
+            use_instance_edges=self.config.use_instance_edges,
+            dtype=images.dtype,
+        )
+        x = torch.cat([mask.segmap(mask.size), images], dim=1)  # (N, L + 3, H, W)
+        logits, features = [], []
+        for scale, discriminator in enumerate(self.scales):
+            if scale > 0:
+                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            scale_logits, scale_features = discriminator(x)
+            logits.append(scale_logits)
+            features.append(scale_features)
+        return MultiscaleDiscriminatorOutput(logits, features) if return_dict else (logits, features)

@@ -1,0 +1,200 @@
+"""The SPADE generator (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291, figure 4 and appendix A).
+
+What differs from the paper: gamma and beta come from one fused convolution, and the start of a model with a latent is
+resized when another image size is asked for, so that one model serves any size and shape.
+
+Legend: N batch, C channels, L semantic channels, H W height and width, Z latent.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.utils import BaseOutput
+from torch import Tensor, nn
+
+from ..layers import SPADE, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
+from ..layers.resnet import LEAKY_SLOPE
+from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
+from .semantics import mask_pyramid, num_semantic_channels
+
+
+# Widths of the blocks' outputs, as multiples of `base_channels`, by number of upsamplings.
+PAPER_CHANNEL_MULT = {5: (16, 16, 16, 8, 4, 2, 1), 6: (16, 16, 16, 8, 4, 2, 1), 7: (16, 16, 16, 8, 4, 2, 1, 0.5)}
+# Blocks that run before any upsampling, and, with 5 upsamplings, the block that keeps its resolution.
+FIRST_BLOCK, KEPT_BLOCK = 0, 2
+
+
+@dataclass
+class SPADEGeneratorOutput(BaseOutput):
+    """Output of [`SPADEGenerator`].
+
+    Args:
+        images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
+    """
+
+    images: Tensor
+
+
+class SPADEGenerator(ModelMixin, ConfigMixin):
+    """Label map, and optionally a latent, to image.
+
+    Args:
+        num_labels (`int`): Classes, without unknown and edges.
+        use_unknown_label (`bool`, defaults to `False`): One more channel for pixels of unknown class.
+        use_instance_edges (`bool`, defaults to `False`): One more channel that is 1 at the borders of instances.
+        image_size (`int` or `tuple[int, int]`, defaults to 256): (height, width) in pixels that the model is made for,
+            a multiple of `2 ** num_upsampling_layers`. Other sizes can be generated, too.
+        base_channels (`int`, defaults to 64): Width of the last block.
+        channel_mult (`tuple[float, ...]`, *optional*): Width of each block's output as a multiple of `base_channels`;
+            the first one is also the start's. `None` means the paper's: (16, 16, 16, 8, 4, 2, 1), and 0.5 for an 8th.
+        latent_dim (`int` or `None`, defaults to 256): Z. `None` starts from the downsampled mask instead: such a model
+            is deterministic.
+        spade_hidden_channels (`int`, defaults to 128): Width of the mask's hidden activation in each SPADE layer.
+        spade_kernel_size (`int`, defaults to 3): 1, 3 or 5, of the mask's convolutions.
+        norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm in the residual blocks. `fuse_spectral_norm` sets
+            it to `False`, as the weights then hold the normalized values.
+        num_upsampling_layers (`int`, defaults to 5): 5, 6 or 7 (the public code's "normal", "more" and "most").
+    """
+
+    _no_split_modules = ["SPADEResnetBlock"]
+    _skip_layerwise_casting_patterns = ["param_free_norm"]
+    _repeated_blocks = ["SPADEResnetBlock"]
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        num_labels: int,
+        use_unknown_label: bool = False,
+        use_instance_edges: bool = False,
+        image_size: int | tuple[int, int] = 256,
+        base_channels: int = 64,
+        channel_mult: tuple[float, ...] | None = None,
+        latent_dim: int | None = 256,
+        spade_hidden_channels: int = 128,
+        spade_kernel_size: int = 3,
+        norm_type: NormType = "sync_batch",
+        use_spectral_norm: bool = True,
+        num_upsampling_layers: int = 5,
+    ) -> None:
+        super().__init__()
+        if num_labels < 1:
+            raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
+        if num_upsampling_layers not in PAPER_CHANNEL_MULT:
+            raise ValueError(f"`num_upsampling_layers` is {num_upsampling_layers}; allowed are 5, 6 and 7.")
+        expected = len(PAPER_CHANNEL_MULT[num_upsampling_layers])
+        channel_mult = channel_mult or PAPER_CHANNEL_MULT[num_upsampling_layers]
+        if len(channel_mult) != expected:
+            raise ValueError(
+                f"`channel_mult` has {len(channel_mult)} entries; {num_upsampling_layers} upsamplings take {expected}."
+            )
+        self.size_divisor = 2**num_upsampling_layers
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.start_size = self._start_size(height, width, "`image_size`")
+        num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        widths = [round(base_channels * mult) for mult in channel_mult]
+
+        if latent_dim is None:
+            self.conv_in = conv2d(num_semantics, widths[0], 3, padding=1)
+        else:
+            self.linear_in = linear(latent_dim, widths[0] * self.start_size[0] * self.start_size[1])
+        self.blocks = nn.ModuleList(
+            SPADEResnetBlock(
+                in_channels,
+                out_channels,
+                num_semantics,
+                spade_hidden_channels=spade_hidden_channels,
+                spade_kernel_size=spade_kernel_size,
+                norm_type=norm_type,
+                use_spectral_norm=use_spectral_norm,
+            )
+            for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True)
+        )
+        self.conv_out = conv2d(widths[-1], 3, 3, padding=1)
+
+    def forward(
+        self,
+        segmap: Tensor,
+        z: Tensor | None = None,
+        *,
+        instance_edges: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> SPADEGeneratorOutput | tuple[Tensor]:
+        """Generate images as large as the mask.
+
+        Args:
+            segmap (`Tensor`): int `(N, H, W)` of label channels (255 is read as unknown where the model knows it), or
+                float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
+            z (`Tensor`, *optional*): `(N, Z)` latents, required by a model with `latent_dim`.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
+
+        Raises:
+            ValueError: If ids, shapes or sizes do not fit the model.
+        """
+        mask = mask_pyramid(
+            segmap,
+            instance_edges,
+            num_labels=self.config.num_labels,
+            use_unknown_label=self.config.use_unknown_label,
+            use_instance_edges=self.config.use_instance_edges,
+            dtype=self.dtype,
+        )
+        x = self._start(mask, z)  # (N, C, H / 2^n, W / 2^n)
+        for position, block in enumerate(self.blocks):
+            if self._upsamples_before(position):
+                x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = block(x, mask)
+        images = torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))  # (N, 3, H, W)
+        return SPADEGeneratorOutput(images=images) if return_dict else (images,)
+
+    def set_modulation_backend(self, backend: ModulationBackend) -> None:
+        """Choose how SPADE layers compute gamma and beta; the result is the same.
+
+        Args:
+            backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label neighbourhood
+                once, `"auto"` takes what is faster. Soft masks always take the dense path.
+        """
+        if backend not in ("auto", "dense", "sparse"):
+            raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")
+        for module in self.modules():
+            if isinstance(module, SPADE):
+                module.modulation_backend = backend
+
+    def fuse_spectral_norm(self) -> None:
+        """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
+        fuse_spectral_norm(self)
+        self.register_to_config(use_spectral_norm=False)
+
+    def _start(self, mask: MaskPyramid, z: Tensor | None) -> Tensor:
+        """The first activation, `(N, C, H / 2^n, W / 2^n)`."""
+        size = self._start_size(*mask.size, "`segmap`")
+        if self.config.latent_dim is None:
+            if z is not None:
+                raise ValueError("`z` was given, but this model has no latent (`latent_dim` is None); leave it out.")
+            return self.conv_in(mask.segmap(size))
+        expected = (mask.batch_size, self.config.latent_dim)
+        if z is None or tuple(z.shape) != expected:
+            given = "missing" if z is None else f"of shape {tuple(z.shape)}"
+            raise ValueError(f"`z` is {given}; this model and mask need {expected}, drawn from a standard normal.")
+        x = self.linear_in(z).unflatten(1, (-1, *self.start_size))  # (N, C, *start_size)
+        if size != self.start_size:
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+        return x
+
+    def _start_size(self, height: int, width: int, name: str) -> tuple[int, int]:
+        divisor = self.size_divisor
+        if height < divisor or width < divisor or height % divisor or width % divisor:
+            raise ValueError(
+                f"{name} is {height}x{width} (height x width); both must be multiples of {divisor} "
+                f"(2 ** num_upsampling_layers), such as {max(1, round(height / divisor)) * divisor}x"
+                f"{max(1, round(width / divisor)) * divisor}."
+            )
+        return height // divisor, width // divisor
+
+    def _upsamples_before(self, block: int) -> bool:
+        return block != FIRST_BLOCK and not (block == KEPT_BLOCK and self.config.num_upsampling_layers == 5)

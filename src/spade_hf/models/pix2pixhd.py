@@ -1,0 +1,119 @@
+"""The global generator of pix2pixHD (Wang et al., CVPR 2018, https://arxiv.org/abs/1711.11585), the paper's baseline.
+
+Ordinary normalization behind the first convolutions: a mask of a single label leaves them as a constant, which
+instance norm turns into zero whatever the label was (Park et al. 2019, figure 3).
+
+Legend: N batch, C channels, L semantic channels, H W height and width.
+"""
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from ..layers.normalization import NormType, parameter_free_norm
+from ..layers.spectral_norm import conv2d, initialize
+from .generator import SPADEGeneratorOutput
+from .semantics import mask_pyramid, num_semantic_channels
+
+
+class Pix2PixHDBlock(nn.Module):
+    """Two normalized convolutions beside an identity skip."""
+
+    def __init__(self, channels: int, norm_type: NormType) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv2d(channels, channels, 3), conv2d(channels, channels, 3)
+        self.norm1, self.norm2 = parameter_free_norm(norm_type, channels), parameter_free_norm(norm_type, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` `(N, C, H, W)` to the same shape."""
+        y = F.relu(self.norm1(self.conv1(_reflect(x, 1))))
+        return x + self.norm2(self.conv2(_reflect(y, 1)))
+
+
+class Pix2PixHDGenerator(ModelMixin, ConfigMixin):
+    """Label map to image, the mask entering once, at the bottom.
+
+    Args:
+        num_labels (`int`): Classes, without unknown and edges.
+        use_unknown_label (`bool`, defaults to `False`): One more channel for pixels of unknown class.
+        use_instance_edges (`bool`, defaults to `False`): One more channel that is 1 at the borders of instances.
+        base_channels (`int`, defaults to 64): Width of the first layer.
+        num_downsampling_layers (`int`, defaults to 4): Stride-2 convolutions, each doubling the width.
+        num_blocks (`int`, defaults to 9): Residual blocks at the lowest resolution.
+        norm_type (`str`, defaults to `"instance"`): `"sync_batch"`, `"batch"` or `"instance"`.
+    """
+
+    _no_split_modules = ["Pix2PixHDBlock"]
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        num_labels: int,
+        use_unknown_label: bool = False,
+        use_instance_edges: bool = False,
+        base_channels: int = 64,
+        num_downsampling_layers: int = 4,
+        num_blocks: int = 9,
+        norm_type: NormType = "instance",
+    ) -> None:
+        super().__init__()
+        num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        widths = [base_channels * 2**level for level in range(num_downsampling_layers + 1)]
+        self.conv_in = conv2d(num_semantics, widths[0], 7)
+        self.norm_in = parameter_free_norm(norm_type, widths[0])
+        self.down_convs, self.down_norms = nn.ModuleList(), nn.ModuleList()
+        self.up_convs, self.up_norms = nn.ModuleList(), nn.ModuleList()
+        for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+            self.down_convs.append(conv2d(narrow, wide, 3, stride=2, padding=1))
+            self.down_norms.append(parameter_free_norm(norm_type, wide))
+        self.blocks = nn.ModuleList(Pix2PixHDBlock(widths[-1], norm_type) for _ in range(num_blocks))
+        for narrow, wide in zip(widths[-2::-1], widths[:0:-1], strict=True):
+            conv = nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1)
+            initialize(conv)
+            self.up_convs.append(conv)
+            self.up_norms.append(parameter_free_norm(norm_type, narrow))
+        self.conv_out = conv2d(widths[0], 3, 7)
+
+    def forward(
+        self, segmap: Tensor, *, instance_edges: Tensor | None = None, return_dict: bool = True
+    ) -> SPADEGeneratorOutput | tuple[Tensor]:
+        """Generate images as large as the mask.
+
+        Args:
+            segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. H and W are multiples of
+                `2 ** num_downsampling_layers`.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
+
+        Raises:
+            ValueError: If ids, shapes or sizes do not fit the model.
+        """
+        divisor = 2**self.config.num_downsampling_layers
+        if segmap.shape[-2] % divisor or segmap.shape[-1] % divisor:
+            raise ValueError(
+                f"`segmap` is {segmap.shape[-2]}x{segmap.shape[-1]} (height x width); both must be multiples of {divisor}."
+            )
+        mask = mask_pyramid(
+            segmap,
+            instance_edges,
+            num_labels=self.config.num_labels,
+            use_unknown_label=self.config.use_unknown_label,
+            use_instance_edges=self.config.use_instance_edges,
+            dtype=self.dtype,
+        )
+        x = F.relu(self.norm_in(self.conv_in(_reflect(mask.segmap(mask.size), 3))))  # (N, C, H, W)
+        for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
+            x = F.relu(norm(conv(x)))  # (N, 2C, H / 2, W / 2)
+        for block in self.blocks:
+            x = block(x)
+        for conv, norm in zip(self.up_convs, self.up_norms, strict=True):
+            x = F.relu(norm(conv(x)))  # (N, C / 2, 2H, 2W)
+        images = torch.tanh(self.conv_out(_reflect(x, 3)))  # (N, 3, H, W)
+        return SPADEGeneratorOutput(images=images) if return_dict else (images,)
+
+
+def _reflect(x: Tensor, padding: int) -> Tensor:
+    return F.pad(x, (padding,) * 4, mode="reflect")

@@ -1,0 +1,125 @@
+"""The style (image) encoder of SPADE's multi-modal synthesis (Park et al. 2019, section 3 and figure 14).
+
+Legend: N batch, C channels, H W height and width, Z latent.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor, nn
+
+from ..layers.resnet import LEAKY_SLOPE
+from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
+
+
+class DiagonalGaussianDistribution:
+    """The posterior q(z | image), a normal distribution with independent dimensions.
+
+    Args:
+        mean (`Tensor`): `(N, Z)`.
+        logvar (`Tensor`): `(N, Z)`, logarithm of the variance.
+    """
+
+    def __init__(self, mean: Tensor, logvar: Tensor) -> None:
+        self.mean, self.logvar = mean, logvar
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw z `(N, Z)` by the reparametrization trick, so that gradients reach mean and variance."""
+        noise = randn_tensor(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        return self.mean + noise * torch.exp(0.5 * self.logvar)
+
+    def mode(self) -> Tensor:
+        """The most likely z `(N, Z)`: the mean."""
+        return self.mean
+
+    def kl(self) -> Tensor:
+        """Divergence from the standard normal prior `(N,)`, in nats."""
+        return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar).sum(dim=1)
+
+
+@dataclass
+class SPADEStyleEncoderOutput(BaseOutput):
+    """Output of [`SPADEStyleEncoder`].
+
+    Args:
+        latent_dist (`DiagonalGaussianDistribution`): The posterior, with `mode()` and `sample(generator)` `(N, Z)`.
+    """
+
+    latent_dist: DiagonalGaussianDistribution
+
+
+class SPADEStyleEncoder(ModelMixin, ConfigMixin):
+    """Style picture to a distribution over latents.
+
+    Args:
+        image_size (`int`, defaults to 256): Pictures are resized to this square before encoding.
+        base_channels (`int`, defaults to 64): Width of the first convolution.
+        channel_mult (`tuple[float, ...]`, defaults to `(1, 2, 4, 8, 8, 8)`): Width of each stride-2 convolution as a
+            multiple of `base_channels`.
+        latent_dim (`int`, defaults to 256): Z.
+        use_spectral_norm (`bool`, defaults to `True`): `fuse_spectral_norm` sets it to `False`.
+    """
+
+    _no_split_modules = []
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        image_size: int = 256,
+        base_channels: int = 64,
+        channel_mult: tuple[float, ...] = (1, 2, 4, 8, 8, 8),
+        latent_dim: int = 256,
+        use_spectral_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        divisor = 2 ** len(channel_mult)
+        if image_size < 2 * divisor or image_size % divisor:
+            raise ValueError(
+                f"`image_size` is {image_size}; with {len(channel_mult)} convolutions it must be a multiple of "
+                f"{divisor}, and at least {2 * divisor}, so that the last one still has positions to normalize over."
+            )
+        widths = [3, *(round(base_channels * mult) for mult in channel_mult)]
+        self.convs = nn.ModuleList(
+            # no bias: the instance norm that follows would take it out again
+            conv2d(i, o, 3, stride=2, padding=1, bias=False, use_spectral_norm=use_spectral_norm)
+            for i, o in zip(widths[:-1], widths[1:], strict=True)
+        )
+        features = widths[-1] * (image_size // divisor) ** 2
+        self.linear_mean = linear(features, latent_dim)
+        self.linear_logvar = linear(features, latent_dim)
+
+    def forward(self, images: Tensor, *, return_dict: bool = True) -> SPADEStyleEncoderOutput | tuple[Tensor, Tensor]:
+        """Encode pictures.
+
+        Args:
+            images (`Tensor`): `(N, 3, H, W)` in [-1, 1], of any size.
+            return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEStyleEncoderOutput`] or the tuple
+                (mean, logvar), each `(N, Z)`.
+
+        Raises:
+            ValueError: If `images` is not `(N, 3, H, W)`.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"`images` has shape {tuple(images.shape)}; the style encoder reads (N, 3, H, W).")
+        size = (self.config.image_size, self.config.image_size)
+        x = images
+        if x.shape[-2:] != size:
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+        for conv in self.convs:
+            x = F.leaky_relu(F.instance_norm(conv(x)), LEAKY_SLOPE)  # (N, C, H / 2, W / 2)
+        x = x.flatten(1)
+        mean, logvar = self.linear_mean(x), self.linear_logvar(x)  # (N, Z) each
+        if not return_dict:
+            return mean, logvar
+        return SPADEStyleEncoderOutput(latent_dist=DiagonalGaussianDistribution(mean, logvar))
+
+    def fuse_spectral_norm(self) -> None:
+        """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
+        fuse_spectral_norm(self)
+        self.register_to_config(use_spectral_norm=False)
