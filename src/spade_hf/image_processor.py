@@ -139,7 +139,8 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             mask (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them):
                 - an image of ids (`L`, `P`, `I;16`, `I`; a `P` image's indices are the ids) or in the palette's
                   colours (`RGB`, `RGBA`; transparent pixels are unknown), itself or its path or URL;
-                - an array of ids, `(H, W)` or `(N, H, W)`, or uint8 of colours, `(H, W, 3)` or `(N, H, W, 3)`;
+                - an array of ids, `(H, W)` or `(N, H, W)`, or of colours, uint8 `(H, W, 3)` or `(N, H, W, 3)`; uint8
+                  with a last side of 3 or 4 is always colours (RGB, RGBA);
                 - an integer tensor of ids, `(H, W)` or `(N, H, W)`;
                 - a float array or tensor `(N, L, H, W)`, one-hot or soft: finite weights, 0 or more.
             height, width (`int`, *optional*): Size to resize to, by nearest neighbour; `None` keeps the mask's.
