@@ -11,7 +11,7 @@ def initialize(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, *, outputs: in
     """Xavier-normal weights and zero bias, in place.
 
     Args:
-        layer: The layer to initialize. It must not be parametrized yet: what is written to a parametrized weight is lost.
+        layer: The layer to initialize. Not parametrized yet: what is written to a parametrized weight is lost.
         outputs (`int`, defaults to 1): How many layers of equal width are fused along the output axis; each part gets
             the variance that it would have on its own.
     """
