@@ -53,5 +53,10 @@ def fuse_spectral_norm(module: nn.Module) -> None:
     module.eval()  # in training mode, reading a parametrized weight runs one more power iteration
     for layer in module.modules():
         if parametrize.is_parametrized(layer, "weight"):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+            # not `remove_parametrizations`: it takes `weight` from a class that copies of the layer share, which
+            # breaks a model when its deep copy is fused
+            weight = layer.weight.detach().clone()
+            layer.__class__ = type(layer).__base__
+            del layer.parametrizations
+            layer.weight = nn.Parameter(weight)
     module.train(was_training)

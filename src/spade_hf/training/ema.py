@@ -5,7 +5,7 @@ buffers are copied with every update, and the statistics are estimated anew for 
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -39,14 +39,14 @@ class ModelEMA:
 
 
 @torch.no_grad()
-def estimate_statistics(generator: nn.Module, calls: Iterable[tuple[Tensor, ...]]) -> None:
+def estimate_statistics(generator: nn.Module, calls: Iterable[Mapping[str, Tensor | None]]) -> None:
     """Replace a generator's batch-norm statistics by their mean over forward passes, in place.
 
     The copied statistics belong to the live weights; the averaged weights have their own.
 
     Args:
         generator (`nn.Module`): The averaged generator, spectral norm fused, so that nothing else changes.
-        calls: Positional arguments of each forward pass.
+        calls: Keyword arguments of each forward pass.
     """
     norms = [module for module in generator.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
@@ -57,7 +57,7 @@ def estimate_statistics(generator: nn.Module, calls: Iterable[tuple[Tensor, ...]
         norm.momentum = None  # a plain mean over the passes
         norm.train()
     for arguments in calls:
-        generator(*arguments)
+        generator(**arguments)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     generator.train(was_training)

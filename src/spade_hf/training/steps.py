@@ -46,29 +46,41 @@ class StepOutput:
     fake_logits: Tensor
 
 
+def draw_latents(
+    batch: Batch, *, style_encoder: nn.Module | None, latent_dim: int | None, rng: torch.Generator
+) -> tuple[Tensor | None, DiagonalGaussianDistribution | None]:
+    """Latents `(N, Z)` for a batch: of its images' styles where there is an encoder, else from the prior.
+
+    Args:
+        batch: `real_images` `(N, 3, H, W)` in [-1, 1].
+        style_encoder: Image to posterior, or `None`.
+        latent_dim: Z, or `None` for a model without latent, which gets `None`.
+        rng: The only randomness.
+    """
+    images = batch["real_images"]
+    if latent_dim is None:
+        return None, None
+    if style_encoder is None:
+        return torch.randn(len(images), latent_dim, generator=rng, device=images.device, dtype=images.dtype), None
+    posterior = style_encoder(images).latent_dist
+    return posterior.sample(rng), posterior
+
+
 def generate(
     generator: nn.Module,
     batch: Batch,
     *,
     style_encoder: nn.Module | None,
-    rng: torch.Generator,
     latent_dim: int | None,
+    rng: torch.Generator,
 ) -> tuple[Tensor, DiagonalGaussianDistribution | None]:
-    """Fake images `(N, 3, H, W)` for a batch's masks, in the style of its images where there is an encoder.
+    """Fake images `(N, 3, H, W)` for a batch's masks; see [`draw_latents`].
 
     Args:
-        batch: `real_images` `(N, 3, H, W)` in [-1, 1], `label_map` int `(N, H, W)`, maybe `instance_edges`.
-        rng: Source of the latents; the only randomness.
-        latent_dim: Z, or `None` for a model without latent.
+        batch: Also `label_map` int `(N, H, W)`, and `instance_edges` `(N, H, W)` for a model with edges.
     """
-    posterior, z = None, None
-    if style_encoder is not None:
-        posterior = style_encoder(batch["real_images"]).latent_dist
-        z = posterior.sample(rng)
-    elif latent_dim is not None:
-        z = torch.randn(len(batch["label_map"]), latent_dim, generator=rng, device=rng.device).to(batch["real_images"])
-    fake_images = generator(batch["label_map"], z, instance_edges=batch.get("instance_edges")).images
-    return fake_images, posterior
+    z, posterior = draw_latents(batch, style_encoder=style_encoder, latent_dim=latent_dim, rng=rng)
+    return generator(batch["label_map"], z, instance_edges=batch.get("instance_edges")).images, posterior
 
 
 def generator_step(
