@@ -48,7 +48,9 @@ class Repo:
     commits: dict[str, dict[str, File]] = field(default_factory=dict)  # commit -> path -> file
 
     def commit(self, branch: str, files: dict[str, File]) -> str:
-        commit = hashlib.sha1(f"{branch} {len(self.commits)}".encode()).hexdigest()
+        # of the content, too: the client's cache must tell a replaced repo from the one before
+        content = sorted((path, file.oid) for path, file in files.items())
+        commit = hashlib.sha1(f"{branch} {len(self.commits)} {content}".encode()).hexdigest()
         self.commits[commit] = files
         self.refs[branch] = commit
         return commit

@@ -56,6 +56,13 @@ def test_upload_and_download(hub, api, folder, tmp_path):
     ]
 
 
+def test_replaced_repo_is_not_taken_from_the_cache(hub):
+    for content in (b"first", b"second"):
+        hub.add_repo("bob/replaced", {"model.safetensors": content})
+        assert Path(hf_hub_download("bob/replaced", "model.safetensors")).read_bytes() == content
+        assert Path(hf_hub_download("bob/replaced", "model.safetensors", local_files_only=True)).read_bytes() == content
+
+
 def test_create_repo_twice(hub, api):
     repo_id = f"{hub.user}/twice"
     api.create_repo(repo_id)
