@@ -27,7 +27,7 @@ from spade_hf import (
     SPADEImageProcessor,
     SPADEStyleEncoder,
 )
-from spade_hf.data import PairedImageDataset, PairedTransform, load_rows
+from spade_hf.data import PairedImageDataset, PairedTransform, derive_seed, load_rows
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
     CheckpointManager,
@@ -141,7 +141,7 @@ def main(args: argparse.Namespace) -> None:
     generator_networks = [network for name, network in networks.items() if name != "discriminator"]
     for batch in batches(accelerator, loader, dataset, state, num_steps):
         rng = torch.Generator(accelerator.device).manual_seed(
-            hash((args.seed, state.epoch, state.batches_done, accelerator.process_index)) % 2**63
+            derive_seed(args.seed, state.epoch, state.batches_done, accelerator.process_index)
         )
         fakes = functools.partial(
             generate,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..image_processor import SPADEImageProcessor
+from .seeding import derive_seed
 from .transforms import PairedTransform
 
 
@@ -115,7 +116,7 @@ class PairedImageDataset(torch.utils.data.Dataset):
             label_map,
             edges,
             num_labels=self.processor.label_set.num_channels,
-            rng=torch.Generator().manual_seed(self._sample_seed(index)),
+            rng=torch.Generator().manual_seed(derive_seed(self.seed, self.epoch, index)),
         )
         sample = {"real_images": image.contiguous(), "label_map": label_map.contiguous()}
         return sample if edges is None else sample | {"instance_edges": edges.contiguous()}
@@ -129,7 +130,3 @@ class PairedImageDataset(torch.utils.data.Dataset):
     def _describe(self, index: int, row: dict[str, Any]) -> str:
         name = row.get("file_name") or getattr(row[self.mask_column], "filename", "")
         return f"Row {index} of the data set" + (f" ({name})" if name else "")
-
-    def _sample_seed(self, index: int) -> int:
-        # Three numbers into 63 bits without collisions below a million epochs and four billion rows.
-        return (self.seed * 1_000_003 + self.epoch) % 2**31 * 2**32 + index
