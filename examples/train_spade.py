@@ -8,37 +8,30 @@ style encoder against a frozen discriminator, then the discriminator against fro
 
 import argparse
 import functools
-import itertools
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.logging import get_logger
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration, set_seed
 from tqdm.auto import tqdm
 
-from spade_hf import (
-    LabelSet,
-    MultiscaleDiscriminator,
-    SPADEGenerator,
-    SPADEImageProcessor,
-    SPADEStyleEncoder,
-)
-from spade_hf.data import PairedImageDataset, PairedTransform, derive_seed, load_rows
+from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
+from spade_hf.data import PairedImageDataset, PairedTransform, load_label_set, load_rows
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
     CheckpointManager,
     LossWeights,
     ModelEMA,
     TrainingState,
+    backward_and_step,
     discriminator_step,
-    find_checkpoint,
     generate,
     generator_step,
     learning_rate_schedule,
+    resumable_batches,
 )
 from spade_hf.training.arguments import parse_args
 from spade_hf.training.export import export_pipeline, sample_grid, save_image
@@ -53,12 +46,16 @@ def main(args: argparse.Namespace) -> None:
     """Train as the parsed command line says."""
     accelerator = Accelerator(
         mixed_precision=args.mixed_precision,
-        gradient_accumulation_steps=args.gradient_accumulation_steps,
+        # an epoch's last, incomplete accumulation goes on in the next epoch: every update sees as many samples
+        gradient_accumulation_plugin=GradientAccumulationPlugin(
+            num_steps=args.gradient_accumulation_steps, sync_with_dataloader=False
+        ),
         log_with=None if args.report_to == "none" else args.report_to,
         project_config=ProjectConfiguration(args.output_dir, str(Path(args.output_dir, args.logging_dir))),
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),  # the order of samples can be resumed
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file of a checkpoint
     set_seed(args.seed)
     output_dir = Path(args.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -99,8 +96,8 @@ def main(args: argparse.Namespace) -> None:
     ]
     networks = {name: accelerator.prepare(network) for name, network in networks.items()}
     loader, *optimizers = accelerator.prepare(loader, *optimizers)
-    updates_per_epoch = max(1, len(loader) // args.gradient_accumulation_steps)
-    num_steps = args.max_train_steps or args.num_train_epochs * updates_per_epoch
+    num_batches = args.num_train_epochs * len(loader)
+    num_steps = args.max_train_steps or max(1, num_batches // args.gradient_accumulation_steps)
     schedules = [
         accelerator.prepare(
             learning_rate_schedule(
@@ -126,29 +123,18 @@ def main(args: argparse.Namespace) -> None:
         arguments=vars(args),
         total_limit=args.checkpoints_total_limit,
     )
-    state = TrainingState()
-    if args.resume_from_checkpoint:
-        found = find_checkpoint(output_dir, args.resume_from_checkpoint)
-        if found is None:
-            logger.info("No checkpoint in %s yet: starting afresh", output_dir)
-        else:
-            state = checkpoints.load(found)
-            logger.info("Resumed from %s", found)
+    state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
 
     progress = tqdm(
         total=num_steps, initial=state.global_step, disable=not accelerator.is_local_main_process, desc="Training"
     )
     generator_networks = [network for name, network in networks.items() if name != "discriminator"]
-    for batch in batches(accelerator, loader, dataset, state, num_steps):
-        rng = torch.Generator(accelerator.device).manual_seed(
-            derive_seed(args.seed, state.epoch, state.batches_done, accelerator.process_index)
-        )
+    for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
         fakes = functools.partial(
             generate,
             networks["generator"],
             batch,
             style_encoder=networks.get("style_encoder"),
-            rng=rng,
             latent_dim=live["generator"].config.latent_dim,
         )
         with accelerator.accumulate(*networks.values()):
@@ -156,19 +142,26 @@ def main(args: argparse.Namespace) -> None:
             generator_output = generator_step(
                 fakes, live["discriminator"], batch, perceptual_loss=perceptual_loss, weights=weights
             )
-            update(accelerator, generator_output.loss, optimizers[0], schedules[0], generator_networks, args)
+            backward_and_step(
+                accelerator,
+                generator_output.loss,
+                optimizers[0],
+                schedules[0],
+                generator_networks,
+                max_grad_norm=args.max_grad_norm,
+            )
             if accelerator.sync_gradients:
                 for name, average in averages.items():
                     average.update(live[name])
             live["discriminator"].requires_grad_(True)
             discriminator_output = discriminator_step(fakes, networks["discriminator"], batch)
-            update(
+            backward_and_step(
                 accelerator,
                 discriminator_output.loss,
                 optimizers[1],
                 schedules[1],
                 [networks["discriminator"]],
-                args,
+                max_grad_norm=args.max_grad_norm,
             )
         state.batches_done += 1
         if not accelerator.sync_gradients:
@@ -183,7 +176,7 @@ def main(args: argparse.Namespace) -> None:
             logs["learning_rate"] = schedules[0].get_last_lr()[0]
             progress.set_postfix({name: f"{value:.3g}" for name, value in logs.items()})
             accelerator.log(logs, step=state.global_step)
-        if state.global_step % args.checkpointing_steps == 0:
+        if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps:
             checkpoints.save(state)
         if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
             pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
@@ -202,7 +195,7 @@ def main(args: argparse.Namespace) -> None:
 
 def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
     """The training samples, and the processor that knows their labels."""
-    label_set = load_label_set(args)
+    label_set = load_label_set(args.label_set, dataset_name=args.dataset_name)
     rows = load_rows(
         args.dataset_name, config_name=args.dataset_config_name, split=args.train_split, cache_dir=args.cache_dir
     )
@@ -225,19 +218,6 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
     )
 
 
-def load_label_set(args: argparse.Namespace) -> LabelSet:
-    """The label set that `--label_set` names, or the one that lies beside a local data set."""
-    beside = Path(args.dataset_name, "labels.json")
-    if args.label_set is None and not beside.is_file():
-        raise ValueError(
-            f"`--label_set` is missing and {beside} is not there: pass {', '.join(LabelSet.built_in_names())} or "
-            'a JSON file such as {"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}.'
-        )
-    if args.label_set in LabelSet.built_in_names():
-        return LabelSet.from_name(args.label_set)
-    return LabelSet.from_file(args.label_set or beside)
-
-
 def build_networks(
     args: argparse.Namespace, processor: SPADEImageProcessor
 ) -> tuple[SPADEGenerator, MultiscaleDiscriminator, SPADEStyleEncoder | None]:
@@ -248,10 +228,9 @@ def build_networks(
         "use_unknown_label": labels.use_unknown_label,
         "use_instance_edges": processor.config.use_instance_edges,
     }
-    image_size = args.image_size or args.resolution
     generator = SPADEGenerator(
         **semantics,
-        image_size=(image_size[0], image_size[-1]),
+        image_size=tuple(args.image_size),
         base_channels=args.base_channels,
         channel_mult=args.channel_mult,
         latent_dim=args.latent_dim or None,
@@ -272,47 +251,17 @@ def build_networks(
     return generator, discriminator, style_encoder
 
 
-def batches(
-    accelerator: Accelerator,
-    loader: torch.utils.data.DataLoader,
-    dataset: PairedImageDataset,
-    state: TrainingState,
-    num_steps: int,
-) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches from where `state` stands until `num_steps` updates are done; advances `state.epoch`."""
-    while state.global_step < num_steps:
-        dataset.set_epoch(state.epoch)
-        loader.set_epoch(state.epoch)
-        for batch in accelerator.skip_first_batches(loader, state.batches_done) if state.batches_done else loader:
-            yield batch
-            if state.global_step >= num_steps:
-                return
-        state.epoch, state.batches_done = state.epoch + 1, 0
-
-
-def update(
-    accelerator: Accelerator,
-    loss: torch.Tensor,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    networks: list[torch.nn.Module],
-    args: argparse.Namespace,
-) -> None:
-    """Backward and, when enough batches have been accumulated, one step of one optimizer."""
-    accelerator.backward(loss)
-    if accelerator.sync_gradients and args.max_grad_norm is not None:
-        # not `accelerator.clip_grad_norm_`, which would unscale the other optimizer's gradients, too
-        accelerator.unscale_gradients(optimizer)
-        parameters = itertools.chain.from_iterable(network.parameters() for network in networks)
-        torch.nn.utils.clip_grad_norm_(parameters, args.max_grad_norm)
-    optimizer.step()
-    schedule.step()
-    optimizer.zero_grad()
+def one_line(error: Exception) -> str:
+    """The message, without the traceback that a worker of the data loader puts before it."""
+    text = str(error)
+    if "Original Traceback" in text:
+        text = text.rpartition(f"{type(error).__name__}: ")[2]
+    return " ".join(text.split())
 
 
 if __name__ == "__main__":
     try:
         main(parse_args())
     except (ValueError, FloatingPointError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)

@@ -1,20 +1,23 @@
-from .checkpointing import CheckpointManager, TrainingState, find_checkpoint, list_checkpoints
+from .checkpointing import CheckpointManager, DamagedCheckpointError, TrainingState, list_checkpoints
 from .ema import ModelEMA, estimate_statistics
+from .loop import backward_and_step, resumable_batches
 from .schedule import learning_rate_schedule
 from .steps import LossWeights, StepOutput, discriminator_step, generate, generator_step
 
 
 __all__ = [
     "CheckpointManager",
+    "DamagedCheckpointError",
     "LossWeights",
     "ModelEMA",
     "StepOutput",
     "TrainingState",
+    "backward_and_step",
     "discriminator_step",
     "estimate_statistics",
-    "find_checkpoint",
     "generate",
     "generator_step",
     "learning_rate_schedule",
     "list_checkpoints",
+    "resumable_batches",
 ]

@@ -1,8 +1,8 @@
 """The command line of the training script: diffusers' option names, presets, and checks before anything is loaded."""
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from diffusers.optimization import SchedulerType
 
@@ -46,19 +46,64 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
     if chosen.preset is not None:
         parser.set_defaults(**PRESETS[chosen.preset])
     args = parser.parse_args(input_args)
-    if len(args.resolution) == 1:
-        args.resolution = args.resolution * 2
-    if len(args.resolution) != 2:
-        parser.error(f"--resolution has {len(args.resolution)} numbers; give one side, or height and width.")
-    for name in ("train_batch_size", "gradient_accumulation_steps", "checkpointing_steps", "validation_steps"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} is {getattr(args, name)}; it must be 1 or more.")
+    problem = _problem(args)
+    if problem is not None:
+        parser.error(problem)
+    args.resolution = [args.resolution[0], args.resolution[-1]]
+    args.image_size = [args.image_size[0], args.image_size[-1]] if args.image_size else args.resolution
     return args
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Errors without the usage: with this many options it would push the error off the screen."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"error: {message} See --help.\n")
+
+
+AT_LEAST_ONE = (
+    "train_batch_size gradient_accumulation_steps num_train_epochs max_train_steps max_train_samples log_steps "
+    "checkpointing_steps checkpoints_total_limit validation_steps num_validation_images base_channels "
+    "discriminator_base_channels style_encoder_base_channels spade_hidden_channels"
+).split()
+AT_LEAST_ZERO = (
+    "learning_rate discriminator_learning_rate adversarial_weight feature_matching_weight perceptual_weight kl_weight "
+    "lr_warmup_steps dataloader_num_workers seed latent_dim"
+).split()
+SHARES = "simplify_probability lr_decay_start".split()
+BELOW_ONE = "ema_decay adam_beta1 adam_beta2".split()
+ALLOWED: list[tuple[list[str], str, Callable[[float], bool]]] = [
+    (AT_LEAST_ONE, "1 or more", lambda value: value >= 1),
+    (AT_LEAST_ZERO, "0 or more", lambda value: value >= 0),
+    (SHARES, "in 0..1", lambda value: 0 <= value <= 1),
+    (BELOW_ONE, "0 or more and below 1", lambda value: 0 <= value < 1),
+]
+
+
+def _problem(args: argparse.Namespace) -> str | None:
+    """What is wrong with the options, in a sentence; `None` if nothing is."""
+    for names, allowed, is_allowed in ALLOWED:
+        for name in names:
+            value = getattr(args, name)
+            if value is not None and not is_allowed(value):
+                return f"--{name} is {value}; it must be {allowed}."
+    divisor = 2**args.num_upsampling_layers
+    for name in ("resolution", "image_size"):
+        size = getattr(args, name)
+        if size is not None and (len(size) > 2 or any(side < 1 or side % divisor for side in size)):
+            return (
+                f"--{name} is {' '.join(map(str, size))}; it is one side or height and width, each a multiple of "
+                f"{divisor} with --num_upsampling_layers {args.num_upsampling_layers}."
+            )
+    if args.max_grad_norm is not None and args.max_grad_norm <= 0:
+        return f"--max_grad_norm is {args.max_grad_norm}; it must be above 0. Leave it out to clip nothing."
+    return None
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All options with their defaults, the paper's where it names one."""
-    parser = argparse.ArgumentParser(description="Train SPADE on images and their label maps.")
+    parser = OneLineParser(description="Train SPADE on images and their label maps.")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="defaults for the options below")
 
     data = parser.add_argument_group("data")
