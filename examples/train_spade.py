@@ -125,64 +125,65 @@ def main(args: argparse.Namespace) -> None:
     )
     state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
 
-    progress = tqdm(
-        total=num_steps, initial=state.global_step, disable=not accelerator.is_local_main_process, desc="Training"
-    )
     generator_networks = [network for name, network in networks.items() if name != "discriminator"]
-    for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
-        fakes = functools.partial(
-            generate,
-            networks["generator"],
-            batch,
-            style_encoder=networks.get("style_encoder"),
-            latent_dim=live["generator"].config.latent_dim,
-        )
-        with accelerator.accumulate(*networks.values()):
-            live["discriminator"].requires_grad_(False)
-            generator_output = generator_step(
-                fakes, live["discriminator"], batch, perceptual_loss=perceptual_loss, weights=weights
+    with tqdm(
+        total=num_steps, initial=state.global_step, disable=not accelerator.is_local_main_process, desc="Training"
+    ) as progress:
+        for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
+            fakes = functools.partial(
+                generate,
+                networks["generator"],
+                batch,
+                style_encoder=networks.get("style_encoder"),
+                latent_dim=live["generator"].config.latent_dim,
             )
-            backward_and_step(
-                accelerator,
-                generator_output.loss,
-                optimizers[0],
-                schedules[0],
-                generator_networks,
-                max_grad_norm=args.max_grad_norm,
-            )
-            if accelerator.sync_gradients:
-                for name, average in averages.items():
-                    average.update(live[name])
-            live["discriminator"].requires_grad_(True)
-            discriminator_output = discriminator_step(fakes, networks["discriminator"], batch)
-            backward_and_step(
-                accelerator,
-                discriminator_output.loss,
-                optimizers[1],
-                schedules[1],
-                [networks["discriminator"]],
-                max_grad_norm=args.max_grad_norm,
-            )
-        state.batches_done += 1
-        if not accelerator.sync_gradients:
-            continue
-        state.global_step += 1
-        state.ema_updates += 1
-        progress.update()
-        if state.global_step % args.log_steps == 0:
-            logs = {name: term.item() for name, term in (generator_output.terms | discriminator_output.terms).items()}
-            logs["real_logits"] = discriminator_output.real_logits.item()
-            logs["fake_logits"] = discriminator_output.fake_logits.item()
-            logs["learning_rate"] = schedules[0].get_last_lr()[0]
-            progress.set_postfix({name: f"{value:.3g}" for name, value in logs.items()})
-            accelerator.log(logs, step=state.global_step)
-        if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps:
-            checkpoints.save(state)
-        if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
-            pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
-            grid = sample_grid(pipeline, shown)
-            save_image(grid, output_dir / "samples" / f"step-{state.global_step:07d}.png")
-    progress.close()
+            with accelerator.accumulate(*networks.values()):
+                live["discriminator"].requires_grad_(False)
+                generator_output = generator_step(
+                    fakes, live["discriminator"], batch, perceptual_loss=perceptual_loss, weights=weights
+                )
+                backward_and_step(
+                    accelerator,
+                    generator_output.loss,
+                    optimizers[0],
+                    schedules[0],
+                    generator_networks,
+                    max_grad_norm=args.max_grad_norm,
+                )
+                if accelerator.sync_gradients:
+                    for name, average in averages.items():
+                        average.update(live[name])
+                live["discriminator"].requires_grad_(True)
+                discriminator_output = discriminator_step(fakes, networks["discriminator"], batch)
+                backward_and_step(
+                    accelerator,
+                    discriminator_output.loss,
+                    optimizers[1],
+                    schedules[1],
+                    [networks["discriminator"]],
+                    max_grad_norm=args.max_grad_norm,
+                )
+            state.batches_done += 1
+            if not accelerator.sync_gradients:
+                continue
+            state.global_step += 1
+            state.ema_updates += 1
+            progress.update()
+            if state.global_step % args.log_steps == 0:
+                logs = {
+                    name: term.item() for name, term in (generator_output.terms | discriminator_output.terms).items()
+                }
+                logs["real_logits"] = discriminator_output.real_logits.item()
+                logs["fake_logits"] = discriminator_output.fake_logits.item()
+                logs["learning_rate"] = schedules[0].get_last_lr()[0]
+                progress.set_postfix({name: f"{value:.3g}" for name, value in logs.items()})
+                accelerator.log(logs, step=state.global_step)
+            if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps:
+                checkpoints.save(state)
+            if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
+                pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
+                grid = sample_grid(pipeline, shown)
+                save_image(grid, output_dir / "samples" / f"step-{state.global_step:07d}.png")
 
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:

@@ -86,7 +86,7 @@ def make_networks(seed: int = 0, norm_type: str = "sync_batch") -> dict[str, tor
     return {
         "generator": SPADEGenerator(
             **labels,
-            image_size=32,
+            image_size=(32, 64) if norm_type == "instance" else 32,
             base_channels=4,
             channel_mult=(2, 2, 2, 2, 1, 1, 1),
             latent_dim=4,

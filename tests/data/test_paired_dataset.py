@@ -66,7 +66,7 @@ def test_masks_of_another_scale_are_resized():
     [
         ({"mask_column": "mask"}, r"`--mask_column` is 'mask'; the data set has the columns image, label, file_name"),
         ({"image_column": "picture"}, r"`--image_column` is 'picture'; the data set has the columns"),
-        ({"mask_column": "file_name"}, r"`--mask_column` is 'file_name', which holds .*string.* and no images; .* image, label"),
+        ({"mask_column": "file_name"}, r"is 'file_name', which holds .*string.* no images; .* image, label"),
         ({"use_instance_edges": True}, r"`--instance_column`\) belongs to a model with instance edges.*it is None"),
         (
             {"instance_column": "label", "transform": PairedTransform((32, 32), simplify_probability=0.5)},

@@ -45,7 +45,7 @@ class SPADEModelMixin(ModelMixin, ConfigMixin):
 
     def update_config(self, **values: Any) -> None:
         """Change values of the config so that `from_config` knows them, too; it drops those left at the default."""
-        defaults = [name for name in self.config["_use_default_values"] if name not in values]
+        defaults = [name for name in self.config.get("_use_default_values", ()) if name not in values]
         self.register_to_config(**values, _use_default_values=defaults)
 
 

@@ -139,16 +139,12 @@ class CheckpointManager:
             try:
                 network.load_state_dict(load_file(checkpoint / name / WEIGHTS_FILE))
             except Exception as error:  # safetensors raises its own error class, torch a RuntimeError
-                raise DamagedCheckpointError(
-                    f"{checkpoint / name / WEIGHTS_FILE} cannot be loaded: {error}."
-                ) from error
+                raise _damaged(f"{checkpoint / name / WEIGHTS_FILE} cannot be loaded", error) from error
         try:
             self.accelerator.load_state(str(checkpoint))
             state = TrainingState(**json.loads((checkpoint / STATE_FILE).read_text()))
         except Exception as error:  # whatever unpickling half a file raises
-            raise DamagedCheckpointError(
-                f"The optimizers' states in {checkpoint} cannot be loaded: {error}."
-            ) from error
+            raise _damaged(f"The optimizers' states in {checkpoint} cannot be loaded", error) from error
         for average in self.averages.values():
             average.num_updates = state.ema_updates
         logger.info("Resumed from %s", checkpoint)
@@ -180,7 +176,7 @@ def verify_checkpoint(checkpoint: Path) -> None:
                 return
             raise DamagedCheckpointError(f"{checkpoint} is no complete checkpoint: it has no {file}.") from error
         except ValueError as error:
-            raise DamagedCheckpointError(f"{checkpoint / file} is damaged: {error}.") from error
+            raise _damaged(f"{checkpoint / file} is damaged", error) from error
     for name, checksum in expected.items():
         file = checkpoint / name
         if not file.is_file():
@@ -197,6 +193,10 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
         if path.name.removeprefix(PREFIX).isdigit()
     }
     return [steps[step] for step in sorted(steps)]
+
+
+def _damaged(what: str, error: Exception) -> DamagedCheckpointError:
+    return DamagedCheckpointError(f"{what}: {' '.join(str(error).split())}")  # torch writes lists over several lines
 
 
 def _write_json(file: Path, values: dict[str, Any]) -> None:
@@ -228,7 +228,7 @@ def _check_config(file: Path, network: ModelMixin) -> None:
     try:
         saved = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise DamagedCheckpointError(f"{file} cannot be read: {error}.") from error
+        raise _damaged(f"{file} cannot be read", error) from error
     ours = json.loads(network.to_json_string())
     differences = [
         f"{key}={saved.get(key)} (this run: {value})"
