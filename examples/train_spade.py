@@ -9,6 +9,7 @@ style encoder against a frozen discriminator, then the discriminator against fro
 import argparse
 import functools
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from spade_hf.training import (
     generator_step,
     learning_rate_schedule,
     resumable_batches,
+    stop_on_sigterm,
+    synchronize_batch_norm,
 )
 from spade_hf.training.arguments import parse_args
 from spade_hf.training.export import export_pipeline, sample_grid, save_image
@@ -80,15 +83,21 @@ def main(args: argparse.Namespace) -> None:
     averages = {name: ModelEMA(networks[name], args.ema_decay) for name in networks if name != "discriminator"}
     for average in averages.values():
         average.model.to(accelerator.device)
+    if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # the averages, copied above, stay plain
+        synchronize_batch_norm(generator, accelerator.device)
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
     weights = LossWeights(
-        args.adversarial_weight, args.feature_matching_weight, args.perceptual_weight, args.kl_weight
+        args.adversarial_weight,
+        args.feature_matching_weight,
+        args.perceptual_weight,
+        # the one term that is a sum over the batch: averaging gradients would take the mean of the processes' sums
+        args.kl_weight * accelerator.num_processes,
     )
 
     trained = [network for name, network in networks.items() if name != "discriminator"]  # in the generator's phase
     optimizers = [
-        torch.optim.Adam(parameters, lr, betas=(args.adam_beta1, args.adam_beta2))
+        torch.optim.Adam(parameters, lr, betas=(args.adam_beta1, args.adam_beta2), eps=args.adam_epsilon)
         for parameters, lr in (
             ([parameter for network in trained for parameter in network.parameters()], args.learning_rate),
             (list(discriminator.parameters()), args.discriminator_learning_rate),
@@ -126,9 +135,10 @@ def main(args: argparse.Namespace) -> None:
     state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
 
     generator_networks = [network for name, network in networks.items() if name != "discriminator"]
-    with tqdm(
+    progress = tqdm(
         total=num_steps, initial=state.global_step, disable=not accelerator.is_local_main_process, desc="Training"
-    ) as progress:
+    )
+    with progress, stop_on_sigterm(accelerator):
         for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
             fakes = functools.partial(
                 generate,
@@ -178,8 +188,12 @@ def main(args: argparse.Namespace) -> None:
                 logs["learning_rate"] = schedules[0].get_last_lr()[0]
                 progress.set_postfix({name: f"{value:.3g}" for name, value in logs.items()})
                 accelerator.log(logs, step=state.global_step)
-            if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps:
+            stopping = accelerator.check_trigger()
+            if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps or stopping:
                 checkpoints.save(state)
+            if stopping:
+                logger.info("SIGTERM: saved checkpoint-%d; --resume_from_checkpoint latest goes on", state.global_step)
+                sys.exit(128 + signal.SIGTERM)
             if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
                 pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
                 grid = sample_grid(pipeline, shown)

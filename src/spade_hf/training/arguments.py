@@ -69,7 +69,7 @@ AT_LEAST_ONE = (
 ).split()
 AT_LEAST_ZERO = (
     "learning_rate discriminator_learning_rate adversarial_weight feature_matching_weight perceptual_weight kl_weight "
-    "lr_warmup_steps dataloader_num_workers seed latent_dim"
+    "adam_epsilon lr_warmup_steps dataloader_num_workers seed latent_dim"
 ).split()
 SHARES = "simplify_probability lr_decay_start".split()
 BELOW_ONE = "ema_decay adam_beta1 adam_beta2".split()
@@ -143,7 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     loss.add_argument("--adversarial_weight", type=float, default=1.0)
     loss.add_argument("--feature_matching_weight", type=float, default=10.0)
     loss.add_argument("--perceptual_weight", type=float, default=10.0)
-    loss.add_argument("--kl_weight", type=float, default=0.05)
+    loss.add_argument("--kl_weight", type=float, default=0.05, help="of the sum over all processes' batches")
 
     optimization = parser.add_argument_group("optimization")
     optimization.add_argument("--train_batch_size", type=int, default=4, help="of each process")
@@ -154,6 +154,7 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--discriminator_learning_rate", type=float, default=4e-4)
     optimization.add_argument("--adam_beta1", type=float, default=0.0)
     optimization.add_argument("--adam_beta2", type=float, default=0.9)
+    optimization.add_argument("--adam_epsilon", type=float, default=1e-8)
     optimization.add_argument(
         "--lr_scheduler",
         default="constant_then_linear",
