@@ -38,6 +38,7 @@ from spade_hf.training import (
 )
 from spade_hf.training.arguments import parse_args
 from spade_hf.training.export import export_pipeline, sample_grid, save_image
+from spade_hf.training.summary import summarize
 
 
 logger = get_logger(__name__)
@@ -60,8 +61,6 @@ def main(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file of a checkpoint
     set_seed(args.seed)
-    output_dir = Path(args.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
 
     dataset = build_dataset(args)
     loader = torch.utils.data.DataLoader(
@@ -120,10 +119,16 @@ def main(args: argparse.Namespace) -> None:
         )
         for optimizer in optimizers
     ]
+    if args.dry_run:
+        per_update = args.train_batch_size * accelerator.num_processes * args.gradient_accumulation_steps
+        sizes = {"num_samples": len(dataset), "samples_per_update": per_update, "num_steps": num_steps}
+        accelerator.print(summarize(networks, next(iter(loader)), **sizes))
+        return
     if accelerator.is_main_process:
         accelerator.init_trackers("spade", {key: str(value) for key, value in vars(args).items()})
 
     live = {name: accelerator.unwrap_model(network) for name, network in networks.items()}
+    output_dir = Path(args.output_dir)
     checkpoints = CheckpointManager(
         accelerator,
         output_dir,

@@ -176,6 +176,19 @@ def test_a_perceptual_network_from_a_folder(run, data, tmp_path):
     assert result.status == 0 and "perceptual=" in result.stderr
 
 
+def test_dry_run_says_what_would_be_done(run, data, tmp_path):
+    options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--gradient_accumulation_steps", 3)
+    result = run(*SMALL, *options, "--num_train_epochs", 10, "--dry_run")
+    assert result.status == 0
+    lines = result.stdout.splitlines()
+    assert "batch of a process: real_images (2, 3, 32, 32) torch.float32" in lines
+    assert "batch of a process: label_map (2, 32, 32) torch.int64" in lines
+    assert "10 updates of 6 samples: 10.0 times through 6 samples" in lines
+    (line,) = [line for line in lines if line.startswith("generator: ")]
+    assert int(line.split()[1].replace(",", "")) > 10_000
+    assert not (tmp_path / "out").exists()
+
+
 def test_help(run):
     result = run("--help")
     for option in ("--dataset_name", "--mask_column", "--perceptual_model", "--resume_from_checkpoint", "--preset"):

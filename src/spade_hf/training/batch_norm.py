@@ -34,8 +34,8 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
         """Normalize `x` `(N, C, H, W)`; in evaluation mode, or without other processes, as `nn.BatchNorm2d` does."""
         if not self.training or not dist.is_initialized():
             return super().forward(x)
-        values = x.float()
-        here = torch.tensor([values.numel() / values.shape[1]], device=x.device)
+        values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        here = values.new_tensor([values.numel() / values.shape[1]])
         sums = _SumOverProcesses.apply(torch.cat([values.sum(dim=(0, 2, 3)), here]))  # (C + 1,)
         count = sums[-1].detach()  # values a channel, on all processes
         mean = sums[:-1] / count  # (C,)
