@@ -20,7 +20,7 @@ from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration, s
 from tqdm.auto import tqdm
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
-from spade_hf.data import PairedImageDataset, PairedTransform, load_label_set, load_rows
+from spade_hf.data import PairedImageDataset, PairedTransform, load_folders, load_label_set, load_rows
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
     CheckpointManager,
@@ -215,18 +215,26 @@ def main(args: argparse.Namespace) -> None:
 
 def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
     """The training samples, and the processor that knows their labels."""
-    label_set = load_label_set(args.label_set, dataset_name=args.dataset_name)
-    rows = load_rows(
-        args.dataset_name, config_name=args.dataset_config_name, split=args.train_split, cache_dir=args.cache_dir
-    )
+    if args.image_folder is not None:
+        folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
+        folders = {column: folder for column, folder in folders.items() if folder is not None}
+        rows, columns = load_folders(folders), ("image", "label", "instance" if args.instance_folder else None)
+        labels_with = str(Path(args.mask_folder).parent)
+    else:
+        rows = load_rows(
+            args.dataset_name, config_name=args.dataset_config_name, split=args.train_split, cache_dir=args.cache_dir
+        )
+        columns, labels_with = (args.image_column, args.mask_column, args.instance_column), args.dataset_name
+    image_column, mask_column, instance_column = columns
+    label_set = load_label_set(args.label_set, dataset_name=labels_with)
     if args.max_train_samples is not None:
         rows = rows.select(range(min(args.max_train_samples, len(rows))))
     return PairedImageDataset(
         rows,
-        image_column=args.image_column,
-        mask_column=args.mask_column,
-        instance_column=args.instance_column,
-        processor=SPADEImageProcessor(label_set=label_set, use_instance_edges=args.instance_column is not None),
+        image_column=image_column,
+        mask_column=mask_column,
+        instance_column=instance_column,
+        processor=SPADEImageProcessor(label_set=label_set, use_instance_edges=instance_column is not None),
         transform=PairedTransform(
             resolution=tuple(args.resolution),
             resize_ratio=args.resize_ratio,

@@ -176,6 +176,17 @@ def test_a_perceptual_network_from_a_folder(run, data, tmp_path):
     assert result.status == 0 and "perceptual=" in result.stderr
 
 
+def test_two_folders_and_a_table_of_colors(run, data, tmp_path):
+    shutil.copytree(data, tmp_path / "mine")
+    (tmp_path / "mine" / "photos").mkdir()
+    for file in (tmp_path / "mine").glob("*.png"):
+        file.rename(tmp_path / "mine" / "photos" / file.name)
+    folders = ("--image_folder", tmp_path / "mine" / "photos", "--mask_folder", tmp_path / "mine" / "masks")
+    assert run(*SMALL, *folders, "--output_dir", tmp_path / "out", "--max_train_steps", 1).status == 0
+    pipeline = SPADEPipeline.from_pretrained(str(tmp_path / "out"))
+    assert pipeline.image_processor.label_set.id2label == LABELS.id2label
+
+
 def test_dry_run_says_what_would_be_done(run, data, tmp_path):
     options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--gradient_accumulation_steps", 3)
     result = run(*SMALL, *options, "--num_train_epochs", 10, "--dry_run")

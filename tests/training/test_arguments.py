@@ -129,7 +129,16 @@ def test_bad_options_are_one_line_and_status_2(options, message, capsys):
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
-def test_the_data_set_is_required(capsys):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Give either --dataset_name, or --image_folder with --mask_folder."),
+        (["--dataset_name", "x", "--image_folder", "y"], "Give either --dataset_name, or --image_folder"),
+        (["--image_folder", "y"], "--image_folder, --mask_folder and --instance_folder belong together"),
+        (["--dataset_name", "x", "--instance_folder", "y"], "--mask_folder and --instance_folder belong together"),
+    ],
+)
+def test_where_the_data_are(options, message, capsys):
     with pytest.raises(SystemExit):
-        parse_args([])
-    assert "--dataset_name" in capsys.readouterr().err
+        parse_args(options)
+    assert message in capsys.readouterr().err

@@ -134,6 +134,10 @@ def _problem(args: argparse.Namespace) -> str | None:
             value = getattr(args, name)
             if value is not None and not is_allowed(value):
                 return f"--{name} is {value}; it must be {allowed}."
+    if (args.dataset_name is None) == (args.image_folder is None):
+        return "Give either --dataset_name, or --image_folder with --mask_folder."
+    if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
+        return "--image_folder, --mask_folder and --instance_folder belong together; the last may be missing."
     divisor = 2**args.num_upsampling_layers
     for name in ("resolution", "image_size"):
         size = getattr(args, name)
@@ -156,7 +160,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry_run", action="store_true", help="build everything, say what would be done, and stop")
 
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset_name", required=True, help="Hub data set, local folder or parquet file")
+    data.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
+    data.add_argument("--image_folder", help="instead: a folder of images, paired with --mask_folder by file name")
+    data.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours")
+    data.add_argument("--instance_folder", help="its instance maps; the model gets an edge channel")
     data.add_argument("--dataset_config_name", help="configuration of the data set")
     data.add_argument("--train_split", default="train")
     data.add_argument("--cache_dir", help="where `datasets` keeps what it prepared")
