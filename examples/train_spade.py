@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.logging import get_logger
 from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration, set_seed
+from diffusers import ModelMixin
 from tqdm.auto import tqdm
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
@@ -33,11 +34,13 @@ from spade_hf.training import (
     generator_step,
     learning_rate_schedule,
     resumable_batches,
+    scalars,
     stop_on_sigterm,
     synchronize_batch_norm,
 )
 from spade_hf.training.arguments import parse_args
 from spade_hf.training.export import export_pipeline, sample_grid, save_image
+from spade_hf.training.hub import open_repository, upload, write_training_card
 from spade_hf.training.summary import summarize
 
 
@@ -61,6 +64,7 @@ def main(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file of a checkpoint
     set_seed(args.seed)
+    output_dir = Path(args.output_dir)
 
     dataset = build_dataset(args)
     loader = torch.utils.data.DataLoader(
@@ -75,15 +79,12 @@ def main(args: argparse.Namespace) -> None:
             f"The data set has {len(dataset)} rows, fewer than --train_batch_size {args.train_batch_size}."
         )
     shown = [dataset[index] for index in range(min(args.num_validation_images, len(dataset)))]
-    generator, discriminator, style_encoder = build_networks(args, dataset.processor)
-    networks = {"generator": generator, "discriminator": discriminator}
-    if style_encoder is not None:
-        networks["style_encoder"] = style_encoder
+    networks = build_networks(args, dataset.processor)
     averages = {name: ModelEMA(networks[name], args.ema_decay) for name in networks if name != "discriminator"}
     for average in averages.values():
         average.model.to(accelerator.device)
     if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # the averages, copied above, stay plain
-        synchronize_batch_norm(generator, accelerator.device)
+        synchronize_batch_norm(networks["generator"], accelerator.device)
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
     weights = LossWeights(
@@ -94,7 +95,8 @@ def main(args: argparse.Namespace) -> None:
         args.kl_weight * accelerator.num_processes,
     )
 
-    trained = [network for name, network in networks.items() if name != "discriminator"]  # in the generator's phase
+    discriminator = networks["discriminator"]
+    trained = [network for network in networks.values() if network is not discriminator]  # in the generator's phase
     optimizers = [
         torch.optim.Adam(parameters, lr, betas=(args.adam_beta1, args.adam_beta2), eps=args.adam_epsilon)
         for parameters, lr in (
@@ -127,8 +129,11 @@ def main(args: argparse.Namespace) -> None:
     if accelerator.is_main_process:
         accelerator.init_trackers("spade", {key: str(value) for key, value in vars(args).items()})
 
+    repo_id = args.hub_model_id or output_dir.resolve().name
+    if args.push_to_hub and accelerator.is_main_process:  # now, and not when the training is done, a login fails
+        repo_id = open_repository(repo_id, private=args.hub_private_repo)
+
     live = {name: accelerator.unwrap_model(network) for name, network in networks.items()}
-    output_dir = Path(args.output_dir)
     checkpoints = CheckpointManager(
         accelerator,
         output_dir,
@@ -139,7 +144,6 @@ def main(args: argparse.Namespace) -> None:
     )
     state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
 
-    generator_networks = [network for name, network in networks.items() if name != "discriminator"]
     progress = tqdm(
         total=num_steps, initial=state.global_step, disable=not accelerator.is_local_main_process, desc="Training"
     )
@@ -162,7 +166,7 @@ def main(args: argparse.Namespace) -> None:
                     generator_output.loss,
                     optimizers[0],
                     schedules[0],
-                    generator_networks,
+                    trained,
                     max_grad_norm=args.max_grad_norm,
                 )
                 if accelerator.sync_gradients:
@@ -175,7 +179,7 @@ def main(args: argparse.Namespace) -> None:
                     discriminator_output.loss,
                     optimizers[1],
                     schedules[1],
-                    [networks["discriminator"]],
+                    [discriminator],
                     max_grad_norm=args.max_grad_norm,
                 )
             state.batches_done += 1
@@ -185,12 +189,9 @@ def main(args: argparse.Namespace) -> None:
             state.ema_updates += 1
             progress.update()
             if state.global_step % args.log_steps == 0:
-                logs = {
-                    name: term.item() for name, term in (generator_output.terms | discriminator_output.terms).items()
-                }
-                logs["real_logits"] = discriminator_output.real_logits.item()
-                logs["fake_logits"] = discriminator_output.fake_logits.item()
-                logs["learning_rate"] = schedules[0].get_last_lr()[0]
+                logs = scalars(generator_output, discriminator_output)
+                names = ("learning_rate", "discriminator_learning_rate")
+                logs |= {name: schedule.get_last_lr()[0] for name, schedule in zip(names, schedules, strict=True)}
                 progress.set_postfix({name: f"{value:.3g}" for name, value in logs.items()})
                 accelerator.log(logs, step=state.global_step)
             stopping = accelerator.check_trigger()
@@ -201,15 +202,20 @@ def main(args: argparse.Namespace) -> None:
                 sys.exit(128 + signal.SIGTERM)
             if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
                 pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
-                grid = sample_grid(pipeline, shown)
-                save_image(grid, output_dir / "samples" / f"step-{state.global_step:07d}.png")
+                name = f"step-{state.global_step:07d}.png"
+                save_image(sample_grid(pipeline, shown), output_dir / "samples" / name)
 
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
         pipeline.save_pretrained(str(output_dir))
         save_image(sample_grid(pipeline, shown), output_dir / "samples" / "final.png")
+        write_training_card(
+            pipeline, output_dir, repo_id=repo_id, arguments=vars(args), num_samples=len(dataset), num_steps=num_steps
+        )
         logger.info("Saved the pipeline to %s", output_dir)
+        if args.push_to_hub:
+            upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()
 
 
@@ -246,10 +252,8 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
     )
 
 
-def build_networks(
-    args: argparse.Namespace, processor: SPADEImageProcessor
-) -> tuple[SPADEGenerator, MultiscaleDiscriminator, SPADEStyleEncoder | None]:
-    """The networks, freshly initialized."""
+def build_networks(args: argparse.Namespace, processor: SPADEImageProcessor) -> dict[str, ModelMixin]:
+    """The networks, freshly initialized: `generator`, `discriminator` and perhaps `style_encoder`."""
     labels = processor.label_set
     semantics = {
         "num_labels": labels.num_labels,
@@ -268,15 +272,15 @@ def build_networks(
         num_upsampling_layers=args.num_upsampling_layers,
     )
     discriminator = MultiscaleDiscriminator(**semantics, base_channels=args.discriminator_base_channels)
-    style_encoder = None
+    networks = {"generator": generator, "discriminator": discriminator}
     if args.use_style_encoder and args.latent_dim:
-        style_encoder = SPADEStyleEncoder(
+        networks["style_encoder"] = SPADEStyleEncoder(
             image_size=args.style_encoder_image_size,
             base_channels=args.style_encoder_base_channels,
             channel_mult=tuple(args.style_encoder_channel_mult),
             latent_dim=args.latent_dim,
         )
-    return generator, discriminator, style_encoder
+    return networks
 
 
 def one_line(error: Exception) -> str:

@@ -235,4 +235,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--report_to", default="none", help="tracker that accelerate knows: tensorboard, wandb, trackio"
     )
     output.add_argument("--logging_dir", default="logs", help="below --output_dir")
+
+    hub = parser.add_argument_group("Hub (log in with `hf auth login`, or set HF_TOKEN)")
+    hub.add_argument("--push_to_hub", action="store_true", help="upload the pipeline and its model card at the end")
+    hub.add_argument("--hub_model_id", help="name or owner/name of the repository; default: --output_dir's name")
+    hub.add_argument("--hub_private_repo", action="store_true")
+    hub.add_argument("--license", help="of the weights, for the model card, such as apache-2.0")
     return parser

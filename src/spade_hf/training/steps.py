@@ -152,6 +152,14 @@ def discriminator_step(
     return _output(real_term + fake_term, terms, fake_images, real, fake)
 
 
+def scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
+    """Unweighted terms, weighted sums and mean logits of an iteration, for logs."""
+    values = generator_output.terms | discriminator_output.terms
+    values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
+    values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
+    return {name: value.item() for name, value in values.items()}
+
+
 @dataclass
 class _Judgement:
     logits: list[Tensor]
