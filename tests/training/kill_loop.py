@@ -56,10 +56,8 @@ def main(kills: int, seed: int) -> None:
             finished = process.poll() is not None
             process.kill()
             process.communicate()
-            partial = [path.name for path in broken.glob("*.partial")]
-            print(
-                f"kill {kill + 1}: after update {steps_done(broken)} of {steps}; unfinished: {', '.join(partial) or '-'}"
-            )
+            partial = ", ".join(path.name for path in broken.glob("*.partial")) or "-"
+            print(f"kill {kill + 1}: after update {steps_done(broken)} of {steps}; unfinished: {partial}")
             if finished:
                 break
         process = start(data, broken, steps)
