@@ -126,15 +126,16 @@ def test_the_final_pipeline_is_the_average(trained):
     assert not torch.equal(saved.linear_in.weight, live.linear_in.weight)
 
 
-def test_resume_goes_on_and_prunes(trained, data, tmp_path):
+def test_resume_goes_on_and_prunes(trained, run, data, tmp_path, caplog):
     output = tmp_path / "copy"
     shutil.copytree(trained[0], output)
     options = ("--preset", "tiny", "--perceptual_model", "none", "--dataset_name", data, "--output_dir", output)
-    result = launch(
+    caplog.set_level("INFO")
+    result = run(
         *options, "--resume_from_checkpoint", "latest", "--max_train_steps", 6, "--checkpointing_steps", 1,
         "--checkpoints_total_limit", 2,
     )  # fmt: skip
-    assert f"Resumed from {output / 'checkpoint-4'}" in result.stderr
+    assert result.status == 0 and f"Resumed from {output / 'checkpoint-4'}" in caplog.text
     assert checkpoints(output) == {"checkpoint-5", "checkpoint-6"}
 
 
