@@ -64,7 +64,7 @@ def make_rows(count: int = 6, size: tuple[int, int] = (40, 48), mode: str = "L",
 
 
 def make_dataset(rows: datasets.Dataset | None = None, **options) -> PairedImageDataset:
-    """A data set of 32x32 crops; `transform`, `seed` and `instance_column` can be given."""
+    """A data set of 32x32 crops; `transform`, `seed`, `skip_broken` and column names can be given."""
     instance_column = options.get("instance_column")
     return PairedImageDataset(
         make_rows() if rows is None else rows,
@@ -76,6 +76,7 @@ def make_dataset(rows: datasets.Dataset | None = None, **options) -> PairedImage
         ),
         transform=options.get("transform", PairedTransform(resolution=(32, 32))),
         seed=options.get("seed", 0),
+        skip_broken=options.get("skip_broken", False),
     )
 
 

@@ -3,6 +3,7 @@
 Legend: H W height and width of the training crop.
 """
 
+import logging
 from typing import Any
 
 import datasets
@@ -15,6 +16,7 @@ from .seeding import derive_seed
 from .transforms import PairedTransform
 
 
+logger = logging.getLogger(__name__)
 # Image and mask may differ in size, if they show the same frame: this much in the ratio of their sides.
 ASPECT_TOLERANCE = 0.02
 
@@ -30,10 +32,14 @@ class PairedImageDataset(torch.utils.data.Dataset):
         processor (`SPADEImageProcessor`): Reads them.
         transform (`PairedTransform`): Augments them.
         seed (`int`): The run's seed.
+        skip_broken (`bool`, defaults to `False`): Warn about a row that cannot be read, and give the next one that can
+            in its place, so that an epoch stays as long as it was. `is_broken`, bool `(len(rows),)`, marks the broken
+            ones that this process and its loaders' workers have met.
 
     Raises:
         ValueError: If a column is missing or holds no images, or, when the sample is asked for, if a row cannot be
-            read; the message names the row, the column and, where there is one, the file.
+            read (with `skip_broken`: if none can); the message names the row, the column and, where there is one, the
+            file.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class PairedImageDataset(torch.utils.data.Dataset):
         processor: SPADEImageProcessor,
         transform: PairedTransform,
         seed: int,
+        skip_broken: bool = False,
     ) -> None:
         columns = {"--image_column": image_column, "--mask_column": mask_column, "--instance_column": instance_column}
         columns = {option: column for option, column in columns.items() if column is not None}
@@ -67,7 +74,9 @@ class PairedImageDataset(torch.utils.data.Dataset):
         self.rows = rows.select_columns([*self._image_types, *names])  # the others are not even read
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.processor, self.transform, self.seed = processor, transform, seed
-        self.epoch = 0
+        self.epoch, self.skip_broken = 0, skip_broken
+        # in shared memory: the workers of a loader find them, and the process that owns the workers counts them
+        self.is_broken = torch.zeros(len(rows), dtype=torch.bool).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose augmentation the next samples get."""
@@ -83,11 +92,7 @@ class PairedImageDataset(torch.utils.data.Dataset):
             `dict`: `real_images` `(3, H, W)` in [-1, 1], `label_map` int64 `(H, W)` of channels, `seed` int64 `()` for
                 whatever else is random about the sample, and `instance_edges` bool `(H, W)` for a model with edges.
         """
-        row = self.rows[index]
-        try:
-            image, label_map, edges = self._read(row)
-        except ValueError as error:
-            raise ValueError(f"{self._describe(index, row)}: {error}") from error
+        image, label_map, edges = self._read_or_skip(index) if self.skip_broken else self._read(index)
         seed = derive_seed(self.seed, self.epoch, index)
         image, label_map, edges = self.transform(
             image,
@@ -103,7 +108,28 @@ class PairedImageDataset(torch.utils.data.Dataset):
         }
         return sample if edges is None else sample | {"instance_edges": edges.contiguous()}
 
-    def _read(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _read_or_skip(self, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The row, or the first one after it that is not broken; the first comes after the last."""
+        for offset in range(len(self)):
+            row = (index + offset) % len(self)
+            if self.is_broken[row]:
+                continue
+            try:
+                return self._read(row)
+            except ValueError as error:
+                self.is_broken[row] = True
+                logger.warning("Left out: %s", error)
+        raise ValueError(f"Each of the data set's {len(self)} rows is broken; the warnings name what is wrong.")
+
+    def _read(self, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """As `_preprocess`, with errors that name the row."""
+        row = self.rows[index]
+        try:
+            return self._preprocess(row)
+        except ValueError as error:
+            raise ValueError(f"{self._describe(index, row)}: {error}") from error
+
+    def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Image `(3, H', W')`, label map and edges `(H', W')` at the size that the transform crops from."""
         image, mask = self._decode(row, self.image_column), self._decode(row, self.mask_column)
         if abs(image.width * mask.height / (image.height * mask.width) - 1) > ASPECT_TOLERANCE:
