@@ -19,7 +19,17 @@ from diffusers import ModelMixin
 from tqdm.auto import tqdm
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
-from spade_hf.data import PairedImageDataset, PairedTransform, load_folders, load_label_set, load_rows
+from spade_hf.data import (
+    PairedImageDataset,
+    PairedTransform,
+    PairReader,
+    StreamedImageDataset,
+    build_loader,
+    first_samples,
+    load_folders,
+    load_label_set,
+    load_rows,
+)
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
     CheckpointManager,
@@ -60,10 +70,12 @@ def main(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file of a checkpoint
     set_seed(args.seed)
+    if args.allow_tf32:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     output_dir = Path(args.output_dir)
     dataset = build_dataset(args)
-    loader = build_loader(args, dataset)
-    shown = [dataset[index] for index in range(min(args.num_validation_images, len(dataset)))]
+    loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
+    shown = first_samples(dataset, args.num_validation_images)
     networks = build_networks(args, dataset.processor)
     averages = {name: ModelEMA(networks[name], args.ema_decay) for name in networks if name != "discriminator"}
     for average in averages.values():
@@ -73,6 +85,13 @@ def main(args: argparse.Namespace) -> None:
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
 
+    weights = LossWeights(
+        args.adversarial_weight,
+        args.feature_matching_weight,
+        args.perceptual_weight,
+        # the one term that is a sum over the batch: averaging gradients would take the mean of the processes' sums
+        args.kl_weight * accelerator.num_processes,
+    )
     optimizers = build_optimizers(
         networks,
         learning_rate=args.learning_rate,
@@ -83,8 +102,9 @@ def main(args: argparse.Namespace) -> None:
     )
     networks = {name: accelerator.prepare(network) for name, network in networks.items()}
     loader, *optimizers = accelerator.prepare(loader, *optimizers)
-    num_batches = args.num_train_epochs * len(loader)
-    num_steps = args.max_train_steps or max(1, num_batches // args.gradient_accumulation_steps)
+    num_steps = args.max_train_steps  # always given with a stream, which has no length
+    if num_steps is None:
+        num_steps = max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
     schedules = build_schedules(
         accelerator,
         optimizers,
@@ -95,7 +115,8 @@ def main(args: argparse.Namespace) -> None:
     )
     images_per_update = args.train_batch_size * accelerator.num_processes * args.gradient_accumulation_steps
     if args.dry_run:
-        sizes = {"num_samples": len(dataset), "samples_per_update": images_per_update, "num_steps": num_steps}
+        num_samples = None if args.streaming else len(dataset)
+        sizes = {"num_samples": num_samples, "samples_per_update": images_per_update, "num_steps": num_steps}
         accelerator.print(summarize(networks, next(iter(loader)), **sizes))
         return
     if accelerator.is_main_process:
@@ -123,7 +144,7 @@ def main(args: argparse.Namespace) -> None:
         optimizers,
         schedules,
         perceptual_loss=perceptual_loss,
-        weights=loss_weights(args, accelerator.num_processes),
+        weights=weights,
         max_grad_norm=args.max_grad_norm,
     )
 
@@ -154,44 +175,25 @@ def main(args: argparse.Namespace) -> None:
                 save_image(grid, output_dir / "samples" / f"step-{state.global_step:07d}.png")
                 log_image(accelerator, "validation", grid, state.global_step)
 
-    is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # each process has met its own
+    num_samples = None if args.streaming else len(dataset)
+    if args.skip_broken and not args.streaming:
+        is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # each process has met its own
+        num_samples -= is_broken.count_nonzero().item()
+        logger.warning("%d of %d rows were broken and left out", len(dataset) - num_samples, len(dataset))
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        counts = {"num_broken": is_broken.count_nonzero().item(), "num_steps": num_steps}
-        finish(args, averages, dataset, shown, repo_id=repo_id, **counts)
+        pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
+        pipeline.save_pretrained(str(output_dir))
+        save_image(sample_grid(pipeline, shown), output_dir / "samples" / "final.png")
+        counts = {"num_samples": num_samples, "num_steps": num_steps}
+        write_training_card(pipeline, output_dir, repo_id=repo_id, arguments=vars(args), **counts)
+        logger.info("Saved the pipeline to %s", output_dir)
+        if args.push_to_hub:
+            upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()
 
 
-def finish(
-    args: argparse.Namespace,
-    averages: dict[str, ModelEMA],
-    dataset: PairedImageDataset,
-    shown: list[dict[str, torch.Tensor]],
-    *,
-    repo_id: str,
-    num_broken: int,
-    num_steps: int,
-) -> None:
-    """Save the pipeline with samples and model card, and upload it if that was asked for."""
-    output_dir = Path(args.output_dir)
-    pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
-    pipeline.save_pretrained(str(output_dir))
-    save_image(sample_grid(pipeline, shown), output_dir / "samples" / "final.png")
-    write_training_card(
-        pipeline,
-        output_dir,
-        repo_id=repo_id,
-        arguments=vars(args),
-        num_samples=len(dataset) - num_broken,
-        num_steps=num_steps,
-    )
-    if num_broken:
-        logger.warning("%d of %d rows were broken and left out", num_broken, len(dataset))
-    logger.info("Saved the pipeline to %s", output_dir)
-    if args.push_to_hub:
-        upload(output_dir, repo_id, logging_dir=args.logging_dir)
-
-
-def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
+def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImageDataset:
     """The training samples, and the processor that knows their labels."""
     if args.image_folder is not None:
         folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
@@ -200,15 +202,16 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
         labels_with = str(Path(args.mask_folder).parent)
     else:
         rows = load_rows(
-            args.dataset_name, config_name=args.dataset_config_name, split=args.train_split, cache_dir=args.cache_dir
+            args.dataset_name,
+            config_name=args.dataset_config_name,
+            split=args.train_split,
+            cache_dir=args.cache_dir,
+            streaming=args.streaming,
         )
         columns, labels_with = (args.image_column, args.mask_column, args.instance_column), args.dataset_name
     image_column, mask_column, instance_column = columns
     label_set = load_label_set(args.label_set, dataset_name=labels_with)
-    if args.max_train_samples is not None:
-        rows = rows.select(range(min(args.max_train_samples, len(rows))))
-    return PairedImageDataset(
-        rows,
+    reader = PairReader(
         image_column=image_column,
         mask_column=mask_column,
         instance_column=instance_column,
@@ -220,25 +223,14 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
             random_flip=args.random_flip,
             simplify_probability=args.simplify_probability,
         ),
-        seed=args.seed,
-        skip_broken=args.skip_broken,
     )
-
-
-def build_loader(args: argparse.Namespace, dataset: PairedImageDataset) -> torch.utils.data.DataLoader:
-    """Batches of one process; the last, incomplete one of an epoch is dropped."""
-    loader = torch.utils.data.DataLoader(
-        dataset,
-        batch_size=args.train_batch_size,
-        shuffle=True,
-        drop_last=True,
-        num_workers=args.dataloader_num_workers,
-    )
-    if len(loader) == 0:
-        raise ValueError(
-            f"The data set has {len(dataset)} rows, fewer than --train_batch_size {args.train_batch_size}."
-        )
-    return loader
+    options = {"seed": args.seed, "skip_broken": args.skip_broken}
+    if args.streaming:
+        rows = rows if args.max_train_samples is None else rows.take(args.max_train_samples)
+        return StreamedImageDataset(rows, reader, shuffle_buffer_size=args.shuffle_buffer_size, **options)
+    if args.max_train_samples is not None:
+        rows = rows.select(range(min(args.max_train_samples, len(rows))))
+    return PairedImageDataset(rows, reader, **options)
 
 
 def build_networks(args: argparse.Namespace, processor: SPADEImageProcessor) -> dict[str, ModelMixin]:
@@ -276,17 +268,6 @@ def build_networks(args: argparse.Namespace, processor: SPADEImageProcessor) -> 
     if pretrained is not None:
         pretrained.initialize(networks, processor)
     return networks
-
-
-def loss_weights(args: argparse.Namespace, num_processes: int) -> LossWeights:
-    """Of the generator's terms."""
-    return LossWeights(
-        args.adversarial_weight,
-        args.feature_matching_weight,
-        args.perceptual_weight,
-        # the one term that is a sum over the batch: averaging gradients would take the mean of the processes' sums
-        args.kl_weight * num_processes,
-    )
 
 
 if __name__ == "__main__":

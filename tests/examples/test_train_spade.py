@@ -256,6 +256,20 @@ def test_dry_run_says_what_would_be_done(run, data, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_allow_tf32(run, data, tmp_path):
+    matmul, options = (
+        torch.backends.cuda.matmul,
+        ("--dataset_name", data, "--output_dir", tmp_path / "out", "--dry_run"),
+    )
+    before = matmul.allow_tf32
+    try:
+        matmul.allow_tf32 = False
+        assert run(*SMALL, *options).status == 0 and not matmul.allow_tf32
+        assert run(*SMALL, *options, "--allow_tf32").status == 0 and matmul.allow_tf32
+    finally:
+        matmul.allow_tf32 = before
+
+
 def test_help(run):
     result = run("--help")
     for option in ("--dataset_name", "--mask_column", "--perceptual_model", "--resume_from_checkpoint", "--preset"):
