@@ -9,10 +9,13 @@ B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .row_gather import RowGather
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class LabelNeighborhoods:
     """Every pixel's neighbourhood, as an index into the distinct ones.
 
     Args:
+        num_codes: K.
         patch_codes: int64 `(A, T)`, label codes of each distinct patch, `K` where the position lies outside the image.
         patch_is_outside: bool `(A,)`, whether the patch's own centre lies outside the image: its hidden activation is
             zero there, since the second convolution pads with zeros.
@@ -27,10 +31,31 @@ class LabelNeighborhoods:
         index: int64 `(N * H * W,)`, the neighbourhood of every pixel, in row-major order.
     """
 
+    num_codes: int
     patch_codes: Tensor
     patch_is_outside: Tensor
     patches: Tensor
     index: Tensor
+
+    @cached_property
+    def labels_of_patches(self) -> RowGather:
+        """Sums the T rows of a `((K+1) * T, D)` table of codes and taps that make up each patch, `(A, D)`."""
+        return RowGather(_row_of_tap(self.patch_codes), (self.num_codes + 1) * self.patch_codes.shape[1])
+
+    @cached_property
+    def products_of_neighborhoods(self) -> RowGather:
+        """Sums the T rows of an `(A * T, 2C)` table of patches and taps that make up each neighbourhood, `(B, 2C)`."""
+        return RowGather(_row_of_tap(self.patches), len(self.patch_codes) * self.patch_codes.shape[1])
+
+    @cached_property
+    def patches_of_neighborhoods(self) -> RowGather:
+        """Lists the T rows of an `(A, D)` table of patches that make up each neighbourhood, `(B * T, D)`."""
+        return RowGather(self.patches.view(-1, 1), len(self.patch_codes))
+
+    @cached_property
+    def positions(self) -> RowGather:
+        """Spreads a `(B, C)` table of neighbourhoods over the positions, `(N * H * W, C)`."""
+        return RowGather(self.index[:, None], len(self.patches))
 
     @classmethod
     def from_codes(cls, codes: Tensor, *, num_codes: int, kernel_size: int) -> "LabelNeighborhoods":
@@ -48,7 +73,13 @@ class LabelNeighborhoods:
         index, patches = _distinct_windows(patch_ids, kernel_size)  # (N, H, W), (B, T)
         patch_is_outside = torch.zeros(len(patch_codes), dtype=torch.bool, device=codes.device)
         patch_is_outside[-1] = True
-        return cls(patch_codes, patch_is_outside, patches, index.flatten())
+        return cls(num_codes, patch_codes, patch_is_outside, patches, index.flatten())
+
+
+def _row_of_tap(ids: Tensor) -> Tensor:
+    """`(R, T)` ids to rows of a table that has T rows for each id, one for each tap."""
+    taps = ids.shape[1]
+    return ids * taps + torch.arange(taps, device=ids.device)
 
 
 def _distinct_windows(ids: Tensor, size: int) -> tuple[Tensor, Tensor]:

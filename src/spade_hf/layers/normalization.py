@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .mask_pyramid import MaskPyramid
+from .modulation import modulate, neighborhood_modulation
 from .spectral_norm import initialize
 
 
@@ -59,36 +60,19 @@ class SPADE(nn.Module):
         initialize(self.conv_mask)
         initialize(self.conv_gamma_beta, outputs=2)
 
-    def forward(self, x: Tensor, mask: MaskPyramid) -> Tensor:
-        """Modulate `x` `(N, C, H, W)` by `mask`, read at `(H, W)`."""
-        gamma, beta = self.modulation(mask, tuple(x.shape[-2:])).chunk(2, dim=1)  # (N, C, H, W) each
-        return self.param_free_norm(x) * (1 + gamma) + beta  # (N, C, H, W), equation 1
-
-    def modulation(self, mask: MaskPyramid, size: tuple[int, int]) -> Tensor:
-        """gamma and beta, `(N, 2C, *size)`."""
-        if mask.is_hard and self.modulation_backend != "dense":
-            return self._sparse_modulation(mask, size)
-        return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))
-
-    def _sparse_modulation(self, mask: MaskPyramid, size: tuple[int, int]) -> Tensor:
-        """What the two convolutions give, computed once for each distinct neighbourhood."""
+    def forward(self, x: Tensor, mask: MaskPyramid, *, negative_slope: float = 1.0) -> Tensor:
+        """Modulate `x` `(N, C, H, W)` by `mask`, read at `(H, W)`, then apply LeakyReLU (none at a slope of 1)."""
+        size = tuple(x.shape[-2:])
+        x = self.param_free_norm(x)
+        if not mask.is_hard or self.modulation_backend == "dense":
+            gamma, beta = self._dense_modulation(mask, size).chunk(2, dim=1)  # (N, C, H, W) each
+            return F.leaky_relu(x * (1 + gamma) + beta, negative_slope)  # (N, C, H, W), equation 1
         neighborhoods = mask.neighborhoods(size, self.kernel_size)
-        taps = torch.arange(self.kernel_size**2, device=neighborhoods.index.device)
-        table = self._label_table(mask.has_edges)  # ((K+1) * T, D)
-        hidden = F.embedding_bag(neighborhoods.patch_codes * len(taps) + taps, table, mode="sum")  # (A, D)
-        hidden = F.relu(hidden + self.conv_mask.bias).masked_fill(neighborhoods.patch_is_outside[:, None], 0)
-        weight = self.conv_gamma_beta.weight  # (2C, D, k, k)
-        products = hidden @ weight.permute(1, 2, 3, 0).flatten(1)  # (A, T * 2C)
-        gamma_beta = F.embedding_bag(
-            neighborhoods.patches * len(taps) + taps, products.view(-1, len(weight)), mode="sum"
-        )  # (B, 2C)
-        gathered = (gamma_beta + self.conv_gamma_beta.bias).index_select(0, neighborhoods.index)  # (N * H * W, 2C)
-        return gathered.view(-1, *size, len(weight)).permute(0, 3, 1, 2)  # (N, 2C, H, W), channels last in memory
+        gamma, beta = neighborhood_modulation(
+            neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=mask.has_edges
+        ).chunk(2, dim=1)  # (B, C) each
+        return modulate(x, 1 + gamma, beta, neighborhoods, negative_slope)
 
-    def _label_table(self, has_edges: bool) -> Tensor:
-        """The first convolution's weights as a row for each code and tap; the last code lies outside the image."""
-        table = self.conv_mask.weight.permute(1, 2, 3, 0).flatten(1, 2)  # (L, T, D)
-        if has_edges:
-            labels, edge = table[:-1], table[-1:]
-            table = torch.cat([labels, labels + edge])  # (K, T, D)
-        return torch.cat([table, torch.zeros_like(table[:1])]).flatten(0, 1)  # ((K+1) * T, D)
+    def _dense_modulation(self, mask: MaskPyramid, size: tuple[int, int]) -> Tensor:
+        """gamma and beta, `(N, 2C, *size)`."""
+        return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))

@@ -3,7 +3,6 @@
 Legend: N batch, C channels (I in, O out), H W height and width.
 """
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .mask_pyramid import MaskPyramid
@@ -64,6 +63,6 @@ class SPADEResnetBlock(nn.Module):
     def forward(self, x: Tensor, mask: MaskPyramid) -> Tensor:
         """`x` `(N, I, H, W)` to `(N, O, H, W)`."""
         shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x
-        x = self.conv1(F.leaky_relu(self.norm1(x, mask), LEAKY_SLOPE))
-        x = self.conv2(F.leaky_relu(self.norm2(x, mask), LEAKY_SLOPE))
+        x = self.conv1(self.norm1(x, mask, negative_slope=LEAKY_SLOPE))
+        x = self.conv2(self.norm2(x, mask, negative_slope=LEAKY_SLOPE))
         return shortcut + x
