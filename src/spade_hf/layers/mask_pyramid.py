@@ -13,8 +13,8 @@ from .label_neighborhoods import LabelNeighborhoods
 class MaskPyramid:
     """A semantic mask that the layers of one forward pass read at their own resolutions.
 
-    Each resolution is computed once and shared by all layers that ask for it. A hard mask is held as one integer code a
-    pixel: the label's channel, plus the number of labels where an instance edge runs.
+    Each resolution is computed once and shared by all layers that ask for it. A hard mask is held as one integer code
+    a pixel: the label's channel, plus the number of labels where an instance edge runs.
 
     Args:
         codes (`Tensor`, *optional*): int64 `(N, H, W)`, codes of a hard mask.

@@ -56,9 +56,7 @@ class SPADEResnetBlock(nn.Module):
         self.has_learned_shortcut = in_channels != out_channels
         if self.has_learned_shortcut:
             self.norm_shortcut = spade(in_channels)
-            self.conv_shortcut = conv2d(
-                in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm
-            )
+            self.conv_shortcut = conv2d(in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm)
 
     def forward(self, x: Tensor, mask: MaskPyramid) -> Tensor:
         """`x` `(N, I, H, W)` to `(N, O, H, W)`."""

@@ -11,7 +11,7 @@ def initialize(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, *, outputs: in
     """Xavier-normal weights and zero bias, in place.
 
     Args:
-        layer: The layer to initialize. It must not be parametrized yet: what is written to a parametrized weight is lost.
+        layer: The layer to initialize. Not parametrized yet: what is written to a parametrized weight is lost.
         outputs (`int`, defaults to 1): How many layers of equal width are fused along the output axis; each part gets
             the variance that it would have on its own.
     """
@@ -53,5 +53,10 @@ def fuse_spectral_norm(module: nn.Module) -> None:
     module.eval()  # in training mode, reading a parametrized weight runs one more power iteration
     for layer in module.modules():
         if parametrize.is_parametrized(layer, "weight"):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+            # not `remove_parametrizations`: it takes `weight` from a class that copies of the layer share, which
+            # breaks a model when its deep copy is fused
+            weight = layer.weight.detach().clone()
+            layer.__class__ = type(layer).__base__
+            del layer.parametrizations
+            layer.weight = nn.Parameter(weight)
     module.train(was_training)

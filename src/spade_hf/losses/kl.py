@@ -1,4 +1,4 @@
-"""The prior term of the style encoder's variational objective (Kingma and Welling 2014; Park et al. 2019, appendix A)."""
+"""The prior term of the style encoder's objective (Kingma and Welling 2014; Park et al. 2019, appendix A)."""
 
 from torch import Tensor
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from ..layers.resnet import LEAKY_SLOPE
 from ..layers.spectral_norm import conv2d
+from .modeling_utils import SPADEModelMixin
 from .semantics import mask_pyramid, num_semantic_channels
 
 
@@ -72,7 +72,7 @@ class NLayerDiscriminator(nn.Module):
         return self.conv_out(features[-1]), features
 
 
-class MultiscaleDiscriminator(ModelMixin, ConfigMixin):
+class MultiscaleDiscriminator(SPADEModelMixin):
     """Judges mask and image together, at the full size and at halves of it.
 
     Args:
@@ -102,7 +102,7 @@ class MultiscaleDiscriminator(ModelMixin, ConfigMixin):
         super().__init__()
         if num_layers < 2 or num_scales < 1:
             raise ValueError(
-                f"`num_layers` is {num_layers} and `num_scales` {num_scales}; at least 2 layers and 1 scale are needed."
+                f"`num_layers` is {num_layers} and `num_scales` {num_scales}; they must be at least 2 and 1."
             )
         in_channels = 3 + num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
         self.scales = nn.ModuleList(

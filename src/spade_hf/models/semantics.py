@@ -31,7 +31,7 @@ def mask_pyramid(
     Args:
         mask (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`, one-hot or soft, with or without
             the edge channel.
-        instance_edges (`Tensor` or `None`): bool or 0/1 `(N, H, W)` or `(N, 1, H, W)`, for models with an edge channel.
+        instance_edges (`Tensor` or `None`): bool or 0/1 `(N, H, W)` or `(N, 1, H, W)`, for models with edges.
         dtype (`torch.dtype`): Type of the one-hot maps.
 
     Raises:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from ..layers.resnet import LEAKY_SLOPE
 from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
+from .modeling_utils import SPADEModelMixin
 
 
 class DiagonalGaussianDistribution:
@@ -53,7 +53,7 @@ class SPADEStyleEncoderOutput(BaseOutput):
     latent_dist: DiagonalGaussianDistribution
 
 
-class SPADEStyleEncoder(ModelMixin, ConfigMixin):
+class SPADEStyleEncoder(SPADEModelMixin):
     """Style picture to a distribution over latents.
 
     Args:

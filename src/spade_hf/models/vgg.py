@@ -105,10 +105,13 @@ class VGG19Features(nn.Module):
             ) from error
 
         net = cls(base_channels=state[keys[0]].shape[0])
-        try:
-            net.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(f"`{path}` does not hold VGG-19's weights: {error}") from error
+        for key, weight in net.state_dict().items():
+            if state[key].shape != weight.shape:
+                raise ValueError(
+                    f"`{path}` holds {key} of shape {tuple(state[key].shape)}, in VGG-19 it is {tuple(weight.shape)}. "
+                    f"Give VGG-19's weights, as in the Hub repo {VGG19_REPO!r}."
+                )
+        net.load_state_dict(state)
         return net
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -1,0 +1,49 @@
+# Every target works in a fresh clone: it sets up .venv in this folder and writes nothing outside of it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := setup.py src tests $(wildcard examples spaces_demo)
+
+export HF_HOME ?= $(CURDIR)/$(VENV)/huggingface
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test quality style clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     paint the example mask in the example style with the bundled model: outputs/demo.png"
+	@echo "make test     run the tests, without those marked slow"
+	@echo "make quality  check the code with ruff"
+	@echo "make style    let ruff mend what it can"
+	@echo "make clean    remove $(VENV) and the caches"
+
+demo: $(VENV)/.installed-demo
+	@mkdir -p outputs
+	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/sunset_style.jpg --output outputs/demo.png
+	@echo "$(CURDIR)/outputs/demo.png"
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+quality: $(VENV)/.installed-quality
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+style: $(VENV)/.installed-quality
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache build src/*.egg-info
+
+# One stamp an extra; the painting itself (`demo`) needs the package alone, not the Gradio app's extra.
+$(VENV)/.installed-demo: REQUIREMENT := -e .
+$(VENV)/.installed-test: REQUIREMENT := -e ".[test]"
+$(VENV)/.installed-quality: REQUIREMENT := -e ".[quality]"
+
+$(VENV)/.installed-%: setup.py constraints.txt src/spade_hf/version.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --no-cache-dir --constraint constraints.txt $(REQUIREMENT)
+	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,43 @@
+"""Semantic image synthesis with spatially-adaptive normalization (SPADE), in the manner of diffusers.
+
+`ModelMixin` is part of this namespace because diffusers looks for it in the library that a component names.
+"""
+
+from pathlib import Path
+
+from diffusers import ModelMixin
+
+from .checkpoint_conversion import convert_nvlabs_checkpoint
+from .image_processor import SPADEImageProcessor
+from .label_set import LabelSet
+from .models import (
+    DiagonalGaussianDistribution,
+    MultiscaleDiscriminator,
+    Pix2PixHDGenerator,
+    SPADEGenerator,
+    SPADEStyleEncoder,
+)
+from .pipelines import SPADEPipeline, SPADEPipelineOutput
+from .registration import register_with_diffusers
+from .version import __version__
+
+
+BUNDLED_MODEL = str(Path(__file__).parent / "bundled")
+
+register_with_diffusers()
+
+__all__ = [
+    "BUNDLED_MODEL",
+    "DiagonalGaussianDistribution",
+    "LabelSet",
+    "ModelMixin",
+    "MultiscaleDiscriminator",
+    "Pix2PixHDGenerator",
+    "SPADEGenerator",
+    "SPADEImageProcessor",
+    "SPADEPipeline",
+    "SPADEPipelineOutput",
+    "SPADEStyleEncoder",
+    "__version__",
+    "convert_nvlabs_checkpoint",
+]

@@ -1,0 +1,204 @@
+"""Checkpoints of the public implementation (`latest_net_*.pth`), read as numbers and renamed to ours.
+
+The key names below are that format's; nothing of its code is used. Files are read with `weights_only=True`.
+"""
+
+import pickle
+import re
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .image_processor import SPADEImageProcessor
+from .label_set import LabelSet
+from .layers import NormType
+from .models import SPADEGenerator, SPADEStyleEncoder
+from .models.semantics import num_semantic_channels
+from .pipelines import SPADEPipeline
+
+
+StateDict = dict[str, Tensor]
+NUM_UPSAMPLING_LAYERS = {"normal": 5, "more": 6, "most": 7}
+# The public names of the residual blocks, in the order of our `blocks`; the last one is there with "most".
+BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4")
+BLOCK_PARTS = {
+    "conv_0": "conv1",
+    "conv_1": "conv2",
+    "conv_s": "conv_shortcut",
+    "norm_0": "norm1",
+    "norm_1": "norm2",
+    "norm_s": "norm_shortcut",
+}
+SPECTRAL_NORM_PARTS = {
+    "weight_orig": "parametrizations.weight.original",
+    "weight_u": "parametrizations.weight.0._u",
+    "weight_v": "parametrizations.weight.0._v",
+}
+
+
+def convert_nvlabs_checkpoint(
+    generator_path: str | Path,
+    *,
+    style_encoder_path: str | Path | None = None,
+    label_set: LabelSet | str | None = None,
+    num_labels: int | None = None,
+    use_unknown_label: bool | None = None,
+    use_instance_edges: bool,
+    image_size: int | tuple[int, int],
+    num_upsampling_layers: Literal["normal", "more", "most"] = "normal",
+    norm_type: NormType = "sync_batch",
+) -> SPADEPipeline:
+    """Load a public SPADE checkpoint into a pipeline, spectral norm fused.
+
+    Widths, kernel size, latent and hidden width are read from the weights.
+
+    Args:
+        generator_path (`str` or `Path`): `latest_net_G.pth`.
+        style_encoder_path (`str` or `Path`, *optional*): `latest_net_E.pth` of a model with an encoder.
+        label_set (`LabelSet` or `str`, *optional*): The model's labels, or the name of a built-in set.
+        num_labels (`int`, *optional*): In place of `label_set`: a count, which makes an anonymous set.
+        use_unknown_label (`bool`, *optional*): Whether the model has an unknown channel; a label set knows it itself.
+        use_instance_edges (`bool`): Whether the model reads instance edges.
+        image_size (`int` or `tuple[int, int]`): (height, width) that the model was trained at.
+        num_upsampling_layers (`str`, defaults to `"normal"`): `"normal"`, `"more"` or `"most"`.
+        norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
+
+    Raises:
+        ValueError: If a file cannot be read, or its weights do not fit what was said about them.
+    """
+    labels = _label_set(label_set, num_labels, use_unknown_label)
+    if num_upsampling_layers not in NUM_UPSAMPLING_LAYERS:
+        raise ValueError(
+            f"`num_upsampling_layers` is {num_upsampling_layers!r}; allowed are {', '.join(NUM_UPSAMPLING_LAYERS)}."
+        )
+    weights = _load_weights(generator_path, required_key="conv_img.weight")
+    shared, first_conv = weights["head_0.norm_0.mlp_shared.0.weight"], weights["fc.weight"]
+    expected = num_semantic_channels(labels.num_labels, labels.use_unknown_label, use_instance_edges)
+    if shared.shape[1] != expected:
+        raise ValueError(
+            f"{generator_path} reads {shared.shape[1]} semantic channels, but {labels.num_labels} labels with "
+            f"use_unknown_label={labels.use_unknown_label} and use_instance_edges={use_instance_edges} make "
+            f"{expected}. Pass the label set and options that the model was trained with."
+        )
+    has_latent = first_conv.ndim == 2
+    if style_encoder_path is not None and not has_latent:
+        raise ValueError(
+            f"{generator_path} has no latent, so it has no style encoder; leave `style_encoder_path` out."
+        )
+    generator = SPADEGenerator(
+        num_labels=labels.num_labels,
+        use_unknown_label=labels.use_unknown_label,
+        use_instance_edges=use_instance_edges,
+        image_size=image_size if isinstance(image_size, int) else tuple(image_size),
+        base_channels=weights["conv_img.weight"].shape[1] * (2 if num_upsampling_layers == "most" else 1),
+        latent_dim=first_conv.shape[1] if has_latent else None,
+        spade_hidden_channels=shared.shape[0],
+        spade_kernel_size=shared.shape[-1],
+        norm_type=norm_type,
+        use_spectral_norm="head_0.conv_0.weight_orig" in weights,
+        num_upsampling_layers=NUM_UPSAMPLING_LAYERS[num_upsampling_layers],
+    )
+    _load_into(generator, convert_generator_weights(weights), generator_path)
+    style_encoder = None
+    if style_encoder_path is not None:
+        weights = _load_weights(style_encoder_path, required_key="fc_mu.weight")
+        uses_spectral_norm = "layer1.0.weight_orig" in weights
+        first_conv = weights["layer1.0.weight_orig" if uses_spectral_norm else "layer1.0.weight"]
+        style_encoder = SPADEStyleEncoder(
+            base_channels=first_conv.shape[0],
+            latent_dim=weights["fc_mu.weight"].shape[0],
+            use_spectral_norm=uses_spectral_norm,
+        )
+        _load_into(style_encoder, convert_style_encoder_weights(weights), style_encoder_path)
+        style_encoder.eval().fuse_spectral_norm()
+    generator.eval().fuse_spectral_norm()
+    processor = SPADEImageProcessor(label_set=labels, use_instance_edges=use_instance_edges)
+    return SPADEPipeline(generator=generator, style_encoder=style_encoder, image_processor=processor)
+
+
+def _label_set(label_set: LabelSet | str | None, num_labels: int | None, use_unknown_label: bool | None) -> LabelSet:
+    if (label_set is None) == (num_labels is None):
+        raise ValueError("Give either `label_set` or `num_labels`: what the model's labels are, or how many.")
+    if label_set is None:
+        return LabelSet.anonymous(num_labels, use_unknown_label=bool(use_unknown_label))
+    labels = LabelSet.from_name(label_set) if isinstance(label_set, str) else label_set
+    if use_unknown_label not in (None, labels.use_unknown_label):
+        raise ValueError(
+            f"`use_unknown_label` is {use_unknown_label}, but label set '{labels.name}' has unknown id "
+            f"{labels.unknown_id}. Leave `use_unknown_label` out, or pass a label set that fits."
+        )
+    return labels
+
+
+def _load_weights(path: str | Path, *, required_key: str) -> StateDict:
+    """Tensors of a foreign pickle, which cannot run code: `weights_only=True`."""
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist; pass the path of a `latest_net_*.pth` file.") from error
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} cannot be read as a state dict of tensors: {error}") from error
+    if not isinstance(weights, dict) or required_key not in weights:
+        raise ValueError(f"{path} has no weight '{required_key}'; it is no such network of the public implementation.")
+    return weights
+
+
+def _load_into(model: torch.nn.Module, weights: StateDict, path: str | Path) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} does not fit a {type(model).__name__} with these options (`image_size`, `num_upsampling_layers`, "
+            f"`norm_type`): {error}"
+        ) from error
+
+
+def convert_generator_weights(weights: StateDict) -> StateDict:
+    """Public generator weights under the names of [`SPADEGenerator`], spectral norm kept as a parametrization."""
+    outer = {"fc": "conv_in" if weights["fc.weight"].ndim == 4 else "linear_in", "conv_img": "conv_out"}
+    converted = {}
+    for key, value in weights.items():
+        name, rest = key.split(".", 1)
+        if name in BLOCKS:
+            part, rest = rest.split(".", 1)
+            rest = rest.replace("mlp_shared.0.", "conv_mask.")
+            prefix = f"blocks.{BLOCKS.index(name)}.{BLOCK_PARTS[part]}"
+            if rest.startswith("mlp_beta."):
+                continue  # joins gamma below
+            if rest.startswith("mlp_gamma."):
+                value = torch.cat([value, weights[key.replace("mlp_gamma", "mlp_beta")]])
+                rest = rest.replace("mlp_gamma", "conv_gamma_beta")
+            converted[f"{prefix}.{SPECTRAL_NORM_PARTS.get(rest, rest)}"] = value
+        elif name in outer:
+            converted[f"{outer[name]}.{rest}"] = value
+    return converted
+
+
+def convert_style_encoder_weights(weights: StateDict) -> StateDict:
+    """Public encoder weights under the names of [`SPADEStyleEncoder`]."""
+    converted = {}
+    for key, value in weights.items():
+        if match := re.fullmatch(r"layer(\d+)\.0\.(\w+)", key):
+            position, part = int(match[1]) - 1, match[2]
+            key = f"convs.{position}.{SPECTRAL_NORM_PARTS.get(part, part)}"
+        else:
+            key = key.replace("fc_mu", "linear_mean").replace("fc_var", "linear_logvar")
+        converted[key] = value
+    return converted
+
+
+def convert_discriminator_weights(weights: StateDict) -> StateDict:
+    """Public discriminator weights under the names of [`MultiscaleDiscriminator`]."""
+    matches = {key: re.fullmatch(r"discriminator_(\d+)\.model(\d+)\.(?:0\.)+(\w+)", key) for key in weights}
+    last_layer = max(int(match[2]) for match in matches.values() if match)
+    converted = {}
+    for key, match in matches.items():
+        if match is None:
+            converted[key] = weights[key]
+            continue
+        scale, layer, part = match[1], int(match[2]), match[3]
+        name = {0: "conv_in", last_layer: "conv_out"}.get(layer, f"convs.{layer - 1}")
+        converted[f"scales.{scale}.{name}.{SPECTRAL_NORM_PARTS.get(part, part)}"] = weights[key]
+    return converted

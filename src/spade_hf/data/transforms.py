@@ -1,0 +1,97 @@
+"""Joint augmentation of an image, its label map and its instance edges.
+
+Legend: L label channels, H W height and width, h w the crop's.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+# Block sizes of simplified maps, as shares of the crop's shorter side: from rounded outlines to a few big blobs.
+SIMPLIFICATION_SHARES = (1 / 32, 1 / 16, 1 / 10)
+
+
+@dataclass(frozen=True)
+class PairedTransform:
+    """Resize, crop, flip, and now and then simplify; the same for the image and its maps.
+
+    Args:
+        resolution (`tuple[int, int]`): (height, width) of the result in pixels.
+        resize_ratio (`float`, defaults to 286 / 256): The image is resized to cover this many times the resolution
+            before the crop. Its aspect ratio is kept.
+        center_crop (`bool`, defaults to `False`): Crop the middle instead of a random place.
+        random_flip (`bool`, defaults to `True`): Mirror half of the samples.
+        simplify_probability (`float`, defaults to 0): Share of samples whose label map is replaced by a coarse one, as
+            a person would paint it. Detailed maps alone teach the model nothing about painted blobs.
+    """
+
+    resolution: tuple[int, int]
+    resize_ratio: float = 286 / 256
+    center_crop: bool = False
+    random_flip: bool = True
+    simplify_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.resize_ratio < 1:
+            raise ValueError(f"`resize_ratio` is {self.resize_ratio}; it must be 1 or more, to cover the crop.")
+
+    def resized_shape(self, height: int, width: int) -> tuple[int, int]:
+        """The size, aspect ratio kept, at which an image of the given size covers `resize_ratio` x `resolution`."""
+        scale = self.resize_ratio * max(self.resolution[0] / height, self.resolution[1] / width)
+        return tuple(
+            max(math.floor(side * scale + 0.5), target)
+            for side, target in zip((height, width), self.resolution, strict=True)
+        )
+
+    def __call__(
+        self, image: Tensor, label_map: Tensor, edges: Tensor | None, *, num_labels: int, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Transform one sample that has been resized to `resized_shape`.
+
+        Args:
+            image (`Tensor`): `(3, H, W)`.
+            label_map (`Tensor`): int64 `(H, W)` of label channels.
+            edges (`Tensor`, *optional*): bool `(H, W)`.
+            num_labels (`int`): L.
+            rng (`torch.Generator`): The only source of randomness.
+
+        Returns:
+            `tuple`: image `(3, h, w)`, label map `(h, w)` and edges `(h, w)` or `None`.
+        """
+        offset_share, flip, simplify, share = torch.rand(5, generator=rng).split([2, 1, 1, 1])
+        if self.center_crop:
+            offset_share = torch.full((2,), 0.5)
+        top, left = (
+            int(one * (size - target + 1))
+            for one, size, target in zip(offset_share.tolist(), label_map.shape, self.resolution, strict=True)
+        )
+        height, width = self.resolution
+
+        def place(one: Tensor | None) -> Tensor | None:
+            if one is None:
+                return None
+            one = one[..., top : top + height, left : left + width]
+            return one.flip(-1) if self.random_flip and flip.item() < 0.5 else one
+
+        image, label_map, edges = place(image), place(label_map), place(edges)
+        if simplify.item() < self.simplify_probability:
+            chosen = SIMPLIFICATION_SHARES[int(share.item() * len(SIMPLIFICATION_SHARES))]
+            label_map = simplify_label_map(label_map, max(2, round(min(height, width) * chosen)), num_labels)
+        return image, label_map, edges
+
+
+def simplify_label_map(label_map: Tensor, block: int, num_labels: int) -> Tensor:
+    """A coarse map with smooth outlines: each label's share in blocks of pixels, interpolated; the largest share wins.
+
+    Args:
+        label_map (`Tensor`): int64 `(H, W)` in `0..num_labels - 1`.
+        block (`int`): Side of a block in pixels; what is smaller than a block disappears.
+        num_labels (`int`): L.
+    """
+    shares = F.one_hot(label_map, num_labels).movedim(-1, 0)[None].float()  # (1, L, H, W)
+    shares = F.avg_pool2d(shares, block, ceil_mode=True)  # (1, L, H / block, W / block)
+    return F.interpolate(shares, label_map.shape, mode="bilinear").argmax(dim=1)[0]

@@ -1,0 +1,156 @@
+"""From what users hand over (paths, URLs, PIL images, arrays, tensors, lists of them) to arrays, one a picture.
+
+Label maps must keep their ids: they are opened in the file's own mode, a `P` image gives its indices, and nothing is
+converted to RGB. Errors call an input by its argument, its place in a list and its file.
+"""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import requests
+import torch
+import torch.nn.functional as F
+from diffusers.utils.constants import DIFFUSERS_REQUEST_TIMEOUT
+
+
+ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer a pixel
+COLOR_MODES = ("RGB", "RGBA")
+
+
+def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
+    """Opens a file or an http(s) URL in its own mode, turned upright by its EXIF tag; ValueError if that fails."""
+    try:
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            response = requests.get(source, timeout=DIFFUSERS_REQUEST_TIMEOUT)
+            response.raise_for_status()
+            image = PIL.Image.open(BytesIO(response.content))
+        else:
+            image = PIL.Image.open(source)
+        image.load()  # a cut-off file fails here, not at its first use
+        return PIL.ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:  # SyntaxError: a broken PNG
+        raise ValueError(
+            f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
+        ) from error
+
+
+def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
+    """Yields every single input with its name for messages; paths and URLs are opened, lists taken apart."""
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError(f"`{argument}` is an empty list; give at least one.")
+        for index, item in enumerate(value):
+            yield from flatten(item, f"{argument}[{index}]")
+    elif isinstance(value, str | Path):
+        name = f"`{argument}` ({value})"
+        yield open_image(value, argument=name), name
+    elif isinstance(value, PIL.Image.Image | np.ndarray | torch.Tensor):
+        yield value, f"`{argument}`"
+    else:
+        raise ValueError(
+            f"`{argument}` is a {type(value).__name__}; give a path, a URL, a PIL image, a numpy array, a tensor, "
+            "or a list of them."
+        )
+
+
+def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> np.ndarray:
+    """
+    The pixels of one input that holds ids or colours.
+
+    Returns:
+        `np.ndarray`: Integers `(N, H, W)` of ids, or uint8 `(N, H, W, 3 | 4)` of colours.
+
+    Raises:
+        ValueError: If the mode, dtype or shape is none of these.
+    """
+    if isinstance(value, PIL.Image.Image):
+        if value.mode not in ID_MODES + COLOR_MODES:
+            raise ValueError(
+                f"{argument} has the PIL mode {value.mode!r}; allowed are {', '.join(ID_MODES[:3])} and I (ids), and "
+                f"{' and '.join(COLOR_MODES)} (colours). Save it in one of them."
+            )
+        return np.array(value)[None]  # (1, H, W) or (1, H, W, 3 | 4)
+    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{argument} has dtype {array.dtype}; ids are integers. Convert it first.")
+    is_color = isinstance(value, np.ndarray) and array.dtype == np.uint8 and array.ndim in (3, 4)
+    if is_color and array.shape[-1] in (3, 4):
+        maps = array if array.ndim == 4 else array[None]
+    elif array.ndim in (2, 3):
+        maps = array if array.ndim == 3 else array[None]
+    else:
+        forms = "(H, W) and (N, H, W) of ids" + (
+            "" if isinstance(value, torch.Tensor) else ", and uint8 (H, W, 3) of colours"
+        )
+        raise ValueError(f"{argument} has shape {tuple(array.shape)}; allowed are {forms}.")
+    if 0 in maps.shape:
+        raise ValueError(f"{argument} has shape {tuple(array.shape)}, which holds no pixel.")
+    return maps
+
+
+def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
+    """
+    One input picture, or a batch, as float32 `(N, 3, H, W)` in [0, 1].
+
+    Raises:
+        ValueError: If the shape or dtype is wrong or a float value is outside [0, 1]; ranges are never guessed.
+    """
+    if isinstance(value, PIL.Image.Image):
+        value = np.array(PIL.ImageOps.exif_transpose(value).convert("RGB"))  # (H, W, 3)
+    if isinstance(value, np.ndarray):
+        if value.ndim not in (3, 4) or value.shape[-1] != 3:
+            raise ValueError(f"{argument} has shape {value.shape}; an array is (H, W, 3) or (N, H, W, 3).")
+        pixels = torch.from_numpy(np.ascontiguousarray(value)).movedim(-1, -3)  # (..., 3, H, W)
+    elif value.ndim in (3, 4) and value.shape[-3] == 3:
+        pixels = value
+    else:
+        raise ValueError(f"{argument} has shape {tuple(value.shape)}; a tensor is (3, H, W) or (N, 3, H, W).")
+    if 0 in pixels.shape:
+        raise ValueError(f"{argument} has shape {tuple(value.shape)}, which holds no pixel.")
+    if pixels.dtype == torch.uint8:
+        pixels = pixels.float() / 255
+    elif not pixels.is_floating_point():
+        raise ValueError(f"{argument} has dtype {pixels.dtype}; allowed are uint8 in 0..255 and floats in [0, 1].")
+    pixels = pixels.float()
+    low, high = pixels.min().item(), pixels.max().item()
+    if not 0 <= low <= high <= 1:  # also false for NaN
+        raise ValueError(f"{argument} has values in [{low:.4g}, {high:.4g}]; floats must be in [0, 1]. Rescale it.")
+    return pixels if pixels.ndim == 4 else pixels[None]  # (N, 3, H, W)
+
+
+def size_of(image: torch.Tensor) -> str:
+    """Height and width of `(..., H, W)` for messages."""
+    return f"{image.shape[-2]}x{image.shape[-1]}"
+
+
+def resize_and_stack(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
+    """Brings `(..., H, W)` to one size and stacks them: `(N, ..., height, width)`."""
+    for name, value in (("height", height), ("width", width)):
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"`{name}` is {value!r}; it is a number of pixels, 1 or more.")
+    resize = _resize_photo if argument == "image" else _resize_nearest
+    resized = [resize(image, height or image.shape[-2], width or image.shape[-1]) for image in images]
+    if len({image.shape[-2:] for image in resized}) > 1:
+        sizes = ", ".join(dict.fromkeys(map(size_of, resized)))
+        raise ValueError(f"`{argument}` holds sizes {sizes} (height x width); make them equal or say the size wanted.")
+    return torch.stack(resized)
+
+
+def _resize_nearest(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Nearest neighbour with torch's own choice of source pixels (`mode="nearest"`), for integers too."""
+    rows, columns = (
+        F.interpolate(torch.arange(old, dtype=torch.float32)[None, None], size=new, mode="nearest")[0, 0].long()
+        for old, new in zip(image.shape[-2:], (height, width), strict=True)
+    )
+    return image[..., rows.to(image.device)[:, None], columns.to(image.device)]
+
+
+def _resize_photo(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    if image.shape[-2:] == (height, width):
+        return image
+    return F.interpolate(image[None], size=(height, width), mode="bilinear", antialias=True)[0].clamp(0, 1)

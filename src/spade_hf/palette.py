@@ -1,0 +1,105 @@
+"""Colours of label maps: the PASCAL VOC colour map, and colours -> rows of a palette, exactly or to the nearest.
+
+The VOC map (Everingham et al. 2010) spreads the bits of an index over the high bits of R, G and B. COCO-Stuff as SPADE
+draws it is this map, and it gives distinct colours to any number of labels below 2**24.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+
+
+Color = tuple[int, int, int]
+COLORS_IN_MESSAGE = 5
+
+
+def voc_colors() -> Iterator[Color]:
+    """The colours of the PASCAL VOC map from its second one on; all distinct, the first one left out is black."""
+    for index in count(1):
+        red = green = blue = 0
+        for bit in range(8):  # three bits of the index a round, the lowest into the highest bit of R, G, B
+            three_bits = index >> (3 * bit)
+            red |= (three_bits & 1) << (7 - bit)
+            green |= (three_bits >> 1 & 1) << (7 - bit)
+            blue |= (three_bits >> 2 & 1) << (7 - bit)
+        yield red, green, blue
+
+
+def pack_colors(image: np.ndarray) -> np.ndarray:
+    """uint8 `(..., 3)` -> int32 `(...)`, one 24-bit number a colour."""
+    red, green, blue = (image[..., i].astype(np.int32) for i in range(3))
+    return (red << 16) | (green << 8) | blue
+
+
+def unpack_colors(packed: np.ndarray) -> np.ndarray:
+    """Undoes `pack_colors`: `(...)` -> uint8 `(..., 3)`."""
+    return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=-1).astype(np.uint8)
+
+
+def rows_of_colors(
+    image: np.ndarray, palette: np.ndarray, *, color_tolerance: float | None, argument: str, palette_name: str
+) -> np.ndarray:
+    """
+    Finds each pixel's row in a palette of distinct colours.
+
+    Args:
+        image (`np.ndarray`): uint8 `(..., 3)`.
+        palette (`np.ndarray`): uint8 `(L, 3)`, distinct rows.
+        color_tolerance (`float`, *optional*): Largest Euclidean distance at which the nearest row is taken; `None`: 0.
+        argument, palette_name (`str`): What error messages call the image and the palette.
+
+    Returns:
+        `np.ndarray`: int64 `(...)`, values in `0..L - 1`.
+    """
+    if image.dtype != np.uint8 or image.shape[-1:] != (3,):
+        raise ValueError(f"{argument} is {image.dtype} {image.shape}; a map in colours is uint8 (..., 3).")
+    if color_tolerance is not None and not color_tolerance >= 0:  # also catches NaN
+        raise ValueError(f"`color_tolerance` is {color_tolerance}; it is a distance in RGB, 0 or more.")
+
+    packed = pack_colors(image)  # (...)
+    packed_palette = pack_colors(palette)  # (L,)
+    order = np.argsort(packed_palette)
+    ascending = packed_palette[order]
+    place = np.searchsorted(ascending, packed).clip(max=len(ascending) - 1)  # (...)
+    rows = order[place]
+    off_palette = ascending[place] != packed
+    if not off_palette.any():
+        return rows
+
+    strange, inverse, counts = np.unique(packed[off_palette], return_inverse=True, return_counts=True)
+    nearest, distances = _nearest_rows(unpack_colors(strange), palette)
+    too_far = distances > (color_tolerance or 0.0)
+    if too_far.any():
+        raise ValueError(
+            _off_palette_message(strange[too_far], counts[too_far], color_tolerance, argument, palette_name)
+        )
+    rows[off_palette] = nearest[inverse]
+    return rows
+
+
+def _nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows, distances = [], []
+    for chunk in np.array_split(colors.astype(np.int32), len(colors) // 4096 + 1):  # a photo has 10**5 colours
+        squared = ((chunk[:, None] - palette[None].astype(np.int32)) ** 2).sum(axis=-1)  # (chunk, L)
+        rows.append(squared.argmin(axis=1))
+        distances.append(np.sqrt(squared.min(axis=1)))
+    return np.concatenate(rows), np.concatenate(distances)
+
+
+def _off_palette_message(
+    packed: np.ndarray, counts: np.ndarray, color_tolerance: float | None, argument: str, palette_name: str
+) -> str:
+    most_first = np.argsort(-counts, kind="stable")[:COLORS_IN_MESSAGE]
+    shown = ", ".join(
+        f"{tuple(color)} on {number} pixel{'s' if number > 1 else ''}"
+        for color, number in zip(unpack_colors(packed[most_first]).tolist(), counts[most_first].tolist(), strict=True)
+    )
+    more = f" and {len(packed) - COLORS_IN_MESSAGE} more" if len(packed) > COLORS_IN_MESSAGE else ""
+    if color_tolerance is None:
+        problem = f"off the palette of label set '{palette_name}'"
+        remedy = "Draw with its colours, without JPEG or blending, or pass `color_tolerance`."
+    else:
+        problem = f"farther than `color_tolerance={color_tolerance}` from the palette of label set '{palette_name}'"
+        remedy = "Draw with its colours or raise the tolerance."
+    return f"{argument} has {len(packed)} colour{'s' if len(packed) > 1 else ''} {problem}: {shown}{more}. {remedy}"

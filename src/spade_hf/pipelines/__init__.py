@@ -1,0 +1,4 @@
+from .pipeline_spade import SPADEPipeline, SPADEPipelineOutput
+
+
+__all__ = ["SPADEPipeline", "SPADEPipelineOutput"]

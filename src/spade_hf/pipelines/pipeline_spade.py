@@ -1,0 +1,221 @@
+"""Mask, and optionally a style picture, to image (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291).
+
+Legend: N masks, M output images, L semantic channels, H W height and width, Z latent.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import PIL.Image
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from ..image_processor import ImageInput, SPADEImageProcessor
+from ..models import SPADEGenerator, SPADEStyleEncoder
+
+
+@dataclass
+class SPADEPipelineOutput(BaseOutput):
+    """Output of [`SPADEPipeline`].
+
+    Args:
+        images (`list[PIL.Image.Image]`, `np.ndarray` or `Tensor`): M images; arrays `(M, H, W, 3)` and tensors
+            `(M, 3, H, W)` in [0, 1].
+        latents (`Tensor` or `None`): `(M, Z)`, what the images were made from: pass them again for the same style on
+            another mask, or interpolate between two. `None` for a model without latent.
+    """
+
+    images: list[PIL.Image.Image] | np.ndarray | Tensor
+    latents: Tensor | None
+
+
+class SPADEPipeline(DiffusionPipeline):
+    """Paints masks.
+
+    Args:
+        generator (`SPADEGenerator`): Mask and latent to image.
+        image_processor (`SPADEImageProcessor`): Reads masks; knows the labels' names and colours.
+        style_encoder (`SPADEStyleEncoder`, *optional*): Style picture to latent.
+
+    Raises:
+        ValueError: If the components do not fit each other.
+    """
+
+    model_cpu_offload_seq = "style_encoder->generator"
+    _optional_components = ["style_encoder"]
+
+    def __init__(
+        self,
+        generator: SPADEGenerator,
+        image_processor: SPADEImageProcessor,
+        style_encoder: SPADEStyleEncoder | None = None,
+    ) -> None:
+        super().__init__()
+        for network in (generator, style_encoder):
+            if network is not None:
+                network.eval()  # batch statistics of a single mask would wash its picture out
+        self.register_modules(generator=generator, image_processor=image_processor, style_encoder=style_encoder)
+        _check_components(generator, image_processor, style_encoder)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        mask: ImageInput,
+        *,
+        style_image: ImageInput | None = None,
+        latents: Tensor | None = None,
+        instance_map: ImageInput | None = None,
+        num_images_per_mask: int = 1,
+        height: int | None = None,
+        width: int | None = None,
+        color_tolerance: float | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        batch_size: int = 8,
+        output_type: Literal["pil", "np", "pt"] = "pil",
+        return_dict: bool = True,
+    ) -> SPADEPipelineOutput | tuple:
+        """Turn masks into images.
+
+        Args:
+            mask: One or several masks: ids as an image, array or int tensor; an image in the label set's colours; a
+                path or URL; a soft mask as a float tensor `(N, L, H, W)`. See `SPADEImageProcessor.preprocess_mask`.
+            style_image (*optional*): One picture for all masks, or one for each; several for a single mask give an
+                image each. The encoder's mean is taken.
+            latents (`Tensor`, *optional*): `(M, Z)` in place of a style picture, for example another call's `latents`.
+                Several for a single mask give an image each.
+            instance_map (*optional*): Instance ids of each mask, needed by a model with instance edges.
+            num_images_per_mask (`int`, defaults to 1): Images for each mask, each of its own random style.
+            height, width (`int`, *optional*): Size of the images, multiples of the generator's `size_divisor`; by
+                default the model's `image_size`.
+            color_tolerance (`float`, *optional*): Take a colour off the palette for the nearest one within this RGB
+                distance.
+            generator (`torch.Generator` or a list of M, *optional*): Source of random styles.
+            batch_size (`int`, defaults to 8): Images that are generated at once.
+            output_type (`str`, defaults to `"pil"`): `"pil"`, `"np"` or `"pt"`.
+            return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEPipelineOutput`] or the tuple
+                (images, latents).
+
+        Raises:
+            ValueError: If an input is not valid or does not fit the model; the message says what is.
+        """
+        self.check_inputs(style_image, latents, num_images_per_mask, batch_size, output_type)
+        height, width = self._image_size(height, width)
+        device, dtype = self._execution_device, self.generator.dtype
+
+        masks, edges = self.image_processor.preprocess(
+            mask, instance_map, height=height, width=width, color_tolerance=color_tolerance
+        )  # (N, H, W) or (N, L, H, W); None or (N, H, W)
+        z = self._encode_style(style_image).to(device) if style_image is not None else latents
+        num_images = self._num_images(
+            len(masks), z, num_images_per_mask, "style_image" if latents is None else "latents"
+        )
+        if z is None and self.generator.config.latent_dim is not None:
+            z = randn_tensor(
+                (num_images, self.generator.config.latent_dim), generator=generator, device=device, dtype=dtype
+            )
+        elif z is not None:
+            z = z.to(device, dtype).expand(num_images, -1)
+
+        images = []
+        for start in self.progress_bar(range(0, num_images, batch_size)):
+            batch = slice(start, min(start + batch_size, num_images))
+            # image i belongs to mask i // (M / N): a mask's images lie side by side
+            rows = torch.arange(batch.start, batch.stop) * len(masks) // num_images
+            output = self.generator(
+                masks[rows].to(device),
+                None if z is None else z[batch],
+                instance_edges=None if edges is None else edges[rows].to(device),
+            )
+            images.append(output.images.float())
+        self.maybe_free_model_hooks()
+        images = self.image_processor.postprocess(torch.cat(images), output_type=output_type)
+        return SPADEPipelineOutput(images=images, latents=z) if return_dict else (images, z)
+
+    def check_inputs(
+        self,
+        style_image: ImageInput | None,
+        latents: Tensor | None,
+        num_images_per_mask: int,
+        batch_size: int,
+        output_type: str,
+    ) -> None:
+        """Raise a ValueError for arguments that contradict each other or the model."""
+        latent_dim = self.generator.config.latent_dim
+        if num_images_per_mask < 1 or batch_size < 1:
+            raise ValueError(
+                f"`num_images_per_mask` is {num_images_per_mask} and `batch_size` {batch_size}; both are at least 1."
+            )
+        if output_type not in ("pil", "np", "pt"):
+            raise ValueError(f"`output_type` is {output_type!r}; allowed are 'pil', 'np' and 'pt'.")
+        if style_image is not None and latents is not None:
+            raise ValueError("`style_image` and `latents` were both given; either one sets the style. Leave one out.")
+        if latent_dim is None and (latents is not None or num_images_per_mask > 1):
+            given = "`latents`" if latents is not None else f"`num_images_per_mask={num_images_per_mask}`"
+            raise ValueError(
+                f"{given} was given, but this model has no latent: it paints one image for a mask. Leave it out."
+            )
+        if style_image is not None and self.style_encoder is None:
+            raise ValueError(
+                "`style_image` was given, but this model has no style encoder. Leave it out"
+                + ("." if latent_dim is None else ", or pass `latents` or a `generator` for a random style.")
+            )
+        if latents is not None and (latents.ndim != 2 or latents.shape[1] != latent_dim):
+            raise ValueError(f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}).")
+        if num_images_per_mask > 1 and (style_image is not None or latents is not None):
+            given = "style_image" if latents is None else "latents"
+            raise ValueError(
+                f"`num_images_per_mask` is {num_images_per_mask}, but `{given}` fixes the style: the images would all "
+                f"be the same. Pass several of them for one mask, or leave `{given}` out."
+            )
+
+    def _encode_style(self, style_image: ImageInput) -> Tensor:
+        """Style pictures to the means of their posteriors `(M, Z)`."""
+        size = self.style_encoder.config.image_size
+        pictures = self.image_processor.preprocess_image(style_image, size=(size, size))
+        pictures = pictures.to(self._execution_device, self.style_encoder.dtype)
+        return self.style_encoder(pictures).latent_dist.mode()
+
+    def _image_size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        default = self.generator.config.image_size
+        default_height, default_width = (default, default) if isinstance(default, int) else default
+        height, width = height or default_height, width or default_width
+        divisor = self.generator.size_divisor
+        for name, size in (("height", height), ("width", width)):
+            if size < divisor or size % divisor:
+                raise ValueError(
+                    f"`{name}` is {size}; this model makes images whose sides are multiples of {divisor}, such as "
+                    f"{max(1, round(size / divisor)) * divisor}."
+                )
+        return height, width
+
+    @staticmethod
+    def _num_images(num_masks: int, z: Tensor | None, num_images_per_mask: int) -> int:
+        """M: how many images the masks and styles make together."""
+        if z is None:
+            return num_masks * num_images_per_mask
+        if num_masks > 1 and len(z) not in (1, num_masks):
+            raise ValueError(f"{len(z)} styles were given for {num_masks} masks; give one, or one for each mask.")
+        return max(num_masks, len(z))
+
+
+def _check_components(
+    generator: SPADEGenerator, image_processor: SPADEImageProcessor, style_encoder: SPADEStyleEncoder | None
+) -> None:
+    labels, config = image_processor.label_set, generator.config
+    pairs = {
+        "num_labels": (config.num_labels, labels.num_labels),
+        "use_unknown_label": (config.use_unknown_label, labels.use_unknown_label),
+        "use_instance_edges": (config.use_instance_edges, image_processor.config.use_instance_edges),
+    }
+    if style_encoder is not None:
+        pairs["latent_dim"] = (config.latent_dim, style_encoder.config.latent_dim)
+    for name, (ours, theirs) in pairs.items():
+        if ours != theirs:
+            other = "style encoder" if name == "latent_dim" else f"image processor (label set '{labels.name}')"
+            raise ValueError(
+                f"`{name}` is {ours} in the generator and {theirs} in the {other}; the parts of a pipeline must agree."
+            )

@@ -1,0 +1,91 @@
+"""From averaged networks to the pipeline that is saved, and to sample images.
+
+Legend: N samples, H W height and width, Z latent.
+"""
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..data import PairedImageDataset
+from ..pipelines import SPADEPipeline
+from .ema import ModelEMA, estimate_statistics
+from .steps import Batch, draw_latents
+
+
+@torch.no_grad()
+def export_pipeline(
+    averages: Mapping[str, ModelEMA], dataset: PairedImageDataset, batch_size: int, *, num_batches: int
+) -> SPADEPipeline:
+    """A pipeline of copies of the averaged networks: spectral norm fused, batch statistics estimated anew.
+
+    Args:
+        averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
+        dataset (`PairedImageDataset`): Where the statistics come from; its order and augmentation are fixed here.
+        batch_size (`int`): Of the forward passes; use the training's.
+        num_batches (`int`): How many forward passes.
+    """
+    networks = {name: copy.deepcopy(average.model) for name, average in averages.items()}
+    for network in networks.values():
+        network.fuse_spectral_norm()
+    generator = networks["generator"]
+
+    def calls() -> Iterator[dict[str, Tensor | None]]:
+        rng = torch.Generator(generator.device).manual_seed(0)
+        loader = torch.utils.data.DataLoader(dataset, batch_size, shuffle=True, generator=torch.Generator())
+        for batch in itertools.islice(loader, num_batches):
+            batch = {name: value.to(generator.device) for name, value in batch.items()}
+            z, _ = draw_latents(
+                batch,
+                style_encoder=networks.get("style_encoder"),
+                latent_dim=generator.config.latent_dim,
+                rng=rng,
+            )
+            yield {"segmap": batch["label_map"], "z": z, "instance_edges": batch.get("instance_edges")}
+
+    estimate_statistics(generator, calls())
+    pipeline = SPADEPipeline(image_processor=dataset.processor, **networks)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@torch.no_grad()
+def sample_grid(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> Image.Image:
+    """A row for each sample: mask, real image, image in its own style, in the next sample's style, in a random one.
+
+    A model without style encoder shows random styles only; one without latent a single image.
+
+    Args:
+        pipeline (`SPADEPipeline`): What to look at.
+        samples (`Sequence[dict[str, Tensor]]`): N samples of a [`PairedImageDataset`].
+    """
+    batch = {name: torch.stack([sample[name] for sample in samples]).to(pipeline.device) for name in samples[0]}
+    latent_dim = pipeline.generator.config.latent_dim
+    rng = torch.Generator(pipeline.device).manual_seed(0)
+    styles: list[Tensor | None] = [None]
+    if latent_dim is not None:
+        styles = [torch.randn(len(samples), latent_dim, generator=rng, device=pipeline.device)]
+        if pipeline.style_encoder is not None:
+            own = pipeline.style_encoder(batch["real_images"]).latent_dist.mode()
+            styles = [own, own.roll(-1, dims=0), *styles]
+        else:
+            styles.append(torch.randn(len(samples), latent_dim, generator=rng, device=pipeline.device))
+    generated = [
+        pipeline.generator(batch["label_map"], z, instance_edges=batch.get("instance_edges")).images for z in styles
+    ]
+    palette = torch.from_numpy(pipeline.image_processor.label_set.palette.copy()).to(pipeline.device)
+    masks = palette[batch["label_map"]].movedim(-1, 1) / 127.5 - 1  # (N, 3, H, W) in [-1, 1]
+    columns = torch.cat([masks, batch["real_images"], *generated], dim=-1)  # (N, 3, H, columns * W)
+    rows = torch.cat(list(columns), dim=-2)[None]  # (1, 3, N * H, columns * W)
+    return pipeline.image_processor.postprocess(rows)[0]
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """Write an image file, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)

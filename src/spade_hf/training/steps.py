@@ -1,0 +1,168 @@
+"""The losses of one training iteration: the generator's phase and the discriminator's (Park et al. 2019, section 3).
+
+Each phase expects that only its own networks require gradients; the caller runs backward and the optimizers.
+
+Legend: N batch, H W height and width, Z latent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..losses import feature_matching_loss, hinge_discriminator_loss, hinge_generator_loss, kl_loss
+from ..models import DiagonalGaussianDistribution
+
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the generator's terms; 0 turns a term off. The defaults are the paper's."""
+
+    adversarial: float = 1.0
+    feature_matching: float = 10.0
+    perceptual: float = 10.0
+    kl: float = 0.05
+
+
+@dataclass
+class StepOutput:
+    """What a phase computed.
+
+    Args:
+        loss (`Tensor`): Scalar to run backward on: the weighted terms, added.
+        terms (`dict[str, Tensor]`): Unweighted, detached scalars by name.
+        fake_images (`Tensor`): `(N, 3, H, W)` in [-1, 1], detached.
+        real_logits, fake_logits (`Tensor`): Detached scalars, means over positions and scales.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    fake_images: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+
+
+def draw_latents(
+    batch: Batch, *, style_encoder: nn.Module | None, latent_dim: int | None, rng: torch.Generator
+) -> tuple[Tensor | None, DiagonalGaussianDistribution | None]:
+    """Latents `(N, Z)` for a batch: of its images' styles where there is an encoder, else from the prior.
+
+    Args:
+        batch: `real_images` `(N, 3, H, W)` in [-1, 1].
+        style_encoder: Image to posterior, or `None`.
+        latent_dim: Z, or `None` for a model without latent, which gets `None`.
+        rng: The only randomness.
+    """
+    images = batch["real_images"]
+    if latent_dim is None:
+        return None, None
+    if style_encoder is None:
+        return torch.randn(len(images), latent_dim, generator=rng, device=images.device, dtype=images.dtype), None
+    posterior = style_encoder(images).latent_dist
+    return posterior.sample(rng), posterior
+
+
+def generate(
+    generator: nn.Module,
+    batch: Batch,
+    *,
+    style_encoder: nn.Module | None,
+    latent_dim: int | None,
+    rng: torch.Generator,
+) -> tuple[Tensor, DiagonalGaussianDistribution | None]:
+    """Fake images `(N, 3, H, W)` for a batch's masks; see [`draw_latents`].
+
+    Args:
+        batch: Also `label_map` int `(N, H, W)`, and `instance_edges` `(N, H, W)` for a model with edges.
+    """
+    z, posterior = draw_latents(batch, style_encoder=style_encoder, latent_dim=latent_dim, rng=rng)
+    return generator(batch["label_map"], z, instance_edges=batch.get("instance_edges")).images, posterior
+
+
+def generator_step(
+    generate_images: Callable[[], tuple[Tensor, DiagonalGaussianDistribution | None]],
+    discriminator: nn.Module,
+    batch: Batch,
+    *,
+    perceptual_loss: nn.Module | None,
+    weights: LossWeights,
+) -> StepOutput:
+    """Adversarial, feature-matching, perceptual and prior terms of the generator and the style encoder.
+
+    Args:
+        generate_images: [`generate`] with its models bound; runs with gradients.
+        discriminator: Frozen.
+        batch: See [`generate`].
+        perceptual_loss: `(fake_images, real_images) -> scalar`, or `None`.
+        weights: Of the terms.
+
+    Raises:
+        FloatingPointError: If a term is not finite; it names the term.
+    """
+    fake_images, posterior = generate_images()
+    fake, real = _judge(discriminator, batch, fake_images)
+    terms = {"adversarial": hinge_generator_loss(fake.logits)}
+    if weights.feature_matching > 0:
+        terms["feature_matching"] = feature_matching_loss(fake.features, real.features)
+    if perceptual_loss is not None and weights.perceptual > 0:
+        terms["perceptual"] = perceptual_loss(fake_images, batch["real_images"])
+    if posterior is not None and weights.kl > 0:
+        terms["kl"] = kl_loss(posterior)
+    loss = sum(getattr(weights, name) * term for name, term in terms.items())
+    return _output(loss, terms, fake_images, real, fake)
+
+
+def discriminator_step(
+    generate_images: Callable[[], tuple[Tensor, DiagonalGaussianDistribution | None]],
+    discriminator: nn.Module,
+    batch: Batch,
+) -> StepOutput:
+    """Hinge terms of the discriminator on real and on fresh fake images.
+
+    Raises:
+        FloatingPointError: If a term is not finite; it names the term.
+    """
+    with torch.no_grad():
+        fake_images, _ = generate_images()
+    fake, real = _judge(discriminator, batch, fake_images)
+    real_term, fake_term = hinge_discriminator_loss(real.logits, fake.logits)
+    terms = {"discriminator_real": real_term, "discriminator_fake": fake_term}
+    return _output(real_term + fake_term, terms, fake_images, real, fake)
+
+
+@dataclass
+class _Judgement:
+    logits: list[Tensor]
+    features: list[list[Tensor]]
+
+
+def _judge(discriminator: nn.Module, batch: Batch, fake_images: Tensor) -> tuple[_Judgement, _Judgement]:
+    """The discriminator's view of fake and of real images, from one call on both."""
+    twice = {name: torch.cat([batch[name]] * 2) for name in ("label_map", "instance_edges") if name in batch}
+    images = torch.cat([fake_images, batch["real_images"]])  # (2N, 3, H, W)
+    output = discriminator(twice["label_map"], images, instance_edges=twice.get("instance_edges"))
+    halves = []
+    for part in (slice(None, len(fake_images)), slice(len(fake_images), None)):
+        features = [[layer[part] for layer in scale] for scale in output.features]
+        halves.append(_Judgement([logits[part] for logits in output.logits], features))
+    return halves[0], halves[1]
+
+
+def _output(
+    loss: Tensor, terms: dict[str, Tensor], fake_images: Tensor, real: _Judgement, fake: _Judgement
+) -> StepOutput:
+    terms = {name: term.detach() for name, term in terms.items()}
+    finite = torch.isfinite(torch.stack(list(terms.values()))).tolist()  # one wait for the device, not one a term
+    if not all(finite):
+        bad = [f"{name} is {term.item()}" for (name, term), ok in zip(terms.items(), finite, strict=True) if not ok]
+        raise FloatingPointError(
+            f"Training diverged: {', '.join(bad)}. Lower the learning rates, or resume an older checkpoint."
+        )
+    real_logits, fake_logits = (
+        torch.stack([logits.detach().mean() for logits in half.logits]).mean() for half in (real, fake)
+    )
+    return StepOutput(loss, terms, fake_images.detach(), real_logits, fake_logits)

@@ -1,0 +1,45 @@
+"""The tests have a Hub of their own: huggingface_hub reads its environment once: it is set here, before any import."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from .hub_server import HubServer
+
+
+HUB = HubServer().start()
+HF_HOME = tempfile.TemporaryDirectory(prefix="spade-hf-tests-")
+
+os.environ.update(
+    HF_ENDPOINT=HUB.url,
+    HF_HOME=HF_HOME.name,
+    HF_HUB_DISABLE_XET="1",  # the server speaks the LFS protocol only
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+    NO_PROXY="127.0.0.1",
+)
+for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE", "HF_DATASETS_CACHE"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def hub() -> HubServer:
+    """The Hub of this test run: `hub.url`, `hub.user`, `hub.token`. Its repos last: take a name of your own."""
+    return HUB
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """The folder of data that is not in the repository: real data sets, cases from the public implementation."""
+    default = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("SPADE_HF_SHARED", default))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data in {folder} (set SPADE_HF_SHARED)")
+    return folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    HUB.stop()
+    HF_HOME.cleanup()

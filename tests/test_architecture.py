@@ -1,0 +1,101 @@
+"""The rules that docs and reviews would otherwise have to repeat: which way imports flow, how long a file may be."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+PACKAGE = Path(__file__).parents[1] / "src" / "spade_hf"
+FILES = sorted(PACKAGE.rglob("*.py"))
+TRAINING_SIDE = {"data", "losses", "training", "metrics"}
+INFERENCE_ORDER = ["pipelines", "models", "layers"]  # each may import those to its right
+HEAVY = ("accelerate", "datasets", "gradio", "transformers")
+
+
+def imported_parts(path: Path, package: Path = PACKAGE) -> Iterator[str]:
+    """Yields the first part below the package of everything of it that a file imports: `..losses.kl` -> "losses"."""
+    own_package = (package.name, *path.relative_to(package).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(own_package[: len(own_package) + 1 - node.level]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            modules = [[*base, alias.name] for alias in node.names]
+        else:
+            continue
+        yield from (parts[1] for parts in modules if parts[0] == package.name and len(parts) > 1)
+
+
+def files_of(part: str) -> list[Path]:
+    return sorted((PACKAGE / part).rglob("*.py"))
+
+
+def test_imports_are_recognized_in_every_form(tmp_path: Path):
+    package = tmp_path / "spade_hf"
+    (package / "models").mkdir(parents=True)
+    path = package / "models" / "a.py"
+    path.write_text(
+        "import torch\nimport spade_hf.data.folder\nfrom spade_hf import training\nfrom ..losses import kl\n"
+        "from .. import metrics\nfrom . import b\ndef f():\n    from ..layers.resnet import g\n"
+    )
+    expected = ["data", "training", "losses", "metrics", "models", "layers"]
+    assert sorted(imported_parts(path, package)) == sorted(expected)
+
+
+@pytest.mark.parametrize("part", INFERENCE_ORDER)
+def test_inference_never_imports_the_training_side(part: str):
+    files = files_of(part)
+    assert files, f"{part} has no file to check"
+    assert {path.name: sorted(TRAINING_SIDE & {*imported_parts(path)}) for path in files} == {
+        p.name: [] for p in files
+    }
+
+
+@pytest.mark.parametrize("part", INFERENCE_ORDER)
+def test_imports_flow_downwards(part: str):
+    above = set(INFERENCE_ORDER[: INFERENCE_ORDER.index(part)])
+    for path in files_of(part):
+        assert not above & {*imported_parts(path)}, f"{path.relative_to(PACKAGE)} imports from above"
+
+
+@pytest.mark.parametrize("name", ["label_set.py", "palette.py", "image_inputs.py", "image_processor.py"])
+def test_label_sets_and_images_stand_alone(name: str):
+    allowed = {"label_set", "palette", "image_inputs"}
+    assert {*imported_parts(PACKAGE / name)} <= allowed
+
+
+def test_import_loads_nothing_heavy():
+    # diffusers itself loads accelerate where it is installed, so what counts is what we load on top of it.
+    code = (
+        "import sys, diffusers; diffusers.ModelMixin, diffusers.DiffusionPipeline; before = set(sys.modules); "
+        "import spade_hf; spade_hf.SPADEPipeline; loaded = set(sys.modules) - before; "
+        f"print('loaded:', [name for name in {HEAVY} if name in loaded])"
+    )
+    search_path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": search_path}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert "loaded: []" in result.stdout
+
+
+def test_heavy_packages_are_imported_by_the_training_side_alone():
+    for path in FILES:
+        if path.relative_to(PACKAGE).parts[0] in TRAINING_SIDE:
+            continue
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        top_level = [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = {alias.name.split(".")[0] for n in top_level if isinstance(n, ast.Import) for alias in n.names}
+        names |= {(n.module or "").split(".")[0] for n in top_level if isinstance(n, ast.ImportFrom) and not n.level}
+        assert not names & {*HEAVY}, f"{path.relative_to(PACKAGE)} imports {names & {*HEAVY}} when it is loaded"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_are_short(path: Path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 300, f"{lines} lines; split it by what changes together"
