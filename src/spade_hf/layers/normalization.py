@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .label_neighborhoods import LabelNeighborhoods
 from .mask_pyramid import MaskPyramid
 from .modulation import modulate, neighborhood_modulation
 from .spectral_norm import initialize
@@ -17,6 +18,9 @@ from .spectral_norm import initialize
 
 NormType = Literal["sync_batch", "batch", "instance"]
 ModulationBackend = Literal["auto", "dense", "sparse"]
+
+# Share of distinct neighbourhoods up to which "auto" takes the sparse path.
+MAX_DISTINCT_SHARE = 1.0
 
 
 def parameter_free_norm(norm_type: NormType, num_channels: int) -> nn.Module:
@@ -61,18 +65,42 @@ class SPADE(nn.Module):
         initialize(self.conv_gamma_beta, outputs=2)
 
     def forward(self, x: Tensor, mask: MaskPyramid, *, negative_slope: float = 1.0) -> Tensor:
-        """Modulate `x` `(N, C, H, W)` by `mask`, read at `(H, W)`, then apply LeakyReLU (none at a slope of 1)."""
-        size = tuple(x.shape[-2:])
-        x = self.param_free_norm(x)
-        if not mask.is_hard or self.modulation_backend == "dense":
-            gamma, beta = self._dense_modulation(mask, size).chunk(2, dim=1)  # (N, C, H, W) each
-            return F.leaky_relu(x * (1 + gamma) + beta, negative_slope)  # (N, C, H, W), equation 1
-        neighborhoods = mask.neighborhoods(size, self.kernel_size)
+        """Modulate by the mask, then apply LeakyReLU.
+
+        Args:
+            x (`Tensor`): `(N * S, C, H, W)`, the S images of a mask side by side.
+            mask (`MaskPyramid`): N masks, read at `(H, W)`.
+            negative_slope (`float`, defaults to 1): Of the LeakyReLU, above 0; none at 1.
+        """
+        neighborhoods = self._neighborhoods(mask, tuple(x.shape[-2:]))
+        if neighborhoods is None:
+            gamma, beta = self._dense_modulation(mask, tuple(x.shape[-2:])).chunk(2, dim=1)  # (N * S, C, H, W) each
+            out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
+            return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
         gamma, beta = neighborhood_modulation(
             neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=mask.has_edges
         ).chunk(2, dim=1)  # (B, C) each
-        return modulate(x, 1 + gamma, beta, neighborhoods, negative_slope)
+        x, scale, shift = self._normalized(x, 1 + gamma, beta)
+        return modulate(x, scale, shift, neighborhoods, negative_slope)
+
+    def _neighborhoods(self, mask: MaskPyramid, size: tuple[int, int]) -> LabelNeighborhoods | None:
+        """What sparse modulation needs, or `None` for the dense one. A compiled graph cannot depend on the labels."""
+        is_offloaded = self.conv_mask.weight.is_meta  # a hook brings such weights for the call of a layer only
+        if not mask.is_hard or self.modulation_backend == "dense" or is_offloaded or torch.compiler.is_compiling():
+            return None
+        neighborhoods = mask.neighborhoods(size, self.kernel_size)
+        is_faster = neighborhoods.distinct_share <= MAX_DISTINCT_SHARE
+        return neighborhoods if is_faster or self.modulation_backend == "sparse" else None
 
     def _dense_modulation(self, mask: MaskPyramid, size: tuple[int, int]) -> Tensor:
-        """gamma and beta, `(N, 2C, *size)`."""
-        return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))
+        """gamma and beta, `(N * S, 2C, *size)`."""
+        gamma_beta = self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))  # (N, 2C, H, W)
+        return mask.for_every_image(gamma_beta)
+
+    def _normalized(self, x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Input, scale and shift that give `norm(x) * scale + shift`: fixed statistics fold into the small tables."""
+        norm = self.param_free_norm
+        if norm.training or not isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
+            return norm(x), scale, shift
+        scale = scale * torch.rsqrt(norm.running_var.to(torch.promote_types(scale.dtype, torch.float32)) + norm.eps)
+        return x, scale, shift - norm.running_mean * scale

@@ -18,7 +18,7 @@ class RowGather:
     """The sum of M rows of a table for each of R outputs.
 
     Args:
-        index (`Tensor`): int64 `(R, M)`, rows of the table, in `0..num_rows - 1`.
+        index (`Tensor`): int64 `(R, M)`, or `(R,)` for one row each, rows of the table, in `0..num_rows - 1`.
         num_rows (`int`): U.
     """
 
@@ -32,8 +32,8 @@ class RowGather:
 
     def forward_sum(self, table: Tensor) -> Tensor:
         """`(U, C)` to `(R, C)`."""
-        if self.index.shape[1] == 1:
-            return table.index_select(0, self.index[:, 0])
+        if self.index.ndim == 1:
+            return table.index_select(0, self.index)
         return F.embedding_bag(self.index, table, mode="sum")
 
     def transposed_sum(self, rows: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class RowGather:
     def _readers(self) -> tuple[Tensor, Tensor]:
         """The outputs that read each row of the table, one row's after the other's, and where each row's begin."""
         flat = self.index.flatten()
-        readers = flat.argsort(stable=True) // self.index.shape[1]  # (R * M,)
+        readers = flat.argsort(stable=True) // (flat.numel() // len(self.index))  # (R * M,)
         counts = torch.bincount(flat, minlength=self.num_rows)  # (U,)
         return readers, F.pad(counts.cumsum(0), (1, 0))  # (U + 1,)
 
