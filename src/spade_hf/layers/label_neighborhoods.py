@@ -101,17 +101,24 @@ def distinct_windows(ids: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
     Most windows of a real mask hold one id only: those need no search.
     """
-    windows = ids.unfold(1, size, 1).unfold(2, size, 1)  # (N, H', W', size, size), a view
+    n, h, w = ids.shape
+    corners = ids[:, : h - size + 1, : w - size + 1].flatten()  # (N * H' * W',), the first id of every window
+    places = torch.arange(ids.numel(), device=ids.device).view_as(ids)
     is_uniform = _is_uniform(ids, size)  # (N, H', W')
-    mixed_index, mixed = _distinct_tuples(windows[~is_uniform].flatten(1))  # (M,), (V, T)
-    corners = windows[..., 0, 0]  # (N, H', W')
+    is_mixed = is_uniform.logical_not().flatten()
+    mixed = is_mixed.nonzero().squeeze(1)  # (M,)
+    first = places[:, : h - size + 1, : w - size + 1].flatten().index_select(0, mixed)
+    taps = places[0, :size, :size].flatten()  # relative to the first
+    windows = ids.flatten().index_select(0, (first[:, None] + taps).flatten()).view(-1, size**2)
+    mixed_index, distinct = _distinct_tuples(windows)  # (M,), (V, T)
     # number the ids that fill a window after the mixed windows
-    fills_window = torch.zeros(int(ids.max()) + 1, dtype=torch.bool, device=ids.device)
-    fills_window[corners[is_uniform]] = True
-    numbers = len(mixed) - 1 + fills_window.cumsum(0)
-    index = numbers[corners].masked_scatter_(~is_uniform, mixed_index)
+    fills_window = torch.zeros(int(ids.max()) + 2, dtype=torch.bool, device=ids.device)
+    fills_window.scatter_(0, corners.masked_fill(is_mixed, -1) + 1, True)
+    fills_window = fills_window[1:]
+    numbers = len(distinct) - 1 + fills_window.cumsum(0)
+    index = numbers.index_select(0, corners).index_copy_(0, mixed, mixed_index)
     uniform = fills_window.nonzero().expand(-1, size**2)
-    return index, torch.cat([mixed, uniform])
+    return index.view_as(is_uniform), torch.cat([distinct, uniform])
 
 
 def _is_uniform(ids: Tensor, size: int) -> Tensor:
