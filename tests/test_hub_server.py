@@ -58,9 +58,9 @@ def test_upload_and_download(hub, api, folder, tmp_path):
 
 def test_replaced_repo_is_not_taken_from_the_cache(hub):
     for content in (b"first", b"second"):
-        hub.add_repo("bob/replaced", {"model.safetensors": content})
-        assert Path(hf_hub_download("bob/replaced", "model.safetensors")).read_bytes() == content
-        assert Path(hf_hub_download("bob/replaced", "model.safetensors", local_files_only=True)).read_bytes() == content
+        hub.add_repo("bob/replaced", {"config.json": content})
+        assert Path(hf_hub_download("bob/replaced", "config.json")).read_bytes() == content
+        assert Path(hf_hub_download("bob/replaced", "config.json", local_files_only=True)).read_bytes() == content
 
 
 def test_create_repo_twice(hub, api):

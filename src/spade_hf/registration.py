@@ -9,16 +9,18 @@ import logging
 
 import diffusers
 
+from .models import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
 from .pipelines import SPADEPipeline
 
 
 logger = logging.getLogger(__name__)
 LIBRARY = __name__.split(".")[0]
 SAVE_AND_LOAD = ["save_pretrained", "from_pretrained"]
+NETWORKS = (SPADEGenerator, SPADEStyleEncoder, MultiscaleDiscriminator, Pix2PixHDGenerator)
 
 
 def register_with_diffusers() -> None:
-    """Register the components and the pipeline class; safe to call twice."""
+    """Register the components, the pipeline class and the networks; safe to call twice."""
     try:
         from diffusers.pipelines import pipeline_loading_utils
 
@@ -31,4 +33,5 @@ def register_with_diffusers() -> None:
             "from a folder, but not from the Hub or by `DiffusionPipeline`.",
             error,
         )
-    diffusers.SPADEPipeline = SPADEPipeline
+    for by_name in (SPADEPipeline, *NETWORKS):  # for `DiffusionPipeline` and `AutoModel`, which look here
+        setattr(diffusers, by_name.__name__, by_name)

@@ -1,12 +1,12 @@
-"""Pairs of images and label maps from a `datasets` data set: on the Hub, in a folder, in parquet files.
+"""Pairs of images and label maps from the rows of a `datasets` data set.
 
 Legend: H W height and width of the training crop.
 """
 
-from pathlib import Path
 from typing import Any
 
 import datasets
+import PIL.Image
 import torch
 from torch import Tensor
 
@@ -15,55 +15,25 @@ from .seeding import derive_seed
 from .transforms import PairedTransform
 
 
-def load_rows(
-    dataset_name: str,
-    *,
-    config_name: str | None = None,
-    split: str = "train",
-    cache_dir: str | None = None,
-) -> datasets.Dataset:
-    """Load one split.
-
-    Args:
-        dataset_name (`str`): A data set on the Hub, a folder that `datasets.load_dataset` reads (parquet, or an
-            `imagefolder` with `metadata.jsonl`), a folder that `save_to_disk` wrote, or a parquet file.
-        config_name (`str`, *optional*): The data set's configuration.
-        split (`str`, defaults to `"train"`): Also slices such as `"train[:100]"`.
-        cache_dir (`str`, *optional*): Where `datasets` keeps what it prepared.
-
-    Raises:
-        ValueError: If the data set or the split cannot be loaded.
-    """
-    path = Path(dataset_name)
-    try:
-        if path.suffix == ".parquet":
-            return datasets.load_dataset(
-                "parquet", data_files={"train": dataset_name}, split=split, cache_dir=cache_dir
-            )
-        if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
-            loaded = datasets.load_from_disk(dataset_name)
-            return loaded[split] if isinstance(loaded, datasets.DatasetDict) else loaded
-        return datasets.load_dataset(dataset_name, config_name, split=split, cache_dir=cache_dir)
-    except (OSError, KeyError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise ValueError(
-            f"`dataset_name` {dataset_name!r} (config {config_name!r}, split {split!r}) cannot be loaded: {error}"
-        ) from error
+# Image and mask may differ in size, if they show the same frame: this much in the ratio of their sides.
+ASPECT_TOLERANCE = 0.02
 
 
 class PairedImageDataset(torch.utils.data.Dataset):
     """Training samples. What a sample looks like depends on (seed, epoch, index) alone, so that runs can be resumed.
 
     Args:
-        rows (`datasets.Dataset`): Rows with the columns named below.
+        rows (`datasets.Dataset`): Rows with the columns named below, each of them a `datasets.Image`.
         image_column (`str`): The pictures.
-        mask_column (`str`): Their label maps: ids, palette or RGB in the label set's colours.
+        mask_column (`str`): Their label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours.
         instance_column (`str`, *optional*): Instance maps, for models with instance edges.
         processor (`SPADEImageProcessor`): Reads them.
         transform (`PairedTransform`): Augments them.
         seed (`int`): The run's seed.
 
     Raises:
-        ValueError: If a column is missing, or a row holds what the processor cannot read.
+        ValueError: If a column is missing or holds no images, or, when the sample is asked for, if a row cannot be
+            read; the message names the row, the column and, where there is one, the file.
     """
 
     def __init__(
@@ -77,15 +47,24 @@ class PairedImageDataset(torch.utils.data.Dataset):
         transform: PairedTransform,
         seed: int,
     ) -> None:
-        options = {"--image_column": image_column, "--mask_column": mask_column, "--instance_column": instance_column}
-        for option, column in options.items():
-            if column is not None and column not in rows.column_names:
-                raise ValueError(
-                    f"`{option}` is {column!r}; the data set has the columns {', '.join(rows.column_names)}."
-                )
-        if processor.config.use_instance_edges and instance_column is None:
-            raise ValueError("The model reads instance edges; name the column of instance maps (`--instance_column`).")
-        self.rows = rows
+        columns = {"--image_column": image_column, "--mask_column": mask_column, "--instance_column": instance_column}
+        columns = {option: column for option, column in columns.items() if column is not None}
+        check_columns(rows.features, columns)
+        if processor.config.use_instance_edges != (instance_column is not None):
+            raise ValueError(
+                "A column of instance maps (`--instance_column`) belongs to a model with instance edges, and every "
+                f"such model needs one; it is {instance_column!r}."
+            )
+        if instance_column is not None and transform.simplify_probability > 0:
+            raise ValueError(
+                "`--simplify_probability` makes label maps coarse, and the instance edges would no longer fit them; "
+                "it must be 0 with `--instance_column`."
+            )
+        self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
+        for column in self._image_types:  # decoded here, where an error can name the column and the file
+            rows = rows.cast_column(column, datasets.Image(decode=False))
+        names = [column for column in ("file_name",) if column in rows.column_names]
+        self.rows = rows.select_columns([*self._image_types, *names])  # the others are not even read
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.processor, self.transform, self.seed = processor, transform, seed
         self.epoch = 0
@@ -98,35 +77,76 @@ class PairedImageDataset(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """`real_images` `(3, H, W)` in [-1, 1], `label_map` int64 `(H, W)`, and `instance_edges` bool `(H, W)`."""
-        row = self._row(index)
-        mask = row[self.mask_column]
-        size = self.transform.resized_shape(mask.height, mask.width)
-        named = {"height": size[0], "width": size[1]}
+        """One sample.
+
+        Returns:
+            `dict`: `real_images` `(3, H, W)` in [-1, 1], `label_map` int64 `(H, W)` of channels, `seed` int64 `()` for
+                whatever else is random about the sample, and `instance_edges` bool `(H, W)` for a model with edges.
+        """
+        row = self.rows[index]
         try:
-            image = self.processor.preprocess_image(row[self.image_column], size=size)[0]  # (3, H', W')
-            label_map = self.processor.preprocess_mask(mask, **named)[0]  # (H', W')
-            edges = None
-            if self.processor.config.use_instance_edges:
-                edges = self.processor.preprocess_instance_map(row[self.instance_column], **named)[0]  # (H', W')
+            image, label_map, edges = self._read(row)
         except ValueError as error:
             raise ValueError(f"{self._describe(index, row)}: {error}") from error
+        seed = derive_seed(self.seed, self.epoch, index)
         image, label_map, edges = self.transform(
             image,
             label_map,
             edges,
             num_labels=self.processor.label_set.num_channels,
-            rng=torch.Generator().manual_seed(derive_seed(self.seed, self.epoch, index)),
+            rng=torch.Generator().manual_seed(seed),
         )
-        sample = {"real_images": image.contiguous(), "label_map": label_map.contiguous()}
+        sample = {
+            "real_images": image.contiguous(),
+            "label_map": label_map.contiguous(),
+            "seed": torch.tensor(seed),
+        }
         return sample if edges is None else sample | {"instance_edges": edges.contiguous()}
 
-    def _row(self, index: int) -> dict[str, Any]:
+    def _read(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Image `(3, H', W')`, label map and edges `(H', W')` at the size that the transform crops from."""
+        image, mask = self._decode(row, self.image_column), self._decode(row, self.mask_column)
+        if abs(image.width * mask.height / (image.height * mask.width) - 1) > ASPECT_TOLERANCE:
+            raise ValueError(
+                f"the image is {image.width}x{image.height} and the mask {mask.width}x{mask.height} (width x height); "
+                "both must show the same frame, in the same proportions."
+            )
+        instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
+        height, width = self.transform.resized_shape(mask.height, mask.width)
+        label_map, edges = self.processor.preprocess(mask, instance_map, height=height, width=width)
+        image = self.processor.preprocess_image(image, size=(height, width))
+        return image[0], label_map[0], None if edges is None else edges[0]
+
+    def _decode(self, row: dict[str, Any], column: str) -> PIL.Image.Image:
+        value = row[column]
+        if value is None:
+            raise ValueError(f"column `{column}` is empty.")
         try:
-            return self.rows[index]
-        except OSError as error:  # PIL's error for a picture that cannot be decoded
-            raise ValueError(f"Row {index} of the data set has a picture that cannot be read: {error}") from error
+            return self._image_types[column].decode_example(value)
+        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:  # SyntaxError: a bad PNG
+            raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
 
     def _describe(self, index: int, row: dict[str, Any]) -> str:
-        name = row.get("file_name") or getattr(row[self.mask_column], "filename", "")
-        return f"Row {index} of the data set" + (f" ({name})" if name else "")
+        names = [row.get("file_name"), *(value["path"] for value in map(row.get, self._image_types) if value)]
+        named = ", ".join(name for name in names if name)
+        return f"Row {index} of the data set" + (f" ({named})" if named else "")
+
+
+def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
+    """Raise a ValueError for a column that is missing or holds no images.
+
+    Args:
+        features (`datasets.Features`): Of the data set.
+        columns (`dict[str, str]`): Option that named it -> column.
+    """
+    for option, column in columns.items():
+        if column not in features:
+            raise ValueError(
+                f"`{option}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
+            )
+        if not isinstance(features[column], datasets.Image):
+            images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+            raise ValueError(
+                f"`{option}` is {column!r}, which holds {features[column]} and no images; columns of images are "
+                f"{', '.join(images) or 'not there'}."
+            )

@@ -85,8 +85,6 @@ class SPADEGenerator(SPADEModelMixin):
         num_upsampling_layers: int = 5,
     ) -> None:
         super().__init__()
-        if num_labels < 1:
-            raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
         if num_upsampling_layers not in PAPER_CHANNEL_MULT:
             raise ValueError(f"`num_upsampling_layers` is {num_upsampling_layers}; allowed are 5, 6 and 7.")
         expected = len(PAPER_CHANNEL_MULT[num_upsampling_layers])
@@ -100,6 +98,12 @@ class SPADEGenerator(SPADEModelMixin):
         self.start_size = self._start_size(height, width, "`image_size`")
         num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
         widths = [round(base_channels * mult) for mult in channel_mult]
+        if min(widths) < 1:
+            raise ValueError(
+                f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a block is empty."
+            )
+        if latent_dim is not None and latent_dim < 1:
+            raise ValueError(f"`latent_dim` is {latent_dim}; pass None for a model without latent.")
 
         if latent_dim is None:
             self.conv_in = conv2d(num_semantics, widths[0], 3, padding=1)
@@ -187,7 +191,7 @@ class SPADEGenerator(SPADEModelMixin):
     def fuse_spectral_norm(self) -> None:
         """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
         fuse_spectral_norm(self)
-        self.register_to_config(use_spectral_norm=False)
+        self.update_config(use_spectral_norm=False)
 
     def _images_per_mask(self, num_masks: int, z: Tensor | None) -> int:
         """S."""
@@ -221,6 +225,11 @@ class SPADEGenerator(SPADEModelMixin):
                 f"{name} is {height}x{width} (height x width); both must be multiples of {divisor} "
                 f"(2 ** num_upsampling_layers), such as {max(1, round(height / divisor)) * divisor}x"
                 f"{max(1, round(width / divisor)) * divisor}."
+            )
+        if self.config.norm_type == "instance" and height == width == divisor:
+            raise ValueError(
+                f"{name} is {height}x{width}: the first activation is a single position, and instance norm of one "
+                f"value is nothing. With `norm_type='instance'` the least is {divisor}x{2 * divisor}."
             )
         return height // divisor, width // divisor
 

@@ -6,9 +6,10 @@ from diffusers import ConfigMixin, ModelMixin
 
 
 class SPADEModelMixin(ModelMixin, ConfigMixin):
-    """A `ModelMixin` that refuses to load half a checkpoint.
+    """A `ModelMixin` that reads safetensors alone, and refuses to load half a checkpoint.
 
-    diffusers only warns about missing weights and leaves them uninitialized, so that the first sign is a bad picture.
+    diffusers only warns about missing weights and leaves them uninitialized, so that the first sign is a bad picture;
+    and where it finds no safetensors it takes a pickle.
     """
 
     @classmethod
@@ -16,8 +17,15 @@ class SPADEModelMixin(ModelMixin, ConfigMixin):
         """As `ModelMixin.from_pretrained`.
 
         Raises:
-            ValueError: If the weights file is damaged, or lacks weights that the config asks for.
+            ValueError: If the weights file is damaged, or lacks weights that the config asks for; for
+                `use_safetensors=False`.
         """
+        if kwargs.get("use_safetensors") is False:
+            raise ValueError(
+                "`use_safetensors` is False, but this library reads weights from safetensors only. Leave it out; "
+                "`convert_nvlabs_checkpoint` reads the public implementation's pickles."
+            )
+        kwargs["use_safetensors"] = True
         wants_info = kwargs.pop("output_loading_info", False)
         try:
             model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)
@@ -25,7 +33,7 @@ class SPADEModelMixin(ModelMixin, ConfigMixin):
             if _is_damaged_file(error):
                 raise ValueError(
                     f"The weights in {pretrained_model_name_or_path} (subfolder {kwargs.get('subfolder')}) cannot be "
-                    f"read: {error}. Copy or download the file again."
+                    f"read: {str(error).rstrip('. ')}. Copy or download the file again."
                 ) from error
             raise
         if missing := info["missing_keys"]:
@@ -34,6 +42,11 @@ class SPADEModelMixin(ModelMixin, ConfigMixin):
                 f"{sorted(missing)[:3]}. Its config.json belongs to other weights."
             )
         return (model, info) if wants_info else model
+
+    def update_config(self, **values: Any) -> None:
+        """Change values of the config so that `from_config` knows them, too; it drops those left at the default."""
+        defaults = [name for name in self.config.get("_use_default_values", ()) if name not in values]
+        self.register_to_config(**values, _use_default_values=defaults)
 
 
 def _is_damaged_file(error: Exception) -> bool:

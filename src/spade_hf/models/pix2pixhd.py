@@ -84,19 +84,13 @@ class Pix2PixHDGenerator(SPADEModelMixin):
 
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. H and W are multiples of
-                `2 ** num_downsampling_layers`.
+                `2 ** num_downsampling_layers`, and at least twice that.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
-        divisor = 2**self.config.num_downsampling_layers
-        if segmap.shape[-2] % divisor or segmap.shape[-1] % divisor:
-            raise ValueError(
-                f"`segmap` is {segmap.shape[-2]}x{segmap.shape[-1]} (height x width); both must be multiples of "
-                f"{divisor}."
-            )
         mask = mask_pyramid(
             segmap,
             instance_edges,
@@ -105,6 +99,13 @@ class Pix2PixHDGenerator(SPADEModelMixin):
             use_instance_edges=self.config.use_instance_edges,
             dtype=self.dtype,
         )
+        divisor = 2**self.config.num_downsampling_layers
+        height, width = mask.size
+        if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # reflection needs a neighbour
+            raise ValueError(
+                f"`segmap` is {height}x{width} (height x width); both must be multiples of {divisor}, and at least "
+                f"{2 * divisor}."
+            )
         x = F.relu(self.norm_in(self.conv_in(_reflect(mask.segmap(mask.size), 3))))  # (N, C, H, W)
         for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
             x = F.relu(norm(conv(x)))  # (N, 2C, H / 2, W / 2)

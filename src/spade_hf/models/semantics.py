@@ -14,6 +14,8 @@ UNKNOWN_ID = 255  # in the label maps of a model with an unknown label, beside i
 
 def num_semantic_channels(num_labels: int, use_unknown_label: bool, use_instance_edges: bool) -> int:
     """L: the classes, then one for unknown, then one for instance edges."""
+    if num_labels < 1:
+        raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
     return num_labels + use_unknown_label + use_instance_edges
 
 
@@ -104,5 +106,10 @@ def _check_edges(edges: Tensor | None, mask: Tensor, use_instance_edges: bool) -
     if edges.shape != (len(mask), *mask.shape[-2:]):
         raise ValueError(
             f"`instance_edges` has shape {tuple(edges.shape)}; the mask needs {(len(mask), *mask.shape[-2:])}."
+        )
+    if ((edges != 0) & (edges != 1)).any():
+        raise ValueError(
+            f"`instance_edges` has values in {edges.min().item()}..{edges.max().item()}; an edge is 1 and the rest 0. "
+            "`SPADEImageProcessor.preprocess` makes edges of instance ids."
         )
     return edges

@@ -122,4 +122,4 @@ class SPADEStyleEncoder(SPADEModelMixin):
     def fuse_spectral_norm(self) -> None:
         """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
         fuse_spectral_norm(self)
-        self.register_to_config(use_spectral_norm=False)
+        self.update_config(use_spectral_norm=False)

@@ -110,9 +110,7 @@ class SPADEPipeline(DiffusionPipeline):
             mask, instance_map, height=height, width=width, color_tolerance=color_tolerance
         )  # (N, H, W) or (N, L, H, W); None or (N, H, W)
         z = self._encode_style(style_image).to(device) if style_image is not None else latents
-        num_images = self._num_images(
-            len(masks), z, num_images_per_mask, "style_image" if latents is None else "latents"
-        )
+        num_images = self._num_images(len(masks), z, num_images_per_mask)
         if z is None and self.generator.config.latent_dim is not None:
             z = randn_tensor(
                 (num_images, self.generator.config.latent_dim), generator=generator, device=device, dtype=dtype
@@ -182,7 +180,8 @@ class SPADEPipeline(DiffusionPipeline):
     def _image_size(self, height: int | None, width: int | None) -> tuple[int, int]:
         default = self.generator.config.image_size
         default_height, default_width = (default, default) if isinstance(default, int) else default
-        height, width = height or default_height, width or default_width
+        height = default_height if height is None else height
+        width = default_width if width is None else width
         divisor = self.generator.size_divisor
         for name, size in (("height", height), ("width", width)):
             if size < divisor or size % divisor:

@@ -1,20 +1,28 @@
-from .checkpointing import CheckpointManager, TrainingState, find_checkpoint, list_checkpoints
+from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
+from .checkpointing import CheckpointManager, DamagedCheckpointError, TrainingState, list_checkpoints
 from .ema import ModelEMA, estimate_statistics
+from .loop import backward_and_step, resumable_batches, stop_on_sigterm
 from .schedule import learning_rate_schedule
-from .steps import LossWeights, StepOutput, discriminator_step, generate, generator_step
+from .steps import LossWeights, StepOutput, discriminator_step, generate, generator_step, scalars
 
 
 __all__ = [
     "CheckpointManager",
+    "CrossProcessBatchNorm2d",
+    "DamagedCheckpointError",
     "LossWeights",
     "ModelEMA",
     "StepOutput",
     "TrainingState",
+    "backward_and_step",
     "discriminator_step",
     "estimate_statistics",
-    "find_checkpoint",
     "generate",
     "generator_step",
     "learning_rate_schedule",
     "list_checkpoints",
+    "resumable_batches",
+    "scalars",
+    "stop_on_sigterm",
+    "synchronize_batch_norm",
 ]

@@ -1,11 +1,13 @@
-"""Training states on disk: complete or not there at all.
+"""Training states on disk: complete or not there at all, and known to be undamaged before they are used.
 
 A checkpoint is written to a temporary folder beside its place and renamed when everything is in it, so that a run
-that is killed while it saves leaves the checkpoint before it as the latest.
+that is killed while it saves leaves the checkpoint before it as the latest. A list of checksums lies in it.
 """
 
+import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,11 +23,12 @@ from .ema import ModelEMA
 
 logger = logging.getLogger(__name__)
 PREFIX, PARTIAL_SUFFIX = "checkpoint-", ".partial"
-STATE_FILE, ARGUMENTS_FILE, WEIGHTS_FILE = (
-    "training_state.json",
-    "arguments.json",
-    "diffusion_pytorch_model.safetensors",
-)
+STATE_FILE, ARGUMENTS_FILE, CHECKSUMS_FILE = "training_state.json", "arguments.json", "checksums.json"
+WEIGHTS_FILE, CONFIG_FILE = "diffusion_pytorch_model.safetensors", "config.json"
+
+
+class DamagedCheckpointError(ValueError):
+    """A checkpoint cannot be used, because a file of it is missing or not what was written."""
 
 
 @dataclass
@@ -56,7 +59,7 @@ class CheckpointManager:
         networks (`Mapping[str, ModelMixin]`): The live networks, by folder name.
         averages (`Mapping[str, ModelEMA]`): Their averages, by folder name.
         arguments (`Mapping[str, Any]`): The resolved command line, kept with every checkpoint.
-        total_limit (`int`, *optional*): How many checkpoints are kept; older ones are deleted.
+        total_limit (`int`, *optional*): How many checkpoints are kept, 1 or more; older ones are deleted.
     """
 
     def __init__(
@@ -81,41 +84,70 @@ class CheckpointManager:
         final = self.output_dir / f"{PREFIX}{state.global_step}"
         partial = final.with_name(final.name + PARTIAL_SUFFIX)
         if self.accelerator.is_main_process:
-            for leftover in (final, partial):  # of an interrupted save, or of a run that went on from an older state
-                shutil.rmtree(leftover, ignore_errors=True)
+            for leftover in self.output_dir.glob(f"{PREFIX}*{PARTIAL_SUFFIX}"):  # of a run that was killed
+                shutil.rmtree(leftover)
             partial.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
         self.accelerator.save_state(str(partial))  # every process has random states to save
         if self.accelerator.is_main_process:
             for name, network in self._networks_on_disk():
                 network.save_pretrained(partial / name)
-            (partial / ARGUMENTS_FILE).write_text(json.dumps(dict(self.arguments), indent=2, default=str) + "\n")
-            (partial / STATE_FILE).write_text(json.dumps(asdict(state), indent=2) + "\n")
+            _write_json(partial / ARGUMENTS_FILE, dict(self.arguments))
+            _write_json(partial / STATE_FILE, asdict(state))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
+            _write_json(partial / CHECKSUMS_FILE, _checksums(partial))
+            if final.exists():  # of a run that went on from an older state
+                _delete(final)
             partial.rename(final)
             self._prune()
+        self.accelerator.wait_for_everyone()
         return final
 
-    def load(self, checkpoint: Path) -> TrainingState:
-        """Restore networks, averages, optimizers, schedules and random states, and say where the run stood.
+    def resume(self, name: str) -> TrainingState:
+        """Restore the checkpoint that `--resume_from_checkpoint` names, and say where the run stood.
+
+        Args:
+            name (`str`): A path, a folder's name below the output folder, or `"latest"`: the newest checkpoint that is
+                not damaged, or a fresh start if there is none yet.
 
         Raises:
-            ValueError: If the checkpoint is not there, or a file in it is missing or damaged; the file is named.
+            ValueError: If the checkpoint is not there, belongs to other options, or (a `DamagedCheckpointError`) a
+                file of it is missing or damaged; the file is named.
         """
-        if not (checkpoint / STATE_FILE).is_file():
-            found = ", ".join(path.name for path in list_checkpoints(self.output_dir)) or "none"
-            raise ValueError(f"`--resume_from_checkpoint`: {checkpoint} is no complete checkpoint; found: {found}.")
-        for name, network in self._networks_on_disk():
-            file = checkpoint / name / WEIGHTS_FILE
+        if name != "latest":
+            return self.load(Path(name) if Path(name).is_dir() else self.output_dir / Path(name).name)
+        checkpoints = list_checkpoints(self.output_dir)
+        for checkpoint in reversed(checkpoints):
             try:
-                network.load_state_dict(load_file(file))
+                return self.load(checkpoint)
+            except DamagedCheckpointError as error:
+                if checkpoint == checkpoints[0]:
+                    raise
+                logger.warning("%s Trying the checkpoint before it.", error)
+        logger.info("No checkpoint in %s yet: starting afresh", self.output_dir)
+        return TrainingState()
+
+    def load(self, checkpoint: Path) -> TrainingState:
+        """Restore networks, averages, optimizers, schedules and random states; see [`CheckpointManager.resume`]."""
+        if not checkpoint.is_dir():
+            found = ", ".join(path.name for path in list_checkpoints(self.output_dir)) or "none"
+            raise ValueError(f"`--resume_from_checkpoint`: {checkpoint} is not there; there are: {found}.")
+        verify_checkpoint(checkpoint)
+        for name, network in self._networks_on_disk():
+            _check_config(checkpoint / name / CONFIG_FILE, network)
+            try:
+                network.load_state_dict(load_file(checkpoint / name / WEIGHTS_FILE))
             except Exception as error:  # safetensors raises its own error class, torch a RuntimeError
-                raise ValueError(f"{file} cannot be loaded: {error}. Resume from an earlier checkpoint.") from error
-        self.accelerator.load_state(str(checkpoint))
-        state = TrainingState(**json.loads((checkpoint / STATE_FILE).read_text()))
+                raise _damaged(f"{checkpoint / name / WEIGHTS_FILE} cannot be loaded", error) from error
+        try:
+            self.accelerator.load_state(str(checkpoint))
+            state = TrainingState(**json.loads((checkpoint / STATE_FILE).read_text()))
+        except Exception as error:  # whatever unpickling half a file raises
+            raise _damaged(f"The optimizers' states in {checkpoint} cannot be loaded", error) from error
         for average in self.averages.values():
             average.num_updates = state.ema_updates
+        logger.info("Resumed from %s", checkpoint)
         return state
 
     def _networks_on_disk(self) -> list[tuple[str, ModelMixin]]:
@@ -126,7 +158,31 @@ class CheckpointManager:
         if self.total_limit is not None:
             for old in list_checkpoints(self.output_dir)[: -self.total_limit]:
                 logger.info("Deleting %s: more than %d checkpoints", old, self.total_limit)
-                shutil.rmtree(old)
+                _delete(old)
+
+
+def verify_checkpoint(checkpoint: Path) -> None:
+    """Read every file of a checkpoint and compare its checksum.
+
+    Raises:
+        DamagedCheckpointError: If a file is missing or not what was written; it is named.
+    """
+    expected = {}
+    for file in (STATE_FILE, CHECKSUMS_FILE):
+        try:
+            expected = json.loads((checkpoint / file).read_text())
+        except FileNotFoundError as error:
+            if file == CHECKSUMS_FILE:  # written before there were checksums
+                return
+            raise DamagedCheckpointError(f"{checkpoint} is no complete checkpoint: it has no {file}.") from error
+        except ValueError as error:
+            raise _damaged(f"{checkpoint / file} is damaged", error) from error
+    for name, checksum in expected.items():
+        file = checkpoint / name
+        if not file.is_file():
+            raise DamagedCheckpointError(f"{checkpoint} is damaged: it has no {name}.")
+        if _checksum(file) != checksum:
+            raise DamagedCheckpointError(f"{file} is damaged: its checksum is not the one that was written.")
 
 
 def list_checkpoints(output_dir: Path) -> list[Path]:
@@ -139,12 +195,48 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
     return [steps[step] for step in sorted(steps)]
 
 
-def find_checkpoint(output_dir: Path, name: str) -> Path | None:
-    """The checkpoint that `--resume_from_checkpoint` names: a path, a folder's name, or `"latest"`.
+def _damaged(what: str, error: Exception) -> DamagedCheckpointError:
+    return DamagedCheckpointError(f"{what}: {' '.join(str(error).split())}")  # torch writes lists over several lines
 
-    Returns:
-        `Path` or `None`: `None` if `"latest"` was asked for and there is none yet.
-    """
-    if name == "latest":
-        return next(reversed(list_checkpoints(output_dir)), None)
-    return Path(name) if Path(name).is_dir() else output_dir / Path(name).name
+
+def _write_json(file: Path, values: dict[str, Any]) -> None:
+    file.write_text(json.dumps(values, indent=2, default=str) + "\n")
+
+
+def _delete(checkpoint: Path) -> None:
+    """Delete a folder that must not be taken for a checkpoint when it is half gone."""
+    shutil.rmtree(checkpoint.rename(checkpoint.with_name(checkpoint.name + ".deleted" + PARTIAL_SUFFIX)))
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Checksums of all files by their path in the folder."""
+    return {str(file.relative_to(folder)): _checksum(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def _checksum(file: Path) -> str:
+    """SHA-256 of a file; what was written is on the disk afterwards, should the machine fail."""
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while block := content.read(2**20):
+            digest.update(block)
+        os.fsync(content.fileno())
+    return digest.hexdigest()
+
+
+def _check_config(file: Path, network: ModelMixin) -> None:
+    """Raise a ValueError if a saved network is built otherwise than the run's; name what differs."""
+    try:
+        saved = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise _damaged(f"{file} cannot be read", error) from error
+    ours = json.loads(network.to_json_string())
+    differences = [
+        f"{key}={saved.get(key)} (this run: {value})"
+        for key, value in ours.items()
+        if not key.startswith("_") and saved.get(key, value) != value
+    ]
+    if differences:
+        raise ValueError(
+            f"`--resume_from_checkpoint`: {file.parent} was trained with {', '.join(differences)}. Give the options "
+            f"of {file.parents[1] / ARGUMENTS_FILE}, or another --output_dir."
+        )

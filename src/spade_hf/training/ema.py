@@ -49,6 +49,8 @@ def estimate_statistics(generator: nn.Module, calls: Iterable[Mapping[str, Tenso
         calls: Keyword arguments of each forward pass.
     """
     norms = [module for module in generator.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:  # instance norm has no statistics
+        return
     momenta = [norm.momentum for norm in norms]
     was_training = generator.training
     generator.eval()

@@ -37,7 +37,9 @@ def export_pipeline(
 
     def calls() -> Iterator[dict[str, Tensor | None]]:
         rng = torch.Generator(generator.device).manual_seed(0)
-        loader = torch.utils.data.DataLoader(dataset, batch_size, shuffle=True, generator=torch.Generator())
+        loader = torch.utils.data.DataLoader(
+            dataset, batch_size, shuffle=True, drop_last=True, generator=torch.Generator().manual_seed(0)
+        )
         for batch in itertools.islice(loader, num_batches):
             batch = {name: value.to(generator.device) for name, value in batch.items()}
             z, _ = draw_latents(

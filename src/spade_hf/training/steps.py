@@ -9,13 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
+from ..data import derive_seed
 from ..losses import feature_matching_loss, hinge_discriminator_loss, hinge_generator_loss, kl_loss
 from ..models import DiagonalGaussianDistribution
 
 
 Batch = dict[str, Tensor]
+GENERATOR_PHASE, DISCRIMINATOR_PHASE = 1, 2
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class LossWeights:
     feature_matching: float = 10.0
     perceptual: float = 10.0
     kl: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, weight in vars(self).items():
+            if weight < 0:
+                raise ValueError(f"`{name}` is {weight}; the weight of a loss is 0 (off) or more.")
 
 
 @dataclass
@@ -47,7 +55,11 @@ class StepOutput:
 
 
 def draw_latents(
-    batch: Batch, *, style_encoder: nn.Module | None, latent_dim: int | None, rng: torch.Generator
+    batch: Batch,
+    *,
+    style_encoder: nn.Module | None,
+    latent_dim: int | None,
+    rng: torch.Generator | list[torch.Generator],
 ) -> tuple[Tensor | None, DiagonalGaussianDistribution | None]:
     """Latents `(N, Z)` for a batch: of its images' styles where there is an encoder, else from the prior.
 
@@ -55,36 +67,42 @@ def draw_latents(
         batch: `real_images` `(N, 3, H, W)` in [-1, 1].
         style_encoder: Image to posterior, or `None`.
         latent_dim: Z, or `None` for a model without latent, which gets `None`.
-        rng: The only randomness.
+        rng: The only randomness; or N of them, one for each sample.
     """
     images = batch["real_images"]
     if latent_dim is None:
         return None, None
     if style_encoder is None:
-        return torch.randn(len(images), latent_dim, generator=rng, device=images.device, dtype=images.dtype), None
-    posterior = style_encoder(images).latent_dist
+        shape = (len(images), latent_dim)
+        return randn_tensor(shape, generator=rng, device=images.device, dtype=images.dtype), None
+    # tuples: under mixed precision Accelerate gives their tensors back in float32, and cannot rebuild output classes
+    posterior = DiagonalGaussianDistribution(*style_encoder(images, return_dict=False))
     return posterior.sample(rng), posterior
 
 
 def generate(
     generator: nn.Module,
     batch: Batch,
+    phase: int,
     *,
     style_encoder: nn.Module | None,
     latent_dim: int | None,
-    rng: torch.Generator,
 ) -> tuple[Tensor, DiagonalGaussianDistribution | None]:
     """Fake images `(N, 3, H, W)` for a batch's masks; see [`draw_latents`].
 
     Args:
-        batch: Also `label_map` int `(N, H, W)`, and `instance_edges` `(N, H, W)` for a model with edges.
+        batch: Also `label_map` int `(N, H, W)`, `instance_edges` `(N, H, W)` for a model with edges, and `seed`
+            `(N,)`: the latents follow from it and the phase, whichever process and batch a sample is in.
+        phase: `GENERATOR_PHASE` or `DISCRIMINATOR_PHASE`, which see different latents.
     """
+    rng = [torch.Generator().manual_seed(derive_seed(seed, phase)) for seed in batch["seed"].tolist()]
     z, posterior = draw_latents(batch, style_encoder=style_encoder, latent_dim=latent_dim, rng=rng)
-    return generator(batch["label_map"], z, instance_edges=batch.get("instance_edges")).images, posterior
+    (images,) = generator(batch["label_map"], z, instance_edges=batch.get("instance_edges"), return_dict=False)
+    return images, posterior
 
 
 def generator_step(
-    generate_images: Callable[[], tuple[Tensor, DiagonalGaussianDistribution | None]],
+    generate_images: Callable[[int], tuple[Tensor, DiagonalGaussianDistribution | None]],
     discriminator: nn.Module,
     batch: Batch,
     *,
@@ -94,7 +112,7 @@ def generator_step(
     """Adversarial, feature-matching, perceptual and prior terms of the generator and the style encoder.
 
     Args:
-        generate_images: [`generate`] with its models bound; runs with gradients.
+        generate_images: [`generate`] with all but the phase bound; runs with gradients.
         discriminator: Frozen.
         batch: See [`generate`].
         perceptual_loss: `(fake_images, real_images) -> scalar`, or `None`.
@@ -103,7 +121,7 @@ def generator_step(
     Raises:
         FloatingPointError: If a term is not finite; it names the term.
     """
-    fake_images, posterior = generate_images()
+    fake_images, posterior = generate_images(GENERATOR_PHASE)
     fake, real = _judge(discriminator, batch, fake_images)
     terms = {"adversarial": hinge_generator_loss(fake.logits)}
     if weights.feature_matching > 0:
@@ -117,7 +135,7 @@ def generator_step(
 
 
 def discriminator_step(
-    generate_images: Callable[[], tuple[Tensor, DiagonalGaussianDistribution | None]],
+    generate_images: Callable[[int], tuple[Tensor, DiagonalGaussianDistribution | None]],
     discriminator: nn.Module,
     batch: Batch,
 ) -> StepOutput:
@@ -127,11 +145,19 @@ def discriminator_step(
         FloatingPointError: If a term is not finite; it names the term.
     """
     with torch.no_grad():
-        fake_images, _ = generate_images()
+        fake_images, _ = generate_images(DISCRIMINATOR_PHASE)
     fake, real = _judge(discriminator, batch, fake_images)
     real_term, fake_term = hinge_discriminator_loss(real.logits, fake.logits)
     terms = {"discriminator_real": real_term, "discriminator_fake": fake_term}
     return _output(real_term + fake_term, terms, fake_images, real, fake)
+
+
+def scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
+    """Unweighted terms, weighted sums and mean logits of an iteration, for logs."""
+    values = generator_output.terms | discriminator_output.terms
+    values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
+    values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
+    return {name: value.item() for name, value in values.items()}
 
 
 @dataclass
@@ -144,11 +170,13 @@ def _judge(discriminator: nn.Module, batch: Batch, fake_images: Tensor) -> tuple
     """The discriminator's view of fake and of real images, from one call on both."""
     twice = {name: torch.cat([batch[name]] * 2) for name in ("label_map", "instance_edges") if name in batch}
     images = torch.cat([fake_images, batch["real_images"]])  # (2N, 3, H, W)
-    output = discriminator(twice["label_map"], images, instance_edges=twice.get("instance_edges"))
+    all_logits, all_features = discriminator(
+        twice["label_map"], images, instance_edges=twice.get("instance_edges"), return_dict=False
+    )
     halves = []
     for part in (slice(None, len(fake_images)), slice(len(fake_images), None)):
-        features = [[layer[part] for layer in scale] for scale in output.features]
-        halves.append(_Judgement([logits[part] for logits in output.logits], features))
+        features = [[layer[part] for layer in scale] for scale in all_features]
+        halves.append(_Judgement([logits[part] for logits in all_logits], features))
     return halves[0], halves[1]
 
 

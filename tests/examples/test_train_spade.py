@@ -1,0 +1,293 @@
+"""The training script as people run it: in a process of its own, on small data sets of every layout."""
+
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState, GradientState
+from huggingface_hub import HfApi, ModelCard
+from safetensors.torch import save_file
+
+from spade_hf import SPADEGenerator, SPADEPipeline
+from spade_hf.models.vgg import VGG19Features
+
+from ..training_data import LABELS, make_rows, mask, picture, write_imagefolder, write_labels
+
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "examples" / "train_spade.py"
+LAUNCH = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1",
+          "--mixed_precision", "no", "--dynamo_backend", "no")  # fmt: skip
+# Smaller than the tiny preset, so that a run is little more than its imports.
+SMALL = (
+    "--preset tiny --resolution 32 --base_channels 4 --discriminator_base_channels 4 --spade_hidden_channels 4 "
+    "--latent_dim 4 --style_encoder_image_size 32 --style_encoder_channel_mult 1 1 1 --train_batch_size 2 "
+    "--num_validation_images 2 --perceptual_model none --dataloader_num_workers 0"
+).split()
+
+
+def launch(*options):
+    """Run the script through `accelerate launch`, as people do."""
+    command = [sys.executable, *LAUNCH, str(SCRIPT), *map(str, options)]
+    search_path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the script in this process, which has imported everything; its exit status and what it wrote."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+
+    def run(*options):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, options)])
+        status = 0
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as stop:
+            status = stop.code
+        captured = capsys.readouterr()
+        return SimpleNamespace(status=status, stdout=captured.out, stderr=captured.err)
+
+    return run
+
+
+def checkpoints(folder):
+    return {path.name for path in folder.glob("checkpoint-*")}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of pictures and masks in colours."""
+    return write_imagefolder(tmp_path_factory.mktemp("data") / "pairs")
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """The output of four updates with the tiny preset, a checkpoint after each second one."""
+    output = tmp_path_factory.mktemp("output")
+    options = ("--dataset_name", data, "--output_dir", output, "--max_train_steps", 4, "--checkpointing_steps", 2)
+    result = launch(
+        "--preset", "tiny", "--perceptual_model", "none", "--validation_steps", 2, "--log_steps", 1, *options
+    )  # fmt: skip
+    return output, result
+
+
+def test_what_a_run_leaves(trained):
+    output, result = trained
+    assert checkpoints(output) == {"checkpoint-2", "checkpoint-4"}
+    state = json.loads((output / "checkpoint-4" / "training_state.json").read_text())
+    # six rows in batches of four: one batch an epoch
+    assert state == {"global_step": 4, "epoch": 3, "batches_done": 1, "ema_updates": 4}
+    arguments = json.loads((output / "checkpoint-4" / "arguments.json").read_text())
+    assert arguments["base_channels"] == 8 and arguments["resolution"] == [64, 64]
+    assert {path.name for path in (output / "samples").iterdir()} == {
+        "step-0000002.png",
+        "step-0000004.png",
+        "final.png",
+    }
+    assert "adversarial=" in result.stderr and "learning_rate=" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_final_pipeline_paints(trained):
+    pipeline = SPADEPipeline.from_pretrained(str(trained[0]))
+    pipeline.set_progress_bar_config(disable=True)
+    assert pipeline.image_processor.label_set.id2label == LABELS.id2label
+    for mode in ("L", "RGB"):
+        image = pipeline(mask(0, (64, 64), mode), style_image=picture(1)).images[0]
+        assert image.size == (64, 64) and np.array(image).std() > 0
+    first, second = (
+        pipeline(mask(0), style_image=picture(1), height=height, output_type="pt").images for height in (64, 96)
+    )
+    assert first.isfinite().all() and second.shape == (1, 3, 96, 64)
+
+
+def test_the_final_pipeline_is_the_average(trained):
+    """Not the live network, and with the values that spectral norm makes of its weights."""
+    saved = SPADEPipeline.from_pretrained(str(trained[0])).generator
+    average = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-4"), subfolder="generator_ema")
+    live = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-4"), subfolder="generator")
+    average.fuse_spectral_norm()
+    live.fuse_spectral_norm()
+    torch.testing.assert_close(dict(saved.named_parameters()), dict(average.named_parameters()))
+    assert not torch.equal(saved.linear_in.weight, live.linear_in.weight)
+
+
+def test_resume_goes_on_and_prunes(trained, data, tmp_path):
+    output = tmp_path / "copy"
+    shutil.copytree(trained[0], output)
+    options = ("--preset", "tiny", "--perceptual_model", "none", "--dataset_name", data, "--output_dir", output)
+    result = launch(
+        *options, "--resume_from_checkpoint", "latest", "--max_train_steps", 6, "--checkpointing_steps", 1,
+        "--checkpoints_total_limit", 2,
+    )  # fmt: skip
+    assert f"Resumed from {output / 'checkpoint-4'}" in result.stderr
+    assert checkpoints(output) == {"checkpoint-5", "checkpoint-6"}
+
+
+@pytest.mark.parametrize("layout", ["parquet", "saved with palette masks, not square", "hub", "instances, no latent"])
+def test_other_data(layout, run, hub, tmp_path):
+    labels = write_labels(tmp_path / "labels.json")
+    options = ["--label_set", labels]
+    size = (32, 32)
+    if layout == "parquet":
+        make_rows(mode="L").to_parquet(tmp_path / "train.parquet")
+        options = []  # the labels lie beside it
+        name = tmp_path / "train.parquet"
+    elif layout == "hub":
+        name = f"{hub.user}/training-pairs"
+        make_rows(mode="RGB").push_to_hub(name, token=hub.token)
+        options += ["--gradient_accumulation_steps", 2, "--dataloader_num_workers", 1, "--max_grad_norm", 1]
+    elif layout.startswith("saved"):
+        name = tmp_path / "rows"
+        make_rows(mode="P").save_to_disk(name)
+        size = (32, 64)
+        options += ["--resolution", *size]
+    else:
+        name = tmp_path / "train.parquet"
+        make_rows(instance=[mask(index) for index in range(6)]).to_parquet(name)
+        options += ["--instance_column", "instance", "--latent_dim", 0, "--norm_type", "batch"]
+    output = tmp_path / "out"
+    assert run(*SMALL, "--dataset_name", name, "--output_dir", output, "--max_train_steps", 2, *options).status == 0
+    pipeline = SPADEPipeline.from_pretrained(str(output))
+    assert checkpoints(output) == {"checkpoint-2"}  # the last one is always saved
+    assert pipeline.image_processor.label_set.id2label == LABELS.id2label
+    instance_map = mask(0) if pipeline.generator.config.use_instance_edges else None
+    image = pipeline(mask(0), instance_map=instance_map).images[0]
+    assert (image.height, image.width) == size
+
+
+def test_a_perceptual_network_from_a_folder(run, data, tmp_path):
+    save_file(VGG19Features(base_channels=2).state_dict(), tmp_path / "model.safetensors")
+    options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--max_train_steps", 1, "--log_steps", 1)
+    result = run(*SMALL, *options, "--perceptual_model", tmp_path)
+    assert result.status == 0 and "perceptual=" in result.stderr
+
+
+def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path):
+    """From a data set on the Hub to a model on the Hub, with a card that says what it is."""
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    data = f"{hub.user}/pairs-to-push"
+    make_rows(mode="RGB").push_to_hub(data, token=hub.token)
+    labels = write_labels(tmp_path / "labels.json")
+    output = tmp_path / "toy-model"
+    result = run(
+        *SMALL, "--dataset_name", data, "--label_set", labels, "--output_dir", output, "--max_train_steps", 2,
+        "--validation_steps", 1, "--push_to_hub", "--hub_private_repo", "--license", "cc0-1.0",
+    )  # fmt: skip
+    assert result.status == 0
+    repo_id = f"{hub.user}/toy-model"
+    api = HfApi(token=hub.token)
+    files = set(api.list_repo_files(repo_id))
+    assert {"README.md", "model_index.json", "generator/config.json", "samples/final.png"} <= files
+    assert not [name for name in files if "checkpoint-" in name or "step-" in name or name.endswith((".bin", ".pkl"))]
+    assert api.model_info(repo_id).private
+
+    card = ModelCard.load(repo_id, token=hub.token)
+    assert (card.data.license, card.data.library_name, card.data.datasets) == ("cc0-1.0", "diffusers", [data])
+    assert card.data.pipeline_tag == "image-to-image"
+    for text in (f'SPADEPipeline.from_pretrained("{repo_id}")', "| 4 | rock | `#804000` |", "2 updates on 6 pairs",
+                 "| learning_rate | 0.0001 |", "](samples/final.png)", 'style_image="style.jpg"'):  # fmt: skip
+        assert text in card.text
+    pipeline = SPADEPipeline.from_pretrained(repo_id, token=hub.token)
+    assert pipeline(mask(0), style_image=picture(0)).images[0].size == (32, 32)
+
+
+def test_push_without_a_login_fails_before_the_training(run, data, monkeypatch, tmp_path):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    result = run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out", "--push_to_hub")
+    assert result.status == 2 and "Training:" not in result.stderr
+    assert "--push_to_hub" in result.stderr and "hf auth login" in result.stderr
+
+
+def test_two_folders_and_a_table_of_colors(run, data, tmp_path):
+    shutil.copytree(data, tmp_path / "mine")
+    (tmp_path / "mine" / "photos").mkdir()
+    for file in (tmp_path / "mine").glob("*.png"):
+        file.rename(tmp_path / "mine" / "photos" / file.name)
+    folders = ("--image_folder", tmp_path / "mine" / "photos", "--mask_folder", tmp_path / "mine" / "masks")
+    assert run(*SMALL, *folders, "--output_dir", tmp_path / "out", "--max_train_steps", 1).status == 0
+    pipeline = SPADEPipeline.from_pretrained(str(tmp_path / "out"))
+    assert pipeline.image_processor.label_set.id2label == LABELS.id2label
+
+
+def test_dry_run_says_what_would_be_done(run, data, tmp_path):
+    options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--gradient_accumulation_steps", 3)
+    result = run(*SMALL, *options, "--num_train_epochs", 10, "--dry_run")
+    assert result.status == 0
+    lines = result.stdout.splitlines()
+    assert "batch of a process: real_images (2, 3, 32, 32) torch.float32" in lines
+    assert "batch of a process: label_map (2, 32, 32) torch.int64" in lines
+    assert "10 updates of 6 samples: 10.0 times through 6 samples" in lines
+    (line,) = [line for line in lines if line.startswith("generator: ")]
+    assert int(line.split()[1].replace(",", "")) > 10_000
+    assert not (tmp_path / "out").exists()
+
+
+def test_help(run):
+    result = run("--help")
+    for option in ("--dataset_name", "--mask_column", "--perceptual_model", "--resume_from_checkpoint", "--preset"):
+        assert option in result.stdout
+
+
+def test_bad_options_are_one_line(run, tmp_path):
+    result = run("--dataset_name", tmp_path, "--train_batch_size", 0)
+    assert result.status == 2
+    assert result.stderr == "error: --train_batch_size is 0; it must be 1 or more. See --help.\n"
+
+
+def bad_ids(folder):
+    image = mask(2)
+    for x in range(48):
+        for y in range(40):
+            image.putpixel((x, y), 99)  # everywhere, so that no crop misses it
+    image.save(folder / "masks" / "2.png")
+    return (), "masks/2.png", "`mask` has label ids [99]; this label set knows ids 0..1, 4 and 255 (unknown)"
+
+
+def bad_file(folder):
+    (folder / "masks" / "3.png").write_bytes(b"no image")
+    return ("--dataloader_num_workers", 1), "masks/3.png", "column `label` holds an image that cannot be read"
+
+
+def bad_column(folder):
+    return ("--mask_column", "mask"), "", "`--mask_column` is 'mask'; the data set has the columns image, label"
+
+
+def bad_batch(folder):
+    return ("--train_batch_size", 7), "", "The data set has 6 rows, fewer than --train_batch_size 7."
+
+
+def bad_checkpoint(folder):
+    return ("--resume_from_checkpoint", "checkpoint-5"), "", "checkpoint-5 is not there; there are: none."
+
+
+def bad_perceptual(folder):
+    return ("--perceptual_model", folder / "nowhere"), "nowhere", ""
+
+
+@pytest.mark.parametrize("damage", [bad_ids, bad_file, bad_column, bad_batch, bad_checkpoint, bad_perceptual])
+def test_bad_input_is_one_line_and_status_2(damage, run, tmp_path):
+    folder = write_imagefolder(tmp_path / "pairs", mode="L")
+    options, name, message = damage(folder)
+    result = run(
+        *SMALL, "--dataset_name", folder, "--output_dir", tmp_path / "out", "--num_validation_images", 1, *options,
+    )  # fmt: skip
+    assert result.status == 2
+    assert "Traceback" not in result.stderr
+    errors = [line for line in result.stderr.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and result.stderr.splitlines()[-1].endswith(errors[0])
+    assert name in errors[0] and message in errors[0]

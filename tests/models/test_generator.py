@@ -1,0 +1,350 @@
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from spade_hf import SPADEGenerator
+
+from ..tiny_networks import (
+    LATENT_DIM,
+    NUM_LABELS,
+    assert_finite_gradients,
+    one_hot,
+    random_label_map,
+    random_latents,
+    tiny_generator,
+)
+
+
+NO_LATENT = {"latent_dim": None}
+EDGES = {"use_instance_edges": True}
+SAME = {"atol": 1e-5, "rtol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def generator() -> SPADEGenerator:
+    return tiny_generator()
+
+
+@torch.no_grad()
+def paint(generator: SPADEGenerator, size: tuple[int, int] = (64, 64), **inputs: Any) -> torch.Tensor:
+    z = random_latents() if generator.config.latent_dim else None
+    return generator(random_label_map(size), z, **inputs).images
+
+
+# Sizes and options
+
+
+@pytest.mark.parametrize("latent_dim", [None, LATENT_DIM])
+@pytest.mark.parametrize("num_upsampling_layers", [5, 6, 7])
+def test_sizes(num_upsampling_layers, latent_dim):
+    unit = 2**num_upsampling_layers
+    generator = tiny_generator(
+        image_size=unit, num_upsampling_layers=num_upsampling_layers, latent_dim=latent_dim, base_channels=2
+    )
+    assert generator.size_divisor == unit
+    for size in ((unit, unit), (unit, 2 * unit), (3 * unit, unit)):
+        images = paint(generator, size)
+        assert images.shape == (2, 3, *size)
+        assert images.abs().max() <= 1
+        assert images.std() > 0.01  # neither blank nor washed out
+
+
+def test_image_size_need_not_be_square():
+    generator = tiny_generator(image_size=(32, 96))
+    assert generator.start_size == (1, 3)
+    assert paint(generator, (32, 96)).shape == (2, 3, 32, 96)
+    assert paint(generator, (64, 64)).shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize("latent_dim", [None, LATENT_DIM])
+@pytest.mark.parametrize("norm_type", ["sync_batch", "batch", "instance"])
+def test_every_parameter_gets_a_finite_gradient(norm_type, latent_dim):
+    generator = tiny_generator(norm_type=norm_type, latent_dim=latent_dim).train()
+    z = None if latent_dim is None else random_latents()
+    generator(random_label_map(), z).images.square().mean().backward()
+    assert_finite_gradients(generator)
+    assert sum(p.grad.abs().sum() > 0 for p in generator.parameters()) > 100  # biases before a norm get none
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_kernel_size_sets_how_far_a_label_reaches(kernel_size):
+    generator = tiny_generator(spade_kernel_size=kernel_size)
+    layer = generator.blocks[-1].norm1
+    assert layer.conv_mask.kernel_size == layer.conv_gamma_beta.kernel_size == (kernel_size, kernel_size)
+    assert paint(generator).shape == (2, 3, 64, 64)
+
+
+def test_upsamplings_are_where_the_paper_has_them():
+    """Figure 4 and the public variants: "normal" keeps its resolution at the third block."""
+    sides = {}
+    for num_upsampling_layers in (5, 6, 7):
+        generator = tiny_generator(image_size=128, num_upsampling_layers=num_upsampling_layers, base_channels=2)
+        seen = sides[num_upsampling_layers] = []
+        for block in generator.blocks:
+            block.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output.shape[-1]))
+        paint(generator, (128, 128))
+    assert sides == {
+        5: [4, 8, 8, 16, 32, 64, 128],
+        6: [2, 4, 8, 16, 32, 64, 128],
+        7: [1, 2, 4, 8, 16, 32, 64, 128],
+    }
+
+
+def test_channel_mult():
+    generator = tiny_generator(channel_mult=(4, 4, 3, 3, 2, 1.5, 1))
+    assert [block.conv2.out_channels for block in generator.blocks] == [16, 16, 12, 12, 8, 6, 4]
+    assert [block.has_learned_shortcut for block in generator.blocks] == [False, False, True, False, True, True, True]
+    assert paint(generator).shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("config", "millions"),
+    [
+        ({"num_labels": 150, "use_unknown_label": True, "latent_dim": None}, 96.5),  # ADE20K
+        ({"num_labels": 182, "use_unknown_label": True, **EDGES, "latent_dim": None}, 97.5),  # COCO-Stuff
+        (
+            {"num_labels": 35, **EDGES, "latent_dim": None, "num_upsampling_layers": 6, "image_size": (256, 512)},
+            93.05,  # Cityscapes
+        ),
+        ({"num_labels": 150, "use_unknown_label": True}, 111.9),  # ADE20K with an encoder's latent
+    ],
+)
+def test_published_parameter_counts(config, millions):
+    with torch.device("meta"):
+        generator = SPADEGenerator(**config, use_spectral_norm=False)  # has no parameters, and is slow to build
+    assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_arguments_are_keywords():
+    with pytest.raises(TypeError, match="positional argument"):
+        SPADEGenerator(35)
+
+
+# What goes in
+
+
+def test_output_forms(generator):
+    label_map, z = random_label_map(), random_latents()
+    (images,) = generator(label_map, z, return_dict=False)
+    torch.testing.assert_close(images, generator(label_map, z).images)
+
+
+def test_same_input_same_output(generator):
+    torch.testing.assert_close(paint(generator), paint(generator), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("config", [{}, NO_LATENT])
+@torch.no_grad()
+def test_one_mask_alone_is_painted_as_in_a_batch(config):
+    generator, label_map, z = tiny_generator(**config), random_label_map(), random_latents()
+    z = z if generator.config.latent_dim else None
+    together = generator(label_map, z).images
+    for i in (0, 1):
+        alone = generator(label_map[i : i + 1], None if z is None else z[i : i + 1]).images
+        torch.testing.assert_close(alone, together[i : i + 1], **SAME)
+
+
+@torch.no_grad()
+def test_latent_and_mask_both_matter(generator):
+    label_map, z = random_label_map(), random_latents()
+    images = generator(label_map, z).images
+    assert (generator(label_map, z.flip(0)).images - images).abs().mean() > 0.01
+    assert (generator(label_map.flip(0), z).images - images).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+@torch.no_grad()
+def test_ids_and_one_hot_give_the_same_image(generator, dtype):
+    label_map, z = random_label_map(), random_latents()
+    expected = generator(one_hot(label_map), z).images
+    torch.testing.assert_close(generator(label_map.to(dtype), z).images, expected, **SAME)
+
+
+@torch.no_grad()
+def test_unknown():
+    generator, z = tiny_generator(use_unknown_label=True), random_latents()
+    label_map = random_label_map()
+    label_map[:, 10:30, 20:40] = 255
+    by_channel = label_map.masked_fill(label_map == 255, NUM_LABELS)
+    expected = generator(one_hot(by_channel, NUM_LABELS + 1), z).images
+    torch.testing.assert_close(generator(label_map, z).images, expected, **SAME)
+    torch.testing.assert_close(generator(by_channel, z).images, expected, **SAME)
+    assert label_map[0, 15, 25] == 255  # the caller's tensor is as it was
+
+
+@pytest.mark.parametrize("backend", ["dense", "sparse"])
+@torch.no_grad()
+def test_instance_edges(backend):
+    generator, label_map, z = tiny_generator(**EDGES), random_label_map(), random_latents()
+    generator.set_modulation_backend(backend)
+    edges = torch.zeros_like(label_map)
+    edges[:, 20:22], edges[:, :, 40] = 1, 1
+    segmap = torch.cat([one_hot(label_map), edges[:, None].float()], dim=1)
+    expected = generator(segmap, z).images
+    for form in (edges, edges.bool(), edges.float(), edges[:, None]):
+        torch.testing.assert_close(generator(label_map, z, instance_edges=form).images, expected, **SAME)
+        torch.testing.assert_close(generator(one_hot(label_map), z, instance_edges=form).images, expected, **SAME)
+    without = generator(label_map, z, instance_edges=torch.zeros_like(edges)).images
+    assert (without - expected).abs().mean() > 1e-3
+
+
+@torch.no_grad()
+def test_soft_mask(generator):
+    """A mixture of labels is neither label's image, and the sparse backend leaves it to the dense path."""
+    segmap, z = one_hot(random_label_map()), random_latents()
+    soft = 0.5 * segmap + 0.5 * segmap.flip(1)
+    other = copy.deepcopy(generator)
+    other.set_modulation_backend("sparse")
+    torch.testing.assert_close(other(soft, z).images, generator(soft, z).images)
+    assert (generator(soft, z).images - generator(segmap, z).images).abs().mean() > 1e-3
+
+
+def test_gradient_reaches_soft_masks_and_latents(generator):
+    segmap, z = one_hot(random_label_map()).requires_grad_(), random_latents().requires_grad_()
+    generator(segmap, z).images.sum().backward()
+    assert segmap.grad.abs().sum() > 0 and z.grad.abs().sum() > 0
+
+
+# Spectral norm
+
+
+@pytest.mark.parametrize("config", [{}, NO_LATENT])
+def test_fused_generator_paints_the_same(config):
+    generator = tiny_generator(**config)
+    expected, num_weights = paint(generator), sum(p.numel() for p in generator.parameters())
+    fused = copy.deepcopy(generator)
+    fused.fuse_spectral_norm()
+    torch.testing.assert_close(paint(fused), expected, **SAME)
+    assert not any("parametrizations" in name for name in fused.state_dict())
+    assert type(fused.blocks[0].conv1) is nn.Conv2d
+    assert sum(p.numel() for p in fused.parameters()) == num_weights
+    assert fused.config.use_spectral_norm is False
+
+    assert generator.config.use_spectral_norm is True  # a deep copy's fusing leaves the original alone
+    assert any("parametrizations" in name for name in generator.state_dict())
+    torch.testing.assert_close(paint(generator), expected, **SAME)
+    again = copy.deepcopy(generator)
+    again.train()(
+        random_label_map(), random_latents() if generator.config.latent_dim else None
+    ).images.sum().backward()
+    assert_finite_gradients(again)
+
+
+def test_fused_generator_trains():
+    generator = tiny_generator()
+    generator.train().fuse_spectral_norm()
+    assert generator.training
+    generator(random_label_map(), random_latents()).images.sum().backward()
+    assert_finite_gradients(generator)
+
+
+def test_spectral_norm_is_on_the_blocks_convolutions_alone():
+    names = [n.removesuffix(".parametrizations.weight.original") for n in tiny_generator().state_dict()]
+    normalized = {name.split(".", 2)[2] for name in names if name.startswith("blocks") and "weight" not in name}
+    normalized = {name for name in normalized if name.startswith("conv") and "." not in name}
+    assert normalized == {"conv1", "conv2", "conv_shortcut"}
+
+
+# Precision
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.1), (torch.float16, 0.02)])
+@pytest.mark.parametrize("backend", ["dense", "sparse"])
+@torch.no_grad()
+def test_half_precision(dtype, tolerance, backend):
+    generator = tiny_generator()
+    generator.fuse_spectral_norm()
+    expected = paint(generator)
+    generator.to(dtype).set_modulation_backend(backend)
+    images = generator(random_label_map(), random_latents().to(dtype)).images
+    assert images.dtype == dtype
+    assert (images.float() - expected).abs().mean() < tolerance * expected.std()
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_labels": 0}, "`num_labels` is 0; a model needs at least one"),
+        ({"num_upsampling_layers": 4}, "`num_upsampling_layers` is 4; allowed are 5, 6 and 7"),
+        ({"image_size": 100}, r"`image_size` is 100x100 .*multiples of 32 .*such as 96x96"),
+        ({"image_size": (64, 16)}, r"`image_size` is 64x16 .*such as 64x32"),
+        ({"channel_mult": (4, 2, 1)}, "`channel_mult` has 3 entries; 5 upsamplings take 7"),
+        ({"base_channels": 0}, "`base_channels` is 0; .* a block is empty"),
+        ({"latent_dim": 0}, "`latent_dim` is 0; pass None for a model without latent"),
+        ({"norm_type": "layer"}, "`norm_type` is 'layer'; allowed are 'sync_batch', 'batch' and 'instance'"),
+        ({"norm_type": "instance", "image_size": 32}, "`image_size` is 32x32: .* single position.*least is 32x64"),
+        ({"spade_kernel_size": 7}, "`kernel_size` is 7; allowed are 1, 3 and 5"),
+    ],
+)
+def test_wrong_config(changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_generator(**changes)
+
+
+def test_wrong_label_ids(generator):
+    label_map = random_label_map()
+    label_map[0, 0, :2] = torch.tensor([4, 9])
+    with pytest.raises(ValueError, match=r"label ids \[4, 9\]; this model knows ids 0\.\.3\. Remap"):
+        generator(label_map, random_latents())
+    label_map[0, 0, :2] = torch.tensor([-1, 255])
+    with pytest.raises(ValueError, match=r"label ids \[-1, 255\]"):
+        generator(label_map, random_latents())
+    with pytest.raises(ValueError, match=r"label ids \[-1\]; this model knows ids 0\.\.4 and 255 \(unknown\)"):
+        tiny_generator(use_unknown_label=True)(label_map, random_latents())
+    with pytest.raises(ValueError, match=r"label ids \[4, 5, 6, 7, 8, 9, 10, 11, 12, 13\] \.\.\.;"):
+        generator(torch.arange(64).expand(2, 64, 64), random_latents())
+
+
+@pytest.mark.parametrize(
+    ("segmap", "message"),
+    [
+        (torch.zeros(64, 64, dtype=torch.int64), r"`segmap` is torch\.int64 of shape \(64, 64\); pass label channels"),
+        (torch.zeros(2, 64, 64), r"`segmap` is torch\.float32 of shape \(2, 64, 64\)"),
+        (torch.zeros(2, 4, 64, 64, dtype=torch.int64), r"`segmap` is torch\.int64 of shape \(2, 4, 64, 64\)"),
+        (torch.zeros(2, 5, 64, 64), r"`segmap` has 5 channels; this model reads 4 label channels\."),
+        (torch.zeros(2, 50, 64, dtype=torch.int64), r"`segmap` is 50x64 .*multiples of 32 .*such as 64x64"),
+        (torch.zeros(2, 4, 64, 16), r"`segmap` is 64x16 .*such as 64x32"),
+    ],
+)
+def test_wrong_segmap(generator, segmap, message):
+    with pytest.raises(ValueError, match=message):
+        generator(segmap, random_latents())
+
+
+def test_wrong_latents(generator):
+    label_map = random_label_map()
+    with pytest.raises(ValueError, match=r"`z` is missing; this model and mask need \(2, 8\)"):
+        generator(label_map)
+    with pytest.raises(ValueError, match=r"`z` is of shape \(3, 8\); this model and mask need \(2, 8\)"):
+        generator(label_map, random_latents(3))
+    with pytest.raises(ValueError, match=r"`z` was given, but this model has no latent"):
+        tiny_generator(latent_dim=None)(label_map, random_latents())
+
+
+def test_wrong_edges(generator):
+    label_map, z = random_label_map(), random_latents()
+    with pytest.raises(ValueError, match="`instance_edges` was given, but this model has no edge channel"):
+        generator(label_map, z, instance_edges=torch.zeros_like(label_map))
+    generator = tiny_generator(**EDGES)
+    with pytest.raises(ValueError, match="reads instance edges; pass `instance_edges`"):
+        generator(label_map, z)
+    with pytest.raises(ValueError, match=r"`instance_edges` has shape \(2, 32, 64\); the mask needs \(2, 64, 64\)"):
+        generator(label_map, z, instance_edges=torch.zeros_like(label_map)[:, :32])
+    with pytest.raises(ValueError, match=r"`instance_edges` has values in 0\.\.21; .*makes edges of instance ids"):
+        generator(label_map, z, instance_edges=7 * label_map)
+    segmap = torch.cat([one_hot(label_map), torch.zeros(2, 1, 64, 64)], dim=1)
+    with pytest.raises(ValueError, match="`segmap` already has an edge channel"):
+        generator(segmap, z, instance_edges=torch.zeros_like(label_map))
+    with pytest.raises(ValueError, match=r"`segmap` has 3 channels; .* 4 label channels, or 5 with the edge channel"):
+        generator(segmap[:, :3], z)
+
+
+def test_wrong_backend(generator):
+    with pytest.raises(ValueError, match="`backend` is 'fast'; allowed are 'auto', 'dense' and 'sparse'"):
+        generator.set_modulation_backend("fast")

@@ -1,0 +1,277 @@
+"""What every network inherits: configs, saving, loading, the Hub, and the names of its weights."""
+
+import json
+from pathlib import Path
+
+import diffusers
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import spade_hf
+from spade_hf import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
+
+from ..tiny_networks import (
+    random_images,
+    random_label_map,
+    random_latents,
+    tiny_discriminator,
+    tiny_generator,
+    tiny_pix2pixhd,
+    tiny_style_encoder,
+)
+
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+STATE_DICTS = Path(__file__).parents[1] / "fixtures" / "state_dicts.json"
+NETWORKS = {
+    "generator": tiny_generator,
+    "generator without latent": lambda seed=0: tiny_generator(
+        seed, latent_dim=None, use_unknown_label=True, use_instance_edges=True, image_size=(64, 96)
+    ),
+    "fused generator": lambda seed=0: fused(tiny_generator(seed)),
+    "style encoder": tiny_style_encoder,
+    "fused style encoder": lambda seed=0: fused(tiny_style_encoder(seed)),
+    "discriminator": tiny_discriminator,
+    "pix2pixHD generator": tiny_pix2pixhd,
+}
+SAME = {"atol": 1e-5, "rtol": 1e-5}  # the weights are equal; their alignment in memory moves the last digits
+
+
+def fused(network):
+    network.fuse_spectral_norm()
+    return network
+
+
+@torch.no_grad()
+def outputs(network) -> torch.Tensor:
+    dtype, config = network.dtype, network.config
+    if isinstance(network, SPADEStyleEncoder):
+        return network(random_images((128, 128)).to(dtype)).latent_dist.mean.float()
+    label_map = random_label_map((64, 96))
+    edges = label_map == 1 if config.use_instance_edges else None
+    if isinstance(network, MultiscaleDiscriminator):
+        return network(label_map, random_images((64, 96)).to(dtype)).logits[1].float()
+    if isinstance(network, Pix2PixHDGenerator):
+        return network(label_map).images.float()
+    z = random_latents().to(dtype) if config.latent_dim else None
+    return network(label_map, z, instance_edges=edges).images.float()
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    return NETWORKS[request.param]()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """A fused generator: spectral norm costs a second at each load."""
+    folder = tmp_path_factory.mktemp("saved") / "generator"
+    fused(tiny_generator()).save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture
+def copied(saved, tmp_path) -> Path:
+    """A saved generator that a test may damage."""
+    for file in saved.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+# Configs and names
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_names_of_weights_are_pinned(name):
+    """They are a file format. A change orphans every checkpoint there is: add a conversion before you change them."""
+    shapes = {key: list(tensor.shape) for key, tensor in NETWORKS[name]().state_dict().items()}
+    assert shapes == json.loads(STATE_DICTS.read_text())[name]
+
+
+def test_from_config(network):
+    other = type(network).from_config(network.config)
+    ours, theirs = ({k: v for k, v in config.items() if k[0] != "_"} for config in (other.config, network.config))
+    assert ours == theirs
+    shapes = {key: tensor.shape for key, tensor in network.state_dict().items()}
+    assert {key: tensor.shape for key, tensor in other.state_dict().items()} == shapes
+
+
+def test_config_file_holds_every_argument(saved):
+    config = json.loads((saved / "config.json").read_text())
+    assert {key: value for key, value in config.items() if not key.startswith("_")} == {
+        "num_labels": 4,
+        "use_unknown_label": False,
+        "use_instance_edges": False,
+        "image_size": 64,
+        "base_channels": 4,
+        "channel_mult": None,
+        "latent_dim": 8,
+        "spade_hidden_channels": 8,
+        "spade_kernel_size": 3,
+        "norm_type": "sync_batch",
+        "use_spectral_norm": False,
+        "num_upsampling_layers": 5,
+    }
+    assert config["_class_name"] == "SPADEGenerator"
+
+
+# Saving and loading
+
+
+def test_save_and_load(network, tmp_path):
+    network.save_pretrained(str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", WEIGHTS}
+    loaded = type(network).from_pretrained(str(tmp_path))
+    assert not loaded.training
+    ours, theirs = loaded.state_dict(), network.state_dict()
+    assert ours.keys() == theirs.keys()
+    for key in theirs:
+        torch.testing.assert_close(ours[key], theirs[key], atol=0, rtol=0)
+    torch.testing.assert_close(outputs(loaded), outputs(network), **SAME)
+
+
+@pytest.mark.parametrize("low_cpu_mem_usage", [True, False])
+def test_path_objects_and_both_ways_of_loading(saved, low_cpu_mem_usage):
+    generator = SPADEGenerator.from_pretrained(saved, low_cpu_mem_usage=low_cpu_mem_usage)
+    torch.testing.assert_close(outputs(generator), outputs(tiny_generator()), **SAME)
+
+
+def test_loaded_generator_trains_on(tmp_path):
+    tiny_generator().save_pretrained(str(tmp_path))
+    generator = SPADEGenerator.from_pretrained(str(tmp_path)).train()
+    before = generator.blocks[0].norm1.param_free_norm.running_mean.clone()
+    generator(random_label_map(), random_latents()).images.sum().backward()
+    assert generator.blocks[0].conv1.parametrizations.weight.original.grad.abs().sum() > 0
+    assert not torch.equal(generator.blocks[0].norm1.param_free_norm.running_mean, before)
+
+
+def test_auto_model(tmp_path):
+    """`diffusers.AutoModel` finds the classes, by a pipeline's index as well."""
+    pipeline = spade_hf.SPADEPipeline(
+        generator=fused(tiny_generator()),
+        image_processor=spade_hf.SPADEImageProcessor(label_set=spade_hf.LabelSet.anonymous(4)),
+    )
+    pipeline.save_pretrained(str(tmp_path))
+    generator = diffusers.AutoModel.from_pretrained(str(tmp_path), subfolder="generator")
+    assert type(generator) is SPADEGenerator
+    torch.testing.assert_close(outputs(generator), outputs(tiny_generator()), **SAME)
+
+
+@pytest.mark.parametrize("name", ["fused generator", "style encoder", "discriminator", "pix2pixHD generator"])
+def test_auto_model_of_a_single_network(name, tmp_path):
+    network = NETWORKS[name]()
+    network.save_pretrained(str(tmp_path))
+    assert type(diffusers.AutoModel.from_pretrained(str(tmp_path))) is type(network)
+
+
+def test_variant(tmp_path):
+    expected = outputs(tiny_generator())
+    fused(tiny_generator()).to(torch.float16).save_pretrained(str(tmp_path), variant="fp16")
+    assert (tmp_path / "diffusion_pytorch_model.fp16.safetensors").is_file()
+    generator = SPADEGenerator.from_pretrained(str(tmp_path), variant="fp16", dtype=torch.float16)
+    assert {tensor.dtype for tensor in generator.state_dict().values()} == {torch.float16, torch.int64}
+    assert (outputs(generator) - expected).abs().mean() < 0.02 * expected.std()
+    generator = SPADEGenerator.from_pretrained(str(tmp_path), variant="fp16")
+    assert generator.dtype == torch.float32
+    assert (outputs(generator) - expected).abs().mean() < 0.02 * expected.std()
+    with pytest.raises(OSError, match="no file named diffusion_pytorch_model.safetensors"):
+        SPADEGenerator.from_pretrained(str(tmp_path))
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_dtype(saved, dtype):
+    generator = SPADEGenerator.from_pretrained(str(saved), dtype=dtype)
+    assert generator.dtype == dtype
+    expected = outputs(tiny_generator())
+    assert (outputs(generator) - expected).abs().mean() < 0.1 * expected.std()
+
+
+def test_shards(tmp_path):
+    fused(tiny_generator()).save_pretrained(str(tmp_path), max_shard_size="300KB")
+    assert (tmp_path / f"{WEIGHTS}.index.json").is_file()
+    assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    torch.testing.assert_close(
+        outputs(SPADEGenerator.from_pretrained(str(tmp_path))), outputs(tiny_generator()), **SAME
+    )
+
+
+@pytest.mark.parametrize("kind", ["generator", "fused style encoder"])
+def test_hub(hub, kind):
+    network, name = NETWORKS[kind](), f"{hub.user}/single-{kind.replace(' ', '-')}"
+    network.push_to_hub(name, token=hub.token)
+    torch.testing.assert_close(outputs(type(network).from_pretrained(name)), outputs(network), **SAME)
+
+
+def test_shards_on_the_hub(hub, tmp_path):
+    name = f"{hub.user}/sharded-generator"
+    fused(tiny_generator()).save_pretrained(
+        str(tmp_path), push_to_hub=True, repo_id=name, token=hub.token, max_shard_size="300KB"
+    )
+    torch.testing.assert_close(outputs(SPADEGenerator.from_pretrained(name)), outputs(tiny_generator()), **SAME)
+
+
+def test_loading_info(saved):
+    generator, info = SPADEGenerator.from_pretrained(str(saved), output_loading_info=True)
+    assert isinstance(generator, SPADEGenerator)
+    assert info["missing_keys"] == []
+
+
+# Damaged files
+
+
+@pytest.mark.parametrize("low_cpu_mem_usage", [True, False])
+def test_missing_weights(copied, low_cpu_mem_usage):
+    weights = load_file(copied / WEIGHTS)
+    del weights["conv_out.bias"], weights["blocks.0.norm1.conv_mask.weight"]
+    save_file(weights, copied / WEIGHTS)
+    with pytest.raises(
+        ValueError, match=r"lacks 2 of the weights of SPADEGenerator, .*'blocks\.0\.norm1\.conv_mask\.weight'"
+    ):
+        SPADEGenerator.from_pretrained(str(copied), low_cpu_mem_usage=low_cpu_mem_usage)
+
+
+def test_missing_statistics(copied):
+    weights = load_file(copied / WEIGHTS)
+    del weights["blocks.0.norm1.param_free_norm.running_var"]
+    save_file(weights, copied / WEIGHTS)
+    with pytest.raises(ValueError, match=r"lacks 1 of the weights .*running_var"):
+        SPADEGenerator.from_pretrained(str(copied))
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors", "half"])
+def test_damaged_weights(copied, content):
+    whole = (copied / WEIGHTS).read_bytes()
+    (copied / WEIGHTS).write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    with pytest.raises(ValueError, match=rf"cannot be read: .*{WEIGHTS}'\. Copy or download the file again"):
+        SPADEGenerator.from_pretrained(str(copied))
+
+
+def test_damaged_shard(tmp_path):
+    fused(tiny_generator()).save_pretrained(str(tmp_path), max_shard_size="300KB")
+    shard = sorted(tmp_path.glob("*.safetensors"))[1]
+    shard.write_bytes(shard.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=rf"cannot be read: .*{shard.name}"):
+        SPADEGenerator.from_pretrained(str(tmp_path))
+
+
+def test_wrong_shape(copied):
+    weights = load_file(copied / WEIGHTS)
+    save_file(weights | {"conv_out.bias": torch.zeros(7)}, copied / WEIGHTS)
+    with pytest.raises(ValueError, match=r"conv_out\.bias expected shape .*3.*, but got .*7"):
+        SPADEGenerator.from_pretrained(str(copied))
+
+
+def test_pickles_are_not_read(copied):
+    torch.save(load_file(copied / WEIGHTS), copied / "diffusion_pytorch_model.bin")
+    with pytest.raises(ValueError, match="`use_safetensors` is False, but .* safetensors only"):
+        SPADEGenerator.from_pretrained(str(copied), use_safetensors=False)
+    (copied / WEIGHTS).unlink()
+    with pytest.raises(OSError, match="no file named diffusion_pytorch_model.safetensors"):
+        SPADEGenerator.from_pretrained(str(copied))
+
+
+def test_no_such_folder(hub):
+    with pytest.raises(OSError, match="alice/no-such-network"):
+        SPADEGenerator.from_pretrained("alice/no-such-network")

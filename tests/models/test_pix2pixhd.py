@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from spade_hf import Pix2PixHDGenerator
+
+from ..tiny_networks import (
+    assert_finite_gradients,
+    one_hot,
+    random_label_map,
+    random_latents,
+    tiny_generator,
+    tiny_pix2pixhd,
+)
+
+
+@torch.no_grad()
+def test_sizes_and_output_forms():
+    generator = tiny_pix2pixhd()
+    for size in ((64, 64), (32, 72)):
+        label_map = random_label_map(size)
+        images = generator(label_map).images
+        assert images.shape == (2, 3, *size) and images.abs().max() <= 1 and images.std() > 0.01
+        torch.testing.assert_close(generator(one_hot(label_map), return_dict=False)[0], images)
+
+
+def test_published_parameter_count():
+    with torch.device("meta"):
+        generator = Pix2PixHDGenerator(num_labels=150)
+    assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(182.9, abs=0.05)
+
+
+@pytest.mark.parametrize("norm_type", ["sync_batch", "batch", "instance"])
+def test_every_parameter_gets_a_finite_gradient(norm_type):
+    generator = tiny_pix2pixhd(norm_type=norm_type, use_instance_edges=True).train()
+    label_map = random_label_map()
+    generator(label_map, instance_edges=torch.zeros_like(label_map)).images.square().mean().backward()
+    assert_finite_gradients(generator)
+
+
+@torch.no_grad()
+def test_instance_norm_forgets_a_uniform_mask_and_spade_does_not():
+    """Figure 3: after the first normalization nothing of a uniform mask is left.
+
+    In float64: instance norm divides by no less than sqrt(eps) = 1 / 316, so that each layer amplifies the rounding
+    errors of a constant activation; in float32 they would become visible.
+    """
+    masks = [torch.full((1, 64, 64), label) for label in (0, 2)]
+    baseline, spade = tiny_pix2pixhd().double(), tiny_generator(norm_type="instance").double()
+    first, second = (baseline(mask).images for mask in masks)
+    assert (first - second).abs().max() < 1e-6
+    first, second = (spade(mask, random_latents(1).double()).images for mask in masks)
+    assert (first - second).abs().mean() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("segmap", "message"),
+    [
+        (torch.zeros(2, 30, 64, dtype=torch.int64), "`segmap` is 30x64 .*multiples of 4, and at least 8"),
+        (torch.zeros(2, 64, 4, dtype=torch.int64), "`segmap` is 64x4 .*at least 8"),
+        (torch.zeros(5), r"`segmap` is torch\.float32 of shape \(5,\)"),
+        (torch.full((2, 64, 64), 4), r"label ids \[4\]"),
+    ],
+)
+def test_wrong_segmap(segmap, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_pix2pixhd()(segmap)
+
+
+def test_wrong_config():
+    with pytest.raises(ValueError, match="`num_labels` is 0"):
+        tiny_pix2pixhd(num_labels=0)
+    with pytest.raises(ValueError, match="`norm_type` is 'none'"):
+        tiny_pix2pixhd(norm_type="none")

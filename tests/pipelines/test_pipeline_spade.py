@@ -1,0 +1,245 @@
+"""The pipeline, on tiny random models."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
+
+
+SIZE, LATENT_DIM = 32, 16
+
+
+def make_pipeline(
+    *, latent_dim: int | None = LATENT_DIM, with_encoder: bool = True, use_instance_edges: bool = False
+) -> SPADEPipeline:
+    torch.manual_seed(0)
+    generator = SPADEGenerator(
+        num_labels=12,
+        use_instance_edges=use_instance_edges,
+        image_size=SIZE,
+        base_channels=4,
+        latent_dim=latent_dim,
+        spade_hidden_channels=8,
+        use_spectral_norm=False,
+    )
+    for parameter in generator.parameters():  # the recipe's small weights would paint everything gray
+        torch.nn.init.normal_(parameter, std=0.1)
+    encoder = None
+    if with_encoder and latent_dim is not None:
+        encoder = SPADEStyleEncoder(image_size=32, base_channels=4, channel_mult=(1, 2), latent_dim=latent_dim)
+        for parameter in encoder.linear_mean.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    processor = SPADEImageProcessor(
+        label_set=LabelSet.from_name("landscapes"), use_instance_edges=use_instance_edges
+    )
+    pipeline = SPADEPipeline(generator, processor, encoder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> SPADEPipeline:
+    return make_pipeline()
+
+
+@pytest.fixture(scope="module")
+def masks() -> torch.Tensor:
+    return torch.randint(0, 12, (2, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def style() -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_default_output_is_one_pil_image_of_the_models_size(pipeline, masks):
+    output = pipeline(masks[0], generator=seeded())
+    assert [image.size for image in output.images] == [(SIZE, SIZE)]
+    assert output.latents.shape == (1, LATENT_DIM)
+
+
+def test_output_types(pipeline, masks):
+    arrays = pipeline(masks, generator=seeded(), output_type="np").images
+    tensors = pipeline(masks, generator=seeded(), output_type="pt").images
+    assert arrays.shape == (2, SIZE, SIZE, 3) and tensors.shape == (2, 3, SIZE, SIZE)
+    assert 0 <= arrays.min() and arrays.max() <= 1
+    np.testing.assert_array_equal(arrays, tensors.movedim(1, -1).numpy())
+
+
+def test_return_tuple(pipeline, masks):
+    images, latents = pipeline(masks, generator=seeded(), output_type="pt", return_dict=False)
+    output = pipeline(masks, generator=seeded(), output_type="pt")
+    assert torch.equal(images, output.images) and torch.equal(latents, output.latents)
+
+
+def test_seed_decides_the_style(pipeline, masks):
+    first, again, other = (pipeline(masks[0], generator=seeded(seed), output_type="pt").images for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=1e-3)
+
+
+def test_latents_reproduce_an_image(pipeline, masks):
+    output = pipeline(masks[0], generator=seeded(3), output_type="pt")
+    again = pipeline(masks[0], latents=output.latents, output_type="pt")
+    assert torch.equal(output.images, again.images)
+
+
+def test_style_image_takes_the_encoders_mean(pipeline, masks, style):
+    output = pipeline(masks, style_image=style, output_type="pt")
+    pixels = pipeline.image_processor.preprocess_image(style, size=(32, 32))
+    with torch.no_grad():
+        mean = pipeline.style_encoder(pixels).latent_dist.mode()
+    torch.testing.assert_close(output.latents, mean.expand(2, -1))
+    torch.testing.assert_close(output.images, pipeline(masks, latents=mean, output_type="pt").images)
+
+
+def test_several_images_of_a_mask_lie_side_by_side(pipeline, masks):
+    output = pipeline(masks, num_images_per_mask=3, generator=seeded(), output_type="pt")
+    assert len(output.images) == 6
+    alone = pipeline(masks[1], latents=output.latents[3:], output_type="pt").images
+    torch.testing.assert_close(output.images[3:], alone, atol=1e-5, rtol=0)
+
+
+def test_several_styles_of_one_mask(pipeline, masks, style):
+    styles = [style, style.transpose(Image.Transpose.ROTATE_180)]
+    together = pipeline(masks[0], style_image=styles, output_type="pt").images
+    alone = [pipeline(masks[0], style_image=one, output_type="pt").images for one in styles]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_batch_size_does_not_change_the_images(pipeline, masks, batch_size):
+    expected = pipeline(masks, num_images_per_mask=2, generator=seeded(), output_type="pt").images
+    images = pipeline(
+        masks, num_images_per_mask=2, generator=seeded(), output_type="pt", batch_size=batch_size
+    ).images
+    torch.testing.assert_close(images, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(32, 64), (96, 32)])
+def test_other_sizes(pipeline, masks, size):
+    image = pipeline(masks[0], height=size[0], width=size[1], generator=seeded()).images[0]
+    assert image.size == size[::-1]
+
+
+def test_forms_of_a_mask_give_the_same_image(pipeline, masks, tmp_path):
+    palette = pipeline.image_processor.label_set.palette
+    ids = masks[0].numpy().astype(np.uint8)
+    Image.fromarray(ids).save(tmp_path / "ids.png")
+    forms = {
+        "array": ids,
+        "image of ids": Image.fromarray(ids),
+        "image in colours": Image.fromarray(palette[ids]),
+        "path": str(tmp_path / "ids.png"),
+        "one-hot": torch.nn.functional.one_hot(masks[:1], 12).movedim(-1, 1).float(),
+    }
+    z = torch.ones(1, LATENT_DIM)
+    expected = pipeline(masks[0], latents=z, output_type="pt").images
+    for form, mask in forms.items():
+        torch.testing.assert_close(
+            pipeline(mask, latents=z, output_type="pt").images, expected, atol=1e-5, rtol=0, msg=form
+        )
+
+
+def test_instance_edges_reach_the_image(masks):
+    pipeline = make_pipeline(use_instance_edges=True)
+    instances = torch.zeros(SIZE, SIZE, dtype=torch.int64)
+    instances[8:24, 8:24] = 1
+    z = torch.ones(1, LATENT_DIM)
+    plain, edged = (
+        pipeline(masks[0], instance_map=one, latents=z, output_type="pt").images
+        for one in (torch.zeros_like(instances), instances)
+    )
+    assert not torch.allclose(plain, edged, atol=1e-4)
+
+
+def test_model_without_latent_is_deterministic(masks):
+    pipeline = make_pipeline(latent_dim=None)
+    first, second = (pipeline(masks[0], generator=seeded(seed), output_type="pt") for seed in (0, 1))
+    assert first.latents is None
+    assert torch.equal(first.images, second.images)
+
+
+def test_networks_are_set_to_evaluation():
+    pipeline = make_pipeline()
+    assert not pipeline.generator.training and not pipeline.style_encoder.training
+
+
+def test_half_precision(masks):
+    expected = make_pipeline()(masks, latents=torch.ones(2, LATENT_DIM), output_type="pt").images
+    images = make_pipeline().to(torch.bfloat16)(masks, latents=torch.ones(2, LATENT_DIM), output_type="pt").images
+    assert images.dtype == torch.float32
+    assert (images - expected).abs().mean() < 0.02
+
+
+def test_progress_bar_counts_batches(pipeline, masks, capsys):
+    pipeline.set_progress_bar_config(disable=False)
+    try:
+        pipeline(masks, num_images_per_mask=2, generator=seeded(), batch_size=2)
+    finally:
+        pipeline.set_progress_bar_config(disable=True)
+    assert "2/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"height": 40}, r"`height` is 40; .* multiples of 32, such as 32"),
+        ({"width": 0}, r"`width` is 0; .* multiples of 32"),
+        ({"num_images_per_mask": 0}, r"`num_images_per_mask` is 0 .* at least 1"),
+        ({"batch_size": 0}, r"`batch_size` 0; both are at least 1"),
+        ({"output_type": "latent"}, r"`output_type` is 'latent'; allowed are 'pil', 'np' and 'pt'"),
+        ({"latents": torch.zeros(1, 7)}, r"`latents` has shape \(1, 7\); this model takes \(M, 16\)"),
+        ({"latents": torch.zeros(3, LATENT_DIM)}, r"3 styles were given for 2 masks; give one, or one for each"),
+        ({"instance_map": torch.zeros(2, SIZE, SIZE).long()}, r"`instance_map` was given, but this model has no"),
+    ],
+)
+def test_bad_arguments(pipeline, masks, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        pipeline(masks, **arguments)
+
+
+def test_style_and_latents_exclude_each_other(pipeline, masks, style):
+    with pytest.raises(ValueError, match="`style_image` and `latents` were both given"):
+        pipeline(masks, style_image=style, latents=torch.zeros(1, LATENT_DIM))
+
+
+def test_several_images_in_one_style_are_refused(pipeline, masks, style):
+    with pytest.raises(ValueError, match="`style_image` fixes the style: the images would all be the same"):
+        pipeline(masks, style_image=style, num_images_per_mask=2)
+
+
+def test_style_without_encoder(masks, style):
+    with pytest.raises(ValueError, match="no style encoder. Leave it out, or pass `latents`"):
+        make_pipeline(with_encoder=False)(masks, style_image=style)
+
+
+@pytest.mark.parametrize("arguments", [{"num_images_per_mask": 2}, {"latents": torch.zeros(1, LATENT_DIM)}])
+def test_style_without_latent(masks, arguments):
+    with pytest.raises(ValueError, match="this model has no latent: it paints one image for a mask"):
+        make_pipeline(latent_dim=None)(masks, **arguments)
+
+
+def test_missing_instance_map(masks):
+    with pytest.raises(ValueError, match="`instance_map` is missing"):
+        make_pipeline(use_instance_edges=True)(masks)
+
+
+def test_unknown_ids(pipeline):
+    with pytest.raises(ValueError, match=r"`mask` has label ids \[13, 14\]; .* knows ids 0\.\.11"):
+        pipeline(torch.tensor([[13, 14], [0, 1]]))
+
+
+def test_components_must_agree(pipeline):
+    with pytest.raises(ValueError, match="`num_labels` is 12 in the generator and 35 in the image processor"):
+        SPADEPipeline(pipeline.generator, SPADEImageProcessor(label_set=LabelSet.from_name("cityscapes")))
+    encoder = SPADEStyleEncoder(image_size=32, base_channels=4, channel_mult=(1, 2), latent_dim=8)
+    with pytest.raises(ValueError, match="`latent_dim` is 16 in the generator and 8 in the style encoder"):
+        SPADEPipeline(pipeline.generator, pipeline.image_processor, encoder)

@@ -1,0 +1,85 @@
+"""Networks small enough for a test, and masks for them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from spade_hf import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
+
+
+NUM_LABELS = 4
+LATENT_DIM = 8
+
+
+def tiny_generator(seed: int = 0, **changes: Any) -> SPADEGenerator:
+    """4 labels, 64x64, latent of 8; in evaluation mode."""
+    config = {
+        "num_labels": NUM_LABELS,
+        "image_size": 64,
+        "base_channels": 4,
+        "latent_dim": LATENT_DIM,
+        "spade_hidden_channels": 8,
+    }
+    return randomized(SPADEGenerator(**{**config, **changes}), seed)
+
+
+def tiny_style_encoder(seed: int = 0, **changes: Any) -> SPADEStyleEncoder:
+    config = {"image_size": 128, "base_channels": 4, "latent_dim": LATENT_DIM}
+    return randomized(SPADEStyleEncoder(**{**config, **changes}), seed)
+
+
+def tiny_discriminator(seed: int = 0, **changes: Any) -> MultiscaleDiscriminator:
+    return randomized(MultiscaleDiscriminator(**{"num_labels": NUM_LABELS, "base_channels": 4, **changes}), seed)
+
+
+def tiny_pix2pixhd(seed: int = 0, **changes: Any) -> Pix2PixHDGenerator:
+    config = {"num_labels": NUM_LABELS, "base_channels": 2, "num_downsampling_layers": 2, "num_blocks": 2}
+    return randomized(Pix2PixHDGenerator(**{**config, **changes}), seed)
+
+
+@torch.no_grad()
+def randomized(network: nn.Module, seed: int) -> nn.Module:
+    """Every weight, bias and statistic drawn anew, so large that each one shows in the output; evaluation mode."""
+    rng = torch.Generator().manual_seed(seed)
+    for name, tensor in network.state_dict().items():
+        if not tensor.is_floating_point() or name.endswith(("._u", "._v")):
+            continue
+        tensor.normal_(std=tensor[0].numel() ** -0.5 if tensor.ndim > 1 else 0.3, generator=rng)
+        if name.endswith("running_var"):
+            tensor.abs_().add_(0.3)
+    for module in network.modules():
+        if parametrize.is_parametrized(module, "weight"):  # u and v fit the new weight: its singular vectors
+            norm = module.parametrizations.weight[0]
+            u, _, vh = torch.linalg.svd(module.parametrizations.weight.original.flatten(1), full_matrices=False)
+            norm._u.copy_(u[:, 0])
+            norm._v.copy_(vh[0])
+    return network.eval()
+
+
+def random_label_map(size: tuple[int, int] = (64, 64), batch_size: int = 2, num_labels: int = NUM_LABELS) -> Tensor:
+    """int64 `(N, H, W)` of 8x8 squares."""
+    rng = torch.Generator().manual_seed(1)
+    squares = torch.randint(num_labels, (batch_size, -(-size[0] // 8), -(-size[1] // 8)), generator=rng)
+    return squares.repeat_interleave(8, 1).repeat_interleave(8, 2)[:, : size[0], : size[1]]
+
+
+def random_latents(batch_size: int = 2, seed: int = 2) -> Tensor:
+    return torch.randn(batch_size, LATENT_DIM, generator=torch.Generator().manual_seed(seed))
+
+
+def random_images(size: tuple[int, int] = (64, 64), batch_size: int = 2) -> Tensor:
+    """float `(N, 3, H, W)` in [-1, 1]."""
+    return torch.rand(batch_size, 3, *size, generator=torch.Generator().manual_seed(3)) * 2 - 1
+
+
+def one_hot(label_map: Tensor, num_channels: int = NUM_LABELS) -> Tensor:
+    """int64 `(N, H, W)` to float `(N, L, H, W)`."""
+    return (label_map[:, None] == torch.arange(num_channels).view(-1, 1, 1)).float()
+
+
+def assert_finite_gradients(network: nn.Module) -> None:
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, f"{name} has no gradient"
+        assert parameter.grad.isfinite().all(), f"the gradient of {name} is not finite"

@@ -1,0 +1,144 @@
+import json
+
+import pytest
+
+from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
+from spade_hf.training.arguments import PRESETS, parse_args
+
+
+def parse(*options: str):
+    return parse_args(["--dataset_name", "x", *options])
+
+
+def test_the_defaults_are_the_papers():
+    args = parse()
+    assert (args.learning_rate, args.discriminator_learning_rate) == (1e-4, 4e-4)
+    assert (args.adam_beta1, args.adam_beta2) == (0.0, 0.9)
+    assert (args.adversarial_weight, args.feature_matching_weight, args.perceptual_weight) == (1, 10, 10)
+    assert (args.kl_weight, args.norm_type, args.perceptual_model) == (0.05, "sync_batch", "vgg19")
+    assert args.resolution == args.image_size == [256, 256] and args.resize_ratio == 286 / 256
+    assert (args.base_channels, args.spade_hidden_channels, args.latent_dim) == (64, 128, 256)
+
+
+@pytest.mark.parametrize(
+    ("options", "resolution", "image_size"),
+    [
+        (["--resolution", "64"], [64, 64], [64, 64]),
+        (["--resolution", "96", "128"], [96, 128], [96, 128]),
+        (["--resolution", "64", "--image_size", "128"], [64, 64], [128, 128]),
+        (["--preset", "tiny"], [64, 64], [64, 64]),
+    ],
+)
+def test_sizes(options, resolution, image_size):
+    args = parse(*options)
+    assert (args.resolution, args.image_size) == (resolution, image_size)
+
+
+def test_the_command_line_wins_over_the_preset():
+    args = parse("--preset", "tiny", "--base_channels", "12")
+    assert args.base_channels == 12 and args.latent_dim == PRESETS["tiny"]["latent_dim"]
+    assert parse("--base_channels", "12", "--preset", "tiny").base_channels == 12
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_presets_name_options_and_build_networks(preset):
+    args = parse("--preset", preset)
+    assert not PRESETS[preset].keys() - vars(args).keys()
+    if preset not in ("tiny", "landscapes"):
+        return  # a hundred million weights
+    labels = {"num_labels": 3}
+    SPADEGenerator(
+        **labels, base_channels=args.base_channels, channel_mult=args.channel_mult, image_size=tuple(args.image_size)
+    )
+    MultiscaleDiscriminator(**labels, base_channels=args.discriminator_base_channels)
+    SPADEStyleEncoder(
+        image_size=args.style_encoder_image_size, channel_mult=tuple(args.style_encoder_channel_mult), latent_dim=4
+    )
+
+
+def test_a_config_file_stands_between_preset_and_command_line(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "preset: tiny\ndataset_name: pairs\nbase_channels: 12\nlatent_dim: 6\nresolution: [96, 128]\n"
+        "random_flip: false\ncenter_crop: true\nmax_train_steps: null\nlearning_rate: 2.0e-4\n"
+    )
+    args = parse_args(["--config", str(file), "--latent_dim", "5"])
+    assert (args.dataset_name, args.base_channels, args.latent_dim) == ("pairs", 12, 5)
+    assert (args.resolution, args.random_flip, args.center_crop) == ([96, 128], False, True)
+    assert (args.max_train_steps, args.learning_rate) == (None, 2e-4)
+    assert args.spade_hidden_channels == PRESETS["tiny"]["spade_hidden_channels"]
+
+
+def test_the_arguments_of_a_checkpoint_are_a_config_file(tmp_path):
+    expected = vars(parse("--preset", "tiny", "--center_crop", "--no-random_flip", "--max_grad_norm", "2"))
+    file = tmp_path / "arguments.json"
+    file.write_text(json.dumps(expected))
+    assert vars(parse_args(["--config", str(file)])) == {**expected, "config": str(file)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("batch: 3", "there is no option 'batch'"),
+        ("- 3", "it must hold options by name, such as `train_batch_size: 8`"),
+        ("a: [", "run.yaml cannot be used: while parsing"),
+        (None, "No such file or directory"),
+        ("train_batch_size: many", "argument --train_batch_size: invalid int value: 'many'"),
+        ("preset: huge", "argument --preset: invalid choice: 'huge'"),
+    ],
+)
+def test_bad_config_files(content, message, tmp_path, capsys):
+    file = tmp_path / "run.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SystemExit) as stop:
+        parse("--config", str(file))
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_the_papers_recipes():
+    city, ade = parse("--preset", "cityscapes-512"), parse("--preset", "ade20k-256")
+    assert (city.resolution, city.num_upsampling_layers, city.resize_ratio) == ([256, 512], 6, 1)
+    assert (ade.resolution, ade.label_set, ade.num_train_epochs) == ([256, 256], "ade20k", 200)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resolution", "65"], "--resolution is 65; it is one side or height and width, each a multiple of 32 with"),
+        (["--resolution", "64", "64", "64"], "--resolution is 64 64 64; it is one side or height and width"),
+        (["--num_upsampling_layers", "7", "--resolution", "64"], "multiple of 128 with --num_upsampling_layers 7"),
+        (["--image_size", "0"], "--image_size is 0; it is one side"),
+        (["--train_batch_size", "0"], "--train_batch_size is 0; it must be 1 or more."),
+        (["--max_train_steps", "0"], "--max_train_steps is 0; it must be 1 or more."),
+        (["--checkpoints_total_limit", "0"], "--checkpoints_total_limit is 0; it must be 1 or more."),
+        (["--kl_weight", "-1"], "--kl_weight is -1.0; it must be 0 or more."),
+        (["--simplify_probability", "2"], "--simplify_probability is 2.0; it must be in 0..1."),
+        (["--ema_decay", "1"], "--ema_decay is 1.0; it must be 0 or more and below 1."),
+        (["--max_grad_norm", "0"], "--max_grad_norm is 0.0; it must be above 0. Leave it out to clip nothing."),
+        (["--preset", "huge"], "argument --preset: invalid choice: 'huge'"),
+        (["--learning_rate", "fast"], "argument --learning_rate: invalid float value: 'fast'"),
+        (["--norm", "batch", "--bogus"], "unrecognized arguments: "),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2(options, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(*options)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Give either --dataset_name, or --image_folder with --mask_folder."),
+        (["--dataset_name", "x", "--image_folder", "y"], "Give either --dataset_name, or --image_folder"),
+        (["--image_folder", "y"], "--image_folder, --mask_folder and --instance_folder belong together"),
+        (["--dataset_name", "x", "--instance_folder", "y"], "--mask_folder and --instance_folder belong together"),
+    ],
+)
+def test_where_the_data_are(options, message, capsys):
+    with pytest.raises(SystemExit):
+        parse_args(options)
+    assert message in capsys.readouterr().err

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from spade_hf import SPADEPipeline
+from spade_hf.training import ModelEMA
+from spade_hf.training.export import export_pipeline, sample_grid, save_image
+
+from ..training_data import LABELS, make_dataset, make_networks, make_rows, mask
+
+
+def averages(**options):
+    networks = make_networks(**options)
+    return {name: ModelEMA(networks[name], 0.9) for name in ("generator", "style_encoder")}
+
+
+def test_the_pipeline_is_fused_saved_and_paints(tmp_path):
+    ours = averages()
+    before = {name: value.clone() for name, value in ours["generator"].model.state_dict().items()}
+    pipeline = export_pipeline(ours, make_dataset(), 2, num_batches=3)
+    assert not pipeline.generator.config.use_spectral_norm and not pipeline.style_encoder.config.use_spectral_norm
+    assert not [name for name in pipeline.generator.state_dict() if "parametrizations" in name]
+    after = ours["generator"].model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)  # what is trained is not touched
+
+    pipeline.save_pretrained(str(tmp_path))
+    loaded = SPADEPipeline.from_pretrained(str(tmp_path))
+    z = torch.zeros(1, 4)
+    expected, found = (one(mask(0), latents=z, output_type="pt").images for one in (pipeline, loaded))
+    torch.testing.assert_close(found, expected)
+    assert found.shape == (1, 3, 32, 32) and found.std() > 0
+    assert loaded.image_processor.label_set == LABELS
+
+
+def test_statistics_are_estimated_from_the_data_and_repeat():
+    pipelines = [export_pipeline(averages(), make_dataset(), 2, num_batches=2) for _ in range(2)]
+    first, second = (one.generator.state_dict() for one in pipelines)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    counts = {value.item() for name, value in first.items() if name.endswith("num_batches_tracked")}
+    assert counts == {2}
+    more = export_pipeline(averages(), make_dataset(), 2, num_batches=3).generator.state_dict()
+    assert any(not torch.equal(first[name], more[name]) for name in first if "running_mean" in name)
+
+
+@pytest.mark.parametrize(("latent_dim", "with_encoder", "columns"), [(4, True, 5), (4, False, 4), (None, False, 3)])
+def test_grid_has_a_column_for_every_style(latent_dim, with_encoder, columns):
+    ours = averages()
+    if not with_encoder:
+        del ours["style_encoder"]
+    if latent_dim is None:
+        generator = type(ours["generator"].model).from_config({**ours["generator"].model.config, "latent_dim": None})
+        ours = {"generator": ModelEMA(generator, 0.9)}
+    dataset = make_dataset()
+    pipeline = export_pipeline(ours, dataset, 2, num_batches=1)
+    samples = [dataset[0], dataset[1]]
+    grid = np.array(sample_grid(pipeline, samples))
+    assert grid.shape == (2 * 32, columns * 32, 3)
+    for row, sample in enumerate(samples):
+        tiles = np.split(grid[32 * row : 32 * (row + 1)], columns, axis=1)
+        assert np.array_equal(tiles[0], LABELS.palette[sample["label_map"].numpy()])
+        real = (sample["real_images"].movedim(0, -1).numpy() + 1) * 127.5
+        assert np.abs(tiles[1].astype(float) - real).max() <= 1
+    assert np.array_equal(grid, np.array(sample_grid(pipeline, samples)))
+
+
+def test_grid_of_a_model_with_edges():
+    rows = make_rows(instance=[mask(index) for index in range(6)])
+    dataset = make_dataset(rows, instance_column="instance")
+    networks = make_networks()
+    generator = type(networks["generator"]).from_config(networks["generator"].config, use_instance_edges=True)
+    ours = {"generator": ModelEMA(generator, 0.9)}
+    pipeline = export_pipeline(ours, dataset, 2, num_batches=1)
+    assert sample_grid(pipeline, [dataset[0]]).size == (4 * 32, 32)
+
+
+def test_images_are_saved_with_their_folders(tmp_path):
+    save_image(mask(0, mode="RGB"), tmp_path / "a" / "b" / "c.png")
+    assert (tmp_path / "a" / "b" / "c.png").is_file()

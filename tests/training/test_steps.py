@@ -1,0 +1,155 @@
+"""The two phases of an iteration: values, which network gets gradients, and what is random."""
+
+import functools
+import math
+
+import pytest
+import torch
+
+from spade_hf.losses import feature_matching_loss, hinge_discriminator_loss, hinge_generator_loss
+from spade_hf.training import LossWeights, discriminator_step, generate, generator_step
+from spade_hf.training.steps import DISCRIMINATOR_PHASE, GENERATOR_PHASE
+
+from ..training_data import make_dataset, make_networks
+
+
+def make_batch(*indices: int) -> dict[str, torch.Tensor]:
+    samples = [make_dataset()[index] for index in indices]
+    return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def fakes_of(networks, batch, **options):
+    options = {"style_encoder": networks["style_encoder"], "latent_dim": 4, **options}
+    return functools.partial(generate, networks["generator"], batch, **options)
+
+
+def l1(fake, real):
+    return (fake - real).abs().mean()
+
+
+@pytest.fixture
+def networks():
+    return {name: network.train() for name, network in make_networks().items()}
+
+
+def grad_names(network):
+    return {name for name, p in network.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+
+
+def test_generator_phase_trains_generator_and_style_encoder_alone(networks):
+    batch = make_batch(0, 1)
+    networks["discriminator"].requires_grad_(False)
+    output = generator_step(
+        fakes_of(networks, batch), networks["discriminator"], batch, perceptual_loss=l1, weights=LossWeights()
+    )
+    output.loss.backward()
+    for name in ("generator", "style_encoder"):
+        parameters = dict(networks[name].named_parameters())
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in parameters.values())
+        assert len(grad_names(networks[name])) > 0.9 * len(parameters)
+    assert all(p.grad is None for p in networks["discriminator"].parameters())
+    assert output.fake_images.shape == batch["real_images"].shape and not output.fake_images.requires_grad
+
+
+def test_generator_loss_is_the_sum_of_weighted_terms(networks):
+    batch = make_batch(0, 1)
+    weights = LossWeights(adversarial=1, feature_matching=10, perceptual=3, kl=0.05)
+    arguments = (fakes_of(networks, batch), networks["discriminator"].eval(), batch)
+    output = generator_step(*arguments, perceptual_loss=l1, weights=weights)
+    assert list(output.terms) == ["adversarial", "feature_matching", "perceptual", "kl"]
+    expected = sum(getattr(weights, name) * term for name, term in output.terms.items())
+    torch.testing.assert_close(output.loss, expected)
+    torch.testing.assert_close(output.terms["perceptual"], l1(output.fake_images, batch["real_images"]))
+
+    fake, real = (
+        networks["discriminator"](batch["label_map"], images) for images in (output.fake_images, batch["real_images"])
+    )
+    torch.testing.assert_close(output.terms["adversarial"], hinge_generator_loss(fake.logits))
+    torch.testing.assert_close(output.terms["feature_matching"], feature_matching_loss(fake.features, real.features))
+    torch.testing.assert_close(output.real_logits, torch.stack([one.mean() for one in real.logits]).mean())
+    torch.testing.assert_close(output.fake_logits, torch.stack([one.mean() for one in fake.logits]).mean())
+
+
+def test_discriminator_phase_trains_the_discriminator_alone(networks):
+    batch = make_batch(0, 1)
+    output = discriminator_step(fakes_of(networks, batch), networks["discriminator"], batch)
+    output.loss.backward()
+    assert all(p.grad is None for name in ("generator", "style_encoder") for p in networks[name].parameters())
+    assert all(p.grad.isfinite().all() for p in networks["discriminator"].parameters())
+    assert len(grad_names(networks["discriminator"])) == len(list(networks["discriminator"].parameters()))
+    torch.testing.assert_close(output.loss, sum(output.terms.values()))
+
+
+def test_discriminator_terms_are_the_hinge(networks):
+    batch = make_batch(0, 1)
+    output = discriminator_step(fakes_of(networks, batch), networks["discriminator"].eval(), batch)
+    judged = [
+        networks["discriminator"](batch["label_map"], images).logits
+        for images in (batch["real_images"], output.fake_images)
+    ]
+    for term, expected in zip(output.terms.values(), hinge_discriminator_loss(*judged), strict=True):
+        torch.testing.assert_close(term, expected)
+
+
+@pytest.mark.parametrize(
+    ("weights", "terms"),
+    [
+        (LossWeights(perceptual=0), ["adversarial", "feature_matching", "kl"]),
+        (LossWeights(feature_matching=0, kl=0), ["adversarial", "perceptual"]),
+    ],
+)
+def test_a_weight_of_zero_turns_a_term_off(networks, weights, terms):
+    batch = make_batch(0, 1)
+    output = generator_step(
+        fakes_of(networks, batch), networks["discriminator"], batch, perceptual_loss=l1, weights=weights
+    )
+    assert list(output.terms) == terms
+
+
+def test_negative_weight():
+    with pytest.raises(ValueError, match=r"`kl` is -0.1; the weight of a loss is 0 \(off\) or more"):
+        LossWeights(kl=-0.1)
+
+
+def test_phases_differ_and_repeat(networks):
+    batch = make_batch(0, 1)
+    networks["generator"].eval()
+    fakes = fakes_of(networks, batch, style_encoder=None)  # latents from the prior
+    first = fakes(GENERATOR_PHASE)[0]
+    torch.manual_seed(3)  # the global state plays no part
+    assert torch.equal(first, fakes(GENERATOR_PHASE)[0])
+    assert not torch.equal(first, fakes(DISCRIMINATOR_PHASE)[0])
+
+
+@pytest.mark.parametrize("with_encoder", [True, False])
+def test_a_sample_has_its_latent_in_every_batch(networks, with_encoder):
+    """So that two processes with half a batch each see what one process sees."""
+    for network in networks.values():
+        network.eval()
+    options = {} if with_encoder else {"style_encoder": None}
+    together = fakes_of(networks, make_batch(0, 1, 2), **options)(GENERATOR_PHASE)[0]
+    alone = fakes_of(networks, make_batch(1), **options)(GENERATOR_PHASE)[0]
+    torch.testing.assert_close(together[1:2], alone)
+
+
+def test_a_model_without_latent(networks):
+    batch = make_batch(0, 1)
+    generator = type(networks["generator"]).from_config({**networks["generator"].config, "latent_dim": None})
+    images, posterior = generate(generator, batch, GENERATOR_PHASE, style_encoder=None, latent_dim=None)
+    assert images.shape == (2, 3, 32, 32) and posterior is None
+
+
+def test_divergence_names_the_term(networks):
+    batch = make_batch(0, 1)
+    with pytest.raises(FloatingPointError, match=r"Training diverged: perceptual is nan\. Lower the learning rates"):
+        generator_step(
+            fakes_of(networks, batch),
+            networks["discriminator"],
+            batch,
+            perceptual_loss=lambda fake, real: fake.sum() * math.nan,
+            weights=LossWeights(),
+        )
+    with torch.no_grad():
+        networks["discriminator"].scales[0].conv_out.bias.fill_(math.inf)
+    with pytest.raises(FloatingPointError, match=r"discriminator_fake is inf"):
+        discriminator_step(fakes_of(networks, batch), networks["discriminator"], batch)
