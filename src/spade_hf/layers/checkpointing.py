@@ -16,9 +16,7 @@ from .spectral_norm import SpectralNorm
 
 def checkpoint_block(block: nn.Module, *args: Any) -> Any:
     """`block(*args)`, computed again in the backward pass instead of kept; every number stays the same."""
-    return checkpoint(
-        block, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block))
-    )
+    return checkpoint(block, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block)))
 
 
 @contextmanager

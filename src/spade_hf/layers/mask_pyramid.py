@@ -1,6 +1,7 @@
 """One mask at every resolution of a forward pass.
 
-Legend: N masks, S images of one mask, L semantic channels (classes, unknown, instance edges), H W height and width, K label codes.
+Legend: N masks, S images of one mask, L semantic channels (classes, unknown, instance edges), H W height and width,
+K label codes.
 """
 
 import torch

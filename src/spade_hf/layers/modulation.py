@@ -4,24 +4,27 @@ Legend: N masks, S images of one mask, C activation channels, D hidden channels,
 width, K label codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from .label_neighborhoods import LabelNeighborhoods
 from .row_gather import RowGather
 
 
-# Elements of the activations that are modulated at once: on a CPU, what fits into the cache beside its scale and shift;
-# elsewhere, enough to keep the device busy. Scale and shift never exist for the whole image, which would be the largest
-# tensor of the network, and fresh memory costs a CPU more than the arithmetic.
+# Elements of the activations that are modulated at once: on a CPU, what fits into the cache beside its scale and
+# shift; elsewhere, enough to keep the device busy. Scale and shift never exist for the whole image: they would be the
+# largest tensor of the network, and fresh memory costs a CPU more than the arithmetic.
 CHUNK_ELEMENTS_CPU, CHUNK_ELEMENTS = 2**18, 2**24
 
 
 def neighborhood_modulation(
     neighborhoods: LabelNeighborhoods, conv_mask: nn.Conv2d, conv_gamma_beta: nn.Conv2d, *, has_edges: bool
 ) -> Tensor:
-    """gamma and beta of every distinct neighbourhood, `(B, 2C)`: what the two convolutions of the one-hot mask give."""
+    """gamma and beta of every distinct neighbourhood, `(B, 2C)`: what the convolutions of the one-hot mask give."""
     hidden = neighborhoods.labels_of_patches(_label_table(conv_mask.weight, has_edges))  # (A, D)
     hidden = F.relu(hidden + conv_mask.bias).masked_fill(neighborhoods.patch_is_outside[:, None], 0)
     weight, bias = conv_gamma_beta.weight, conv_gamma_beta.bias  # (2C, D, k, k), (2C,)
@@ -52,7 +55,7 @@ def modulate(
 
 
 class _Modulate(torch.autograd.Function):
-    """Saves the input, which the caller keeps anyway, the output, as the next convolution does, and small tables."""
+    """Keeps the input, a small table, and the output, which the next convolution keeps anyway."""
 
     @staticmethod
     def forward(
@@ -72,6 +75,7 @@ class _Modulate(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, out = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
@@ -87,12 +91,12 @@ class _Modulate(torch.autograd.Function):
         return grad_x, grad_scale, grad_shift, None, None, None
 
 
-def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor):
-    """Matching parts of two channels-last `(N * S, C, H, W)`, `(S, R, C)` each, and their `(R,)` of the `(N * H * W,)`."""
+def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Matching parts `(S, R, C)` of two channels-last `(N * S, C, H, W)`, and of `index` `(N * H * W,)`."""
     images = len(source) // num_masks
-    if images == 1:  # one long row of positions, whatever the masks
-        num_masks = 1
-    shape = (num_masks, images, -1, source.shape[1]) if images > 1 else (1, 1, -1, source.shape[1])
+    if images == 1:
+        num_masks = 1  # no image shares its positions: all masks are one long row of them
+    shape = (num_masks, images, -1, source.shape[1])
     sources, targets = _rows(source).view(shape), _rows(target).view(shape)  # (N, S, H * W, C)
     elements = CHUNK_ELEMENTS_CPU if source.device.type == "cpu" else CHUNK_ELEMENTS
     size = max(1, elements // (images * source.shape[1]))

@@ -19,9 +19,9 @@ from .spectral_norm import initialize
 NormType = Literal["sync_batch", "batch", "instance"]
 ModulationBackend = Literal["auto", "dense", "sparse"]
 
-# "auto" compares multiply-adds: T * D * (L + 2C) at each position with T * D * (2C + 2D) for each distinct neighbourhood,
-# where 2D stands for the copying, at 85 % of the dense path's speed. Fitted to where the two paths took equally long:
-# shares of 0.4 to 0.85, on 2 CPU cores, fp32 and bf16, D = 128, C = 128 and 512, L = 12 and 183, 32x32 and 128x128.
+# "auto" compares multiply-adds: T * D * (L + 2C) at each position with T * D * (2C + 2D) for each distinct
+# neighbourhood, where 2D stands for the copying, at 85 % of the dense path's speed. Fitted to where both took equally
+# long: shares of 0.4 to 0.85 (2 CPU cores; fp32, bf16; D = 128; C = 128, 512; L = 12, 183; 32x32, 128x128).
 SPARSE_EFFICIENCY = 0.85
 
 

@@ -13,7 +13,7 @@ from .spectral_norm import conv2d
 
 
 LEAKY_SLOPE = 0.2
-# On CPUs, each call of a convolution rearranges its weights into fresh memory. From this size on, glibc hands that back
+# On CPUs, each call of a convolution rearranges its weights into fresh memory. Above this size glibc hands that back
 # to the system at once and gets it anew, page by page, every time: as slow as the convolution itself.
 MAX_RECYCLED_BYTES = 2**25
 

@@ -1,8 +1,8 @@
 """Sums of table rows with an efficient exact gradient.
 
-The gradient of a gather adds up, for each row of the table, the gradients of all places that read it. Done by scattered
-additions that is slow on CPUs, and neither fast nor repeatable on GPUs. Here the places are sorted by row once for each
-mask, and every layer's backward pass is a gather as well.
+The gradient of a gather adds up, for each row of the table, the gradients of all places that read it. Done by
+scattered additions that is slow on CPUs, and neither fast nor repeatable on GPUs. Here the places are sorted by row
+once for each mask, and every layer's backward pass is a gather as well.
 
 Legend: R outputs, M rows summed into each, U rows of the table, C columns.
 """

@@ -25,7 +25,7 @@ class SpectralNorm(_SpectralNorm):
 
 
 class _DivideBySigma(torch.autograd.Function):
-    """W / sigma with sigma = u^T W v, and its gradient (G - <G, W / sigma> u v^T) / sigma (Miyato et al., section 2)."""
+    """W / sigma with sigma = u^T W v; the gradient is (G - <G, W / sigma> u v^T) / sigma (Miyato et al., eq. 11)."""
 
     @staticmethod
     def forward(ctx, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:

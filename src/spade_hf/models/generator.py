@@ -137,8 +137,8 @@ class SPADEGenerator(SPADEModelMixin):
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels (255 is read as unknown where the model knows it), or
                 float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
-            z (`Tensor`, *optional*): `(N * S, Z)` latents, required by a model with `latent_dim`; the S of a mask side by
-                side. Several styles of one mask share the work on the mask.
+            z (`Tensor`, *optional*): `(N * S, Z)` latents, required by a model with `latent_dim`; the S of a mask side
+                by side. Several styles of one mask share the work on the mask.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
@@ -152,8 +152,8 @@ class SPADEGenerator(SPADEModelMixin):
             use_unknown_label=self.config.use_unknown_label,
             use_instance_edges=self.config.use_instance_edges,
             dtype=self.dtype,
-            images_per_mask=self._images_per_mask(len(segmap), z),
         )
+        mask.images_per_mask = self._images_per_mask(mask.num_masks, z)
         # Channels last, the convolutions and what lies between them are faster, and a position's channels are one row.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
         for position, block in enumerate(self.blocks):
@@ -203,8 +203,8 @@ class SPADEGenerator(SPADEModelMixin):
         if z is None or z.ndim != 2 or z.shape[1] != latent_dim or len(z) % num_masks or len(z) == 0:
             given = "missing" if z is None else f"of shape {tuple(z.shape)}"
             raise ValueError(
-                f"`z` is {given}; this model and mask need {(num_masks, latent_dim)}, or a multiple of {num_masks} rows "
-                "for several styles of each mask, drawn from a standard normal."
+                f"`z` is {given}; this model and mask need {(num_masks, latent_dim)}, or a multiple of {num_masks} "
+                "rows for several styles of each mask, drawn from a standard normal."
             )
         return len(z) // num_masks
 

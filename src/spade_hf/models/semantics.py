@@ -27,7 +27,6 @@ def mask_pyramid(
     use_unknown_label: bool,
     use_instance_edges: bool,
     dtype: torch.dtype,
-    images_per_mask: int = 1,
 ) -> MaskPyramid:
     """Check a mask and make it readable at every resolution.
 
@@ -36,7 +35,6 @@ def mask_pyramid(
             the edge channel.
         instance_edges (`Tensor` or `None`): bool or 0/1 `(N, H, W)` or `(N, 1, H, W)`, for models with edges.
         dtype (`torch.dtype`): Type of the one-hot maps.
-        images_per_mask (`int`, defaults to 1): Images that are made of each mask, side by side in a batch.
 
     Raises:
         ValueError: If shapes, types or ids do not fit the model.
@@ -67,13 +65,7 @@ def mask_pyramid(
             f"`segmap` is {mask.dtype} of shape {tuple(mask.shape)}; pass label channels as int (N, H, W), "
             "or a one-hot or soft mask as float (N, L, H, W)."
         )
-    return MaskPyramid(
-        **tensors,
-        num_label_channels=num_label_channels,
-        has_edges=use_instance_edges,
-        dtype=dtype,
-        images_per_mask=images_per_mask,
-    )
+    return MaskPyramid(**tensors, num_label_channels=num_label_channels, has_edges=use_instance_edges, dtype=dtype)
 
 
 def _check_ids(label_map: Tensor, num_labels: int, use_unknown_label: bool) -> Tensor:
@@ -81,7 +73,7 @@ def _check_ids(label_map: Tensor, num_labels: int, use_unknown_label: bool) -> T
     num_channels = num_labels + use_unknown_label
     if use_unknown_label and num_channels <= UNKNOWN_ID:
         label_map = label_map.masked_fill(label_map == UNKNOWN_ID, num_labels)
-    if torch.compiler.is_compiling():  # a compiled graph cannot depend on the labels
+    if torch.compiler.is_compiling():  # a graph cannot depend on the labels
         return label_map
     bad = label_map[(label_map < 0) | (label_map >= num_channels)].unique().tolist()
     if bad:
