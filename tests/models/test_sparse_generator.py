@@ -31,7 +31,7 @@ def outcomes(
 
 
 def largest_difference(expected: dict[str, Tensor], actual: dict[str, Tensor]) -> float:
-    """Relative to each tensor's largest value; a batch norm takes out the biases before it: their gradients are noise."""
+    """Relative to each tensor's largest value; biases before a batch norm have noise for a gradient."""
     noise = 1e-11 * max(tensor.abs().max().item() for tensor in expected.values())
     return max(
         ((actual[name] - tensor).abs().max() / tensor.abs().max()).item()
