@@ -7,14 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from .. import BUNDLED_MODEL
 from ..pipelines import SPADEPipeline
 from .handlers import ASSETS, MASKS, STYLES, Handlers, describe, new_seed
-from .mask_canvas import MaskCanvas
+from .mask_canvas import mask_canvas
 from .painter import Painter, Styles, load_pipeline
 from .scene import DOWNLOADS
+from .thumbnails import thumbnails
 from .uploads import MAX_FILE_SIZE
 
 
@@ -23,7 +23,6 @@ IMAGE_FILES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
 HOUR = 3600  # seconds that a visitor's files and state are kept
 QUEUE_SIZE = 32  # waiting calls; the next one is told that the demo is busy
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # of the visitor's machine: nothing to load
-PLAIN_GALLERY = {"show_label": False, "allow_preview": False, "interactive": False, "buttons": []}
 HEADER = "<h1>Paint with labels</h1><p>Draw where sky, mountains and water are. The model paints the picture.</p>"
 SAVE_FILE = """(file) => {
     const link = document.createElement("a");
@@ -53,14 +52,14 @@ def build_demo(pipeline: SPADEPipeline) -> gr.Blocks:
     """
     painter = Painter(pipeline)
     on = Handlers(painter)
-    label_map, styles = on.first_label_map(), on.first_styles()
+    canvas, styles = on.first_canvas(), on.first_styles()
     with gr.Blocks(title="Paint with labels", delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
-        page = lay_out(on, label_map, styles, on.paint(label_map, styles, 1.0))
+        page = lay_out(on, canvas, styles, on.paint(canvas, styles, 1.0))
         wire(on, page)
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
 
 
-def lay_out(on: Handlers, label_map: np.ndarray, styles: Styles | None, shown: tuple) -> SimpleNamespace:
+def lay_out(on: Handlers, canvas: str, styles: Styles | None, shown: tuple) -> SimpleNamespace:
     """Place everything, starting with this canvas, these styles and what `Handlers.show` made of them."""
     painter, page = on.painter, SimpleNamespace()
     painting, picture, pair, facts = shown
@@ -69,11 +68,13 @@ def lay_out(on: Handlers, label_map: np.ndarray, styles: Styles | None, shown: t
     page.variants = gr.State([], time_to_live=HOUR)
     page.file = gr.File(visible=False)  # the link that a download follows
     gr.HTML(HEADER, elem_id="header")
-    with gr.Row(equal_height=False):
-        with gr.Column(min_width=320):
-            page.canvas = MaskCanvas(painter.label_set, painter.canvas_size, label_map, elem_id="canvas")
-        with gr.Column(min_width=320):
-            with gr.Tabs(selected="picture") as page.tabs:
+    with gr.Row(equal_height=False, elem_id="sides"):
+        with gr.Column(min_width=300, elem_id="left"):
+            page.canvas = mask_canvas(painter.label_set, painter.canvas_size, canvas, elem_id="canvas")
+            with gr.Column(elem_id="start"):
+                lay_out_start(on, page)
+        with gr.Column(min_width=300, elem_id="right"):
+            with gr.Column(elem_id="show"), gr.Tabs(selected="picture") as page.tabs:
                 with gr.Tab("Picture", id="picture"):
                     page.picture = gr.Image(
                         picture, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"]
@@ -84,46 +85,21 @@ def lay_out(on: Handlers, label_map: np.ndarray, styles: Styles | None, shown: t
                     )
                 with gr.Tab("Four styles", id="variants", visible=painter.has_styles):
                     page.gallery = gr.Gallery(
-                        elem_id="variants", columns=2, format="png", object_fit="cover", **PLAIN_GALLERY
-                    )
-            page.status = gr.HTML(facts, elem_id="status")
+                        elem_id="variants", columns=2, height="auto", format="png", show_label=False, buttons=[],
+                        allow_preview=False, interactive=False,
+                    )  # fmt: skip
             with gr.Row(elem_id="actions"):
                 page.paint = gr.Button("Paint", variant="primary", elem_id="paint", min_width=90)
                 page.four = gr.Button("Four styles", visible=painter.has_styles, elem_id="four", min_width=110)
                 page.live = gr.Checkbox(True, label="Live", container=False, elem_id="live", min_width=70)
-    with gr.Row(equal_height=False):
-        with gr.Column(min_width=320, elem_classes="section"):
-            gr.HTML("<h3>Start from</h3><p>An example, your own mask, or a scene you saved.</p>")
-            page.masks = gr.Gallery(
-                [(ASSETS / f"{name}_mask.png", name) for name in MASKS],
-                visible=on.has_examples, elem_id="masks", columns=6, object_fit="cover", **PLAIN_GALLERY,
-            )  # fmt: skip
-            page.open = gr.UploadButton(
-                "Open a mask or scene", type="binary", file_types=[*IMAGE_FILES, ".json"], elem_id="open", size="md"
-            )
-        with gr.Column(min_width=320, elem_classes="section", visible=painter.has_styles):
-            gr.HTML("<h3>Style</h3><p>The light and the colours. It stays while you paint.</p>")
-            page.examples = gr.Gallery(
-                [(ASSETS / f"{name}_style.jpg", name) for name in STYLES],
-                visible=painter.reads_pictures, elem_id="styles", columns=6, object_fit="cover", **PLAIN_GALLERY,
-            )  # fmt: skip
-            with gr.Row(elem_id="style-actions"):
-                page.surprise = gr.Button("Surprise me", elem_id="surprise", min_width=110)
-                page.own = gr.UploadButton(
-                    "Your picture", type="binary", file_types=IMAGE_FILES, visible=painter.reads_pictures,
-                    elem_id="own", min_width=110,
-                )  # fmt: skip
-                page.seed = gr.Number(
-                    0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90
-                )
-            page.names = gr.HTML(describe(styles), elem_id="blend-names")
-            page.blend = gr.Slider(
-                0, 1, 1, step=0.01, show_label=False, container=False, elem_id="blend", buttons=[],
-                label="Blend of the last two styles",
-            )  # fmt: skip
-    with gr.Row(elem_id="downloads"):
-        page.downloads = {what: gr.Button(what, size="sm", min_width=120) for what in DOWNLOADS}
-        page.scene = gr.Button("Scene file", size="sm", min_width=120)
+                page.status = gr.HTML(facts, elem_id="status", min_width=300)
+            with gr.Column(elem_id="style", visible=painter.has_styles):
+                lay_out_style(on, page, styles)
+            with gr.Column(elem_id="save"):
+                heading("Download")
+                with gr.Row():
+                    page.downloads = {what: gr.Button(what, size="sm", min_width=100) for what in DOWNLOADS}
+                    page.scene = gr.Button("Scene file", size="sm", min_width=100)
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
     with gr.Column(visible=False):  # the endpoint's form: it has no place on the page
@@ -134,6 +110,45 @@ def lay_out(on: Handlers, label_map: np.ndarray, styles: Styles | None, shown: t
         ]
         page.api_picture = gr.Image(label="picture", format="png")
     return page
+
+
+def lay_out_start(on: Handlers, page: SimpleNamespace) -> None:
+    """What a canvas can begin with."""
+    heading("Start from", "An example, your own mask, or a scene you saved.")
+    page.masks = thumbnails(
+        [ASSETS / f"{name}_mask.png" for name in MASKS], MASKS,
+        label="Example masks", elem_id="masks", visible=on.has_examples,
+    )  # fmt: skip
+    page.open = gr.UploadButton(
+        "Open a mask or a scene", type="binary", file_types=[*IMAGE_FILES, ".json"], elem_id="open", size="md"
+    )
+
+
+def lay_out_style(on: Handlers, page: SimpleNamespace, styles: Styles | None) -> None:
+    """Ways to a style, and the blend of the last two."""
+    reads_pictures = on.painter.reads_pictures
+    heading("Style", "The light and the colours. It stays while you paint.")
+    page.examples = thumbnails(
+        [ASSETS / f"{name}_style.jpg" for name in STYLES], STYLES,
+        label="Example styles", elem_id="styles", visible=reads_pictures,
+    )  # fmt: skip
+    with gr.Row():
+        page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=110)
+        page.own = gr.UploadButton(
+            "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_pictures, elem_id="own", size="md",
+            min_width=110,
+        )  # fmt: skip
+        page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=110)
+    page.names = gr.HTML(describe(styles), elem_id="blend-names")
+    page.blend = gr.Slider(
+        0, 1, 1, step=0.01, label="Blend of the last two styles", container=False, show_label=False, buttons=[],
+        elem_id="blend",
+    )  # fmt: skip
+
+
+def heading(title: str, text: str = "") -> None:
+    """A section's title and what it is for."""
+    gr.HTML(f"<h3>{title}</h3><p>{text}</p>", elem_classes="heading")
 
 
 def wire(on: Handlers, page: SimpleNamespace) -> None:

@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from .mask_canvas import blank_channel
+from .mask_canvas import blank_channel, read_canvas, write_canvas
 from .painter import Painter, Painting, Style, Styles, resize
 from .scene import DOWNLOADS, SCENE_FILE, Scene, new_path
 from .uploads import MAX_PIXELS, read_mask, read_picture
@@ -52,11 +52,12 @@ class Handlers:
 
     # What the page starts with
 
-    def first_label_map(self) -> np.ndarray:
+    def first_canvas(self) -> str:
         """The first example, or an empty canvas for a model of other labels."""
         if self.has_examples:
-            return self.example_mask(0)
-        return np.full(self.painter.canvas_size, self.label_set.ids[blank_channel(self.label_set)], dtype=np.int64)
+            return self._example_mask(0)
+        blank = self.label_set.ids[blank_channel(self.label_set)]
+        return self._write(np.full(self.painter.canvas_size, blank, dtype=np.int64))
 
     def first_styles(self) -> Styles | None:
         """The first two example styles, or random ones."""
@@ -69,20 +70,20 @@ class Handlers:
     # Painting
 
     @tells_the_user
-    def paint(self, label_map: np.ndarray, styles: Styles | None, blend: float) -> tuple:
+    def paint(self, canvas: str, styles: Styles | None, blend: float) -> tuple:
         """Canvas and style to a painting, and to what shows it."""
         style = None if styles is None else styles.blend(blend)
-        return self.show(self.painter.paint(label_map, style and [style])[0])
+        return self.show(self.painter.paint(self._read(canvas), style and [style])[0])
 
-    def paint_live(self, live: bool, label_map: np.ndarray, styles: Styles | None, blend: float) -> Any:
+    def paint_live(self, live: bool, canvas: str, styles: Styles | None, blend: float) -> Any:
         """The same after each stroke, in live mode."""
-        return self.paint(label_map, styles, blend) if live else gr.skip()
+        return self.paint(canvas, styles, blend) if live else gr.skip()
 
     @tells_the_user
-    def paint_variants(self, label_map: np.ndarray) -> tuple:
+    def paint_variants(self, canvas: str) -> tuple:
         """The canvas in several random styles: their paintings and a gallery of them."""
         styles = [self.painter.style_of_seed(new_seed()) for _ in range(VARIANTS)]
-        paintings = self.painter.paint(label_map, styles)
+        paintings = self.painter.paint(self._read(canvas), styles)
         return paintings, [(painting.picture, painting.style.name) for painting in paintings]
 
     def show(self, painting: Painting) -> tuple:
@@ -126,14 +127,9 @@ class Handlers:
 
     # Canvas
 
-    def example_mask(self, index: int) -> np.ndarray:
-        """Ids of an example at the canvas' size."""
-        data = (ASSETS / f"{MASKS[index]}_mask.png").read_bytes()
-        return read_mask(data, self.processor, self.painter.canvas_size)[0]
-
-    def pick_example_mask(self, event: gr.SelectData) -> np.ndarray:
+    def pick_example_mask(self, event: gr.SelectData) -> str:
         """An example onto the canvas."""
-        return self.example_mask(event.index)
+        return self._example_mask(event.index)
 
     @tells_the_user
     def open_file(self, data: bytes, styles: Styles | None, blend: float) -> tuple:
@@ -149,7 +145,17 @@ class Handlers:
             label_map, notes = read_mask(data, self.processor, self.painter.canvas_size)
             if notes:
                 gr.Info("The mask was changed to fit: " + "; ".join(notes) + ".", title="Opened", duration=15)
-        return label_map, styles, blend, describe(styles)
+        return self._write(label_map), styles, blend, describe(styles)
+
+    def _example_mask(self, index: int) -> str:
+        data = (ASSETS / f"{MASKS[index]}_mask.png").read_bytes()
+        return self._write(read_mask(data, self.processor, self.painter.canvas_size)[0])
+
+    def _read(self, canvas: str) -> np.ndarray:
+        return read_canvas(canvas, self.label_set, self.painter.canvas_size)
+
+    def _write(self, label_map: np.ndarray) -> str:
+        return write_canvas(label_map, self.label_set)
 
     # Files
 
@@ -161,10 +167,11 @@ class Handlers:
         save(painting, self.label_set, path)
         return str(path)
 
-    def download_scene(self, cache: str, label_map: np.ndarray, styles: Styles | None, blend: float) -> str:
+    @tells_the_user
+    def download_scene(self, cache: str, canvas: str, styles: Styles | None, blend: float) -> str:
         """All that is on the page, to be opened again or passed on."""
         path = new_path(cache, SCENE_FILE)
-        path.write_text(Scene(label_map, styles, blend).to_json(self.label_set), encoding="utf-8")
+        path.write_text(Scene(self._read(canvas), styles, blend).to_json(self.label_set), encoding="utf-8")
         return str(path)
 
     # API
@@ -212,4 +219,4 @@ def describe(styles: Styles | None) -> str:
     if styles is None:
         return ""
     before, last = html.escape(styles.before.name), html.escape(styles.last.name)
-    return f"<span>{before}</span><span>{last}</span>"
+    return f'<div class="ends"><span>{before}</span><span>{last}</span></div>'

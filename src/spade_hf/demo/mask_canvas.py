@@ -1,4 +1,4 @@
-"""The canvas that masks are painted on: a `gr.HTML` whose script keeps a grid of label numbers, never of colours.
+"""The canvas that masks are painted on: a `gr.HTML` whose script keeps a grid of label numbers, not of colours.
 
 Between browser and server a mask is a text of runs, "width height count label count label ...": exact, and small for
 painted areas. A label number is a semantic channel, the label's place in the label set.
@@ -17,45 +17,45 @@ from ..label_set import LabelSet
 FOLDER = Path(__file__).parent
 
 
-class MaskCanvas(gr.HTML):
-    """A canvas with its tools and the labels' palette, which is the legend too. Its `input` event follows a stroke.
+def mask_canvas(label_set: LabelSet, size: tuple[int, int], value: str, **kwargs: Any) -> gr.HTML:
+    """
+    A canvas with its tools and the labels' palette, which is the legend too. Its `input` event follows a stroke.
 
     Args:
         label_set (`LabelSet`): What can be painted.
         size (`tuple[int, int]`): Height and width of the canvas in pixels.
-        value (`np.ndarray`): The first mask: ids, int64 `(H, W)` of that size.
+        value (`str`): The first mask, of that size, from `write_canvas`.
+        kwargs: Of `gr.HTML`.
     """
+    # a function and not a subclass: Gradio writes a stub file beside the source of every component class
+    return gr.HTML(
+        value=value,
+        html_template=(FOLDER / "mask_canvas.html").read_text(encoding="utf-8"),
+        css_template=(FOLDER / "mask_canvas.css").read_text(encoding="utf-8"),
+        js_on_load=(FOLDER / "mask_canvas.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        height=size[0],
+        width=size[1],
+        labels=[
+            {"name": name, "color": color}
+            for name, color in zip(label_set.names, label_set.palette.tolist(), strict=True)
+        ],
+        blank=blank_channel(label_set),
+        **kwargs,
+    )
 
-    def __init__(self, label_set: LabelSet, size: tuple[int, int], value: np.ndarray, **kwargs: Any) -> None:
-        self.label_set = label_set
-        self.size = size
-        super().__init__(
-            value=value,
-            html_template=(FOLDER / "mask_canvas.html").read_text(encoding="utf-8"),
-            css_template=(FOLDER / "mask_canvas.css").read_text(encoding="utf-8"),
-            js_on_load=(FOLDER / "mask_canvas.js").read_text(encoding="utf-8"),
-            apply_default_css=False,
-            height=size[0],
-            width=size[1],
-            labels=[
-                {"name": name, "color": color}
-                for name, color in zip(label_set.names, label_set.palette.tolist(), strict=True)
-            ],
-            blank=blank_channel(label_set),
-            **kwargs,
-        )
 
-    def preprocess(self, payload: str | None) -> np.ndarray:
-        """What the browser sends to ids, int64 `(H, W)`; gr.Error if it is no mask of this canvas."""
-        try:
-            channels = decode_runs(payload or "", self.size)
-            return self.label_set.channels_to_ids(channels)
-        except ValueError as error:
-            raise gr.Error(f"The canvas could not be read ({error}). Please reload the page.") from error
+def read_canvas(text: str, label_set: LabelSet, size: tuple[int, int]) -> np.ndarray:
+    """The canvas' value to ids, int64 `(H, W)`; ValueError if it is no mask of that size and these labels."""
+    try:
+        return label_set.channels_to_ids(decode_runs(text, size))
+    except ValueError as error:
+        raise ValueError(f"The canvas could not be read ({error}). Please reload the page.") from error
 
-    def postprocess(self, value: np.ndarray | None) -> str | None:
-        """Ids `(H, W)` to what the browser reads."""
-        return None if value is None else encode_runs(self.label_set.ids_to_channels(value))
+
+def write_canvas(label_map: np.ndarray, label_set: LabelSet) -> str:
+    """Ids `(H, W)` to the canvas' value; undoes `read_canvas`."""
+    return encode_runs(label_set.ids_to_channels(label_map))
 
 
 def blank_channel(label_set: LabelSet) -> int:

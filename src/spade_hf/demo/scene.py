@@ -1,7 +1,6 @@
 """What leaves the demo as files: a scene to go on with later, and a painting's parts to use elsewhere."""
 
 import json
-import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,12 +84,10 @@ class Scene:
 def _styles(entries: list[dict] | None, latent_dim: int) -> Styles | None:
     if entries is None or any(len(entry["latents"]) != latent_dim for entry in entries):
         return None
-    styles = [
-        Style(str(entry["name"])[:60], torch.tensor([entry["latents"]], dtype=torch.float32)) for entry in entries
-    ]
-    if not all(math.isfinite(style.latents.abs().sum()) for style in styles):
+    latents = torch.tensor([entry["latents"] for entry in entries], dtype=torch.float32)  # (2, Z)
+    if not latents.isfinite().all():
         raise ValueError("its styles are not finite")
-    return Styles(*styles)
+    return Styles(*(Style(str(entry["name"])[:60], z[None]) for entry, z in zip(entries, latents, strict=True)))
 
 
 def _save_ids(painting: Painting, label_set: LabelSet, path: Path) -> None:
