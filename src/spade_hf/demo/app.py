@@ -73,6 +73,11 @@ def lay_out(on: Handlers, canvas: str, styles: Styles | None, shown: tuple) -> S
             page.canvas = mask_canvas(painter.label_set, painter.canvas_size, canvas, elem_id="canvas")
             with gr.Column(elem_id="start"):
                 lay_out_start(on, page)
+            with gr.Column(elem_id="save"):
+                heading("Download", "What the picture was made of, or the scene: a file to open here again.")
+                with gr.Row():
+                    page.downloads = {what: gr.Button(what, size="sm", min_width=80) for what in DOWNLOADS}
+                    page.scene = gr.Button("Scene", size="sm", min_width=80)
         with gr.Column(min_width=300, elem_id="right"):
             with gr.Column(elem_id="show"), gr.Tabs(selected="picture") as page.tabs:
                 with gr.Tab("Picture", id="picture"):
@@ -95,11 +100,6 @@ def lay_out(on: Handlers, canvas: str, styles: Styles | None, shown: tuple) -> S
                 page.status = gr.HTML(facts, elem_id="status", min_width=300)
             with gr.Column(elem_id="style", visible=painter.has_styles):
                 lay_out_style(on, page, styles)
-            with gr.Column(elem_id="save"):
-                heading("Download")
-                with gr.Row():
-                    page.downloads = {what: gr.Button(what, size="sm", min_width=100) for what in DOWNLOADS}
-                    page.scene = gr.Button("Scene file", size="sm", min_width=100)
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
     with gr.Column(visible=False):  # the endpoint's form: it has no place on the page
@@ -133,12 +133,12 @@ def lay_out_style(on: Handlers, page: SimpleNamespace, styles: Styles | None) ->
         label="Example styles", elem_id="styles", visible=reads_pictures,
     )  # fmt: skip
     with gr.Row():
-        page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=110)
+        page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
         page.own = gr.UploadButton(
             "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_pictures, elem_id="own", size="md",
-            min_width=110,
+            min_width=90,
         )  # fmt: skip
-        page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=110)
+        page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90)
     page.names = gr.HTML(describe(styles), elem_id="blend-names")
     page.blend = gr.Slider(
         0, 1, 1, step=0.01, label="Blend of the last two styles", container=False, show_label=False, buttons=[],

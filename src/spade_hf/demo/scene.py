@@ -103,8 +103,8 @@ def _save_latents(painting: Painting, label_set: LabelSet, path: Path) -> None:
 
 DOWNLOADS: dict[str, tuple[str, Callable[[Painting, LabelSet, Path], None]]] = {
     "Picture": ("picture.png", lambda painting, label_set, path: painting.picture.save(path)),
-    "Mask as ids": ("mask_ids.png", _save_ids),
-    "Mask in colours": (
+    "Mask ids": ("mask_ids.png", _save_ids),
+    "Mask colours": (
         "mask_colours.png",
         lambda painting, label_set, path: Image.fromarray(label_set.colorize(painting.label_map)).save(path),
     ),

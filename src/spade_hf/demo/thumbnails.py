@@ -17,13 +17,13 @@ TEMPLATE = """<div class="thumbnails" role="group" aria-label="${label}">
 draggable="false"><span>{{name}}</span></button>{{/each}}</div>"""
 
 CSS = """
-.thumbnails { display: grid; grid-template-columns: repeat(auto-fit, minmax(64px, 1fr)); gap: 8px; }
-button { padding: 3px; border: 0; border-radius: 12px; background: none; cursor: pointer; line-height: 1.2; }
+.thumbnails { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 6px; }
+button { padding: 0; border: 0; border-radius: 12px; background: none; cursor: pointer; line-height: 1.2; }
 img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 9px; margin: 0;
   border: 1px solid rgb(0 0 0 / 12%); transition: transform 0.12s; }
 button:hover img { transform: scale(1.04); }
 button:focus-visible { outline: 2px solid var(--color-accent); }
-span { display: block; margin-top: 4px; font-size: 13px; color: var(--body-text-color); }
+span { display: block; margin-top: 4px; font-size: 12.5px; color: var(--body-text-color); }
 """
 
 SCRIPT = """
