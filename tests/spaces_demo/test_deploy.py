@@ -55,19 +55,28 @@ def test_the_requirements_are_the_packages(folder):
     assert {line for line in lines if line and not line.startswith(("#", "--"))} == needed
 
 
-def test_the_folder_runs_by_itself(folder, pipeline, tmp_path):
-    """In a process that knows the package from nowhere else, as on the Hub."""
+def test_the_folder_runs_by_itself_and_without_network(folder, pipeline, tmp_path):
+    """In a process that knows the package from nowhere else, and where every connection but to this machine fails."""
     pipeline.save_pretrained(tmp_path / "model")
     code = (
-        "import app, gradio, spade_hf, sys\n"
-        "gradio.Blocks.block_thread = lambda self: print('SERVES', self.local_url, spade_hf.__file__)\n"
+        "import socket\n"
+        "connect = socket.socket.connect\n"
+        "def connect_here(self, address):\n"
+        "    if isinstance(address, tuple) and address[0] not in ('127.0.0.1', 'localhost', '::1'):\n"
+        "        print('CALLED', address, flush=True); raise OSError('no network')\n"
+        "    return connect(self, address)\n"
+        "socket.socket.connect = connect_here\n"
+        "import app, gradio, spade_hf\n"
+        "gradio.Blocks.block_thread = lambda self: print('SERVES', spade_hf.__file__, flush=True)\n"
         "app.main()\n"
     )
     environment = {**os.environ, "SPADE_MODEL_ID": str(tmp_path / "model"), "PYTHONPATH": ""}
+    environment.pop("GRADIO_ANALYTICS_ENABLED", None)
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )
-    assert f"{folder}/spade_hf/__init__.py" in result.stdout, result.stderr
+    assert f"SERVES {folder}/spade_hf/__init__.py" in result.stdout, result.stderr
+    assert "CALLED" not in result.stdout
 
 
 def test_upload(deploy, folder, hub, monkeypatch):

@@ -33,9 +33,8 @@ def test_a_scene_comes_back_whole():
 
 def test_labels_are_kept_by_name_and_styles_only_where_they_fit():
     text = Scene(np.array([[0, 1]]), STYLES, 1.0).to_json(LABELS)
-    reversed_set = LabelSet.from_dict(
-        {"name": "two", "labels": [{"id": 4, "name": "cloud", "color": [0, 0, 0]}, {"id": 7, "name": "sky", "color": [1, 0, 0]}]}
-    )  # fmt: skip
+    labels = [{"id": 4, "name": "cloud", "color": [0, 0, 0]}, {"id": 7, "name": "sky", "color": [1, 0, 0]}]
+    reversed_set = LabelSet.from_dict({"name": "two", "labels": labels})
     scene = load(text, label_set=reversed_set, latent_dim=16)
     assert scene.label_map.tolist() == [[7, 4]]
     assert scene.styles is None
@@ -50,11 +49,22 @@ def test_unknown_labels_are_named():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"format": "other"}, {"size": [6]}, {"size": [10**6, 10**6]}, {"size": [6, 10]}, {"mask": "9 6 54 77"}, {"mask": 5},
-     {"labels": None}, {"blend": "x"}, {"styles": [{"name": "a", "latents": [float("nan")] * 8}] * 2},
-     {"styles": [{"name": "a", "latents": [0.0] * 8}]}, {"styles": [{}, {}]}, {"styles": "ab"}],
+    [
+        {"format": "other"},
+        {"size": [6]},
+        {"size": [10**6, 10**6]},
+        {"size": [6, 10]},
+        {"mask": "9 6 54 77"},
+        {"mask": 5},
+        {"labels": None},
+        {"blend": "x"},
+        {"styles": [{"name": "a", "latents": [float("nan")] * 8}] * 2},
+        {"styles": [{"name": "a", "latents": [0.0] * 8}]},
+        {"styles": [{}, {}]},
+        {"styles": "ab"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_broken_scenes_are_refused(changes):
     values = json.loads(Scene(IDS, STYLES, 1.0).to_json(LABELS))
     with pytest.raises(ValueError, match="This file is no scene of this demo"):

@@ -56,7 +56,9 @@ def test_colours_off_the_palette_become_the_nearest_and_are_counted():
     moved = (colors != COLORS).any(axis=-1).mean()
     ids, notes = read(png(colors))
     np.testing.assert_array_equal(ids, IDS)
-    assert notes == [f"{moved:.0%}".replace("%", " %") + " of the pixels were off the palette and took the nearest label's colour"]
+    assert notes == [
+        f"{moved:.0%}".replace("%", " %") + " of the pixels were off the palette and took the nearest label's colour"
+    ]
 
 
 def test_transparent_pixels_become_sky():
