@@ -1,7 +1,7 @@
 // The label canvas. gr.HTML runs this as a function body with `element`, `props`, `trigger` and `watch`.
 // The picture is a grid of label numbers, never of colours: no blended edges, and undo is a copy of the grid.
 // Its value, both ways: "width height count label count label ...", runs of equal labels in reading order.
-const DEBOUNCE = 100; // ms after a stroke, so that quick strokes make one picture
+const DEBOUNCE = 50; // ms after a stroke, so that quick strokes make one picture
 const UNDO_STEPS = 30;
 const { width, height, labels, blank } = props;
 const canvas = element.querySelector("canvas");
