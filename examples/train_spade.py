@@ -9,6 +9,7 @@ style encoder against a frozen discriminator, then the discriminator against fro
 import argparse
 import functools
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -16,10 +17,11 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.logging import get_logger
 from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration, set_seed
+from diffusers import ModelMixin
 from tqdm.auto import tqdm
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
-from spade_hf.data import PairedImageDataset, PairedTransform, load_label_set, load_rows
+from spade_hf.data import PairedImageDataset, PairedTransform, load_folders, load_label_set, load_rows
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
     CheckpointManager,
@@ -32,9 +34,14 @@ from spade_hf.training import (
     generator_step,
     learning_rate_schedule,
     resumable_batches,
+    scalars,
+    stop_on_sigterm,
+    synchronize_batch_norm,
 )
 from spade_hf.training.arguments import parse_args
 from spade_hf.training.export import export_pipeline, sample_grid, save_image
+from spade_hf.training.hub import open_repository, upload, write_training_card
+from spade_hf.training.summary import summarize
 
 
 logger = get_logger(__name__)
@@ -58,7 +65,6 @@ def main(args: argparse.Namespace) -> None:
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file of a checkpoint
     set_seed(args.seed)
     output_dir = Path(args.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
 
     dataset = build_dataset(args)
     loader = torch.utils.data.DataLoader(
@@ -73,22 +79,26 @@ def main(args: argparse.Namespace) -> None:
             f"The data set has {len(dataset)} rows, fewer than --train_batch_size {args.train_batch_size}."
         )
     shown = [dataset[index] for index in range(min(args.num_validation_images, len(dataset)))]
-    generator, discriminator, style_encoder = build_networks(args, dataset.processor)
-    networks = {"generator": generator, "discriminator": discriminator}
-    if style_encoder is not None:
-        networks["style_encoder"] = style_encoder
+    networks = build_networks(args, dataset.processor)
     averages = {name: ModelEMA(networks[name], args.ema_decay) for name in networks if name != "discriminator"}
     for average in averages.values():
         average.model.to(accelerator.device)
+    if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # the averages, copied above, stay plain
+        synchronize_batch_norm(networks["generator"], accelerator.device)
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
     weights = LossWeights(
-        args.adversarial_weight, args.feature_matching_weight, args.perceptual_weight, args.kl_weight
+        args.adversarial_weight,
+        args.feature_matching_weight,
+        args.perceptual_weight,
+        # the one term that is a sum over the batch: averaging gradients would take the mean of the processes' sums
+        args.kl_weight * accelerator.num_processes,
     )
 
-    trained = [network for name, network in networks.items() if name != "discriminator"]  # in the generator's phase
+    discriminator = networks["discriminator"]
+    trained = [network for network in networks.values() if network is not discriminator]  # in the generator's phase
     optimizers = [
-        torch.optim.Adam(parameters, lr, betas=(args.adam_beta1, args.adam_beta2))
+        torch.optim.Adam(parameters, lr, betas=(args.adam_beta1, args.adam_beta2), eps=args.adam_epsilon)
         for parameters, lr in (
             ([parameter for network in trained for parameter in network.parameters()], args.learning_rate),
             (list(discriminator.parameters()), args.discriminator_learning_rate),
@@ -111,8 +121,17 @@ def main(args: argparse.Namespace) -> None:
         )
         for optimizer in optimizers
     ]
+    if args.dry_run:
+        per_update = args.train_batch_size * accelerator.num_processes * args.gradient_accumulation_steps
+        sizes = {"num_samples": len(dataset), "samples_per_update": per_update, "num_steps": num_steps}
+        accelerator.print(summarize(networks, next(iter(loader)), **sizes))
+        return
     if accelerator.is_main_process:
         accelerator.init_trackers("spade", {key: str(value) for key, value in vars(args).items()})
+
+    repo_id = args.hub_model_id or output_dir.resolve().name
+    if args.push_to_hub and accelerator.is_main_process:  # now, and not when the training is done, a login fails
+        repo_id = open_repository(repo_id, private=args.hub_private_repo)
 
     live = {name: accelerator.unwrap_model(network) for name, network in networks.items()}
     checkpoints = CheckpointManager(
@@ -125,10 +144,10 @@ def main(args: argparse.Namespace) -> None:
     )
     state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
 
-    generator_networks = [network for name, network in networks.items() if name != "discriminator"]
-    with tqdm(
+    progress = tqdm(
         total=num_steps, initial=state.global_step, disable=not accelerator.is_local_main_process, desc="Training"
-    ) as progress:
+    )
+    with progress, stop_on_sigterm(accelerator):
         for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
             fakes = functools.partial(
                 generate,
@@ -147,7 +166,7 @@ def main(args: argparse.Namespace) -> None:
                     generator_output.loss,
                     optimizers[0],
                     schedules[0],
-                    generator_networks,
+                    trained,
                     max_grad_norm=args.max_grad_norm,
                 )
                 if accelerator.sync_gradients:
@@ -160,7 +179,7 @@ def main(args: argparse.Namespace) -> None:
                     discriminator_output.loss,
                     optimizers[1],
                     schedules[1],
-                    [networks["discriminator"]],
+                    [discriminator],
                     max_grad_norm=args.max_grad_norm,
                 )
             state.batches_done += 1
@@ -170,44 +189,58 @@ def main(args: argparse.Namespace) -> None:
             state.ema_updates += 1
             progress.update()
             if state.global_step % args.log_steps == 0:
-                logs = {
-                    name: term.item() for name, term in (generator_output.terms | discriminator_output.terms).items()
-                }
-                logs["real_logits"] = discriminator_output.real_logits.item()
-                logs["fake_logits"] = discriminator_output.fake_logits.item()
-                logs["learning_rate"] = schedules[0].get_last_lr()[0]
+                logs = scalars(generator_output, discriminator_output)
+                names = ("learning_rate", "discriminator_learning_rate")
+                logs |= {name: schedule.get_last_lr()[0] for name, schedule in zip(names, schedules, strict=True)}
                 progress.set_postfix({name: f"{value:.3g}" for name, value in logs.items()})
                 accelerator.log(logs, step=state.global_step)
-            if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps:
+            stopping = accelerator.check_trigger()
+            if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps or stopping:
                 checkpoints.save(state)
+            if stopping:
+                logger.info("SIGTERM: saved checkpoint-%d; --resume_from_checkpoint latest goes on", state.global_step)
+                sys.exit(128 + signal.SIGTERM)
             if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
                 pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
-                grid = sample_grid(pipeline, shown)
-                save_image(grid, output_dir / "samples" / f"step-{state.global_step:07d}.png")
+                name = f"step-{state.global_step:07d}.png"
+                save_image(sample_grid(pipeline, shown), output_dir / "samples" / name)
 
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
         pipeline.save_pretrained(str(output_dir))
         save_image(sample_grid(pipeline, shown), output_dir / "samples" / "final.png")
+        write_training_card(
+            pipeline, output_dir, repo_id=repo_id, arguments=vars(args), num_samples=len(dataset), num_steps=num_steps
+        )
         logger.info("Saved the pipeline to %s", output_dir)
+        if args.push_to_hub:
+            upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()
 
 
 def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
     """The training samples, and the processor that knows their labels."""
-    label_set = load_label_set(args.label_set, dataset_name=args.dataset_name)
-    rows = load_rows(
-        args.dataset_name, config_name=args.dataset_config_name, split=args.train_split, cache_dir=args.cache_dir
-    )
+    if args.image_folder is not None:
+        folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
+        folders = {column: folder for column, folder in folders.items() if folder is not None}
+        rows, columns = load_folders(folders), ("image", "label", "instance" if args.instance_folder else None)
+        labels_with = str(Path(args.mask_folder).parent)
+    else:
+        rows = load_rows(
+            args.dataset_name, config_name=args.dataset_config_name, split=args.train_split, cache_dir=args.cache_dir
+        )
+        columns, labels_with = (args.image_column, args.mask_column, args.instance_column), args.dataset_name
+    image_column, mask_column, instance_column = columns
+    label_set = load_label_set(args.label_set, dataset_name=labels_with)
     if args.max_train_samples is not None:
         rows = rows.select(range(min(args.max_train_samples, len(rows))))
     return PairedImageDataset(
         rows,
-        image_column=args.image_column,
-        mask_column=args.mask_column,
-        instance_column=args.instance_column,
-        processor=SPADEImageProcessor(label_set=label_set, use_instance_edges=args.instance_column is not None),
+        image_column=image_column,
+        mask_column=mask_column,
+        instance_column=instance_column,
+        processor=SPADEImageProcessor(label_set=label_set, use_instance_edges=instance_column is not None),
         transform=PairedTransform(
             resolution=tuple(args.resolution),
             resize_ratio=args.resize_ratio,
@@ -219,10 +252,8 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
     )
 
 
-def build_networks(
-    args: argparse.Namespace, processor: SPADEImageProcessor
-) -> tuple[SPADEGenerator, MultiscaleDiscriminator, SPADEStyleEncoder | None]:
-    """The networks, freshly initialized."""
+def build_networks(args: argparse.Namespace, processor: SPADEImageProcessor) -> dict[str, ModelMixin]:
+    """The networks, freshly initialized: `generator`, `discriminator` and perhaps `style_encoder`."""
     labels = processor.label_set
     semantics = {
         "num_labels": labels.num_labels,
@@ -241,15 +272,15 @@ def build_networks(
         num_upsampling_layers=args.num_upsampling_layers,
     )
     discriminator = MultiscaleDiscriminator(**semantics, base_channels=args.discriminator_base_channels)
-    style_encoder = None
+    networks = {"generator": generator, "discriminator": discriminator}
     if args.use_style_encoder and args.latent_dim:
-        style_encoder = SPADEStyleEncoder(
+        networks["style_encoder"] = SPADEStyleEncoder(
             image_size=args.style_encoder_image_size,
             base_channels=args.style_encoder_base_channels,
             channel_mult=tuple(args.style_encoder_channel_mult),
             latent_dim=args.latent_dim,
         )
-    return generator, discriminator, style_encoder
+    return networks
 
 
 def one_line(error: Exception) -> str:

@@ -5,6 +5,7 @@ The key names below are that format's; nothing of its code is used. Files are re
 
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,7 @@ BLOCK_PARTS = {
     "norm_1": "norm2",
     "norm_s": "norm_shortcut",
 }
+ENCODER_FEATURES_PER_CHANNEL = 8 * 4 * 4  # its last convolution is 8 times as wide as the first and ends at 4x4
 SPECTRAL_NORM_PARTS = {
     "weight_orig": "parametrizations.weight.original",
     "weight_u": "parametrizations.weight.0._u",
@@ -73,7 +75,9 @@ def convert_nvlabs_checkpoint(
         raise ValueError(
             f"`num_upsampling_layers` is {num_upsampling_layers!r}; allowed are {', '.join(NUM_UPSAMPLING_LAYERS)}."
         )
-    weights = _load_weights(generator_path, required_key="conv_img.weight")
+    weights = _load_weights(
+        generator_path, required_keys=("conv_img.weight", "fc.weight", "head_0.norm_0.mlp_shared.0.weight")
+    )
     shared, first_conv = weights["head_0.norm_0.mlp_shared.0.weight"], weights["fc.weight"]
     expected = num_semantic_channels(labels.num_labels, labels.use_unknown_label, use_instance_edges)
     if shared.shape[1] != expected:
@@ -100,18 +104,16 @@ def convert_nvlabs_checkpoint(
         use_spectral_norm="head_0.conv_0.weight_orig" in weights,
         num_upsampling_layers=NUM_UPSAMPLING_LAYERS[num_upsampling_layers],
     )
-    _load_into(generator, convert_generator_weights(weights), generator_path)
+    _load_into(generator, convert_generator_weights, weights, generator_path)
     style_encoder = None
     if style_encoder_path is not None:
-        weights = _load_weights(style_encoder_path, required_key="fc_mu.weight")
-        uses_spectral_norm = "layer1.0.weight_orig" in weights
-        first_conv = weights["layer1.0.weight_orig" if uses_spectral_norm else "layer1.0.weight"]
+        weights = _load_weights(style_encoder_path, required_keys=("fc_mu.weight", "fc_var.weight"))
         style_encoder = SPADEStyleEncoder(
-            base_channels=first_conv.shape[0],
+            base_channels=weights["fc_mu.weight"].shape[1] // ENCODER_FEATURES_PER_CHANNEL,
             latent_dim=weights["fc_mu.weight"].shape[0],
-            use_spectral_norm=uses_spectral_norm,
+            use_spectral_norm="layer1.0.weight_orig" in weights,
         )
-        _load_into(style_encoder, convert_style_encoder_weights(weights), style_encoder_path)
+        _load_into(style_encoder, convert_style_encoder_weights, weights, style_encoder_path)
         style_encoder.eval().fuse_spectral_norm()
     generator.eval().fuse_spectral_norm()
     processor = SPADEImageProcessor(label_set=labels, use_instance_edges=use_instance_edges)
@@ -132,27 +134,54 @@ def _label_set(label_set: LabelSet | str | None, num_labels: int | None, use_unk
     return labels
 
 
-def _load_weights(path: str | Path, *, required_key: str) -> StateDict:
+def _load_weights(path: str | Path, *, required_keys: tuple[str, ...]) -> StateDict:
     """Tensors of a foreign pickle, which cannot run code: `weights_only=True`."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist; pass the path of a `latest_net_*.pth` file.") from error
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} cannot be read as a state dict of tensors: {error}") from error
-    if not isinstance(weights, dict) or required_key not in weights:
-        raise ValueError(f"{path} has no weight '{required_key}'; it is no such network of the public implementation.")
+        # torch's own text is left out: it recommends `weights_only=False`
+        raise ValueError(
+            f"{path} cannot be read as a state dict of tensors ({type(error).__name__}): it is damaged, no file of "
+            "torch's, or holds Python objects, which are not loaded because that could run code. Pass a "
+            "`latest_net_*.pth` file of the public implementation."
+        ) from error
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f"{path} is no dict of tensors; pass a `latest_net_*.pth` of the public implementation.")
+    for key in required_keys:
+        if key not in weights:
+            raise ValueError(f"{path} has no weight '{key}'; it is no such network of the public implementation.")
     return weights
 
 
-def _load_into(model: torch.nn.Module, weights: StateDict, path: str | Path) -> None:
+def _load_into(
+    model: torch.nn.Module, convert: Callable[[StateDict], StateDict], weights: StateDict, path: str | Path
+) -> None:
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
+        converted = convert(weights)
+    except KeyError as error:
+        raise ValueError(
+            f"{path} is no such network of the public implementation: unknown or missing {error}."
+        ) from error
+    expected = model.state_dict()
+    # files of torch before 0.4.1 do not count batches, and the count is not read
+    missing = [key for key in expected if key not in converted and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in converted if key not in expected]
+    shapes = {
+        key: f"{key} is {list(converted[key].shape)} in the file and {list(value.shape)} in the network"
+        for key, value in expected.items()
+        if key in converted and converted[key].shape != value.shape
+    }
+    problems = [f"the file lacks {len(missing)} weights, the first: {missing[0]}"] if missing else []
+    problems += [f"the file has {len(unexpected)} weights too many, the first: {unexpected[0]}"] if unexpected else []
+    problems += list(shapes.values())[:1]
+    if problems:
         raise ValueError(
             f"{path} does not fit a {type(model).__name__} with these options (`image_size`, `num_upsampling_layers`, "
-            f"`norm_type`): {error}"
-        ) from error
+            f"`norm_type`): {'; '.join(problems)}."
+        )
+    model.load_state_dict(converted)
 
 
 def convert_generator_weights(weights: StateDict) -> StateDict:
@@ -171,8 +200,8 @@ def convert_generator_weights(weights: StateDict) -> StateDict:
                 value = torch.cat([value, weights[key.replace("mlp_gamma", "mlp_beta")]])
                 rest = rest.replace("mlp_gamma", "conv_gamma_beta")
             converted[f"{prefix}.{SPECTRAL_NORM_PARTS.get(rest, rest)}"] = value
-        elif name in outer:
-            converted[f"{outer[name]}.{rest}"] = value
+        else:
+            converted[f"{outer.get(name, name)}.{rest}"] = value
     return converted
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from spade_hf import LabelSet
-from spade_hf.data import PairedTransform, load_label_set, load_rows
+from spade_hf.data import PairedTransform, load_folders, load_label_set, load_rows
 
 from ..training_data import LABELS, ids, make_dataset, make_rows, mask, picture, png, write_imagefolder, write_labels
 
@@ -150,6 +150,40 @@ def test_local_data_sets(kind, tmp_path):
     sample = make_dataset(rows, transform=WHOLE)[4]
     assert len(rows) == 6
     assert torch.equal(sample["label_map"], torch.from_numpy(LABELS.ids_to_channels(ids(4))))
+
+
+def write_folders(root):
+    for name in ("photos", "masks"):
+        (root / name).mkdir()
+    for index in range(12):
+        picture(index).save(root / "photos" / f"{index}.jpg")
+        mask(index, mode="RGB").save(root / "masks" / f"{index}.png")
+    (root / "photos" / "notes.txt").write_text("not an image")
+    return {"image": str(root / "photos"), "label": str(root / "masks")}
+
+
+def test_parallel_folders(tmp_path):
+    rows = load_folders(write_folders(tmp_path))
+    assert rows["file_name"][:3] == ["0.jpg", "1.jpg", "10.jpg"]
+    sample = make_dataset(rows, transform=WHOLE)[2]
+    assert torch.equal(sample["label_map"], torch.from_numpy(LABELS.ids_to_channels(ids(10))))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: (root / "masks" / "3.png").unlink(), r"masks has no file for 3, which the folder beside it has"),
+        (lambda root: [(root / "photos" / f"{i}.jpg").unlink() for i in range(7)], r"0, 1, 2, 3, 4 and 2 more"),
+        (lambda root: mask(0).save(root / "masks" / "5.bmp"), r"masks has both 5.bmp and 5.png. Keep one"),
+        (lambda root: (root / "masks").rename(root / "labels"), r"masks is no folder"),
+        (lambda root: [file.unlink() for file in (root / "masks").iterdir()], r"masks holds no image file"),
+    ],
+)
+def test_parallel_folders_that_do_not_match(damage, message, tmp_path):
+    folders = write_folders(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        load_folders(folders)
 
 
 def test_data_set_of_the_hub(hub, tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
+from huggingface_hub import HfApi, ModelCard
 from safetensors.torch import save_file
 
 from spade_hf import SPADEGenerator, SPADEPipeline
@@ -174,6 +175,66 @@ def test_a_perceptual_network_from_a_folder(run, data, tmp_path):
     options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--max_train_steps", 1, "--log_steps", 1)
     result = run(*SMALL, *options, "--perceptual_model", tmp_path)
     assert result.status == 0 and "perceptual=" in result.stderr
+
+
+def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path):
+    """From a data set on the Hub to a model on the Hub, with a card that says what it is."""
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    data = f"{hub.user}/pairs-to-push"
+    make_rows(mode="RGB").push_to_hub(data, token=hub.token)
+    labels = write_labels(tmp_path / "labels.json")
+    output = tmp_path / "toy-model"
+    result = run(
+        *SMALL, "--dataset_name", data, "--label_set", labels, "--output_dir", output, "--max_train_steps", 2,
+        "--validation_steps", 1, "--push_to_hub", "--hub_private_repo", "--license", "cc0-1.0",
+    )  # fmt: skip
+    assert result.status == 0
+    repo_id = f"{hub.user}/toy-model"
+    api = HfApi(token=hub.token)
+    files = set(api.list_repo_files(repo_id))
+    assert {"README.md", "model_index.json", "generator/config.json", "samples/final.png"} <= files
+    assert not [name for name in files if "checkpoint-" in name or "step-" in name or name.endswith((".bin", ".pkl"))]
+    assert api.model_info(repo_id).private
+
+    card = ModelCard.load(repo_id, token=hub.token)
+    assert (card.data.license, card.data.library_name, card.data.datasets) == ("cc0-1.0", "diffusers", [data])
+    assert card.data.pipeline_tag == "image-to-image"
+    for text in (f'SPADEPipeline.from_pretrained("{repo_id}")', "| 4 | rock | `#804000` |", "2 updates on 6 pairs",
+                 "| learning_rate | 0.0001 |", "](samples/final.png)", 'style_image="style.jpg"'):  # fmt: skip
+        assert text in card.text
+    pipeline = SPADEPipeline.from_pretrained(repo_id, token=hub.token)
+    assert pipeline(mask(0), style_image=picture(0)).images[0].size == (32, 32)
+
+
+def test_push_without_a_login_fails_before_the_training(run, data, monkeypatch, tmp_path):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    result = run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out", "--push_to_hub")
+    assert result.status == 2 and "Training:" not in result.stderr
+    assert "--push_to_hub" in result.stderr and "hf auth login" in result.stderr
+
+
+def test_two_folders_and_a_table_of_colors(run, data, tmp_path):
+    shutil.copytree(data, tmp_path / "mine")
+    (tmp_path / "mine" / "photos").mkdir()
+    for file in (tmp_path / "mine").glob("*.png"):
+        file.rename(tmp_path / "mine" / "photos" / file.name)
+    folders = ("--image_folder", tmp_path / "mine" / "photos", "--mask_folder", tmp_path / "mine" / "masks")
+    assert run(*SMALL, *folders, "--output_dir", tmp_path / "out", "--max_train_steps", 1).status == 0
+    pipeline = SPADEPipeline.from_pretrained(str(tmp_path / "out"))
+    assert pipeline.image_processor.label_set.id2label == LABELS.id2label
+
+
+def test_dry_run_says_what_would_be_done(run, data, tmp_path):
+    options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--gradient_accumulation_steps", 3)
+    result = run(*SMALL, *options, "--num_train_epochs", 10, "--dry_run")
+    assert result.status == 0
+    lines = result.stdout.splitlines()
+    assert "batch of a process: real_images (2, 3, 32, 32) torch.float32" in lines
+    assert "batch of a process: label_map (2, 32, 32) torch.int64" in lines
+    assert "10 updates of 6 samples: 10.0 times through 6 samples" in lines
+    (line,) = [line for line in lines if line.startswith("generator: ")]
+    assert int(line.split()[1].replace(",", "")) > 10_000
+    assert not (tmp_path / "out").exists()
 
 
 def test_help(run):

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from spade_hf import SPADEGenerator
 
@@ -113,7 +114,7 @@ def test_channel_mult():
 )
 def test_published_parameter_counts(config, millions):
     with torch.device("meta"):
-        generator = SPADEGenerator(**config)
+        generator = SPADEGenerator(**config, use_spectral_norm=False)  # has no parameters, and is slow to build
     assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
@@ -218,6 +219,7 @@ def test_fused_generator_paints_the_same(config):
     fused.fuse_spectral_norm()
     torch.testing.assert_close(paint(fused), expected, **SAME)
     assert not any("parametrizations" in name for name in fused.state_dict())
+    assert type(fused.blocks[0].conv1) is nn.Conv2d
     assert sum(p.numel() for p in fused.parameters()) == num_weights
     assert fused.config.use_spectral_norm is False
 

@@ -65,8 +65,9 @@ def network(request):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
+    """A fused generator: spectral norm costs a second at each load."""
     folder = tmp_path_factory.mktemp("saved") / "generator"
-    tiny_generator().save_pretrained(str(folder))
+    fused(tiny_generator()).save_pretrained(str(folder))
     return folder
 
 
@@ -90,7 +91,8 @@ def test_names_of_weights_are_pinned(name):
 
 def test_from_config(network):
     other = type(network).from_config(network.config)
-    assert dict(other.config) == dict(network.config)
+    ours, theirs = ({k: v for k, v in config.items() if k[0] != "_"} for config in (other.config, network.config))
+    assert ours == theirs
     shapes = {key: tensor.shape for key, tensor in network.state_dict().items()}
     assert {key: tensor.shape for key, tensor in other.state_dict().items()} == shapes
 
@@ -108,7 +110,7 @@ def test_config_file_holds_every_argument(saved):
         "spade_hidden_channels": 8,
         "spade_kernel_size": 3,
         "norm_type": "sync_batch",
-        "use_spectral_norm": True,
+        "use_spectral_norm": False,
         "num_upsampling_layers": 5,
     }
     assert config["_class_name"] == "SPADEGenerator"
@@ -135,8 +137,9 @@ def test_path_objects_and_both_ways_of_loading(saved, low_cpu_mem_usage):
     torch.testing.assert_close(outputs(generator), outputs(tiny_generator()), **SAME)
 
 
-def test_loaded_generator_trains_on(saved):
-    generator = SPADEGenerator.from_pretrained(str(saved)).train()
+def test_loaded_generator_trains_on(tmp_path):
+    tiny_generator().save_pretrained(str(tmp_path))
+    generator = SPADEGenerator.from_pretrained(str(tmp_path)).train()
     before = generator.blocks[0].norm1.param_free_norm.running_mean.clone()
     generator(random_label_map(), random_latents()).images.sum().backward()
     assert generator.blocks[0].conv1.parametrizations.weight.original.grad.abs().sum() > 0
@@ -146,7 +149,7 @@ def test_loaded_generator_trains_on(saved):
 def test_auto_model(tmp_path):
     """`diffusers.AutoModel` finds the classes, by a pipeline's index as well."""
     pipeline = spade_hf.SPADEPipeline(
-        generator=tiny_generator(),
+        generator=fused(tiny_generator()),
         image_processor=spade_hf.SPADEImageProcessor(label_set=spade_hf.LabelSet.anonymous(4)),
     )
     pipeline.save_pretrained(str(tmp_path))
@@ -164,7 +167,7 @@ def test_auto_model_of_a_single_network(name, tmp_path):
 
 def test_variant(tmp_path):
     expected = outputs(tiny_generator())
-    tiny_generator().to(torch.float16).save_pretrained(str(tmp_path), variant="fp16")
+    fused(tiny_generator()).to(torch.float16).save_pretrained(str(tmp_path), variant="fp16")
     assert (tmp_path / "diffusion_pytorch_model.fp16.safetensors").is_file()
     generator = SPADEGenerator.from_pretrained(str(tmp_path), variant="fp16", dtype=torch.float16)
     assert {tensor.dtype for tensor in generator.state_dict().values()} == {torch.float16, torch.int64}
@@ -186,7 +189,7 @@ def test_dtype(saved, dtype):
 
 
 def test_shards(tmp_path):
-    tiny_generator().save_pretrained(str(tmp_path), max_shard_size="500KB")
+    fused(tiny_generator()).save_pretrained(str(tmp_path), max_shard_size="300KB")
     assert (tmp_path / f"{WEIGHTS}.index.json").is_file()
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
     torch.testing.assert_close(
@@ -203,8 +206,8 @@ def test_hub(hub, kind):
 
 def test_shards_on_the_hub(hub, tmp_path):
     name = f"{hub.user}/sharded-generator"
-    tiny_generator().save_pretrained(
-        str(tmp_path), push_to_hub=True, repo_id=name, token=hub.token, max_shard_size="500KB"
+    fused(tiny_generator()).save_pretrained(
+        str(tmp_path), push_to_hub=True, repo_id=name, token=hub.token, max_shard_size="300KB"
     )
     torch.testing.assert_close(outputs(SPADEGenerator.from_pretrained(name)), outputs(tiny_generator()), **SAME)
 
@@ -246,7 +249,7 @@ def test_damaged_weights(copied, content):
 
 
 def test_damaged_shard(tmp_path):
-    tiny_generator().save_pretrained(str(tmp_path), max_shard_size="500KB")
+    fused(tiny_generator()).save_pretrained(str(tmp_path), max_shard_size="300KB")
     shard = sorted(tmp_path.glob("*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[:-50])
     with pytest.raises(ValueError, match=rf"cannot be read: .*{shard.name}"):

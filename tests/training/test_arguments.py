@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
@@ -54,6 +56,52 @@ def test_presets_name_options_and_build_networks(preset):
     )
 
 
+def test_a_config_file_stands_between_preset_and_command_line(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "preset: tiny\ndataset_name: pairs\nbase_channels: 12\nlatent_dim: 6\nresolution: [96, 128]\n"
+        "random_flip: false\ncenter_crop: true\nmax_train_steps: null\nlearning_rate: 2.0e-4\n"
+    )
+    args = parse_args(["--config", str(file), "--latent_dim", "5"])
+    assert (args.dataset_name, args.base_channels, args.latent_dim) == ("pairs", 12, 5)
+    assert (args.resolution, args.random_flip, args.center_crop) == ([96, 128], False, True)
+    assert (args.max_train_steps, args.learning_rate) == (None, 2e-4)
+    assert args.spade_hidden_channels == PRESETS["tiny"]["spade_hidden_channels"]
+
+
+def test_the_arguments_of_a_checkpoint_are_a_config_file(tmp_path):
+    expected = vars(parse("--preset", "tiny", "--center_crop", "--no-random_flip", "--max_grad_norm", "2"))
+    file = tmp_path / "arguments.json"
+    file.write_text(json.dumps(expected))
+    assert vars(parse_args(["--config", str(file)])) == {**expected, "config": str(file)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("batch: 3", "there is no option 'batch'"),
+        ("- 3", "it must hold options by name, such as `train_batch_size: 8`"),
+        ("a: [", "run.yaml cannot be used: while parsing"),
+        (None, "No such file or directory"),
+        ("train_batch_size: many", "argument --train_batch_size: invalid int value: 'many'"),
+        ("preset: huge", "argument --preset: invalid choice: 'huge'"),
+    ],
+)
+def test_bad_config_files(content, message, tmp_path, capsys):
+    file = tmp_path / "run.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SystemExit) as stop:
+        parse("--config", str(file))
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_the_papers_recipes():
+    city, ade = parse("--preset", "cityscapes-512"), parse("--preset", "ade20k-256")
+    assert (city.resolution, city.num_upsampling_layers, city.resize_ratio) == ([256, 512], 6, 1)
+    assert (ade.resolution, ade.label_set, ade.num_train_epochs) == ([256, 256], "ade20k", 200)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -81,7 +129,16 @@ def test_bad_options_are_one_line_and_status_2(options, message, capsys):
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
-def test_the_data_set_is_required(capsys):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Give either --dataset_name, or --image_folder with --mask_folder."),
+        (["--dataset_name", "x", "--image_folder", "y"], "Give either --dataset_name, or --image_folder"),
+        (["--image_folder", "y"], "--image_folder, --mask_folder and --instance_folder belong together"),
+        (["--dataset_name", "x", "--instance_folder", "y"], "--mask_folder and --instance_folder belong together"),
+    ],
+)
+def test_where_the_data_are(options, message, capsys):
     with pytest.raises(SystemExit):
-        parse_args([])
-    assert "--dataset_name" in capsys.readouterr().err
+        parse_args(options)
+    assert message in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """Where training data come from: data sets on the Hub and on disk, and the label set that lies with them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import datasets
+import PIL.Image
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -45,6 +47,51 @@ def load_rows(
         raise ValueError(
             f"`dataset_name` {dataset_name!r} (config {config_name!r}, split {split!r}) cannot be loaded: {error}"
         ) from error
+
+
+def load_folders(folders: Mapping[str, str]) -> datasets.Dataset:
+    """Pair the files of parallel folders by their names without extension.
+
+    Args:
+        folders (`Mapping[str, str]`): Column -> folder of images, such as `{"image": "photos", "label": "masks"}`.
+
+    Returns:
+        `datasets.Dataset`: These columns, and `file_name` of the first one; rows in the order of their names.
+
+    Raises:
+        ValueError: If a folder is not there or empty, a name occurs twice in one, or a file has no partner.
+    """
+    files = {column: _files_by_stem(Path(folder)) for column, folder in folders.items()}
+    stems = set().union(*files.values())
+    for column, folder in folders.items():
+        if alone := sorted(stems - set(files[column])):
+            more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
+            raise ValueError(
+                f"{folder} has no file for {', '.join(alone[:5])}{more}, which the folder beside it has. Files belong "
+                "together by their names without extension."
+            )
+    order = sorted(stems)
+    columns = {column: [str(found[stem]) for stem in order] for column, found in files.items()}
+    first = next(iter(files.values()))
+    features = datasets.Features(
+        {column: datasets.Image() for column in columns} | {"file_name": datasets.Value("string")}
+    )
+    return datasets.Dataset.from_dict(columns | {"file_name": [first[stem].name for stem in order]}, features=features)
+
+
+def _files_by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder. Name the folders of the images and of their masks.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in PIL.Image.registered_extensions():
+            continue
+        if path.stem in found:
+            raise ValueError(f"{folder} has both {found[path.stem].name} and {path.name}. Keep one of them.")
+        found[path.stem] = path
+    if not found:
+        raise ValueError(f"{folder} holds no image file.")
+    return found
 
 
 def load_label_set(name: str | None, *, dataset_name: str) -> LabelSet:

@@ -1,12 +1,14 @@
+from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
 from .checkpointing import CheckpointManager, DamagedCheckpointError, TrainingState, list_checkpoints
 from .ema import ModelEMA, estimate_statistics
-from .loop import backward_and_step, resumable_batches
+from .loop import backward_and_step, resumable_batches, stop_on_sigterm
 from .schedule import learning_rate_schedule
-from .steps import LossWeights, StepOutput, discriminator_step, generate, generator_step
+from .steps import LossWeights, StepOutput, discriminator_step, generate, generator_step, scalars
 
 
 __all__ = [
     "CheckpointManager",
+    "CrossProcessBatchNorm2d",
     "DamagedCheckpointError",
     "LossWeights",
     "ModelEMA",
@@ -20,4 +22,7 @@ __all__ = [
     "learning_rate_schedule",
     "list_checkpoints",
     "resumable_batches",
+    "scalars",
+    "stop_on_sigterm",
+    "synchronize_batch_norm",
 ]

@@ -1,12 +1,16 @@
 """The command line of the training script: diffusers' option names, presets, and checks before anything is loaded."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from diffusers.optimization import SchedulerType
 
 
+PAPER = {"train_batch_size": 4, "num_train_epochs": 200, "kl_weight": 0.05 / 8}
 # Recipes by name; an option on the command line wins over its preset.
 PRESETS: dict[str, dict[str, Any]] = {
     # A step takes a fraction of a second on a laptop's CPU: to try a data set, not to make pictures.
@@ -34,24 +38,66 @@ PRESETS: dict[str, dict[str, Any]] = {
         "simplify_probability": 0.5,
         "train_batch_size": 8,
     },
-    # The paper's recipe for COCO-Stuff, batch 32 on 8 GPUs.
-    "coco-256": {"label_set": "coco-stuff", "resolution": [256], "train_batch_size": 4, "num_train_epochs": 100},
+    # The paper's recipes, for 8 GPUs with 4 samples each. Its prior term is a sum over the samples of one GPU, then a
+    # mean over GPUs; ours is a sum over all of them.
+    "coco-256": {**PAPER, "label_set": "coco-stuff", "resolution": [256], "num_train_epochs": 100},
+    "ade20k-256": {**PAPER, "label_set": "ade20k", "resolution": [256]},
+    "cityscapes-512": {
+        **PAPER,
+        "label_set": "cityscapes",
+        "resolution": [256, 512],
+        "resize_ratio": 1.0,
+        "num_upsampling_layers": 6,
+    },
 }
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse and check the command line; `--preset` sets defaults."""
+    """Parse and check the options: defaults, `--preset`, `--config`, command line; the last one that says it wins."""
     parser = build_parser()
-    chosen, _ = parser.parse_known_args(input_args)
-    if chosen.preset is not None:
-        parser.set_defaults(**PRESETS[chosen.preset])
-    args = parser.parse_args(input_args)
+    given = list(sys.argv[1:] if input_args is None else input_args)
+    if file := _first(given).config:
+        try:
+            given = [*_options_of(Path(file), parser), *given]
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            parser.error(f"--config {file} cannot be used: {' '.join(str(error).split())}.")
+    if preset := _first(given).preset:
+        parser.set_defaults(**PRESETS[preset])
+    args = parser.parse_args(given)
     problem = _problem(args)
     if problem is not None:
         parser.error(problem)
     args.resolution = [args.resolution[0], args.resolution[-1]]
     args.image_size = [args.image_size[0], args.image_size[-1]] if args.image_size else args.resolution
     return args
+
+
+def _first(given: list[str]) -> argparse.Namespace:
+    """`--preset` and `--config`, which decide how the others are read."""
+    first = OneLineParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=sorted(PRESETS))
+    first.add_argument("--config")
+    return first.parse_known_args(given)[0]
+
+
+def _options_of(file: Path, parser: argparse.ArgumentParser) -> list[str]:
+    """A YAML or JSON file's values as command-line options, so that they are read and checked like those."""
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
+    if not isinstance(values, dict):
+        raise ValueError("it must hold options by name, such as `train_batch_size: 8`")
+    actions = {action.dest: action for action in parser._actions}
+    options: list[str] = []
+    for name, value in values.items():
+        if name not in actions:
+            raise ValueError(f"there is no option {name!r}")
+        if isinstance(value, bool):
+            is_pair = isinstance(actions[name], argparse.BooleanOptionalAction)
+            options += [f"--{name}"] if value else [f"--no-{name}"] if is_pair else []
+        elif isinstance(value, list):
+            options += [f"--{name}", *map(str, value)]
+        elif value is not None:  # as it is written for options that were not given
+            options.append(f"--{name}={value}")
+    return options
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -69,7 +115,7 @@ AT_LEAST_ONE = (
 ).split()
 AT_LEAST_ZERO = (
     "learning_rate discriminator_learning_rate adversarial_weight feature_matching_weight perceptual_weight kl_weight "
-    "lr_warmup_steps dataloader_num_workers seed latent_dim"
+    "adam_epsilon lr_warmup_steps dataloader_num_workers seed latent_dim"
 ).split()
 SHARES = "simplify_probability lr_decay_start".split()
 BELOW_ONE = "ema_decay adam_beta1 adam_beta2".split()
@@ -88,6 +134,10 @@ def _problem(args: argparse.Namespace) -> str | None:
             value = getattr(args, name)
             if value is not None and not is_allowed(value):
                 return f"--{name} is {value}; it must be {allowed}."
+    if (args.dataset_name is None) == (args.image_folder is None):
+        return "Give either --dataset_name, or --image_folder with --mask_folder."
+    if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
+        return "--image_folder, --mask_folder and --instance_folder belong together; the last may be missing."
     divisor = 2**args.num_upsampling_layers
     for name in ("resolution", "image_size"):
         size = getattr(args, name)
@@ -103,11 +153,17 @@ def _problem(args: argparse.Namespace) -> str | None:
 
 def build_parser() -> argparse.ArgumentParser:
     """All options with their defaults, the paper's where it names one."""
-    parser = OneLineParser(description="Train SPADE on images and their label maps.")
+    parser = OneLineParser(description="Train SPADE on images and their label maps.", allow_abbrev=False)
     parser.add_argument("--preset", choices=sorted(PRESETS), help="defaults for the options below")
 
+    parser.add_argument("--config", help="YAML or JSON file of options by name; a checkpoint's arguments.json is one")
+    parser.add_argument("--dry_run", action="store_true", help="build everything, say what would be done, and stop")
+
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset_name", required=True, help="Hub data set, local folder or parquet file")
+    data.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
+    data.add_argument("--image_folder", help="instead: a folder of images, paired with --mask_folder by file name")
+    data.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours")
+    data.add_argument("--instance_folder", help="its instance maps; the model gets an edge channel")
     data.add_argument("--dataset_config_name", help="configuration of the data set")
     data.add_argument("--train_split", default="train")
     data.add_argument("--cache_dir", help="where `datasets` keeps what it prepared")
@@ -143,7 +199,7 @@ def build_parser() -> argparse.ArgumentParser:
     loss.add_argument("--adversarial_weight", type=float, default=1.0)
     loss.add_argument("--feature_matching_weight", type=float, default=10.0)
     loss.add_argument("--perceptual_weight", type=float, default=10.0)
-    loss.add_argument("--kl_weight", type=float, default=0.05)
+    loss.add_argument("--kl_weight", type=float, default=0.05, help="of the sum over all processes' batches")
 
     optimization = parser.add_argument_group("optimization")
     optimization.add_argument("--train_batch_size", type=int, default=4, help="of each process")
@@ -154,6 +210,7 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--discriminator_learning_rate", type=float, default=4e-4)
     optimization.add_argument("--adam_beta1", type=float, default=0.0)
     optimization.add_argument("--adam_beta2", type=float, default=0.9)
+    optimization.add_argument("--adam_epsilon", type=float, default=1e-8)
     optimization.add_argument(
         "--lr_scheduler",
         default="constant_then_linear",
@@ -178,4 +235,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--report_to", default="none", help="tracker that accelerate knows: tensorboard, wandb, trackio"
     )
     output.add_argument("--logging_dir", default="logs", help="below --output_dir")
+
+    hub = parser.add_argument_group("Hub (log in with `hf auth login`, or set HF_TOKEN)")
+    hub.add_argument("--push_to_hub", action="store_true", help="upload the pipeline and its model card at the end")
+    hub.add_argument("--hub_model_id", help="name or owner/name of the repository; default: --output_dir's name")
+    hub.add_argument("--hub_private_repo", action="store_true")
+    hub.add_argument("--license", help="of the weights, for the model card, such as apache-2.0")
     return parser

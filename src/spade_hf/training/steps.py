@@ -75,7 +75,8 @@ def draw_latents(
     if style_encoder is None:
         shape = (len(images), latent_dim)
         return randn_tensor(shape, generator=rng, device=images.device, dtype=images.dtype), None
-    posterior = style_encoder(images).latent_dist
+    # tuples: under mixed precision Accelerate gives their tensors back in float32, and cannot rebuild output classes
+    posterior = DiagonalGaussianDistribution(*style_encoder(images, return_dict=False))
     return posterior.sample(rng), posterior
 
 
@@ -96,7 +97,8 @@ def generate(
     """
     rng = [torch.Generator().manual_seed(derive_seed(seed, phase)) for seed in batch["seed"].tolist()]
     z, posterior = draw_latents(batch, style_encoder=style_encoder, latent_dim=latent_dim, rng=rng)
-    return generator(batch["label_map"], z, instance_edges=batch.get("instance_edges")).images, posterior
+    (images,) = generator(batch["label_map"], z, instance_edges=batch.get("instance_edges"), return_dict=False)
+    return images, posterior
 
 
 def generator_step(
@@ -150,6 +152,14 @@ def discriminator_step(
     return _output(real_term + fake_term, terms, fake_images, real, fake)
 
 
+def scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
+    """Unweighted terms, weighted sums and mean logits of an iteration, for logs."""
+    values = generator_output.terms | discriminator_output.terms
+    values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
+    values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
+    return {name: value.item() for name, value in values.items()}
+
+
 @dataclass
 class _Judgement:
     logits: list[Tensor]
@@ -160,11 +170,13 @@ def _judge(discriminator: nn.Module, batch: Batch, fake_images: Tensor) -> tuple
     """The discriminator's view of fake and of real images, from one call on both."""
     twice = {name: torch.cat([batch[name]] * 2) for name in ("label_map", "instance_edges") if name in batch}
     images = torch.cat([fake_images, batch["real_images"]])  # (2N, 3, H, W)
-    output = discriminator(twice["label_map"], images, instance_edges=twice.get("instance_edges"))
+    all_logits, all_features = discriminator(
+        twice["label_map"], images, instance_edges=twice.get("instance_edges"), return_dict=False
+    )
     halves = []
     for part in (slice(None, len(fake_images)), slice(len(fake_images), None)):
-        features = [[layer[part] for layer in scale] for scale in output.features]
-        halves.append(_Judgement([logits[part] for logits in output.logits], features))
+        features = [[layer[part] for layer in scale] for scale in all_features]
+        halves.append(_Judgement([logits[part] for logits in all_logits], features))
     return halves[0], halves[1]
 
 

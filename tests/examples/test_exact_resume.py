@@ -1,0 +1,134 @@
+"""A run that was stopped, in whatever way, goes on to the same numbers, bit by bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ..training_data import write_imagefolder
+from .test_train_spade import ROOT, SCRIPT, SMALL, checkpoints, run  # noqa: F401 (a fixture)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_imagefolder(tmp_path_factory.mktemp("data") / "pairs", count=7)  # three batches of two an epoch
+
+
+def tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Everything that training goes on from: networks, averages, optimizers, schedules, random states."""
+    found = {}
+    for file in checkpoint.rglob("*"):
+        name = str(file.relative_to(checkpoint))
+        if file.suffix == ".safetensors":
+            found |= {f"{name}:{key}": value for key, value in load_file(file).items()}
+        elif file.name.startswith("optimizer"):
+            for index, values in torch.load(file, weights_only=True)["state"].items():
+                found |= {f"{name}:{index}.{key}": value for key, value in values.items()}
+        elif file.name.startswith("scheduler"):
+            found[name] = torch.tensor(torch.load(file, weights_only=True)["_last_lr"])
+    return found
+
+
+def assert_same(first: Path, second: Path) -> None:
+    expected, found = tensors(first), tensors(second)
+    assert expected.keys() == found.keys() and len(expected) > 200
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    for name in ("training_state.json",):
+        assert (first / name).read_text() == (second / name).read_text()
+
+
+def options(data, output, *more, steps=7):
+    return [*SMALL, "--dataset_name", data, "--output_dir", output, "--max_train_steps", steps,
+            "--checkpointing_steps", 1, "--validation_steps", 1000, *more]  # fmt: skip
+
+
+class Killed(BaseException):
+    """As SIGKILL: no handler in the script sees it."""
+
+
+@pytest.mark.parametrize(
+    ("more", "stops"),
+    [
+        ((), (2, 3, 4)),  # in an epoch, at its end, and at the start of the next
+        (("--gradient_accumulation_steps", 2, "--dataloader_num_workers", 2, "--max_grad_norm", 0.5), (2, 4)),
+        (("--mixed_precision", "bf16", "--norm_type", "batch", "--lr_warmup_steps", 3), (3,)),
+    ],
+    ids=["plain", "accumulation and workers", "bf16"],
+)
+def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatch):  # noqa: F811
+    from spade_hf.training import CheckpointManager
+
+    assert run(*options(data, tmp_path / "whole", *more)).status == 0
+    save = CheckpointManager.save
+
+    def save_and_die(self, state):
+        save(self, state)
+        if state.global_step in stops:
+            raise Killed
+
+    monkeypatch.setattr(CheckpointManager, "save", save_and_die)
+    for _ in stops:
+        with pytest.raises(Killed):
+            run(*options(data, tmp_path / "broken", *more, "--resume_from_checkpoint", "latest"))
+    assert run(*options(data, tmp_path / "broken", *more, "--resume_from_checkpoint", "latest")).status == 0
+    assert_same(tmp_path / "whole" / "checkpoint-7", tmp_path / "broken" / "checkpoint-7")
+    whole, broken = (load_file(tmp_path / name / "generator" / "diffusion_pytorch_model.safetensors")
+                     for name in ("whole", "broken"))  # fmt: skip
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+
+
+def test_the_comparison_can_fail(run, data, tmp_path):  # noqa: F811
+    for name, seed in (("a", 0), ("b", 1)):
+        run(*options(data, tmp_path / name, "--seed", seed, steps=1))
+    with pytest.raises(AssertionError):
+        assert_same(tmp_path / "a" / "checkpoint-1", tmp_path / "b" / "checkpoint-1")
+
+
+def start(code: str, *arguments) -> subprocess.Popen:
+    """The script in a process of its own, after some Python code."""
+    code = f"import runpy, sys\n{code}\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+    search_path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(SCRIPT), *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_sigkill_while_a_checkpoint_is_written(run, data, tmp_path):  # noqa: F811
+    code = (
+        "import os, signal\n"
+        "from spade_hf import MultiscaleDiscriminator\n"
+        "save, calls = MultiscaleDiscriminator.save_pretrained, []\n"
+        "def save_and_die(*args, **kwargs):\n"
+        "    save(*args, **kwargs)\n"
+        "    calls.append(1)\n"
+        "    len(calls) == 3 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "MultiscaleDiscriminator.save_pretrained = save_and_die"
+    )
+    process = start(code, *options(data, tmp_path / "broken", steps=4))
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    assert checkpoints(tmp_path / "broken") == {"checkpoint-1", "checkpoint-2", "checkpoint-3.partial"}
+    assert run(*options(data, tmp_path / "broken", "--resume_from_checkpoint", "latest", steps=4)).status == 0
+    assert checkpoints(tmp_path / "broken") == {f"checkpoint-{step}" for step in (1, 2, 3, 4)}
+    assert run(*options(data, tmp_path / "whole", steps=4)).status == 0
+    assert_same(tmp_path / "whole" / "checkpoint-4", tmp_path / "broken" / "checkpoint-4")
+
+
+def test_sigterm_saves_and_exits(data, tmp_path):
+    output = tmp_path / "out"
+    process = start("", *options(data, output, steps=10_000), "--checkpoints_total_limit", 1)
+    deadline = time.monotonic() + 200
+    while not checkpoints(output) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=100)[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    (left,) = checkpoints(output)
+    assert f"SIGTERM: saved {left}; --resume_from_checkpoint latest goes on" in error
+    assert "Traceback" not in error
