@@ -20,8 +20,9 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 
 def tiny_pipeline(**changes: object) -> SPADEPipeline:
-    """12 labels, 64x64, latent of 8."""
-    processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"))
+    """12 labels, 64x64, latent of 8. Its label set has the name that a data set's labels.json gives it."""
+    labels = LabelSet.from_name("landscapes").to_dict() | {"name": "labels"}
+    processor = SPADEImageProcessor(label_set=labels)
     return SPADEPipeline(tiny_generator(num_labels=12, **changes), processor, tiny_style_encoder())
 
 
