@@ -43,7 +43,9 @@ def test_the_card_is_complete():
     assert expected.items() <= data.items()
     assert {"title", "emoji", "colorFrom", "colorTo", "short_description", "tags"} <= data.keys()
     assert len(data["short_description"]) <= 60  # the Hub's limit
-    for picture in re.findall(r"!\[.*?\]\((.+?)\)", card.text):
+    pictures = re.findall(r"!\[.*?\]\((.+?)\)|<img src=\"(.+?)\"", card.text)
+    assert len(pictures) == 2
+    for picture in map("".join, pictures):
         assert (SPACE / picture).stat().st_size < 300_000
 
 
