@@ -7,11 +7,12 @@ CODE := setup.py src tests $(wildcard examples spaces_demo)
 export HF_HOME ?= $(CURDIR)/$(VENV)/huggingface
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test quality style clean
+.PHONY: help demo space test quality style clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     paint the example mask in the example style with the bundled model: outputs/demo.png"
+	@echo "make space    serve the painting demo (Gradio) at http://127.0.0.1:7860"
 	@echo "make test     run the tests, without those marked slow"
 	@echo "make quality  check the code with ruff"
 	@echo "make style    let ruff mend what it can"
@@ -21,6 +22,9 @@ demo: $(VENV)/.installed-demo
 	@mkdir -p outputs
 	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/sunset_style.jpg --output outputs/demo.png
 	@echo "$(CURDIR)/outputs/demo.png"
+
+space: $(VENV)/.installed-space
+	$(BIN)/spade-hf demo
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow"
@@ -38,6 +42,7 @@ clean:
 
 # One stamp an extra; the painting itself (`demo`) needs the package alone, not the Gradio app's extra.
 $(VENV)/.installed-demo: REQUIREMENT := -e .
+$(VENV)/.installed-space: REQUIREMENT := -e ".[demo]"
 $(VENV)/.installed-test: REQUIREMENT := -e ".[test]"
 $(VENV)/.installed-quality: REQUIREMENT := -e ".[quality]"
 

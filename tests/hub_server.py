@@ -2,10 +2,10 @@
 network.
 
 It speaks the part of the protocol that `huggingface_hub`, `diffusers` and `datasets` use here: creating repos, commits
-of regular and LFS files, branches and tags, model and data set info, file trees and downloads, and private repos. LFS
-files lie behind a redirect to a second listener that plays the CDN: like the real one it refuses a request that
-carries a token. All data live in memory. The client needs `HF_ENDPOINT=<url>` and `HF_HUB_DISABLE_XET=1` in the
-environment before `huggingface_hub` is imported (see conftest.py).
+of regular and LFS files, branches and tags, info on models, data sets and Spaces, file trees and downloads, and
+private repos. LFS files lie behind a redirect to a second listener that plays the CDN: like the real one it refuses a
+request that carries a token. All data live in memory. The client needs `HF_ENDPOINT=<url>` and
+`HF_HUB_DISABLE_XET=1` in the environment before `huggingface_hub` is imported (see conftest.py).
 """
 
 import base64
@@ -75,7 +75,7 @@ class HubServer:
 
     def __init__(self, user: str = "alice", token: str = "hf_alice") -> None:
         self.user, self.token = user, token
-        self.repos: dict[tuple[str, str], Repo] = {}  # ("models" | "datasets", "user/name") -> repo
+        self.repos: dict[tuple[str, str], Repo] = {}  # ("models" | "datasets" | "spaces", "user/name") -> repo
         self.lfs_objects: dict[str, bytes] = {}  # sha256 -> content
         self.requests: list[str] = []
         self.lock = threading.Lock()
@@ -282,8 +282,8 @@ class Handler(BaseHTTPRequestHandler):
 
 # Revisions and paths are quoted: a branch `dev/x` arrives as `dev%2Fx`, so the raw path is matched and its parts
 # unquoted.
-API = r"/api/(?P<kind>models|datasets)/(?P<repo_id>[^/]+/[^/]+)"
-WEB = r"/(?:(?P<kind>datasets)/)?(?P<repo_id>[^/]+/[^/]+)"
+API = r"/api/(?P<kind>models|datasets|spaces)/(?P<repo_id>[^/]+/[^/]+)"
+WEB = r"/(?:(?P<kind>datasets|spaces)/)?(?P<repo_id>[^/]+/[^/]+)"
 REVISION = r"(?P<revision>[^/]+)"
 ROUTES = (
     (("POST",), r"/api/repos/create", Handler.create_repo),

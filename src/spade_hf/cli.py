@@ -1,4 +1,4 @@
-"""The command line `spade-hf`: paint a mask, convert public weights, print a label set."""
+"""The command line `spade-hf`: paint a mask, convert public weights, print a label set, start the demo."""
 
 import argparse
 import sys
@@ -67,6 +67,12 @@ def build_parser() -> argparse.ArgumentParser:
     labels.add_argument("label_set", nargs="?", help="name, JSON file or model folder; default: the bundled model")
     labels.add_argument("--image", type=Path, help="also draw the legend to this file")
     labels.set_defaults(run=run_labels)
+
+    demo = commands.add_parser("demo", help="paint masks in the browser (needs the extra `demo`)")
+    demo.add_argument("--model", help="folder or Hub id; default: $SPADE_MODEL_ID, or the bundled landscapes")
+    demo.add_argument("--host", help="address to listen on; default: this machine only")
+    demo.add_argument("--port", type=int, help="default: the first free one from 7860 on")
+    demo.set_defaults(run=run_demo)
     return parser
 
 
@@ -125,6 +131,17 @@ def run_labels(args: argparse.Namespace) -> None:
         args.image.parent.mkdir(parents=True, exist_ok=True)
         draw_legend(label_set).save(args.image)
         print(args.image)
+
+
+def run_demo(args: argparse.Namespace) -> None:
+    """Serve the painting demo until it is interrupted."""
+    try:
+        from .demo import main as serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ImportError("the demo needs gradio: pip install 'spade_hf[demo]'") from error
+    serve(args.model, host=args.host, port=args.port)
 
 
 def read_label_set(name: str) -> LabelSet:

@@ -31,9 +31,7 @@ def make_pipeline(
         encoder = SPADEStyleEncoder(image_size=32, base_channels=4, channel_mult=(1, 2), latent_dim=latent_dim)
         for parameter in encoder.linear_mean.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
-    processor = SPADEImageProcessor(
-        label_set=LabelSet.from_name("landscapes"), use_instance_edges=use_instance_edges
-    )
+    processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"), use_instance_edges=use_instance_edges)
     pipeline = SPADEPipeline(generator, processor, encoder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -117,9 +115,7 @@ def test_several_styles_of_one_mask(pipeline, masks, style):
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_batch_size_does_not_change_the_images(pipeline, masks, batch_size):
     expected = pipeline(masks, num_images_per_mask=2, generator=seeded(), output_type="pt").images
-    images = pipeline(
-        masks, num_images_per_mask=2, generator=seeded(), output_type="pt", batch_size=batch_size
-    ).images
+    images = pipeline(masks, num_images_per_mask=2, generator=seeded(), output_type="pt", batch_size=batch_size).images
     torch.testing.assert_close(images, expected, atol=1e-5, rtol=0)
 
 

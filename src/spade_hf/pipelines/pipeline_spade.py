@@ -109,7 +109,7 @@ class SPADEPipeline(DiffusionPipeline):
         masks, edges = self.image_processor.preprocess(
             mask, instance_map, height=height, width=width, color_tolerance=color_tolerance
         )  # (N, H, W) or (N, L, H, W); None or (N, H, W)
-        z = self._encode_style(style_image).to(device) if style_image is not None else latents
+        z = self.encode_style(style_image) if style_image is not None else latents
         num_images = self._num_images(len(masks), z, num_images_per_mask)
         if z is None and self.generator.config.latent_dim is not None:
             z = randn_tensor(
@@ -132,6 +132,24 @@ class SPADEPipeline(DiffusionPipeline):
         self.maybe_free_model_hooks()
         images = self.image_processor.postprocess(torch.cat(images), output_type=output_type)
         return SPADEPipelineOutput(images=images, latents=z) if return_dict else (images, z)
+
+    @torch.no_grad()
+    def encode_style(self, style_image: ImageInput) -> Tensor:
+        """Read the style of pictures, to use it several times or to blend it with another.
+
+        Args:
+            style_image: One picture or several, see `SPADEImageProcessor.preprocess_image`.
+
+        Returns:
+            `Tensor`: `(M, Z)`, the means of the encoder's posteriors; pass them as `latents`. ValueError if the model
+                has no style encoder.
+        """
+        if self.style_encoder is None:
+            raise ValueError("`style_image` cannot be read: this model has no style encoder.")
+        size = self.style_encoder.config.image_size
+        pictures = self.image_processor.preprocess_image(style_image, size=(size, size))
+        pictures = pictures.to(self._execution_device, self.style_encoder.dtype)
+        return self.style_encoder(pictures).latent_dist.mode()
 
     def check_inputs(
         self,
@@ -169,13 +187,6 @@ class SPADEPipeline(DiffusionPipeline):
                 f"`num_images_per_mask` is {num_images_per_mask}, but `{given}` fixes the style: the images would all "
                 f"be the same. Pass several of them for one mask, or leave `{given}` out."
             )
-
-    def _encode_style(self, style_image: ImageInput) -> Tensor:
-        """Style pictures to the means of their posteriors `(M, Z)`."""
-        size = self.style_encoder.config.image_size
-        pictures = self.image_processor.preprocess_image(style_image, size=(size, size))
-        pictures = pictures.to(self._execution_device, self.style_encoder.dtype)
-        return self.style_encoder(pictures).latent_dist.mode()
 
     def _image_size(self, height: int | None, width: int | None) -> tuple[int, int]:
         default = self.generator.config.image_size

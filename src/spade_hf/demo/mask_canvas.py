@@ -1,0 +1,86 @@
+"""The canvas that masks are painted on: a `gr.HTML` whose script keeps a grid of label numbers, not of colours.
+
+Between browser and server a mask is a text of runs, "width height count label count label ...": exact, and small for
+painted areas. A label number is a semantic channel, the label's place in the label set.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from ..label_set import LabelSet
+
+
+FOLDER = Path(__file__).parent
+
+
+def mask_canvas(label_set: LabelSet, size: tuple[int, int], value: str, **kwargs: Any) -> gr.HTML:
+    """
+    A canvas with its tools and the labels' palette, which is the legend too. Its `input` event follows a stroke.
+
+    Args:
+        label_set (`LabelSet`): What can be painted.
+        size (`tuple[int, int]`): Height and width of the canvas in pixels.
+        value (`str`): The first mask, of that size, from `write_canvas`.
+        kwargs: Of `gr.HTML`.
+    """
+    # a function and not a subclass: Gradio writes a stub file beside the source of every component class
+    return gr.HTML(
+        value=value,
+        html_template=(FOLDER / "mask_canvas.html").read_text(encoding="utf-8"),
+        css_template=(FOLDER / "mask_canvas.css").read_text(encoding="utf-8"),
+        js_on_load=(FOLDER / "mask_canvas.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        height=size[0],
+        width=size[1],
+        labels=[
+            {"name": name, "color": color}
+            for name, color in zip(label_set.names, label_set.palette.tolist(), strict=True)
+        ],
+        blank=blank_channel(label_set),
+        **kwargs,
+    )
+
+
+def read_canvas(text: str, label_set: LabelSet, size: tuple[int, int]) -> np.ndarray:
+    """The canvas' value to ids, int64 `(H, W)`; ValueError if it is no mask of that size and these labels."""
+    try:
+        return label_set.channels_to_ids(decode_runs(text, size))
+    except ValueError as error:
+        raise ValueError(f"The canvas could not be read ({error}). Please reload the page.") from error
+
+
+def write_canvas(label_map: np.ndarray, label_set: LabelSet) -> str:
+    """Ids `(H, W)` to the canvas' value; undoes `read_canvas`."""
+    return encode_runs(label_set.ids_to_channels(label_map))
+
+
+def blank_channel(label_set: LabelSet) -> int:
+    """What an empty canvas is made of: unknown where the label set has it, else sky, else the first label."""
+    if label_set.use_unknown_label:
+        return label_set.ids.index(label_set.unknown_id)
+    return label_set.names.index("sky") if "sky" in label_set.names else 0
+
+
+def encode_runs(channels: np.ndarray) -> str:
+    """Semantic channels `(H, W)` as runs."""
+    flat = channels.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 1))  # where each run begins
+    counts = np.diff(starts, append=flat.size)
+    runs = np.stack([counts, flat[starts]], axis=1).ravel()
+    return " ".join(map(str, [channels.shape[1], channels.shape[0], *runs.tolist()]))
+
+
+def decode_runs(text: str, size: tuple[int, int]) -> np.ndarray:
+    """Undoes `encode_runs`: int64 `(H, W)`, not checked to be channels; ValueError if it is not of that size."""
+    pixels = size[0] * size[1]
+    if len(text) > 16 * pixels + 64 or not re.fullmatch(r"\d{1,9}( \d{1,9})*", text, flags=re.ASCII):
+        raise ValueError("not a text of runs")
+    numbers = np.array(text.split(" "), dtype=np.int64)
+    runs = numbers[2:].reshape(-1, 2) if len(numbers) % 2 == 0 else np.zeros((0, 2), dtype=np.int64)
+    if numbers[:2].tolist() != [size[1], size[0]] or runs[:, 0].sum() != pixels:
+        raise ValueError(f"not {size[1]}x{size[0]} pixels")
+    return np.repeat(runs[:, 1], runs[:, 0]).reshape(size)

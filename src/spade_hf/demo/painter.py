@@ -1,0 +1,142 @@
+"""The model's side of the demo: label maps and styles in, pictures out. It keeps nothing about anyone.
+
+Shape letters: M pictures, H W height and width, Z latent.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..pipelines import SPADEPipeline
+
+
+try:
+    import spaces  # Hugging Face's ZeroGPU: a GPU is lent for the length of a call
+except ImportError:
+    spaces = None
+
+CANVAS_SIDE = 512  # pixels at least, so that a small model's canvas is not coarse to paint on
+GPU_SECONDS = 20
+Function = TypeVar("Function", bound=Callable)
+
+
+def on_gpu(function: Function) -> Function:
+    """Lends `function` a GPU where the demo runs on ZeroGPU hardware; elsewhere it is left as it is."""
+    return function if spaces is None else spaces.GPU(duration=GPU_SECONDS)(function)
+
+
+@dataclass(frozen=True)
+class Style:
+    """A point in the style space, and what people call it. `latents` is `(1, Z)`."""
+
+    name: str
+    latents: Tensor
+
+
+@dataclass(frozen=True)
+class Styles:
+    """The two styles last picked, which the slider blends: 0 is the one before, 1 the last."""
+
+    before: Style
+    last: Style
+
+    def pick(self, style: Style) -> "Styles":
+        """These styles after another pick."""
+        return Styles(before=self.last, last=style)
+
+    def blend(self, amount: float) -> Style:
+        """The style between the two; `amount` in [0, 1]."""
+        if amount >= 1:
+            return self.last
+        if amount <= 0:
+            return self.before
+        name = f"{self.before.name} {1 - amount:.0%} + {self.last.name} {amount:.0%}".replace("%", " %")
+        return Style(name, torch.lerp(self.before.latents, self.last.latents, amount))
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A picture and everything it was made from; `label_map` is int64 `(H, W)` of ids at the picture's size."""
+
+    picture: Image.Image
+    label_map: np.ndarray
+    style: Style | None
+    seconds: float
+
+
+class Painter:
+    """
+    A pipeline as the demo uses it.
+
+    Args:
+        pipeline (`SPADEPipeline`): Any model: with or without styles, with or without instance edges.
+    """
+
+    def __init__(self, pipeline: SPADEPipeline) -> None:
+        pipeline.set_progress_bar_config(disable=True)
+        self.pipeline = pipeline
+        self.processor = pipeline.image_processor
+        self.label_set = self.processor.label_set
+        size = pipeline.generator.config.image_size
+        self.size = (size, size) if isinstance(size, int) else tuple(size)  # of the pictures, height and width
+        factor = max(1, CANVAS_SIDE // max(self.size))
+        self.canvas_size = (self.size[0] * factor, self.size[1] * factor)
+        self.has_styles = pipeline.generator.config.latent_dim is not None
+        self.reads_pictures = pipeline.style_encoder is not None
+        # bound methods of their own: what crosses to a ZeroGPU process is the arguments, not the model
+        self._generate = on_gpu(self._generate_here)
+        self._encode = on_gpu(self._encode_here)
+
+    def paint(self, label_map: np.ndarray, styles: list[Style] | None) -> list[Painting]:
+        """
+        One picture for each style.
+
+        Args:
+            label_map (`np.ndarray`): Ids, integers `(H, W)` of any size.
+            styles (`list[Style]`, *optional*): M styles; `None` for a model without.
+        """
+        label_map = resize(label_map, self.size)
+        latents = None if styles is None else torch.cat([style.latents for style in styles])
+        pictures, seconds = self._generate(label_map, latents)
+        return [
+            Painting(picture, label_map, style, seconds)
+            for picture, style in zip(pictures, styles or [None], strict=True)
+        ]
+
+    def style_of_seed(self, seed: int) -> Style:
+        """The random style that `SPADEPipeline` draws for a single mask from a generator of this seed."""
+        generator = torch.Generator().manual_seed(seed)
+        return Style(f"seed {seed}", torch.randn(1, self.pipeline.generator.config.latent_dim, generator=generator))
+
+    def style_of_picture(self, picture: Image.Image, name: str) -> Style:
+        """The style of a picture; only where `reads_pictures`."""
+        return Style(name, self._encode(picture))
+
+    def _generate_here(self, label_map: np.ndarray, latents: Tensor | None) -> tuple[list[Image.Image], float]:
+        start = time.perf_counter()
+        # nobody paints instances: where a model wants them, every area of one label counts as one
+        instance_map = label_map if self.processor.config.use_instance_edges else None
+        output = self.pipeline(label_map, latents=latents, instance_map=instance_map)
+        return output.images, time.perf_counter() - start
+
+    @torch.no_grad()
+    def _encode_here(self, picture: Image.Image) -> Tensor:
+        return self.pipeline.encode_style(picture).float().cpu()
+
+
+def load_pipeline(model: str | os.PathLike) -> SPADEPipeline:
+    """The pipeline in a folder or Hub repository, on a GPU if there is one."""
+    return SPADEPipeline.from_pretrained(model).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def resize(label_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Ids at another height and width, by nearest neighbour."""
+    image = Image.fromarray(label_map.astype(np.int32)).resize(size[::-1], Image.Resampling.NEAREST)
+    return np.array(image, dtype=np.int64)

@@ -1,0 +1,120 @@
+"""What leaves the demo as files: a scene to go on with later, and a painting's parts to use elsewhere."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from ..label_set import LabelSet
+from .mask_canvas import decode_runs, encode_runs
+from .painter import Painting, Style, Styles
+
+
+SCENE_FORMAT = "spade_hf scene 1"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a person has made: the canvas, int64 `(H, W)` of ids, the two last styles and their blend in [0, 1]."""
+
+    label_map: np.ndarray
+    styles: Styles | None
+    blend: float
+
+    def to_json(self, label_set: LabelSet) -> str:
+        """The scene as the text of a file; labels are kept by name."""
+        channels = label_set.ids_to_channels(self.label_map)
+        values = {
+            "format": SCENE_FORMAT,
+            "labels": list(label_set.names),
+            "size": list(channels.shape),
+            "mask": encode_runs(channels),
+            "blend": self.blend,
+        }
+        if self.styles is not None:
+            values["styles"] = [
+                {"name": style.name, "latents": style.latents[0].tolist()}
+                for style in (self.styles.before, self.styles.last)
+            ]
+        return json.dumps(values)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, label_set: LabelSet, latent_dim: int | None, max_pixels: int) -> "Scene":
+        """
+        Reads a scene of any model that has the labels in it.
+
+        Args:
+            text (`str` or `bytes`): What `to_json` wrote.
+            label_set (`LabelSet`): This model's.
+            latent_dim (`int`, *optional*): Of this model; the scene's styles are kept only if they fit it.
+            max_pixels (`int`): A larger canvas is refused.
+
+        Raises:
+            ValueError: If it is no scene, or has labels that this model does not know.
+        """
+        try:
+            values = json.loads(text)
+            if values["format"] != SCENE_FORMAT:
+                raise ValueError(f"its format is {values['format']!r}, not {SCENE_FORMAT!r}")
+            height, width = map(int, values["size"])
+            if not 0 < height * width <= max_pixels:
+                raise ValueError(f"its canvas of {width}x{height} is too large")
+            channels = decode_runs(values["mask"], (height, width))
+            names = [str(name) for name in values["labels"]]
+            if channels.max() >= len(names):
+                raise ValueError("its mask has a label without name")
+            blend = min(max(float(values["blend"]), 0.0), 1.0)
+            styles = None if latent_dim is None else _styles(values.get("styles"), latent_dim)
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise ValueError(f"This file is no scene of this demo: {error}.") from error
+        used = np.unique(channels)
+        if strangers := [names[i] for i in used if names[i] not in label_set.names]:
+            raise ValueError(f"The scene has labels that this model does not know: {', '.join(strangers[:10])}.")
+        table = np.zeros(len(names), dtype=np.int64)
+        table[used] = [label_set.id_of(names[i]) for i in used]
+        return cls(table[channels], styles, blend)
+
+
+def _styles(entries: list[dict] | None, latent_dim: int) -> Styles | None:
+    if entries is None or any(len(entry["latents"]) != latent_dim for entry in entries):
+        return None
+    latents = torch.tensor([entry["latents"] for entry in entries], dtype=torch.float32)  # (2, Z)
+    if not latents.isfinite().all():
+        raise ValueError("its styles are not finite")
+    return Styles(*(Style(str(entry["name"])[:60], z[None]) for entry, z in zip(entries, latents, strict=True)))
+
+
+def _save_ids(painting: Painting, label_set: LabelSet, path: Path) -> None:
+    fits = painting.label_map.max() < 256
+    Image.fromarray(painting.label_map.astype(np.uint8 if fits else np.uint16)).save(path)
+
+
+def _save_latents(painting: Painting, label_set: LabelSet, path: Path) -> None:
+    if painting.style is None:
+        raise ValueError("This model has no styles, so there are no latents.")
+    save_file({"latents": painting.style.latents.contiguous()}, path, metadata={"style": painting.style.name})
+
+
+DOWNLOADS: dict[str, tuple[str, Callable[[Painting, LabelSet, Path], None]]] = {
+    "Picture": ("picture.png", lambda painting, label_set, path: painting.picture.save(path)),
+    "Mask ids": ("mask_ids.png", _save_ids),
+    "Mask colours": (
+        "mask_colours.png",
+        lambda painting, label_set, path: Image.fromarray(label_set.colorize(painting.label_map)).save(path),
+    ),
+    "Latents": ("latents.safetensors", _save_latents),
+}
+SCENE_FILE = "scene.spade.json"
+
+
+def new_path(cache: str | Path, name: str) -> Path:
+    """A file called `name` in a folder of its own in Gradio's cache, where it is served from and later deleted."""
+    folder = Path(cache) / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    return folder / name

@@ -1,0 +1,106 @@
+"""Files that strangers send: checked before they are decoded, and told apart by their content, not by their name."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..image_processor import SPADEImageProcessor
+from ..label_set import LabelSet
+from ..palette import pack_colors
+from .mask_canvas import blank_channel
+
+
+MAX_FILE_SIZE = 5 * 2**20  # bytes
+MAX_PIXELS = 4096 * 4096
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+STYLE_SIDE = 512  # pixels; a style encoder looks at less
+ANY_COLOR = 442.0  # the largest distance in RGB
+
+
+def open_upload(data: bytes) -> Image.Image:
+    """A picture in its own mode; ValueError for anything else, before a pixel of it is decoded."""
+    if len(data) > MAX_FILE_SIZE:
+        raise ValueError(f"The file has {len(data) / 2**20:.1f} MB; at most {MAX_FILE_SIZE // 2**20} MB are taken.")
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise ValueError(f"The picture is too large; at most {MAX_PIXELS // 10**6} megapixels are taken.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"This file is no picture that can be read. Send one as {', '.join(FORMATS)}.") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(
+            f"The picture has {image.width}x{image.height} pixels; at most {MAX_PIXELS // 10**6} megapixels are taken."
+        )
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError("The picture is damaged or cut off. Save it again and retry.") from error
+    return ImageOps.exif_transpose(image)
+
+
+def read_picture(data: bytes) -> Image.Image:
+    """A style picture: RGB, at most 512 pixels a side."""
+    image = open_upload(data)
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    image.thumbnail((STYLE_SIDE, STYLE_SIDE))
+    return image.convert("RGB")
+
+
+def read_mask(data: bytes, processor: SPADEImageProcessor, size: tuple[int, int]) -> tuple[np.ndarray, list[str]]:
+    """
+    A mask in whatever form people have it.
+
+    Args:
+        data (`bytes`): An image file: ids (grey or indexed), or the label set's colours. A colour off the palette
+            becomes the nearest label's; transparent pixels become what an empty canvas is made of.
+        processor (`SPADEImageProcessor`): The model's.
+        size (`tuple[int, int]`): Height and width to bring it to, by nearest neighbour.
+
+    Returns:
+        `tuple`: ids, int64 `(H, W)`, and notes on what was changed, for the user. ValueError if it cannot be read.
+    """
+    label_set, notes = processor.label_set, []
+    image = open_upload(data)
+    if image.size != (size[1], size[0]):
+        notes.append(f"resized from {image.width}x{image.height} to {size[1]}x{size[0]}")
+        image = image.resize((size[1], size[0]), Image.Resampling.NEAREST)
+    if image.mode == "P" and not _holds_ids(image, label_set):
+        image = image.convert("RGBA")
+    if image.mode in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
+        return _ids(image, processor), notes
+    rgba = np.array(image.convert("RGBA"))  # (H, W, 4)
+    colors, painted = rgba[..., :3], rgba[..., 3] >= 128  # (H, W, 3), (H, W)
+    ids = label_set.ids_from_colors(colors, color_tolerance=ANY_COLOR)
+    changed = (painted & ~np.isin(pack_colors(colors), pack_colors(label_set.palette))).mean()
+    if changed:
+        notes.append(f"{percent(changed)} of the pixels were off the palette and took the nearest label's colour")
+    if not painted.all():
+        blank = blank_channel(label_set)
+        ids[~painted] = label_set.ids[blank]
+        notes.append(f"{percent((~painted).mean())} was transparent and became {label_set.names[blank]}")
+    return ids, notes
+
+
+def percent(share: float) -> str:
+    """A share of 1 in words that never round a little to nothing."""
+    return "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+
+
+def _ids(image: Image.Image, processor: SPADEImageProcessor) -> np.ndarray:
+    channels = processor.preprocess_mask(image)[0].numpy()
+    return processor.label_set.channels_to_ids(channels)
+
+
+def _holds_ids(image: Image.Image, label_set: LabelSet) -> bool:
+    """Whether the indices of a `P` image are ids; where their colours are all labels', the colours decide."""
+    used = np.unique(np.array(image)).tolist()
+    entries = np.zeros((256, 3), dtype=np.uint8)  # a file may hold fewer than its pixels use
+    stored = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    entries[: len(stored)] = stored
+    id_of_color = {tuple(color): id_ for color, id_ in zip(label_set.palette.tolist(), label_set.ids, strict=True)}
+    meant = [id_of_color.get(tuple(entries[index].tolist())) for index in used]
+    if None not in meant:
+        return meant == used
+    return set(used) <= set(label_set.ids)

@@ -1,0 +1,142 @@
+"""The demo as a server: its endpoint, its limits, and nobody seeing another's picture."""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf.cli import main
+from spade_hf.demo import build_demo
+from spade_hf.demo.app import QUEUE_SIZE
+from spade_hf.demo.uploads import MAX_FILE_SIZE
+
+from ..tiny_networks import tiny_generator
+from .conftest import png
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def save(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    ids = np.zeros((64, 64), np.uint8)
+    ids[32:] = 8
+    return save(tmp_path / "mask.png", png(ids))
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False)
+
+
+def test_generate_paints_what_the_pipeline_paints(client, pipeline, mask, tmp_path):
+    style = save(tmp_path / "style.png", png(np.full((64, 64, 3), (200, 120, 40), np.uint8)))
+    styled = client.predict(mask=handle_file(mask), style=handle_file(style), seed=0, api_name="/generate")
+    seeded = client.predict(mask=handle_file(mask), style=None, seed=3, api_name="/generate")
+    assert styled.endswith(".png")
+    generator = torch.Generator().manual_seed(3)
+    for path, expected in (
+        (styled, pipeline(mask, style_image=style).images[0]),
+        (seeded, pipeline(mask, generator=generator).images[0]),
+    ):
+        np.testing.assert_array_equal(np.array(Image.open(path)), np.array(expected))
+
+
+def test_only_generate_is_public(client):
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/generate"]
+
+
+def test_eight_clients_at_once_get_their_own_pictures(url, pipeline, tmp_path):
+    def ask(number: int) -> tuple[str, Path]:
+        ids = np.zeros((64, 64), np.uint8)
+        ids[:, number * 6 :] = number + 1
+        path = save(tmp_path / f"{number}.png", png(ids))
+        own = Client(url, verbose=False)
+        return own.predict(mask=handle_file(path), style=None, seed=number, api_name="/generate"), path
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+    for number, (answer, path) in enumerate(answers):
+        expected = pipeline(path, generator=torch.Generator().manual_seed(number)).images[0]
+        np.testing.assert_array_equal(np.array(Image.open(answer)), np.array(expected))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (png(Image.new("1", (30000, 1000))), "at most 16 megapixels"),
+        (png(np.full((8, 8), 99, np.uint8)), r"label ids \[99\]"),
+        (b"hello", "no picture that can be read"),
+        (None, "`mask` is missing"),
+        (os.urandom(MAX_FILE_SIZE + 1), "exceeds the maximum file size"),
+    ],
+    ids=["pixels", "ids", "text", "none", "bytes"],
+)
+def test_errors_of_the_endpoint_say_what_to_do(client, tmp_path, data, message):
+    mask = None if data is None else handle_file(save(tmp_path / "mask.png", data))
+    with pytest.raises(Exception, match=message):
+        client.predict(mask=mask, style=None, seed=0, api_name="/generate")
+
+
+def test_the_server_itself_refuses_large_files(url):
+    answer = httpx.post(f"{url}gradio_api/upload", files={"files": ("mask.png", os.urandom(MAX_FILE_SIZE + 1))})
+    assert answer.status_code == 413
+
+
+def test_no_file_outside_the_cache_is_served(url, client, mask, cache):
+    for path in ("/etc/passwd", ROOT / "setup.py", f"{cache}/../../etc/passwd"):
+        assert httpx.get(f"{url}gradio_api/file={path}").status_code in (403, 404)
+    # a client cannot name a file of the server's as its upload either
+    secret = {"path": str(ROOT / "setup.py"), "meta": {"_type": "gradio.FileData"}}
+    answer = httpx.post(f"{url}gradio_api/call/generate", json={"data": [secret, None, 0]}).json()
+    events = httpx.get(f"{url}gradio_api/call/generate/{answer['event_id']}").text
+    assert "event: error" in events and "event: complete" not in events
+
+
+def test_files_are_deleted_after_a_while(pipeline):
+    demo = build_demo(pipeline)
+    frequency, age = demo.delete_cache
+    assert frequency <= 3600 and age <= 3600
+
+
+def test_the_queue_is_limited(pipeline):
+    demo = build_demo(pipeline)
+    assert demo._queue.max_size == QUEUE_SIZE
+    painting = [fn for fn in demo.fns.values() if fn.concurrency_id == "model"]
+    assert len(painting) > 5
+    assert {fn.concurrency_limit for fn in painting} == {1}
+
+
+@pytest.mark.parametrize("edges", [False, True])
+def test_a_model_without_styles_and_of_other_labels_has_a_page(edges):
+    processor = SPADEImageProcessor(label_set=LabelSet.from_name("ade20k"), use_instance_edges=edges)
+    generator = tiny_generator(num_labels=150, use_unknown_label=True, latent_dim=None, use_instance_edges=edges)
+    build_demo(SPADEPipeline(generator, processor))
+
+
+def test_the_command_line_starts_the_demo(monkeypatch):
+    started = {}
+    monkeypatch.setattr("spade_hf.demo.main", lambda model, **where: started.update(where, model=model))
+    assert main(["demo", "--model", "folder", "--port", "7999"]) == 0
+    assert started == {"model": "folder", "host": None, "port": 7999}
+
+
+def test_without_gradio_the_command_line_says_what_to_install(monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("spade_hf.demo")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["demo"]) == 2
+    assert "pip install 'spade_hf[demo]'" in capsys.readouterr().err

@@ -1,0 +1,96 @@
+"""Scene files and downloads."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from spade_hf import LabelSet
+from spade_hf.demo.painter import Painting, Style, Styles
+from spade_hf.demo.scene import DOWNLOADS, Scene, new_path
+
+
+LABELS = LabelSet.from_name("landscapes")
+IDS = np.random.default_rng(0).integers(0, 12, (6, 9))
+STYLES = Styles(Style("noon", torch.randn(1, 8)), Style("dusk", torch.randn(1, 8)))
+
+
+def load(text: str, *, label_set: LabelSet = LABELS, latent_dim: int | None = 8) -> Scene:
+    return Scene.from_json(text, label_set, latent_dim, max_pixels=10_000)
+
+
+def test_a_scene_comes_back_whole():
+    scene = load(Scene(IDS, STYLES, 0.25).to_json(LABELS))
+    np.testing.assert_array_equal(scene.label_map, IDS)
+    assert scene.blend == 0.25
+    for ours, theirs in ((scene.styles.before, STYLES.before), (scene.styles.last, STYLES.last)):
+        assert ours.name == theirs.name
+        torch.testing.assert_close(ours.latents, theirs.latents, rtol=0, atol=0)
+
+
+def test_labels_are_kept_by_name_and_styles_only_where_they_fit():
+    text = Scene(np.array([[0, 1]]), STYLES, 1.0).to_json(LABELS)
+    labels = [{"id": 4, "name": "cloud", "color": [0, 0, 0]}, {"id": 7, "name": "sky", "color": [1, 0, 0]}]
+    reversed_set = LabelSet.from_dict({"name": "two", "labels": labels})
+    scene = load(text, label_set=reversed_set, latent_dim=16)
+    assert scene.label_map.tolist() == [[7, 4]]
+    assert scene.styles is None
+    assert load(text, latent_dim=None).styles is None
+
+
+def test_unknown_labels_are_named():
+    text = Scene(IDS, None, 1.0).to_json(LABELS)
+    with pytest.raises(ValueError, match="does not know: cloud, mountain"):
+        load(text, label_set=LabelSet.from_name("cityscapes"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "other"},
+        {"size": [6]},
+        {"size": [10**6, 10**6]},
+        {"size": [6, 10]},
+        {"mask": "9 6 54 77"},
+        {"mask": 5},
+        {"labels": None},
+        {"blend": "x"},
+        {"styles": [{"name": "a", "latents": [float("nan")] * 8}] * 2},
+        {"styles": [{"name": "a", "latents": [0.0] * 8}]},
+        {"styles": [{}, {}]},
+        {"styles": "ab"},
+    ],
+    ids=str,
+)
+def test_broken_scenes_are_refused(changes):
+    values = json.loads(Scene(IDS, STYLES, 1.0).to_json(LABELS))
+    with pytest.raises(ValueError, match="This file is no scene of this demo"):
+        load(json.dumps({**values, **changes}))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "{" * 10**5, "null"])
+def test_other_files_are_refused(text):
+    with pytest.raises(ValueError, match="This file is no scene of this demo"):
+        load(text)
+
+
+def test_downloads(tmp_path):
+    painting = Painting(Image.new("RGB", (9, 6), "red"), IDS, STYLES.last, 0.1)
+    paths = {}
+    for what, (name, save) in DOWNLOADS.items():
+        paths[what] = new_path(tmp_path, name)
+        save(painting, LABELS, paths[what])
+    np.testing.assert_array_equal(np.array(Image.open(paths["Mask ids"])), IDS)
+    np.testing.assert_array_equal(LABELS.ids_from_colors(np.array(Image.open(paths["Mask colours"]))), IDS)
+    assert Image.open(paths["Picture"]).getpixel((0, 0)) == (255, 0, 0)
+    torch.testing.assert_close(load_file(paths["Latents"])["latents"], STYLES.last.latents)
+    assert len({path.parent for path in paths.values()}) == 4  # nobody guesses another's folder
+
+
+def test_a_model_without_styles_has_no_latents(tmp_path):
+    painting = Painting(Image.new("RGB", (9, 6)), IDS, None, 0.1)
+    with pytest.raises(ValueError, match="no styles"):
+        DOWNLOADS["Latents"][1](painting, LABELS, tmp_path / "latents.safetensors")
