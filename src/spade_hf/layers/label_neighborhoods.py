@@ -4,8 +4,8 @@ gamma and beta of SPADE at a pixel are two k x k convolutions of the one-hot mas
 (2k-1) x (2k-1) labels around that pixel. Real masks have few distinct ones: compute gamma and beta once for each, and
 gather. Nothing is approximated.
 
-Legend: N masks, H W height and width, K label codes, of which U occur, T = k * k taps, A distinct k x k neighbourhoods ("patches"),
-B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
+Legend: N masks, H W height and width, K label codes, of which U occur, T = k * k taps, A distinct k x k
+neighbourhoods ("patches"), B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
 """
 
 from dataclasses import dataclass
