@@ -76,7 +76,7 @@ def test_discriminator_phase_trains_the_discriminator_alone(networks):
     output.loss.backward()
     assert all(p.grad is None for name in ("generator", "style_encoder") for p in networks[name].parameters())
     assert all(p.grad.isfinite().all() for p in networks["discriminator"].parameters())
-    # logits near zero: every hinge is active, real and fake pull the last bias with equal force, and only rounding is left
+    # logits near zero: every hinge is active, real and fake pull the last bias alike, and only rounding is left
     still = {f"scales.{scale}.conv_out.bias" for scale in (0, 1)}
     learned = {name for name, _ in networks["discriminator"].named_parameters()}
     assert grad_names(networks["discriminator"]) | still == learned
