@@ -173,15 +173,18 @@ def test_reference_has_not_changed(name):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_generator(name, backend):
+    """In float64: in float32, the order of additions alone moves the deep ones by up to 2e-5."""
     case = random_case(name)
-    generator = our_generator(case, backend)
+    weights = {key: w.double() if w.is_floating_point() else w for key, w in case.weights.items()}
+    segmap, z = case.segmap.double(), None if case.z is None else case.z.double()
+    generator = our_generator(case, backend).double()
     label_map, edges = label_map_of(case), edges_of(case)
     for training in (False, True):  # evaluation first: training changes the statistics
-        expected = public_reference.generate(case.weights, case.segmap, case.z, **case.options, training=training)
+        expected = public_reference.generate(weights, segmap, z, **case.options, training=training)
         assert expected.std() > 0.2  # not a comparison of grey images
         with torch.no_grad():
-            images = generator.train(training)(label_map, case.z, instance_edges=edges).images
-        torch.testing.assert_close(images, expected, **OUTPUT_TOLERANCE)
+            images = generator.train(training)(label_map, z, instance_edges=edges).images
+        torch.testing.assert_close(images, expected, atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -20,7 +20,7 @@ from ..tiny_networks import (
 
 NO_LATENT = {"latent_dim": None}
 EDGES = {"use_instance_edges": True}
-SAME = {"atol": 1e-5, "rtol": 1e-5}
+SAME = {"atol": 5e-5, "rtol": 1e-5}  # in float32, these networks are up to 1.2e-5 off their own float64
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ NETWORKS = {
     "discriminator": tiny_discriminator,
     "pix2pixHD generator": tiny_pix2pixhd,
 }
-SAME = {"atol": 1e-5, "rtol": 1e-5}  # the weights are equal; their alignment in memory moves the last digits
+SAME = {"atol": 5e-5, "rtol": 1e-5}  # the weights are equal; their alignment in memory moves the last digits
 
 
 def fused(network):

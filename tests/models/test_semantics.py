@@ -33,7 +33,7 @@ def test_no_labels():
 def test_one_hot_of_ids():
     label_map = random_label_map((16, 24))
     mask = pyramid(label_map)
-    assert mask.is_hard and mask.batch_size == 2 and mask.size == (16, 24)
+    assert mask.is_hard and mask.num_masks == 2 and mask.size == (16, 24)
     torch.testing.assert_close(mask.segmap((16, 24)), one_hot(label_map))
 
 

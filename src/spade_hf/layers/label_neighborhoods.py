@@ -4,15 +4,18 @@ gamma and beta of SPADE at a pixel are two k x k convolutions of the one-hot mas
 (2k-1) x (2k-1) labels around that pixel. Real masks have few distinct ones: compute gamma and beta once for each, and
 gather. Nothing is approximated.
 
-Legend: N batch, H W height and width, K label codes, T = k * k taps, A distinct k x k neighbourhoods ("patches"),
+Legend: N masks, H W height and width, K label codes, T = k * k taps, A distinct k x k neighbourhoods ("patches"),
 B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .row_gather import RowGather
 
 
 @dataclass(frozen=True)
@@ -20,13 +23,15 @@ class LabelNeighborhoods:
     """Every pixel's neighbourhood, as an index into the distinct ones.
 
     Args:
+        num_codes: K.
         patch_codes: int64 `(A, T)`, label codes of each distinct patch, `K` where the position lies outside the image.
         patch_is_outside: bool `(A,)`, whether the patch's own centre lies outside the image: its hidden activation is
             zero there, since the second convolution pads with zeros.
         patches: int64 `(B, T)`, each distinct neighbourhood as indices of patches.
-        index: int64 `(N * H * W,)`, the neighbourhood of every pixel, in row-major order.
+        index: int64 `(N, H, W)`, the neighbourhood of every pixel.
     """
 
+    num_codes: int
     patch_codes: Tensor
     patch_is_outside: Tensor
     patches: Tensor
@@ -38,41 +43,120 @@ class LabelNeighborhoods:
         n, h, w = codes.shape
         radius = kernel_size // 2
         padded = F.pad(codes, (2 * radius,) * 4, value=num_codes)  # (N, H+4r, W+4r)
-        patch_ids, patch_codes = _distinct_windows(padded, kernel_size)  # (N, H+2r, W+2r), (A, T)
+        patch_ids, patch_codes = distinct_windows(padded, kernel_size)  # (N, H+2r, W+2r), (A, T)
         # A patch around a position outside the image is all "outside", whatever labels it touches: merge them into
         # one. It is appended last, and is the only one whose centre is outside.
         outside = torch.ones_like(patch_ids, dtype=torch.bool)
         outside[:, radius : radius + h, radius : radius + w] = False
         patch_ids = patch_ids.masked_fill(outside, len(patch_codes))
         patch_codes = torch.cat([patch_codes, patch_codes.new_full((1, kernel_size**2), num_codes)])
-        index, patches = _distinct_windows(patch_ids, kernel_size)  # (N, H, W), (B, T)
+        index, patches = distinct_windows(patch_ids, kernel_size)  # (N, H, W), (B, T)
         patch_is_outside = torch.zeros(len(patch_codes), dtype=torch.bool, device=codes.device)
         patch_is_outside[-1] = True
-        return cls(patch_codes, patch_is_outside, patches, index.flatten())
+        return cls(num_codes, patch_codes, patch_is_outside, patches, index)
+
+    @property
+    def num_masks(self) -> int:
+        """N."""
+        return len(self.index)
+
+    @property
+    def num_patches(self) -> int:
+        """A."""
+        return len(self.patch_codes)
+
+    @property
+    def num_neighborhoods(self) -> int:
+        """B."""
+        return len(self.patches)
+
+    @property
+    def distinct_share(self) -> float:
+        """B / (N * H * W): how much of the dense work is left."""
+        return self.num_neighborhoods / self.index.numel()
+
+    @cached_property
+    def labels_of_patches(self) -> RowGather:
+        """Sums the T rows of a `((K+1) * T, D)` table of codes and taps that make up each patch, `(A, D)`."""
+        return RowGather(_rows_of_taps(self.patch_codes), (self.num_codes + 1) * self.patch_codes.shape[1])
+
+    @cached_property
+    def products_of_neighborhoods(self) -> RowGather:
+        """Sums the T rows of an `(A * T, 2C)` table of patches and taps that make up each neighbourhood, `(B, 2C)`."""
+        return RowGather(_rows_of_taps(self.patches), self.patch_codes.numel())
+
+    @cached_property
+    def patches_of_neighborhoods(self) -> RowGather:
+        """Lists the T rows of an `(A, D)` table of patches that make up each neighbourhood, `(B * T, D)`."""
+        return RowGather(self.patches.flatten(), self.num_patches)
+
+    @cached_property
+    def positions(self) -> RowGather:
+        """Spreads a `(B, C)` table of neighbourhoods over the positions, `(N * H * W, C)`."""
+        return RowGather(self.index.flatten(), self.num_neighborhoods)
 
 
-def _distinct_windows(ids: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def distinct_windows(ids: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Distinct `size` x `size` windows of int64 `ids` `(N, H, W)`: index `(N, H-size+1, W-size+1)`, windows `(U, T)`.
 
-    Separable: first the distinct rows of a window, then the distinct triples (say) of rows, so that a key always fits
-    into 64 bits and no two windows are ever merged.
+    Most windows of a real mask hold one id only: those need no search.
     """
-    row_index, rows = _distinct_tuples(ids.unfold(2, size, 1))  # (N, H, W'), (R, size)
-    index, triples = _distinct_tuples(row_index.unfold(1, size, 1))  # (N, H', W'), (U, size)
-    return index, rows[triples].flatten(1)
+    n, h, w = ids.shape
+    corners = ids[:, : h - size + 1, : w - size + 1].flatten()  # (N * H' * W',), the first id of every window
+    places = torch.arange(ids.numel(), device=ids.device).view_as(ids)
+    is_uniform = _is_uniform(ids, size)  # (N, H', W')
+    is_mixed = is_uniform.logical_not().flatten()
+    mixed = is_mixed.nonzero().squeeze(1)  # (M,)
+    first = places[:, : h - size + 1, : w - size + 1].flatten().index_select(0, mixed)
+    taps = places[0, :size, :size].flatten()  # relative to the first
+    windows = ids.flatten().index_select(0, (first[:, None] + taps).flatten()).view(-1, size**2)
+    mixed_index, distinct = _distinct_tuples(windows)  # (M,), (V, T)
+    # number the ids that fill a window after the mixed windows
+    fills_window = torch.zeros(int(ids.max()) + 2, dtype=torch.bool, device=ids.device)
+    fills_window.scatter_(0, corners.masked_fill(is_mixed, -1) + 1, True)
+    fills_window = fills_window[1:]
+    numbers = len(distinct) - 1 + fills_window.cumsum(0)
+    index = numbers.index_select(0, corners).index_copy_(0, mixed, mixed_index)
+    uniform = fills_window.nonzero().expand(-1, size**2)
+    return index.view_as(is_uniform), torch.cat([distinct, uniform])
+
+
+def _is_uniform(ids: Tensor, size: int) -> Tensor:
+    """Whether each window of `(N, H, W)` holds a single id: bool `(N, H-size+1, W-size+1)`."""
+    rows = torch.ones_like(ids[:, :, size - 1 :], dtype=torch.bool)  # (N, H, W'): the row of a window is of one id
+    same_as_right = ids[:, :, 1:] == ids[:, :, :-1]
+    for offset in range(size - 1):
+        rows &= same_as_right[:, :, offset : offset + rows.shape[2]]
+    out = rows[:, : ids.shape[1] - size + 1].clone()
+    same_as_below = ids[:, 1:, : rows.shape[2]] == ids[:, :-1, : rows.shape[2]]
+    for offset in range(size - 1):
+        out &= same_as_below[:, offset : offset + out.shape[1]]
+        out &= rows[:, offset + 1 : offset + 1 + out.shape[1]]
+    return out
 
 
 def _distinct_tuples(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Distinct tuples along the last axis of int64 `(..., M)`: index `(...)` and the tuples `(U, M)`."""
+    """Distinct rows of int64 `(R, M)`: index `(R,)` and the rows `(U, M)`.
+
+    Exact: a key holds the whole row, never a hash of it. Where it would not fit into 64 bits, what it holds so far is
+    numbered anew.
+    """
+    if len(values) == 0:
+        return values[:, 0], values
     base = int(values.max()) + 1
-    if base ** values.shape[-1] > 2**63 - 1:
-        raise ValueError(
-            f"The masks of one batch have {base} distinct label patterns; exact sparse modulation packs at most "
-            "2**21 of them. Use a smaller batch or size, or `set_modulation_backend('dense')`."
-        )
-    key = values[..., 0]
-    for tap in range(1, values.shape[-1]):
-        key = key * base + values[..., tap]
+    key, num_keys = values[:, 0], base
+    for column in values.T[1:]:
+        if num_keys * base > 2**63 - 1:
+            distinct, key = torch.unique(key, return_inverse=True)
+            num_keys = len(distinct)
+        key, num_keys = key * base + column, num_keys * base
     distinct, index = torch.unique(key, return_inverse=True)
-    powers = base ** torch.arange(values.shape[-1] - 1, -1, -1, device=values.device)
-    return index, distinct[:, None] // powers % base
+    # any place where a row occurs shows its values
+    places = torch.empty_like(distinct).scatter_(0, index, torch.arange(len(index), device=index.device))
+    return index, values[places]
+
+
+def _rows_of_taps(ids: Tensor) -> Tensor:
+    """`(R, T)` ids to rows of a table that has T rows for each id, one for each tap."""
+    taps = ids.shape[1]
+    return ids * taps + torch.arange(taps, device=ids.device)

@@ -1,6 +1,7 @@
 """One mask at every resolution of a forward pass.
 
-Legend: N batch, L semantic channels (classes, unknown, instance edges), H W height and width, K label codes.
+Legend: N masks, S images of one mask, L semantic channels (classes, unknown, instance edges), H W height and width,
+K label codes.
 """
 
 import torch
@@ -22,6 +23,7 @@ class MaskPyramid:
         num_label_channels (`int`): Channels without the edge channel.
         has_edges (`bool`): Whether the last semantic channel holds instance edges.
         dtype (`torch.dtype`): Type of the one-hot maps.
+        images_per_mask (`int`, defaults to 1): S, images that are made of each mask, side by side in a batch.
     """
 
     def __init__(
@@ -32,14 +34,16 @@ class MaskPyramid:
         num_label_channels: int,
         has_edges: bool,
         dtype: torch.dtype,
+        images_per_mask: int = 1,
     ) -> None:
         assert (codes is None) != (segmap is None)
         self._codes, self._segmap = codes, segmap
         self.num_label_channels = num_label_channels
         self.has_edges = has_edges
         self.dtype = dtype
+        self.images_per_mask = images_per_mask
         given = codes if segmap is None else segmap
-        self.batch_size, self.size = len(given), tuple(given.shape[-2:])
+        self.num_masks, self.size = len(given), tuple(given.shape[-2:])
         self._segmaps: dict[tuple[int, int], Tensor] = {}
         self._neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = {}
 
@@ -69,6 +73,10 @@ class MaskPyramid:
             for source, target in zip(self.size, size, strict=True)
         )
         return self._codes[:, rows[:, None], columns]
+
+    def for_every_image(self, maps: Tensor) -> Tensor:
+        """`(N, ...)` of masks to `(N * S, ...)` of images."""
+        return maps if self.images_per_mask == 1 else maps.repeat_interleave(self.images_per_mask, dim=0)
 
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
         """The distinct neighbourhoods of a hard mask at `size`."""

@@ -3,6 +3,7 @@
 Legend: N batch, C channels (I in, O out), H W height and width.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,6 +13,9 @@ from .spectral_norm import conv2d
 
 
 LEAKY_SLOPE = 0.2
+# On CPUs, each call of a convolution rearranges its weights into fresh memory. Above this size glibc hands that back
+# to the system at once and gets it anew, page by page, every time: as slow as the convolution itself.
+MAX_RECYCLED_BYTES = 2**25
 
 
 class SPADEResnetBlock(nn.Module):
@@ -62,6 +66,18 @@ class SPADEResnetBlock(nn.Module):
     def forward(self, x: Tensor, mask: MaskPyramid) -> Tensor:
         """`x` `(N, I, H, W)` to `(N, O, H, W)`."""
         shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x
-        x = self.conv1(F.leaky_relu(self.norm1(x, mask), LEAKY_SLOPE))
-        x = self.conv2(F.leaky_relu(self.norm2(x, mask), LEAKY_SLOPE))
+        x = _convolve(self.conv1, self.norm1(x, mask, negative_slope=LEAKY_SLOPE))
+        x = _convolve(self.conv2, self.norm2(x, mask, negative_slope=LEAKY_SLOPE))
         return shortcut + x
+
+
+def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """`conv(x)`; on CPUs and without gradients, large weights in parts."""
+    if torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return conv(x)
+    weight, bias = conv.weight, conv.bias
+    num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)
+    if num_parts == 1 or weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight for the call
+        return conv(x)
+    parts = zip(weight.chunk(num_parts), bias.chunk(num_parts), strict=True)
+    return torch.cat([F.conv2d(x, w, b, padding=conv.padding) for w, b in parts], dim=1)

@@ -3,9 +3,10 @@
 What differs from the paper: gamma and beta come from one fused convolution, and the start of a model with a latent is
 resized when another image size is asked for, so that one model serves any size and shape.
 
-Legend: N batch, C channels, L semantic channels, H W height and width, Z latent.
+Legend: N masks, S images of one mask, C channels, L semantic channels, H W height and width, Z latent.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from ..layers import SPADE, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
+from ..layers.checkpointing import checkpoint_block
 from ..layers.resnet import LEAKY_SLOPE
 from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
 from .modeling_utils import SPADEModelMixin
@@ -60,6 +62,7 @@ class SPADEGenerator(SPADEModelMixin):
         num_upsampling_layers (`int`, defaults to 5): 5, 6 or 7 (the public code's "normal", "more" and "most").
     """
 
+    _supports_gradient_checkpointing = True
     _no_split_modules = ["SPADEResnetBlock"]
     _skip_layerwise_casting_patterns = ["param_free_norm"]
     _repeated_blocks = ["SPADEResnetBlock"]
@@ -119,6 +122,7 @@ class SPADEGenerator(SPADEModelMixin):
             for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
         self.conv_out = conv2d(widths[-1], 3, 3, padding=1)
+        self.gradient_checkpointing = False
 
     def forward(
         self,
@@ -133,7 +137,8 @@ class SPADEGenerator(SPADEModelMixin):
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels (255 is read as unknown where the model knows it), or
                 float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
-            z (`Tensor`, *optional*): `(N, Z)` latents, required by a model with `latent_dim`.
+            z (`Tensor`, *optional*): `(N * S, Z)` latents, required by a model with `latent_dim`; the S of a mask side
+                by side. Several styles of one mask share the work on the mask.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
@@ -148,12 +153,17 @@ class SPADEGenerator(SPADEModelMixin):
             use_instance_edges=self.config.use_instance_edges,
             dtype=self.dtype,
         )
-        x = self._start(mask, z)  # (N, C, H / 2^n, W / 2^n)
+        mask.images_per_mask = self._images_per_mask(mask.num_masks, z)
+        # Channels last, the convolutions and what lies between them are faster, and a position's channels are one row.
+        x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
         for position, block in enumerate(self.blocks):
             if self._upsamples_before(position):
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = block(x, mask)
-        images = torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))  # (N, 3, H, W)
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = self._gradient_checkpointing_func(block, x, mask)
+            else:
+                x = block(x, mask)
+        images = torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))  # (N * S, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def set_modulation_backend(self, backend: ModulationBackend) -> None:
@@ -169,23 +179,41 @@ class SPADEGenerator(SPADEModelMixin):
             if isinstance(module, SPADE):
                 module.modulation_backend = backend
 
+    def enable_gradient_checkpointing(self, gradient_checkpointing_func: Callable | None = None) -> None:
+        """Recompute the blocks in the backward pass instead of keeping their activations: less memory, same numbers.
+
+        Args:
+            gradient_checkpointing_func (`Callable`, *optional*): As in diffusers; the default one leaves batch-norm
+                statistics and power iterations as they were.
+        """
+        super().enable_gradient_checkpointing(gradient_checkpointing_func or checkpoint_block)
+
     def fuse_spectral_norm(self) -> None:
         """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
         fuse_spectral_norm(self)
         self.update_config(use_spectral_norm=False)
 
-    def _start(self, mask: MaskPyramid, z: Tensor | None) -> Tensor:
-        """The first activation, `(N, C, H / 2^n, W / 2^n)`."""
-        size = self._start_size(*mask.size, "`segmap`")
-        if self.config.latent_dim is None:
+    def _images_per_mask(self, num_masks: int, z: Tensor | None) -> int:
+        """S."""
+        latent_dim = self.config.latent_dim
+        if latent_dim is None:
             if z is not None:
                 raise ValueError("`z` was given, but this model has no latent (`latent_dim` is None); leave it out.")
-            return self.conv_in(mask.segmap(size))
-        expected = (mask.batch_size, self.config.latent_dim)
-        if z is None or tuple(z.shape) != expected:
+            return 1
+        if z is None or z.ndim != 2 or z.shape[1] != latent_dim or len(z) % num_masks or len(z) == 0:
             given = "missing" if z is None else f"of shape {tuple(z.shape)}"
-            raise ValueError(f"`z` is {given}; this model and mask need {expected}, drawn from a standard normal.")
-        x = self.linear_in(z).unflatten(1, (-1, *self.start_size))  # (N, C, *start_size)
+            raise ValueError(
+                f"`z` is {given}; this model and mask need {(num_masks, latent_dim)}, or a multiple of {num_masks} "
+                "rows for several styles of each mask, drawn from a standard normal."
+            )
+        return len(z) // num_masks
+
+    def _start(self, mask: MaskPyramid, z: Tensor | None) -> Tensor:
+        """The first activation, `(N * S, C, H / 2^n, W / 2^n)`."""
+        size = self._start_size(*mask.size, "`segmap`")
+        if self.config.latent_dim is None:
+            return self.conv_in(mask.segmap(size))
+        x = self.linear_in(z).unflatten(1, (-1, *self.start_size))  # (N * S, C, *start_size)
         if size != self.start_size:
             x = F.interpolate(x, size, mode="bilinear", align_corners=False)
         return x

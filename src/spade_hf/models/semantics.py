@@ -73,6 +73,8 @@ def _check_ids(label_map: Tensor, num_labels: int, use_unknown_label: bool) -> T
     num_channels = num_labels + use_unknown_label
     if use_unknown_label and num_channels <= UNKNOWN_ID:
         label_map = label_map.masked_fill(label_map == UNKNOWN_ID, num_labels)
+    if torch.compiler.is_compiling():  # a graph cannot depend on the labels
+        return label_map
     bad = label_map[(label_map < 0) | (label_map >= num_channels)].unique().tolist()
     if bad:
         unknown = f" and {UNKNOWN_ID} (unknown)" if use_unknown_label else ""

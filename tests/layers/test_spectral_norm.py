@@ -1,0 +1,24 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from spade_hf.layers.spectral_norm import conv2d
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_same_as_pytorch(is_training: bool):
+    """Values, gradients and the singular vectors, which move in training."""
+    torch.manual_seed(0)
+    ours = conv2d(3, 5, 3, use_spectral_norm=True).double().train(is_training)
+    theirs = parametrizations.spectral_norm(nn.Conv2d(3, 5, 3)).double().train(is_training)
+    theirs.load_state_dict(copy.deepcopy(ours.state_dict()))
+    x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
+    for conv in (ours, theirs):
+        conv(x).square().sum().backward()
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    for (name, ours_), (_, theirs_) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        torch.testing.assert_close(ours_.grad, theirs_.grad, msg=name)
+    torch.testing.assert_close(ours.weight, theirs.weight)

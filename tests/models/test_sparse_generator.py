@@ -1,0 +1,111 @@
+"""The whole generator, sparse against dense, and what keeps less of it in memory."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from spade_hf import SPADEGenerator
+
+from ..tiny_networks import random_label_map, random_latents, tiny_generator
+
+
+def outcome(generator: SPADEGenerator, label_map: Tensor, z: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
+    """Images, gradients and buffers of one training step."""
+    generator = copy.deepcopy(generator).train()
+    images = generator(label_map, z, **inputs).images
+    (images * torch.linspace(-1, 1, images.numel(), dtype=images.dtype).view_as(images)).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in generator.named_parameters()}
+    return {"images": images.detach(), **gradients, **dict(generator.named_buffers())}
+
+
+def outcomes(
+    generator: SPADEGenerator, *inputs: Tensor, **more: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    generator.set_modulation_backend("dense")
+    dense = outcome(generator, *inputs, **more)
+    generator.set_modulation_backend("sparse")
+    return dense, outcome(generator, *inputs, **more)
+
+
+def largest_difference(expected: dict[str, Tensor], actual: dict[str, Tensor]) -> float:
+    """Relative to each tensor's largest value; biases before a batch norm have noise for a gradient."""
+    noise = 1e-11 * max(tensor.abs().max().item() for tensor in expected.values())
+    return max(
+        ((actual[name] - tensor).abs().max() / tensor.abs().max()).item()
+        for name, tensor in expected.items()
+        if tensor.is_floating_point() and tensor.abs().max() > noise
+    )
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize("norm_type", ["sync_batch", "instance"])
+def test_training_step(kernel_size: int, norm_type: str):
+    generator = tiny_generator(spade_kernel_size=kernel_size, norm_type=norm_type, use_instance_edges=True).double()
+    label_map = random_label_map((64, 96))
+    edges = torch.rand(label_map.shape, generator=torch.Generator().manual_seed(4)) < 0.05
+    dense, sparse = outcomes(generator, label_map, random_latents().double(), instance_edges=edges)
+    assert largest_difference(dense, sparse) < 1e-10
+    if norm_type == "sync_batch":
+        assert sparse["blocks.0.norm1.param_free_norm.num_batches_tracked"] == 1
+
+
+def test_real_masks(shared_folder: Path):
+    """13 COCO-Stuff masks, every fourth pixel, in evaluation mode."""
+    datasets = pytest.importorskip("datasets")
+    samples = datasets.load_dataset(str(shared_folder / "data" / "coco-stuff-sample"), split="train").with_format(
+        "torch"
+    )
+    label_map = torch.stack([sample["label"].squeeze()[::4, ::4][:64, :64].long() for sample in samples])
+    generator = tiny_generator(num_labels=182, use_unknown_label=True).double()
+    z = random_latents(len(label_map)).double()
+    generator.set_modulation_backend("sparse")
+    with torch.no_grad():
+        sparse = generator(label_map, z).images
+        generator.set_modulation_backend("dense")
+        torch.testing.assert_close(sparse, generator(label_map, z).images, atol=5e-12, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backend", ["dense", "sparse"])
+def test_several_styles_of_each_mask(backend: str):
+    generator, label_map, z = tiny_generator().double(), random_label_map(), random_latents(6).double()
+    generator.set_modulation_backend(backend)
+    together = generator(label_map, z).images
+    assert together.shape == (6, 3, 64, 64)
+    torch.testing.assert_close(together, generator(label_map.repeat_interleave(3, dim=0), z).images)
+
+
+@pytest.mark.parametrize("num_latents", [0, 1, 3])
+def test_latents_that_are_no_multiple_of_the_masks(num_latents: int):
+    with pytest.raises(ValueError, match=r"`z` is of shape .* need \(2, 8\), or a multiple of 2 rows"):
+        tiny_generator()(random_label_map(), random_latents(num_latents))
+
+
+@pytest.mark.parametrize("backend", ["dense", "sparse"])
+def test_gradient_checkpointing_changes_no_bit(backend: str):
+    """Neither images nor gradients, batch-norm statistics, or the singular vectors of spectral norm."""
+    generator = tiny_generator()
+    generator.set_modulation_backend(backend)
+    expected = outcome(generator, random_label_map(), random_latents())
+    generator.enable_gradient_checkpointing()
+    assert generator.is_gradient_checkpointing
+    calls = []
+    generator.blocks[3].register_forward_pre_hook(lambda *_: calls.append(None))
+    actual = outcome(generator, random_label_map(), random_latents())
+    assert len(calls) == 2  # once more in the backward pass
+    for name, tensor in expected.items():
+        torch.testing.assert_close(actual[name], tensor, atol=0, rtol=0, msg=name)
+
+
+@torch.no_grad()
+@pytest.mark.slow
+def test_dense_path_compiles_as_one_graph():
+    generator = tiny_generator()
+    segmap = torch.nn.functional.one_hot(random_label_map(), 4).movedim(-1, 1).float()
+    compiled = torch.compile(generator, fullgraph=True, backend="aot_eager")
+    z = random_latents()
+    torch.testing.assert_close(compiled(segmap, z).images, generator(segmap, z).images, atol=5e-5, rtol=1e-4)
+    torch.testing.assert_close(compiled(random_label_map(), z).images, compiled(segmap, z).images)
