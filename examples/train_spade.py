@@ -7,39 +7,48 @@ style encoder against a frozen discriminator, then the discriminator against fro
 """
 
 import argparse
-import functools
 import logging
 import signal
 import sys
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.logging import get_logger
-from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration, set_seed
+from accelerate.utils import set_seed
 from diffusers import ModelMixin
 from tqdm.auto import tqdm
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
-from spade_hf.data import PairedImageDataset, PairedTransform, load_folders, load_label_set, load_rows
+from spade_hf.data import (
+    PairedImageDataset,
+    PairedTransform,
+    PairReader,
+    StreamedImageDataset,
+    build_loader,
+    first_samples,
+    load_folders,
+    load_label_set,
+    load_rows,
+)
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
     CheckpointManager,
     LossWeights,
     ModelEMA,
+    Monitor,
+    TrainingIteration,
     TrainingState,
-    backward_and_step,
-    discriminator_step,
-    generate,
-    generator_step,
-    learning_rate_schedule,
+    build_accelerator,
+    build_optimizers,
+    build_schedules,
+    log_image,
     resumable_batches,
-    scalars,
     stop_on_sigterm,
     synchronize_batch_norm,
 )
-from spade_hf.training.arguments import parse_args
+from spade_hf.training.arguments import one_line, parse_args
 from spade_hf.training.export import export_pipeline, sample_grid, save_image
+from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import open_repository, upload, write_training_card
 from spade_hf.training.summary import summarize
 
@@ -51,34 +60,22 @@ VALIDATION_BATCHES, STATISTICS_BATCHES = 8, 64
 
 def main(args: argparse.Namespace) -> None:
     """Train as the parsed command line says."""
-    accelerator = Accelerator(
+    accelerator = build_accelerator(
+        args.output_dir,
         mixed_precision=args.mixed_precision,
-        # an epoch's last, incomplete accumulation goes on in the next epoch: every update sees as many samples
-        gradient_accumulation_plugin=GradientAccumulationPlugin(
-            num_steps=args.gradient_accumulation_steps, sync_with_dataloader=False
-        ),
-        log_with=None if args.report_to == "none" else args.report_to,
-        project_config=ProjectConfiguration(args.output_dir, str(Path(args.output_dir, args.logging_dir))),
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),  # the order of samples can be resumed
+        gradient_accumulation_steps=args.gradient_accumulation_steps,
+        report_to=args.report_to,
+        logging_dir=args.logging_dir,
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file of a checkpoint
     set_seed(args.seed)
+    if args.allow_tf32:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     output_dir = Path(args.output_dir)
-
     dataset = build_dataset(args)
-    loader = torch.utils.data.DataLoader(
-        dataset,
-        batch_size=args.train_batch_size,
-        shuffle=True,
-        drop_last=True,
-        num_workers=args.dataloader_num_workers,
-    )
-    if len(loader) == 0:
-        raise ValueError(
-            f"The data set has {len(dataset)} rows, fewer than --train_batch_size {args.train_batch_size}."
-        )
-    shown = [dataset[index] for index in range(min(args.num_validation_images, len(dataset)))]
+    loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
+    shown = first_samples(dataset, args.num_validation_images)
     networks = build_networks(args, dataset.processor)
     averages = {name: ModelEMA(networks[name], args.ema_decay) for name in networks if name != "discriminator"}
     for average in averages.values():
@@ -87,6 +84,7 @@ def main(args: argparse.Namespace) -> None:
         synchronize_batch_norm(networks["generator"], accelerator.device)
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
+
     weights = LossWeights(
         args.adversarial_weight,
         args.feature_matching_weight,
@@ -94,36 +92,31 @@ def main(args: argparse.Namespace) -> None:
         # the one term that is a sum over the batch: averaging gradients would take the mean of the processes' sums
         args.kl_weight * accelerator.num_processes,
     )
-
-    discriminator = networks["discriminator"]
-    trained = [network for network in networks.values() if network is not discriminator]  # in the generator's phase
-    optimizers = [
-        torch.optim.Adam(parameters, lr, betas=(args.adam_beta1, args.adam_beta2), eps=args.adam_epsilon)
-        for parameters, lr in (
-            ([parameter for network in trained for parameter in network.parameters()], args.learning_rate),
-            (list(discriminator.parameters()), args.discriminator_learning_rate),
-        )
-    ]
+    optimizers = build_optimizers(
+        networks,
+        learning_rate=args.learning_rate,
+        discriminator_learning_rate=args.discriminator_learning_rate,
+        betas=(args.adam_beta1, args.adam_beta2),
+        eps=args.adam_epsilon,
+        fused=accelerator.device.type == "cuda",
+    )
     networks = {name: accelerator.prepare(network) for name, network in networks.items()}
     loader, *optimizers = accelerator.prepare(loader, *optimizers)
-    num_batches = args.num_train_epochs * len(loader)
-    num_steps = args.max_train_steps or max(1, num_batches // args.gradient_accumulation_steps)
-    schedules = [
-        accelerator.prepare(
-            learning_rate_schedule(
-                args.lr_scheduler,
-                optimizer,
-                # an accelerated schedule takes one step for each process at every update
-                num_steps=num_steps * accelerator.num_processes,
-                num_warmup_steps=args.lr_warmup_steps * accelerator.num_processes,
-                decay_start=args.lr_decay_start,
-            )
-        )
-        for optimizer in optimizers
-    ]
+    num_steps = args.max_train_steps  # always given with a stream, which has no length
+    if num_steps is None:
+        num_steps = max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
+    schedules = build_schedules(
+        accelerator,
+        optimizers,
+        args.lr_scheduler,
+        num_steps=num_steps,
+        num_warmup_steps=args.lr_warmup_steps,
+        decay_start=args.lr_decay_start,
+    )
+    images_per_update = args.train_batch_size * accelerator.num_processes * args.gradient_accumulation_steps
     if args.dry_run:
-        per_update = args.train_batch_size * accelerator.num_processes * args.gradient_accumulation_steps
-        sizes = {"num_samples": len(dataset), "samples_per_update": per_update, "num_steps": num_steps}
+        num_samples = None if args.streaming else len(dataset)
+        sizes = {"num_samples": num_samples, "samples_per_update": images_per_update, "num_steps": num_steps}
         accelerator.print(summarize(networks, next(iter(loader)), **sizes))
         return
     if accelerator.is_main_process:
@@ -143,57 +136,33 @@ def main(args: argparse.Namespace) -> None:
         total_limit=args.checkpoints_total_limit,
     )
     state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
+    iteration = TrainingIteration(
+        accelerator,
+        networks,
+        live,
+        averages,
+        optimizers,
+        schedules,
+        perceptual_loss=perceptual_loss,
+        weights=weights,
+        max_grad_norm=args.max_grad_norm,
+    )
 
     progress = tqdm(
         total=num_steps, initial=state.global_step, disable=not accelerator.is_local_main_process, desc="Training"
     )
+    monitor = Monitor(accelerator, progress, images_per_update=images_per_update)
     with progress, stop_on_sigterm(accelerator):
         for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
-            fakes = functools.partial(
-                generate,
-                networks["generator"],
-                batch,
-                style_encoder=networks.get("style_encoder"),
-                latent_dim=live["generator"].config.latent_dim,
-            )
-            with accelerator.accumulate(*networks.values()):
-                live["discriminator"].requires_grad_(False)
-                generator_output = generator_step(
-                    fakes, live["discriminator"], batch, perceptual_loss=perceptual_loss, weights=weights
-                )
-                backward_and_step(
-                    accelerator,
-                    generator_output.loss,
-                    optimizers[0],
-                    schedules[0],
-                    trained,
-                    max_grad_norm=args.max_grad_norm,
-                )
-                if accelerator.sync_gradients:
-                    for name, average in averages.items():
-                        average.update(live[name])
-                live["discriminator"].requires_grad_(True)
-                discriminator_output = discriminator_step(fakes, networks["discriminator"], batch)
-                backward_and_step(
-                    accelerator,
-                    discriminator_output.loss,
-                    optimizers[1],
-                    schedules[1],
-                    [discriminator],
-                    max_grad_norm=args.max_grad_norm,
-                )
+            outputs = iteration(batch)
             state.batches_done += 1
             if not accelerator.sync_gradients:
                 continue
             state.global_step += 1
             state.ema_updates += 1
-            progress.update()
+            monitor.count_update()
             if state.global_step % args.log_steps == 0:
-                logs = scalars(generator_output, discriminator_output)
-                names = ("learning_rate", "discriminator_learning_rate")
-                logs |= {name: schedule.get_last_lr()[0] for name, schedule in zip(names, schedules, strict=True)}
-                progress.set_postfix({name: f"{value:.3g}" for name, value in logs.items()})
-                accelerator.log(logs, step=state.global_step)
+                monitor.log(state.global_step, outputs, schedules)
             stopping = accelerator.check_trigger()
             if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps or stopping:
                 checkpoints.save(state)
@@ -202,24 +171,29 @@ def main(args: argparse.Namespace) -> None:
                 sys.exit(128 + signal.SIGTERM)
             if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
                 pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
-                name = f"step-{state.global_step:07d}.png"
-                save_image(sample_grid(pipeline, shown), output_dir / "samples" / name)
+                grid = sample_grid(pipeline, shown)
+                save_image(grid, output_dir / "samples" / f"step-{state.global_step:07d}.png")
+                log_image(accelerator, "validation", grid, state.global_step)
 
+    num_samples = None if args.streaming else len(dataset)
+    if args.skip_broken and not args.streaming:
+        is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # each process has met its own
+        num_samples -= is_broken.count_nonzero().item()
+        logger.warning("%d of %d rows were broken and left out", len(dataset) - num_samples, len(dataset))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
         pipeline.save_pretrained(str(output_dir))
         save_image(sample_grid(pipeline, shown), output_dir / "samples" / "final.png")
-        write_training_card(
-            pipeline, output_dir, repo_id=repo_id, arguments=vars(args), num_samples=len(dataset), num_steps=num_steps
-        )
+        counts = {"num_samples": num_samples, "num_steps": num_steps}
+        write_training_card(pipeline, output_dir, repo_id=repo_id, arguments=vars(args), **counts)
         logger.info("Saved the pipeline to %s", output_dir)
         if args.push_to_hub:
             upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()
 
 
-def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
+def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImageDataset:
     """The training samples, and the processor that knows their labels."""
     if args.image_folder is not None:
         folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
@@ -228,15 +202,16 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
         labels_with = str(Path(args.mask_folder).parent)
     else:
         rows = load_rows(
-            args.dataset_name, config_name=args.dataset_config_name, split=args.train_split, cache_dir=args.cache_dir
+            args.dataset_name,
+            config_name=args.dataset_config_name,
+            split=args.train_split,
+            cache_dir=args.cache_dir,
+            streaming=args.streaming,
         )
         columns, labels_with = (args.image_column, args.mask_column, args.instance_column), args.dataset_name
     image_column, mask_column, instance_column = columns
     label_set = load_label_set(args.label_set, dataset_name=labels_with)
-    if args.max_train_samples is not None:
-        rows = rows.select(range(min(args.max_train_samples, len(rows))))
-    return PairedImageDataset(
-        rows,
+    reader = PairReader(
         image_column=image_column,
         mask_column=mask_column,
         instance_column=instance_column,
@@ -248,12 +223,22 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset:
             random_flip=args.random_flip,
             simplify_probability=args.simplify_probability,
         ),
-        seed=args.seed,
     )
+    options = {"seed": args.seed, "skip_broken": args.skip_broken}
+    if args.streaming:
+        rows = rows if args.max_train_samples is None else rows.take(args.max_train_samples)
+        return StreamedImageDataset(rows, reader, shuffle_buffer_size=args.shuffle_buffer_size, **options)
+    if args.max_train_samples is not None:
+        rows = rows.select(range(min(args.max_train_samples, len(rows))))
+    return PairedImageDataset(rows, reader, **options)
 
 
 def build_networks(args: argparse.Namespace, processor: SPADEImageProcessor) -> dict[str, ModelMixin]:
-    """The networks, freshly initialized: `generator`, `discriminator` and perhaps `style_encoder`."""
+    """`generator`, `discriminator` and perhaps `style_encoder`, freshly initialized or pretrained."""
+    pretrained = None
+    if args.pretrained_model_name_or_path is not None:
+        pretrained = Pretrained.load(args.pretrained_model_name_or_path, args.discriminator_name_or_path)
+        vars(args).update(pretrained.options())  # checkpoints and the model card name what was built
     labels = processor.label_set
     semantics = {
         "num_labels": labels.num_labels,
@@ -280,15 +265,9 @@ def build_networks(args: argparse.Namespace, processor: SPADEImageProcessor) -> 
             channel_mult=tuple(args.style_encoder_channel_mult),
             latent_dim=args.latent_dim,
         )
+    if pretrained is not None:
+        pretrained.initialize(networks, processor)
     return networks
-
-
-def one_line(error: Exception) -> str:
-    """The message, without the traceback that a worker of the data loader puts before it."""
-    text = str(error)
-    if "Original Traceback" in text:
-        text = text.rpartition(f"{type(error).__name__}: ")[2]
-    return " ".join(text.split())
 
 
 if __name__ == "__main__":

@@ -4,10 +4,8 @@ network.
 It speaks the part of the protocol that `huggingface_hub`, `diffusers` and `datasets` use here: creating repos, commits
 of regular and LFS files, branches and tags, info on models, data sets and Spaces, file trees and downloads, and
 private repos. LFS files lie behind a redirect to a second listener that plays the CDN: like the real one it refuses a
-request that carries a token. All data live in memory.
-
-The client needs `HF_ENDPOINT=<url>` and `HF_HUB_DISABLE_XET=1` in the environment before `huggingface_hub` is imported
-(see conftest.py).
+request that carries a token. All data live in memory. The client needs `HF_ENDPOINT=<url>` and
+`HF_HUB_DISABLE_XET=1` in the environment before `huggingface_hub` is imported (see conftest.py).
 """
 
 import base64
@@ -276,7 +274,10 @@ class Handler(BaseHTTPRequestHandler):
                 raise HubError(400, f"The content's sha256 is not {oid}")
             self.hub.lfs_objects[oid] = self.body
             return self.reply({})
-        self.reply(self.hub.lfs_objects[oid], headers={"ETag": f'"{oid}"'})
+        data = self.hub.lfs_objects[oid]
+        if part := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or ""):  # streams read parts of files
+            return self.reply(data[int(part[1]) : int(part[2]) + 1], 206)
+        self.reply(data, headers={"ETag": f'"{oid}"'})
 
 
 # Revisions and paths are quoted: a branch `dev/x` arrives as `dev%2Fx`, so the raw path is matched and its parts

@@ -10,7 +10,7 @@ import PIL.Image
 import torch
 
 from spade_hf import LabelSet, MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
-from spade_hf.data import PairedImageDataset, PairedTransform
+from spade_hf.data import PairedImageDataset, PairedTransform, PairReader
 from spade_hf.label_set import Label
 
 
@@ -64,10 +64,17 @@ def make_rows(count: int = 6, size: tuple[int, int] = (40, 48), mode: str = "L",
 
 
 def make_dataset(rows: datasets.Dataset | None = None, **options) -> PairedImageDataset:
-    """A data set of 32x32 crops; `transform`, `seed` and `instance_column` can be given."""
-    instance_column = options.get("instance_column")
+    """A data set of 32x32 crops; `transform`, `seed`, `skip_broken` and column names can be given."""
+    rows = make_rows() if rows is None else rows
     return PairedImageDataset(
-        make_rows() if rows is None else rows,
+        rows, make_reader(**options), seed=options.get("seed", 0), skip_broken=options.get("skip_broken", False)
+    )
+
+
+def make_reader(**options) -> PairReader:
+    """For 32x32 crops of `make_rows`; see `make_dataset`."""
+    instance_column = options.get("instance_column")
+    return PairReader(
         image_column=options.get("image_column", "image"),
         mask_column=options.get("mask_column", "label"),
         instance_column=instance_column,
@@ -75,7 +82,6 @@ def make_dataset(rows: datasets.Dataset | None = None, **options) -> PairedImage
             label_set=LABELS, use_instance_edges=options.get("use_instance_edges", instance_column is not None)
         ),
         transform=options.get("transform", PairedTransform(resolution=(32, 32))),
-        seed=options.get("seed", 0),
     )
 
 

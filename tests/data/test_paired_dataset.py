@@ -116,6 +116,47 @@ def test_bad_rows_are_named(column, value, message):
     assert dataset[3]["label_map"].shape == (32, 32)
 
 
+def broken_rows():
+    return make_rows(image=[picture(0), None, picture(2), None, {"bytes": b"no", "path": "4.jpg"}, picture(5)])
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_broken_rows_are_left_out(num_workers):
+    dataset = make_dataset(broken_rows(), transform=WHOLE, skip_broken=True)
+    loader = torch.utils.data.DataLoader(dataset, num_workers=num_workers)
+    for _ in range(2):
+        found = [sample["real_images"][0] for sample in loader]
+        whole = make_dataset(transform=WHOLE)
+        assert all(
+            torch.equal(image, whole[index]["real_images"])
+            for image, index in zip(found, (0, 2, 2, 5, 5, 5), strict=True)
+        )
+    assert dataset.is_broken.tolist() == [False, True, False, True, True, False]
+
+
+def test_a_broken_row_is_named_once(caplog):
+    dataset = make_dataset(broken_rows(), skip_broken=True)
+    for index in (3, 3, 4, 0):
+        dataset[index]
+    assert [record.getMessage().split(":")[:2] for record in caplog.records] == [
+        ["Left out", " Row 3 of the data set (3.jpg)"],
+        ["Left out", " Row 4 of the data set (4.jpg, 4.jpg)"],
+    ]
+
+
+def test_what_takes_a_broken_rows_place_follows_from_the_index():
+    first, second = (make_dataset(broken_rows(), skip_broken=True) for _ in range(2))
+    second[4], second[1]
+    assert torch.equal(first[3]["real_images"], second[3]["real_images"])
+    assert first[3]["seed"] != first[5]["seed"]
+
+
+def test_nothing_but_broken_rows():
+    dataset = make_dataset(make_rows(image=[None] * 6), skip_broken=True)
+    with pytest.raises(ValueError, match=r"Each of the data set's 6 rows is broken; the warnings name what is wrong"):
+        dataset[2]
+
+
 def test_the_file_of_a_bad_mask_is_named():
     rows = make_rows(count=1, label=[{"bytes": b"no image", "path": "masks/17.png"}])
     with pytest.raises(ValueError, match=r"Row 0 of the data set \(0.jpg, masks/17.png\)"):

@@ -1,4 +1,10 @@
-"""A run that was stopped, in whatever way, goes on to the same numbers, bit by bit."""
+"""A run that was stopped, in whatever way, goes on to the same numbers, bit by bit.
+
+`make test` stops a run in an epoch and at its end. The other ways take minutes:
+
+    python -m pytest -m slow tests/examples
+    python -m tests.training.kill_loop --kills 20
+"""
 
 import os
 import signal
@@ -43,7 +49,7 @@ def assert_same(first: Path, second: Path) -> None:
         assert (first / name).read_text() == (second / name).read_text()
 
 
-def options(data, output, *more, steps=7):
+def options(data, output, *more, steps=5):
     return [*SMALL, "--dataset_name", data, "--output_dir", output, "--max_train_steps", steps,
             "--checkpointing_steps", 1, "--validation_steps", 1000, *more]  # fmt: skip
 
@@ -55,11 +61,21 @@ class Killed(BaseException):
 @pytest.mark.parametrize(
     ("more", "stops"),
     [
-        ((), (2, 3, 4)),  # in an epoch, at its end, and at the start of the next
-        (("--gradient_accumulation_steps", 2, "--dataloader_num_workers", 2, "--max_grad_norm", 0.5), (2, 4)),
-        (("--mixed_precision", "bf16", "--norm_type", "batch", "--lr_warmup_steps", 3), (3,)),
+        pytest.param((), (2, 3), id="plain"),  # in an epoch and at its end
+        pytest.param(("--seed", 1), (1, 4), id="other moments", marks=pytest.mark.slow),  # 4: the next one has begun
+        pytest.param(
+            ("--gradient_accumulation_steps", 2, "--dataloader_num_workers", 2, "--max_grad_norm", 0.5),
+            (2, 4),
+            id="accumulation and workers",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("--mixed_precision", "bf16", "--norm_type", "batch", "--lr_warmup_steps", 3),
+            (3,),
+            id="bf16",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["plain", "accumulation and workers", "bf16"],
 )
 def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatch):  # noqa: F811
     from spade_hf.training import CheckpointManager
@@ -77,7 +93,7 @@ def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatc
         with pytest.raises(Killed):
             run(*options(data, tmp_path / "broken", *more, "--resume_from_checkpoint", "latest"))
     assert run(*options(data, tmp_path / "broken", *more, "--resume_from_checkpoint", "latest")).status == 0
-    assert_same(tmp_path / "whole" / "checkpoint-7", tmp_path / "broken" / "checkpoint-7")
+    assert_same(tmp_path / "whole" / "checkpoint-5", tmp_path / "broken" / "checkpoint-5")
     whole, broken = (load_file(tmp_path / name / "generator" / "diffusion_pytorch_model.safetensors")
                      for name in ("whole", "broken"))  # fmt: skip
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
@@ -99,6 +115,7 @@ def start(code: str, *arguments) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_sigkill_while_a_checkpoint_is_written(run, data, tmp_path):  # noqa: F811
     code = (
         "import os, signal\n"
@@ -120,6 +137,7 @@ def test_sigkill_while_a_checkpoint_is_written(run, data, tmp_path):  # noqa: F8
     assert_same(tmp_path / "whole" / "checkpoint-4", tmp_path / "broken" / "checkpoint-4")
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_exits(data, tmp_path):
     output = tmp_path / "out"
     process = start("", *options(data, output, steps=10_000), "--checkpoints_total_limit", 1)

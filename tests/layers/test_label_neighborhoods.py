@@ -38,7 +38,7 @@ def test_every_neighborhood_holds_the_labels_around_its_pixel(name: str, kernel_
     patches = patches.masked_fill(outside[..., None], NUM_CODES)  # all alike: their hidden activation is zero
     expected = patches.unfold(1, kernel_size, 1).unfold(2, kernel_size, 1)  # (N, H, W, T, k, k)
     expected = expected.flatten(4).transpose(3, 4)  # (N, H, W, T, T)
-    torch.testing.assert_close(found.patch_codes[found.patches[found.index]], expected, atol=0, rtol=0)
+    torch.testing.assert_close(found.codes[found.patch_codes][found.patches[found.index]], expected, atol=0, rtol=0)
     outside = outside.unfold(1, kernel_size, 1).unfold(2, kernel_size, 1).flatten(3)  # (N, H, W, T)
     torch.testing.assert_close(found.patch_is_outside[found.patches[found.index]], outside, atol=0, rtol=0)
 

@@ -1,73 +1,49 @@
-"""Pairs of images and label maps from the rows of a `datasets` data set.
+"""Pairs of images and label maps from the rows of a `datasets` data set."""
 
-Legend: H W height and width of the training crop.
-"""
-
-from typing import Any
+import logging
 
 import datasets
-import PIL.Image
 import torch
 from torch import Tensor
 
-from ..image_processor import SPADEImageProcessor
+from .pair_reader import PairReader
 from .seeding import derive_seed
-from .transforms import PairedTransform
 
 
-# Image and mask may differ in size, if they show the same frame: this much in the ratio of their sides.
-ASPECT_TOLERANCE = 0.02
+logger = logging.getLogger(__name__)
 
 
 class PairedImageDataset(torch.utils.data.Dataset):
     """Training samples. What a sample looks like depends on (seed, epoch, index) alone, so that runs can be resumed.
 
     Args:
-        rows (`datasets.Dataset`): Rows with the columns named below, each of them a `datasets.Image`.
-        image_column (`str`): The pictures.
-        mask_column (`str`): Their label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours.
-        instance_column (`str`, *optional*): Instance maps, for models with instance edges.
-        processor (`SPADEImageProcessor`): Reads them.
-        transform (`PairedTransform`): Augments them.
+        rows (`datasets.Dataset`): Rows with the columns that the reader reads.
+        reader (`PairReader`): Reads, checks and augments them.
         seed (`int`): The run's seed.
+        skip_broken (`bool`, defaults to `False`): Warn about a row that cannot be read, and give the next one that can
+            in its place, so that an epoch stays as long as it was. `is_broken`, bool `(len(rows),)`, marks the broken
+            ones that this process and its loaders' workers have met.
 
     Raises:
         ValueError: If a column is missing or holds no images, or, when the sample is asked for, if a row cannot be
-            read; the message names the row, the column and, where there is one, the file.
+            read (with `skip_broken`: if none can); the message names the row, the column and, where there is one, the
+            file.
     """
 
     def __init__(
         self,
         rows: datasets.Dataset,
+        reader: PairReader,
         *,
-        image_column: str,
-        mask_column: str,
-        instance_column: str | None,
-        processor: SPADEImageProcessor,
-        transform: PairedTransform,
         seed: int,
+        skip_broken: bool = False,
     ) -> None:
-        columns = {"--image_column": image_column, "--mask_column": mask_column, "--instance_column": instance_column}
-        columns = {option: column for option, column in columns.items() if column is not None}
-        check_columns(rows.features, columns)
-        if processor.config.use_instance_edges != (instance_column is not None):
-            raise ValueError(
-                "A column of instance maps (`--instance_column`) belongs to a model with instance edges, and every "
-                f"such model needs one; it is {instance_column!r}."
-            )
-        if instance_column is not None and transform.simplify_probability > 0:
-            raise ValueError(
-                "`--simplify_probability` makes label maps coarse, and the instance edges would no longer fit them; "
-                "it must be 0 with `--instance_column`."
-            )
-        self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
-        for column in self._image_types:  # decoded here, where an error can name the column and the file
-            rows = rows.cast_column(column, datasets.Image(decode=False))
-        names = [column for column in ("file_name",) if column in rows.column_names]
-        self.rows = rows.select_columns([*self._image_types, *names])  # the others are not even read
-        self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
-        self.processor, self.transform, self.seed = processor, transform, seed
+        self.reader, self.processor = reader, reader.processor
+        self.rows = reader.prepare(rows)
+        self.seed, self.skip_broken = seed, skip_broken
         self.epoch = 0
+        # in shared memory: the workers of a loader find them, and the process that owns the workers counts them
+        self.is_broken = torch.zeros(len(rows), dtype=torch.bool).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose augmentation the next samples get."""
@@ -77,76 +53,22 @@ class PairedImageDataset(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One sample.
+        """One sample; see [`PairReader.sample`]."""
+        pair = self._read_or_skip(index) if self.skip_broken else self._read(index)
+        return self.reader.sample(pair, derive_seed(self.seed, self.epoch, index))
 
-        Returns:
-            `dict`: `real_images` `(3, H, W)` in [-1, 1], `label_map` int64 `(H, W)` of channels, `seed` int64 `()` for
-                whatever else is random about the sample, and `instance_edges` bool `(H, W)` for a model with edges.
-        """
-        row = self.rows[index]
-        try:
-            image, label_map, edges = self._read(row)
-        except ValueError as error:
-            raise ValueError(f"{self._describe(index, row)}: {error}") from error
-        seed = derive_seed(self.seed, self.epoch, index)
-        image, label_map, edges = self.transform(
-            image,
-            label_map,
-            edges,
-            num_labels=self.processor.label_set.num_channels,
-            rng=torch.Generator().manual_seed(seed),
-        )
-        sample = {
-            "real_images": image.contiguous(),
-            "label_map": label_map.contiguous(),
-            "seed": torch.tensor(seed),
-        }
-        return sample if edges is None else sample | {"instance_edges": edges.contiguous()}
+    def _read_or_skip(self, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The row, or the first one after it that is not broken; the first comes after the last."""
+        for offset in range(len(self)):
+            row = (index + offset) % len(self)
+            if self.is_broken[row]:
+                continue
+            try:
+                return self._read(row)
+            except ValueError as error:
+                self.is_broken[row] = True
+                logger.warning("Left out: %s", error)
+        raise ValueError(f"Each of the data set's {len(self)} rows is broken; the warnings name what is wrong.")
 
-    def _read(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Image `(3, H', W')`, label map and edges `(H', W')` at the size that the transform crops from."""
-        image, mask = self._decode(row, self.image_column), self._decode(row, self.mask_column)
-        if abs(image.width * mask.height / (image.height * mask.width) - 1) > ASPECT_TOLERANCE:
-            raise ValueError(
-                f"the image is {image.width}x{image.height} and the mask {mask.width}x{mask.height} (width x height); "
-                "both must show the same frame, in the same proportions."
-            )
-        instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
-        height, width = self.transform.resized_shape(mask.height, mask.width)
-        label_map, edges = self.processor.preprocess(mask, instance_map, height=height, width=width)
-        image = self.processor.preprocess_image(image, size=(height, width))
-        return image[0], label_map[0], None if edges is None else edges[0]
-
-    def _decode(self, row: dict[str, Any], column: str) -> PIL.Image.Image:
-        value = row[column]
-        if value is None:
-            raise ValueError(f"column `{column}` is empty.")
-        try:
-            return self._image_types[column].decode_example(value)
-        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:  # SyntaxError: a bad PNG
-            raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
-
-    def _describe(self, index: int, row: dict[str, Any]) -> str:
-        names = [row.get("file_name"), *(value["path"] for value in map(row.get, self._image_types) if value)]
-        named = ", ".join(name for name in names if name)
-        return f"Row {index} of the data set" + (f" ({named})" if named else "")
-
-
-def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
-    """Raise a ValueError for a column that is missing or holds no images.
-
-    Args:
-        features (`datasets.Features`): Of the data set.
-        columns (`dict[str, str]`): Option that named it -> column.
-    """
-    for option, column in columns.items():
-        if column not in features:
-            raise ValueError(
-                f"`{option}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
-            )
-        if not isinstance(features[column], datasets.Image):
-            images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
-            raise ValueError(
-                f"`{option}` is {column!r}, which holds {features[column]} and no images; columns of images are "
-                f"{', '.join(images) or 'not there'}."
-            )
+    def _read(self, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        return self.reader.read(self.rows[index], f"Row {index} of the data set")

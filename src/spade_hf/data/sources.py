@@ -20,7 +20,8 @@ def load_rows(
     config_name: str | None = None,
     split: str = "train",
     cache_dir: str | None = None,
-) -> datasets.Dataset:
+    streaming: bool = False,
+) -> datasets.Dataset | datasets.IterableDataset:
     """Load one split.
 
     Args:
@@ -29,20 +30,21 @@ def load_rows(
         config_name (`str`, *optional*): The data set's configuration.
         split (`str`, defaults to `"train"`): Also slices such as `"train[:100]"`.
         cache_dir (`str`, *optional*): Where `datasets` keeps what it prepared.
+        streaming (`bool`, defaults to `False`): Read the rows as they come. Slices of a split cannot be streamed.
 
     Raises:
         ValueError: If the data set or the split cannot be loaded.
     """
     path = Path(dataset_name)
+    options = {"split": split, "cache_dir": cache_dir, "streaming": streaming}
     try:
         if path.suffix == ".parquet":
-            return datasets.load_dataset(
-                "parquet", data_files={"train": dataset_name}, split=split, cache_dir=cache_dir
-            )
+            return datasets.load_dataset("parquet", data_files={"train": dataset_name}, **options)
         if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
             loaded = datasets.load_from_disk(dataset_name)
-            return loaded[split] if isinstance(loaded, datasets.DatasetDict) else loaded
-        return datasets.load_dataset(dataset_name, config_name, split=split, cache_dir=cache_dir)
+            rows = loaded[split] if isinstance(loaded, datasets.DatasetDict) else loaded
+            return rows.to_iterable_dataset() if streaming else rows
+        return datasets.load_dataset(dataset_name, config_name, **options)
     except (OSError, KeyError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(
             f"`dataset_name` {dataset_name!r} (config {config_name!r}, split {split!r}) cannot be loaded: {error}"

@@ -4,8 +4,8 @@ gamma and beta of SPADE at a pixel are two k x k convolutions of the one-hot mas
 (2k-1) x (2k-1) labels around that pixel. Real masks have few distinct ones: compute gamma and beta once for each, and
 gather. Nothing is approximated.
 
-Legend: N masks, H W height and width, K label codes, T = k * k taps, A distinct k x k neighbourhoods ("patches"),
-B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
+Legend: N masks, H W height and width, K label codes, of which U occur, T = k * k taps, A distinct k x k
+neighbourhoods ("patches"), B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
 """
 
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ class LabelNeighborhoods:
     """Every pixel's neighbourhood, as an index into the distinct ones.
 
     Args:
-        num_codes: K.
-        patch_codes: int64 `(A, T)`, label codes of each distinct patch, `K` where the position lies outside the image.
+        codes: int64 `(U,)`, the label codes that occur, ascending; the last one is `K`, for outside the image.
+        patch_codes: int64 `(A, T)`, each distinct patch as indices of codes.
         patch_is_outside: bool `(A,)`, whether the patch's own centre lies outside the image: its hidden activation is
             zero there, since the second convolution pads with zeros.
         patches: int64 `(B, T)`, each distinct neighbourhood as indices of patches.
         index: int64 `(N, H, W)`, the neighbourhood of every pixel.
     """
 
-    num_codes: int
+    codes: Tensor
     patch_codes: Tensor
     patch_is_outside: Tensor
     patches: Tensor
@@ -53,7 +53,8 @@ class LabelNeighborhoods:
         index, patches = distinct_windows(patch_ids, kernel_size)  # (N, H, W), (B, T)
         patch_is_outside = torch.zeros(len(patch_codes), dtype=torch.bool, device=codes.device)
         patch_is_outside[-1] = True
-        return cls(num_codes, patch_codes, patch_is_outside, patches, index)
+        codes, patch_codes = torch.unique(patch_codes, return_inverse=True)
+        return cls(codes, patch_codes, patch_is_outside, patches, index)
 
     @property
     def num_masks(self) -> int:
@@ -77,8 +78,8 @@ class LabelNeighborhoods:
 
     @cached_property
     def labels_of_patches(self) -> RowGather:
-        """Sums the T rows of a `((K+1) * T, D)` table of codes and taps that make up each patch, `(A, D)`."""
-        return RowGather(_rows_of_taps(self.patch_codes), (self.num_codes + 1) * self.patch_codes.shape[1])
+        """Sums the T rows of a `(U * T, D)` table of codes and taps that make up each patch, `(A, D)`."""
+        return RowGather(_rows_of_taps(self.patch_codes), len(self.codes) * self.patch_codes.shape[1])
 
     @cached_property
     def products_of_neighborhoods(self) -> RowGather:
@@ -97,7 +98,7 @@ class LabelNeighborhoods:
 
 
 def distinct_windows(ids: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Distinct `size` x `size` windows of int64 `ids` `(N, H, W)`: index `(N, H-size+1, W-size+1)`, windows `(U, T)`.
+    """Distinct `size` x `size` windows of int64 `ids` `(N, H, W)`: index `(N, H-size+1, W-size+1)`, windows `(V, T)`.
 
     Most windows of a real mask hold one id only: those need no search.
     """
@@ -110,7 +111,7 @@ def distinct_windows(ids: Tensor, size: int) -> tuple[Tensor, Tensor]:
     first = places[:, : h - size + 1, : w - size + 1].flatten().index_select(0, mixed)
     taps = places[0, :size, :size].flatten()  # relative to the first
     windows = ids.flatten().index_select(0, (first[:, None] + taps).flatten()).view(-1, size**2)
-    mixed_index, distinct = _distinct_tuples(windows)  # (M,), (V, T)
+    mixed_index, distinct = _distinct_tuples(windows)  # (M,), (X, T)
     # number the ids that fill a window after the mixed windows
     fills_window = torch.zeros(int(ids.max()) + 2, dtype=torch.bool, device=ids.device)
     fills_window.scatter_(0, corners.masked_fill(is_mixed, -1) + 1, True)
@@ -136,7 +137,7 @@ def _is_uniform(ids: Tensor, size: int) -> Tensor:
 
 
 def _distinct_tuples(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Distinct rows of int64 `(R, M)`: index `(R,)` and the rows `(U, M)`.
+    """Distinct rows of int64 `(R, M)`: index `(R,)` and the distinct rows `(X, M)`.
 
     Exact: a key holds the whole row, never a hash of it. Where it would not fit into 64 bits, what it holds so far is
     numbered anew.

@@ -1,7 +1,7 @@
 """gamma and beta of SPADE for each distinct label neighbourhood, and their application to the activations.
 
 Legend: N masks, S images of one mask, C activation channels, D hidden channels, L semantic channels, H W height and
-width, K label codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
+width, U label codes that occur, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def neighborhood_modulation(
     neighborhoods: LabelNeighborhoods, conv_mask: nn.Conv2d, conv_gamma_beta: nn.Conv2d, *, has_edges: bool
 ) -> Tensor:
     """gamma and beta of every distinct neighbourhood, `(B, 2C)`: what the convolutions of the one-hot mask give."""
-    hidden = neighborhoods.labels_of_patches(_label_table(conv_mask.weight, has_edges))  # (A, D)
+    hidden = neighborhoods.labels_of_patches(_label_table(conv_mask.weight, neighborhoods.codes, has_edges))  # (A, D)
     hidden = F.relu(hidden + conv_mask.bias).masked_fill(neighborhoods.patch_is_outside[:, None], 0)
     weight, bias = conv_gamma_beta.weight, conv_gamma_beta.bias  # (2C, D, k, k), (2C,)
     outputs, hidden_channels, *kernel = weight.shape
@@ -122,10 +122,12 @@ def _linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.conv2d(image, weight[:, :, None, None], bias).permute(0, 2, 3, 1).reshape(len(rows), -1)
 
 
-def _label_table(weight: Tensor, has_edges: bool) -> Tensor:
-    """The first convolution's weights as a row for each code and tap; the last code lies outside the image."""
-    table = weight.permute(1, 2, 3, 0).flatten(1, 2)  # (L, T, D)
+def _label_table(weight: Tensor, codes: Tensor, has_edges: bool) -> Tensor:
+    """The first convolution's weights, a row for each of `codes` and each tap: `(U * T, D)`."""
+    num_labels = weight.shape[1] - has_edges
+    weight = weight.permute(1, 2, 3, 0)  # (L, k, k, D)
+    table = weight.index_select(0, codes % num_labels)  # (U, k, k, D)
     if has_edges:
-        labels, edge = table[:-1], table[-1:]
-        table = torch.cat([labels, labels + edge])  # (K, T, D)
-    return torch.cat([table, torch.zeros_like(table[:1])]).flatten(0, 1)  # ((K+1) * T, D)
+        table = table + weight[-1] * (codes >= num_labels)[:, None, None, None]
+    table = table * (codes < codes[-1])[:, None, None, None]  # the last one, outside the image, adds nothing
+    return table.flatten(0, 2)  # (U * T, D)

@@ -1,7 +1,11 @@
+from .accelerator import build_accelerator
 from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
 from .checkpointing import CheckpointManager, DamagedCheckpointError, TrainingState, list_checkpoints
 from .ema import ModelEMA, estimate_statistics
+from .iteration import TrainingIteration
 from .loop import backward_and_step, resumable_batches, stop_on_sigterm
+from .monitoring import Monitor, log_image
+from .optimization import build_optimizers, build_schedules
 from .schedule import learning_rate_schedule
 from .steps import LossWeights, StepOutput, discriminator_step, generate, generator_step, scalars
 
@@ -12,15 +16,21 @@ __all__ = [
     "DamagedCheckpointError",
     "LossWeights",
     "ModelEMA",
+    "Monitor",
     "StepOutput",
+    "TrainingIteration",
     "TrainingState",
     "backward_and_step",
+    "build_accelerator",
+    "build_optimizers",
+    "build_schedules",
     "discriminator_step",
     "estimate_statistics",
     "generate",
     "generator_step",
     "learning_rate_schedule",
     "list_checkpoints",
+    "log_image",
     "resumable_batches",
     "scalars",
     "stop_on_sigterm",

@@ -108,10 +108,18 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} See --help.\n")
 
 
+def one_line(error: Exception) -> str:
+    """The message, without the traceback that a worker of the data loader puts before it."""
+    text = str(error)
+    if "Original Traceback" in text:
+        text = text.rpartition(f"{type(error).__name__}: ")[2]
+    return " ".join(text.split())
+
+
 AT_LEAST_ONE = (
     "train_batch_size gradient_accumulation_steps num_train_epochs max_train_steps max_train_samples log_steps "
     "checkpointing_steps checkpoints_total_limit validation_steps num_validation_images base_channels "
-    "discriminator_base_channels style_encoder_base_channels spade_hidden_channels"
+    "discriminator_base_channels style_encoder_base_channels spade_hidden_channels shuffle_buffer_size"
 ).split()
 AT_LEAST_ZERO = (
     "learning_rate discriminator_learning_rate adversarial_weight feature_matching_weight perceptual_weight kl_weight "
@@ -138,6 +146,10 @@ def _problem(args: argparse.Namespace) -> str | None:
         return "Give either --dataset_name, or --image_folder with --mask_folder."
     if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
         return "--image_folder, --mask_folder and --instance_folder belong together; the last may be missing."
+    if args.streaming and (args.max_train_steps is None or args.dataset_name is None):
+        return "--streaming needs --max_train_steps, as a stream has no length, and --dataset_name."
+    if args.discriminator_name_or_path and not args.pretrained_model_name_or_path:
+        return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
     divisor = 2**args.num_upsampling_layers
     for name in ("resolution", "image_size"):
         size = getattr(args, name)
@@ -177,9 +189,16 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--center_crop", action="store_true")
     data.add_argument("--random_flip", action=argparse.BooleanOptionalAction, default=True)
     data.add_argument("--simplify_probability", type=float, default=0.0, help="share of masks made coarse")
+    data.add_argument("--streaming", action="store_true", help="read rows as they come; needs --max_train_steps")
+    data.add_argument("--shuffle_buffer_size", type=int, default=1000, help="rows to draw from, with --streaming")
+    data.add_argument("--skip_broken", action="store_true", help="leave out rows that cannot be read, with a warning")
     data.add_argument("--dataloader_num_workers", type=int, default=0)
 
-    model = parser.add_argument_group("model")
+    model = parser.add_argument_group("model", "With a pretrained model, the widths, layers and norm are its own.")
+    model.add_argument("--pretrained_model_name_or_path", help="pipeline to start from: folder or Hub id")
+    model.add_argument(
+        "--discriminator_name_or_path", help="its discriminator: folder, Hub id, or a checkpoint of its training"
+    )
     model.add_argument("--image_size", type=int, nargs="+", help="of the saved model; default: --resolution")
     model.add_argument("--base_channels", type=int, default=64)
     model.add_argument("--channel_mult", type=float, nargs="+", help="widths of the blocks over --base_channels")
@@ -221,6 +240,7 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--max_grad_norm", type=float, help="clip each network's gradients")
     optimization.add_argument("--ema_decay", type=float, default=0.999)
     optimization.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: accelerate's config")
+    optimization.add_argument("--allow_tf32", action="store_true", help="faster, coarser matrix products on GPUs")
     optimization.add_argument("--seed", type=int, default=0)
 
     output = parser.add_argument_group("output")

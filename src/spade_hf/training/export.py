@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..data import PairedImageDataset
+from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA, estimate_statistics
 from .steps import Batch, draw_latents
@@ -20,13 +20,17 @@ from .steps import Batch, draw_latents
 
 @torch.no_grad()
 def export_pipeline(
-    averages: Mapping[str, ModelEMA], dataset: PairedImageDataset, batch_size: int, *, num_batches: int
+    averages: Mapping[str, ModelEMA],
+    dataset: PairedImageDataset | StreamedImageDataset,
+    batch_size: int,
+    *,
+    num_batches: int,
 ) -> SPADEPipeline:
     """A pipeline of copies of the averaged networks: spectral norm fused, batch statistics estimated anew.
 
     Args:
         averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
-        dataset (`PairedImageDataset`): Where the statistics come from; its order and augmentation are fixed here.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): Where the statistics come from.
         batch_size (`int`): Of the forward passes; use the training's.
         num_batches (`int`): How many forward passes.
     """
@@ -37,9 +41,7 @@ def export_pipeline(
 
     def calls() -> Iterator[dict[str, Tensor | None]]:
         rng = torch.Generator(generator.device).manual_seed(0)
-        loader = torch.utils.data.DataLoader(
-            dataset, batch_size, shuffle=True, drop_last=True, generator=torch.Generator().manual_seed(0)
-        )
+        loader = build_loader(dataset, batch_size, generator=torch.Generator().manual_seed(0))
         for batch in itertools.islice(loader, num_batches):
             batch = {name: value.to(generator.device) for name, value in batch.items()}
             z, _ = draw_latents(

@@ -48,7 +48,7 @@ A mask holds label ids (or their colours, see below), and is resized to {height}
 
 ## Training
 
-{steps:,} updates on {num_samples:,} pairs; the weights are exponential moving averages, with batch statistics
+{steps:,} updates on {pairs}; the weights are exponential moving averages, with batch statistics
 estimated from the training images. Parameters: {parameters}.
 
 | option | value |
@@ -71,7 +71,7 @@ def write_training_card(
     *,
     repo_id: str,
     arguments: Mapping[str, Any],
-    num_samples: int,
+    num_samples: int | None,
     num_steps: int,
 ) -> None:
     """Write README.md beside a saved pipeline; the sample grid is expected at `samples/final.png`.
@@ -81,7 +81,7 @@ def write_training_card(
         folder (`Path`): Where it was saved.
         repo_id (`str`): The name people will load it by.
         arguments (`Mapping[str, Any]`): The resolved command line.
-        num_samples (`int`): Pairs in the data set.
+        num_samples (`int`, *optional*): Pairs in the data set; `None` for a stream.
         num_steps (`int`): Updates.
     """
     name = arguments["dataset_name"]
@@ -114,7 +114,7 @@ def write_training_card(
         width=width,
         divisor=pipeline.generator.size_divisor,
         steps=num_steps,
-        num_samples=num_samples,
+        pairs="a stream of pairs" if num_samples is None else f"{num_samples:,} pairs",
         parameters=", ".join(f"{name} {part.num_parameters():,}" for name, part in networks.items()),
         recipe="\n".join(f"| {name} | {arguments[name]} |" for name in RECIPE),
         labels=label_table(pipeline),

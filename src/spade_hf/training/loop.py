@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from ..data import PairedImageDataset
+from ..data import PairedImageDataset, StreamedImageDataset
 from .checkpointing import TrainingState
 from .steps import Batch
 
@@ -17,7 +17,7 @@ from .steps import Batch
 def resumable_batches(
     accelerator: Accelerator,
     loader: torch.utils.data.DataLoader,
-    dataset: PairedImageDataset,
+    dataset: PairedImageDataset | StreamedImageDataset,
     state: TrainingState,
     num_steps: int,
 ) -> Iterator[Batch]:
@@ -26,17 +26,24 @@ def resumable_batches(
     Args:
         accelerator (`Accelerator`): What prepared the loader, with a seedable sampler.
         loader (`DataLoader`): Its order of an epoch follows from the epoch alone.
-        dataset (`PairedImageDataset`): What the loader reads.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): What the loader reads.
         state (`TrainingState`): The caller counts its `batches_done` and `global_step`.
         num_steps (`int`): Updates in the whole run.
+
+    Raises:
+        ValueError: If an epoch has no batch: a stream may have fewer rows than a batch.
     """
     while state.global_step < num_steps:
         dataset.set_epoch(state.epoch)
         loader.set_epoch(state.epoch)
+        is_empty = state.batches_done == 0
         for batch in accelerator.skip_first_batches(loader, state.batches_done) if state.batches_done else loader:
+            is_empty = False
             yield batch
             if state.global_step >= num_steps:
                 return
+        if is_empty:
+            raise ValueError("The data have fewer rows than a batch. Give a smaller --train_batch_size, or more rows.")
         state.epoch, state.batches_done = state.epoch + 1, 0
 
 

@@ -8,14 +8,19 @@ from .steps import Batch
 
 
 def summarize(
-    networks: Mapping[str, nn.Module], batch: Batch, *, num_samples: int, samples_per_update: int, num_steps: int
+    networks: Mapping[str, nn.Module],
+    batch: Batch,
+    *,
+    num_samples: int | None,
+    samples_per_update: int,
+    num_steps: int,
 ) -> str:
     """Parameters of each network, shapes of a batch, and how often every sample is seen.
 
     Args:
         networks (`Mapping[str, nn.Module]`): By name.
         batch (`dict[str, Tensor]`): Of one process.
-        num_samples (`int`): In the data set.
+        num_samples (`int`, *optional*): In the data set; `None` for a stream.
         samples_per_update (`int`): Of all processes and accumulated batches.
         num_steps (`int`): Updates.
     """
@@ -23,8 +28,9 @@ def summarize(
         f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters" for name, network in networks.items()
     ]
     lines += [f"batch of a process: {name} {tuple(value.shape)} {value.dtype}" for name, value in batch.items()]
-    epochs = num_steps * samples_per_update / num_samples
-    lines.append(
-        f"{num_steps:,} updates of {samples_per_update} samples: {epochs:,.1f} times through {num_samples:,} samples"
-    )
+    updates = f"{num_steps:,} updates of {samples_per_update} samples"
+    if num_samples is not None:
+        epochs = num_steps * samples_per_update / num_samples
+        updates += f": {epochs:,.1f} times through {num_samples:,} samples"
+    lines.append(updates)
     return "\n".join(lines)

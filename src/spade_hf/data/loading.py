@@ -1,0 +1,41 @@
+"""Batches and samples of a data set, stored or streamed."""
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from .paired_dataset import PairedImageDataset
+from .streamed_dataset import StreamedImageDataset
+
+
+def build_loader(
+    dataset: PairedImageDataset | StreamedImageDataset,
+    batch_size: int,
+    *,
+    num_workers: int = 0,
+    generator: torch.Generator | None = None,
+) -> torch.utils.data.DataLoader:
+    """Shuffled batches; the last, incomplete one of an epoch is dropped.
+
+    Args:
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): The latter shuffles itself.
+        batch_size (`int`): Of one process.
+        num_workers (`int`, defaults to 0): Processes that read.
+        generator (`torch.Generator`, *optional*): Of the order of a stored data set.
+
+    Raises:
+        ValueError: If a stored data set has fewer rows than a batch.
+    """
+    is_stream = isinstance(dataset, StreamedImageDataset)
+    if not is_stream and len(dataset) < batch_size:
+        raise ValueError(f"The data set has {len(dataset)} rows, fewer than --train_batch_size {batch_size}.")
+    order = {} if is_stream else {"shuffle": True, "generator": generator}
+    return torch.utils.data.DataLoader(dataset, batch_size, drop_last=True, num_workers=num_workers, **order)
+
+
+def first_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[dict[str, Tensor]]:
+    """The first samples of the current epoch, or all if there are fewer."""
+    if isinstance(dataset, StreamedImageDataset):
+        return list(itertools.islice(dataset, count))
+    return [dataset[index] for index in range(min(count, len(dataset)))]

@@ -1,0 +1,151 @@
+"""From a row of a `datasets` data set to a training sample.
+
+Legend: H W height and width of the training crop.
+"""
+
+from typing import Any, TypeVar
+
+import datasets
+import PIL.Image
+import torch
+from torch import Tensor
+
+from ..image_processor import SPADEImageProcessor
+from .transforms import PairedTransform
+
+
+Rows = TypeVar("Rows", datasets.Dataset, datasets.IterableDataset)
+# Image and mask may differ in size, if they show the same frame: this much in the ratio of their sides.
+ASPECT_TOLERANCE = 0.02
+
+
+class PairReader:
+    """Reads, checks and augments rows; errors name the row, the column and, where there is one, the file.
+
+    Args:
+        image_column (`str`): The pictures.
+        mask_column (`str`): Their label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours.
+        instance_column (`str`, *optional*): Instance maps, for models with instance edges.
+        processor (`SPADEImageProcessor`): Reads them.
+        transform (`PairedTransform`): Augments them.
+
+    Raises:
+        ValueError: If the options do not fit each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_column: str,
+        mask_column: str,
+        instance_column: str | None,
+        processor: SPADEImageProcessor,
+        transform: PairedTransform,
+    ) -> None:
+        if processor.config.use_instance_edges != (instance_column is not None):
+            raise ValueError(
+                "A column of instance maps (`--instance_column`) belongs to a model with instance edges, and every "
+                f"such model needs one; it is {instance_column!r}."
+            )
+        if instance_column is not None and transform.simplify_probability > 0:
+            raise ValueError(
+                "`--simplify_probability` makes label maps coarse, and the instance edges would no longer fit them; "
+                "it must be 0 with `--instance_column`."
+            )
+        self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
+        self.processor, self.transform = processor, transform
+        self._image_types: dict[str, datasets.Image] = {}
+
+    def prepare(self, rows: Rows) -> Rows:
+        """The rows with the columns that are read alone, images undecoded.
+
+        Raises:
+            ValueError: If a column is missing or holds no images.
+        """
+        columns = {
+            "--image_column": self.image_column,
+            "--mask_column": self.mask_column,
+            "--instance_column": self.instance_column,
+        }
+        columns = {option: column for option, column in columns.items() if column is not None}
+        check_columns(rows.features, columns)
+        self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
+        names = [column for column in ("file_name",) if column in rows.column_names]
+        for column in self._image_types:  # decoded here, where an error can name the column and the file
+            rows = rows.cast_column(column, datasets.Image(decode=False))
+        return rows.select_columns([*self._image_types, *names])
+
+    def read(self, row: dict[str, Any], name: str) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Image `(3, H', W')`, label map and edges `(H', W')` at the size that the transform crops from.
+
+        Raises:
+            ValueError: If something about the row is broken; it starts with `name` and the row's files.
+        """
+        try:
+            return self._preprocess(row)
+        except ValueError as error:
+            raise ValueError(f"{name}{self._files(row)}: {error}") from error
+
+    def sample(self, pair: tuple[Tensor, Tensor, Tensor | None], seed: int) -> dict[str, Tensor]:
+        """Augment what `read` gave.
+
+        Returns:
+            `dict`: `real_images` `(3, H, W)` in [-1, 1], `label_map` int64 `(H, W)` of channels, `seed` int64 `()` for
+                whatever else is random about the sample, and `instance_edges` bool `(H, W)` for a model with edges.
+        """
+        image, label_map, edges = self.transform(
+            *pair, num_labels=self.processor.label_set.num_channels, rng=torch.Generator().manual_seed(seed)
+        )
+        sample = {
+            "real_images": image.contiguous(),
+            "label_map": label_map.contiguous(),
+            "seed": torch.tensor(seed),
+        }
+        return sample if edges is None else sample | {"instance_edges": edges.contiguous()}
+
+    def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
+        image, mask = self._decode(row, self.image_column), self._decode(row, self.mask_column)
+        if abs(image.width * mask.height / (image.height * mask.width) - 1) > ASPECT_TOLERANCE:
+            raise ValueError(
+                f"the image is {image.width}x{image.height} and the mask {mask.width}x{mask.height} (width x height); "
+                "both must show the same frame, in the same proportions."
+            )
+        instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
+        height, width = self.transform.resized_shape(mask.height, mask.width)
+        label_map, edges = self.processor.preprocess(mask, instance_map, height=height, width=width)
+        image = self.processor.preprocess_image(image, size=(height, width))
+        return image[0], label_map[0], None if edges is None else edges[0]
+
+    def _decode(self, row: dict[str, Any], column: str) -> PIL.Image.Image:
+        value = row[column]
+        if value is None:
+            raise ValueError(f"column `{column}` is empty.")
+        try:
+            return self._image_types[column].decode_example(value)
+        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:  # SyntaxError: a bad PNG
+            raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
+
+    def _files(self, row: dict[str, Any]) -> str:
+        names = [row.get("file_name"), *(value["path"] for value in map(row.get, self._image_types) if value)]
+        named = ", ".join(name for name in names if name)
+        return f" ({named})" if named else ""
+
+
+def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
+    """Raise a ValueError for a column that is missing or holds no images.
+
+    Args:
+        features (`datasets.Features`): Of the data set.
+        columns (`dict[str, str]`): Option that named it -> column.
+    """
+    for option, column in columns.items():
+        if column not in features:
+            raise ValueError(
+                f"`{option}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
+            )
+        if not isinstance(features[column], datasets.Image):
+            images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+            raise ValueError(
+                f"`{option}` is {column!r}, which holds {features[column]} and no images; columns of images are "
+                f"{', '.join(images) or 'not there'}."
+            )

@@ -1,0 +1,35 @@
+"""The accelerator, set up so that a run can be resumed exactly."""
+
+from pathlib import Path
+
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration
+
+
+def build_accelerator(
+    output_dir: str,
+    *,
+    mixed_precision: str | None = None,
+    gradient_accumulation_steps: int = 1,
+    report_to: str = "none",
+    logging_dir: str = "logs",
+) -> Accelerator:
+    """An accelerator whose order of samples, and whose accumulation, continue where a checkpoint was written.
+
+    Args:
+        output_dir (`str`): Of the run.
+        mixed_precision (`str`, *optional*): `"no"`, `"fp16"` or `"bf16"`; `None` leaves it to accelerate's config.
+        gradient_accumulation_steps (`int`, defaults to 1): Batches an update.
+        report_to (`str`, defaults to `"none"`): A tracker that accelerate knows.
+        logging_dir (`str`, defaults to `"logs"`): Of the tracker, below `output_dir`.
+    """
+    return Accelerator(
+        mixed_precision=mixed_precision,
+        # an epoch's last, incomplete accumulation goes on in the next epoch: every update sees as many samples
+        gradient_accumulation_plugin=GradientAccumulationPlugin(
+            num_steps=gradient_accumulation_steps, sync_with_dataloader=False
+        ),
+        log_with=None if report_to == "none" else report_to,
+        project_config=ProjectConfiguration(output_dir, str(Path(output_dir, logging_dir))),
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+    )

@@ -1,0 +1,189 @@
+"""Training that starts from a trained pipeline, also of other labels: classes of the same name keep what they learned.
+
+Legend: L semantic channels, C channels of an activation, h w its height and width, Z latent.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import ModelMixin
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..image_processor import SPADEImageProcessor
+from ..layers.spectral_norm import fuse_spectral_norm
+from ..models import MultiscaleDiscriminator
+from ..pipelines import SPADEPipeline
+
+
+logger = logging.getLogger(__name__)
+UNKNOWN, EDGES = object(), object()  # channels that are no classes; they have no names that could differ
+# Weights that read the mask: their input channels are the semantic ones, then, in the discriminator, the image's.
+READS_MASK = re.compile(r"(^|\.)(conv_mask|conv_in)\.weight$")
+IMAGE_CHANNELS = [(-3, -3), (-2, -2), (-1, -1)]
+POWER_ITERATIONS = 30  # of a norm that is estimated from a random start; one of a layer's calls does a single one
+GENERATOR_OPTIONS = (
+    "base_channels channel_mult latent_dim spade_hidden_channels spade_kernel_size norm_type num_upsampling_layers"
+).split()
+STYLE_ENCODER_OPTIONS = "image_size base_channels channel_mult".split()
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Trained networks, spectral norm fused.
+
+    Args:
+        networks (`Mapping[str, ModelMixin]`): `generator`, perhaps `style_encoder` and `discriminator`.
+        processor (`SPADEImageProcessor`): Knows their labels.
+    """
+
+    networks: Mapping[str, ModelMixin]
+    processor: SPADEImageProcessor
+
+    @classmethod
+    def load(cls, name_or_path: str, discriminator_name_or_path: str | None = None) -> "Pretrained":
+        """Read a pipeline, and the discriminator of a checkpoint.
+
+        Args:
+            name_or_path (`str`): A pipeline's folder or Hub id; `spade-hf convert` makes one of public weights.
+            discriminator_name_or_path (`str`, *optional*): A discriminator's folder or Hub id, or a checkpoint's
+                folder with one in it, for the same labels.
+
+        Raises:
+            ValueError: If they cannot be read, or if the discriminator is one for other labels.
+        """
+        try:
+            pipeline = SPADEPipeline.from_pretrained(name_or_path)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"`--pretrained_model_name_or_path` {name_or_path!r} cannot be loaded: {error}"
+            ) from error
+        networks = {"generator": pipeline.generator, "style_encoder": pipeline.style_encoder}
+        if discriminator_name_or_path is not None:
+            networks["discriminator"] = _load_discriminator(discriminator_name_or_path, pipeline)
+        networks = {name: network for name, network in networks.items() if network is not None}
+        for network in networks.values():
+            fuse_spectral_norm(network)
+        return cls(networks, pipeline.image_processor)
+
+    def options(self) -> dict[str, Any]:
+        """The training script's options that build networks of the same widths."""
+        generator = self.networks["generator"].config
+        values = {name: generator[name] for name in GENERATOR_OPTIONS} | {"latent_dim": generator.latent_dim or 0}
+        if encoder := self.networks.get("style_encoder"):
+            values |= {f"style_encoder_{name}": encoder.config[name] for name in STYLE_ENCODER_OPTIONS}
+        if discriminator := self.networks.get("discriminator"):
+            values["discriminator_base_channels"] = discriminator.config.base_channels
+        return values
+
+    def initialize(self, networks: Mapping[str, ModelMixin], processor: SPADEImageProcessor) -> None:
+        """Give freshly built networks the trained weights, in place; what is new to them stays as it is.
+
+        Args:
+            networks (`Mapping[str, ModelMixin]`): Built with `options()`, with or without spectral norm, for any
+                labels and image size.
+            processor (`SPADEImageProcessor`): Knows their labels.
+
+        Raises:
+            ValueError: If a network has other widths than the trained one of its name.
+        """
+        pairs = match_channels(self.processor, processor)
+        names = processor.label_set.names
+        kept = {new for new, _ in pairs}
+        added = [name for channel, name in enumerate(names) if channel not in kept]
+        logger.info(
+            "%d of %d labels keep their weights; new: %s", len(names) - len(added), len(names), ", ".join(added) or "-"
+        )
+        for name, source in self.networks.items():
+            if name in networks:
+                _transfer(source, networks[name], pairs + IMAGE_CHANNELS if name == "discriminator" else pairs)
+
+
+def match_channels(old: SPADEImageProcessor, new: SPADEImageProcessor) -> list[tuple[int, int]]:
+    """(new, old) semantic channels of the classes of one name (in any case), of unknown, and of edges."""
+    old_channels = {key: channel for channel, key in enumerate(_channel_keys(old))}
+    return [(channel, old_channels[key]) for channel, key in enumerate(_channel_keys(new)) if key in old_channels]
+
+
+def _channel_keys(processor: SPADEImageProcessor) -> list[Any]:
+    labels = processor.label_set
+    keys = [UNKNOWN if label.id == labels.unknown_id else label.name.strip().casefold() for label in labels.labels]
+    return keys + [EDGES] * processor.config.use_instance_edges
+
+
+def _load_discriminator(name_or_path: str, pipeline: SPADEPipeline) -> MultiscaleDiscriminator:
+    subfolder = "discriminator" if Path(name_or_path, "discriminator").is_dir() else None
+    try:
+        discriminator = MultiscaleDiscriminator.from_pretrained(name_or_path, subfolder=subfolder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"`--discriminator_name_or_path` {name_or_path!r} cannot be loaded: {error}") from error
+    for option in ("num_labels", "use_unknown_label", "use_instance_edges"):
+        expected, found = pipeline.generator.config[option], discriminator.config[option]
+        if found != expected:
+            raise ValueError(
+                f"`--discriminator_name_or_path` {name_or_path!r} has {option}={found}, and the pretrained model "
+                f"{expected}. Give the discriminator that was trained with it, or leave it out."
+            )
+    return discriminator
+
+
+@torch.no_grad()
+def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int]]) -> None:
+    layers = dict(target.named_modules())
+    for key, value in source.state_dict().items():
+        path, _, attribute = key.rpartition(".")
+        current = getattr(layers.get(path), attribute, None)
+        if current is None:
+            raise ValueError(f"{type(target).__name__} has no {key}, which the pretrained one has.")
+        if READS_MASK.search(key):
+            value = _for_other_labels(value, current, pairs)
+        elif path == "linear_in":
+            value = _for_other_start(value, source.start_size, target.start_size)
+        if value.shape != current.shape:
+            raise ValueError(
+                f"{key} of the pretrained {type(target).__name__} is {tuple(value.shape)}, and this run's "
+                f"{tuple(current.shape)}. Build it with the options of the pretrained one."
+            )
+        if parametrize.is_parametrized(layers[path], attribute):
+            setattr(layers[path], attribute, value.to(current, copy=True))  # becomes what is normalized
+        else:
+            current.copy_(value)
+    _settle_spectral_norm(target)
+
+
+def _for_other_labels(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
+    """A weight `(C, L + I, k, k)` of the old channels as one of the new: `fresh` where a channel is new."""
+    if len(value) != len(fresh) or value.shape[2:] != fresh.shape[2:]:
+        return value  # of other widths: the caller says so
+    value, weight = value.to(fresh), fresh.clone()
+    for new, old in pairs:
+        weight[:, new] = value[:, old]
+    return weight
+
+
+def _for_other_start(value: Tensor, old_size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+    """The first layer's weight `(C h w, Z)` or bias `(C h w)` for an activation of another size.
+
+    The generator resizes its start for sizes that are not its own. A linear layer, then resized, is a linear layer.
+    """
+    columns = value.reshape(-1, *old_size, value[0].numel()).movedim(-1, 0)  # (Z, C, h, w), or (1, C, h, w)
+    if old_size != new_size:
+        columns = F.interpolate(columns, new_size, mode="bilinear", align_corners=False)
+    return columns.movedim(0, -1).reshape(-1, *value.shape[1:])
+
+
+def _settle_spectral_norm(network: nn.Module) -> None:
+    """Estimate the norms of weights that have been replaced."""
+    was_training = network.training
+    network.train()
+    for layer in network.modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            for _ in range(POWER_ITERATIONS):
+                layer.weight  # noqa: B018 (in training mode, reading it is a power iteration)
+    network.train(was_training)

@@ -1,0 +1,66 @@
+"""What is wrong is said in one line that names it, with status 2; broken rows can be left out instead."""
+
+import pytest
+
+from ..training_data import mask, write_imagefolder
+from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+
+
+def test_bad_options_are_one_line(run, tmp_path):  # noqa: F811
+    result = run("--dataset_name", tmp_path, "--train_batch_size", 0)
+    assert result.status == 2
+    assert result.stderr == "error: --train_batch_size is 0; it must be 1 or more. See --help.\n"
+
+
+def bad_ids(folder):
+    image = mask(2)
+    for x in range(48):
+        for y in range(40):
+            image.putpixel((x, y), 99)  # everywhere, so that no crop misses it
+    image.save(folder / "masks" / "2.png")
+    return (), "masks/2.png", "`mask` has label ids [99]; this label set knows ids 0..1, 4 and 255 (unknown)"
+
+
+def bad_file(folder):
+    (folder / "masks" / "3.png").write_bytes(b"no image")
+    return ("--dataloader_num_workers", 1), "masks/3.png", "column `label` holds an image that cannot be read"
+
+
+def bad_column(folder):
+    return ("--mask_column", "mask"), "", "`--mask_column` is 'mask'; the data set has the columns image, label"
+
+
+def bad_batch(folder):
+    return ("--train_batch_size", 7), "", "The data set has 6 rows, fewer than --train_batch_size 7."
+
+
+def bad_checkpoint(folder):
+    return ("--resume_from_checkpoint", "checkpoint-5"), "", "checkpoint-5 is not there; there are: none."
+
+
+def bad_perceptual(folder):
+    return ("--perceptual_model", folder / "nowhere"), "nowhere", ""
+
+
+def test_skip_broken_trains_on_the_others(run, tmp_path, caplog):  # noqa: F811
+    folder = write_imagefolder(tmp_path / "pairs", mode="L")
+    bad_file(folder)
+    options = ("--output_dir", tmp_path / "out", "--max_train_steps", 6)
+    assert run(*SMALL, "--dataset_name", folder, *options, "--skip_broken").status == 0
+    assert "Left out: Row 3 of the data set (" in caplog.text and "masks/3.png" in caplog.text
+    assert "1 of 6 rows were broken and left out" in caplog.text
+    assert "6 updates on 5 pairs" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("damage", [bad_ids, bad_file, bad_column, bad_batch, bad_checkpoint, bad_perceptual])
+def test_bad_input_is_one_line_and_status_2(damage, run, tmp_path):  # noqa: F811
+    folder = write_imagefolder(tmp_path / "pairs", mode="L")
+    options, name, message = damage(folder)
+    result = run(
+        *SMALL, "--dataset_name", folder, "--output_dir", tmp_path / "out", "--num_validation_images", 1, *options,
+    )  # fmt: skip
+    assert result.status == 2
+    assert "Traceback" not in result.stderr
+    errors = [line for line in result.stderr.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and result.stderr.splitlines()[-1].endswith(errors[0])
+    assert name in errors[0] and message in errors[0]

@@ -1,0 +1,48 @@
+"""A training that starts from the pipeline of another one, with other labels and at another size."""
+
+import json
+
+import torch
+
+from spade_hf import SPADEPipeline
+
+from ..training_data import write_imagefolder
+from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+
+
+LABELS = {"id2label": {"0": "Sky", "1": "meadow", "4": "rock"}, "palette": [[0, 0, 9], [0, 9, 0], [9, 0, 0]],
+          "ignore_label": 255}  # fmt: skip
+
+
+def test_from_a_run_to_other_labels(run, tmp_path):  # noqa: F811
+    data = write_imagefolder(tmp_path / "pairs", mode="L")
+    assert run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "old", "--max_train_steps", 1).status == 0
+    (data / "labels.json").write_text(json.dumps(LABELS))
+    result = run(
+        "--preset", "tiny", "--dataset_name", data, "--output_dir", tmp_path / "new", "--max_train_steps", 2,
+        "--num_validation_images", 1, "--perceptual_model", "none", "--learning_rate", 0, "--train_batch_size", 2,
+        "--pretrained_model_name_or_path", tmp_path / "old",
+        "--discriminator_name_or_path", tmp_path / "old" / "checkpoint-1",
+    )  # fmt: skip
+    assert result.status == 0
+    arguments = json.loads((tmp_path / "new" / "checkpoint-2" / "arguments.json").read_text())
+    assert (arguments["base_channels"], arguments["discriminator_base_channels"]) == (4, 4)  # not the preset's 8
+    old, new = (SPADEPipeline.from_pretrained(str(tmp_path / name)) for name in ("old", "new"))
+    assert new.image_processor.label_set.names == ("Sky", "meadow", "rock", "unknown")
+    assert list(new.generator.config.image_size) == [64, 64]
+    # the generator did not move: its weights are the old ones, where they are not normalized
+    assert torch.equal(new.generator.conv_out.weight, old.generator.conv_out.weight)
+    found, expected = (p.generator.blocks[3].norm2.conv_mask.weight for p in (new, old))
+    assert [torch.equal(found[:, channel], expected[:, channel]) for channel in range(4)] == [True, False, True, True]
+
+
+def test_a_discriminator_alone(run, tmp_path):  # noqa: F811
+    result = run(*SMALL, "--dataset_name", tmp_path, "--discriminator_name_or_path", tmp_path)
+    assert result.status == 2
+    assert "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing" in result.stderr
+
+
+def test_a_pretrained_model_that_is_not_there(run, tmp_path):  # noqa: F811
+    data = write_imagefolder(tmp_path / "pairs", mode="L")
+    result = run(*SMALL, "--dataset_name", data, "--pretrained_model_name_or_path", tmp_path / "nowhere")
+    assert result.status == 2 and result.stderr.splitlines()[-1].startswith("error: `--pretrained_model_name_or_path`")

@@ -1,0 +1,62 @@
+"""Training from streams: of the Hub and of parquet files, stopped and gone on."""
+
+import datasets
+import pytest
+
+from ..training_data import make_rows, write_labels
+from .test_exact_resume import Killed, assert_same
+from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    """`datasets` waits five seconds for Arrow's threads at the end of every epoch of a stream."""
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0.2)
+
+
+def options(name, labels, output, *more, steps=5):
+    return [*SMALL, "--dataset_name", name, "--label_set", labels, "--output_dir", output, "--streaming",
+            "--shuffle_buffer_size", 3, "--max_train_steps", steps, "--checkpointing_steps", 1, *more]  # fmt: skip
+
+
+def test_a_stopped_stream_goes_on_to_the_same_numbers(run, tmp_path, monkeypatch):  # noqa: F811
+    from spade_hf.training import CheckpointManager
+
+    make_rows(count=7).to_parquet(tmp_path / "train.parquet")  # three batches an epoch
+    given = (tmp_path / "train.parquet", write_labels(tmp_path / "labels.json"))
+    result = run(*options(*given, tmp_path / "whole", "--validation_steps", 2))  # reads the stream in between
+    assert result.status == 0
+    assert "5 updates on a stream of pairs" in (tmp_path / "whole" / "README.md").read_text()
+    save = CheckpointManager.save
+
+    def save_and_die(self, state):
+        save(self, state)
+        if state.global_step in (2, 3):
+            raise Killed
+
+    monkeypatch.setattr(CheckpointManager, "save", save_and_die)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            run(*options(*given, tmp_path / "broken", "--resume_from_checkpoint", "latest"))
+    assert run(*options(*given, tmp_path / "broken", "--resume_from_checkpoint", "latest")).status == 0
+    assert_same(tmp_path / "whole" / "checkpoint-5", tmp_path / "broken" / "checkpoint-5")
+
+
+def test_a_stream_of_the_hub(run, hub, tmp_path):  # noqa: F811
+    name = f"{hub.user}/pairs-to-stream"
+    make_rows(mode="RGB").push_to_hub(name, token=hub.token)
+    labels = write_labels(tmp_path / "labels.json")
+    result = run(*options(name, labels, tmp_path / "out", "--dataloader_num_workers", 1, steps=2))
+    assert result.status == 0 and (tmp_path / "out" / "checkpoint-2").is_dir()
+
+
+def test_a_stream_has_no_length(run, tmp_path):  # noqa: F811
+    result = run(*SMALL, "--dataset_name", tmp_path, "--streaming")
+    assert result.status == 2 and "--streaming needs --max_train_steps, as a stream has no length" in result.stderr
+
+
+def test_a_dry_run_of_a_stream(run, tmp_path):  # noqa: F811
+    make_rows().to_parquet(tmp_path / "train.parquet")
+    labels = write_labels(tmp_path / "labels.json")
+    result = run(*options(tmp_path / "train.parquet", labels, tmp_path / "out", "--dry_run"))
+    assert result.status == 0 and result.stdout.splitlines()[-1] == "5 updates of 2 samples"
