@@ -82,6 +82,8 @@ def main(args: argparse.Namespace) -> None:
         average.model.to(accelerator.device)
     if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # the averages, copied above, stay plain
         synchronize_batch_norm(networks["generator"], accelerator.device)
+    if args.gradient_checkpointing:
+        networks["generator"].enable_gradient_checkpointing()
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
 

@@ -17,6 +17,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from spade_hf import SPADEGenerator
+
 from ..training_data import write_imagefolder
 from .test_train_spade import ROOT, SCRIPT, SMALL, checkpoints, run  # noqa: F401 (a fixture)
 
@@ -104,6 +106,15 @@ def test_the_comparison_can_fail(run, data, tmp_path):  # noqa: F811
         run(*options(data, tmp_path / name, "--seed", seed, steps=1))
     with pytest.raises(AssertionError):
         assert_same(tmp_path / "a" / "checkpoint-1", tmp_path / "b" / "checkpoint-1")
+
+
+def test_gradient_checkpointing_changes_no_bit(run, data, tmp_path, monkeypatch):  # noqa: F811
+    assert run(*options(data, tmp_path / "without", steps=2)).status == 0
+    used, enable = [], SPADEGenerator.enable_gradient_checkpointing
+    monkeypatch.setattr(SPADEGenerator, "enable_gradient_checkpointing", lambda self: used.append(enable(self)))
+    assert run(*options(data, tmp_path / "with", "--gradient_checkpointing", steps=2)).status == 0
+    assert len(used) == 1
+    assert_same(*(tmp_path / name / "checkpoint-2" for name in ("without", "with")))
 
 
 def start(code: str, *arguments) -> subprocess.Popen:
