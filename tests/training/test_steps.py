@@ -76,7 +76,12 @@ def test_discriminator_phase_trains_the_discriminator_alone(networks):
     output.loss.backward()
     assert all(p.grad is None for name in ("generator", "style_encoder") for p in networks[name].parameters())
     assert all(p.grad.isfinite().all() for p in networks["discriminator"].parameters())
-    assert len(grad_names(networks["discriminator"])) == len(list(networks["discriminator"].parameters()))
+    # While all logits lie inside the hinge's margin, real and fake pull at their bias with -1 and +1: nothing, or
+    # rounding, is left.
+    without = {name for name, _ in networks["discriminator"].named_parameters()} - grad_names(
+        networks["discriminator"]
+    )
+    assert without <= {"scales.0.conv_out.bias", "scales.1.conv_out.bias"}
     torch.testing.assert_close(output.loss, sum(output.terms.values()))
 
 
