@@ -46,14 +46,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def serve(cache: str) -> Iterator[Callable[[SPADEPipeline], str]]:
-    """Starts the demo of a pipeline and gives its address."""
+def serve(cache: str) -> Iterator[Callable[[SPADEPipeline], gr.Blocks]]:
+    """Starts the demo of a pipeline, at its `local_url`."""
     demos: list[gr.Blocks] = []
 
-    def start(pipeline: SPADEPipeline) -> str:
-        demo = build_demo(pipeline)
-        demos.append(demo)
-        return demo.launch(**launch_options(), prevent_thread_lock=True, quiet=True)[1]
+    def start(pipeline: SPADEPipeline) -> gr.Blocks:
+        demos.append(build_demo(pipeline))
+        demos[-1].launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+        return demos[-1]
 
     yield start
     for demo in demos:
@@ -63,7 +63,7 @@ def serve(cache: str) -> Iterator[Callable[[SPADEPipeline], str]]:
 @pytest.fixture(scope="session")
 def url(serve: Callable, pipeline: SPADEPipeline) -> str:
     """The tiny model's demo."""
-    return serve(pipeline)
+    return serve(pipeline).local_url
 
 
 def png(pixels: np.ndarray | Image.Image, **options: object) -> bytes:

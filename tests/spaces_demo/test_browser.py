@@ -203,7 +203,7 @@ def test_latency_of_the_bundled_model(browser, serve):
     if not Path(BUNDLED_MODEL).exists():
         pytest.skip("the bundled model has not landed")
     page = browser.new_page(viewport=WIDTHS["desktop"])
-    visitor = Visitor(page, serve(SPADEPipeline.from_pretrained(BUNDLED_MODEL)))
+    visitor = Visitor(page, serve(SPADEPipeline.from_pretrained(BUNDLED_MODEL)).local_url)
     times = latencies(visitor, 15)
     page.close()
     print(f"median {np.median(times):.0f} ms, of {sorted(map(round, times))}")
