@@ -1,5 +1,6 @@
 """What every network inherits: configs, saving, loading, the Hub, and the names of its weights."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -35,7 +36,7 @@ NETWORKS = {
     "discriminator": tiny_discriminator,
     "pix2pixHD generator": tiny_pix2pixhd,
 }
-SAME = {"atol": 5e-5, "rtol": 1e-5}  # the weights are equal; their alignment in memory moves the last digits
+SAME = {"atol": 1e-5, "rtol": 1e-5}  # the weights are equal; their alignment in memory moves the last digits
 
 
 def fused(network):
@@ -128,7 +129,8 @@ def test_save_and_load(network, tmp_path):
     assert ours.keys() == theirs.keys()
     for key in theirs:
         torch.testing.assert_close(ours[key], theirs[key], atol=0, rtol=0)
-    torch.testing.assert_close(outputs(loaded), outputs(network), **SAME)
+    # in float64: the alignment of the weights in memory changes how float32 rounds
+    torch.testing.assert_close(outputs(loaded.double()), outputs(copy.deepcopy(network).double()), **SAME)
 
 
 @pytest.mark.parametrize("low_cpu_mem_usage", [True, False])
