@@ -1,0 +1,245 @@
+"""Time and memory of exact sparse modulation against the dense one, in one interleaved run.
+
+    python examples/benchmark.py                                            # the masks in examples/assets
+    python examples/benchmark.py --mask_folder masks --json results.json
+    python examples/benchmark.py --dataset_name user/repo --mask_column label --suites latency styles
+
+All of a suite's variants take turns on every mask, so that a machine whose speed drifts slows all of them; ratios are
+medians over masks of one variant's time over another's. The generator has the paper's widths and random weights,
+and is set up as a pipeline loads it. "textbook" is SPADE as the paper writes it, on the same weights: every
+layer convolves the one-hot mask, and PyTorch's default layout of activations and weights.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import platform
+import statistics
+from pathlib import Path
+
+import numpy as np
+import torch
+from benchmark_tools import (
+    BACKENDS,
+    Row,
+    build_generator,
+    interleave,
+    load_label_maps,
+    painter,
+    peak_memory,
+    print_table,
+    ratio,
+    resized,
+    textbook_painter,
+)
+from torch import Tensor
+
+from spade_hf import MultiscaleDiscriminator, SPADEGenerator
+from spade_hf.training import LossWeights
+from spade_hf.training.steps import discriminator_step, generate, generator_step
+
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def main() -> None:
+    """Run the suites, print their tables, write them as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    masks = parser.add_argument_group("masks: ids as gray values or a palette's indices; 255 and beyond is unknown")
+    masks.add_argument("--mask_folder", type=Path, default=ASSETS, help="images named *mask* there, else all PNGs")
+    masks.add_argument("--dataset_name", help="a data set that `datasets` loads, or a parquet file, in its place")
+    masks.add_argument("--split", default="train")
+    masks.add_argument("--mask_column", default="label")
+    masks.add_argument("--num_masks", type=int, default=13, help="at most")
+    masks.add_argument("--resolution", type=int, default=256, help="height and width, a multiple of 32")
+    model = parser.add_argument_group("generator")
+    model.add_argument("--num_labels", type=int, default=183, help="besides the unknown one: ADE20K 150, COCO 183")
+    model.add_argument("--base_channels", type=int, default=64)
+    model.add_argument("--latent_dim", type=int, default=256, help="0 for none")
+    run = parser.add_argument_group("run")
+    run.add_argument("--suites", nargs="+", choices=SUITES, default=list(SUITES))
+    run.add_argument("--rounds", type=int, default=1, help="passes over the masks")
+    run.add_argument("--threads", type=int, default=2, help="of the CPU")
+    run.add_argument("--device", default="cpu", help="cpu or cuda")
+    run.add_argument("--json", type=Path, help="write the figures there, too")
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    label_maps = load_label_maps(args)
+    where = (
+        torch.cuda.get_device_name()
+        if args.device == "cuda"
+        else f"CPU ({platform.machine()}, {args.threads} threads)"
+    )
+    results = {"machine": where, "torch": torch.__version__, "arguments": {k: str(v) for k, v in vars(args).items()}}
+    print(f"{where}, torch {torch.__version__}, {len(label_maps)} masks, {args.num_labels + 1} semantic channels")
+    for name in args.suites:
+        rows = results[name] = SUITES[name](args, label_maps)
+        print_table(SUITES[name].__doc__.splitlines()[0], rows)
+        if args.json is not None:  # after each suite: a run that is cut short keeps what it has
+            args.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+@torch.inference_mode()
+def latency(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
+    """Latency of one image, against the textbook's images"""
+    generator = build_generator(args)
+    half = build_generator(args).bfloat16()
+    variants = {"textbook fp32": textbook_painter(generator)}
+    variants |= {f"{backend} fp32": painter(generator, backend) for backend in BACKENDS}
+    variants |= {f"{backend} bf16": painter(half, backend) for backend in BACKENDS}
+    seconds = interleave(variants, label_maps, rounds=args.rounds)
+    expected = [variants["textbook fp32"](label_map) for label_map in label_maps]
+    rows = []
+    for name, paint in variants.items():
+        errors = [(paint(given).float() - image).abs() for given, image in zip(label_maps, expected, strict=True)]
+        squares = [max(error.square().mean().item(), 1e-12) for error in errors]
+        rows.append(
+            {
+                "variant": name,
+                "seconds": statistics.median(seconds[name]),
+                "x textbook": ratio(seconds["textbook fp32"], seconds[name]),
+                "x dense fp32": ratio(seconds["dense fp32"], seconds[name]),
+                "largest error": max(error.max().item() for error in errors),
+                "PSNR, dB": min(10 * np.log10(2**2 / square) for square in squares),  # images span [-1, 1]
+            }
+        )
+    return rows
+
+
+@torch.inference_mode()
+def breakdown(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
+    """Where the sparse path's time goes, ms an image, by PyTorch's profiler"""
+    generator = build_generator(args)
+    rows = []
+    for name, network in (("fp32", generator), ("bf16", build_generator(args).bfloat16())):
+        paint = painter(network, "sparse")
+        paint(label_maps[0])
+        with torch.profiler.profile(record_shapes=True) as profile:
+            for label_map in label_maps:
+                paint(label_map)
+        parts = dict.fromkeys(
+            ("backbone's convolutions", "mask path's products", "gathers", "scale and shift", "rest"), 0.0
+        )
+        for event in profile.key_averages(group_by_input_shape=True):
+            microseconds = event.self_device_time_total if args.device == "cuda" else event.self_cpu_time_total
+            parts[_part(event.key, event.input_shapes)] += microseconds / 1e3 / len(label_maps)
+        rows.append({"type": name, "all": sum(parts.values()), **parts})
+    return rows
+
+
+def _part(operation: str, shapes: list[list[int]]) -> str:
+    if "convolution" in operation:  # the mask path's matrices go through 1x1 convolutions of a (1, C, R, 1) image
+        return "mask path's products" if shapes and shapes[0][-1:] == [1] else "backbone's convolutions"
+    if operation in ("aten::mm", "aten::addmm"):
+        return "mask path's products"
+    if "index_select" in operation or "embedding_bag" in operation:
+        return "gathers"
+    return "scale and shift" if operation in ("aten::addcmul", "aten::leaky_relu_") else "rest"
+
+
+@torch.inference_mode()
+def styles(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
+    """Eight styles of one mask against one"""
+    if not args.latent_dim:
+        return [{"note": "a generator without latent has one style"}]
+    generator = build_generator(args)
+    variants = {
+        f"{backend}, {count}": painter(generator, backend, styles=count) for backend in BACKENDS for count in (1, 8)
+    }
+    seconds = interleave(variants, label_maps[:6], rounds=1)
+    return [
+        {
+            "backend": backend,
+            "one, s": statistics.median(seconds[f"{backend}, 1"]),
+            "eight, s": statistics.median(seconds[f"{backend}, 8"]),
+            "eight / one": ratio(seconds[f"{backend}, 8"], seconds[f"{backend}, 1"]),
+        }
+        for backend in BACKENDS
+    ]
+
+
+def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
+    """Training, batch of 4: the generator's forward and backward pass, and a whole iteration of the game"""
+    batch = {"label_map": torch.cat([*itertools.islice(itertools.cycle(label_maps), 4)])}
+    rng = torch.Generator().manual_seed(0)
+    batch["real_images"] = torch.rand(4, 3, *batch["label_map"].shape[-2:], generator=rng).to(args.device) * 2 - 1
+    batch["seed"] = torch.arange(4)
+    torch.manual_seed(0)
+    labels = {"num_labels": args.num_labels, "use_unknown_label": True}
+    generator = SPADEGenerator(
+        **labels, image_size=args.resolution, base_channels=args.base_channels, latent_dim=args.latent_dim or None
+    ).to(args.device)
+    discriminator = MultiscaleDiscriminator(**labels, base_channels=args.base_channels).to(args.device)
+    optimizers = [torch.optim.Adam(network.parameters(), 1e-4, (0.0, 0.999)) for network in (generator, discriminator)]
+
+    def fakes(phase: int) -> tuple[Tensor, None]:
+        return generate(generator, batch, phase, style_encoder=None, latent_dim=generator.config.latent_dim)
+
+    def backward(backend: str) -> None:
+        generator.set_modulation_backend(backend)
+        generator.zero_grad()
+        (fakes(1)[0] * batch["real_images"]).mean().backward()
+
+    def iteration(backend: str) -> None:
+        generator.set_modulation_backend(backend)
+        discriminator.requires_grad_(False)
+        generator.zero_grad()
+        generator_step(fakes, discriminator, batch, perceptual_loss=None, weights=LossWeights()).loss.backward()
+        optimizers[0].step()
+        discriminator.requires_grad_(True).zero_grad()
+        discriminator_step(fakes, discriminator, batch).loss.backward()
+        optimizers[1].step()
+
+    rows = []
+    for name, work in (("forward and backward", backward), ("whole iteration", iteration)):
+        variants = {backend: lambda _, work=work, backend=backend: work(backend) for backend in BACKENDS}
+        seconds = interleave(variants, [batch["label_map"]], rounds=args.rounds + 2)
+        rates = {f"{backend}, images/s": 4 / statistics.median(seconds[backend]) for backend in BACKENDS}
+        rows.append({"work": name, **rates, "ratio": ratio(seconds["dense"], seconds["sparse"])})
+    return rows
+
+
+def memory(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
+    """Peak memory of one forward pass, fp32, MB: beyond the weights, and of the whole process"""
+    rows = []
+    for resolution in (256, 512, 1024):
+        label_map = resized(label_maps[0], resolution)
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:  # each starts from nothing
+            dense, sparse = (pool.apply(peak_memory, (args, backend, label_map)) for backend in BACKENDS)
+        row = {"resolution": float(resolution)}
+        for what, a, b in zip(("activations", "process"), dense, sparse, strict=True):
+            row |= {f"{what}: dense": a, f"{what}: sparse": b, f"{what}: sparse / dense": b / a}
+        rows.append(row)
+    return rows
+
+
+@torch.inference_mode()
+def scaling(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
+    """How time grows: resolution, batch, labels, share of distinct neighbourhoods (a random label for each n x n)"""
+    generator = build_generator(args)
+    cases = [(f"resolution {size}", generator, resized(label_maps[0], size)) for size in (256, 512, 1024)]
+    cases += [(f"batch {size}", generator, torch.cat((label_maps * size)[:size])) for size in (1, 4, 8)]
+    for count in (12, 64, args.num_labels):
+        cases.append((f"{count} labels", build_generator(args, num_labels=count), label_maps[0] % count))
+    for block in (32, 16, 8, 4, 2, 1):
+        side = args.resolution // block
+        random_map = torch.randint(args.num_labels, (1, side, side), generator=torch.Generator().manual_seed(0))
+        cases.append((f"random {block}x{block}", generator, resized(random_map.to(args.device), args.resolution)))
+    rows = []
+    for name, network, label_map in cases:
+        variants = {backend: painter(network, backend) for backend in (*BACKENDS, "auto")}
+        seconds = interleave(variants, [label_map], rounds=args.rounds + 2)
+        medians = {f"{backend}, s": statistics.median(seconds[backend]) for backend in variants}
+        share = network._mask_pyramid(label_map, None, dtype=network.dtype).neighborhoods(label_map.shape[-2:], 3)
+        speedups = {f"{backend}: x dense": ratio(seconds["dense"], seconds[backend]) for backend in ("sparse", "auto")}
+        rows.append({"case": name, "distinct, %": 100 * share.distinct_share, **medians, **speedups})
+    return rows
+
+
+SUITES = {suite.__name__: suite for suite in (latency, breakdown, styles, training, memory, scaling)}
+
+
+if __name__ == "__main__":
+    main()

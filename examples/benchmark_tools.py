@@ -1,0 +1,179 @@
+"""What the suites of benchmark.py share: masks, generators, fair timing, peak memory, tables."""
+
+import argparse
+import copy
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from spade_hf import SPADEGenerator
+from spade_hf.layers import SPADE
+from spade_hf.layers.resnet import LEAKY_SLOPE
+
+
+BACKENDS = ("dense", "sparse")
+Row = dict[str, str | float]
+
+
+def load_label_maps(args: argparse.Namespace) -> list[Tensor]:
+    """Label maps int64 `(1, H, W)`, resized by nearest neighbour."""
+    if args.dataset_name is not None:
+        from spade_hf.data import load_rows
+
+        rows = load_rows(args.dataset_name, split=args.split)
+        images = (rows[position][args.mask_column] for position in range(min(args.num_masks, len(rows))))
+    else:
+        paths = sorted(args.mask_folder.glob("*mask*.png")) or sorted(args.mask_folder.glob("*.png"))
+        if not paths:
+            raise SystemExit(f"error: {args.mask_folder} holds no PNG. Give a folder of masks by --mask_folder.")
+        images = map(Image.open, paths[: args.num_masks])
+    size = (args.resolution, args.resolution)
+    maps = (
+        torch.from_numpy(np.asarray(image.resize(size, Image.Resampling.NEAREST)).astype(np.int64))[None]
+        for image in images
+    )
+    return [label_map.clamp(max=args.num_labels).to(args.device) for label_map in maps]
+
+
+def build_generator(args: argparse.Namespace, *, num_labels: int | None = None) -> SPADEGenerator:
+    """As a pipeline loads it: evaluation mode, spectral norm fused, weights channels last.
+
+    The weights are random, but of a trained network's size: the recipe's small ones would paint a gray picture, on
+    which no two ways of computing it could differ.
+    """
+    torch.manual_seed(0)
+    generator = SPADEGenerator(
+        num_labels=num_labels or args.num_labels,
+        use_unknown_label=True,
+        image_size=args.resolution,
+        base_channels=args.base_channels,
+        latent_dim=args.latent_dim or None,
+        use_spectral_norm=False,
+    )
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_normal_(module.weight)
+    return generator.to(args.device, memory_format=torch.channels_last).eval()
+
+
+def painter(generator: SPADEGenerator, backend: str, *, styles: int = 1, seed: int = 0) -> Callable[[Tensor], Tensor]:
+    """A function from label maps `(N, H, W)` to images, each mask in `styles` random styles."""
+    latent_dim = generator.config.latent_dim
+
+    def paint(label_map: Tensor) -> Tensor:
+        rng = torch.Generator().manual_seed(seed)
+        z = None if latent_dim is None else torch.randn(len(label_map) * styles, latent_dim, generator=rng)
+        generator.set_modulation_backend(backend)
+        return generator(label_map, None if z is None else z.to(generator.device, generator.dtype)).images
+
+    return paint
+
+
+def textbook_painter(generator: SPADEGenerator) -> Callable[[Tensor], Tensor]:
+    """The same images, as the paper's figures 2 and 4 draw them, in PyTorch's default layout."""
+    generator = copy.deepcopy(generator).to(memory_format=torch.contiguous_format)
+    size = generator.start_size
+
+    def modulate(spade: SPADE, x: Tensor, segmap: Tensor) -> Tensor:
+        hidden = F.relu(spade.conv_mask(F.interpolate(segmap, x.shape[-2:], mode="nearest")))
+        gamma, beta = spade.conv_gamma_beta(hidden).chunk(2, dim=1)
+        return spade.param_free_norm(x) * (1 + gamma) + beta
+
+    def paint(label_map: Tensor) -> Tensor:
+        segmap = F.one_hot(label_map, generator.config.num_labels + 1).movedim(-1, 1).to(generator.dtype)
+        if generator.config.latent_dim is None:
+            x = generator.conv_in(F.interpolate(segmap, size, mode="nearest"))
+        else:
+            z = torch.randn(len(label_map), generator.config.latent_dim, generator=torch.Generator().manual_seed(0))
+            x = generator.linear_in(z.to(generator.device, generator.dtype)).unflatten(1, (-1, *size))
+        for position, block in enumerate(generator.blocks):
+            if generator._upsamples_before(position):
+                x = F.interpolate(x, scale_factor=2, mode="nearest")
+            shortcut = (
+                block.conv_shortcut(modulate(block.norm_shortcut, x, segmap)) if block.has_learned_shortcut else x
+            )
+            x = block.conv1(F.leaky_relu(modulate(block.norm1, x, segmap), LEAKY_SLOPE))
+            x = shortcut + block.conv2(F.leaky_relu(modulate(block.norm2, x, segmap), LEAKY_SLOPE))
+        return torch.tanh(generator.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
+
+    return paint
+
+
+def interleave(
+    variants: dict[str, Callable[[Tensor], object]], inputs: Iterable[Tensor], *, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of every variant for every input; the variants take turns.
+
+    A turn is two calls, and the second one counts: after another variant's call the allocator has other memory at hand
+    than in a process that does one thing.
+    """
+    inputs = list(inputs)
+    seconds = {name: [] for name in variants}
+    for _, given, name in itertools.product(range(rounds), inputs, variants):
+        variants[name](given)
+        _synchronize(given.device)
+        start = time.perf_counter()
+        variants[name](given)
+        _synchronize(given.device)
+        seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(slow: list[float], fast: list[float]) -> float:
+    """How many times faster, in the median over inputs."""
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+@torch.inference_mode()
+def peak_memory(args: argparse.Namespace, backend: str, label_map: Tensor) -> tuple[float, float]:
+    torch.set_num_threads(args.threads)
+    generator = build_generator(args)
+    if args.device == "cuda":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.resetpeak_memory_stats()
+        painter(generator, backend)(label_map)
+        peak = torch.cuda.max_memory_allocated()
+        return (peak - before) / 1e6, peak / 1e6
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak of building the generator
+    before = _status("VmRSS")
+    painter(generator, backend)(label_map)
+    return _status("VmHWM") - before, _status("VmHWM")
+
+
+def _status(name: str) -> float:
+    """MB, from Linux's accounts of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def resized(label_map: Tensor, resolution: int) -> Tensor:
+    return F.interpolate(label_map[:, None].double(), (resolution, resolution), mode="nearest")[:, 0].long()
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def print_table(title: str, rows: list[Row]) -> None:
+    """Columns aligned, numbers with three digits."""
+    cells = [
+        [
+            value if isinstance(value, str) else f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+            for value in row.values()
+        ]
+        for row in rows
+    ]
+    columns = list(zip(rows[0], *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    print(f"\n{title}")
+    for line in zip(*columns, strict=True):
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
