@@ -41,6 +41,7 @@ from spade_hf.training import (
     build_accelerator,
     build_optimizers,
     build_schedules,
+    compile_networks,
     log_image,
     resumable_batches,
     stop_on_sigterm,
@@ -86,6 +87,8 @@ def main(args: argparse.Namespace) -> None:
         networks["generator"].enable_gradient_checkpointing()
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
+    if args.torch_compile:
+        compile_networks(networks, perceptual_loss, device=accelerator.device, backend=args.torch_compile_backend)
 
     weights = LossWeights(
         args.adversarial_weight,

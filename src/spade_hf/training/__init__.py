@@ -1,6 +1,7 @@
 from .accelerator import build_accelerator
 from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
 from .checkpointing import CheckpointManager, DamagedCheckpointError, TrainingState, list_checkpoints
+from .compilation import compile_networks
 from .ema import ModelEMA, estimate_statistics
 from .iteration import TrainingIteration
 from .loop import backward_and_step, resumable_batches, stop_on_sigterm
@@ -24,6 +25,7 @@ __all__ = [
     "build_accelerator",
     "build_optimizers",
     "build_schedules",
+    "compile_networks",
     "discriminator_step",
     "estimate_statistics",
     "generate",

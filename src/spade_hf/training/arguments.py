@@ -224,6 +224,13 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--train_batch_size", type=int, default=4, help="of each process")
     optimization.add_argument("--gradient_accumulation_steps", type=int, default=1)
     optimization.add_argument("--gradient_checkpointing", action="store_true", help="less memory, more time")
+    optimization.add_argument(
+        "--torch_compile",
+        action="store_true",
+        help="compile discriminator, style encoder and perceptual network; the generator's sparse modulation depends "
+        "on the labels, which a graph cannot",
+    )
+    optimization.add_argument("--torch_compile_backend", default="inductor", help="for --torch_compile")
     optimization.add_argument("--num_train_epochs", type=int, default=200)
     optimization.add_argument("--max_train_steps", type=int, help="updates; wins over --num_train_epochs")
     optimization.add_argument("--learning_rate", type=float, default=1e-4, help="of generator and style encoder")
