@@ -266,6 +266,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     hub = parser.add_argument_group("Hub (log in with `hf auth login`, or set HF_TOKEN)")
     hub.add_argument("--push_to_hub", action="store_true", help="upload the pipeline and its model card at the end")
+    hub.add_argument(
+        "--hub_strategy",
+        default="end",
+        choices=("end", "every_save"),
+        help="every_save: upload the pipeline of each checkpoint, too, as the revision step-0000500 and so on; takes "
+        "an estimate of the batch statistics each, and the weights' size on the Hub",
+    )
     hub.add_argument("--hub_model_id", help="name or owner/name of the repository; default: --output_dir's name")
     hub.add_argument("--hub_private_repo", action="store_true")
     hub.add_argument("--license", help="of the weights, for the model card, such as apache-2.0")
