@@ -45,6 +45,7 @@ from spade_hf.training import (
     compile_networks,
     log_image,
     resumable_batches,
+    start_trackers,
     stop_on_sigterm,
     synchronize_batch_norm,
 )
@@ -126,7 +127,7 @@ def main(args: argparse.Namespace) -> None:
         accelerator.print(summarize(networks, next(iter(loader)), **sizes))
         return
     if accelerator.is_main_process:
-        accelerator.init_trackers("spade", {key: str(value) for key, value in vars(args).items()})
+        start_trackers(accelerator, "spade", vars(args))
 
     repo_id, uploads = args.hub_model_id or output_dir.resolve().name, None
     if args.push_to_hub and accelerator.is_main_process:  # now, and not when the training is done, a login fails

@@ -260,7 +260,9 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument("--num_validation_images", type=int, default=4)
     output.add_argument("--log_steps", type=int, default=10)
     output.add_argument(
-        "--report_to", default="none", help="tracker that accelerate knows: tensorboard, wandb, trackio"
+        "--report_to",
+        default="none",
+        help="tracker that accelerate knows and that is installed: tensorboard, wandb, trackio",
     )
     output.add_argument("--logging_dir", default="logs", help="below --output_dir")
 
