@@ -6,6 +6,9 @@ runs are compared in tests/examples.
 
 import copy
 import functools
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -76,11 +79,17 @@ def test_an_unknown_backend():
         compile_networks(make_networks(), None, device=torch.device("cpu"), backend="nonsense")
 
 
-@pytest.mark.slow  # imports inductor
-def test_no_compiler(monkeypatch):
-    from torch._inductor import config
-
-    monkeypatch.setattr(config.cpp, "cxx", (None, "/no/compiler"))
-    monkeypatch.setattr(config, "force_disable_caches", True)
-    with pytest.raises(ValueError, match="No working C\\+\\+ compiler.*leave out --torch_compile"):
-        compile_networks(make_networks(), None, device=torch.device("cpu"))
+@pytest.mark.slow  # imports inductor, in a process of its own: it remembers that it found no compiler
+def test_no_compiler(tmp_path):
+    code = (
+        "import torch\n"
+        "from spade_hf.training import compile_networks\n"
+        "compile_networks({'discriminator': torch.nn.Linear(1, 1)}, None, device=torch.device('cpu'))"
+    )
+    environment = {**os.environ, "CXX": "/no/compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    error = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 1 and error.startswith(
+        "ValueError: `--torch_compile_backend` 'inductor' cannot compile"
+    )
+    assert "No working C++ compiler" in error and "leave out --torch_compile" in error
