@@ -10,6 +10,7 @@ import argparse
 import logging
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -41,15 +42,17 @@ from spade_hf.training import (
     build_accelerator,
     build_optimizers,
     build_schedules,
+    compile_networks,
     log_image,
     resumable_batches,
+    start_trackers,
     stop_on_sigterm,
     synchronize_batch_norm,
 )
 from spade_hf.training.arguments import one_line, parse_args
 from spade_hf.training.export import export_pipeline, sample_grid, save_image
 from spade_hf.training.finetuning import Pretrained
-from spade_hf.training.hub import open_repository, upload, write_training_card
+from spade_hf.training.hub import RevisionUploads, open_repository, save_model, upload
 from spade_hf.training.summary import summarize
 
 
@@ -86,6 +89,8 @@ def main(args: argparse.Namespace) -> None:
         networks["generator"].enable_gradient_checkpointing()
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
+    if args.torch_compile:
+        compile_networks(networks, perceptual_loss, device=accelerator.device, backend=args.torch_compile_backend)
 
     weights = LossWeights(
         args.adversarial_weight,
@@ -122,11 +127,12 @@ def main(args: argparse.Namespace) -> None:
         accelerator.print(summarize(networks, next(iter(loader)), **sizes))
         return
     if accelerator.is_main_process:
-        accelerator.init_trackers("spade", {key: str(value) for key, value in vars(args).items()})
+        start_trackers(accelerator, "spade", vars(args))
 
-    repo_id = args.hub_model_id or output_dir.resolve().name
+    repo_id, uploads = args.hub_model_id or output_dir.resolve().name, None
     if args.push_to_hub and accelerator.is_main_process:  # now, and not when the training is done, a login fails
         repo_id = open_repository(repo_id, private=args.hub_private_repo)
+        uploads = RevisionUploads(repo_id) if args.hub_strategy == "every_save" else None
 
     live = {name: accelerator.unwrap_model(network) for name, network in networks.items()}
     checkpoints = CheckpointManager(
@@ -168,6 +174,14 @@ def main(args: argparse.Namespace) -> None:
             stopping = accelerator.check_trigger()
             if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps or stopping:
                 checkpoints.save(state)
+                if uploads is not None and not stopping:
+                    folder, revision = Path(tempfile.mkdtemp()), f"step-{state.global_step:07d}"
+                    pipeline = export_pipeline(
+                        averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES
+                    )
+                    counts = {"num_samples": None if args.streaming else len(dataset), "num_steps": state.global_step}
+                    save_model(pipeline, folder, shown, vars(args), repo_id=repo_id, revision=revision, **counts)
+                    uploads.start(folder, revision)
             if stopping:
                 logger.info("SIGTERM: saved checkpoint-%d; --resume_from_checkpoint latest goes on", state.global_step)
                 sys.exit(128 + signal.SIGTERM)
@@ -185,11 +199,11 @@ def main(args: argparse.Namespace) -> None:
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
-        pipeline.save_pretrained(str(output_dir))
-        save_image(sample_grid(pipeline, shown), output_dir / "samples" / "final.png")
         counts = {"num_samples": num_samples, "num_steps": num_steps}
-        write_training_card(pipeline, output_dir, repo_id=repo_id, arguments=vars(args), **counts)
+        save_model(pipeline, output_dir, shown, vars(args), repo_id=repo_id, **counts)
         logger.info("Saved the pipeline to %s", output_dir)
+        if uploads is not None:
+            uploads.wait()
         if args.push_to_hub:
             upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()

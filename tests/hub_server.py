@@ -1,5 +1,4 @@
-"""A small Hugging Face Hub on loopback, so that pushing and pulling is tested with the real client and without a
-network.
+"""A small Hugging Face Hub on loopback: pushing and pulling is tested with the real client, without a network.
 
 It speaks the part of the protocol that `huggingface_hub`, `diffusers` and `datasets` use here: creating repos, commits
 of regular and LFS files, branches and tags, info on models, data sets and Spaces, file trees and downloads, and
@@ -179,6 +178,8 @@ class Handler(BaseHTTPRequestHandler):
     def create_branch_or_tag(self, kind: str, repo_id: str, what: str, name: str) -> None:
         repo, request = self.repo(kind, repo_id, write=True), json.loads(self.body or "{}")
         ref, start = (name, request.get("startingPoint", "main")) if what == "branch" else (request["tag"], name)
+        if ref in repo.refs:
+            raise HubError(409, f"Reference {ref} already exists")
         repo.refs[ref] = self.files_at(repo, start)[0]
         self.reply({})
 

@@ -96,6 +96,17 @@ def test_revisions(hub, api, tmp_path):
         hf_hub_download(repo_id, "text.txt", revision="v2", cache_dir=tmp_path)
 
 
+def test_a_branch_is_made_once(hub, api):
+    repo_id = f"{hub.user}/branch-twice"
+    api.create_repo(repo_id)
+    api.create_branch(repo_id, branch="step-1")
+    api.upload_file(repo_id=repo_id, path_or_fileobj=b"one", path_in_repo="text.txt", revision="step-1")
+    with pytest.raises(HfHubHTTPError, match="409"):
+        api.create_branch(repo_id, branch="step-1")
+    api.create_branch(repo_id, branch="step-1", exist_ok=True)
+    assert "text.txt" in api.list_repo_files(repo_id, revision="step-1")
+
+
 def test_delete_file(hub, api):
     repo_id = f"{hub.user}/delete"
     api.create_repo(repo_id)

@@ -39,14 +39,15 @@ def options(data, output, *more, steps):
             "--checkpointing_steps", 2, "--adam_epsilon", 1e-6, *more]  # fmt: skip
 
 
-def train(processes: int, folder, *given):
+def train(processes: int, folder, *given, in_double=True):
     """Updates on a CPU, in processes that speak over gloo."""
     driver = folder / "driver.py"
     driver.write_text(IN_DOUBLE)
+    script = (driver, SCRIPT) if in_double else (SCRIPT,)
     search_path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", processes) if processes > 1 else ()
-    command = [sys.executable, *torchrun, driver, SCRIPT, *given]
+    command = [sys.executable, *torchrun, *script, *given]
     result = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=500)
     assert result.returncode == 0, result.stderr
 
@@ -55,21 +56,21 @@ def weights(checkpoint, name):
     return load_file(checkpoint / name / WEIGHTS)
 
 
-def assert_trained_alike(one, two):
-    """The same networks in two checkpoints."""
+def assert_trained_alike(one, two, *, within=1e-7):
+    """The same networks, averages and buffers in two checkpoints."""
     assert (one / "training_state.json").read_text() == (two / "training_state.json").read_text()
     for name in NETWORKS:
         expected, found = weights(one, name), weights(two, name)
         assert expected.keys() == found.keys()
         differences = {key: (expected[key] - found[key]).abs().max().item() for key in expected}
-        assert {key: value for key, value in differences.items() if value > 1e-7} == {}
+        assert {key: value for key, value in differences.items() if value > within} == {}
 
 
-def assert_moved(before, after):
+def assert_moved(before, after, *, by=1e-5):
     """There was something to differ in."""
     for name in NETWORKS:
         first, last = weights(before, name), weights(after, name)
-        moved = [key for key in first if (last[key] - first[key]).abs().max() > 1e-5]
+        moved = [key for key in first if (last[key] - first[key]).abs().max() > by]
         assert len(moved) > len(first) / 2
 
 
@@ -99,3 +100,26 @@ def test_five_updates(tmp_path):
     assert checkpoints(tmp_path / "two") == {"checkpoint-2", "checkpoint-4", "checkpoint-5"}
     assert_moved(tmp_path / "one" / "checkpoint-2", tmp_path / "one" / "checkpoint-5")
     assert_trained_alike(*(tmp_path / name / f"checkpoint-{STEPS}" for name in ("one", "two")))
+
+
+@pytest.mark.slow
+def test_five_updates_in_single_precision(tmp_path):
+    """With an epsilon of 1e-2, because Adam's default makes steps out of rounding errors, and those a drift.
+
+    Some gradients are exactly zero: of biases before batch norm, of the discriminator's last bias while no logit is
+    beyond the hinge. In float32 they come out as 1e-9 to 1e-7, with a sign that the splitting of the batch decides,
+    and Adam divides a gradient by its own size: with its epsilon of 1e-8 such parameters differ by up to two full
+    steps after one update. With 1e-4 all agree to 1e-5 for three updates; in the fourth one unit of the discriminator
+    falls on the other side of LeakyReLU's kink, and the 256 weights of its channel get another gradient. With 1e-2 the
+    parameters differ by 1e-8, the statistics of the batches by 1e-6.
+
+    Kinks remain: with this seed no unit meets one; with `--seed 1` one does in the first update, and what differs then
+    grows tenfold an update. Should other kernels meet one here, it is the seed that has to change, not the bound.
+    """
+    data = write_imagefolder(tmp_path / "pairs", count=8)
+    more = ("--adam_epsilon", 1e-2, "--checkpointing_steps", 1)  # the last one given counts
+    for name, processes in (("one", 1), ("two", 2)):
+        given = options(data, tmp_path / name, "--train_batch_size", 4 // processes, *more, steps=STEPS)
+        train(processes, tmp_path, *given, in_double=False)
+    assert_moved(tmp_path / "one" / "checkpoint-1", tmp_path / "one" / f"checkpoint-{STEPS}", by=1e-4)
+    assert_trained_alike(*(tmp_path / name / f"checkpoint-{STEPS}" for name in ("one", "two")), within=1e-5)

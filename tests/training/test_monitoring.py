@@ -8,9 +8,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import LoggerType
 from PIL import Image
 
-from spade_hf.training import Monitor, StepOutput, log_image
+from spade_hf.training import Monitor, StepOutput, check_tracker, log_image, start_trackers
 
 from ..file_tracker import FileTracker, lines
 
@@ -66,18 +68,69 @@ def test_images_go_to_trackers_that_take_them(accelerator, tmp_path):
     assert not list((tmp_path / "numbers").glob("*.png"))
 
 
+def track(name, folder, monkeypatch):
+    """A number and an image at step 3, through accelerate."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(log_with=name, project_dir=folder)
+    start_trackers(accelerator, "run", {"seed": 5})
+    accelerator.log({"kl": 2.0}, step=3)
+    log_image(accelerator, "validation", Image.new("RGB", (6, 4), (9, 8, 7)), 3)
+    accelerator.end_training()
+
+
 def test_tensorboard_takes_both(monkeypatch, tmp_path):
     pytest.importorskip("tensorboard", reason="the extra `tracking` is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
-    AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(log_with="tensorboard", project_dir=tmp_path)
-    accelerator.init_trackers("run")
-    accelerator.log({"kl": 2.0}, step=3)
-    log_image(accelerator, "validation", Image.new("RGB", (6, 4), (9, 8, 7)), 3)
-    accelerator.end_training()
+    track("tensorboard", tmp_path, monkeypatch)
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [event.value for event in events.Scalars("kl")] == [2]
     (image,) = events.Images("validation")
     assert (image.width, image.height) == (6, 4)
+
+
+def test_wandb_takes_both(monkeypatch, tmp_path):
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(tmp_path)
+    track("wandb", tmp_path / "out", monkeypatch)
+    (run,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
+    (image,) = (run / "files" / "media" / "images").glob("validation_3_*.png")
+    assert Image.open(image).getpixel((5, 3)) == (9, 8, 7)
+    (record,) = run.glob("*.wandb")
+    deadline = time.monotonic() + 30
+    while not all(text in record.read_bytes() for text in (b"kl", b"seed")):  # W&B's own process writes it
+        assert time.monotonic() < deadline, record.read_bytes()
+        time.sleep(0.1)
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]  # nothing in the current folder
+
+
+def test_trackio_takes_both(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
+    pytest.importorskip("trackio", reason="trackio is not installed")
+    from trackio.sqlite_storage import SQLiteStorage
+
+    track("trackio", tmp_path, monkeypatch)
+    (name,) = SQLiteStorage.get_runs("run")
+    number, image = SQLiteStorage.get_logs("run", name)
+    assert (number["kl"], number["step"], image["step"]) == (2, 3, 3)
+    (file,) = (tmp_path / "trackio" / "media").rglob("*.png")
+    assert file.name == image["validation"]["file_path"].split("/")[-1]
+    assert Image.open(file).convert("RGB").getpixel((5, 3)) == (9, 8, 7)
+
+
+def test_an_unknown_tracker():
+    with pytest.raises(ValueError, match="`--report_to` is 'wand'; allowed are none, all, .*wandb"):
+        check_tracker("wand")
+
+
+def test_a_tracker_that_is_not_installed():
+    missing = set(LoggerType.list()) - {str(name) for name in get_available_trackers()} - {"all"}
+    if not missing:
+        pytest.skip("every tracker is installed")
+    name = sorted(missing)[0]
+    with pytest.raises(
+        ValueError, match=f"`--report_to` is '{name}', which is not installed here: `pip install {name}"
+    ):
+        check_tracker(name)

@@ -5,6 +5,8 @@ from pathlib import Path
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration
 
+from .monitoring import check_tracker
+
 
 def build_accelerator(
     output_dir: str,
@@ -22,7 +24,11 @@ def build_accelerator(
         gradient_accumulation_steps (`int`, defaults to 1): Batches an update.
         report_to (`str`, defaults to `"none"`): A tracker that accelerate knows.
         logging_dir (`str`, defaults to `"logs"`): Of the tracker, below `output_dir`.
+
+    Raises:
+        ValueError: If the tracker is unknown or not installed.
     """
+    check_tracker(report_to)
     return Accelerator(
         mixed_precision=mixed_precision,
         # an epoch's last, incomplete accumulation goes on in the next epoch: every update sees as many samples

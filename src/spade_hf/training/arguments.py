@@ -224,6 +224,13 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--train_batch_size", type=int, default=4, help="of each process")
     optimization.add_argument("--gradient_accumulation_steps", type=int, default=1)
     optimization.add_argument("--gradient_checkpointing", action="store_true", help="less memory, more time")
+    optimization.add_argument(
+        "--torch_compile",
+        action="store_true",
+        help="compile discriminator, style encoder and perceptual network; the generator's sparse modulation depends "
+        "on the labels, which a graph cannot",
+    )
+    optimization.add_argument("--torch_compile_backend", default="inductor", help="for --torch_compile")
     optimization.add_argument("--num_train_epochs", type=int, default=200)
     optimization.add_argument("--max_train_steps", type=int, help="updates; wins over --num_train_epochs")
     optimization.add_argument("--learning_rate", type=float, default=1e-4, help="of generator and style encoder")
@@ -253,12 +260,21 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument("--num_validation_images", type=int, default=4)
     output.add_argument("--log_steps", type=int, default=10)
     output.add_argument(
-        "--report_to", default="none", help="tracker that accelerate knows: tensorboard, wandb, trackio"
+        "--report_to",
+        default="none",
+        help="tracker that accelerate knows and that is installed: tensorboard, wandb, trackio",
     )
     output.add_argument("--logging_dir", default="logs", help="below --output_dir")
 
     hub = parser.add_argument_group("Hub (log in with `hf auth login`, or set HF_TOKEN)")
     hub.add_argument("--push_to_hub", action="store_true", help="upload the pipeline and its model card at the end")
+    hub.add_argument(
+        "--hub_strategy",
+        default="end",
+        choices=("end", "every_save"),
+        help="every_save: upload the pipeline of each checkpoint, too, as the revision step-0000500 and so on; takes "
+        "an estimate of the batch statistics each, and the weights' size on the Hub",
+    )
     hub.add_argument("--hub_model_id", help="name or owner/name of the repository; default: --output_dir's name")
     hub.add_argument("--hub_private_repo", action="store_true")
     hub.add_argument("--license", help="of the weights, for the model card, such as apache-2.0")

@@ -1,16 +1,22 @@
 """The model card of a trained model, and its way to the Hub."""
 
-from collections.abc import Mapping
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCardData, create_repo, upload_folder
+from huggingface_hub import HfApi, ModelCardData, create_repo, upload_folder
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
 from ..model_card import TAGS, label_table
 from ..pipelines import SPADEPipeline
+from .export import sample_grid, save_image
+from .steps import Batch
 
 
+logger = logging.getLogger(__name__)
 GRID = "samples/final.png"
 # What a run leaves beside its pipeline: states for resuming, trackers' files, the images along the way.
 NOT_UPLOADED = ("checkpoint-*", "samples/step-*")
@@ -39,7 +45,7 @@ From left to right: mask, real image, {columns}. These are training samples.
 ```python
 from spade_hf import SPADEPipeline  # pip install spade_hf
 
-pipeline = SPADEPipeline.from_pretrained("{repo_id}")
+pipeline = SPADEPipeline.from_pretrained("{repo_id}"{revision})
 image = pipeline("mask.png"{arguments}).images[0]
 ```
 
@@ -65,6 +71,23 @@ private or unfair in the training data, and are not photographs of anything.
 """
 
 
+def save_model(
+    pipeline: SPADEPipeline, folder: Path, shown: Sequence[Batch], arguments: Mapping[str, Any], **card: Any
+) -> None:
+    """Save what is published: the pipeline, its sample grid and its card.
+
+    Args:
+        pipeline (`SPADEPipeline`): What was trained.
+        folder (`Path`): Where to.
+        shown (`Sequence[dict[str, Tensor]]`): Samples for the grid, see [`sample_grid`].
+        arguments (`Mapping[str, Any]`): The resolved command line.
+        card: Further arguments of [`write_training_card`].
+    """
+    pipeline.save_pretrained(str(folder))
+    save_image(sample_grid(pipeline, shown), folder / GRID)
+    write_training_card(pipeline, folder, arguments=arguments, **card)
+
+
 def write_training_card(
     pipeline: SPADEPipeline,
     folder: Path,
@@ -73,6 +96,7 @@ def write_training_card(
     arguments: Mapping[str, Any],
     num_samples: int | None,
     num_steps: int,
+    revision: str | None = None,
 ) -> None:
     """Write README.md beside a saved pipeline; the sample grid is expected at `samples/final.png`.
 
@@ -83,6 +107,7 @@ def write_training_card(
         arguments (`Mapping[str, Any]`): The resolved command line.
         num_samples (`int`, *optional*): Pairs in the data set; `None` for a stream.
         num_steps (`int`): Updates.
+        revision (`str`, *optional*): To load it by, if not the repository's main one.
     """
     name = arguments["dataset_name"]
     on_hub = name is not None and not Path(name).exists()
@@ -109,6 +134,7 @@ def write_training_card(
         grid=GRID,
         columns=columns,
         repo_id=repo_id,
+        revision="" if revision is None else f', revision="{revision}"',
         arguments=needed + (', style_image="style.jpg"' if has_style else ""),
         height=height,
         width=width,
@@ -149,3 +175,49 @@ def upload(output_dir: Path, repo_id: str, *, logging_dir: str) -> None:
         commit_message="A trained SPADE pipeline",
         ignore_patterns=[*NOT_UPLOADED, f"{logging_dir}/*"],
     )
+
+
+class RevisionUploads:
+    """Uploads of models on their way, each to a branch of its own, while the training goes on.
+
+    A failed one is a warning: it must not cost the run, and the checkpoint is on the disk.
+
+    Args:
+        repo_id (`str`): "owner/name" of a repository that is there.
+    """
+
+    def __init__(self, repo_id: str) -> None:
+        self.repo_id = repo_id
+        self._api = HfApi()
+        self._last: Future | None = None
+
+    def start(self, folder: Path, revision: str) -> None:
+        """Upload a folder and delete it. Waits for the upload before, so that copies do not pile up on the disk.
+
+        Args:
+            folder (`Path`): A pipeline with its card.
+            revision (`str`): Name of the branch; one that is there already gets another commit.
+        """
+        self.wait()
+        self._last = self._api.run_as_future(self._upload, folder, revision)
+
+    def wait(self) -> None:
+        """Return when everything is uploaded, or has failed."""
+        if self._last is not None:
+            self._last.result()
+
+    def _upload(self, folder: Path, revision: str) -> None:
+        try:
+            self._api.create_branch(self.repo_id, branch=revision, exist_ok=True)
+            self._api.upload_folder(
+                repo_id=self.repo_id, folder_path=folder, revision=revision, commit_message=f"Checkpoint {revision}"
+            )
+        except Exception as error:  # a network fails in many ways
+            logger.warning(
+                "Revision %s was not uploaded to %s: %s. The training goes on; the checkpoint is on the disk.",
+                revision,
+                self.repo_id,
+                " ".join(str(error).split()),
+            )
+        finally:
+            shutil.rmtree(folder)

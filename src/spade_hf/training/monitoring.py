@@ -1,10 +1,14 @@
 """What a run shows of itself: numbers to the progress bar and the trackers, images to those that take them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from accelerate.utils import LoggerType
 from PIL import Image
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm.auto import tqdm
@@ -46,10 +50,46 @@ class Monitor:
         self.accelerator.log(values, step=step)
 
 
+def check_tracker(name: str) -> None:
+    """Refuse a tracker that is unknown, or whose package is missing; accelerate would leave that one out silently.
+
+    Args:
+        name (`str`): `"tensorboard"`, `"wandb"`, `"trackio"` or another that accelerate knows; `"all"` or `"none"`.
+
+    Raises:
+        ValueError: If it cannot be used.
+    """
+    known = ["none", "all", *LOGGER_TYPE_TO_CLASS]
+    if name not in known:
+        raise ValueError(f"`--report_to` is {name!r}; allowed are {', '.join(known)}.")
+    if name in LoggerType.list() and name != "all" and name not in get_available_trackers():
+        package = name.replace("_", "-")
+        raise ValueError(f"`--report_to` is {name!r}, which is not installed here: `pip install {package}`.")
+
+
+def start_trackers(accelerator: Accelerator, project: str, arguments: Mapping[str, Any]) -> None:
+    """Open the accelerator's trackers and tell them the options of the run.
+
+    Args:
+        accelerator (`Accelerator`): On the main process.
+        project (`str`): What the runs are filed under.
+        arguments (`Mapping[str, Any]`): The resolved command line.
+    """
+    folder = Path(accelerator.logging_dir)
+    if any(tracker == "wandb" for tracker in accelerator.log_with):
+        folder.mkdir(parents=True, exist_ok=True)  # else W&B writes to the folder for temporary files
+    options = {"wandb": {"dir": str(folder)}}  # else to the current one
+    accelerator.init_trackers(project, {name: str(value) for name, value in arguments.items()}, options)
+
+
 def log_image(accelerator: Accelerator, name: str, image: Image.Image, step: int) -> None:
-    """Give an image to those trackers that take images (TensorBoard and W&B do, trackio's in accelerate does not)."""
+    """Give an image to those trackers that take images: TensorBoard, W&B, trackio and others."""
     for tracker in accelerator.trackers:
         if hasattr(tracker, "log_images"):
             # TensorBoard takes channels first unless told; the others know no such option
             options = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
             tracker.log_images({name: np.asarray(image)[None]}, step=step, **options)
+        elif tracker.name == "trackio":  # takes images, but accelerate has no method for that
+            import trackio
+
+            tracker.log({name: trackio.Image(image)}, step=step)
