@@ -225,6 +225,7 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
             random_flip=args.random_flip,
             simplify_probability=args.simplify_probability,
         ),
+        color_tolerance=args.color_tolerance,
     )
     options = {"seed": args.seed, "skip_broken": args.skip_broken}
     if args.streaming:

@@ -28,6 +28,7 @@ class PairReader:
         instance_column (`str`, *optional*): Instance maps, for models with instance edges.
         processor (`SPADEImageProcessor`): Reads them.
         transform (`PairedTransform`): Augments them.
+        color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
 
     Raises:
         ValueError: If the options do not fit each other.
@@ -41,6 +42,7 @@ class PairReader:
         instance_column: str | None,
         processor: SPADEImageProcessor,
         transform: PairedTransform,
+        color_tolerance: float | None = None,
     ) -> None:
         if processor.config.use_instance_edges != (instance_column is not None):
             raise ValueError(
@@ -53,7 +55,7 @@ class PairReader:
                 "it must be 0 with `--instance_column`."
             )
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
-        self.processor, self.transform = processor, transform
+        self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
         self._image_types: dict[str, datasets.Image] = {}
 
     def prepare(self, rows: Rows) -> Rows:
@@ -112,7 +114,9 @@ class PairReader:
             )
         instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
         height, width = self.transform.resized_shape(mask.height, mask.width)
-        label_map, edges = self.processor.preprocess(mask, instance_map, height=height, width=width)
+        label_map, edges = self.processor.preprocess(
+            mask, instance_map, height=height, width=width, color_tolerance=self.color_tolerance
+        )
         image = self.processor.preprocess_image(image, size=(height, width))
         return image[0], label_map[0], None if edges is None else edges[0]
 
