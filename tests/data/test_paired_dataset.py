@@ -295,6 +295,13 @@ def test_no_label_set(dataset_name, hub, tmp_path):
         load_label_set(None, dataset_name=dataset_name or str(tmp_path))
 
 
+def test_folders_without_metadata_are_told_apart(tmp_path):
+    write_folders(tmp_path)
+    with pytest.raises(ValueError, match=r"is 'label', which holds ClassLabel.* images are image. To pair folders"):
+        make_dataset(load(tmp_path, tmp_path))
+
+
 def test_label_set_that_is_no_file(tmp_path):
-    with pytest.raises(ValueError, match=r"coco.json' cannot be read as a label set"):
+    message = r"`--label_set` is '.*coco.json', which is neither a file nor one of ade20k, .*table of colours"
+    with pytest.raises(ValueError, match=message):
         load_label_set(str(tmp_path / "coco.json"), dataset_name=str(tmp_path))

@@ -148,8 +148,11 @@ def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
                 f"`{option}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
             )
         if not isinstance(features[column], datasets.Image):
+            # what `datasets` makes of folders of images without a metadata file: the folder's name as a class
+            is_class = isinstance(features[column], datasets.ClassLabel)
+            remedy = " To pair folders by file names, give --image_folder and --mask_folder." if is_class else ""
             images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
             raise ValueError(
                 f"`{option}` is {column!r}, which holds {features[column]} and no images; columns of images are "
-                f"{', '.join(images) or 'not there'}."
+                f"{', '.join(images) or 'not there'}.{remedy}"
             )

@@ -122,6 +122,11 @@ def load_label_set(name: str | None, *, dataset_name: str) -> LabelSet:
             '{"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}, or a .txt or .csv file with a line a class '
             "such as sky,70,130,180."
         )
+    if not file.is_file():
+        raise ValueError(
+            f"`--label_set` is {str(file)!r}, which is neither a file nor one of "
+            f"{', '.join(LabelSet.built_in_names())}. Name one of these, or your own JSON file or table of colours."
+        )
     return LabelSet.from_file(file)
 
 
