@@ -232,6 +232,15 @@ def test_push_without_a_login_fails_before_the_training(run, data, monkeypatch, 
     assert "--push_to_hub" in result.stderr and "hf auth login" in result.stderr
 
 
+def test_push_without_a_connection_fails_before_the_training(run, data, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("HF_TOKEN", "hf_none")
+    options = ("--output_dir", tmp_path / "out", "--push_to_hub", "--hub_model_id", "me/toy")
+    result = run(*SMALL, "--dataset_name", data, *options)
+    assert result.status == 2 and "Training:" not in result.stderr
+    assert "the repository 'me/toy' cannot be made" in result.stderr
+
+
 def test_two_folders_and_a_table_of_colors(run, data, tmp_path):
     shutil.copytree(data, tmp_path / "mine")
     (tmp_path / "mine" / "photos").mkdir()
