@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spade_hf.layers import SPADE, MaskPyramid
-from spade_hf.layers.modulation import CHUNK_ELEMENTS_CPU
+from spade_hf.layers.modulation import CHUNK_BYTES_CPU
 
 
 NUM_LABELS, CHANNELS = 4, 6
@@ -107,7 +107,7 @@ def test_float32():
 
 
 def test_more_positions_than_one_chunk():
-    size = int((CHUNK_ELEMENTS_CPU / CHANNELS) ** 0.5) + 5
+    size = int((CHUNK_BYTES_CPU / 8 / CHANNELS) ** 0.5) + 5
     mask = pyramid(random_map(1, size, size, scale=40), images_per_mask=2)
     layer, x = spade().eval(), activations(mask)
     sparse = layer(x, mask)

@@ -182,6 +182,11 @@ def test_variant(tmp_path):
     assert torch.get_default_dtype() == torch.float32
 
 
+def test_loaded_weights_lie_channels_last(saved):
+    for name, weight in SPADEGenerator.from_pretrained(str(saved)).named_parameters():
+        assert weight.ndim != 4 or weight.is_contiguous(memory_format=torch.channels_last), name
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_dtype(saved, dtype):
     generator = SPADEGenerator.from_pretrained(str(saved), dtype=dtype)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spade_hf import SPADEGenerator
 
-from ..tiny_networks import random_label_map, random_latents, tiny_generator
+from ..tiny_networks import one_hot, random_label_map, random_latents, tiny_generator
 
 
 def outcome(generator: SPADEGenerator, label_map: Tensor, z: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
@@ -76,6 +76,39 @@ def test_several_styles_of_each_mask(backend: str):
     together = generator(label_map, z).images
     assert together.shape == (6, 3, 64, 64)
     torch.testing.assert_close(together, generator(label_map.repeat_interleave(3, dim=0), z).images)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("masks", ["dense", "sparse", "soft"])
+def test_images_painted_one_by_one(masks: str, monkeypatch: pytest.MonkeyPatch):
+    """Large batches on a CPU: the same images, and every layer reads a mask once for all its styles."""
+    generator, label_map, z = tiny_generator(use_instance_edges=True).double(), random_label_map(), random_latents(6)
+    generator.set_modulation_backend("dense" if masks == "soft" else masks)
+    edges = torch.rand(label_map.shape, generator=torch.Generator().manual_seed(4)) < 0.05
+    segmap = one_hot(label_map).double() if masks == "soft" else label_map
+    together = generator(segmap, z.double(), instance_edges=edges).images
+    block_inputs, reads = [], []
+    last = generator.blocks[-1]
+    last.register_forward_pre_hook(lambda _, inputs: block_inputs.append(len(inputs[0])))
+    read_mask = "_sparse_modulation" if masks == "sparse" else "_dense_modulation"
+    modulation = getattr(last.norm2, read_mask)
+    monkeypatch.setattr(last.norm2, read_mask, lambda *inputs: reads.append(1) or modulation(*inputs))
+    monkeypatch.setattr("spade_hf.models.generator.MAX_RECYCLED_BYTES", 0)
+    apart = generator(segmap, z.double(), instance_edges=edges).images
+    assert block_inputs == [1] * 6
+    assert len(reads) == 2
+    torch.testing.assert_close(apart, together)
+
+
+@torch.no_grad()
+def test_training_mode_keeps_the_batch_together(monkeypatch: pytest.MonkeyPatch):
+    """Batch norm takes its statistics from all of it."""
+    generator = tiny_generator().train()
+    monkeypatch.setattr("spade_hf.models.generator.MAX_RECYCLED_BYTES", 0)
+    block_inputs = []
+    generator.blocks[-1].register_forward_pre_hook(lambda _, inputs: block_inputs.append(len(inputs[0])))
+    generator(random_label_map(), random_latents())
+    assert block_inputs == [2]
 
 
 @pytest.mark.parametrize("num_latents", [0, 1, 3])

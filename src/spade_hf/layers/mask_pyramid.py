@@ -4,9 +4,11 @@ Legend: N masks, S images of one mask, L semantic channels (classes, unknown, in
 K label codes.
 """
 
+from collections.abc import Callable, Iterator
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .label_neighborhoods import LabelNeighborhoods
 
@@ -46,6 +48,7 @@ class MaskPyramid:
         self.num_masks, self.size = len(given), tuple(given.shape[-2:])
         self._segmaps: dict[tuple[int, int], Tensor] = {}
         self._neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = {}
+        self._modulations: dict[nn.Module, Tensor] | None = None
 
     @property
     def is_hard(self) -> bool:
@@ -78,6 +81,22 @@ class MaskPyramid:
         """`(N, ...)` of masks to `(N * S, ...)` of images."""
         return maps if self.images_per_mask == 1 else maps.repeat_interleave(self.images_per_mask, dim=0)
 
+    def one_by_one(self, x: Tensor) -> Iterator[tuple[Tensor, "MaskPyramid"]]:
+        """Each image of `x` `(N * S, ...)` with its mask; what layers make of a mask is kept until its last image."""
+        for mask, images in zip(self._single_masks(), x.split(self.images_per_mask), strict=True):
+            mask.images_per_mask, mask._modulations = 1, {}
+            for image in images.split(1):
+                yield image, mask
+            mask._modulations = None
+
+    def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
+        """`compute()`, or what it gave for this layer and the image before."""
+        if self._modulations is None:
+            return compute()
+        if layer not in self._modulations:
+            self._modulations[layer] = compute()
+        return self._modulations[layer]
+
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
         """The distinct neighbourhoods of a hard mask at `size`."""
         key = (*size, kernel_size)
@@ -86,6 +105,13 @@ class MaskPyramid:
                 self.codes(size), num_codes=self.num_codes, kernel_size=kernel_size
             )
         return self._neighborhoods[key]
+
+    def _single_masks(self) -> list["MaskPyramid"]:
+        if self.num_masks == 1:
+            return [self]
+        name, maps = ("codes", self._codes) if self.is_hard else ("segmap", self._segmap)
+        options = {"num_label_channels": self.num_label_channels, "has_edges": self.has_edges, "dtype": self.dtype}
+        return [MaskPyramid(**{name: mask}, **options) for mask in maps.split(1)]
 
     def _one_hot(self, codes: Tensor) -> Tensor:
         n, h, w = codes.shape

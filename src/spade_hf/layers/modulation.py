@@ -15,10 +15,10 @@ from .label_neighborhoods import LabelNeighborhoods
 from .row_gather import RowGather
 
 
-# Elements of the activations that are modulated at once: on a CPU, what fits into the cache beside its scale and
-# shift; elsewhere, enough to keep the device busy. Scale and shift never exist for the whole image: they would be the
-# largest tensor of the network, and fresh memory costs a CPU more than the arithmetic.
-CHUNK_ELEMENTS_CPU, CHUNK_ELEMENTS = 2**18, 2**24
+# Bytes of the activations that are modulated at once: on a CPU, what fits into the cache beside its scale and shift;
+# elsewhere, enough to keep the device busy. Scale and shift never exist for the whole image: they would be the largest
+# tensor of the network, and fresh memory costs a CPU more than the arithmetic.
+CHUNK_BYTES_CPU, CHUNK_BYTES = 2**20, 2**26
 
 
 def neighborhood_modulation(
@@ -98,8 +98,8 @@ def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor) -> It
         num_masks = 1  # no image shares its positions: all masks are one long row of them
     shape = (num_masks, images, -1, source.shape[1])
     sources, targets = _rows(source).view(shape), _rows(target).view(shape)  # (N, S, H * W, C)
-    elements = CHUNK_ELEMENTS_CPU if source.device.type == "cpu" else CHUNK_ELEMENTS
-    size = max(1, elements // (images * source.shape[1]))
+    num_bytes = CHUNK_BYTES_CPU if source.device.type == "cpu" else CHUNK_BYTES
+    size = max(1, num_bytes // (images * source.shape[1] * source.element_size()))
     for mask, positions in enumerate(index.view(num_masks, -1)):
         for start in range(0, positions.numel(), size):
             part = slice(start, start + size)

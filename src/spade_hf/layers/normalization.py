@@ -76,12 +76,12 @@ class SPADE(nn.Module):
         """
         neighborhoods = self._neighborhoods(mask, tuple(x.shape[-2:]))
         if neighborhoods is None:
-            gamma, beta = self._dense_modulation(mask, tuple(x.shape[-2:])).chunk(2, dim=1)  # (N * S, C, H, W) each
+            gamma_beta = mask.modulation(self, lambda: self._dense_modulation(mask, tuple(x.shape[-2:])))
+            gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
             out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
             return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
-        gamma, beta = neighborhood_modulation(
-            neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=mask.has_edges
-        ).chunk(2, dim=1)  # (B, C) each
+        gamma_beta = mask.modulation(self, lambda: self._sparse_modulation(neighborhoods, mask.has_edges))
+        gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
         x, scale, shift = self._normalized(x, 1 + gamma, beta)
         return modulate(x, scale, shift, neighborhoods, negative_slope)
 
@@ -97,9 +97,12 @@ class SPADE(nn.Module):
         return neighborhoods if sparse_cost <= dense_cost or self.modulation_backend == "sparse" else None
 
     def _dense_modulation(self, mask: MaskPyramid, size: tuple[int, int]) -> Tensor:
-        """gamma and beta, `(N * S, 2C, *size)`."""
-        gamma_beta = self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))  # (N, 2C, H, W)
-        return mask.for_every_image(gamma_beta)
+        """gamma and beta of every position, `(N, 2C, *size)`."""
+        return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))
+
+    def _sparse_modulation(self, neighborhoods: LabelNeighborhoods, has_edges: bool) -> Tensor:
+        """gamma and beta of every distinct neighbourhood, `(B, 2C)`."""
+        return neighborhood_modulation(neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=has_edges)
 
     def _normalized(self, x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Input, scale and shift that give `norm(x) * scale + shift`: fixed statistics fold into the small tables."""

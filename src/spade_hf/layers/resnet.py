@@ -7,15 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .cpu_memory import MAX_RECYCLED_BYTES, is_cpu_inference
 from .mask_pyramid import MaskPyramid
 from .normalization import SPADE, NormType
 from .spectral_norm import conv2d
 
 
 LEAKY_SLOPE = 0.2
-# On CPUs, each call of a convolution rearranges its weights into fresh memory. Above this size glibc hands that back
-# to the system at once and gets it anew, page by page, every time: as slow as the convolution itself.
-MAX_RECYCLED_BYTES = 2**25
 
 
 class SPADEResnetBlock(nn.Module):
@@ -72,8 +70,8 @@ class SPADEResnetBlock(nn.Module):
 
 
 def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """`conv(x)`; on CPUs and without gradients, large weights in parts."""
-    if torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling():
+    """`conv(x)`, large weights in parts: a CPU rearranges them into fresh memory with every call."""
+    if not is_cpu_inference(x):
         return conv(x)
     weight, bias = conv.weight, conv.bias
     num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from ..layers.resnet import LEAKY_SLOPE
 from ..layers.spectral_norm import conv2d
-from .modeling_utils import SPADEModelMixin
-from .semantics import mask_pyramid, num_semantic_channels
+from .semantics import SemanticModelMixin, num_semantic_channels
 
 
 MAX_WIDTH = 512
@@ -72,7 +71,7 @@ class NLayerDiscriminator(nn.Module):
         return self.conv_out(features[-1]), features
 
 
-class MultiscaleDiscriminator(SPADEModelMixin):
+class MultiscaleDiscriminator(SemanticModelMixin):
     """Judges mask and image together, at the full size and at halves of it.
 
     Args:
@@ -141,14 +140,7 @@ class MultiscaleDiscriminator(SPADEModelMixin):
                 f"`images` has shape {tuple(images.shape)}; beside a mask of shape {tuple(segmap.shape)} it must be "
                 f"{expected}."
             )
-        mask = mask_pyramid(
-            segmap,
-            instance_edges,
-            num_labels=self.config.num_labels,
-            use_unknown_label=self.config.use_unknown_label,
-            use_instance_edges=self.config.use_instance_edges,
-            dtype=images.dtype,
-        )
+        mask = self._mask_pyramid(segmap, instance_edges, dtype=images.dtype)
         x = torch.cat([mask.segmap(mask.size), images], dim=1)  # (N, L + 3, H, W)
         logits, features = [], []
         for scale, discriminator in enumerate(self.scales):

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ..layers import SPADE, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
 from ..layers.checkpointing import checkpoint_block
+from ..layers.cpu_memory import MAX_RECYCLED_BYTES, is_cpu_inference
 from ..layers.resnet import LEAKY_SLOPE
 from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
-from .modeling_utils import SPADEModelMixin
-from .semantics import mask_pyramid, num_semantic_channels
+from .semantics import SemanticModelMixin, num_semantic_channels
 
 
 # Widths of the blocks' outputs, as multiples of `base_channels`, by number of upsamplings.
@@ -40,7 +40,7 @@ class SPADEGeneratorOutput(BaseOutput):
     images: Tensor
 
 
-class SPADEGenerator(SPADEModelMixin):
+class SPADEGenerator(SemanticModelMixin):
     """Label map, and optionally a latent, to image.
 
     Args:
@@ -145,25 +145,11 @@ class SPADEGenerator(SPADEModelMixin):
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
-        mask = mask_pyramid(
-            segmap,
-            instance_edges,
-            num_labels=self.config.num_labels,
-            use_unknown_label=self.config.use_unknown_label,
-            use_instance_edges=self.config.use_instance_edges,
-            dtype=self.dtype,
-        )
+        mask = self._mask_pyramid(segmap, instance_edges, dtype=self.dtype)
         mask.images_per_mask = self._images_per_mask(mask.num_masks, z)
         # Channels last, the convolutions and what lies between them are faster, and a position's channels are one row.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
-        for position, block in enumerate(self.blocks):
-            if self._upsamples_before(position):
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
-            if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = self._gradient_checkpointing_func(block, x, mask)
-            else:
-                x = block(x, mask)
-        images = torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))  # (N * S, 3, H, W)
+        images = self._paint(x, mask)  # (N * S, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def set_modulation_backend(self, backend: ModulationBackend) -> None:
@@ -232,6 +218,20 @@ class SPADEGenerator(SPADEModelMixin):
                 f"value is nothing. With `norm_type='instance'` the least is {divisor}x{2 * divisor}."
             )
         return height // divisor, width // divisor
+
+    def _paint(self, x: Tensor, mask: MaskPyramid, first_block: int = FIRST_BLOCK) -> Tensor:
+        """The blocks from one on, `(N * S, C, h, w)` to images `(N * S, 3, H, W)`."""
+        for position in range(first_block, len(self.blocks)):
+            block = self.blocks[position]
+            if self._upsamples_before(position):
+                if len(x) > 1 and 4 * x.nbytes > MAX_RECYCLED_BYTES and is_cpu_inference(x) and not self.training:
+                    return torch.cat([self._paint(image, one, position) for image, one in mask.one_by_one(x)])
+                x = F.interpolate(x, scale_factor=2, mode="nearest")
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = self._gradient_checkpointing_func(block, x, mask)
+            else:
+                x = block(x, mask)
+        return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
 
     def _upsamples_before(self, block: int) -> bool:
         return block != FIRST_BLOCK and not (block == KEPT_BLOCK and self.config.num_upsampling_layers == 5)

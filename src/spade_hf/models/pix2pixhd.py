@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from ..layers.normalization import NormType, parameter_free_norm
 from ..layers.spectral_norm import conv2d, initialize
 from .generator import SPADEGeneratorOutput
-from .modeling_utils import SPADEModelMixin
-from .semantics import mask_pyramid, num_semantic_channels
+from .semantics import SemanticModelMixin, num_semantic_channels
 
 
 class Pix2PixHDBlock(nn.Module):
@@ -32,7 +31,7 @@ class Pix2PixHDBlock(nn.Module):
         return x + self.norm2(self.conv2(_reflect(y, 1)))
 
 
-class Pix2PixHDGenerator(SPADEModelMixin):
+class Pix2PixHDGenerator(SemanticModelMixin):
     """Label map to image, the mask entering once, at the bottom.
 
     Args:
@@ -91,14 +90,7 @@ class Pix2PixHDGenerator(SPADEModelMixin):
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
-        mask = mask_pyramid(
-            segmap,
-            instance_edges,
-            num_labels=self.config.num_labels,
-            use_unknown_label=self.config.use_unknown_label,
-            use_instance_edges=self.config.use_instance_edges,
-            dtype=self.dtype,
-        )
+        mask = self._mask_pyramid(segmap, instance_edges, dtype=self.dtype)
         divisor = 2**self.config.num_downsampling_layers
         height, width = mask.size
         if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # reflection needs a neighbour

@@ -7,9 +7,25 @@ import torch
 from torch import Tensor
 
 from ..layers import MaskPyramid
+from .modeling_utils import SPADEModelMixin
 
 
 UNKNOWN_ID = 255  # in the label maps of a model with an unknown label, beside its channel's own index
+
+
+class SemanticModelMixin(SPADEModelMixin):
+    """A network that reads masks; its config has `num_labels`, `use_unknown_label` and `use_instance_edges`."""
+
+    def _mask_pyramid(self, mask: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> MaskPyramid:
+        """[`mask_pyramid`] for the labels of the config."""
+        return mask_pyramid(
+            mask,
+            instance_edges,
+            num_labels=self.config.num_labels,
+            use_unknown_label=self.config.use_unknown_label,
+            use_instance_edges=self.config.use_instance_edges,
+            dtype=dtype,
+        )
 
 
 def num_semantic_channels(num_labels: int, use_unknown_label: bool, use_instance_edges: bool) -> int:
