@@ -74,7 +74,8 @@ def main(args: argparse.Namespace) -> None:
         logging_dir=args.logging_dir,
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file of a checkpoint
+    for name in ("accelerate", "httpx", "httpx2"):  # they name every file of a checkpoint, every request to the Hub
+        logging.getLogger(name).setLevel(logging.WARNING)
     set_seed(args.seed)
     if args.allow_tf32:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True

@@ -196,7 +196,7 @@ def test_a_tracker_gets_numbers_and_images(run, data, tmp_path, monkeypatch):
     assert np.array_equal(*(np.array(Image.open(file)) for file in grids))
 
 
-def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path):
+def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
     """From a data set on the Hub to a model on the Hub, with a card that says what it is."""
     monkeypatch.setenv("HF_TOKEN", hub.token)
     data = f"{hub.user}/pairs-to-push"
@@ -207,7 +207,7 @@ def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path):
         *SMALL, "--dataset_name", data, "--label_set", labels, "--output_dir", output, "--max_train_steps", 2,
         "--validation_steps", 1, "--push_to_hub", "--hub_private_repo", "--license", "cc0-1.0",
     )  # fmt: skip
-    assert result.status == 0
+    assert result.status == 0 and "HTTP Request" not in caplog.text
     repo_id = f"{hub.user}/toy-model"
     api = HfApi(token=hub.token)
     files = set(api.list_repo_files(repo_id))
