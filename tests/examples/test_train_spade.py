@@ -199,6 +199,7 @@ def test_a_tracker_gets_numbers_and_images(run, data, tmp_path, monkeypatch):
 def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
     """From a data set on the Hub to a model on the Hub, with a card that says what it is."""
     monkeypatch.setenv("HF_TOKEN", hub.token)
+    caplog.set_level("INFO")
     data = f"{hub.user}/pairs-to-push"
     make_rows(mode="RGB").push_to_hub(data, token=hub.token)
     labels = write_labels(tmp_path / "labels.json")
