@@ -8,7 +8,7 @@ Legend: N masks, H W height and width, K label codes, of which U occur, T = k * 
 neighbourhoods ("patches"), B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -29,6 +29,7 @@ class LabelNeighborhoods:
             zero there, since the second convolution pads with zeros.
         patches: int64 `(B, T)`, each distinct neighbourhood as indices of patches.
         index: int64 `(N, H, W)`, the neighbourhood of every pixel.
+        distinct_share: B / (N * H * W), how much of the dense work is left.
     """
 
     codes: Tensor
@@ -36,6 +37,7 @@ class LabelNeighborhoods:
     patch_is_outside: Tensor
     patches: Tensor
     index: Tensor
+    distinct_share: float
 
     @classmethod
     def from_codes(cls, codes: Tensor, *, num_codes: int, kernel_size: int) -> "LabelNeighborhoods":
@@ -54,7 +56,11 @@ class LabelNeighborhoods:
         patch_is_outside = torch.zeros(len(patch_codes), dtype=torch.bool, device=codes.device)
         patch_is_outside[-1] = True
         codes, patch_codes = torch.unique(patch_codes, return_inverse=True)
-        return cls(codes, patch_codes, patch_is_outside, patches, index)
+        return cls(codes, patch_codes, patch_is_outside, patches, index, len(patches) / index.numel())
+
+    def rows(self, rows: slice) -> "LabelNeighborhoods":
+        """Those of some rows of the pixels; the tables, and their share, stay those of the whole."""
+        return replace(self, index=self.index[:, rows])
 
     @property
     def num_masks(self) -> int:
@@ -70,11 +76,6 @@ class LabelNeighborhoods:
     def num_neighborhoods(self) -> int:
         """B."""
         return len(self.patches)
-
-    @property
-    def distinct_share(self) -> float:
-        """B / (N * H * W): how much of the dense work is left."""
-        return self.num_neighborhoods / self.index.numel()
 
     @cached_property
     def labels_of_patches(self) -> RowGather:

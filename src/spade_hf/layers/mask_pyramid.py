@@ -5,6 +5,7 @@ K label codes.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -82,15 +83,25 @@ class MaskPyramid:
         return maps if self.images_per_mask == 1 else maps.repeat_interleave(self.images_per_mask, dim=0)
 
     def one_by_one(self, x: Tensor) -> Iterator[tuple[Tensor, "MaskPyramid"]]:
-        """Each image of `x` `(N * S, ...)` with its mask; what layers make of a mask is kept until its last image."""
+        """Each image of `x` `(N * S, ...)` with its mask, which keeps modulations for the S images."""
         for mask, images in zip(self._single_masks(), x.split(self.images_per_mask), strict=True):
-            mask.images_per_mask, mask._modulations = 1, {}
-            for image in images.split(1):
-                yield image, mask
-            mask._modulations = None
+            mask.images_per_mask = 1
+            with mask.keeping_modulations() if len(images) > 1 else nullcontext():
+                for image in images.split(1):
+                    yield image, mask
+
+    @contextmanager
+    def keeping_modulations(self) -> Iterator[None]:
+        """Let `modulation` remember, for layers that read the mask more than once."""
+        outer = self._modulations
+        self._modulations = {} if outer is None else outer
+        try:
+            yield
+        finally:
+            self._modulations = outer
 
     def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-        """`compute()`, or what it gave for this layer and the image before."""
+        """`compute()`, or what it gave for this layer before, while modulations are kept."""
         if self._modulations is None:
             return compute()
         if layer not in self._modulations:
@@ -121,6 +132,28 @@ class MaskPyramid:
         if self.has_edges:
             segmap[:, -1] = codes >= self.num_label_channels
         return segmap
+
+
+class MaskBand:
+    """Some rows of a hard mask at one resolution, in place of the mask, for layers that get these rows alone.
+
+    Args:
+        mask (`MaskPyramid`): The whole mask.
+        size (`tuple[int, int]`): Height and width of the resolution.
+        rows (`slice`): Of that height.
+    """
+
+    is_hard = True
+    images_per_mask = 1
+
+    def __init__(self, mask: MaskPyramid, size: tuple[int, int], rows: slice) -> None:
+        self._mask, self._size, self._rows = mask, size, rows
+        self.has_edges = mask.has_edges
+        self.modulation = mask.modulation
+
+    def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
+        """The distinct neighbourhoods of the whole mask, and which of them the rows show."""
+        return self._mask.neighborhoods(self._size, kernel_size).rows(self._rows)
 
 
 def _nearest_indices(source: int, target: int, device: torch.device) -> Tensor:

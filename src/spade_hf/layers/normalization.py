@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .label_neighborhoods import LabelNeighborhoods
-from .mask_pyramid import MaskPyramid
+from .mask_pyramid import MaskBand, MaskPyramid
 from .modulation import modulate, neighborhood_modulation
 from .spectral_norm import initialize
 
@@ -66,7 +66,7 @@ class SPADE(nn.Module):
         initialize(self.conv_mask)
         initialize(self.conv_gamma_beta, outputs=2)
 
-    def forward(self, x: Tensor, mask: MaskPyramid, *, negative_slope: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, mask: MaskPyramid | MaskBand, *, negative_slope: float = 1.0) -> Tensor:
         """Modulate by the mask, then apply LeakyReLU.
 
         Args:
@@ -85,7 +85,7 @@ class SPADE(nn.Module):
         x, scale, shift = self._normalized(x, 1 + gamma, beta)
         return modulate(x, scale, shift, neighborhoods, negative_slope)
 
-    def _neighborhoods(self, mask: MaskPyramid, size: tuple[int, int]) -> LabelNeighborhoods | None:
+    def _neighborhoods(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> LabelNeighborhoods | None:
         """What sparse modulation needs, or `None` for the dense one. A compiled graph cannot depend on the labels."""
         is_offloaded = self.conv_mask.weight.is_meta  # a hook brings such weights for the call of a layer only
         if not mask.is_hard or self.modulation_backend == "dense" or is_offloaded or torch.compiler.is_compiling():
@@ -96,7 +96,7 @@ class SPADE(nn.Module):
         sparse_cost = neighborhoods.distinct_share * (outputs + 2 * hidden_channels)
         return neighborhoods if sparse_cost <= dense_cost or self.modulation_backend == "sparse" else None
 
-    def _dense_modulation(self, mask: MaskPyramid, size: tuple[int, int]) -> Tensor:
+    def _dense_modulation(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> Tensor:
         """gamma and beta of every position, `(N, 2C, *size)`."""
         return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))
 
@@ -104,10 +104,18 @@ class SPADE(nn.Module):
         """gamma and beta of every distinct neighbourhood, `(B, 2C)`."""
         return neighborhood_modulation(neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=has_edges)
 
+    def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
+        """Whether the output at a position depends on no other position of the input, so that parts of it will do."""
+        return self._has_fixed_statistics() and self._neighborhoods(mask, size) is not None
+
+    def _has_fixed_statistics(self) -> bool:
+        norm = self.param_free_norm
+        return isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and not norm.training
+
     def _normalized(self, x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Input, scale and shift that give `norm(x) * scale + shift`: fixed statistics fold into the small tables."""
         norm = self.param_free_norm
-        if norm.training or not isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
+        if not self._has_fixed_statistics():
             return norm(x), scale, shift
         scale = scale * torch.rsqrt(norm.running_var.to(torch.promote_types(scale.dtype, torch.float32)) + norm.eps)
         return x, scale, shift - norm.running_mean * scale

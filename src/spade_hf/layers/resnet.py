@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .cpu_memory import MAX_RECYCLED_BYTES, is_cpu_inference
-from .mask_pyramid import MaskPyramid
+from .mask_pyramid import MaskBand, MaskPyramid
 from .normalization import SPADE, NormType
 from .spectral_norm import conv2d
 
 
 LEAKY_SLOPE = 0.2
+HALO = 2  # positions around one that a block's two convolutions see
 
 
 class SPADEResnetBlock(nn.Module):
@@ -61,12 +62,17 @@ class SPADEResnetBlock(nn.Module):
             self.norm_shortcut = spade(in_channels)
             self.conv_shortcut = conv2d(in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm)
 
-    def forward(self, x: Tensor, mask: MaskPyramid) -> Tensor:
+    def forward(self, x: Tensor, mask: MaskPyramid | MaskBand) -> Tensor:
         """`x` `(N, I, H, W)` to `(N, O, H, W)`."""
         shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x
         x = _convolve(self.conv1, self.norm1(x, mask, negative_slope=LEAKY_SLOPE))
         x = _convolve(self.conv2, self.norm2(x, mask, negative_slope=LEAKY_SLOPE))
         return shortcut + x
+
+    def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
+        """Whether the output at a position depends on the input within `HALO` of it only."""
+        norms = [module for module in self.children() if isinstance(module, SPADE)]
+        return all(norm.is_local(mask, size) for norm in norms)
 
 
 def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:

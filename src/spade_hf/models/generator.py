@@ -15,10 +15,10 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
-from ..layers import SPADE, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
+from ..layers import SPADE, MaskBand, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
 from ..layers.checkpointing import checkpoint_block
-from ..layers.cpu_memory import MAX_RECYCLED_BYTES, is_cpu_inference
-from ..layers.resnet import LEAKY_SLOPE
+from ..layers.cpu_memory import MAX_BAND_BYTES, is_cpu_inference, map_bands
+from ..layers.resnet import HALO, LEAKY_SLOPE
 from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
 from .semantics import SemanticModelMixin, num_semantic_channels
 
@@ -222,16 +222,41 @@ class SPADEGenerator(SemanticModelMixin):
     def _paint(self, x: Tensor, mask: MaskPyramid, first_block: int = FIRST_BLOCK) -> Tensor:
         """The blocks from one on, `(N * S, C, h, w)` to images `(N * S, 3, H, W)`."""
         for position in range(first_block, len(self.blocks)):
-            block = self.blocks[position]
-            if self._upsamples_before(position):
-                if len(x) > 1 and 4 * x.nbytes > MAX_RECYCLED_BYTES and is_cpu_inference(x) and not self.training:
-                    return torch.cat([self._paint(image, one, position) for image, one in mask.one_by_one(x)])
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
-            if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = self._gradient_checkpointing_func(block, x, mask)
+            block, scale = self.blocks[position], 2 if self._upsamples_before(position) else 1
+            num_bands = self._num_bands(x, scale)
+            if num_bands > 1 and len(x) > 1:
+                return torch.cat([self._paint(image, one, position) for image, one in mask.one_by_one(x)])
+            if num_bands > 1 and block.is_local(mask, (scale * x.shape[2], scale * x.shape[3])):
+                x = _paint_bands(block, x, mask, scale, num_bands)
+            elif self.gradient_checkpointing and torch.is_grad_enabled():
+                x = self._gradient_checkpointing_func(block, _upsampled(x, scale), mask)
             else:
-                x = block(x, mask)
+                x = block(_upsampled(x, scale), mask)
+        return map_bands(lambda x, _: self._finish(x), x, num_bands=self._num_bands(x), halo=1)
+
+    def _num_bands(self, x: Tensor, scale: int = 1) -> int:
+        """Parts that work on `x`, upsampled, is to be cut into: several for large ones in inference on a CPU."""
+        if self.training or not is_cpu_inference(x):
+            return 1
+        return -(-(scale**2) * x.nbytes // MAX_BAND_BYTES)
+
+    def _finish(self, x: Tensor) -> Tensor:
         return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
 
     def _upsamples_before(self, block: int) -> bool:
         return block != FIRST_BLOCK and not (block == KEPT_BLOCK and self.config.num_upsampling_layers == 5)
+
+
+def _paint_bands(block: SPADEResnetBlock, x: Tensor, mask: MaskPyramid, scale: int, num_bands: int) -> Tensor:
+    """`block` of one image, `(1, C, h, w)`, upsampled, some rows at a time: `(1, C', scale * h, scale * w)`."""
+    size = (scale * x.shape[2], scale * x.shape[3])
+
+    def work(x: Tensor, rows: slice) -> Tensor:
+        return block(_upsampled(x, scale), MaskBand(mask, size, slice(scale * rows.start, scale * rows.stop)))
+
+    with mask.keeping_modulations():
+        return map_bands(work, x, num_bands=num_bands, halo=HALO)  # upsampled, more than the halo that is needed
+
+
+def _upsampled(x: Tensor, scale: int) -> Tensor:
+    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="nearest")
