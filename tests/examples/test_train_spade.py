@@ -204,6 +204,7 @@ def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
     make_rows(mode="RGB").push_to_hub(data, token=hub.token)
     labels = write_labels(tmp_path / "labels.json")
     output = tmp_path / "toy-model"
+    caplog.clear()  # of the data set's upload
     result = run(
         *SMALL, "--dataset_name", data, "--label_set", labels, "--output_dir", output, "--max_train_steps", 2,
         "--validation_steps", 1, "--push_to_hub", "--hub_private_repo", "--license", "cc0-1.0",
