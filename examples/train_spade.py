@@ -2,7 +2,7 @@
 
     accelerate launch examples/train_spade.py --preset tiny --dataset_name FOLDER_OR_HUB_ID --output_dir my-model
 
-See README.md for the layout of the data, and `--help` for all options. One iteration trains the generator and the
+See docs/training.md, and `--help` for all options. One iteration trains the generator and the
 style encoder against a frozen discriminator, then the discriminator against frozen, fresh fakes.
 """
 
@@ -14,10 +14,16 @@ import tempfile
 from pathlib import Path
 
 import torch
-from accelerate.logging import get_logger
-from accelerate.utils import set_seed
 from diffusers import ModelMixin
 from tqdm.auto import tqdm
+
+
+try:
+    import datasets  # noqa: F401 (what spade_hf.data needs)
+    from accelerate.logging import get_logger
+    from accelerate.utils import set_seed
+except ModuleNotFoundError as error:
+    sys.exit(f"error: training needs the package {error.name}, which is not installed: pip install 'spade_hf[train]'")
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
 from spade_hf.data import (
@@ -26,10 +32,10 @@ from spade_hf.data import (
     PairReader,
     StreamedImageDataset,
     build_loader,
-    first_samples,
     load_folders,
     load_label_set,
     load_rows,
+    preview_samples,
 )
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
@@ -71,14 +77,15 @@ def main(args: argparse.Namespace) -> None:
         logging_dir=args.logging_dir,
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("accelerate").setLevel(logging.WARNING)  # it names every file of a checkpoint
+    for name in ("accelerate", "httpx", "httpx2"):  # they name every file of a checkpoint, every request to the Hub
+        logging.getLogger(name).setLevel(logging.WARNING)
     set_seed(args.seed)
     if args.allow_tf32:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     output_dir = Path(args.output_dir)
     dataset = build_dataset(args)
     loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
-    shown = first_samples(dataset, args.num_validation_images)
+    shown = preview_samples(dataset, args.num_validation_images)
     networks = build_networks(args, dataset.processor)
     averages = {name: ModelEMA(networks[name], args.ema_decay) for name in networks if name != "discriminator"}
     for average in averages.values():
@@ -239,6 +246,7 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
             random_flip=args.random_flip,
             simplify_probability=args.simplify_probability,
         ),
+        color_tolerance=args.color_tolerance,
     )
     options = {"seed": args.seed, "skip_broken": args.skip_broken}
     if args.streaming:

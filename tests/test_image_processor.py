@@ -76,6 +76,22 @@ def test_a_list_of_all_forms_is_one_batch(processor: SPADEImageProcessor):
     assert processor.preprocess_mask(list(FORMS.values())).tolist() == [CHANNELS] * len(FORMS)
 
 
+@pytest.mark.parametrize("indices", [(0, 1, 255), (1, 0, 255)])
+def test_palette_images_in_the_labels_colours_have_the_labels_ids(processor: SPADEImageProcessor, indices):
+    """As they are numbered by the label set, or by a program that saved a picture of few colours."""
+    image = PIL.Image.new("P", (3, 1))
+    image.putdata(indices)
+    colors = np.zeros((256, 3), dtype=np.uint8)
+    colors[list(indices)] = [SKY, TREE, (0, 0, 0)]
+    image.putpalette(colors.flatten().tolist())
+    if indices[0] == 0:
+        assert processor.preprocess_mask(image).tolist() == [[CHANNELS[0]]]
+        return
+    message = "`mask` is a palette image in the colours of label set 'park', but its index 0 has the colour of id 1"
+    with pytest.raises(ValueError, match=message):
+        processor.preprocess_mask(image)
+
+
 @pytest.mark.parametrize("form", ["L", "P", "I;16", "RGB", "RGBA"])
 @pytest.mark.parametrize("as_type", [str, Path])
 def test_files_keep_their_mode(processor: SPADEImageProcessor, tmp_path: Path, form: str, as_type: type):

@@ -200,7 +200,10 @@ def test_unknown_names_list_the_known_ones(sparse: LabelSet):
         ((), "has no class"),
         ((Label(1, "a", (0, 0, 0)), Label(1, "b", (1, 1, 1))), "uses the id 1 2 times; make each one unique"),
         ((Label(1, "a", (0, 0, 0)), Label(2, "a", (1, 1, 1))), "uses the name 'a' 2 times"),
-        ((Label(1, "a", (1, 1, 1)), Label(2, "b", (1, 1, 1))), r"uses the colour .* 2 times; give `distinct_colors`"),
+        (
+            (Label(1, "a", (1, 1, 1)), Label(2, "b", (1, 1, 1))),
+            r"uses the colour .* 2 times; make them differ, or give `distinct_colors`",
+        ),
         ((Label(70000, "a", (0, 0, 0)),), r"has ids \[70000\]; allowed are 0\.\.65535"),
         ((Label(0, "a", (0, 0, 256)),), r"has the colour \[0, 0, 256\]; a colour is three integers"),
     ],

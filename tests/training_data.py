@@ -82,6 +82,7 @@ def make_reader(**options) -> PairReader:
             label_set=LABELS, use_instance_edges=options.get("use_instance_edges", instance_column is not None)
         ),
         transform=options.get("transform", PairedTransform(resolution=(32, 32))),
+        color_tolerance=options.get("color_tolerance"),
     )
 
 

@@ -54,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("output", help="folder to write")
     convert.add_argument("--style-encoder", help="latest_net_E.pth")
     labels_of = convert.add_mutually_exclusive_group(required=True)
-    labels_of.add_argument("--label-set", help=f"{', '.join(LabelSet.built_in_names())}, or a JSON file")
+    labels_of.add_argument(
+        "--label-set", help=f"{', '.join(LabelSet.built_in_names())}, or a JSON file or table of colours"
+    )
     labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")
     convert.add_argument("--use-unknown-label", action="store_true", default=None, help="with --num-labels")
     convert.add_argument("--use-instance-edges", action="store_true")
@@ -64,7 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=run_convert)
 
     labels = commands.add_parser("labels", help="print a label set with its colours")
-    labels.add_argument("label_set", nargs="?", help="name, JSON file or model folder; default: the bundled model")
+    labels.add_argument(
+        "label_set", nargs="?", help="name, JSON file, table of colours or model folder; default: the bundled model"
+    )
     labels.add_argument("--image", type=Path, help="also draw the legend to this file")
     labels.set_defaults(run=run_labels)
 
@@ -153,7 +157,8 @@ def read_label_set(name: str) -> LabelSet:
     if Path(name).is_file():
         return LabelSet.from_file(name)
     raise ValueError(
-        f"{name!r} is no label set: give {', '.join(LabelSet.built_in_names())}, a JSON file or a model's folder."
+        f"{name!r} is no label set: give {', '.join(LabelSet.built_in_names())}, a JSON file, a table of colours "
+        "or a model's folder."
     )
 
 

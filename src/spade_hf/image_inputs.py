@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from diffusers.utils.constants import DIFFUSERS_REQUEST_TIMEOUT
 
+from .label_set import LabelSet
+
 
 ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer a pixel
 COLOR_MODES = ("RGB", "RGBA")
@@ -91,6 +93,24 @@ def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: s
     if 0 in maps.shape:
         raise ValueError(f"{argument} has shape {tuple(array.shape)}, which holds no pixel.")
     return maps
+
+
+def check_indices(image: PIL.Image.Image, label_set: LabelSet, argument: str) -> None:
+    """Raises a ValueError for a palette image in the labels' colours whose indices are other labels' ids.
+
+    Programs that save a picture of few colours as a palette image number the colours as they like.
+    """
+    colors = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    indices = [index for index in np.unique(np.array(image)).tolist() if index < len(colors)]
+    label_of = dict(zip(map(tuple, label_set.palette.tolist()), label_set.ids, strict=True))
+    drawn = [label_of.get(tuple(colors[index].tolist())) for index in indices]
+    # One colour, or several of one label, say nothing: palettes are often left black.
+    if None not in drawn and len(set(drawn)) == len(drawn) > 1 and drawn != indices:
+        index, drawn_id = next((i, d) for i, d in zip(indices, drawn, strict=True) if i != d)
+        raise ValueError(
+            f"{argument} is a palette image in the colours of label set '{label_set.name}', but its index {index} has "
+            f"the colour of id {drawn_id}. Indices are read as ids; save it as RGB to have its colours read."
+        )
 
 
 def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:

@@ -13,7 +13,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import PushToHubMixin
 
-from .image_inputs import flatten, integer_maps, photos, resize_and_stack, size_of
+from .image_inputs import check_indices, flatten, integer_maps, photos, resize_and_stack, size_of
 from .label_set import LabelSet
 from .palette import pack_colors
 
@@ -220,6 +220,8 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
                 masks.extend(self._checked_soft_masks(value, name))
                 continue
             maps = integer_maps(value, name)  # (N, H, W) or (N, H, W, 3 | 4)
+            if isinstance(value, PIL.Image.Image) and value.mode == "P":
+                check_indices(value, self.label_set, name)
             ids = self._ids_from_colors(maps, color_tolerance, name) if maps.ndim == 4 else maps
             channels = torch.from_numpy(self.label_set.ids_to_channels(ids, argument=name))  # (N, H, W)
             masks.extend(channels.to(value.device) if isinstance(value, torch.Tensor) else channels)

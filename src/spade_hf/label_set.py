@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .palette import Color, rows_of_colors, voc_colors
+from .color_table import read_color_table
+from .palette import Color, checked_color, rows_of_colors, voc_colors
 
 
 BUILT_IN_FOLDER = Path(__file__).parent / "label_sets"
@@ -58,8 +59,8 @@ class LabelSet:
     distinct_colors: Mapping[int, Color] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        labels = [Label(int(i), str(name), _checked_color(color, self.name)) for i, name, color in self.labels]
-        replacements = {int(i): _checked_color(color, self.name) for i, color in self.distinct_colors.items()}
+        labels = [Label(int(i), str(name), checked_color(color, self.name)) for i, name, color in self.labels]
+        replacements = {int(i): checked_color(color, self.name) for i, color in self.distinct_colors.items()}
         if self.unknown_id is not None and self.unknown_id not in {label.id for label in labels}:
             taken = {label.color for label in labels} | set(replacements.values())
             free = BLACK if BLACK not in taken else next(color for color in voc_colors() if color not in taken)
@@ -76,7 +77,7 @@ class LabelSet:
         for what, values in (("id", self.ids), ("name", self.names), ("colour", map(tuple, self.palette.tolist()))):
             value, times = Counter(values).most_common(1)[0]
             if times > 1:
-                remedy = "give `distinct_colors`" if what == "colour" else "make each one unique"
+                remedy = "make them differ, or give `distinct_colors`" if what == "colour" else "make each one unique"
                 raise ValueError(f"label set '{self.name}' uses the {what} {value!r} {times} times; {remedy}.")
         if strangers := sorted(set(self.distinct_colors) - set(self.ids)):
             raise ValueError(f"`distinct_colors` has ids {strangers}, which label set '{self.name}' does not have.")
@@ -98,9 +99,12 @@ class LabelSet:
 
     @classmethod
     def from_file(cls, path: str | Path) -> "LabelSet":
-        """Reads a JSON file in one of the two forms that `from_dict` takes; its stem is the name if it states none."""
+        """Reads a JSON file of a form of `from_dict`, or a table of colours, `.txt` or `.csv`: a line a class,
+        `128 64 128 road` or `road,128,64,128`; see `read_color_table`. Its stem is the name if it states none.
+        """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            text = Path(path).read_text(encoding="utf-8-sig")  # Excel's CSV files start with a byte order mark
+            values = read_color_table(text) if Path(path).suffix.lower() in (".txt", ".csv") else json.loads(text)
             return cls.from_dict({"name": Path(path).stem, **values})
         except (OSError, TypeError, ValueError) as error:  # unreadable, no JSON object, not a label set
             raise ValueError(f"`path` {str(path)!r} cannot be read as a label set: {error}") from error
@@ -281,13 +285,6 @@ class LabelSet:
         classes = [i for i in self.ids if i != self.unknown_id]
         text = ", ".join(f"{first}..{last}" if first < last else f"{first}" for first, last in _runs(classes))
         return text if self.unknown_id is None else f"{text} and {self.unknown_id} (unknown)"
-
-
-def _checked_color(color: Any, name: str) -> Color:
-    values = tuple(color)
-    if len(values) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in values):
-        raise ValueError(f"label set '{name}' has the colour {list(values)}; a colour is three integers in 0..255.")
-    return values
 
 
 def _runs(ids: list[int]) -> Iterator[tuple[int, int]]:

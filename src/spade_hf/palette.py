@@ -6,6 +6,7 @@ draws it is this map, and it gives distinct colours to any number of labels belo
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,16 @@ def voc_colors() -> Iterator[Color]:
             green |= (three_bits >> 1 & 1) << (7 - bit)
             blue |= (three_bits >> 2 & 1) << (7 - bit)
         yield red, green, blue
+
+
+def checked_color(color: Any, label_set_name: str) -> Color:
+    """The colour as a tuple; ValueError if it is not three integers in 0..255."""
+    values = tuple(color)
+    if len(values) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in values):
+        raise ValueError(
+            f"label set '{label_set_name}' has the colour {list(values)}; a colour is three integers in 0..255."
+        )
+    return values
 
 
 def pack_colors(image: np.ndarray) -> np.ndarray:
@@ -98,7 +109,10 @@ def _off_palette_message(
     more = f" and {len(packed) - COLORS_IN_MESSAGE} more" if len(packed) > COLORS_IN_MESSAGE else ""
     if color_tolerance is None:
         problem = f"off the palette of label set '{palette_name}'"
-        remedy = "Draw with its colours, without JPEG or blending, or pass `color_tolerance`."
+        remedy = (
+            "Draw with its colours, without JPEG or blending, add labels of these colours to it, or pass "
+            "`color_tolerance`."
+        )
     else:
         problem = f"farther than `color_tolerance={color_tolerance}` from the palette of label set '{palette_name}'"
         remedy = "Draw with its colours or raise the tolerance."

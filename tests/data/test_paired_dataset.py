@@ -56,6 +56,17 @@ def test_instance_columns_give_edges():
     assert torch.equal(edges, expected)
 
 
+def test_near_colours_count_with_a_tolerance():
+    image = mask(0, mode="RGB")
+    expected = make_dataset(make_rows(count=1, label=[image]), transform=WHOLE)[0]["label_map"]
+    red, green, blue = image.getpixel((3, 3))
+    image.putpixel((3, 3), (red + 3, green, blue))
+    rows = make_rows(count=1, label=[image])
+    assert torch.equal(make_dataset(rows, transform=WHOLE, color_tolerance=3)[0]["label_map"], expected)
+    with pytest.raises(ValueError, match=r"1 colour farther than `color_tolerance=2` from the palette"):
+        make_dataset(rows, transform=WHOLE, color_tolerance=2)[0]
+
+
 def test_masks_of_another_scale_are_resized():
     rows = make_rows(label=[mask(index, (20, 24)) for index in range(6)])
     assert make_dataset(rows)[0]["label_map"].shape == (32, 32)
@@ -213,8 +224,18 @@ def test_parallel_folders(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda root: (root / "masks" / "3.png").unlink(), r"masks has no file for 3, which the folder beside it has"),
-        (lambda root: [(root / "photos" / f"{i}.jpg").unlink() for i in range(7)], r"0, 1, 2, 3, 4 and 2 more"),
+        (
+            lambda root: (root / "masks" / "3.png").unlink(),
+            r"masks has no file for 3. Files belong together by their names",
+        ),
+        (
+            lambda root: [(root / "photos" / f"{i}.jpg").unlink() for i in range(7)],
+            r"photos has no file for 0, 1, 2 and 4 more. Files",
+        ),
+        (
+            lambda root: (root / "masks" / "3.png").rename(root / "masks" / "3_L.png"),
+            r"photos has no file for 3_L; .*masks has no file for 3. Files .* rename them",
+        ),
         (lambda root: mask(0).save(root / "masks" / "5.bmp"), r"masks has both 5.bmp and 5.png. Keep one"),
         (lambda root: (root / "masks").rename(root / "labels"), r"masks is no folder"),
         (lambda root: [file.unlink() for file in (root / "masks").iterdir()], r"masks holds no image file"),
@@ -269,10 +290,18 @@ def test_label_set_by_name_or_file_or_beside_the_data(hub, tmp_path):
 
 @pytest.mark.parametrize("dataset_name", ["", "nobody/nothing"])
 def test_no_label_set(dataset_name, hub, tmp_path):
-    with pytest.raises(ValueError, match=r"`--label_set` is missing.*Pass one of ade20k, .*or a JSON file such as"):
+    message = r"`--label_set` is missing.*Pass one of ade20k, .*a JSON file .*class such as sky,70,"
+    with pytest.raises(ValueError, match=message):
         load_label_set(None, dataset_name=dataset_name or str(tmp_path))
 
 
+def test_folders_without_metadata_are_told_apart(tmp_path):
+    write_folders(tmp_path)
+    with pytest.raises(ValueError, match=r"is 'label', which holds ClassLabel.* images are image. To pair folders"):
+        make_dataset(load(tmp_path, tmp_path))
+
+
 def test_label_set_that_is_no_file(tmp_path):
-    with pytest.raises(ValueError, match=r"coco.json' cannot be read as a label set"):
+    message = r"`--label_set` is '.*coco.json', which is neither a file nor one of ade20k, .*table of colours"
+    with pytest.raises(ValueError, match=message):
         load_label_set(str(tmp_path / "coco.json"), dataset_name=str(tmp_path))

@@ -3,7 +3,7 @@
 import datasets
 import pytest
 
-from spade_hf.data import PairedTransform, StreamedImageDataset, build_loader, first_samples, load_rows
+from spade_hf.data import PairedTransform, StreamedImageDataset, build_loader, load_rows, preview_samples
 from spade_hf.training import TrainingState, resumable_batches
 
 from ..training_data import make_dataset, make_reader, make_rows, picture, write_imagefolder
@@ -50,17 +50,20 @@ def test_order_and_augmentation_follow_from_seed_and_epoch():
     for seed in (0, 1):
         for epoch in (0, 1):
             stream = make_stream(seed=seed, transform=PairedTransform(resolution=(32, 32)))
-            list(first_samples(stream, 3))  # what was read before plays no part
+            list(preview_samples(stream, 3))  # what was read before plays no part
             stream.set_epoch(epoch)
             found[seed, epoch] = views(stream)
             assert found[seed, epoch] == views(stream)
     assert len(set(map(tuple, found.values()))) == 4
 
 
-def test_first_samples_of_both_kinds():
-    assert len(first_samples(make_stream(), 5)) == 5
-    assert len(first_samples(make_stream(), 50)) == 12
-    assert len(first_samples(make_dataset(), 50)) == 6
+def test_previews_of_both_kinds():
+    assert len(preview_samples(make_stream(), 5)) == 5
+    assert len(preview_samples(make_stream(), 50)) == 12
+    assert len(preview_samples(make_dataset(), 50)) == 6
+    dataset = make_dataset()
+    for shown, row in zip(preview_samples(dataset, 3), (0, 2, 4), strict=True):
+        assert shown["seed"] == dataset[row]["seed"]
 
 
 def test_broken_rows_of_a_stream(caplog):

@@ -196,18 +196,20 @@ def test_a_tracker_gets_numbers_and_images(run, data, tmp_path, monkeypatch):
     assert np.array_equal(*(np.array(Image.open(file)) for file in grids))
 
 
-def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path):
+def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
     """From a data set on the Hub to a model on the Hub, with a card that says what it is."""
     monkeypatch.setenv("HF_TOKEN", hub.token)
+    caplog.set_level("INFO")
     data = f"{hub.user}/pairs-to-push"
     make_rows(mode="RGB").push_to_hub(data, token=hub.token)
     labels = write_labels(tmp_path / "labels.json")
     output = tmp_path / "toy-model"
+    caplog.clear()  # of the data set's upload
     result = run(
         *SMALL, "--dataset_name", data, "--label_set", labels, "--output_dir", output, "--max_train_steps", 2,
         "--validation_steps", 1, "--push_to_hub", "--hub_private_repo", "--license", "cc0-1.0",
     )  # fmt: skip
-    assert result.status == 0
+    assert result.status == 0 and "HTTP Request" not in caplog.text
     repo_id = f"{hub.user}/toy-model"
     api = HfApi(token=hub.token)
     files = set(api.list_repo_files(repo_id))
@@ -230,6 +232,15 @@ def test_push_without_a_login_fails_before_the_training(run, data, monkeypatch, 
     result = run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out", "--push_to_hub")
     assert result.status == 2 and "Training:" not in result.stderr
     assert "--push_to_hub" in result.stderr and "hf auth login" in result.stderr
+
+
+def test_push_without_a_connection_fails_before_the_training(run, data, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("HF_TOKEN", "hf_none")
+    options = ("--output_dir", tmp_path / "out", "--push_to_hub", "--hub_model_id", "me/toy")
+    result = run(*SMALL, "--dataset_name", data, *options)
+    assert result.status == 2 and "Training:" not in result.stderr
+    assert "the repository 'me/toy' cannot be made" in result.stderr
 
 
 def test_two_folders_and_a_table_of_colors(run, data, tmp_path):

@@ -1,4 +1,4 @@
-from .loading import build_loader, first_samples
+from .loading import build_loader, preview_samples
 from .pair_reader import PairReader
 from .paired_dataset import PairedImageDataset
 from .seeding import derive_seed
@@ -14,7 +14,7 @@ __all__ = [
     "StreamedImageDataset",
     "build_loader",
     "derive_seed",
-    "first_samples",
+    "preview_samples",
     "load_folders",
     "load_label_set",
     "load_rows",

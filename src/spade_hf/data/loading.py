@@ -34,8 +34,12 @@ def build_loader(
     return torch.utils.data.DataLoader(dataset, batch_size, drop_last=True, num_workers=num_workers, **order)
 
 
-def first_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[dict[str, Tensor]]:
-    """The first samples of the current epoch, or all if there are fewer."""
+def preview_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[dict[str, Tensor]]:
+    """Samples of the current epoch to look at, or all if there are fewer: a stream's first ones.
+
+    Of a stored data set they are spread evenly: neighbours are often frames of one scene.
+    """
     if isinstance(dataset, StreamedImageDataset):
         return list(itertools.islice(dataset, count))
-    return [dataset[index] for index in range(min(count, len(dataset)))]
+    count = min(count, len(dataset))
+    return [dataset[number * len(dataset) // count] for number in range(count)]

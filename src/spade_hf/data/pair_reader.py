@@ -28,6 +28,7 @@ class PairReader:
         instance_column (`str`, *optional*): Instance maps, for models with instance edges.
         processor (`SPADEImageProcessor`): Reads them.
         transform (`PairedTransform`): Augments them.
+        color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
 
     Raises:
         ValueError: If the options do not fit each other.
@@ -41,6 +42,7 @@ class PairReader:
         instance_column: str | None,
         processor: SPADEImageProcessor,
         transform: PairedTransform,
+        color_tolerance: float | None = None,
     ) -> None:
         if processor.config.use_instance_edges != (instance_column is not None):
             raise ValueError(
@@ -53,7 +55,7 @@ class PairReader:
                 "it must be 0 with `--instance_column`."
             )
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
-        self.processor, self.transform = processor, transform
+        self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
         self._image_types: dict[str, datasets.Image] = {}
 
     def prepare(self, rows: Rows) -> Rows:
@@ -112,7 +114,9 @@ class PairReader:
             )
         instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
         height, width = self.transform.resized_shape(mask.height, mask.width)
-        label_map, edges = self.processor.preprocess(mask, instance_map, height=height, width=width)
+        label_map, edges = self.processor.preprocess(
+            mask, instance_map, height=height, width=width, color_tolerance=self.color_tolerance
+        )
         image = self.processor.preprocess_image(image, size=(height, width))
         return image[0], label_map[0], None if edges is None else edges[0]
 
@@ -144,8 +148,11 @@ def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
                 f"`{option}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
             )
         if not isinstance(features[column], datasets.Image):
+            # what `datasets` makes of folders of images without a metadata file: the folder's name as a class
+            is_class = isinstance(features[column], datasets.ClassLabel)
+            remedy = " To pair folders by file names, give --image_folder and --mask_folder." if is_class else ""
             images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
             raise ValueError(
                 f"`{option}` is {column!r}, which holds {features[column]} and no images; columns of images are "
-                f"{', '.join(images) or 'not there'}."
+                f"{', '.join(images) or 'not there'}.{remedy}"
             )

@@ -65,13 +65,13 @@ def load_folders(folders: Mapping[str, str]) -> datasets.Dataset:
     """
     files = {column: _files_by_stem(Path(folder)) for column, folder in folders.items()}
     stems = set().union(*files.values())
-    for column, folder in folders.items():
-        if alone := sorted(stems - set(files[column])):
-            more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
-            raise ValueError(
-                f"{folder} has no file for {', '.join(alone[:5])}{more}, which the folder beside it has. Files belong "
-                "together by their names without extension."
-            )
+    missing = {folder: sorted(stems - set(files[column])) for column, folder in folders.items()}
+    if any(missing.values()):
+        lacks = [f"{folder} has no file for {_some(alone)}" for folder, alone in missing.items() if alone]
+        raise ValueError(
+            f"{'; '.join(lacks)}. Files belong together by their names without extension: rename them so that these "
+            "are the same in every folder, or take away those without partner."
+        )
     order = sorted(stems)
     columns = {column: [str(found[stem]) for stem in order] for column, found in files.items()}
     first = next(iter(files.values()))
@@ -79,6 +79,11 @@ def load_folders(folders: Mapping[str, str]) -> datasets.Dataset:
         {column: datasets.Image() for column in columns} | {"file_name": datasets.Value("string")}
     )
     return datasets.Dataset.from_dict(columns | {"file_name": [first[stem].name for stem in order]}, features=features)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
 
 
 def _files_by_stem(folder: Path) -> dict[str, Path]:
@@ -100,7 +105,7 @@ def load_label_set(name: str | None, *, dataset_name: str) -> LabelSet:
     """The label set that a user named, or else the `labels.json` that lies with the data.
 
     Args:
-        name (`str`, *optional*): A built-in label set or a JSON file; see [`LabelSet.from_file`].
+        name (`str`, *optional*): A built-in label set, a JSON file or a table of colours; see [`LabelSet.from_file`].
         dataset_name (`str`): As in [`load_rows`]. `None` for `name` looks for `labels.json` in that folder, beside
             that parquet file, or in that Hub repository.
 
@@ -113,8 +118,14 @@ def load_label_set(name: str | None, *, dataset_name: str) -> LabelSet:
     if file is None:
         raise ValueError(
             f"`--label_set` is missing, and there is no {LABELS_FILE} with {dataset_name!r}. Pass one of "
-            f"{', '.join(LabelSet.built_in_names())}, or a JSON file such as "
-            '{"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}.'
+            f"{', '.join(LabelSet.built_in_names())}, a JSON file such as "
+            '{"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}, or a .txt or .csv file with a line a class '
+            "such as sky,70,130,180."
+        )
+    if not file.is_file():
+        raise ValueError(
+            f"`--label_set` is {str(file)!r}, which is neither a file nor one of "
+            f"{', '.join(LabelSet.built_in_names())}. Name one of these, or your own JSON file or table of colours."
         )
     return LabelSet.from_file(file)
 

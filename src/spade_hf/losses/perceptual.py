@@ -85,4 +85,7 @@ def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNe
         return None
     if name_or_path == "efficientnet-lite0":
         return EfficientNetLite0Features.from_pretrained()
-    return VGG19Features.from_pretrained(VGG19_REPO if name_or_path == "vgg19" else name_or_path)
+    try:
+        return VGG19Features.from_pretrained(VGG19_REPO if name_or_path == "vgg19" else name_or_path)
+    except ValueError as error:
+        raise ValueError(f"{error} The network 'efficientnet-lite0' needs no download.") from error

@@ -123,7 +123,7 @@ AT_LEAST_ONE = (
 ).split()
 AT_LEAST_ZERO = (
     "learning_rate discriminator_learning_rate adversarial_weight feature_matching_weight perceptual_weight kl_weight "
-    "adam_epsilon lr_warmup_steps dataloader_num_workers seed latent_dim"
+    "adam_epsilon lr_warmup_steps dataloader_num_workers seed latent_dim color_tolerance"
 ).split()
 SHARES = "simplify_probability lr_decay_start".split()
 BELOW_ONE = "ema_decay adam_beta1 adam_beta2".split()
@@ -183,7 +183,8 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--image_column", default="image")
     data.add_argument("--mask_column", default="label")
     data.add_argument("--instance_column", help="instance maps; names it, and the model gets an edge channel")
-    data.add_argument("--label_set", help="built-in set, or a JSON file of ids, names and colours")
+    data.add_argument("--label_set", help="built-in set, JSON file, or table of colours: .txt or .csv")
+    data.add_argument("--color_tolerance", type=float, help="take colours this near (in RGB) to a label's for it")
     data.add_argument("--resolution", type=int, nargs="+", default=[256], help="side, or height and width, in pixels")
     data.add_argument("--resize_ratio", type=float, default=286 / 256, help="resize to this many times, then crop")
     data.add_argument("--center_crop", action="store_true")

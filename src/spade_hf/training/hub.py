@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, ModelCardData, create_repo, upload_folder
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+# HTTPError is that of the library beneath huggingface_hub, for a Hub that cannot be reached; its own derive from it
+from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
 
 from ..model_card import TAGS, label_table
 from ..pipelines import SPADEPipeline
@@ -160,7 +162,7 @@ def open_repository(repo_id: str, *, private: bool) -> str:
     """
     try:
         return create_repo(repo_id, private=private, exist_ok=True).repo_id
-    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError) as error:
+    except (HTTPError, HFValidationError, LocalTokenNotFoundError) as error:
         raise ValueError(
             f"`--push_to_hub`: the repository {repo_id!r} cannot be made: {error}. Log in with `hf auth login`, or "
             "name another one with --hub_model_id."

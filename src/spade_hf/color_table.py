@@ -1,0 +1,61 @@
+"""Tables of colours as data sets and annotation tools write them: a line a class, its name and its colour.
+
+Forms:
+    128 64 128   road        label_colors.txt of CamVid
+    road,128,64,128          a CSV file, with or without a header
+    road:128,64,128::        labelmap.txt of CVAT
+    7,road,128,64,128        with the class's id
+"""
+
+import re
+from typing import Any
+
+
+UNKNOWN_NAMES = ("unknown", "unlabelled", "unlabeled", "void")  # of pixels without class
+COLOR = r"(?P<red>\d+)[\s,;]+(?P<green>\d+)[\s,;]+(?P<blue>\d+)"
+NAME = r"(?P<name>[^\W\d][^,;:\t]*?)"  # starts with a letter
+LINES = (re.compile(rf"{COLOR}[\s,;]+{NAME}"), re.compile(rf"(?:(?P<id>\d+)[\s,;]+)?{NAME}[\s,;:]+{COLOR}[\s,;:]*"))
+
+
+def read_color_table(text: str) -> dict[str, Any]:
+    """
+    Reads a table of colours.
+
+    Args:
+        text (`str`): A line a class: `r g b name` or `name r g b`, the latter perhaps after the class's id; separated
+            by commas, semicolons, tabs or spaces. Empty lines, lines that start with `#`, and a first line without
+            digits (a header) are left out. Without ids the classes are numbered from 0 in the order of the lines.
+
+    Returns:
+        `dict`: `labels` and `ignore_index` as [`LabelSet.from_dict`] takes them. The first class called unknown,
+            unlabelled, unlabeled or void, in any case, is the one of pixels without class.
+
+    Raises:
+        ValueError: If a line is none of these, or only some lines have an id.
+    """
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if lines and not re.search(r"\d", lines[0][1]):
+        lines = lines[1:]
+    rows = []
+    for number, line in lines:
+        row = next(filter(None, (form.fullmatch(line) for form in LINES)), None)
+        if row is None:
+            raise ValueError(
+                f"line {number} is {line!r}; a line is a name and a colour, `road,128,64,128` or `128 64 128 road`, "
+                "or an id, a name and a colour, `7,road,128,64,128`."
+            )
+        rows.append(row.groupdict())
+    has_id = [row.get("id") is not None for row in rows]
+    if any(has_id) and not all(has_id):
+        raise ValueError(f"line {lines[has_id.index(False)][0]} has no id before its name, and other lines have one.")
+    labels = [
+        {
+            "id": int(row["id"]) if has_id[index] else index,
+            "name": row["name"],
+            "color": [int(row[part]) for part in ("red", "green", "blue")],
+        }
+        for index, row in enumerate(rows)
+    ]
+    unknown = (label["id"] for label in labels if label["name"].casefold() in UNKNOWN_NAMES)
+    return {"labels": labels, "ignore_index": next(unknown, None)}

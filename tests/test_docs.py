@@ -1,0 +1,82 @@
+"""The commands in the documentation are commands that the programs take."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.commands.launch import launch_command_parser
+
+from spade_hf import cli
+from spade_hf.training.arguments import build_parser
+
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPT = "examples/train_spade.py"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The command lines of a page, split at blanks; `a && b` are two."""
+    lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
+
+
+def options(parser) -> set[str]:
+    return set(parser._option_string_actions)
+
+
+def test_commands_are_found():
+    lines = [command for page in PAGES for command in commands(page) if command]
+    assert sum(SCRIPT in line for line in lines) >= 5 and sum("spade-hf" in line for line in lines) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_parse(page, capsys):
+    for command in filter(None, commands(page)):
+        try:
+            if SCRIPT in command:
+                where = command.index(SCRIPT)
+                build_parser().parse_args(command[where + 1 :])
+                if command[:2] == ["accelerate", "launch"]:
+                    launch_command_parser().parse_args(command[2 : where + 1])
+            elif command[0] == "spade-hf":
+                cli.build_parser().parse_args(command[1:])
+        except SystemExit:
+            pytest.fail(f"{' '.join(command)}: {capsys.readouterr().err}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_in_the_text_exist(page):
+    parsers = [
+        build_parser(),
+        launch_command_parser(),
+        *cli.build_parser()._subparsers._group_actions[0].choices.values(),
+    ]
+    known = set().union(*map(options, parsers)) | {
+        "--nproc_per_node",
+        "--standalone",
+        "--help",
+    }  # the first two: torchrun's
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    named = {
+        option for code in re.findall(r"`([^`]+)`", text) for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", code)
+    }
+    assert not named - known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_config_files_hold_options(page):
+    for block in blocks(page, "yaml"):
+        assert not yaml.safe_load(block).keys() - {action.dest for action in build_parser()._actions}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_shows_are_there(page):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert "://" in target or (page.parent / target).exists(), target
