@@ -28,7 +28,7 @@ def main() -> None:
 
     labels = LabelSet.from_name(args.label_set)
     processor = SPADEImageProcessor(label_set=labels)
-    label_map = processor.preprocess(str(args.mask), height=args.size, width=args.size)["label_map"]
+    label_map = processor.preprocess_mask(str(args.mask), height=args.size, width=args.size)
     neighborhoods = LabelNeighborhoods.from_codes(label_map, num_codes=labels.num_labels + 1, kernel_size=3)
     _, first = np.unique(neighborhoods.index.numpy(), return_index=True)
 
