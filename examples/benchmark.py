@@ -66,7 +66,10 @@ def main() -> None:
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
-    label_maps = load_label_maps(args)
+    try:
+        label_maps = load_label_maps(args)
+    except ValueError as error:
+        parser.error(str(error))
     where = (
         torch.cuda.get_device_name()
         if args.device == "cuda"

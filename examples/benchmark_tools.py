@@ -24,23 +24,28 @@ Row = dict[str, str | float]
 
 
 def load_label_maps(args: argparse.Namespace) -> list[Tensor]:
-    """Label maps int64 `(1, H, W)`, resized by nearest neighbour."""
+    """Label maps int64 `(1, H, W)`, resized by nearest neighbour; ids that the model does not know are unknown."""
     if args.dataset_name is not None:
         from spade_hf.data import load_rows
 
         rows = load_rows(args.dataset_name, split=args.split)
-        images = (rows[position][args.mask_column] for position in range(min(args.num_masks, len(rows))))
+        images = [rows[position][args.mask_column] for position in range(min(args.num_masks, len(rows)))]
     else:
         paths = sorted(args.mask_folder.glob("*mask*.png")) or sorted(args.mask_folder.glob("*.png"))
-        if not paths:
-            raise SystemExit(f"error: {args.mask_folder} holds no PNG. Give a folder of masks by --mask_folder.")
-        images = map(Image.open, paths[: args.num_masks])
-    size = (args.resolution, args.resolution)
-    maps = (
-        torch.from_numpy(np.asarray(image.resize(size, Image.Resampling.NEAREST)).astype(np.int64))[None]
-        for image in images
-    )
-    return [label_map.clamp(max=args.num_labels).to(args.device) for label_map in maps]
+        images = [Image.open(path) for path in paths[: args.num_masks]]
+    if not images:
+        raise ValueError(
+            f"{args.dataset_name or args.mask_folder} holds no mask. Give a folder of PNGs, or a data set."
+        )
+    maps = []
+    for image in images:
+        if image.mode not in ("L", "P", "I", "I;16"):
+            raise ValueError(
+                f"A mask is an image of mode {image.mode}; give ids as gray values or a palette's indices."
+            )
+        image = image.resize((args.resolution, args.resolution), Image.Resampling.NEAREST)
+        maps.append(torch.from_numpy(np.asarray(image).astype(np.int64))[None].clamp(max=args.num_labels))
+    return [label_map.to(args.device) for label_map in maps]
 
 
 def build_generator(args: argparse.Namespace, *, num_labels: int | None = None) -> SPADEGenerator:
@@ -174,6 +179,6 @@ def print_table(title: str, rows: list[Row]) -> None:
     ]
     columns = list(zip(rows[0], *cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    print(f"\n{title}")
+    print(f"\n{title}", flush=True)
     for line in zip(*columns, strict=True):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,51 @@
+"""The benchmark on a small generator: it runs, and what it times paints the same pictures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "--base_channels 4 --num_labels 12 --latent_dim 8 --resolution 64 --num_masks 2 --threads 1".split()
+
+
+def benchmark(*options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "examples" / "benchmark.py"), *SMALL, *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_suites(tmp_path: Path):
+    file = tmp_path / "results.json"
+    result = benchmark("--suites", "latency", "breakdown", "styles", "training", "--json", str(file))
+    assert result.returncode == 0, result.stderr
+    results = json.loads(file.read_text())
+    latency = {row["variant"]: row for row in results["latency"]}
+    for name in ("dense fp32", "sparse fp32"):
+        assert 0 < latency[name]["largest error"] < 1e-4  # another order of the sums, not another picture
+    for name in ("dense bf16", "sparse bf16"):
+        assert latency[name]["PSNR, dB"] > 40
+    assert [row["type"] for row in results["breakdown"]] == ["fp32", "bf16"]
+    assert all(row["backbone's convolutions"] > 0 for row in results["breakdown"])
+    assert [row["backend"] for row in results["styles"]] == ["dense", "sparse"]
+    assert [row["work"] for row in results["training"]] == ["forward and backward", "whole iteration"]
+    assert "Latency of one image" in result.stdout
+
+
+@pytest.mark.slow
+def test_suites_of_large_images(tmp_path: Path):
+    file = tmp_path / "results.json"
+    result = benchmark("--suites", "memory", "scaling", "--json", str(file))
+    assert result.returncode == 0, result.stderr
+    results = json.loads(file.read_text())
+    assert [row["resolution"] for row in results["memory"]] == [256, 512, 1024]
+    shares = [row["distinct, %"] for row in results["scaling"] if row["case"].startswith("random")]
+    assert shares == sorted(shares)
+
+
+def test_a_folder_without_masks(tmp_path: Path):
+    result = benchmark("--mask_folder", str(tmp_path))
+    assert result.returncode == 2
+    assert "holds no mask. Give a folder of PNGs" in result.stderr
