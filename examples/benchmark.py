@@ -235,9 +235,11 @@ def scaling(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
         variants = {backend: painter(network, backend) for backend in (*BACKENDS, "auto")}
         seconds = interleave(variants, [label_map], rounds=args.rounds + 2)
         medians = {f"{backend}, s": statistics.median(seconds[backend]) for backend in variants}
-        share = network._mask_pyramid(label_map, None, dtype=network.dtype).neighborhoods(label_map.shape[-2:], 3)
+        neighborhoods = network._mask_pyramid(label_map, None, dtype=network.dtype).neighborhoods(
+            label_map.shape[-2:], kernel_size=3
+        )
         speedups = {f"{backend}: x dense": ratio(seconds["dense"], seconds[backend]) for backend in ("sparse", "auto")}
-        rows.append({"case": name, "distinct, %": 100 * share.distinct_share, **medians, **speedups})
+        rows.append({"case": name, "distinct, %": 100 * neighborhoods.distinct_share, **medians, **speedups})
     return rows
 
 
