@@ -3,11 +3,9 @@
 Legend: N batch, C channels (I in, O out), H W height and width.
 """
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpu_memory import MAX_RECYCLED_BYTES, is_cpu_inference
+from .cpu_products import convolve
 from .mask_pyramid import MaskBand, MaskPyramid
 from .normalization import SPADE, NormType
 from .spectral_norm import conv2d
@@ -65,23 +63,11 @@ class SPADEResnetBlock(nn.Module):
     def forward(self, x: Tensor, mask: MaskPyramid | MaskBand) -> Tensor:
         """`x` `(N, I, H, W)` to `(N, O, H, W)`."""
         shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x
-        x = _convolve(self.conv1, self.norm1(x, mask, negative_slope=LEAKY_SLOPE))
-        x = _convolve(self.conv2, self.norm2(x, mask, negative_slope=LEAKY_SLOPE))
+        x = convolve(self.conv1, self.norm1(x, mask, negative_slope=LEAKY_SLOPE))
+        x = convolve(self.conv2, self.norm2(x, mask, negative_slope=LEAKY_SLOPE))
         return shortcut + x
 
     def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
         """Whether the output at a position depends on the input within `HALO` of it only."""
         norms = [module for module in self.children() if isinstance(module, SPADE)]
         return all(norm.is_local(mask, size) for norm in norms)
-
-
-def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """`conv(x)`, large weights in parts: a CPU rearranges them into fresh memory with every call."""
-    if not is_cpu_inference(x):
-        return conv(x)
-    weight, bias = conv.weight, conv.bias
-    num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)
-    if num_parts == 1 or weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight for the call
-        return conv(x)
-    parts = zip(weight.chunk(num_parts), bias.chunk(num_parts), strict=True)
-    return torch.cat([F.conv2d(x, w, b, padding=conv.padding) for w, b in parts], dim=1)
