@@ -90,7 +90,7 @@ def test_images_painted_one_by_one(masks: str, monkeypatch: pytest.MonkeyPatch):
     block_inputs, reads = [], []
     last = generator.blocks[-1]
     last.register_forward_pre_hook(lambda _, inputs: block_inputs.append(len(inputs[0])))
-    read_mask = "_sparse_modulation" if masks == "sparse" else "_dense_modulation"
+    read_mask = "_scale_shift" if masks == "sparse" else "_dense_modulation"
     modulation = getattr(last.norm2, read_mask)
     monkeypatch.setattr(last.norm2, read_mask, lambda *inputs: reads.append(1) or modulation(*inputs))
     monkeypatch.setattr("spade_hf.models.generator.MAX_BAND_BYTES", 512)

@@ -22,8 +22,8 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(rows, weight, bias)
     if 4 * len(rows) > min(weight.shape):
         return _pointwise(rows, weight, bias)
-    out = _pointwise(weight, rows).T  # few rows: they are what is rearranged, and a small result is turned around
-    return out.contiguous() if bias is None else out + bias
+    out = _pointwise(weight, rows).T.contiguous()  # few rows: they are rearranged, and a small result turned around
+    return out if bias is None else out + bias
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -31,7 +31,10 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     weight, bias = conv.weight, conv.bias
     if not is_cpu_inference(x) or weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight
         return conv(x)
-    num_positions, is_channels_last = x.shape[0] * x[0, 0].numel(), weight.is_contiguous(memory_format=torch.channels_last)
+    num_positions, is_channels_last = (
+        x.shape[0] * x[0, 0].numel(),
+        weight.is_contiguous(memory_format=torch.channels_last),
+    )
     if 4 * num_positions <= len(weight) and is_channels_last:
         out = linear(_windows(x, conv), weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)
         return out.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
@@ -44,7 +47,7 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 def _pointwise(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     image = rows.view(1, len(rows), 1, -1).permute(0, 3, 1, 2)  # (1, I, R, 1), channels last in memory
-    return F.conv2d(image, weight[:, :, None, None], bias).permute(0, 2, 3, 1).reshape(len(rows), -1)
+    return F.conv2d(image, weight[:, :, None, None], bias).permute(0, 2, 3, 1).contiguous().view(len(rows), -1)
 
 
 def _windows(x: Tensor, conv: nn.Conv2d) -> Tensor:

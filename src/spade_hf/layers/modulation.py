@@ -48,18 +48,16 @@ def neighborhood_modulation(
     return linear(patches, weight.permute(0, 2, 3, 1).reshape(outputs, -1), bias)  # (B, 2C)
 
 
-def modulate(
-    x: Tensor, scale: Tensor, shift: Tensor, neighborhoods: LabelNeighborhoods, negative_slope: float = 1.0
-) -> Tensor:
+def modulate(x: Tensor, scale_shift: Tensor, neighborhoods: LabelNeighborhoods, negative_slope: float = 1.0) -> Tensor:
     """Scale and shift every position by the row of its neighbourhood, then apply LeakyReLU.
 
     Args:
         x (`Tensor`): `(N * S, C, H, W)`, the S images of a mask side by side.
-        scale, shift (`Tensor`): `(B, C)`, a row for each distinct neighbourhood.
+        scale_shift (`Tensor`): `(B, 2C)`, a row for each distinct neighbourhood: C times scale, C times shift.
         neighborhoods (`LabelNeighborhoods`): Those of the N masks at `(H, W)`.
         negative_slope (`float`, defaults to 1): Of the LeakyReLU, above 0; none at 1.
     """
-    return _Modulate.apply(x, scale, shift, neighborhoods.positions, neighborhoods.num_masks, negative_slope)
+    return _Modulate.apply(x, scale_shift, neighborhoods.positions, neighborhoods.num_masks, negative_slope)
 
 
 class _Modulate(torch.autograd.Function):
@@ -67,36 +65,37 @@ class _Modulate(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, x: Tensor, scale: Tensor, shift: Tensor, positions: RowGather, num_masks: int, negative_slope: float
+        ctx, x: Tensor, scale_shift: Tensor, positions: RowGather, num_masks: int, negative_slope: float
     ) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         out = torch.empty_like(x)
         channels = x.shape[1]
-        scale_shift = torch.cat([scale, shift], dim=1).to(x.dtype)  # (B, 2C): one gather instead of two
+        table = scale_shift.to(x.dtype)
         for x_part, out_part, index in _chunks(x, out, num_masks, positions.index):
-            gathered = scale_shift.index_select(0, index)  # (R, 2C)
+            gathered = table.index_select(0, index)  # (R, 2C)
             torch.addcmul(gathered[:, channels:], x_part, gathered[:, :channels], out=out_part)
             if negative_slope != 1:
                 F.leaky_relu_(out_part, negative_slope)
         ctx.positions, ctx.num_masks, ctx.negative_slope = positions, num_masks, negative_slope
-        ctx.save_for_backward(x, scale, out)
+        ctx.save_for_backward(x, scale_shift, out)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, out = ctx.saved_tensors
+        x, scale_shift, out = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         if ctx.negative_slope != 1:  # a positive slope keeps the sign, so the output tells it
             grad = torch.ops.aten.leaky_relu_backward(grad, out, ctx.negative_slope, True)
         shape = (ctx.num_masks, -1, x[0, 0].numel(), x.shape[1])  # (N, S, H * W, C)
-        grad_shift = ctx.positions.transposed_sum(_rows(grad).view(shape).sum(1).flatten(0, 1))
-        grad_scale = ctx.positions.transposed_sum(_rows(grad * x).view(shape).sum(1).flatten(0, 1))
+        grad_scale, grad_shift = (
+            ctx.positions.transposed_sum(_rows(grads).view(shape).sum(1).flatten(0, 1)) for grads in (grad * x, grad)
+        )
         grad_x = torch.empty_like(x)
-        rows = scale.to(x.dtype)
+        scale = scale_shift[:, : x.shape[1]].to(x.dtype).contiguous()
         for grad_part, grad_x_part, index in _chunks(grad, grad_x, ctx.num_masks, ctx.positions.index):
-            torch.mul(grad_part, rows.index_select(0, index), out=grad_x_part)
-        return grad_x, grad_scale, grad_shift, None, None, None
+            torch.mul(grad_part, scale.index_select(0, index), out=grad_x_part)
+        return grad_x, torch.cat([grad_scale, grad_shift], dim=1), None, None, None
 
 
 def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

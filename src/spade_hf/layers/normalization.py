@@ -80,10 +80,10 @@ class SPADE(nn.Module):
             gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
             out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
             return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
-        gamma_beta = mask.modulation(self, lambda: self._sparse_modulation(neighborhoods, mask.has_edges))
-        gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
-        x, scale, shift = self._normalized(x, 1 + gamma, beta)
-        return modulate(x, scale, shift, neighborhoods, negative_slope)
+        scale_shift = mask.modulation(self, lambda: self._scale_shift(neighborhoods, mask.has_edges))  # (B, 2C)
+        if not self._has_fixed_statistics():
+            x = self.param_free_norm(x)
+        return modulate(x, scale_shift, neighborhoods, negative_slope)
 
     def _neighborhoods(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> LabelNeighborhoods | None:
         """What sparse modulation needs, or `None` for the dense one. A compiled graph cannot depend on the labels."""
@@ -100,9 +100,16 @@ class SPADE(nn.Module):
         """gamma and beta of every position, `(N, 2C, *size)`."""
         return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))
 
-    def _sparse_modulation(self, neighborhoods: LabelNeighborhoods, has_edges: bool) -> Tensor:
-        """gamma and beta of every distinct neighbourhood, `(B, 2C)`."""
-        return neighborhood_modulation(neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=has_edges)
+    def _scale_shift(self, neighborhoods: LabelNeighborhoods, has_edges: bool) -> Tensor:
+        """1 + gamma beside beta of every distinct neighbourhood, `(B, 2C)`; fixed statistics are folded in."""
+        gamma_beta = neighborhood_modulation(neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=has_edges)
+        gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
+        scale, norm = 1 + gamma, self.param_free_norm
+        if self._has_fixed_statistics():
+            variance = norm.running_var.to(torch.promote_types(scale.dtype, torch.float32))
+            scale = scale * torch.rsqrt(variance + norm.eps)
+            beta = beta - norm.running_mean * scale
+        return torch.cat([scale, beta], dim=1)
 
     def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
         """Whether the output at a position depends on no other position of the input, so that parts of it will do."""
@@ -111,11 +118,3 @@ class SPADE(nn.Module):
     def _has_fixed_statistics(self) -> bool:
         norm = self.param_free_norm
         return isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and not norm.training
-
-    def _normalized(self, x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Input, scale and shift that give `norm(x) * scale + shift`: fixed statistics fold into the small tables."""
-        norm = self.param_free_norm
-        if not self._has_fixed_statistics():
-            return norm(x), scale, shift
-        scale = scale * torch.rsqrt(norm.running_var.to(torch.promote_types(scale.dtype, torch.float32)) + norm.eps)
-        return x, scale, shift - norm.running_mean * scale
