@@ -34,13 +34,16 @@ from benchmark_tools import (
     textbook_painter,
 )
 from torch import Tensor
+from torch.autograd.profiler_util import FunctionEvent
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator
+from spade_hf.layers import SPADE
 from spade_hf.training import LossWeights
 from spade_hf.training.steps import discriminator_step, generate, generator_step
 
 
 ASSETS = Path(__file__).parent / "assets"
+MASK_PATH = "mask path"
 
 
 def main() -> None:
@@ -117,29 +120,35 @@ def breakdown(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     generator = build_generator(args)
     rows = []
     for name, network in (("fp32", generator), ("bf16", build_generator(args).bfloat16())):
+        for module in network.modules():
+            if isinstance(module, SPADE):
+                module._scale_shift = torch.profiler.record_function(MASK_PATH)(module._scale_shift)
         paint = painter(network, "sparse")
-        paint(label_maps[0])
-        with torch.profiler.profile(record_shapes=True) as profile:
+        for label_map in label_maps:  # until the allocator has all the memory that it takes
+            paint(label_map)
+        with torch.profiler.profile() as profile:
             for label_map in label_maps:
                 paint(label_map)
         parts = dict.fromkeys(
             ("backbone's convolutions", "mask path's products", "gathers", "scale and shift", "rest"), 0.0
         )
-        for event in profile.key_averages(group_by_input_shape=True):
+        for event in profile.events():
             microseconds = event.self_device_time_total if args.device == "cuda" else event.self_cpu_time_total
-            parts[_part(event.key, event.input_shapes)] += microseconds / 1e3 / len(label_maps)
+            parts[_part(event)] += microseconds / 1e3 / len(label_maps)
         rows.append({"type": name, "all": sum(parts.values()), **parts})
     return rows
 
 
-def _part(operation: str, shapes: list[list[int]]) -> str:
-    if "convolution" in operation:  # the mask path's matrices go through 1x1 convolutions of a (1, C, R, 1) image
-        return "mask path's products" if shapes and shapes[0][-1:] == [1] else "backbone's convolutions"
-    if operation in ("aten::mm", "aten::addmm"):
-        return "mask path's products"
-    if "index_select" in operation or "embedding_bag" in operation:
+def _part(event: FunctionEvent) -> str:
+    if "convolution" in event.name or event.name in ("aten::mm", "aten::addmm"):
+        return "mask path's products" if _is_within(MASK_PATH, event) else "backbone's convolutions"
+    if "index_select" in event.name or "embedding_bag" in event.name:
         return "gathers"
-    return "scale and shift" if operation in ("aten::addcmul", "aten::leaky_relu_") else "rest"
+    return "scale and shift" if event.name in ("aten::addcmul", "aten::leaky_relu_") else "rest"
+
+
+def _is_within(name: str, event: FunctionEvent | None) -> bool:
+    return event is not None and (event.name == name or _is_within(name, event.cpu_parent))
 
 
 @torch.inference_mode()

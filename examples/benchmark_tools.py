@@ -143,7 +143,7 @@ def peak_memory(args: argparse.Namespace, backend: str, label_map: Tensor) -> tu
     generator = build_generator(args)
     if args.device == "cuda":
         before = torch.cuda.memory_allocated()
-        torch.cuda.resetpeak_memory_stats()
+        torch.cuda.reset_peak_memory_stats()
         painter(generator, backend)(label_map)
         peak = torch.cuda.max_memory_allocated()
         return (peak - before) / 1e6, peak / 1e6

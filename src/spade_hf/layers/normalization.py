@@ -104,12 +104,13 @@ class SPADE(nn.Module):
         """1 + gamma beside beta of every distinct neighbourhood, `(B, 2C)`; fixed statistics are folded in."""
         gamma_beta = neighborhood_modulation(neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=has_edges)
         gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
-        scale, norm = 1 + gamma, self.param_free_norm
-        if self._has_fixed_statistics():
-            variance = norm.running_var.to(torch.promote_types(scale.dtype, torch.float32))
-            scale = scale * torch.rsqrt(variance + norm.eps)
-            beta = beta - norm.running_mean * scale
-        return torch.cat([scale, beta], dim=1)
+        norm = self.param_free_norm
+        if not self._has_fixed_statistics():
+            return torch.cat([1 + gamma, beta], dim=1)
+        variance = norm.running_var.to(torch.promote_types(gamma.dtype, torch.float32))
+        inverse_std = torch.rsqrt(variance + norm.eps)
+        scale = torch.addcmul(inverse_std, gamma, inverse_std)  # (1 + gamma) / sigma
+        return torch.cat([scale, torch.addcmul(beta, norm.running_mean, scale, value=-1)], dim=1)
 
     def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
         """Whether the output at a position depends on no other position of the input, so that parts of it will do."""
