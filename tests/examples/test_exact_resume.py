@@ -121,7 +121,12 @@ def start(code: str, *arguments) -> subprocess.Popen:
     """The script in a process of its own, after some Python code."""
     code = f"import runpy, sys\n{code}\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
     search_path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": search_path,
+        "ACCELERATE_USE_CPU": "1",
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+    }
     command = [sys.executable, "-c", code, str(SCRIPT), *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
