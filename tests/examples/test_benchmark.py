@@ -19,7 +19,7 @@ def benchmark(*options: str) -> subprocess.CompletedProcess:
 
 def test_suites(tmp_path: Path):
     file = tmp_path / "results.json"
-    result = benchmark("--suites", "latency", "breakdown", "styles", "training", "--json", str(file))
+    result = benchmark("--suites", "latency", "breakdown", "styles", "training", "equality", "--json", str(file))
     assert result.returncode == 0, result.stderr
     results = json.loads(file.read_text())
     latency = {row["variant"]: row for row in results["latency"]}
@@ -31,6 +31,9 @@ def test_suites(tmp_path: Path):
     assert all(row["backbone's convolutions"] > 0 for row in results["breakdown"])
     assert [row["backend"] for row in results["styles"]] == ["dense", "sparse"]
     assert [row["work"] for row in results["training"]] == ["forward and backward", "whole iteration"]
+    float64 = results["equality"][0]
+    assert float64["images"] < 5e-12
+    assert float64["gradients"] < 1e-10
     assert "Latency of one image" in result.stdout
 
 
