@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spade_hf.layers import SPADE, MaskPyramid
+from spade_hf.layers import SPADE, MaskPyramid, modulation
 from spade_hf.layers.modulation import CHUNK_BYTES_CPU
 
 
@@ -104,6 +104,14 @@ def test_channels_last_input_and_gradient():
 def test_float32():
     mask = pyramid(random_map(), dtype=torch.float32)
     assert_same(spade(torch.float32), activations(mask, torch.float32), mask, tolerance=1e-4)
+
+
+def test_products_of_few_outputs_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    mask, products = pyramid(random_map(scale=5)), []
+    monkeypatch.setattr(modulation, "linear", lambda *args: products.append(1) or F.linear(*args))
+    monkeypatch.setattr(modulation, "MAX_RECYCLED_BYTES", 50_000)
+    assert_same(spade(), activations(mask), mask)
+    assert len(products) > 2
 
 
 def test_more_positions_than_one_chunk():

@@ -27,15 +27,15 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """`conv(x)` with stride 1, `(N, I, H, W)` to `(N, O, H, W)`; large weights are spared the rearrangement."""
+    """`conv(x)`, `(N, I, H, W)` to `(N, O, H, W)`, of a convolution with a bias, padded, of stride 1.
+
+    For an image that is small beside the weights it is a product of the windows; larger weights go in parts.
+    """
     weight, bias = conv.weight, conv.bias
     if not is_cpu_inference(x) or weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight
         return conv(x)
-    num_positions, is_channels_last = (
-        x.shape[0] * x[0, 0].numel(),
-        weight.is_contiguous(memory_format=torch.channels_last),
-    )
-    if 4 * num_positions <= len(weight) and is_channels_last:
+    num_positions = x.numel() // x.shape[1]
+    if 4 * num_positions <= len(weight) and weight.is_contiguous(memory_format=torch.channels_last):
         out = linear(_windows(x, conv), weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)
         return out.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
     num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)  # oneDNN rearranges into fresh memory

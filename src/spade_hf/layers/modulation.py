@@ -30,22 +30,13 @@ def neighborhood_modulation(
     hidden = neighborhoods.labels_of_patches(_label_table(conv_mask.weight, neighborhoods.codes, has_edges))  # (A, D)
     hidden = F.relu(hidden + conv_mask.bias).masked_fill(neighborhoods.patch_is_outside[:, None], 0)
     weight, bias = conv_gamma_beta.weight, conv_gamma_beta.bias  # (2C, D, k, k), (2C,)
-    outputs, hidden_channels, *kernel = weight.shape
-    num_patches, num_neighborhoods = neighborhoods.num_patches, neighborhoods.num_neighborhoods
     # The second convolution: either every patch times every tap of the kernel, then sums of T such products; or the T
     # patches of every neighbourhood, then one product. The sums cost about as much as 40 % of the products saved
     # (2 CPU cores, D = 128, C = 64..1024, fp32 and bf16).
-    if 5 * num_patches < 3 * num_neighborhoods:
-        taps = weight.permute(2, 3, 0, 1)  # (k, k, 2C, D)
-        num_bytes = num_patches * kernel[0] * kernel[1] * outputs * weight.element_size()  # of all products
-        num_parts = -(-num_bytes // MAX_RECYCLED_BYTES) if weight.device.type == "cpu" else 1
-        sums = []
-        for part in taps.chunk(num_parts, dim=2):
-            products = linear(hidden, part.reshape(-1, hidden_channels))  # (A, T * 2C / parts)
-            sums.append(neighborhoods.products_of_neighborhoods(products.view(-1, part.shape[2])))
-        return torch.cat(sums, dim=1) + bias  # (B, 2C)
-    patches = neighborhoods.patches_of_neighborhoods(hidden).view(num_neighborhoods, -1)  # (B, T * D)
-    return linear(patches, weight.permute(0, 2, 3, 1).reshape(outputs, -1), bias)  # (B, 2C)
+    if 5 * neighborhoods.num_patches < 3 * neighborhoods.num_neighborhoods:
+        return _sums_of_products(hidden, weight, neighborhoods) + bias  # (B, 2C)
+    patches = neighborhoods.patches_of_neighborhoods(hidden).view(neighborhoods.num_neighborhoods, -1)  # (B, T * D)
+    return linear(patches, weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)  # (B, 2C)
 
 
 def modulate(x: Tensor, scale_shift: Tensor, neighborhoods: LabelNeighborhoods, negative_slope: float = 1.0) -> Tensor:
@@ -116,6 +107,17 @@ def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor) -> It
 def _rows(x: Tensor) -> Tensor:
     """Channels-last `(N, C, H, W)` as `(N * H * W, C)`."""
     return x.permute(0, 2, 3, 1).view(-1, x.shape[1])
+
+
+def _sums_of_products(hidden: Tensor, weight: Tensor, neighborhoods: LabelNeighborhoods) -> Tensor:
+    """`(A, D)` of patches and `(2C, D, k, k)` to `(B, 2C)`; on a CPU, some outputs at a time recycle their memory."""
+    num_bytes = len(hidden) * weight[:, 0].numel() * weight.element_size()  # of all products
+    num_parts = -(-num_bytes // MAX_RECYCLED_BYTES) if weight.device.type == "cpu" else 1
+    sums = []
+    for part in weight.permute(2, 3, 0, 1).chunk(num_parts, dim=2):  # (k, k, 2C / parts, D)
+        products = linear(hidden, part.reshape(-1, part.shape[3]))  # (A, T * 2C / parts)
+        sums.append(neighborhoods.products_of_neighborhoods(products.view(-1, part.shape[2])))
+    return torch.cat(sums, dim=1)
 
 
 def _label_table(weight: Tensor, codes: Tensor, has_edges: bool) -> Tensor:
