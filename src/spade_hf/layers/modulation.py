@@ -60,11 +60,10 @@ class _Modulate(torch.autograd.Function):
     ) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         out = torch.empty_like(x)
-        channels = x.shape[1]
         table = scale_shift.to(x.dtype)
         for x_part, out_part, index in _chunks(x, out, num_masks, positions.index):
-            gathered = table.index_select(0, index)  # (R, 2C)
-            torch.addcmul(gathered[:, channels:], x_part, gathered[:, :channels], out=out_part)
+            scale, shift = table.index_select(0, index).chunk(2, dim=1)  # (R, C) each
+            torch.addcmul(shift, x_part, scale, out=out_part)
             if negative_slope != 1:
                 F.leaky_relu_(out_part, negative_slope)
         ctx.positions, ctx.num_masks, ctx.negative_slope = positions, num_masks, negative_slope
@@ -99,9 +98,9 @@ def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor) -> It
     num_bytes = CHUNK_BYTES_CPU if source.device.type == "cpu" else CHUNK_BYTES
     size = max(1, num_bytes // (images * source.shape[1] * source.element_size()))
     for mask, positions in enumerate(index.view(num_masks, -1)):
-        for start in range(0, positions.numel(), size):
-            part = slice(start, start + size)
-            yield sources[mask, :, part], targets[mask, :, part], positions[part]
+        yield from zip(
+            sources[mask].split(size, dim=1), targets[mask].split(size, dim=1), positions.split(size), strict=True
+        )
 
 
 def _rows(x: Tensor) -> Tensor:
