@@ -108,9 +108,10 @@ class SPADE(nn.Module):
         if not self._has_fixed_statistics():
             return torch.cat([1 + gamma, beta], dim=1)
         variance = norm.running_var.to(torch.promote_types(gamma.dtype, torch.float32))
-        inverse_std = torch.rsqrt(variance + norm.eps)
+        inverse_std = torch.rsqrt(variance + norm.eps).to(gamma.dtype)
         scale = torch.addcmul(inverse_std, gamma, inverse_std)  # (1 + gamma) / sigma
-        return torch.cat([scale, torch.addcmul(beta, norm.running_mean, scale, value=-1)], dim=1)
+        shift = torch.addcmul(beta, norm.running_mean.to(gamma.dtype), scale, value=-1)
+        return torch.cat([scale, shift], dim=1)
 
     def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
         """Whether the output at a position depends on no other position of the input, so that parts of it will do."""
