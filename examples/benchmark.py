@@ -64,7 +64,7 @@ def main() -> None:
     run.add_argument("--suites", nargs="+", choices=SUITES, default=list(SUITES))
     run.add_argument("--rounds", type=int, default=1, help="passes over the masks")
     run.add_argument("--threads", type=int, default=2, help="of the CPU")
-    run.add_argument("--device", default="cpu", help="cpu or cuda")
+    run.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     run.add_argument("--json", type=Path, help="write the figures there, too")
     args = parser.parse_args()
 

@@ -25,10 +25,18 @@ Row = dict[str, str | float]
 
 def load_label_maps(args: argparse.Namespace) -> list[Tensor]:
     """Label maps int64 `(1, H, W)`, resized by nearest neighbour; ids that the model does not know are unknown."""
+    if args.resolution < 32 or args.resolution % 32:
+        raise ValueError(f"--resolution is {args.resolution}; allowed are multiples of 32, for five upsamplings.")
+    if args.num_masks < 1:
+        raise ValueError(f"--num_masks is {args.num_masks}; give 1 or more.")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device is cuda, but PyTorch finds no GPU here; use --device cpu.")
     if args.dataset_name is not None:
         from spade_hf.data import load_rows
 
         rows = load_rows(args.dataset_name, split=args.split)
+        if args.mask_column not in rows.column_names:
+            raise ValueError(f"--mask_column is {args.mask_column!r}; the data set has {rows.column_names}.")
         images = [rows[position][args.mask_column] for position in range(min(args.num_masks, len(rows)))]
     else:
         paths = sorted(args.mask_folder.glob("*mask*.png")) or sorted(args.mask_folder.glob("*.png"))

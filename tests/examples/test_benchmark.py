@@ -52,3 +52,26 @@ def test_a_folder_without_masks(tmp_path: Path):
     result = benchmark("--mask_folder", str(tmp_path))
     assert result.returncode == 2
     assert "holds no mask. Give a folder of PNGs" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--resolution", "100"), "--resolution is 100; allowed are multiples of 32"),
+        (("--num_masks", "0"), "--num_masks is 0; give 1 or more"),
+        (("--device", "tpu"), "invalid choice: 'tpu'"),
+    ],
+)
+def test_bad_options(options: tuple[str, str], message: str):
+    result = benchmark(*options)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_a_column_that_is_not_there(tmp_path: Path):
+    datasets = pytest.importorskip("datasets")
+    file = str(tmp_path / "pairs.parquet")
+    datasets.Dataset.from_dict({"image": [1], "mask": [2]}).to_parquet(file)
+    result = benchmark("--dataset_name", file, "--mask_column", "label")
+    assert result.returncode == 2
+    assert "--mask_column is 'label'; the data set has ['image', 'mask']" in result.stderr

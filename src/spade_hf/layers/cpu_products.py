@@ -29,7 +29,7 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """`conv(x)`, `(N, I, H, W)` to `(N, O, H, W)`, of a convolution with a bias, padded, of stride 1.
 
-    For an image that is small beside the weights it is a product of the windows; larger weights go in parts.
+    For an image that is small beside the weights it is a product of the windows; other large weights go in parts.
     """
     weight, bias = conv.weight, conv.bias
     if not is_cpu_inference(x) or weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight
