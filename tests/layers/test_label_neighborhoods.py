@@ -58,9 +58,9 @@ def test_one_label_has_few_neighborhoods():
 
 def test_keys_that_do_not_fit_into_64_bits_are_exact():
     values = torch.randint(0, 2**40, (300, 5), generator=torch.Generator().manual_seed(0))[torch.arange(600) % 300]
-    index, distinct = _distinct_tuples(values)
-    assert len(distinct) == 300
-    torch.testing.assert_close(distinct[index], values, atol=0, rtol=0)
+    index, examples = _distinct_tuples(values.T)
+    assert len(examples) == 300
+    torch.testing.assert_close(values[examples][index], values, atol=0, rtol=0)
 
 
 def test_windows_of_one_id_beside_mixed_ones():
