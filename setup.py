@@ -34,7 +34,7 @@ setup(
     package_data={"spade_hf": ["label_sets/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
-        "torch>=2.6",
+        "torch>=2.8",
         "diffusers>=0.41",  # 0.41 is the last one for Python 3.10, with huggingface-hub 1
         "huggingface-hub>=1.32",
         "safetensors>=0.5",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spade_hf import SPADEGenerator
+from spade_hf.layers.row_gather import RowGather
 
 from ..tiny_networks import one_hot, random_label_map, random_latents, tiny_generator
 
@@ -168,8 +169,47 @@ def test_gradient_checkpointing_changes_no_bit(backend: str):
 @pytest.mark.slow
 def test_dense_path_compiles_as_one_graph():
     generator = tiny_generator()
+    generator.set_modulation_backend("dense")
     segmap = torch.nn.functional.one_hot(random_label_map(), 4).movedim(-1, 1).float()
     compiled = torch.compile(generator, fullgraph=True, backend="aot_eager")
     z = random_latents()
     torch.testing.assert_close(compiled(segmap, z).images, generator(segmap, z).images, atol=5e-5, rtol=1e-4)
     torch.testing.assert_close(compiled(random_label_map(), z).images, compiled(segmap, z).images)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("what", ["generator", "repeated blocks"])
+def test_a_compiled_generator_stays_sparse(what: str, monkeypatch: pytest.MonkeyPatch):
+    """A graph cannot depend on the labels, and a compiled dense one would be slower than none."""
+    torch._dynamo.reset()
+    generator = tiny_generator()
+    label_map, z = random_label_map(), random_latents()
+    expected = generator(label_map, z).images
+    counts = []
+    forward_sum = RowGather.forward_sum
+    monkeypatch.setattr(RowGather, "forward_sum", lambda *inputs: (counts.append(1), forward_sum(*inputs))[1])
+    generator(label_map, z)
+    num_gathers = len(counts)
+    if what == "generator":
+        generator.compile(backend="aot_eager")
+    else:
+        generator.compile_repeated_blocks(backend="aot_eager")
+    torch.testing.assert_close(generator(label_map, z).images, expected, atol=1e-5, rtol=0)
+    assert len(counts) == 2 * num_gathers > 0
+
+
+@torch.no_grad()
+def test_one_graph_of_the_sparse_path():
+    torch._dynamo.reset()
+    compiled = torch.compile(tiny_generator(), fullgraph=True, backend="aot_eager")
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"`set_modulation_backend\('dense'\)` makes one graph"):
+        compiled(random_label_map(), random_latents())
+
+
+@torch.no_grad()
+def test_an_exported_generator_is_dense():
+    """So that it serves any labels."""
+    generator, z = tiny_generator(), random_latents()
+    exported = torch.export.export(generator, (random_label_map(), z)).module()
+    other = random_label_map().flip(2)
+    torch.testing.assert_close(exported(other, z).images, generator(other, z).images, atol=1e-5, rtol=0)

@@ -102,8 +102,8 @@ def distinct_windows(ids: Tensor, size: int, *, of_windows: bool = False) -> tup
     Most windows of a real mask hold one id only: those need no search.
 
     Args:
-        of_windows (`bool`, defaults to `False`): Whether each id stands for such a window itself. They overlap, so that
-            the ids at the four corners tell all that a window shows, and are all that has to be compared.
+        of_windows (`bool`, defaults to `False`): Whether each id stands for such a window itself. They overlap, so
+            that the ids at the four corners tell all that a window shows, and are all that has to be compared.
     """
     n, h, w = ids.shape
     corners = ids[:, : h - size + 1, : w - size + 1].flatten()  # (N * H' * W',), the first id of every window

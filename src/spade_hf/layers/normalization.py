@@ -4,6 +4,7 @@ Legend: N batch, C activation channels, L semantic channels, D hidden channels, 
 T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 """
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -23,6 +24,12 @@ ModulationBackend = Literal["auto", "dense", "sparse"]
 # neighbourhood, where 2D stands for the copying, at 85 % of the dense path's speed. Fitted to where both took equally
 # long: shares of 0.4 to 0.85 (2 CPU cores; fp32, bf16; D = 128; C = 128, 512; L = 12, 183; 32x32, 128x128).
 SPARSE_EFFICIENCY = 0.85
+
+
+run_eagerly = partial(
+    torch.compiler.disable,
+    reason="sparse modulation depends on labels, a graph cannot; `set_modulation_backend('dense')` makes one graph",
+)
 
 
 def parameter_free_norm(norm_type: NormType, num_channels: int) -> nn.Module:
@@ -74,21 +81,35 @@ class SPADE(nn.Module):
             mask (`MaskPyramid`): N masks, read at `(H, W)`.
             negative_slope (`float`, defaults to 1): Of the LeakyReLU, above 0; none at 1.
         """
+        if self.may_be_sparse(mask):
+            return self._modulate_by_labels(x, mask, negative_slope)
+        return self._modulate_densely(x, mask, negative_slope)
+
+    @run_eagerly
+    def _modulate_by_labels(self, x: Tensor, mask: MaskPyramid | MaskBand, negative_slope: float) -> Tensor:
         neighborhoods = self._neighborhoods(mask, tuple(x.shape[-2:]))
         if neighborhoods is None:
-            gamma_beta = mask.modulation(self, lambda: self._dense_modulation(mask, tuple(x.shape[-2:])))
-            gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
-            out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
-            return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
+            return self._modulate_densely(x, mask, negative_slope)
         scale_shift = mask.modulation(self, lambda: self._scale_shift(neighborhoods, mask.has_edges))  # (B, 2C)
         if not self._has_fixed_statistics():
             x = self.param_free_norm(x)
         return modulate(x, scale_shift, neighborhoods, negative_slope)
 
-    def _neighborhoods(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> LabelNeighborhoods | None:
-        """What sparse modulation needs, or `None` for the dense one. A compiled graph cannot depend on the labels."""
+    def _modulate_densely(self, x: Tensor, mask: MaskPyramid | MaskBand, negative_slope: float) -> Tensor:
+        gamma_beta = mask.modulation(self, lambda: self._dense_modulation(mask, tuple(x.shape[-2:])))
+        gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
+        out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
+        return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
+
+    def may_be_sparse(self, mask: MaskPyramid | MaskBand) -> bool:
+        """Whether the labels may decide. An exported graph cannot depend on them."""
         is_offloaded = self.conv_mask.weight.is_meta  # a hook brings such weights for the call of a layer only
-        if not mask.is_hard or self.modulation_backend == "dense" or is_offloaded or torch.compiler.is_compiling():
+        is_allowed = self.modulation_backend != "dense" and not torch.compiler.is_exporting()
+        return mask.is_hard and is_allowed and not is_offloaded
+
+    def _neighborhoods(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> LabelNeighborhoods | None:
+        """What sparse modulation needs, or `None` for the dense one."""
+        if not self.may_be_sparse(mask):
             return None
         neighborhoods = mask.neighborhoods(size, self.kernel_size)
         outputs, hidden_channels = self.conv_gamma_beta.weight.shape[:2]  # 2C, D

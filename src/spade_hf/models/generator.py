@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..layers import SPADE, MaskBand, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
 from ..layers.checkpointing import checkpoint_block
 from ..layers.cpu_memory import MAX_BAND_BYTES, is_cpu_inference, map_bands
+from ..layers.normalization import run_eagerly
 from ..layers.resnet import HALO, LEAKY_SLOPE
 from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
 from .semantics import SemanticModelMixin, num_semantic_channels
@@ -149,7 +150,8 @@ class SPADEGenerator(SemanticModelMixin):
         mask.images_per_mask = self._images_per_mask(mask.num_masks, z)
         # Channels last, the convolutions and what lies between them are faster, and a position's channels are one row.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
-        images = self._paint(x, mask)  # (N * S, 3, H, W)
+        paint = self._paint_by_labels if self.blocks[0].norm1.may_be_sparse(mask) else self._paint
+        images = paint(x, mask)  # (N * S, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def set_modulation_backend(self, backend: ModulationBackend) -> None:
@@ -157,7 +159,8 @@ class SPADEGenerator(SemanticModelMixin):
 
         Args:
             backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
-                neighbourhood once, `"auto"` takes what is faster. Soft masks always take the dense path.
+                neighbourhood once, `"auto"` takes what is faster. Soft masks and exported graphs always take the dense
+                path, and `torch.compile` compiles no other: a graph cannot depend on the labels.
         """
         if backend not in ("auto", "dense", "sparse"):
             raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")
@@ -233,6 +236,10 @@ class SPADEGenerator(SemanticModelMixin):
             else:
                 x = block(_upsampled(x, scale), mask)
         return map_bands(lambda x, _: self._finish(x), x, num_bands=self._num_bands(x), halo=1)
+
+    @run_eagerly
+    def _paint_by_labels(self, x: Tensor, mask: MaskPyramid) -> Tensor:
+        return self._paint(x, mask)
 
     def _num_bands(self, x: Tensor, scale: int = 1) -> int:
         """Parts that work on `x`, upsampled, is to be cut into: several for large ones in inference on a CPU."""
