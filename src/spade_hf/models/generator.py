@@ -230,7 +230,9 @@ class SPADEGenerator(SemanticModelMixin):
             if num_bands > 1 and len(x) > 1:
                 return torch.cat([self._paint(image, one, position) for image, one in mask.one_by_one(x)])
             if num_bands > 1 and block.is_local(mask, (scale * x.shape[2], scale * x.shape[3])):
-                x = _paint_bands(block, x, mask, scale, num_bands)
+                if block is self.blocks[-1]:
+                    return _paint_bands(self._last_block, x, mask, scale=scale, num_bands=num_bands, halo=HALO + 1)
+                x = _paint_bands(block, x, mask, scale=scale, num_bands=num_bands, halo=HALO)
             elif self.gradient_checkpointing and torch.is_grad_enabled():
                 x = self._gradient_checkpointing_func(block, _upsampled(x, scale), mask)
             else:
@@ -247,6 +249,10 @@ class SPADEGenerator(SemanticModelMixin):
             return 1
         return -(-(scale**2) * x.nbytes // MAX_BAND_BYTES)
 
+    def _last_block(self, x: Tensor, mask: MaskBand) -> Tensor:
+        """To the image at once: what lies between them would be the largest tensor of all."""
+        return self._finish(self.blocks[-1](x, mask))
+
     def _finish(self, x: Tensor) -> Tensor:
         return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
 
@@ -254,7 +260,15 @@ class SPADEGenerator(SemanticModelMixin):
         return block != FIRST_BLOCK and not (block == KEPT_BLOCK and self.config.num_upsampling_layers == 5)
 
 
-def _paint_bands(block: SPADEResnetBlock, x: Tensor, mask: MaskPyramid, scale: int, num_bands: int) -> Tensor:
+def _paint_bands(
+    block: Callable[[Tensor, MaskBand], Tensor],
+    x: Tensor,
+    mask: MaskPyramid,
+    *,
+    scale: int,
+    num_bands: int,
+    halo: int,
+) -> Tensor:
     """`block` of one image, `(1, C, h, w)`, upsampled, some rows at a time: `(1, C', scale * h, scale * w)`."""
     size = (scale * x.shape[2], scale * x.shape[3])
 
@@ -262,7 +276,7 @@ def _paint_bands(block: SPADEResnetBlock, x: Tensor, mask: MaskPyramid, scale: i
         return block(_upsampled(x, scale), MaskBand(mask, size, slice(scale * rows.start, scale * rows.stop)))
 
     with mask.keeping_modulations():
-        return map_bands(work, x, num_bands=num_bands, halo=HALO)  # upsampled, more than the halo that is needed
+        return map_bands(work, x, num_bands=num_bands, halo=-(-halo // scale))
 
 
 def _upsampled(x: Tensor, scale: int) -> Tensor:
