@@ -38,8 +38,6 @@ from torch.autograd.profiler_util import FunctionEvent
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator
 from spade_hf.layers import SPADE
-from spade_hf.training import LossWeights
-from spade_hf.training.steps import discriminator_step, generate, generator_step
 
 
 ASSETS = Path(__file__).parent / "assets"
@@ -174,6 +172,10 @@ def styles(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
 
 def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     """Training, batch of 4: the generator's forward and backward pass, and a whole iteration of the game"""
+    # not above: processes of the memory suite import this module, and one that paints does not need it
+    from spade_hf.training import LossWeights
+    from spade_hf.training.steps import discriminator_step, generate, generator_step
+
     batch = {"label_map": torch.cat([*itertools.islice(itertools.cycle(label_maps), 4)])}
     rng = torch.Generator().manual_seed(0)
     batch["real_images"] = torch.rand(4, 3, *batch["label_map"].shape[-2:], generator=rng).to(args.device) * 2 - 1
