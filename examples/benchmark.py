@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from benchmark_equality import equality
 from benchmark_tools import (
     BACKENDS,
     Row,
@@ -212,43 +213,6 @@ def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
         seconds = interleave(variants, [batch["label_map"]], rounds=args.rounds + 2)
         rates = {f"{backend}, images/s": 4 / statistics.median(seconds[backend]) for backend in BACKENDS}
         rows.append({"work": name, **rates, "ratio": ratio(seconds["dense"], seconds["sparse"])})
-    return rows
-
-
-def equality(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Distance of images (largest) and of a training step's gradients (of the worst parameter, relative, L2 norm)"""
-    label_map = torch.cat([*itertools.islice(itertools.cycle(label_maps), 4)])
-    direction = torch.randn(4, 3, *label_map.shape[-2:], generator=torch.Generator().manual_seed(0)).to(args.device)
-
-    def images_and_gradients(backend: str, dtype: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
-        network = build_generator(args).to(dtype)
-        paint = painter(network, backend)
-        with torch.inference_mode():
-            images = paint(label_map)
-        network.train()
-        (paint(label_map) * direction.to(dtype)).mean().backward()
-        return images.double(), {name: parameter.grad.double() for name, parameter in network.named_parameters()}
-
-    results = {
-        f"{backend} {name}": images_and_gradients(backend, dtype)
-        for name, dtype in (("float64", torch.float64), ("float32", torch.float32))
-        for backend in BACKENDS
-    }
-    exact = results["dense float64"][1]
-    largest = max(gradient.norm() for gradient in exact.values())
-    # batch norm takes away the mean, so the gradient of a bias before it is nothing but rounding
-    names = [name for name, gradient in exact.items() if gradient.norm() > 1e-12 * largest]
-    rows = []
-    for one, other in (
-        ("dense float64", "sparse float64"),
-        ("dense float32", "sparse float32"),
-        ("dense float64", "dense float32"),
-        ("dense float64", "sparse float32"),
-    ):
-        (images, gradients), (other_images, other_gradients) = results[one], results[other]
-        distances = [((gradients[name] - other_gradients[name]).norm() / exact[name].norm()).item() for name in names]
-        row = {"pair": f"{one}, {other}", "images": (images - other_images).abs().max().item()}
-        rows.append({**row, "gradients": max(distances), "median parameter": statistics.median(distances)})
     return rows
 
 

@@ -31,6 +31,9 @@ def test_suites(tmp_path: Path):
     assert all(row["backbone's convolutions"] > 0 for row in results["breakdown"])
     assert [row["backend"] for row in results["styles"]] == ["dense", "sparse"]
     assert [row["work"] for row in results["training"]] == ["forward and backward", "whole iteration"]
+    for row in results["equality"]:
+        if row["pair"].endswith("on the same side of every kink"):
+            assert row["gradients"] < 1e-4
     float64 = results["equality"][0]
     assert float64["images"] < 5e-12
     assert float64["gradients"] < 1e-10
