@@ -121,10 +121,9 @@ def _sums_of_products(hidden: Tensor, weight: Tensor, neighborhoods: LabelNeighb
 
 def _label_table(weight: Tensor, codes: Tensor, has_edges: bool) -> Tensor:
     """The first convolution's weights, a row for each of `codes` and each tap: `(U * T, D)`."""
-    num_labels = weight.shape[1] - has_edges
+    num_labels, codes = weight.shape[1] - has_edges, codes[:-1]
     weight = weight.permute(1, 2, 3, 0)  # (L, k, k, D)
-    table = weight.index_select(0, codes % num_labels)  # (U, k, k, D)
+    table = weight.index_select(0, codes % num_labels)  # (U - 1, k, k, D)
     if has_edges:
         table = table + weight[-1] * (codes >= num_labels)[:, None, None, None]
-    table = table * (codes < codes[-1])[:, None, None, None]  # the last one, outside the image, adds nothing
-    return table.flatten(0, 2)  # (U * T, D)
+    return F.pad(table, (0,) * 7 + (1,)).flatten(0, 2)  # the last code, outside the image, adds nothing
