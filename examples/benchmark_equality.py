@@ -37,7 +37,8 @@ def equality(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
         (paint(label_map) * direction.to(dtype)).mean().backward()
         return images.double(), {name: parameter.grad.double() for name, parameter in network.named_parameters()}
 
-    dense, sparse = (images_and_gradients(backend, torch.float64, hold_sides=True) for backend in BACKENDS)
+    dense = images_and_gradients("dense", torch.float64, hold_sides=True)  # notes the sides, and is not changed by it
+    sparse = images_and_gradients("sparse", torch.float64)
     dense32, sparse32 = (images_and_gradients(backend, torch.float32) for backend in BACKENDS)
     dense_held, sparse_held = (images_and_gradients(backend, torch.float32, hold_sides=True) for backend in BACKENDS)
     exact = dense[1]
