@@ -118,7 +118,7 @@ def test_gradient_checkpointing_changes_no_bit(run, data, tmp_path, monkeypatch)
 
 
 def start(code: str, *arguments) -> subprocess.Popen:
-    """The script in a process of its own, after some Python code."""
+    """The script as a job of its own (a session of processes), after some Python code."""
     code = f"import runpy, sys\n{code}\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
     search_path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {
@@ -128,7 +128,7 @@ def start(code: str, *arguments) -> subprocess.Popen:
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
     }
     command = [sys.executable, "-c", code, str(SCRIPT), *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 @pytest.mark.slow
@@ -153,14 +153,16 @@ def test_sigkill_while_a_checkpoint_is_written(run, data, tmp_path):  # noqa: F8
     assert_same(tmp_path / "whole" / "checkpoint-4", tmp_path / "broken" / "checkpoint-4")
 
 
-@pytest.mark.slow
-def test_sigterm_saves_and_exits(data, tmp_path):
+@pytest.mark.parametrize("num_workers", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_sigterm_to_the_whole_job_saves_and_exits(num_workers, data, tmp_path):
+    """As a scheduler ends a job: every process gets the signal, the loader's workers, too."""
     output = tmp_path / "out"
-    process = start("", *options(data, output, steps=10_000), "--checkpoints_total_limit", 1)
+    more = ("--checkpoints_total_limit", 1, "--dataloader_num_workers", num_workers)
+    process = start("", *options(data, output, *more, steps=10_000))
     deadline = time.monotonic() + 200
     while not checkpoints(output) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)
     error = process.communicate(timeout=100)[1]
     assert process.returncode == 128 + signal.SIGTERM
     (left,) = checkpoints(output)
