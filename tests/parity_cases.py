@@ -34,6 +34,7 @@ class Settings:
     use_unknown_label: bool = False
     use_instance_edges: bool = False
     use_spectral_norm: bool = True
+    has_converged: bool = True  # spectral norm
     num_labels: int = 5
 
 
@@ -43,6 +44,7 @@ SETTINGS = {
     "more": Settings("more", size=(64, 128), use_instance_edges=True),
     "most": Settings("most", size=(128, 128), latent_dim=8),
     "kernel-5-instance": Settings(kernel_size=5, norm="instance", use_unknown_label=True),
+    "ade-young": Settings(use_unknown_label=True, has_converged=False),
     "kernel-1-plain": Settings(size=(64, 32), kernel_size=1, use_spectral_norm=False, use_instance_edges=True),
 }
 PINNED_CASES = ("ade", "coco-with-latent")  # their images are in the fixtures
@@ -69,6 +71,7 @@ def random_case(name: str, batch_size: int = 2) -> Case:
         start_size=start_size,
         norm=settings.norm,
         use_spectral_norm=settings.use_spectral_norm,
+        has_converged=settings.has_converged,
     )
     return Case(
         weights=weights,

@@ -121,10 +121,10 @@ def read_weight(weights: Weights, prefix: str, *, training: bool = False) -> Ten
         return weights[f"{prefix}.weight"]
     weight, u, v = (weights[f"{prefix}.weight_{part}"] for part in ("orig", "u", "v"))
     matrix = weight.flatten(1)
-    if training:  # one power iteration
+    if training:  # one power iteration; PyTorch begins it with u today, and began with v when SPADE was published
         with torch.no_grad():
-            v = F.normalize(matrix.T @ u, dim=0)
             u = F.normalize(matrix @ v, dim=0)
+            v = F.normalize(matrix.T @ u, dim=0)
     return weight / (u @ matrix @ v)
 
 
@@ -159,10 +159,14 @@ def random_generator_weights(
     start_size: tuple[int, int] = (2, 2),
     norm: str = "batch",
     use_spectral_norm: bool = True,
+    has_converged: bool = True,
     seed: int = 0,
 ) -> dict[str, Tensor]:
-    """Random `latest_net_G.pth`; the numbers are the same in every version of numpy and torch."""
-    make, weights = WeightMaker(seed), {}
+    """Random `latest_net_G.pth`; the numbers are the same in every version of numpy and torch.
+
+    Where spectral norm has not converged, as in a young training, each power iteration shows in the output.
+    """
+    make, weights = WeightMaker(seed, has_converged=has_converged), {}
     start_channels = 16 * base_channels
     if latent_dim is None:
         weights |= make.layer("fc", start_channels, num_semantic_channels, 3)
@@ -205,8 +209,8 @@ def random_encoder_weights(
 class WeightMaker:
     """Draws layers large enough that every one of them shows in the output."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = np.random.RandomState(seed)
+    def __init__(self, seed: int, *, has_converged: bool = True) -> None:
+        self.random, self.has_converged = np.random.RandomState(seed), has_converged
 
     def normal(self, *shape: int, std: float = 1.0) -> Tensor:
         return torch.from_numpy(self.random.standard_normal(shape) * std).float()
@@ -227,12 +231,17 @@ class WeightMaker:
         layer = {f"{name}.bias": self.normal(outputs, std=0.3)} if bias else {}
         if not spectral:
             return layer | {f"{name}.weight": weight}
-        u, _, v = torch.linalg.svd(weight.flatten(1).double(), full_matrices=False)
-        # exact singular vectors: a power iteration leaves them where they are
+        matrix = weight.flatten(1).double()
+        if self.has_converged:  # exact singular vectors: a power iteration leaves them where they are
+            u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+            u, v = u[:, 0], vh[0]
+        else:
+            v = F.normalize(matrix.T @ self.normal(outputs).double(), dim=0)
+            u = F.normalize(matrix @ v, dim=0)
         return layer | {
             f"{name}.weight_orig": weight,
-            f"{name}.weight_u": u[:, 0].float(),
-            f"{name}.weight_v": v[0].float(),
+            f"{name}.weight_u": u.float(),
+            f"{name}.weight_v": v.float(),
         }
 
     def statistics(self, name: str, channels: int) -> dict[str, Tensor]:

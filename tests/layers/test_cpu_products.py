@@ -5,6 +5,7 @@ from torch import nn
 
 from spade_hf.layers import cpu_products
 from spade_hf.layers.cpu_products import convolve, linear
+from spade_hf.layers.spectral_norm import conv2d
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 40])
@@ -54,3 +55,15 @@ def test_gradients_take_the_layer_itself():
     conv = nn.Conv2d(8, 64, 3, padding=1).to(memory_format=torch.channels_last)
     convolve(conv, torch.randn(1, 8, 2, 4)).sum().backward()
     assert conv.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+@pytest.mark.parametrize("has_gradients", [True, False])
+def test_a_normalized_weight_is_computed_once(is_training: bool, has_gradients: bool):
+    """Reading it twice costs twice, and in training is a power iteration too many."""
+    conv = conv2d(8, 8, 3, padding=1, use_spectral_norm=True).train(is_training)
+    reads = []
+    conv.parametrizations.weight[0].register_forward_hook(lambda *_: reads.append(1))
+    with torch.set_grad_enabled(has_gradients):
+        convolve(conv, torch.randn(1, 8, 16, 16))
+    assert len(reads) == 1

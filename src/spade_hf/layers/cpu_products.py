@@ -31,8 +31,10 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
     For an image that is small beside the weights it is a product of the windows; other large weights go in parts.
     """
-    weight, bias = conv.weight, conv.bias
-    if not is_cpu_inference(x) or weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight
+    if not is_cpu_inference(x):
+        return conv(x)
+    weight, bias = conv.weight, conv.bias  # read once: under spectral norm that is a computation of its own
+    if weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight
         return conv(x)
     num_positions = x.numel() // x.shape[1]
     if 4 * num_positions <= len(weight) and weight.is_contiguous(memory_format=torch.channels_last):
@@ -40,7 +42,7 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
         return out.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
     num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)  # oneDNN rearranges into fresh memory
     if num_parts == 1:
-        return conv(x)
+        return F.conv2d(x, weight, bias, padding=conv.padding)
     parts = zip(weight.chunk(num_parts), bias.chunk(num_parts), strict=True)
     return torch.cat([F.conv2d(x, w, b, padding=conv.padding) for w, b in parts], dim=1)
 
