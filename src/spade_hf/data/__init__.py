@@ -1,10 +1,11 @@
 from .loading import build_loader, preview_samples
+from .painting import average_blocks, paint_label_map
 from .pair_reader import PairReader
 from .paired_dataset import PairedImageDataset
 from .seeding import derive_seed
 from .sources import load_folders, load_label_set, load_rows
 from .streamed_dataset import StreamedImageDataset
-from .transforms import PairedTransform, simplify_label_map
+from .transforms import PairedTransform
 
 
 __all__ = [
@@ -12,11 +13,12 @@ __all__ = [
     "PairedImageDataset",
     "PairedTransform",
     "StreamedImageDataset",
+    "average_blocks",
     "build_loader",
     "derive_seed",
     "preview_samples",
     "load_folders",
     "load_label_set",
     "load_rows",
-    "simplify_label_map",
+    "paint_label_map",
 ]

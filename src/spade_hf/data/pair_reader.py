@@ -92,18 +92,12 @@ class PairReader:
         """Augment what `read` gave.
 
         Returns:
-            `dict`: `real_images` `(3, H, W)` in [-1, 1], `label_map` int64 `(H, W)` of channels, `seed` int64 `()` for
-                whatever else is random about the sample, and `instance_edges` bool `(H, W)` for a model with edges.
+            `dict`: What [`PairedTransform`] gives, images in [-1, 1], and `seed` int64 `()` for whatever else about
+                the sample is random.
         """
-        image, label_map, edges = self.transform(
-            *pair, num_labels=self.processor.label_set.num_channels, rng=torch.Generator().manual_seed(seed)
-        )
-        sample = {
-            "real_images": image.contiguous(),
-            "label_map": label_map.contiguous(),
-            "seed": torch.tensor(seed),
-        }
-        return sample if edges is None else sample | {"instance_edges": edges.contiguous()}
+        rng = torch.Generator().manual_seed(seed)
+        sample = self.transform(*pair, num_labels=self.processor.label_set.num_channels, rng=rng)
+        return {name: one.contiguous() for name, one in sample.items()} | {"seed": torch.tensor(seed)}
 
     def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
         image, mask = self._decode(row, self.image_column), self._decode(row, self.mask_column)

@@ -7,12 +7,9 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-
-# Block sizes of simplified maps, as shares of the crop's shorter side: from rounded outlines to a few big blobs.
-SIMPLIFICATION_SHARES = (1 / 32, 1 / 16, 1 / 10)
+from .painting import paint_label_map
 
 
 @dataclass(frozen=True)
@@ -25,8 +22,8 @@ class PairedTransform:
             before the crop. Its aspect ratio is kept.
         center_crop (`bool`, defaults to `False`): Crop the middle instead of a random place.
         random_flip (`bool`, defaults to `True`): Mirror half of the samples.
-        simplify_probability (`float`, defaults to 0): Share of samples whose label map is replaced by a coarse one, as
-            a person would paint it. Detailed maps alone teach the model nothing about painted blobs.
+        simplify_probability (`float`, defaults to 0): Share of samples whose label map is repainted as a person would
+            paint it; see [`paint_label_map`]. Exact maps alone teach the model nothing about painted ones.
     """
 
     resolution: tuple[int, int]
@@ -49,7 +46,7 @@ class PairedTransform:
 
     def __call__(
         self, image: Tensor, label_map: Tensor, edges: Tensor | None, *, num_labels: int, rng: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    ) -> dict[str, Tensor]:
         """Transform one sample that has been resized to `resized_shape`.
 
         Args:
@@ -60,9 +57,10 @@ class PairedTransform:
             rng (`torch.Generator`): The only source of randomness.
 
         Returns:
-            `tuple`: image `(3, h, w)`, label map `(h, w)` and edges `(h, w)` or `None`.
+            `dict`: `real_images` `(3, h, w)`; `label_map` int64 `(h, w)`; `instance_edges` bool `(h, w)` if there are
+                edges; and, if maps may be repainted, `agreement` bool `(h, w)`: where the label is that of the image.
         """
-        offset_share, flip, simplify, share = torch.rand(5, generator=rng).split([2, 1, 1, 1])
+        offset_share, flip, simplify = torch.rand(4, generator=rng).split([2, 1, 1])
         if self.center_crop:
             offset_share = torch.full((2,), 0.5)
         top, left = (
@@ -71,27 +69,16 @@ class PairedTransform:
         )
         height, width = self.resolution
 
-        def place(one: Tensor | None) -> Tensor | None:
-            if one is None:
-                return None
+        def place(one: Tensor) -> Tensor:
             one = one[..., top : top + height, left : left + width]
             return one.flip(-1) if self.random_flip and flip.item() < 0.5 else one
 
-        image, label_map, edges = place(image), place(label_map), place(edges)
-        if simplify.item() < self.simplify_probability:
-            chosen = SIMPLIFICATION_SHARES[int(share.item() * len(SIMPLIFICATION_SHARES))]
-            label_map = simplify_label_map(label_map, max(2, round(min(height, width) * chosen)), num_labels)
-        return image, label_map, edges
-
-
-def simplify_label_map(label_map: Tensor, block: int, num_labels: int) -> Tensor:
-    """A coarse map with smooth outlines: each label's share in blocks of pixels, interpolated; the largest share wins.
-
-    Args:
-        label_map (`Tensor`): int64 `(H, W)` in `0..num_labels - 1`.
-        block (`int`): Side of a block in pixels; what is smaller than a block disappears.
-        num_labels (`int`): L.
-    """
-    shares = F.one_hot(label_map, num_labels).movedim(-1, 0)[None].float()  # (1, L, H, W)
-    shares = F.avg_pool2d(shares, block, ceil_mode=True)  # (1, L, H / block, W / block)
-    return F.interpolate(shares, label_map.shape, mode="bilinear").argmax(dim=1)[0]
+        exact = place(label_map)
+        sample = {"real_images": place(image), "label_map": exact}
+        if edges is not None:
+            sample["instance_edges"] = place(edges)
+        if self.simplify_probability > 0:
+            if simplify.item() < self.simplify_probability:
+                sample["label_map"] = paint_label_map(exact, num_labels, rng)
+            sample["agreement"] = sample["label_map"] == exact
+        return sample

@@ -5,21 +5,25 @@ Legend: N batch, C channels, S scales, H W height and width.
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor
+
+from .masked import masked_l1_loss
 
 
 def feature_matching_loss(
-    fake_features: Sequence[Sequence[Tensor]], real_features: Sequence[Sequence[Tensor]]
+    fake_features: Sequence[Sequence[Tensor]],
+    real_features: Sequence[Sequence[Tensor]],
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Mean absolute difference of each layer's features, summed over layers and averaged over scales; a scalar.
 
     Args:
         fake_features (`Sequence[Sequence[Tensor]]`): For each of S scales the layers' outputs `(N, C, H, W)`.
         real_features (`Sequence[Sequence[Tensor]]`): The same of the real images; no gradient flows into them.
+        mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images are to match.
     """
     total = 0.0
     for fake_layers, real_layers in zip(fake_features, real_features, strict=True):
         for fake, real in zip(fake_layers, real_layers, strict=True):
-            total = total + F.l1_loss(fake, real.detach())
+            total = total + masked_l1_loss(fake, real.detach(), mask)
     return total / len(fake_features)

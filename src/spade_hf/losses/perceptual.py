@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.efficientnet_lite import EfficientNetLite0Features
 from ..models.vgg import VGG19_REPO, VGG19Features
+from .masked import masked_l1_loss
 
 
 class PerceptualLoss(nn.Module):
@@ -41,11 +41,12 @@ class PerceptualLoss(nn.Module):
         self.feature_net = feature_net
         self.weights = tuple(weights)
 
-    def forward(self, fake_images: Tensor, real_images: Tensor) -> Tensor:
+    def forward(self, fake_images: Tensor, real_images: Tensor, mask: Tensor | None = None) -> Tensor:
         """
         Args:
             fake_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; receives the gradient.
             real_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; the target, no gradient.
+            mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images are to match.
 
         Returns:
             `Tensor`: scalar.
@@ -64,7 +65,7 @@ class PerceptualLoss(nn.Module):
                 f"{len(fake_features)} feature maps. Give one weight for each."
             )
         terms = zip(self.weights, fake_features, real_features, strict=True)
-        return sum(weight * F.l1_loss(fake, real) for weight, fake, real in terms)
+        return sum(weight * masked_l1_loss(fake, real, mask) for weight, fake, real in terms)
 
 
 def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNetLite0Features | None:

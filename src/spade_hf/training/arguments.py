@@ -189,7 +189,7 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--resize_ratio", type=float, default=286 / 256, help="resize to this many times, then crop")
     data.add_argument("--center_crop", action="store_true")
     data.add_argument("--random_flip", action=argparse.BooleanOptionalAction, default=True)
-    data.add_argument("--simplify_probability", type=float, default=0.0, help="share of masks made coarse")
+    data.add_argument("--simplify_probability", type=float, default=0.0, help="share of masks painted as by hand")
     data.add_argument("--streaming", action="store_true", help="read rows as they come; needs --max_train_steps")
     data.add_argument("--shuffle_buffer_size", type=int, default=1000, help="rows to draw from, with --streaming")
     data.add_argument("--skip_broken", action="store_true", help="leave out rows that cannot be read, with a warning")

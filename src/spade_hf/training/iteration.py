@@ -24,7 +24,7 @@ class TrainingIteration:
             frozen, it has no gradients that processes could exchange.
         averages (`Mapping[str, ModelEMA]`): By the names of their networks.
         optimizers, schedules (`tuple`): Prepared; the generator's (with the style encoder's), the discriminator's.
-        perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images) -> scalar`.
+        perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask) -> scalar`.
         weights (`LossWeights`): Of the generator's terms.
         max_grad_norm (`float`, *optional*): Largest norm of each side's gradients.
     """

@@ -114,8 +114,9 @@ def generator_step(
     Args:
         generate_images: [`generate`] with all but the phase bound; runs with gradients.
         discriminator: Frozen.
-        batch: See [`generate`].
-        perceptual_loss: `(fake_images, real_images) -> scalar`, or `None`.
+        batch: See [`generate`]; also `agreement` bool `(N, H, W)` where label maps may be repainted: outside of it a
+            picture need not match the real one.
+        perceptual_loss: `(fake_images, real_images, mask) -> scalar`, or `None`.
         weights: Of the terms.
 
     Raises:
@@ -123,11 +124,12 @@ def generator_step(
     """
     fake_images, posterior = generate_images(GENERATOR_PHASE)
     fake, real = _judge(discriminator, batch, fake_images)
+    agreement = batch.get("agreement")
     terms = {"adversarial": hinge_generator_loss(fake.logits)}
     if weights.feature_matching > 0:
-        terms["feature_matching"] = feature_matching_loss(fake.features, real.features)
+        terms["feature_matching"] = feature_matching_loss(fake.features, real.features, agreement)
     if perceptual_loss is not None and weights.perceptual > 0:
-        terms["perceptual"] = perceptual_loss(fake_images, batch["real_images"])
+        terms["perceptual"] = perceptual_loss(fake_images, batch["real_images"], agreement)
     if posterior is not None and weights.kl > 0:
         terms["kl"] = kl_loss(posterior)
     loss = sum(getattr(weights, name) * term for name, term in terms.items())

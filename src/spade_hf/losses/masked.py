@@ -1,0 +1,21 @@
+"""Comparison of features where a mask allows it.
+
+Legend: N batch, C channels, H W height and width of the images, h w of the features.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def masked_l1_loss(fake: Tensor, real: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean absolute difference; what the mask excludes counts as equal.
+
+    Args:
+        fake, real (`Tensor`): `(N, C, h, w)`.
+        mask (`Tensor`, *optional*): bool `(N, H, W)`, True where they are compared. A feature counts as much as its
+            share of such pixels.
+    """
+    if mask is None:
+        return F.l1_loss(fake, real)
+    share = F.interpolate(mask[:, None].to(fake.dtype), fake.shape[-2:], mode="area")  # (N, 1, h, w)
+    return (share * (fake - real).abs()).mean()
