@@ -160,6 +160,7 @@ def main(args: argparse.Namespace) -> None:
         schedules,
         perceptual_loss=perceptual_loss,
         weights=weights,
+        random_style_probability=args.random_style_probability,
         max_grad_norm=args.max_grad_norm,
     )
 

@@ -13,7 +13,7 @@ from spade_hf.losses import (
     masked_l1_loss,
 )
 from spade_hf.training import LossWeights, discriminator_step, generate, generator_step
-from spade_hf.training.steps import DISCRIMINATOR_PHASE, GENERATOR_PHASE
+from spade_hf.training.steps import DISCRIMINATOR_PHASE, GENERATOR_PHASE, choose_random_styles
 
 from ..training_data import make_dataset, make_networks
 
@@ -156,6 +156,38 @@ def test_a_sample_has_its_latent_in_every_batch(networks, with_encoder):
     together = fakes_of(networks, make_batch(0, 1, 2), **options)(GENERATOR_PHASE)[0]
     alone = fakes_of(networks, make_batch(1), **options)(GENERATOR_PHASE)[0]
     torch.testing.assert_close(together[1:2], alone)
+
+
+def test_random_styles_are_of_the_prior_and_compared_with_nothing(networks):
+    batch = make_batch(0, 1)
+    batch["has_random_style"] = torch.tensor([True, False])
+    for network in networks.values():
+        network.eval()
+    own, random = (
+        fakes_of(networks, batch | {"has_random_style": torch.tensor(chosen)})(GENERATOR_PHASE)[0]
+        for chosen in ([False, False], [True, True])
+    )
+    mixed, posterior = fakes_of(networks, batch)(GENERATOR_PHASE)
+    torch.testing.assert_close(mixed, torch.stack([random[0], own[1]]))
+    assert not torch.equal(own[0], random[0]) and len(posterior.mean) == 2
+
+    masks = []
+    generator_step(
+        fakes_of(networks, batch),
+        networks["discriminator"],
+        batch,
+        perceptual_loss=lambda fake, real, mask: masks.append(mask) or l1(fake, real),
+        weights=LossWeights(),
+    )
+    assert not masks[0][0].any() and masks[0][1].all()
+
+
+def test_the_share_of_random_styles():
+    batch = {"seed": torch.arange(400)}
+    chosen = choose_random_styles(batch, 0.25)
+    assert 70 < chosen.sum() < 130
+    assert torch.equal(choose_random_styles({"seed": torch.arange(400)[7:9]}, 0.25), chosen[7:9])  # in any batch
+    assert not choose_random_styles(batch, 0).any() and choose_random_styles(batch, 1).all()
 
 
 def test_a_model_without_latent(networks):

@@ -125,7 +125,7 @@ AT_LEAST_ZERO = (
     "learning_rate discriminator_learning_rate adversarial_weight feature_matching_weight perceptual_weight kl_weight "
     "adam_epsilon lr_warmup_steps dataloader_num_workers seed latent_dim color_tolerance"
 ).split()
-SHARES = "simplify_probability lr_decay_start".split()
+SHARES = "simplify_probability random_style_probability lr_decay_start".split()
 BELOW_ONE = "ema_decay adam_beta1 adam_beta2".split()
 ALLOWED: list[tuple[list[str], str, Callable[[float], bool]]] = [
     (AT_LEAST_ONE, "1 or more", lambda value: value >= 1),
@@ -220,6 +220,12 @@ def build_parser() -> argparse.ArgumentParser:
     loss.add_argument("--feature_matching_weight", type=float, default=10.0)
     loss.add_argument("--perceptual_weight", type=float, default=10.0)
     loss.add_argument("--kl_weight", type=float, default=0.05, help="of the sum over all processes' batches")
+    loss.add_argument(
+        "--random_style_probability",
+        type=float,
+        default=0.0,
+        help="share of samples in a random style, not their image's, which the discriminator alone judges",
+    )
 
     optimization = parser.add_argument_group("optimization")
     optimization.add_argument("--train_batch_size", type=int, default=4, help="of each process")

@@ -10,7 +10,15 @@ from torch import nn
 
 from .ema import ModelEMA
 from .loop import backward_and_step
-from .steps import Batch, LossWeights, StepOutput, discriminator_step, generate, generator_step
+from .steps import (
+    Batch,
+    LossWeights,
+    StepOutput,
+    choose_random_styles,
+    discriminator_step,
+    generate,
+    generator_step,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class TrainingIteration:
         optimizers, schedules (`tuple`): Prepared; the generator's (with the style encoder's), the discriminator's.
         perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask) -> scalar`.
         weights (`LossWeights`): Of the generator's terms.
+        random_style_probability (`float`, defaults to 0): See [`choose_random_styles`].
         max_grad_norm (`float`, *optional*): Largest norm of each side's gradients.
     """
 
@@ -37,10 +46,13 @@ class TrainingIteration:
     schedules: tuple
     perceptual_loss: nn.Module | None
     weights: LossWeights
+    random_style_probability: float = 0.0
     max_grad_norm: float | None = None
 
     def __call__(self, batch: Batch) -> tuple[StepOutput, StepOutput]:
         """What the generator's and the discriminator's phases computed."""
+        if self.random_style_probability > 0:
+            batch = batch | {"has_random_style": choose_random_styles(batch, self.random_style_probability)}
         fakes = functools.partial(
             generate,
             self.networks["generator"],

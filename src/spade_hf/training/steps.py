@@ -18,7 +18,7 @@ from ..models import DiagonalGaussianDistribution
 
 
 Batch = dict[str, Tensor]
-GENERATOR_PHASE, DISCRIMINATOR_PHASE = 1, 2
+GENERATOR_PHASE, DISCRIMINATOR_PHASE, STYLE_CHOICE = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def draw_latents(
     """Latents `(N, Z)` for a batch: of its images' styles where there is an encoder, else from the prior.
 
     Args:
-        batch: `real_images` `(N, 3, H, W)` in [-1, 1].
+        batch: `real_images` `(N, 3, H, W)` in [-1, 1]; perhaps `has_random_style` bool `(N,)`, samples whose latent is
+            from the prior in any case.
         style_encoder: Image to posterior, or `None`.
         latent_dim: Z, or `None` for a model without latent, which gets `None`.
         rng: The only randomness; or N of them, one for each sample.
@@ -72,12 +73,30 @@ def draw_latents(
     images = batch["real_images"]
     if latent_dim is None:
         return None, None
-    if style_encoder is None:
+
+    def from_prior() -> Tensor:
         shape = (len(images), latent_dim)
-        return randn_tensor(shape, generator=rng, device=images.device, dtype=images.dtype), None
+        return randn_tensor(shape, generator=rng, device=images.device, dtype=images.dtype)
+
+    if style_encoder is None:
+        return from_prior(), None
     # tuples: under mixed precision Accelerate gives their tensors back in float32, and cannot rebuild output classes
     posterior = DiagonalGaussianDistribution(*style_encoder(images, return_dict=False))
-    return posterior.sample(rng), posterior
+    z = posterior.sample(rng)
+    if "has_random_style" in batch:
+        z = torch.where(batch["has_random_style"][:, None], from_prior().to(z.dtype), z)
+    return z, posterior
+
+
+def choose_random_styles(batch: Batch, probability: float) -> Tensor:
+    """Which samples get a latent from the prior instead of their image's: bool `(N,)`, from their seeds.
+
+    The encoder's latents fill the prior badly where its weight is low. What the generator makes of the rest, only the
+    discriminator can tell it: there is no real picture to compare with.
+    """
+    rngs = (torch.Generator().manual_seed(derive_seed(seed, STYLE_CHOICE)) for seed in batch["seed"].tolist())
+    draws = torch.stack([torch.rand((), generator=rng) for rng in rngs])
+    return (draws < probability).to(batch["seed"].device)
 
 
 def generate(
@@ -114,8 +133,8 @@ def generator_step(
     Args:
         generate_images: [`generate`] with all but the phase bound; runs with gradients.
         discriminator: Frozen.
-        batch: See [`generate`]; also `agreement` bool `(N, H, W)` where label maps may be repainted: outside of it a
-            picture need not match the real one.
+        batch: See [`generate`]; also `agreement` bool `(N, H, W)` where label maps may be repainted: outside of it,
+            and with a random style anywhere, a picture need not match the real one.
         perceptual_loss: `(fake_images, real_images, mask) -> scalar`, or `None`.
         weights: Of the terms.
 
@@ -124,12 +143,12 @@ def generator_step(
     """
     fake_images, posterior = generate_images(GENERATOR_PHASE)
     fake, real = _judge(discriminator, batch, fake_images)
-    agreement = batch.get("agreement")
+    mask = _comparable(batch)
     terms = {"adversarial": hinge_generator_loss(fake.logits)}
     if weights.feature_matching > 0:
-        terms["feature_matching"] = feature_matching_loss(fake.features, real.features, agreement)
+        terms["feature_matching"] = feature_matching_loss(fake.features, real.features, mask)
     if perceptual_loss is not None and weights.perceptual > 0:
-        terms["perceptual"] = perceptual_loss(fake_images, batch["real_images"], agreement)
+        terms["perceptual"] = perceptual_loss(fake_images, batch["real_images"], mask)
     if posterior is not None and weights.kl > 0:
         terms["kl"] = kl_loss(posterior)
     loss = sum(getattr(weights, name) * term for name, term in terms.items())
@@ -160,6 +179,15 @@ def scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> d
     values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
     values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
     return {name: value.item() for name, value in values.items()}
+
+
+def _comparable(batch: Batch) -> Tensor | None:
+    """Where fake and real images are to match, bool `(N, H, W)`; `None`: everywhere."""
+    mask = batch.get("agreement")
+    if "has_random_style" in batch:
+        has_own_style = ~batch["has_random_style"][:, None, None]
+        mask = has_own_style & (torch.ones_like(batch["label_map"], dtype=torch.bool) if mask is None else mask)
+    return mask
 
 
 @dataclass
