@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -165,10 +167,93 @@ def test_order_is_by_number_and_leftovers_do_not_count(tmp_path):
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-9", "checkpoint-10"]
 
 
+def saved_as(output_dir):
+    """Names of checkpoints -> the step in each one's state."""
+    return {path.parent.name: json.loads(path.read_text())["global_step"]
+            for path in output_dir.glob("*/training_state.json")}  # fmt: skip
+
+
 def test_the_limit_keeps_the_newest(tmp_path):
     saved(tmp_path, 1, 2, 3)
-    saved(tmp_path, 4, total_limit=2)
+    run = Run(tmp_path, total_limit=2)
+    run.checkpoints.resume("latest")
+    run.checkpoints.save(TrainingState(global_step=4))
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-3", "checkpoint-4"}
+
+
+def test_a_fresh_run_beside_a_longer_one_keeps_its_checkpoints(tmp_path, caplog):
+    saved(tmp_path, 3000)
+    saved(tmp_path, 500, 1000, total_limit=1)
+    assert saved_as(tmp_path) == {"checkpoint-1000": 1000, "checkpoint-3000.abandoned": 3000}
+    assert "checkpoint-3000: renamed it to checkpoint-3000.abandoned; delete it if you can" in caplog.text
+    assert Run(tmp_path).checkpoints.resume("latest").global_step == 1000
+    saved(tmp_path, 3000)
+    saved(tmp_path, 10)  # a second time: what was set aside stays
+    assert set(saved_as(tmp_path)) == {"checkpoint-10", *(f"checkpoint-{name}" for name in (
+        "1000.abandoned", "3000.abandoned", "3000.abandoned-2"))}  # fmt: skip
+
+
+def test_a_run_resumed_from_an_older_checkpoint_keeps_its_own(tmp_path):
+    saved(tmp_path, 1000, 2000, 3000)
+    run = Run(tmp_path, total_limit=3)
+    run.checkpoints.resume("checkpoint-1000")
+    assert set(saved_as(tmp_path)) == {"checkpoint-1000", "checkpoint-2000", "checkpoint-3000"}  # nothing is saved yet
+    for step in (1500, 2500, 3500):  # 2000 is not this run's, although it is older than 2500
+        run.checkpoints.save(TrainingState(global_step=step))
+        assert Run(tmp_path).checkpoints.resume("latest").global_step == step
+    abandoned = {"checkpoint-2000.abandoned", "checkpoint-3000.abandoned"}
+    assert set(saved_as(tmp_path)) == {"checkpoint-1500", "checkpoint-2500", "checkpoint-3500", *abandoned}
+    back = Run(tmp_path)
+    assert back.checkpoints.resume("checkpoint-3000.abandoned").global_step == 3000
+
+
+def test_descending_steps(tmp_path):
+    run = saved(tmp_path, 9, total_limit=1)
+    for step in (6, 3, 3):
+        assert run.checkpoints.save(TrainingState(global_step=step)).is_dir()
+        assert Run(tmp_path).checkpoints.resume("latest").global_step == step
+
+
+@pytest.mark.parametrize("killed_at", [0, 1])
+def test_killed_while_one_takes_the_place_of_another(killed_at, tmp_path, monkeypatch):
+    """Between the renames there is always the old one or the new one, complete."""
+    saved(tmp_path, 2)
+    run, rename, calls = Run(tmp_path, seed=1), Path.rename, []
+
+    def rename_or_die(path, target):
+        calls.append(path.name)
+        if len(calls) == killed_at + 1:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        run.checkpoints.save(TrainingState(global_step=2))
+    monkeypatch.undo()
+    assert calls == ["checkpoint-2", "checkpoint-2.partial"][: killed_at + 1]
+    again = saved(tmp_path, 1)
+    assert again.checkpoints.resume("checkpoint-2.abandoned").global_step == 2
+    assert set(saved_as(tmp_path)) == {"checkpoint-1", "checkpoint-2.abandoned"}
+
+
+def test_everything_is_on_the_disk_before_an_old_checkpoint_is_deleted(tmp_path, monkeypatch):
+    """fsync of each file and folder, in this order: content, the new name, and only then the deletion."""
+    run = saved(tmp_path, 2, total_limit=1)
+    synced, fsync = [], os.fsync
+
+    def recorded(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    rename = Path.rename
+    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setattr(Path, "rename", lambda path, target: synced.append(path.name) or rename(path, target))
+    final = run.checkpoints.save(TrainingState(global_step=4))
+    written, named, deleted = (synced.index(mark) for mark in (
+        "checkpoint-4.partial", tmp_path.stat().st_ino, "checkpoint-2"))  # fmt: skip
+    assert written < named < deleted
+    assert {path.stat().st_ino for path in (final, *final.rglob("*"))} == set(synced[:written])
+    assert (final / "checksums.json").stat().st_ino in synced
 
 
 def test_an_interrupted_save_leaves_the_one_before(tmp_path, monkeypatch):
@@ -181,15 +266,6 @@ def test_an_interrupted_save_leaves_the_one_before(tmp_path, monkeypatch):
     assert Run(tmp_path).checkpoints.resume("latest").global_step == 2
     run.checkpoints.save(TrainingState(global_step=6))
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-2", "checkpoint-6"}  # the leftover is gone
-
-
-def test_a_checkpoint_is_replaced(tmp_path):
-    saved(tmp_path, 2)
-    other = saved(tmp_path, 2, seed=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
-    again = Run(tmp_path)
-    again.checkpoints.resume("latest")
-    assert_equal(other, again)
 
 
 def cut(file):

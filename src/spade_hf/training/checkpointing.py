@@ -1,10 +1,12 @@
 """Training states on disk: complete or not there at all, and known to be undamaged before they are used.
 
 A checkpoint is written to a temporary folder beside its place and renamed when everything is in it, so that a run
-that is killed while it saves leaves the checkpoint before it as the latest. A list of checksums lies in it.
+that is killed while it saves leaves the checkpoint before it as the latest. A list of checksums lies in it. A run
+that starts from an older state than the newest one sets aside what lies beyond, so that `latest` is its own.
 """
 
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -22,7 +24,7 @@ from .ema import ModelEMA
 
 
 logger = logging.getLogger(__name__)
-PREFIX, PARTIAL_SUFFIX = "checkpoint-", ".partial"
+PREFIX, PARTIAL_SUFFIX, ABANDONED_SUFFIX = "checkpoint-", ".partial", ".abandoned"
 STATE_FILE, ARGUMENTS_FILE, CHECKSUMS_FILE = "training_state.json", "arguments.json", "checksums.json"
 WEIGHTS_FILE, CONFIG_FILE = "diffusion_pytorch_model.safetensors", "config.json"
 
@@ -75,12 +77,17 @@ class CheckpointManager:
         self.accelerator, self.output_dir = accelerator, output_dir
         self.networks, self.averages = networks, averages
         self.arguments, self.total_limit = arguments, total_limit
+        self._step = 0  # of what was restored or saved last
         # Accelerate would save the networks once more, under names of its own.
         accelerator.register_save_state_pre_hook(lambda models, weights, folder: weights.clear())
         accelerator.register_load_state_pre_hook(lambda models, folder: models.clear())
 
     def save(self, state: TrainingState) -> Path:
-        """Write `checkpoint-{global_step}`; every process calls this."""
+        """Write `checkpoint-{global_step}`; every process calls this.
+
+        Checkpoints that this run did not come by, those of a longer run in the same folder, are renamed to
+        `checkpoint-{step}.abandoned` and no longer count. None is deleted for them.
+        """
         final = self.output_dir / f"{PREFIX}{state.global_step}"
         partial = final.with_name(final.name + PARTIAL_SUFFIX)
         if self.accelerator.is_main_process:
@@ -97,10 +104,14 @@ class CheckpointManager:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             _write_json(partial / CHECKSUMS_FILE, _checksums(partial))
-            if final.exists():  # of a run that went on from an older state
-                _delete(final)
+            for path in (*partial.rglob("*"), partial):
+                _sync(path)
+            # before the rename: should the run be killed between, `latest` is what it started from
+            self._set_aside(beyond=min(self._step, state.global_step - 1))
             partial.rename(final)
+            _sync(self.output_dir)  # the new name is on the disk before an old checkpoint is deleted
             self._prune()
+        self._step = state.global_step
         self.accelerator.wait_for_everyone()
         return final
 
@@ -147,12 +158,20 @@ class CheckpointManager:
             raise _damaged(f"The optimizers' states in {checkpoint} cannot be loaded", error) from error
         for average in self.averages.values():
             average.num_updates = state.ema_updates
+        self._step = state.global_step
         logger.info("Resumed from %s", checkpoint)
         return state
 
     def _networks_on_disk(self) -> list[tuple[str, ModelMixin]]:
         averages = [(f"{name}_ema", average.model) for name, average in self.averages.items()]
         return [*self.networks.items(), *averages]
+
+    def _set_aside(self, *, beyond: int) -> None:
+        for old in list_checkpoints(self.output_dir):
+            if _step_of(old) > beyond:
+                kept = _unused(old.with_name(old.name + ABANDONED_SUFFIX))
+                old.rename(kept)
+                logger.warning("This run started before %s: renamed it to %s; delete it if you can", old, kept.name)
 
     def _prune(self) -> None:
         if self.total_limit is not None:
@@ -187,12 +206,18 @@ def verify_checkpoint(checkpoint: Path) -> None:
 
 def list_checkpoints(output_dir: Path) -> list[Path]:
     """The complete checkpoints of a run, oldest first."""
-    steps = {
-        int(path.name.removeprefix(PREFIX)): path
-        for path in output_dir.glob(f"{PREFIX}*")
-        if path.name.removeprefix(PREFIX).isdigit()
-    }
-    return [steps[step] for step in sorted(steps)]
+    complete = (path for path in output_dir.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit())
+    return sorted(complete, key=_step_of)
+
+
+def _unused(path: Path) -> Path:
+    """This path or, if there is such a file, the first of `path-2`, `path-3`, ... that is free."""
+    others = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(name for name in itertools.chain([path], others) if not name.exists())
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix(PREFIX))
 
 
 def _damaged(what: str, error: Exception) -> DamagedCheckpointError:
@@ -210,17 +235,30 @@ def _delete(checkpoint: Path) -> None:
 
 def _checksums(folder: Path) -> dict[str, str]:
     """Checksums of all files by their path in the folder."""
-    return {str(file.relative_to(folder)): _checksum(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): _checksum(file) for file in files}
 
 
 def _checksum(file: Path) -> str:
-    """SHA-256 of a file; what was written is on the disk afterwards, should the machine fail."""
+    """SHA-256 of a file."""
     digest = hashlib.sha256()
     with file.open("rb") as content:
         while block := content.read(2**20):
             digest.update(block)
-        os.fsync(content.fileno())
     return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Return when a file, or the names in a folder, are on the disk, should the machine fail."""
+    if path.is_file():
+        with path.open("r+b") as content:  # Windows syncs nothing that is open for reading only
+            os.fsync(content.fileno())
+    elif os.name != "nt":  # which opens no folder
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _check_config(file: Path, network: ModelMixin) -> None:
