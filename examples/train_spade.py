@@ -23,7 +23,9 @@ try:
     from accelerate.logging import get_logger
     from accelerate.utils import set_seed
 except ModuleNotFoundError as error:
-    sys.exit(f"error: training needs the package {error.name}, which is not installed: pip install 'spade_hf[train]'")
+    from spade_hf.project import install_command
+
+    sys.exit(f"error: training needs the package {error.name}, which is not installed: {install_command('train')}")
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
 from spade_hf.data import (
@@ -103,8 +105,8 @@ def main(args: argparse.Namespace) -> None:
         args.adversarial_weight,
         args.feature_matching_weight,
         args.perceptual_weight,
-        # the one term that is a sum over the batch: averaging gradients would take the mean of the processes' sums
-        args.kl_weight * accelerator.num_processes,
+        # the one term that is a sum over the batch: averaging gradients would take the mean of its parts' sums
+        args.kl_weight * accelerator.num_processes * args.gradient_accumulation_steps,
     )
     optimizers = build_optimizers(
         networks,
@@ -192,6 +194,7 @@ def main(args: argparse.Namespace) -> None:
                     uploads.start(folder, revision)
             if stopping:
                 logger.info("SIGTERM: saved checkpoint-%d; --resume_from_checkpoint latest goes on", state.global_step)
+                accelerator.end_training()  # else trackers take it for a crash
                 sys.exit(128 + signal.SIGTERM)
             if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
                 pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)

@@ -28,6 +28,9 @@ class FileTracker(GeneralTracker):
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
+    def finish(self):
+        (self.folder / "finished").touch()
+
     def log_images(self, values, step=None, **options):
         for name, images in values.items():
             Image.fromarray(images[0]).save(self.folder / f"{name}-{step}.png")

@@ -10,7 +10,8 @@ import torch
 from . import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEPipeline, __version__, convert_nvlabs_checkpoint
 from .checkpoint_conversion import NUM_UPSAMPLING_LAYERS
 from .legend import draw_legend
-from .model_card import write_converted_model_card
+from .model_card import printable, write_converted_model_card
+from .project import install_command
 
 
 USER_ERROR = 2  # exit status, as argparse's own
@@ -125,12 +126,12 @@ def run_convert(args: argparse.Namespace) -> None:
 def run_labels(args: argparse.Namespace) -> None:
     """Print a label set, a line a label."""
     label_set = read_label_set(args.label_set or BUNDLED_MODEL)
-    print(f"{label_set.name}: {label_set.num_labels} labels")
+    print(f"{printable(label_set.name)}: {label_set.num_labels} labels")
     for channel, label in enumerate(label_set.labels):
         red, green, blue = label_set.palette[channel].tolist()
         swatch = f"\x1b[48;2;{red};{green};{blue}m  \x1b[0m " if sys.stdout.isatty() else ""
         unknown = " (unknown)" if label.id == label_set.unknown_id else ""
-        print(f"{label.id:>5}  {swatch}#{red:02x}{green:02x}{blue:02x}  {label.name}{unknown}")
+        print(f"{label.id:>5}  {swatch}#{red:02x}{green:02x}{blue:02x}  {printable(label.name)}{unknown}")
     if args.image is not None:
         args.image.parent.mkdir(parents=True, exist_ok=True)
         draw_legend(label_set).save(args.image)
@@ -144,7 +145,7 @@ def run_demo(args: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise
-        raise ImportError("the demo needs gradio: pip install 'spade_hf[demo]'") from error
+        raise ImportError(f"the demo needs gradio: {install_command('demo')}") from error
     serve(args.model, host=args.host, port=args.port)
 
 

@@ -17,7 +17,8 @@ def test_bad_options_are_one_line(run, tmp_path):  # noqa: F811
 @pytest.mark.parametrize("package", ["accelerate.logging", "datasets"])
 def test_what_is_not_installed_is_named(package, run, monkeypatch):  # noqa: F811
     monkeypatch.setitem(sys.modules, package, None)
-    message = f"error: training needs the package {package}, which is not installed: pip install 'spade_hf[train]'"
+    message = f"error: training needs the package {package}, which is not installed: "
+    message += 'pip install ".[train]" (in a clone of the project)'
     assert run("--help").status == message
 
 

@@ -1,8 +1,8 @@
 """A run that was stopped, in whatever way, goes on to the same numbers, bit by bit.
 
-`make test` stops a run in an epoch and at its end. The other ways take minutes:
+`make test` stops a run in an epoch and at its end, by SIGKILL in a save and by SIGTERM. The other ways take minutes:
 
-    python -m pytest -m slow tests/examples
+    make slow
     python -m tests.training.kill_loop --kills 20
 """
 
@@ -131,8 +131,8 @@ def start(code: str, *arguments) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-@pytest.mark.slow
-def test_sigkill_while_a_checkpoint_is_written(run, data, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("killed_at", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_sigkill_while_a_checkpoint_is_written(killed_at, run, data, tmp_path):  # noqa: F811
     code = (
         "import os, signal\n"
         "from spade_hf import MultiscaleDiscriminator\n"
@@ -140,17 +140,19 @@ def test_sigkill_while_a_checkpoint_is_written(run, data, tmp_path):  # noqa: F8
         "def save_and_die(*args, **kwargs):\n"
         "    save(*args, **kwargs)\n"
         "    calls.append(1)\n"
-        "    len(calls) == 3 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"    len(calls) == {killed_at} and os.kill(os.getpid(), signal.SIGKILL)\n"
         "MultiscaleDiscriminator.save_pretrained = save_and_die"
     )
-    process = start(code, *options(data, tmp_path / "broken", steps=4))
+    steps = killed_at + 1
+    process = start(code, *options(data, tmp_path / "broken", steps=steps))
     process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL
-    assert checkpoints(tmp_path / "broken") == {"checkpoint-1", "checkpoint-2", "checkpoint-3.partial"}
-    assert run(*options(data, tmp_path / "broken", "--resume_from_checkpoint", "latest", steps=4)).status == 0
-    assert checkpoints(tmp_path / "broken") == {f"checkpoint-{step}" for step in (1, 2, 3, 4)}
-    assert run(*options(data, tmp_path / "whole", steps=4)).status == 0
-    assert_same(tmp_path / "whole" / "checkpoint-4", tmp_path / "broken" / "checkpoint-4")
+    whole = {f"checkpoint-{step}" for step in range(1, killed_at)}
+    assert checkpoints(tmp_path / "broken") == whole | {f"checkpoint-{killed_at}.partial"}
+    assert run(*options(data, tmp_path / "broken", "--resume_from_checkpoint", "latest", steps=steps)).status == 0
+    assert checkpoints(tmp_path / "broken") == {f"checkpoint-{step}" for step in range(1, steps + 1)}
+    assert run(*options(data, tmp_path / "whole", steps=steps)).status == 0
+    assert_same(*(tmp_path / name / f"checkpoint-{steps}" for name in ("whole", "broken")))
 
 
 @pytest.mark.parametrize("num_workers", [pytest.param(0, marks=pytest.mark.slow), 1])

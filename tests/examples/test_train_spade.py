@@ -4,6 +4,7 @@ import json
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +195,20 @@ def test_a_tracker_gets_numbers_and_images(run, data, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "logs" / "options.json").read_text())["report_to"] == "file"
     grids = (tmp_path / "logs" / "validation-2.png", tmp_path / "samples" / "step-0000002.png")
     assert np.array_equal(*(np.array(Image.open(file)) for file in grids))
+    assert (tmp_path / "logs" / "finished").exists()
+
+
+def test_a_tracker_sees_the_end_of_a_run_that_sigterm_stops(run, data, tmp_path, monkeypatch):
+    class Stopping(FileTracker):
+        def log(self, *args, **options):
+            super().log(*args, **options)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, FileTracker.name, Stopping)
+    options = ("--max_train_steps", 9, "--log_steps", 1, "--report_to", FileTracker.name)
+    result = run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path, *options)
+    assert result.status == 128 + signal.SIGTERM and checkpoints(tmp_path) == {"checkpoint-1"}
+    assert (tmp_path / "logs" / "finished").exists()
 
 
 def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
@@ -225,6 +240,18 @@ def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
         assert text in card.text
     pipeline = SPADEPipeline.from_pretrained(repo_id, token=hub.token)
     assert pipeline(mask(0), style_image=picture(0)).images[0].size == (32, 32)
+
+
+def test_a_public_repository_that_must_be_private_is_refused(run, hub, data, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    HfApi(token=hub.token).create_repo("public-before", private=False)
+    options = ("--output_dir", tmp_path / "public-before", "--push_to_hub", "--hub_private_repo")
+    result = run(*SMALL, "--dataset_name", data, *options)
+    assert result.status == 2 and "Training:" not in result.stderr and checkpoints(tmp_path / "public-before") == set()
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert f"`--hub_private_repo`: the repository '{hub.user}/public-before' is there already, and public" in line
+    files = HfApi(token=hub.token).list_repo_files(f"{hub.user}/public-before")
+    assert files == [".gitattributes"]
 
 
 def test_push_without_a_login_fails_before_the_training(run, data, monkeypatch, tmp_path):

@@ -148,4 +148,4 @@ def test_without_gradio_the_command_line_says_what_to_install(monkeypatch, capsy
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["demo"]) == 2
-    assert "pip install 'spade_hf[demo]'" in capsys.readouterr().err
+    assert 'the demo needs gradio: pip install ".[demo]" (in a clone of the project)' in capsys.readouterr().err
