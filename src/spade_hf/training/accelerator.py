@@ -1,11 +1,17 @@
 """The accelerator, set up so that a run can be resumed exactly."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration
+from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs, ProjectConfiguration
 
 from .monitoring import check_tracker
+
+
+# How long a process waits for another one. The main one makes sample images and models alone, in which time NCCL's
+# default of 10 minutes may pass; of a process that died, torchrun tells the others sooner.
+PROCESSES_WAIT = timedelta(hours=2)
 
 
 def build_accelerator(
@@ -38,4 +44,5 @@ def build_accelerator(
         log_with=None if report_to == "none" else report_to,
         project_config=ProjectConfiguration(output_dir, str(Path(output_dir, logging_dir))),
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PROCESSES_WAIT)],
     )

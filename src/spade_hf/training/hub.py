@@ -7,13 +7,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelCardData, create_repo, upload_folder
+from huggingface_hub import HfApi, ModelCardData, create_repo, model_info, upload_folder
 
 # HTTPError is that of the library beneath huggingface_hub, for a Hub that cannot be reached; its own derive from it
 from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
 
 from ..model_card import TAGS, label_table
 from ..pipelines import SPADEPipeline
+from ..project import install_command
 from .export import sample_grid, save_image
 from .steps import Batch
 
@@ -45,7 +46,7 @@ From left to right: mask, real image, {columns}. These are training samples.
 ## Usage
 
 ```python
-from spade_hf import SPADEPipeline  # pip install spade_hf
+from spade_hf import SPADEPipeline  # {install}
 
 pipeline = SPADEPipeline.from_pretrained("{repo_id}"{revision})
 image = pipeline("mask.png"{arguments}).images[0]
@@ -135,6 +136,7 @@ def write_training_card(
         data=data,
         grid=GRID,
         columns=columns,
+        install=install_command(),
         repo_id=repo_id,
         revision="" if revision is None else f', revision="{revision}"',
         arguments=needed + (', style_image="style.jpg"' if has_style else ""),
@@ -144,10 +146,15 @@ def write_training_card(
         steps=num_steps,
         pairs="a stream of pairs" if num_samples is None else f"{num_samples:,} pairs",
         parameters=", ".join(f"{name} {part.num_parameters():,}" for name, part in networks.items()),
-        recipe="\n".join(f"| {name} | {arguments[name]} |" for name in RECIPE),
+        recipe="\n".join(f"| {name} | {_without_folder(arguments[name])} |" for name in RECIPE),
         labels=label_table(pipeline),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _without_folder(value: Any) -> Any:
+    """An option's value; of a folder or file its name alone, as where it lies is nobody's business."""
+    return Path(value).name if isinstance(value, str) and Path(value).exists() else value
 
 
 def open_repository(repo_id: str, *, private: bool) -> str:
@@ -155,18 +162,25 @@ def open_repository(repo_id: str, *, private: bool) -> str:
 
     Args:
         repo_id (`str`): "name" or "owner/name".
-        private (`bool`): For a repository that is not there yet.
+        private (`bool`): Whether it must be; one that is there is not changed.
 
     Raises:
-        ValueError: If the Hub refuses.
+        ValueError: If the Hub refuses, or the repository is there and public although it must be private.
     """
     try:
-        return create_repo(repo_id, private=private, exist_ok=True).repo_id
+        name = create_repo(repo_id, private=private, exist_ok=True).repo_id
+        is_public = private and not model_info(name).private
     except (HTTPError, HFValidationError, LocalTokenNotFoundError) as error:
         raise ValueError(
             f"`--push_to_hub`: the repository {repo_id!r} cannot be made: {error}. Log in with `hf auth login`, or "
             "name another one with --hub_model_id."
         ) from error
+    if is_public:
+        raise ValueError(
+            f"`--hub_private_repo`: the repository {name!r} is there already, and public. Name another one with "
+            "--hub_model_id, or make it private in its settings on the Hub."
+        )
+    return name
 
 
 def upload(output_dir: Path, repo_id: str, *, logging_dir: str) -> None:
@@ -180,9 +194,9 @@ def upload(output_dir: Path, repo_id: str, *, logging_dir: str) -> None:
 
 
 class RevisionUploads:
-    """Uploads of models on their way, each to a branch of its own, while the training goes on.
+    """Uploads of models on their way, one after another, each to a branch of its own, while the training goes on.
 
-    A failed one is a warning: it must not cost the run, and the checkpoint is on the disk.
+    Neither a failed one nor a slow one costs the run more than a warning: the checkpoint is on the disk.
 
     Args:
         repo_id (`str`): "owner/name" of a repository that is there.
@@ -191,22 +205,34 @@ class RevisionUploads:
     def __init__(self, repo_id: str) -> None:
         self.repo_id = repo_id
         self._api = HfApi()
-        self._last: Future | None = None
+        self._last: tuple[Future, Path, str] | None = None
 
     def start(self, folder: Path, revision: str) -> None:
-        """Upload a folder and delete it. Waits for the upload before, so that copies do not pile up on the disk.
+        """Upload a folder and delete it, later.
+
+        One upload runs and one waits its turn: a newer one takes the waiting one's place, so that neither the other
+        processes wait for the Hub nor copies pile up on the disk.
 
         Args:
             folder (`Path`): A pipeline with its card.
             revision (`str`): Name of the branch; one that is there already gets another commit.
         """
-        self.wait()
-        self._last = self._api.run_as_future(self._upload, folder, revision)
+        if self._last is not None:
+            future, waiting, skipped = self._last
+            if future.cancel():  # which no longer works once it runs
+                shutil.rmtree(waiting)
+                logger.warning(
+                    "Revision %s is not uploaded to %s: the upload before it is still running. %s comes next.",
+                    skipped,
+                    self.repo_id,
+                    revision,
+                )
+        self._last = self._api.run_as_future(self._upload, folder, revision), folder, revision
 
     def wait(self) -> None:
         """Return when everything is uploaded, or has failed."""
         if self._last is not None:
-            self._last.result()
+            self._last[0].result()
 
     def _upload(self, folder: Path, revision: str) -> None:
         try:
