@@ -1,6 +1,7 @@
 """Pipelines load and save as diffusers' own do: by folder, by name, through `DiffusionPipeline`."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,21 @@ def test_model_index_names_the_library(folder):
         "image_processor": ["spade_hf", "SPADEImageProcessor"],
         "style_encoder": ["spade_hf", "SPADEStyleEncoder"],
     }
+
+
+def test_saved_files_do_not_say_where_they_were_loaded_from(folder, tmp_path):
+    """diffusers keeps that path in the config, and writes it into everything that is saved later."""
+    pipeline = SPADEPipeline.from_pretrained(str(folder))
+    assert pipeline.config._name_or_path == str(folder)
+    pipeline.save_pretrained(str(tmp_path / "pipeline"))
+    for network in (pipeline.generator, pipeline.style_encoder):
+        network.save_pretrained(str(tmp_path / "networks" / type(network).__name__))
+    files = [*tmp_path.rglob("*.json"), *Path(spade_hf.BUNDLED_MODEL).rglob("*.json")]
+    assert len(files) == 4 + 2 + 4
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert "_name_or_path" not in text and str(folder.parent) not in text, file
+        assert not re.search(r'"/[^"]', text), file
 
 
 def test_files(folder):

@@ -1,12 +1,23 @@
 """What every network of this library adds to diffusers' `ModelMixin`."""
 
+import json
 from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 
 
-class SPADEModelMixin(ModelMixin, ConfigMixin):
+class PortableConfigMixin(ConfigMixin):
+    """A `ConfigMixin` that does not write down where its object was loaded from: a path of this machine."""
+
+    def to_json_string(self) -> str:
+        """The config as JSON, without `_name_or_path`."""
+        config = json.loads(super().to_json_string())
+        config.pop("_name_or_path", None)
+        return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
+
+class SPADEModelMixin(ModelMixin, PortableConfigMixin):
     """A `ModelMixin` that reads safetensors alone, and refuses to load half a checkpoint.
 
     diffusers only warns about missing weights and leaves them uninitialized, so that the first sign is a bad picture;

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..image_processor import ImageInput, SPADEImageProcessor
 from ..models import SPADEGenerator, SPADEStyleEncoder
+from ..models.modeling_utils import PortableConfigMixin
 
 
 @dataclass
@@ -33,7 +34,7 @@ class SPADEPipelineOutput(BaseOutput):
     latents: Tensor | None
 
 
-class SPADEPipeline(DiffusionPipeline):
+class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     """Paints masks.
 
     Args:
