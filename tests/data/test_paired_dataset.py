@@ -1,3 +1,6 @@
+import io
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -305,3 +308,24 @@ def test_label_set_that_is_no_file(tmp_path):
     message = r"`--label_set` is '.*coco.json', which is neither a file nor one of ade20k, .*table of colours"
     with pytest.raises(ValueError, match=message):
         load_label_set(str(tmp_path / "coco.json"), dataset_name=str(tmp_path))
+
+
+def with_corrupt_exif() -> bytes:
+    """A JPEG to be turned by its orientation, with a camera's name that is a number: Pillow fails to write it."""
+    orientation = struct.pack("<HHII", 0x112, 3, 1, 6)
+    camera = struct.pack("<HHII", 0x110, 5, 1, 8)
+    file = io.BytesIO()
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + camera + bytes(4)
+    picture(1).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def test_corrupt_exif_is_a_broken_row_like_any_other():
+    images = [picture(index) for index in range(6)]
+    images[1] = {"bytes": with_corrupt_exif(), "path": "photos/1.jpg"}
+    rows = make_rows(image=images)
+    with pytest.raises(ValueError, match=r"\(1.jpg, photos/1.jpg\): column `image` holds an image that cannot"):
+        make_dataset(rows)[1]
+    dataset = make_dataset(rows, skip_broken=True)
+    dataset[1]
+    assert dataset.is_broken.tolist() == [False, True, False, False, False, False]

@@ -1,9 +1,11 @@
 import json
 
 import pytest
+import torch
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
-from spade_hf.training.arguments import PRESETS, parse_args
+from spade_hf.training import learning_rate_schedule
+from spade_hf.training.arguments import PRESETS, build_parser, parse_args
 
 
 def parse(*options: str):
@@ -142,3 +144,17 @@ def test_where_the_data_are(options, message, capsys):
     with pytest.raises(SystemExit):
         parse_args(options)
     assert message in capsys.readouterr().err
+
+
+def test_each_schedule_that_is_offered_can_be_built():
+    (option,) = [action for action in build_parser()._actions if action.dest == "lr_scheduler"]
+    assert len(option.choices) > 5
+    for name in option.choices:
+        optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+        learning_rate_schedule(name, optimizer, num_steps=10, num_warmup_steps=2)
+
+
+def test_a_schedule_that_needs_rules_is_not_offered(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse("--lr_scheduler", "piecewise_constant")
+    assert "argument --lr_scheduler: invalid choice: 'piecewise_constant'" in capsys.readouterr().err

@@ -219,7 +219,7 @@ def build_parser() -> argparse.ArgumentParser:
     loss.add_argument("--adversarial_weight", type=float, default=1.0)
     loss.add_argument("--feature_matching_weight", type=float, default=10.0)
     loss.add_argument("--perceptual_weight", type=float, default=10.0)
-    loss.add_argument("--kl_weight", type=float, default=0.05, help="of the sum over all processes' batches")
+    loss.add_argument("--kl_weight", type=float, default=0.05, help="of the sum over all samples of an update")
     loss.add_argument(
         "--random_style_probability",
         type=float,
@@ -248,7 +248,8 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument(
         "--lr_scheduler",
         default="constant_then_linear",
-        choices=["constant_then_linear", *(kind.value for kind in SchedulerType)],
+        # piecewise_constant needs rules, for which there is no option
+        choices=["constant_then_linear", *(k.value for k in SchedulerType if k != SchedulerType.PIECEWISE_CONSTANT)],
     )
     optimization.add_argument("--lr_warmup_steps", type=int, default=0)
     optimization.add_argument("--lr_decay_start", type=float, default=0.5, help="share of the run that is constant")

@@ -1,0 +1,57 @@
+"""What setup.py asks for is what is imported."""
+
+import ast
+import re
+import runpy
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "spade_hf"
+# part of the package, or a file beside it -> the extra that brings what it imports
+EXTRA_OF = {"training": "train", "data": "train", "losses": "train", "demo": "demo"}
+
+
+@pytest.fixture
+def options(monkeypatch) -> dict:
+    """The keywords of `setup()`."""
+    found = {}
+    monkeypatch.setattr("setuptools.setup", lambda **keywords: found.update(keywords))
+    runpy.run_path(str(ROOT / "setup.py"))
+    return found
+
+
+def required(requirements: list[str]) -> set[str]:
+    return {normal(re.match(r"[\w.-]+", requirement).group()) for requirement in requirements}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(path: Path) -> set[str]:
+    """Packages of other people that a file imports when it is loaded."""
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    names = {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "spade_hf"}
+    distributions = packages_distributions()
+    return {normal(distributions[name][0]) for name in names}
+
+
+def test_what_is_imported_is_declared(options):
+    always, extras = required(options["install_requires"]), options["extras_require"]
+    files = {path: EXTRA_OF.get(path.relative_to(PACKAGE).parts[0]) for path in PACKAGE.rglob("*.py")}
+    files[ROOT / "examples" / "train_spade.py"] = "train"
+    for path, extra in files.items():
+        missing = imported(path) - always - required(extras.get(extra, []))
+        assert not missing, f"{path.relative_to(ROOT)} imports {missing}, which setup.py does not name"
+
+
+def test_there_is_no_extra_for_what_does_not_exist(options):
+    assert ("export" in options["extras_require"]) == (PACKAGE / "export").exists()
