@@ -7,13 +7,14 @@ CODE := setup.py src tests $(wildcard examples spaces_demo)
 export HF_HOME ?= $(CURDIR)/$(VENV)/huggingface
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo space test quality style clean
+.PHONY: help demo space test slow quality style clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     paint the example mask in the example style with the bundled model: outputs/demo.png"
 	@echo "make space    serve the painting demo (Gradio) at http://127.0.0.1:7860"
 	@echo "make test     run the tests, without those marked slow"
+	@echo "make slow     run the slow ones, for an hour or so"
 	@echo "make quality  check the code with ruff"
 	@echo "make style    let ruff mend what it can"
 	@echo "make clean    remove $(VENV) and the caches"
@@ -28,6 +29,9 @@ space: $(VENV)/.installed-space
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m slow
 
 quality: $(VENV)/.installed-quality
 	$(BIN)/ruff check $(CODE)
