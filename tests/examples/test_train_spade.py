@@ -180,6 +180,8 @@ def test_a_perceptual_network_from_a_folder(run, data, tmp_path):
     options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--max_train_steps", 1, "--log_steps", 1)
     result = run(*SMALL, *options, "--perceptual_model", tmp_path)
     assert result.status == 0 and "perceptual=" in result.stderr
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert f"| perceptual_model | {tmp_path.name} |" in card and str(tmp_path) not in card
 
 
 def test_a_tracker_gets_numbers_and_images(run, data, tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ def test_a_fresh_run_beside_a_longer_one_keeps_its_checkpoints(tmp_path, caplog)
     saved(tmp_path, 3000)
     saved(tmp_path, 500, 1000, total_limit=1)
     assert saved_as(tmp_path) == {"checkpoint-1000": 1000, "checkpoint-3000.abandoned": 3000}
-    assert "checkpoint-3000: renamed it to checkpoint-3000.abandoned; delete it if you can" in caplog.text
+    assert "checkpoint-3000: it is now checkpoint-3000.abandoned; delete it if not needed" in caplog.text
     assert Run(tmp_path).checkpoints.resume("latest").global_step == 1000
     saved(tmp_path, 3000)
     saved(tmp_path, 10)  # a second time: what was set aside stays

@@ -171,7 +171,7 @@ class CheckpointManager:
             if _step_of(old) > beyond:
                 kept = _unused(old.with_name(old.name + ABANDONED_SUFFIX))
                 old.rename(kept)
-                logger.warning("This run started before %s: renamed it to %s; delete it if you can", old, kept.name)
+                logger.warning("This run started before %s: it is now %s; delete it if not needed", old, kept.name)
 
     def _prune(self) -> None:
         if self.total_limit is not None:
