@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
+from spade_hf.layers import SPADE
 
 
 SIZE, LATENT_DIM = 32, 16
@@ -103,6 +104,41 @@ def test_several_images_of_a_mask_lie_side_by_side(pipeline, masks):
     assert len(output.images) == 6
     alone = pipeline(masks[1], latents=output.latents[3:], output_type="pt").images
     torch.testing.assert_close(output.images[3:], alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("num_masks", "num_images", "batch_size", "expected"),
+    [
+        (1, 8, 8, [(1, 8)]),
+        (2, 3, 8, [(2, 6)]),
+        (3, 2, 4, [(2, 4), (1, 2)]),
+        (2, 3, 2, [(1, 2), (1, 1), (1, 2), (1, 1)]),
+        (3, 1, 2, [(2, 2), (1, 1)]),
+    ],
+)
+def test_the_generator_gets_a_mask_once_for_all_its_styles(
+    masks, monkeypatch, num_masks, num_images, batch_size, expected
+):
+    """What every modulation reads: the mask's positions, counted through the pipeline and without it."""
+    pipeline = make_pipeline()
+    batches, reads = [], []
+    pipeline.generator.register_forward_pre_hook(lambda _, inputs: batches.append(tuple(map(len, inputs))))
+    forward = SPADE._modulate_by_labels
+
+    def counted(self, x, mask, negative_slope):
+        reads.append(mask.num_masks * x.shape[2] * x.shape[3])
+        return forward(self, x, mask, negative_slope)
+
+    monkeypatch.setattr(SPADE, "_modulate_by_labels", counted)
+    label_map = torch.cat([masks, masks.flip(1)])[:num_masks]
+    output = pipeline(
+        label_map, num_images_per_mask=num_images, batch_size=batch_size, generator=seeded(), output_type="pt"
+    )
+    assert batches == expected
+    in_pipeline, reads[:] = sum(reads), []
+    alone = pipeline.generator(label_map, output.latents).images.detach() / 2 + 0.5
+    assert in_pipeline == sum(reads) * sum(number for number, _ in expected) / num_masks
+    torch.testing.assert_close(output.images, alone, atol=1e-5, rtol=0)
 
 
 def test_several_styles_of_one_mask(pipeline, masks, style):

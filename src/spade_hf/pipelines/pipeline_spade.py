@@ -119,14 +119,11 @@ class SPADEPipeline(DiffusionPipeline):
             z = z.to(device, dtype).expand(num_images, -1)
 
         images = []
-        for start in self.progress_bar(range(0, num_images, batch_size)):
-            batch = slice(start, min(start + batch_size, num_images))
-            # image i belongs to mask i // (M / N): a mask's images lie side by side
-            rows = torch.arange(batch.start, batch.stop) * len(masks) // num_images
+        for its_masks, batch in self.progress_bar(_batches(len(masks), num_images // len(masks), batch_size)):
             output = self.generator(
-                masks[rows].to(device),
+                masks[its_masks].to(device),
                 None if z is None else z[batch],
-                instance_edges=None if edges is None else edges[rows].to(device),
+                instance_edges=None if edges is None else edges[its_masks].to(device),
             )
             images.append(output.images.float())
         self.maybe_free_model_hooks()
@@ -210,6 +207,23 @@ class SPADEPipeline(DiffusionPipeline):
         if num_masks > 1 and len(z) not in (1, num_masks):
             raise ValueError(f"{len(z)} styles were given for {num_masks} masks; give one, or one for each mask.")
         return max(num_masks, len(z))
+
+
+def _batches(num_masks: int, images_per_mask: int, batch_size: int) -> list[tuple[slice, slice]]:
+    """Masks and images of each batch: several masks with all of their images, side by side, or one with some of them.
+
+    So the generator gets each mask once, not once for each of its styles.
+    """
+    if images_per_mask <= batch_size:
+        step = batch_size // images_per_mask
+        starts = range(0, num_masks, step)
+        return [(slice(i, i + step), slice(i * images_per_mask, (i + step) * images_per_mask)) for i in starts]
+    batches = []
+    for mask in range(num_masks):
+        first, end = mask * images_per_mask, (mask + 1) * images_per_mask
+        starts = range(first, end, batch_size)
+        batches += [(slice(mask, mask + 1), slice(i, min(i + batch_size, end))) for i in starts]
+    return batches
 
 
 def _check_components(
