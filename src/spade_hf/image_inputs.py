@@ -4,6 +4,8 @@ Label maps must keep their ids: they are opened in the file's own mode, a `P` im
 converted to RGB. Errors call an input by its argument, its place in a list and its file.
 """
 
+import itertools
+import math
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -113,6 +115,21 @@ def check_indices(image: PIL.Image.Image, label_set: LabelSet, argument: str) ->
         )
 
 
+def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch.Tensor:
+    """One-hot or soft masks as float32 `(N, L, H, W)`; ValueError for another shape, or weights below 0."""
+    num_channels = label_set.num_channels
+    if value.ndim != 4 or value.shape[1] != num_channels or 0 in value.shape:
+        raise ValueError(
+            f"{argument} has shape {tuple(value.shape)}; a float mask is (N, {num_channels}, H, W), one channel a "
+            f"label of '{label_set.name}' and none for edges. Ids must have an integer dtype."
+        )
+    value = value.float()
+    low, high = value.min().item(), value.max().item()
+    if not 0 <= low <= high < float("inf"):  # also false for NaN
+        raise ValueError(f"{argument} has values in [{low:.4g}, {high:.4g}]; weights are finite and 0 or more.")
+    return value
+
+
 def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
     """
     One input picture, or a batch, as float32 `(N, 3, H, W)` in [0, 1].
@@ -143,9 +160,59 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
     return pixels if pixels.ndim == 4 else pixels[None]  # (N, 3, H, W)
 
 
+def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
+    """
+    Marks the borders between instances, on both of their sides.
+
+    Args:
+        instance_map (`torch.Tensor`): Integers `(N, H, W)`, equal within an instance.
+
+    Returns:
+        `torch.Tensor`: bool `(N, H, W)`, true where a 4-neighbour inside the image has another id.
+    """
+    edges = torch.zeros_like(instance_map, dtype=torch.bool)
+    across = instance_map[..., :, 1:] != instance_map[..., :, :-1]  # (N, H, W - 1)
+    down = instance_map[..., 1:, :] != instance_map[..., :-1, :]  # (N, H - 1, W)
+    edges[..., :, 1:] |= across
+    edges[..., :, :-1] |= across
+    edges[..., 1:, :] |= down
+    edges[..., :-1, :] |= down
+    return edges
+
+
 def size_of(image: torch.Tensor) -> str:
     """Height and width of `(..., H, W)` for messages."""
     return f"{image.shape[-2]}x{image.shape[-1]}"
+
+
+def size_in_proportion(
+    mask_size: tuple[int, int], *, area: int, divisor: int, height: int | None = None, width: int | None = None
+) -> tuple[int, int]:
+    """
+    The size of an image that keeps its mask's proportions as well as multiples of `divisor` can.
+
+    Args:
+        mask_size (`tuple[int, int]`): Height and width of the mask.
+        area (`int`): Pixels of the image, about, where neither side is given.
+        divisor (`int`): Sides that are chosen here are multiples of it, next to the exact ones.
+        height, width (`int`, *optional*): Given sides; the other one follows.
+    """
+    proportions = mask_size[0] / mask_size[1]
+    exact_height = height or (width or math.sqrt(area / proportions)) * proportions
+    exact_width = width or exact_height / proportions
+
+    def multiples(exact: float) -> list[int]:
+        return [max(1, around(exact / divisor)) * divisor for around in (math.floor, math.ceil)]
+
+    return min(
+        itertools.product(
+            [height] if height else multiples(exact_height), [width] if width else multiples(exact_width)
+        ),
+        key=lambda size: (
+            abs(math.log(size[0] / size[1] / proportions)),
+            abs(math.log(size[0] * size[1] / area)),
+        ),
+    )
 
 
 def resize_and_stack(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:

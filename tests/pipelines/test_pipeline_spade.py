@@ -161,6 +161,31 @@ def test_other_sizes(pipeline, masks, size):
     assert image.size == size[::-1]
 
 
+@pytest.mark.parametrize(
+    ("mask_size", "given", "expected"),
+    [
+        ((64, 24), {}, (64, 32)),  # the nearest that multiples of 32 come to 2.67 to 1 at about 1024 pixels
+        ((50, 100), {}, (32, 64)),
+        ((7, 7), {}, (32, 32)),
+        ((100, 50), {"height": 128}, (128, 64)),
+        ((100, 50), {"width": 128}, (256, 128)),
+        ((100, 50), {"height": 32, "width": 64}, (32, 64)),
+    ],
+)
+def test_a_picture_keeps_its_masks_proportions(pipeline, mask_size, given, expected):
+    mask = np.zeros(mask_size, dtype=np.uint8)
+    image = pipeline(mask, generator=seeded(), **given).images[0]
+    assert image.size == expected[::-1]
+
+
+def test_masks_of_one_call_make_images_of_one_size(pipeline):
+    tall, wide, near = (np.zeros(size, dtype=np.uint8) for size in ((64, 32), (32, 64), (66, 32)))
+    with pytest.raises(ValueError, match=r"unlike proportions: .* 64x32, 32x64 .* Give `height` and `width`, or call"):
+        pipeline([tall, wide])
+    assert [image.size for image in pipeline([tall, near]).images] == [(32, 64)] * 2
+    assert [image.size for image in pipeline([tall, wide], height=32, width=32).images] == [(32, 32)] * 2
+
+
 def test_forms_of_a_mask_give_the_same_image(pipeline, masks, tmp_path):
     palette = pipeline.image_processor.label_set.palette
     ids = masks[0].numpy().astype(np.uint8)

@@ -14,6 +14,7 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from ..image_inputs import size_in_proportion
 from ..image_processor import ImageInput, SPADEImageProcessor
 from ..models import SPADEGenerator, SPADEStyleEncoder
 
@@ -89,8 +90,9 @@ class SPADEPipeline(DiffusionPipeline):
                 Several for a single mask give an image each.
             instance_map (*optional*): Instance ids of each mask, needed by a model with instance edges.
             num_images_per_mask (`int`, defaults to 1): Images for each mask, each of its own random style.
-            height, width (`int`, *optional*): Size of the images, multiples of the generator's `size_divisor`; by
-                default the model's `image_size`.
+            height, width (`int`, *optional*): Size of the images, multiples of the generator's `size_divisor`. By
+                default the masks' proportions are kept, at about as many pixels as the model's `image_size` has; a
+                single side given sets the other one. Both together may change the proportions.
             color_tolerance (`float`, *optional*): Take a colour off the palette for the nearest one within this RGB
                 distance.
             generator (`torch.Generator` or a list of M, *optional*): Source of random styles.
@@ -103,12 +105,12 @@ class SPADEPipeline(DiffusionPipeline):
             ValueError: If an input is not valid or does not fit the model; the message says what is.
         """
         self.check_inputs(style_image, latents, num_images_per_mask, batch_size, output_type)
-        height, width = self._image_size(height, width)
         device, dtype = self._execution_device, self.generator.dtype
 
-        masks, edges = self.image_processor.preprocess(
-            mask, instance_map, height=height, width=width, color_tolerance=color_tolerance
-        )  # (N, H, W) or (N, L, H, W); None or (N, H, W)
+        masks, instance_maps = self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
+        height, width = self._image_size(masks, height, width)
+        # (N, H, W) or (N, L, H, W); None or (N, H, W)
+        masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
         z = self.encode_style(style_image) if style_image is not None else latents
         num_images = self._num_images(len(masks), z, num_images_per_mask)
         if z is None and self.generator.config.latent_dim is not None:
@@ -185,19 +187,28 @@ class SPADEPipeline(DiffusionPipeline):
                 f"be the same. Pass several of them for one mask, or leave `{given}` out."
             )
 
-    def _image_size(self, height: int | None, width: int | None) -> tuple[int, int]:
-        default = self.generator.config.image_size
-        default_height, default_width = (default, default) if isinstance(default, int) else default
-        height = default_height if height is None else height
-        width = default_width if width is None else width
+    def _image_size(self, masks: list[Tensor], height: int | None, width: int | None) -> tuple[int, int]:
+        """The images' height and width, in the proportions of the masks, `(..., H, W)`, unless both are given."""
         divisor = self.generator.size_divisor
         for name, size in (("height", height), ("width", width)):
-            if size < divisor or size % divisor:
+            if size is not None and (size < divisor or size % divisor):
                 raise ValueError(
                     f"`{name}` is {size}; this model makes images whose sides are multiples of {divisor}, such as "
                     f"{max(1, round(size / divisor)) * divisor}."
                 )
-        return height, width
+        model_size = self.generator.config.image_size
+        area = model_size**2 if isinstance(model_size, int) else model_size[0] * model_size[1]
+        sizes = dict.fromkeys(
+            size_in_proportion(tuple(one.shape[-2:]), area=area, divisor=divisor, height=height, width=width)
+            for one in masks
+        )
+        if len(sizes) > 1:
+            listed = ", ".join(f"{height}x{width}" for height, width in sizes)
+            raise ValueError(
+                f"`mask` holds masks of unlike proportions: their images would be {listed} (height x width), but one "
+                "call makes images of one size. Give `height` and `width`, or call once for each size."
+            )
+        return next(iter(sizes))
 
     @staticmethod
     def _num_images(num_masks: int, z: Tensor | None, num_images_per_mask: int) -> int:

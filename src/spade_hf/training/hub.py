@@ -51,8 +51,8 @@ pipeline = SPADEPipeline.from_pretrained("{repo_id}"{revision})
 image = pipeline("mask.png"{arguments}).images[0]
 ```
 
-A mask holds label ids (or their colours, see below), and is resized to {height}x{width} (height x width) unless
-`height` and `width`, multiples of {divisor}, are given.
+A mask holds label ids (or their colours, see below). The image keeps its proportions, at about as many pixels as
+{height}x{width} (height x width), unless `height` and `width`, multiples of {divisor}, are given.
 
 ## Training
 
