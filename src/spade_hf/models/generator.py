@@ -159,8 +159,9 @@ class SPADEGenerator(SemanticModelMixin):
 
         Args:
             backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
-                neighbourhood once, `"auto"` takes what is faster. Soft masks and exported graphs always take the dense
-                path, and `torch.compile` compiles no other: a graph cannot depend on the labels.
+                neighbourhood once, `"auto"` takes what is faster: dense on devices other than CPUs, where sparse has
+                not been measured. Soft masks, exported graphs, and layers whose weights are cast or brought by hooks
+                always take the dense path, and `torch.compile` compiles no other: a graph cannot depend on the labels.
         """
         if backend not in ("auto", "dense", "sparse"):
             raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")
