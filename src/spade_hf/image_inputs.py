@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from io import BytesIO
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,21 @@ def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
             image = PIL.Image.open(BytesIO(response.content))
         else:
             image = PIL.Image.open(source)
-        image.load()  # a cut-off file fails here, not at its first use
-        return PIL.ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:  # SyntaxError: a broken PNG
+    except Exception as error:  # a foreign file breaks Pillow in many ways
         raise ValueError(
             f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
+        ) from error
+    return upright(image, argument=argument)
+
+
+def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
+    """Decodes an image and turns it as its EXIF tag says; ValueError if either fails."""
+    try:
+        image.load()  # a cut-off file fails here, not at its first use
+        return PIL.ImageOps.exif_transpose(image)
+    except Exception as error:  # as above, and damaged EXIF tags in more
+        raise ValueError(
+            f"{argument} cannot be read as an image: {error}. It is cut off or damaged; save it again."
         ) from error
 
 
@@ -78,6 +89,7 @@ def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: s
                 f"{argument} has the PIL mode {value.mode!r}; allowed are {', '.join(ID_MODES[:3])} and I (ids), and "
                 f"{' and '.join(COLOR_MODES)} (colours). Save it in one of them."
             )
+        value = upright(value, argument=argument)
         return np.array(value)[None]  # (1, H, W) or (1, H, W, 3 | 4)
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
     if array.dtype.kind not in "iu":
@@ -135,10 +147,10 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
     One input picture, or a batch, as float32 `(N, 3, H, W)` in [0, 1].
 
     Raises:
-        ValueError: If the shape or dtype is wrong or a float value is outside [0, 1]; ranges are never guessed.
+        ValueError: If the mode, shape or dtype is wrong or a float is outside [0, 1]; ranges are never guessed.
     """
     if isinstance(value, PIL.Image.Image):
-        value = np.array(PIL.ImageOps.exif_transpose(value).convert("RGB"))  # (H, W, 3)
+        value = _rgb(upright(value, argument=argument), argument)
     if isinstance(value, np.ndarray):
         if value.ndim not in (3, 4) or value.shape[-1] != 3:
             raise ValueError(f"{argument} has shape {value.shape}; an array is (H, W, 3) or (N, H, W, 3).")
@@ -180,6 +192,19 @@ def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
     return edges
 
 
+def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
+    """uint8 `(H, W, 3)`, or float32 in [0, 1] of 16 bits, which `convert` would clip."""
+    if image.mode.startswith("I;16"):
+        gray = np.array(image).astype(np.float32) / 65535  # (H, W)
+        return np.stack([gray] * 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"{argument} has the PIL mode {image.mode!r}: 32 bits, of which nobody knows what is white. Save it with "
+            "8 or 16 bits."
+        )
+    return np.array(image.convert("RGB"))
+
+
 def size_of(image: torch.Tensor) -> str:
     """Height and width of `(..., H, W)` for messages."""
     return f"{image.shape[-2]}x{image.shape[-1]}"
@@ -218,10 +243,10 @@ def size_in_proportion(
 def resize_and_stack(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
     """Brings `(..., H, W)` to one size and stacks them: `(N, ..., height, width)`."""
     for name, value in (("height", height), ("width", width)):
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and (not isinstance(value, Integral) or value < 1):
             raise ValueError(f"`{name}` is {value!r}; it is a number of pixels, 1 or more.")
     resize = _resize_photo if argument == "image" else _resize_nearest
-    resized = [resize(image, height or image.shape[-2], width or image.shape[-1]) for image in images]
+    resized = [resize(image, int(height or image.shape[-2]), int(width or image.shape[-1])) for image in images]
     if len({image.shape[-2:] for image in resized}) > 1:
         sizes = ", ".join(dict.fromkeys(map(size_of, resized)))
         raise ValueError(f"`{argument}` holds sizes {sizes} (height x width); make them equal or say the size wanted.")
