@@ -27,6 +27,7 @@ from .label_set import LabelSet
 from .palette import pack_colors
 
 
+# Quoted where they are used, so that `help` prints these names.
 SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
 ImageInput: TypeAlias = SingleImage | list[SingleImage]
 OUTPUT_TYPES = ("pil", "np", "pt")
@@ -88,8 +89,8 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
 
     def preprocess(
         self,
-        mask: ImageInput,
-        instance_map: ImageInput | None = None,
+        mask: "ImageInput",
+        instance_map: "ImageInput | None" = None,
         *,
         height: int | None = None,
         width: int | None = None,
@@ -112,14 +113,13 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return self.resize(*self.read(mask, instance_map, color_tolerance=color_tolerance), height=height, width=width)
 
     def read(
-        self, mask: ImageInput, instance_map: ImageInput | None = None, *, color_tolerance: float | None = None
+        self, mask: "ImageInput", instance_map: "ImageInput | None" = None, *, color_tolerance: float | None = None
     ) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:
         """
         Reads masks and their instance maps at their own sizes; see `preprocess`.
 
         Returns:
-            `tuple`: N masks, int64 `(H, W)` of channels or float32 `(L, H, W)`, and N instance maps, int64 `(H, W)`,
-                or `None`.
+            `tuple`: N masks, int64 `(H, W)` or float32 `(L, H, W)`, and N instance maps, int64 `(H, W)`, or `None`.
         """
         if self.config.use_instance_edges and instance_map is None:
             raise ValueError(
@@ -160,7 +160,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
 
     def preprocess_mask(
         self,
-        mask: ImageInput,
+        mask: "ImageInput",
         *,
         height: int | None = None,
         width: int | None = None,
@@ -192,7 +192,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return resize_and_stack(self._read_masks(mask, color_tolerance), height, width, "mask")
 
     def preprocess_instance_map(
-        self, instance_map: ImageInput, *, height: int | None = None, width: int | None = None
+        self, instance_map: "ImageInput", *, height: int | None = None, width: int | None = None
     ) -> torch.Tensor:
         """
         Reads instance maps and finds the edges at the final size, as the public implementation does.
@@ -207,7 +207,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """
         return instance_edges(resize_and_stack(_read_instance_maps(instance_map), height, width, "instance_map"))
 
-    def preprocess_image(self, image: ImageInput, *, size: tuple[int, int] | None = None) -> torch.Tensor:
+    def preprocess_image(self, image: "ImageInput", *, size: tuple[int, int] | None = None) -> torch.Tensor:
         """
         Reads one or several pictures, e.g. style images.
 
@@ -239,12 +239,12 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             raise ValueError(f"`output_type` is {output_type!r}; allowed are {', '.join(map(repr, OUTPUT_TYPES))}.")
         return self._postprocessor.postprocess(images, output_type=output_type)
 
-    def colorize(self, mask: ImageInput) -> list[PIL.Image.Image]:
+    def colorize(self, mask: "ImageInput") -> list[PIL.Image.Image]:
         """Draws masks, in any form of `preprocess_mask`, in the palette's colours; soft ones by the largest weight."""
         channels = [m.argmax(dim=0) if m.is_floating_point() else m for m in self._read_masks(mask, None)]
         return [PIL.Image.fromarray(self.label_set.palette[one.cpu().numpy()]) for one in channels]
 
-    def _read_masks(self, mask: ImageInput, color_tolerance: float | None) -> list[torch.Tensor]:
+    def _read_masks(self, mask: "ImageInput", color_tolerance: float | None) -> list[torch.Tensor]:
         """Every mask at its own size: int64 `(H, W)` of channels, or float32 `(L, H, W)`."""
         masks: list[torch.Tensor] = []
         for value, name in flatten(mask, "mask"):
@@ -288,7 +288,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return ids
 
 
-def _read_instance_maps(instance_map: ImageInput) -> list[torch.Tensor]:
+def _read_instance_maps(instance_map: "ImageInput") -> list[torch.Tensor]:
     """Every instance map at its own size: int64 `(H, W)`."""
     instance_maps: list[torch.Tensor] = []
     for value, name in flatten(instance_map, "instance_map"):

@@ -1,5 +1,7 @@
 """The pipeline, on tiny random models."""
 
+import pydoc
+
 import numpy as np
 import pytest
 import torch
@@ -236,9 +238,11 @@ def test_half_precision(masks):
     assert (images - expected).abs().mean() < 0.02
 
 
-def test_progress_bar_counts_batches(pipeline, masks, capsys):
+def test_progress_bar_counts_batches_if_there_are_several(pipeline, masks, capsys):
     pipeline.set_progress_bar_config(disable=False)
     try:
+        pipeline(masks, generator=seeded())
+        assert capsys.readouterr().err == ""
         pipeline(masks, num_images_per_mask=2, generator=seeded(), batch_size=2)
     finally:
         pipeline.set_progress_bar_config(disable=True)
@@ -254,6 +258,12 @@ def test_progress_bar_counts_batches(pipeline, masks, capsys):
         ({"batch_size": 0}, r"`batch_size` 0; both are at least 1"),
         ({"output_type": "latent"}, r"`output_type` is 'latent'; allowed are 'pil', 'np' and 'pt'"),
         ({"latents": torch.zeros(1, 7)}, r"`latents` has shape \(1, 7\); this model takes \(M, 16\)"),
+        ({"latents": np.zeros((2, LATENT_DIM))}, r"`latents` is a ndarray; pass a tensor \(M, 16\)"),
+        ({"latents": torch.full((2, LATENT_DIM), float("nan"))}, r"`latents` has values that are NaN or infinite"),
+        ({"latents": torch.full((2, LATENT_DIM), float("inf"))}, r"`latents` has values that are NaN or infinite"),
+        ({"generator": 3}, r"`generator` is 3; pass a `torch.Generator`, such as"),
+        ({"generator": [0, 1]}, r"`generator` is \[0, 1\]; pass a `torch.Generator`, such as"),
+        ({"generator": [torch.Generator()] * 3}, r"`generator` is a list of 3 for 2 images; give one for each"),
         ({"latents": torch.zeros(3, LATENT_DIM)}, r"3 styles were given for 2 masks; give one, or one for each"),
         ({"instance_map": torch.zeros(2, SIZE, SIZE).long()}, r"`instance_map` was given, but this model has no"),
     ],
@@ -300,3 +310,17 @@ def test_components_must_agree(pipeline):
     encoder = SPADEStyleEncoder(image_size=32, base_channels=4, channel_mult=(1, 2), latent_dim=8)
     with pytest.raises(ValueError, match="`latent_dim` is 16 in the generator and 8 in the style encoder"):
         SPADEPipeline(pipeline.generator, pipeline.image_processor, encoder)
+
+
+def test_a_generator_for_each_image(pipeline, masks):
+    together = pipeline(masks, generator=[seeded(0), seeded(1)], output_type="pt").images
+    alone = [pipeline(masks[i], generator=seeded(i), output_type="pt").images for i in (0, 1)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+def test_help_shows_an_example_and_readable_types():
+    text = pydoc.render_doc(SPADEPipeline.__call__, renderer=pydoc.plaintext)
+    signature = text.splitlines()[2]
+    assert "mask: 'ImageInput'" in signature and "numpy.ndarray" not in signature
+    for heading in ("Args:", "Returns:", "Raises:", "Examples:"):
+        assert f"    {heading}" in text

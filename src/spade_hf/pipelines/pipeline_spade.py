@@ -62,14 +62,15 @@ class SPADEPipeline(DiffusionPipeline):
         self.register_modules(generator=generator, image_processor=image_processor, style_encoder=style_encoder)
         _check_components(generator, image_processor, style_encoder)
 
+    # Quoted, `help` prints the names of the types, and not the unions that they stand for.
     @torch.no_grad()
     def __call__(
         self,
-        mask: ImageInput,
+        mask: "ImageInput",
         *,
-        style_image: ImageInput | None = None,
+        style_image: "ImageInput | None" = None,
         latents: Tensor | None = None,
-        instance_map: ImageInput | None = None,
+        instance_map: "ImageInput | None" = None,
         num_images_per_mask: int = 1,
         height: int | None = None,
         width: int | None = None,
@@ -84,6 +85,7 @@ class SPADEPipeline(DiffusionPipeline):
         Args:
             mask: One or several masks: ids as an image, array or int tensor; an image in the label set's colours; a
                 path or URL; a soft mask as a float tensor `(N, L, H, W)`. See `SPADEImageProcessor.preprocess_mask`.
+                `ImageInput` is a PIL image, array, tensor, path or URL, or a list of these.
             style_image (*optional*): One picture for all masks, or one for each; several for a single mask give an
                 image each. The encoder's mean is taken.
             latents (`Tensor`, *optional*): `(M, Z)` in place of a style picture, for example another call's `latents`.
@@ -101,10 +103,22 @@ class SPADEPipeline(DiffusionPipeline):
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEPipelineOutput`] or the tuple
                 (images, latents).
 
+        Returns:
+            `SPADEPipelineOutput` or `tuple`: M images, those of a mask side by side, and their latents `(M, Z)`.
+
         Raises:
             ValueError: If an input is not valid or does not fit the model; the message says what is.
+
+        Examples:
+            >>> from spade_hf import BUNDLED_MODEL, SPADEPipeline
+            >>> pipeline = SPADEPipeline.from_pretrained(BUNDLED_MODEL)
+            >>> output = pipeline("mask.png", style_image="sunset.jpg")
+            >>> output.images[0].save("picture.png")
+            >>> same_style = pipeline("other_mask.png", latents=output.latents).images[0]
+            >>> seeded = torch.Generator().manual_seed(0)
+            >>> four_styles = pipeline("mask.png", num_images_per_mask=4, generator=seeded).images
         """
-        self.check_inputs(style_image, latents, num_images_per_mask, batch_size, output_type)
+        self.check_inputs(style_image, latents, generator, num_images_per_mask, batch_size, output_type)
         device, dtype = self._execution_device, self.generator.dtype
 
         masks, instance_maps = self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
@@ -113,6 +127,8 @@ class SPADEPipeline(DiffusionPipeline):
         masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
         z = self.encode_style(style_image) if style_image is not None else latents
         num_images = self._num_images(len(masks), z, num_images_per_mask)
+        if isinstance(generator, list) and len(generator) != num_images:
+            raise ValueError(f"`generator` is a list of {len(generator)} for {num_images} images; give one for each.")
         if z is None and self.generator.config.latent_dim is not None:
             z = randn_tensor(
                 (num_images, self.generator.config.latent_dim), generator=generator, device=device, dtype=dtype
@@ -121,7 +137,8 @@ class SPADEPipeline(DiffusionPipeline):
             z = z.to(device, dtype).expand(num_images, -1)
 
         images = []
-        for its_masks, batch in self.progress_bar(_batches(len(masks), num_images // len(masks), batch_size)):
+        batches = _batches(len(masks), num_images // len(masks), batch_size)
+        for its_masks, batch in self.progress_bar(batches) if len(batches) > 1 else batches:  # one step needs no bar
             output = self.generator(
                 masks[its_masks].to(device),
                 None if z is None else z[batch],
@@ -133,7 +150,7 @@ class SPADEPipeline(DiffusionPipeline):
         return SPADEPipelineOutput(images=images, latents=z) if return_dict else (images, z)
 
     @torch.no_grad()
-    def encode_style(self, style_image: ImageInput) -> Tensor:
+    def encode_style(self, style_image: "ImageInput") -> Tensor:
         """Read the style of pictures, to use it several times or to blend it with another.
 
         Args:
@@ -152,8 +169,9 @@ class SPADEPipeline(DiffusionPipeline):
 
     def check_inputs(
         self,
-        style_image: ImageInput | None,
+        style_image: "ImageInput | None",
         latents: Tensor | None,
+        generator: torch.Generator | list[torch.Generator] | None,
         num_images_per_mask: int,
         batch_size: int,
         output_type: str,
@@ -178,8 +196,19 @@ class SPADEPipeline(DiffusionPipeline):
                 "`style_image` was given, but this model has no style encoder. Leave it out"
                 + ("." if latent_dim is None else ", or pass `latents` or a `generator` for a random style.")
             )
-        if latents is not None and (latents.ndim != 2 or latents.shape[1] != latent_dim):
-            raise ValueError(f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}).")
+        if latents is not None:
+            if not isinstance(latents, Tensor):
+                raise ValueError(f"`latents` is a {type(latents).__name__}; pass a tensor (M, {latent_dim}).")
+            if latents.ndim != 2 or latents.shape[1] != latent_dim:
+                raise ValueError(f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}).")
+            if not latents.isfinite().all():
+                raise ValueError("`latents` has values that are NaN or infinite; pass finite ones.")
+        generators = generator if isinstance(generator, list) else [generator]
+        if generator is not None and not all(isinstance(one, torch.Generator) for one in generators):
+            raise ValueError(
+                f"`generator` is {generator!r}; pass a `torch.Generator`, such as `torch.Generator().manual_seed(3)`, "
+                "or a list of them."
+            )
         if num_images_per_mask > 1 and (style_image is not None or latents is not None):
             given = "style_image" if latents is None else "latents"
             raise ValueError(

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, ModelCardData, create_repo, upload_folder
 # HTTPError is that of the library beneath huggingface_hub, for a Hub that cannot be reached; its own derive from it
 from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
 
-from ..model_card import TAGS, label_table
+from ..model_card import IMPORT_NOTE, TAGS, label_table
 from ..pipelines import SPADEPipeline
 from .export import sample_grid, save_image
 from .steps import Batch
@@ -34,6 +34,8 @@ CARD = """\
 ---
 
 # {title}
+
+{import_note}
 
 SPADE (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291): a semantic segmentation mask{style} in, an image out,
 in one pass. Trained with the `spade_hf` library on {data}.
@@ -133,6 +135,7 @@ def write_training_card(
         title=repo_id.split("/")[-1],
         style=" and a style picture" if has_style else "",
         data=data,
+        import_note=IMPORT_NOTE,
         grid=GRID,
         columns=columns,
         repo_id=repo_id,
