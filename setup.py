@@ -37,7 +37,9 @@ setup(
     keywords="semantic image synthesis, SPADE, GauGAN, GAN, diffusers",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"spade_hf": ["label_sets/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]},
+    package_data={
+        "spade_hf": ["py.typed", "label_sets/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]
+    },
     python_requires=">=3.10,<3.14",
     install_requires=[
         "torch>=2.8",

@@ -103,4 +103,6 @@ def edges_of(case: Case) -> Tensor | None:
 
 
 def label_map_of(case: Case) -> Tensor:
-    return torch.from_numpy(case.label_map).long()
+    """Its channels; unknown is the last one."""
+    label_map = torch.from_numpy(case.label_map).long()
+    return label_map.masked_fill(label_map == 255, case.labels["num_labels"])

@@ -1,4 +1,5 @@
 import http.server
+import itertools
 import json
 import threading
 from functools import partial
@@ -13,8 +14,11 @@ import torch.nn.functional as F
 from diffusers.pipelines import pipeline_loading_utils
 
 import spade_hf
-from spade_hf.image_processor import SPADEImageProcessor, instance_edges
+from spade_hf.image_inputs import instance_edges, size_in_proportion
+from spade_hf.image_processor import SPADEImageProcessor
 from spade_hf.label_set import Label, LabelSet
+
+from .damaged_exif import damaged_exif, jpeg_with_damaged_exif
 
 
 SKY, TREE = (10, 20, 200), (30, 110, 40)
@@ -305,6 +309,61 @@ def test_pictures_are_turned_upright(processor: SPADEImageProcessor, tmp_path: P
     assert processor.preprocess_image(tmp_path / "phone.png").shape == (1, 3, 6, 4)
 
 
+def test_masks_are_turned_upright(processor: SPADEImageProcessor, tmp_path: Path):
+    """Once, by path and as a PIL image."""
+    mask = PIL.Image.fromarray(np.zeros((4, 6), np.uint8))
+    exif = mask.getexif()
+    exif[0x0112] = 6  # Orientation: turn by 90 degrees
+    mask.save(tmp_path / "phone.png", exif=exif)
+    for form in (tmp_path / "phone.png", PIL.Image.open(tmp_path / "phone.png")):
+        assert processor.preprocess_mask(form).shape == (1, 6, 4)
+        assert processor.preprocess_instance_map(form).shape == (1, 6, 4)
+
+
+@damaged_exif
+def test_damaged_exif_tags_are_an_error_that_names_the_file(
+    processor: SPADEImageProcessor, tmp_path: Path, error: str
+):
+    (tmp_path / "phone.jpg").write_bytes(jpeg_with_damaged_exif(error))
+    for argument, read in (("mask", processor.preprocess_mask), ("image", processor.preprocess_image)):
+        with pytest.raises(ValueError, match=rf"`{argument}` \(.*phone\.jpg\) cannot be read as an image: .* save it"):
+            read(tmp_path / "phone.jpg")
+        with pytest.raises(ValueError, match=rf"`{argument}` cannot be read as an image: .* damaged; save it again"):
+            read(PIL.Image.open(tmp_path / "phone.jpg"))
+
+
+def gray_16_bits(mode: str) -> tuple[PIL.Image.Image, np.ndarray]:
+    """All of the 16-bit values, 256x256, and the image of them in a mode."""
+    values = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    return PIL.Image.frombytes(mode, (256, 256), values.astype(">u2" if mode == "I;16B" else "<u2").tobytes()), values
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
+def test_pictures_of_16_bits_keep_their_range(processor: SPADEImageProcessor, mode: str):
+    image, values = gray_16_bits(mode)
+    expected = torch.from_numpy(values / 65535 * 2 - 1).float().expand(1, 3, -1, -1)
+    torch.testing.assert_close(processor.preprocess_image(image), expected, rtol=0, atol=1e-6)
+
+
+def test_a_file_of_16_bits_keeps_its_range(processor: SPADEImageProcessor, tmp_path: Path):
+    for name in ("satellite.png", "satellite.tif"):
+        gray_16_bits("I;16")[0].save(tmp_path / name)
+        pixels = processor.preprocess_image(tmp_path / name, size=(64, 64))
+        assert (pixels > 0.999).float().mean() < 0.01
+        assert -1 <= pixels.min() < -0.98
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pictures_of_32_bits_are_refused(processor: SPADEImageProcessor, mode: str):
+    with pytest.raises(ValueError, match=f"`image` has the PIL mode '{mode}': 32 bits.* Save it with 8 or 16 bits"):
+        processor.preprocess_image(PIL.Image.new(mode, (4, 4)))
+
+
+def test_numpys_integers_are_sizes(processor: SPADEImageProcessor):
+    assert processor.preprocess_mask(IDS, height=np.int64(8), width=np.uint8(4)).shape == (1, 8, 4)
+    assert processor.preprocess_image(np.zeros((2, 2, 3)), size=(np.int64(8), np.int64(4))).shape == (1, 3, 8, 4)
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [
@@ -388,3 +447,28 @@ def test_is_a_component_that_diffusers_loads(processor: SPADEImageProcessor, tmp
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["image_processor"] == ["spade_hf", "SPADEImageProcessor"]
     assert Pipeline.from_pretrained(tmp_path).image_processor.label_set == processor.label_set
+
+
+@pytest.mark.parametrize(
+    ("mask_size", "area", "expected"),
+    [
+        ((480, 640), 128 * 128, (96, 128)),
+        ((480, 640), 256 * 256, (224, 288)),
+        ((1024, 2048), 256 * 512, (256, 512)),
+        ((200, 300), 256 * 256, (192, 288)),
+        ((1, 1000), 64 * 64, (32, 2048)),  # no side is below the divisor
+    ],
+)
+def test_size_in_a_masks_proportions(mask_size, area, expected):
+    assert size_in_proportion(mask_size, area=area, divisor=32) == expected
+    assert size_in_proportion(mask_size[::-1], area=area, divisor=32) == expected[::-1]
+
+
+def test_a_mask_of_the_models_proportions_makes_an_image_of_its_size():
+    """To the pixel, whatever square roots round to: the demo's canvas relies on it."""
+    sides = range(32, 1025, 32)
+    for height, width in itertools.product(sides, sides):
+        mask_size = (3 * height, 3 * width)
+        assert size_in_proportion(mask_size, area=height * width, divisor=32) == (height, width)
+        assert size_in_proportion(mask_size, area=1, divisor=32, height=height) == (height, width)
+        assert size_in_proportion(mask_size, area=1, divisor=32, width=width) == (height, width)

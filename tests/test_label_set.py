@@ -243,3 +243,11 @@ def test_bad_files_are_named(tmp_path: Path, text: str, message: str):
 def test_a_missing_file_is_named():
     with pytest.raises(ValueError, match="nowhere.json.*cannot be read"):
         LabelSet.from_file("nowhere.json")
+
+
+def test_numpys_integers_are_colours():
+    labels = LabelSet(
+        name="numpy", labels=tuple((i, f"{i}", color) for i, color in enumerate(np.eye(3, dtype=np.uint8)))
+    )
+    assert labels.labels[1].color == (0, 1, 0)
+    assert LabelSet.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels

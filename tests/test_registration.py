@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import diffusers
 import pytest
@@ -13,6 +14,7 @@ from diffusers import DiffusionPipeline
 
 import spade_hf
 from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
+from spade_hf.model_card import write_converted_model_card
 from spade_hf.registration import register_with_diffusers
 
 from .tiny_networks import random_label_map, random_latents, tiny_generator, tiny_style_encoder
@@ -197,3 +199,21 @@ def test_damaged_pipeline(folder, tmp_path):
 def test_every_class_in_an_index_is_public():
     for name in ("SPADEGenerator", "SPADEStyleEncoder", "SPADEImageProcessor", "ModelMixin"):
         assert name in spade_hf.__all__ and hasattr(spade_hf, name)
+
+
+def test_public_names_are_those_that_are_listed():
+    names = {name for name, value in vars(spade_hf).items() if not isinstance(value, ModuleType)}
+    assert {name for name in names if not name.startswith("_")} | {"__version__"} == set(spade_hf.__all__)
+
+
+def test_type_checkers_read_the_annotations():
+    assert (Path(spade_hf.__file__).parent / "py.typed").is_file()
+    assert '"py.typed"' in (Path(__file__).parents[1] / "setup.py").read_text()
+
+
+def test_a_card_begins_with_the_import_that_diffusers_needs(pipeline, tmp_path):
+    """Without it `DiffusionPipeline.from_pretrained` says that diffusers has no SPADEPipeline."""
+    write_converted_model_card(pipeline, tmp_path, source="latest_net_G.pth")
+    for folder in (tmp_path, Path(spade_hf.BUNDLED_MODEL)):
+        card = (folder / "README.md").read_text().split("---\n")[2]
+        assert "`import spade_hf`" in "".join(card.strip().splitlines()[:3])

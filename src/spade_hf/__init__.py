@@ -3,7 +3,7 @@
 `ModelMixin` is part of this namespace because diffusers looks for it in the library that a component names.
 """
 
-from pathlib import Path
+from pathlib import Path as _Path
 
 from diffusers import ModelMixin
 
@@ -18,13 +18,13 @@ from .models import (
     SPADEStyleEncoder,
 )
 from .pipelines import SPADEPipeline, SPADEPipelineOutput
-from .registration import register_with_diffusers
+from .registration import register_with_diffusers as _register_with_diffusers
 from .version import __version__
 
 
-BUNDLED_MODEL = str(Path(__file__).parent / "bundled")
+BUNDLED_MODEL = str(_Path(__file__).parent / "bundled")
 
-register_with_diffusers()
+_register_with_diffusers()
 
 __all__ = [
     "BUNDLED_MODEL",

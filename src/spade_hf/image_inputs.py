@@ -4,8 +4,11 @@ Label maps must keep their ids: they are opened in the file's own mode, a `P` im
 converted to RGB. Errors call an input by its argument, its place in a list and its file.
 """
 
+import itertools
+import math
 from collections.abc import Iterator
 from io import BytesIO
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +36,21 @@ def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
             image = PIL.Image.open(BytesIO(response.content))
         else:
             image = PIL.Image.open(source)
-        image.load()  # a cut-off file fails here, not at its first use
-        return PIL.ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:  # SyntaxError: a broken PNG
+    except Exception as error:  # a foreign file breaks Pillow in many ways
         raise ValueError(
             f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
+        ) from error
+    return upright(image, argument=argument)
+
+
+def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
+    """Decodes an image and turns it as its EXIF tag says; ValueError if either fails."""
+    try:
+        image.load()  # a cut-off file fails here, not at its first use
+        return PIL.ImageOps.exif_transpose(image)
+    except Exception as error:  # as above, and damaged EXIF tags in more
+        raise ValueError(
+            f"{argument} cannot be read as an image: {error}. It is cut off or damaged; save it again."
         ) from error
 
 
@@ -76,6 +89,7 @@ def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: s
                 f"{argument} has the PIL mode {value.mode!r}; allowed are {', '.join(ID_MODES[:3])} and I (ids), and "
                 f"{' and '.join(COLOR_MODES)} (colours). Save it in one of them."
             )
+        value = upright(value, argument=argument)
         return np.array(value)[None]  # (1, H, W) or (1, H, W, 3 | 4)
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
     if array.dtype.kind not in "iu":
@@ -113,15 +127,30 @@ def check_indices(image: PIL.Image.Image, label_set: LabelSet, argument: str) ->
         )
 
 
+def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch.Tensor:
+    """One-hot or soft masks as float32 `(N, L, H, W)`; ValueError for another shape, or weights below 0."""
+    num_channels = label_set.num_channels
+    if value.ndim != 4 or value.shape[1] != num_channels or 0 in value.shape:
+        raise ValueError(
+            f"{argument} has shape {tuple(value.shape)}; a float mask is (N, {num_channels}, H, W), one channel a "
+            f"label of '{label_set.name}' and none for edges. Ids must have an integer dtype."
+        )
+    value = value.float()
+    low, high = value.min().item(), value.max().item()
+    if not 0 <= low <= high < float("inf"):  # also false for NaN
+        raise ValueError(f"{argument} has values in [{low:.4g}, {high:.4g}]; weights are finite and 0 or more.")
+    return value
+
+
 def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
     """
     One input picture, or a batch, as float32 `(N, 3, H, W)` in [0, 1].
 
     Raises:
-        ValueError: If the shape or dtype is wrong or a float value is outside [0, 1]; ranges are never guessed.
+        ValueError: If the mode, shape or dtype is wrong or a float is outside [0, 1]; ranges are never guessed.
     """
     if isinstance(value, PIL.Image.Image):
-        value = np.array(PIL.ImageOps.exif_transpose(value).convert("RGB"))  # (H, W, 3)
+        value = _rgb(upright(value, argument=argument), argument)
     if isinstance(value, np.ndarray):
         if value.ndim not in (3, 4) or value.shape[-1] != 3:
             raise ValueError(f"{argument} has shape {value.shape}; an array is (H, W, 3) or (N, H, W, 3).")
@@ -143,18 +172,81 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
     return pixels if pixels.ndim == 4 else pixels[None]  # (N, 3, H, W)
 
 
+def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
+    """
+    Marks the borders between instances, on both of their sides.
+
+    Args:
+        instance_map (`torch.Tensor`): Integers `(N, H, W)`, equal within an instance.
+
+    Returns:
+        `torch.Tensor`: bool `(N, H, W)`, true where a 4-neighbour inside the image has another id.
+    """
+    edges = torch.zeros_like(instance_map, dtype=torch.bool)
+    across = instance_map[..., :, 1:] != instance_map[..., :, :-1]  # (N, H, W - 1)
+    down = instance_map[..., 1:, :] != instance_map[..., :-1, :]  # (N, H - 1, W)
+    edges[..., :, 1:] |= across
+    edges[..., :, :-1] |= across
+    edges[..., 1:, :] |= down
+    edges[..., :-1, :] |= down
+    return edges
+
+
+def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
+    """uint8 `(H, W, 3)`, or float32 in [0, 1] of 16 bits, which `convert` would clip."""
+    if image.mode.startswith("I;16"):
+        gray = np.array(image).astype(np.float32) / 65535  # (H, W)
+        return np.stack([gray] * 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"{argument} has the PIL mode {image.mode!r}: 32 bits, of which nobody knows what is white. Save it with "
+            "8 or 16 bits."
+        )
+    return np.array(image.convert("RGB"))
+
+
 def size_of(image: torch.Tensor) -> str:
     """Height and width of `(..., H, W)` for messages."""
     return f"{image.shape[-2]}x{image.shape[-1]}"
 
 
+def size_in_proportion(
+    mask_size: tuple[int, int], *, area: int, divisor: int, height: int | None = None, width: int | None = None
+) -> tuple[int, int]:
+    """
+    The size of an image that keeps its mask's proportions as well as multiples of `divisor` can.
+
+    Args:
+        mask_size (`tuple[int, int]`): Height and width of the mask.
+        area (`int`): Pixels of the image, about, where neither side is given.
+        divisor (`int`): Sides that are chosen here are multiples of it, next to the exact ones.
+        height, width (`int`, *optional*): Given sides; the other one follows.
+    """
+    proportions = mask_size[0] / mask_size[1]
+    exact_height = height or (width or math.sqrt(area / proportions)) * proportions
+    exact_width = width or exact_height / proportions
+
+    def multiples(exact: float) -> list[int]:
+        return [max(1, around(exact / divisor)) * divisor for around in (math.floor, math.ceil)]
+
+    return min(
+        itertools.product(
+            [height] if height else multiples(exact_height), [width] if width else multiples(exact_width)
+        ),
+        key=lambda size: (
+            abs(math.log(size[0] / size[1] / proportions)),
+            abs(math.log(size[0] * size[1] / area)),
+        ),
+    )
+
+
 def resize_and_stack(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
     """Brings `(..., H, W)` to one size and stacks them: `(N, ..., height, width)`."""
     for name, value in (("height", height), ("width", width)):
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and (not isinstance(value, Integral) or value < 1):
             raise ValueError(f"`{name}` is {value!r}; it is a number of pixels, 1 or more.")
     resize = _resize_photo if argument == "image" else _resize_nearest
-    resized = [resize(image, height or image.shape[-2], width or image.shape[-1]) for image in images]
+    resized = [resize(image, int(height or image.shape[-2]), int(width or image.shape[-1])) for image in images]
     if len({image.shape[-2:] for image in resized}) > 1:
         sizes = ", ".join(dict.fromkeys(map(size_of, resized)))
         raise ValueError(f"`{argument}` holds sizes {sizes} (height x width); make them equal or say the size wanted.")

@@ -13,11 +13,21 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import PushToHubMixin
 
-from .image_inputs import check_indices, flatten, integer_maps, photos, resize_and_stack, size_of
+from .image_inputs import (
+    check_indices,
+    flatten,
+    instance_edges,
+    integer_maps,
+    photos,
+    resize_and_stack,
+    size_of,
+    soft_masks,
+)
 from .label_set import LabelSet
 from .palette import pack_colors
 
 
+# Quoted where they are used, so that `help` prints these names.
 SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
 ImageInput: TypeAlias = SingleImage | list[SingleImage]
 OUTPUT_TYPES = ("pil", "np", "pt")
@@ -79,15 +89,15 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
 
     def preprocess(
         self,
-        mask: ImageInput,
-        instance_map: ImageInput | None = None,
+        mask: "ImageInput",
+        instance_map: "ImageInput | None" = None,
         *,
         height: int | None = None,
         width: int | None = None,
         color_tolerance: float | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """
-        Reads masks together with their instance maps.
+        Reads masks together with their instance maps: `read`, then `resize`.
 
         Args:
             mask: See `preprocess_mask`; also for `height`, `width` and `color_tolerance`.
@@ -100,6 +110,17 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         Raises:
             ValueError: If the two differ in number or size, or one is given or missing against `use_instance_edges`.
         """
+        return self.resize(*self.read(mask, instance_map, color_tolerance=color_tolerance), height=height, width=width)
+
+    def read(
+        self, mask: "ImageInput", instance_map: "ImageInput | None" = None, *, color_tolerance: float | None = None
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:
+        """
+        Reads masks and their instance maps at their own sizes; see `preprocess`.
+
+        Returns:
+            `tuple`: N masks, int64 `(H, W)` or float32 `(L, H, W)`, and N instance maps, int64 `(H, W)`, or `None`.
+        """
         if self.config.use_instance_edges and instance_map is None:
             raise ValueError(
                 "`instance_map` is missing: this model has an instance edge channel. Pass the ids of the instances, "
@@ -108,9 +129,8 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         if not self.config.use_instance_edges and instance_map is not None:
             raise ValueError("`instance_map` was given, but this model has no instance edge channel. Leave it out.")
         masks = self._read_masks(mask, color_tolerance)
-        label_maps = resize_and_stack(masks, height, width, "mask")
         if instance_map is None:
-            return label_maps, None
+            return masks, None
         instance_maps = _read_instance_maps(instance_map)
         if len(masks) != len(instance_maps):
             raise ValueError(
@@ -122,11 +142,25 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
                     f"`instance_map` {index} is {size_of(one_map)} and its `mask` is {size_of(one_mask)} (height x "
                     "width). Give both at the same size, so that their borders meet."
                 )
+        return masks, instance_maps
+
+    def resize(
+        self,
+        masks: list[torch.Tensor],
+        instance_maps: list[torch.Tensor] | None = None,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Brings what `read` returns to one size and finds the edges there; see `preprocess`."""
+        label_maps = resize_and_stack(masks, height, width, "mask")
+        if instance_maps is None:
+            return label_maps, None
         return label_maps, instance_edges(resize_and_stack(instance_maps, height, width, "instance_map"))
 
     def preprocess_mask(
         self,
-        mask: ImageInput,
+        mask: "ImageInput",
         *,
         height: int | None = None,
         width: int | None = None,
@@ -158,7 +192,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return resize_and_stack(self._read_masks(mask, color_tolerance), height, width, "mask")
 
     def preprocess_instance_map(
-        self, instance_map: ImageInput, *, height: int | None = None, width: int | None = None
+        self, instance_map: "ImageInput", *, height: int | None = None, width: int | None = None
     ) -> torch.Tensor:
         """
         Reads instance maps and finds the edges at the final size, as the public implementation does.
@@ -173,7 +207,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """
         return instance_edges(resize_and_stack(_read_instance_maps(instance_map), height, width, "instance_map"))
 
-    def preprocess_image(self, image: ImageInput, *, size: tuple[int, int] | None = None) -> torch.Tensor:
+    def preprocess_image(self, image: "ImageInput", *, size: tuple[int, int] | None = None) -> torch.Tensor:
         """
         Reads one or several pictures, e.g. style images.
 
@@ -205,19 +239,19 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             raise ValueError(f"`output_type` is {output_type!r}; allowed are {', '.join(map(repr, OUTPUT_TYPES))}.")
         return self._postprocessor.postprocess(images, output_type=output_type)
 
-    def colorize(self, mask: ImageInput) -> list[PIL.Image.Image]:
+    def colorize(self, mask: "ImageInput") -> list[PIL.Image.Image]:
         """Draws masks, in any form of `preprocess_mask`, in the palette's colours; soft ones by the largest weight."""
         channels = [m.argmax(dim=0) if m.is_floating_point() else m for m in self._read_masks(mask, None)]
         return [PIL.Image.fromarray(self.label_set.palette[one.cpu().numpy()]) for one in channels]
 
-    def _read_masks(self, mask: ImageInput, color_tolerance: float | None) -> list[torch.Tensor]:
+    def _read_masks(self, mask: "ImageInput", color_tolerance: float | None) -> list[torch.Tensor]:
         """Every mask at its own size: int64 `(H, W)` of channels, or float32 `(L, H, W)`."""
         masks: list[torch.Tensor] = []
         for value, name in flatten(mask, "mask"):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 value = torch.from_numpy(value)
             if isinstance(value, torch.Tensor) and value.is_floating_point():
-                masks.extend(self._checked_soft_masks(value, name))
+                masks.extend(soft_masks(value, self.label_set, name))
                 continue
             maps = integer_maps(value, name)  # (N, H, W) or (N, H, W, 3 | 4)
             if isinstance(value, PIL.Image.Image) and value.mode == "P":
@@ -228,19 +262,6 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         if len({one.ndim for one in masks}) > 1:
             raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colours); give one kind in a call.")
         return masks
-
-    def _checked_soft_masks(self, value: torch.Tensor, name: str) -> torch.Tensor:
-        num_channels = self.label_set.num_channels
-        if value.ndim != 4 or value.shape[1] != num_channels or 0 in value.shape:
-            raise ValueError(
-                f"{name} has shape {tuple(value.shape)}; a float mask is (N, {num_channels}, H, W), one channel a "
-                f"label of '{self.label_set.name}' and none for edges. Ids must have an integer dtype."
-            )
-        value = value.float()
-        low, high = value.min().item(), value.max().item()
-        if not 0 <= low <= high < float("inf"):  # also false for NaN
-            raise ValueError(f"{name} has values in [{low:.4g}, {high:.4g}]; weights are finite and 0 or more.")
-        return value
 
     def _ids_from_colors(self, maps: np.ndarray, color_tolerance: float | None, name: str) -> np.ndarray:
         """uint8 `(N, H, W, 3 | 4)` of colours -> int64 `(N, H, W)` of ids; transparent pixels are unknown."""
@@ -267,27 +288,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return ids
 
 
-def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
-    """
-    Marks the borders between instances, on both of their sides.
-
-    Args:
-        instance_map (`torch.Tensor`): Integers `(N, H, W)`, equal within an instance.
-
-    Returns:
-        `torch.Tensor`: bool `(N, H, W)`, true where a 4-neighbour inside the image has another id.
-    """
-    edges = torch.zeros_like(instance_map, dtype=torch.bool)
-    across = instance_map[..., :, 1:] != instance_map[..., :, :-1]  # (N, H, W - 1)
-    down = instance_map[..., 1:, :] != instance_map[..., :-1, :]  # (N, H - 1, W)
-    edges[..., :, 1:] |= across
-    edges[..., :, :-1] |= across
-    edges[..., 1:, :] |= down
-    edges[..., :-1, :] |= down
-    return edges
-
-
-def _read_instance_maps(instance_map: ImageInput) -> list[torch.Tensor]:
+def _read_instance_maps(instance_map: "ImageInput") -> list[torch.Tensor]:
     """Every instance map at its own size: int64 `(H, W)`."""
     instance_maps: list[torch.Tensor] = []
     for value, name in flatten(instance_map, "instance_map"):

@@ -13,12 +13,20 @@ from .project import install_command
 PUBLIC_WEIGHTS_LICENSE = "cc-by-nc-sa-4.0"
 TAGS = ["spade", "gaugan", "semantic-image-synthesis", "image-to-image"]
 
+# Without it, diffusers finds no such pipeline, and its error does not say why.
+IMPORT_NOTE = (
+    "> `import spade_hf` comes first, also before `DiffusionPipeline.from_pretrained`: it makes this pipeline known "
+    "to diffusers."
+)
+
 CONVERTED_CARD = """\
 ---
 {metadata}
 ---
 
 # SPADE, converted from {source}
+
+{import_note}
 
 Weights of the public SPADE implementation (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291), converted by
 `spade-hf convert`. They stay under their authors' licence: non-commercial, share alike.
@@ -46,7 +54,11 @@ def write_converted_model_card(pipeline: SPADEPipeline, folder: Path, *, source:
         license=PUBLIC_WEIGHTS_LICENSE, library_name="diffusers", pipeline_tag="image-to-image", tags=TAGS
     )
     card = CONVERTED_CARD.format(
-        metadata=metadata.to_yaml(), source=source, install=install_command(), labels=label_table(pipeline)
+        metadata=metadata.to_yaml(),
+        import_note=IMPORT_NOTE,
+        source=source,
+        install=install_command(),
+        labels=label_table(pipeline),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 

@@ -6,6 +6,7 @@ draws it is this map, and it gives distinct colours to any number of labels belo
 
 from collections.abc import Iterator
 from itertools import count
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,11 @@ def voc_colors() -> Iterator[Color]:
 def checked_color(color: Any, label_set_name: str) -> Color:
     """The colour as a tuple; ValueError if it is not three integers in 0..255."""
     values = tuple(color)
-    if len(values) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in values):
+    if len(values) != 3 or not all(isinstance(v, Integral) and 0 <= v <= 255 for v in values):
         raise ValueError(
             f"label set '{label_set_name}' has the colour {list(values)}; a colour is three integers in 0..255."
         )
-    return values
+    return tuple(int(v) for v in values)  # numpy's would not go into a JSON file
 
 
 def pack_colors(image: np.ndarray) -> np.ndarray:

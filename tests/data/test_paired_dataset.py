@@ -4,10 +4,12 @@ import struct
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from spade_hf import LabelSet
 from spade_hf.data import PairedTransform, load_folders, load_label_set, load_rows
 
+from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
 from ..training_data import LABELS, ids, make_dataset, make_rows, mask, picture, png, write_imagefolder, write_labels
 
 
@@ -128,6 +130,24 @@ def test_bad_rows_are_named(column, value, message):
     with pytest.raises(ValueError, match=rf"Row 2 of the data set \(2.jpg.*\): {message}"):
         dataset[2]
     assert dataset[3]["label_map"].shape == (32, 32)
+
+
+@damaged_exif
+def test_damaged_exif_tags_are_a_broken_row(error):
+    """With a sentence, and left out where broken rows are."""
+    damaged = {"bytes": jpeg_with_damaged_exif(error, picture(2)), "path": "p/2.jpg"}
+    rows = make_rows(image=[picture(0), picture(1), damaged, picture(3), picture(4), picture(5)])
+    with pytest.raises(ValueError, match=r"Row 2 .*2\.jpg\): column `image` holds an image that cannot be read"):
+        make_dataset(rows)[2]
+    assert make_dataset(rows, skip_broken=True)[2]["real_images"].isfinite().all()
+
+
+def test_pictures_of_16_bits_are_not_clipped():
+    """Noise of all 16-bit values: in 8 bits, nearly all of it would be white."""
+    noise = np.random.default_rng(0).integers(0, 2**16, (40, 48), dtype=np.uint16)
+    rows = make_rows(image=[Image.fromarray(noise)] * 6)
+    pixels = make_dataset(rows, transform=WHOLE)[0]["real_images"]
+    torch.testing.assert_close(pixels, torch.from_numpy(noise / 32767.5 - 1).float().expand(3, -1, -1))
 
 
 def broken_rows():

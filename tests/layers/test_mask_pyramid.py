@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spade_hf.layers import MaskPyramid
 
@@ -35,3 +36,26 @@ def test_a_resolution_is_computed_once():
     mask = hard(torch.zeros(1, 8, 8).long())
     assert mask.neighborhoods((4, 4), 3) is mask.neighborhoods((4, 4), 3)
     assert mask.segmap((4, 4)) is mask.segmap((4, 4))
+
+
+def test_no_float64_on_the_masks_device():
+    """Apple's GPUs have none; "meta" stands for them."""
+    made = set()
+
+    class Recorder(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                made.add((result.device.type, result.dtype))
+            return result
+
+    mask = MaskPyramid(
+        codes=torch.zeros(1, 8, 8, dtype=torch.int64, device="meta"),
+        num_label_channels=4,
+        has_edges=False,
+        dtype=torch.float32,
+    )
+    with Recorder():
+        assert mask.segmap((4, 4)).device.type == "meta"
+    assert ("meta", torch.int64) in made
+    assert ("meta", torch.float64) not in made

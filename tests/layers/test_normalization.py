@@ -158,3 +158,22 @@ def test_auto_looks_at_the_mask():
 def test_kernel_size_is_checked():
     with pytest.raises(ValueError, match="`kernel_size` is 4; allowed are 1, 3 and 5"):
         SPADE(4, 4, kernel_size=4)
+
+
+@pytest.mark.parametrize(
+    ("device", "backend", "expected"),
+    [("cpu", "auto", True), ("meta", "auto", False), ("meta", "sparse", True), ("meta", "dense", False)],
+)
+def test_auto_is_sparse_where_that_was_measured(device: str, backend: str, expected: bool):
+    """ "meta" stands for a GPU: what "sparse" asks for it gets on any device."""
+    layer = spade().to(device)
+    layer.modulation_backend = backend
+    assert layer.may_be_sparse(pyramid(random_map().to(device))) is expected
+
+
+@pytest.mark.parametrize("weight", ["conv_mask", "conv_gamma_beta"])
+def test_weights_on_another_device_are_left_to_their_hooks(weight: str):
+    layer = spade()
+    layer.modulation_backend = "sparse"
+    getattr(layer, weight).to("meta")
+    assert not layer.may_be_sparse(pyramid(random_map()))

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from spade_hf import MultiscaleDiscriminator
 
 from ..tiny_networks import (
+    NUM_LABELS,
     assert_finite_gradients,
     one_hot,
     random_images,
@@ -89,7 +90,7 @@ def test_mask_and_edges_matter():
     label_map, images = random_label_map(), random_images()
     edges = torch.zeros_like(label_map)
     expected = discriminator(label_map, images, instance_edges=edges).logits[0]
-    other = discriminator(torch.full_like(label_map, 255), images, instance_edges=edges).logits[0]
+    other = discriminator(torch.full_like(label_map, NUM_LABELS), images, instance_edges=edges).logits[0]
     assert (other - expected).abs().mean() > 1e-3
     edges[:, 30] = 1
     assert (discriminator(label_map, images, instance_edges=edges).logits[0] - expected).abs().mean() > 1e-4

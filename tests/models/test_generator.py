@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from spade_hf import SPADEGenerator
+from spade_hf import LabelSet, SPADEGenerator
 
 from ..tiny_networks import (
     LATENT_DIM,
@@ -168,12 +168,21 @@ def test_ids_and_one_hot_give_the_same_image(generator, dtype):
 def test_unknown():
     generator, z = tiny_generator(use_unknown_label=True), random_latents()
     label_map = random_label_map()
-    label_map[:, 10:30, 20:40] = 255
-    by_channel = label_map.masked_fill(label_map == 255, NUM_LABELS)
-    expected = generator(one_hot(by_channel, NUM_LABELS + 1), z).images
+    label_map[:, 10:30, 20:40] = NUM_LABELS
+    expected = generator(one_hot(label_map, NUM_LABELS + 1), z).images
     torch.testing.assert_close(generator(label_map, z).images, expected, **SAME)
-    torch.testing.assert_close(generator(by_channel, z).images, expected, **SAME)
-    assert label_map[0, 15, 25] == 255  # the caller's tensor is as it was
+
+
+def test_255_is_no_channel_as_unknown_is_not_always_the_last():
+    """ADE20K's unknown is id 0 and channel 0: read as the last channel, 255 would be its last class, a flag."""
+    labels = LabelSet.from_name("ade20k")
+    generator = tiny_generator(num_labels=labels.num_labels, use_unknown_label=True)
+    label_map = torch.full((1, 64, 64), 255)
+    message = (
+        r"`segmap` has labels \[255\]; this model knows the channels 0\.\.150\. .*preprocess_mask` makes channels"
+    )
+    with pytest.raises(ValueError, match=message):
+        generator(label_map, random_latents(1))
 
 
 @pytest.mark.parametrize("backend", ["dense", "sparse"])
@@ -291,12 +300,12 @@ def test_wrong_config(changes, message):
 def test_wrong_label_ids(generator):
     label_map = random_label_map()
     label_map[0, 0, :2] = torch.tensor([4, 9])
-    with pytest.raises(ValueError, match=r"label ids \[4, 9\]; this model knows ids 0\.\.3\. Remap"):
+    with pytest.raises(ValueError, match=r"labels \[4, 9\]; this model knows the channels 0\.\.3\. "):
         generator(label_map, random_latents())
     label_map[0, 0, :2] = torch.tensor([-1, 255])
-    with pytest.raises(ValueError, match=r"label ids \[-1, 255\]"):
+    with pytest.raises(ValueError, match=r"labels \[-1, 255\]"):
         generator(label_map, random_latents())
-    with pytest.raises(ValueError, match=r"label ids \[-1\]; this model knows ids 0\.\.4 and 255 \(unknown\)"):
+    with pytest.raises(ValueError, match=r"labels \[-1, 255\]; this model knows the channels 0\.\.4\. "):
         tiny_generator(use_unknown_label=True)(label_map, random_latents())
     with pytest.raises(ValueError, match=r"label ids \[4, 5, 6, 7, 8, 9, 10, 11, 12, 13\] \.\.\.;"):
         generator(torch.arange(64).expand(2, 64, 64), random_latents())

@@ -282,3 +282,30 @@ def test_pickles_are_not_read(copied):
 def test_no_such_folder(hub):
     with pytest.raises(OSError, match="alice/no-such-network"):
         SPADEGenerator.from_pretrained("alice/no-such-network")
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (SPADEGenerator, "is a whole pipeline; pass `subfolder='generator'` to load its SPADEGenerator"),
+        (SPADEStyleEncoder, "is a whole pipeline; pass `subfolder='style_encoder'` to load its SPADEStyleEncoder"),
+        (MultiscaleDiscriminator, r"its parts are generator, .* none of which is a .* `subfolder='discriminator'`"),
+    ],
+)
+def test_a_pipelines_folder_is_answered_with_the_subfolder(cls, message):
+    with pytest.raises(ValueError, match=message):
+        cls.from_pretrained(spade_hf.BUNDLED_MODEL)
+
+
+def test_a_pipeline_on_the_hub_is_answered_with_the_subfolder(hub):
+    processor = spade_hf.SPADEImageProcessor(label_set=spade_hf.LabelSet.anonymous(4))
+    spade_hf.SPADEPipeline(fused(tiny_generator()), processor).push_to_hub("a-whole-pipeline", token=hub.token)
+    with pytest.raises(ValueError, match="a-whole-pipeline is a whole pipeline; pass `subfolder='generator'`"):
+        SPADEGenerator.from_pretrained(f"{hub.user}/a-whole-pipeline")
+
+
+def test_other_folders_keep_their_error(tmp_path):
+    with pytest.raises(OSError, match="no file named config.json"):
+        SPADEGenerator.from_pretrained(str(tmp_path))
+    with pytest.raises(OSError, match="no file named config.json"):
+        SPADEGenerator.from_pretrained(spade_hf.BUNDLED_MODEL, subfolder="image_processor")

@@ -38,7 +38,7 @@ def test_one_hot_of_ids():
 
 
 def test_channel_order_is_labels_then_unknown_then_edges():
-    label_map = torch.tensor([[[0, 3, 255, 4]]])
+    label_map = torch.tensor([[[0, 3, 4, 4]]])
     edges = torch.tensor([[[1, 0, 1, 0]]])
     segmap = pyramid(label_map, edges, use_unknown_label=True, use_instance_edges=True).segmap((1, 4))
     expected = [[1, 0, 0, 0], [0] * 4, [0] * 4, [0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0]]
@@ -51,9 +51,11 @@ def test_255_is_a_class_where_there_are_that_many():
     assert segmap[0, :, 0].argmax(0).tolist() == [255, 299, 300]
 
 
-def test_255_without_unknown_is_an_error():
-    with pytest.raises(ValueError, match=r"label ids \[255\]; this model knows ids 0\.\.3\. Remap them"):
-        pyramid(torch.full((1, 2, 2), 255))
+@pytest.mark.parametrize("use_unknown_label", [False, True])
+def test_255_is_no_unknown_id(use_unknown_label):
+    message = rf"`segmap` has labels \[255\]; this model knows the channels 0\.\.{3 + use_unknown_label}\. "
+    with pytest.raises(ValueError, match=message):
+        pyramid(torch.full((1, 2, 2), 255), use_unknown_label=use_unknown_label)
 
 
 def test_soft_mask_is_passed_through():

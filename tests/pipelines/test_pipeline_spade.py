@@ -1,11 +1,14 @@
 """The pipeline, on tiny random models."""
 
+import pydoc
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
+from spade_hf.layers import SPADE
 
 
 SIZE, LATENT_DIM = 32, 16
@@ -105,6 +108,41 @@ def test_several_images_of_a_mask_lie_side_by_side(pipeline, masks):
     torch.testing.assert_close(output.images[3:], alone, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("num_masks", "num_images", "batch_size", "expected"),
+    [
+        (1, 8, 8, [(1, 8)]),
+        (2, 3, 8, [(2, 6)]),
+        (3, 2, 4, [(2, 4), (1, 2)]),
+        (2, 3, 2, [(1, 2), (1, 1), (1, 2), (1, 1)]),
+        (3, 1, 2, [(2, 2), (1, 1)]),
+    ],
+)
+def test_the_generator_gets_a_mask_once_for_all_its_styles(
+    masks, monkeypatch, num_masks, num_images, batch_size, expected
+):
+    """What every modulation reads: the mask's positions, counted through the pipeline and without it."""
+    pipeline = make_pipeline()
+    batches, reads = [], []
+    pipeline.generator.register_forward_pre_hook(lambda _, inputs: batches.append(tuple(map(len, inputs))))
+    forward = SPADE._modulate_by_labels
+
+    def counted(self, x, mask, negative_slope):
+        reads.append(mask.num_masks * x.shape[2] * x.shape[3])
+        return forward(self, x, mask, negative_slope)
+
+    monkeypatch.setattr(SPADE, "_modulate_by_labels", counted)
+    label_map = torch.cat([masks, masks.flip(1)])[:num_masks]
+    output = pipeline(
+        label_map, num_images_per_mask=num_images, batch_size=batch_size, generator=seeded(), output_type="pt"
+    )
+    assert batches == expected
+    in_pipeline, reads[:] = sum(reads), []
+    alone = pipeline.generator(label_map, output.latents).images.detach() / 2 + 0.5
+    assert in_pipeline == sum(reads) * sum(number for number, _ in expected) / num_masks
+    torch.testing.assert_close(output.images, alone, atol=1e-5, rtol=0)
+
+
 def test_several_styles_of_one_mask(pipeline, masks, style):
     styles = [style, style.transpose(Image.Transpose.ROTATE_180)]
     together = pipeline(masks[0], style_image=styles, output_type="pt").images
@@ -123,6 +161,31 @@ def test_batch_size_does_not_change_the_images(pipeline, masks, batch_size):
 def test_other_sizes(pipeline, masks, size):
     image = pipeline(masks[0], height=size[0], width=size[1], generator=seeded()).images[0]
     assert image.size == size[::-1]
+
+
+@pytest.mark.parametrize(
+    ("mask_size", "given", "expected"),
+    [
+        ((64, 24), {}, (64, 32)),  # the nearest that multiples of 32 come to 2.67 to 1 at about 1024 pixels
+        ((50, 100), {}, (32, 64)),
+        ((7, 7), {}, (32, 32)),
+        ((100, 50), {"height": 128}, (128, 64)),
+        ((100, 50), {"width": 128}, (256, 128)),
+        ((100, 50), {"height": 32, "width": 64}, (32, 64)),
+    ],
+)
+def test_a_picture_keeps_its_masks_proportions(pipeline, mask_size, given, expected):
+    mask = np.zeros(mask_size, dtype=np.uint8)
+    image = pipeline(mask, generator=seeded(), **given).images[0]
+    assert image.size == expected[::-1]
+
+
+def test_masks_of_one_call_make_images_of_one_size(pipeline):
+    tall, wide, near = (np.zeros(size, dtype=np.uint8) for size in ((64, 32), (32, 64), (66, 32)))
+    with pytest.raises(ValueError, match=r"unlike proportions: .* 64x32, 32x64 .* Give `height` and `width`, or call"):
+        pipeline([tall, wide])
+    assert [image.size for image in pipeline([tall, near]).images] == [(32, 64)] * 2
+    assert [image.size for image in pipeline([tall, wide], height=32, width=32).images] == [(32, 32)] * 2
 
 
 def test_forms_of_a_mask_give_the_same_image(pipeline, masks, tmp_path):
@@ -175,9 +238,11 @@ def test_half_precision(masks):
     assert (images - expected).abs().mean() < 0.02
 
 
-def test_progress_bar_counts_batches(pipeline, masks, capsys):
+def test_progress_bar_counts_batches_if_there_are_several(pipeline, masks, capsys):
     pipeline.set_progress_bar_config(disable=False)
     try:
+        pipeline(masks, generator=seeded())
+        assert capsys.readouterr().err == ""
         pipeline(masks, num_images_per_mask=2, generator=seeded(), batch_size=2)
     finally:
         pipeline.set_progress_bar_config(disable=True)
@@ -193,6 +258,12 @@ def test_progress_bar_counts_batches(pipeline, masks, capsys):
         ({"batch_size": 0}, r"`batch_size` 0; both are at least 1"),
         ({"output_type": "latent"}, r"`output_type` is 'latent'; allowed are 'pil', 'np' and 'pt'"),
         ({"latents": torch.zeros(1, 7)}, r"`latents` has shape \(1, 7\); this model takes \(M, 16\)"),
+        ({"latents": np.zeros((2, LATENT_DIM))}, r"`latents` is a ndarray; pass a tensor \(M, 16\)"),
+        ({"latents": torch.full((2, LATENT_DIM), float("nan"))}, r"`latents` has values that are NaN or infinite"),
+        ({"latents": torch.full((2, LATENT_DIM), float("inf"))}, r"`latents` has values that are NaN or infinite"),
+        ({"generator": 3}, r"`generator` is 3; pass a `torch.Generator`, such as"),
+        ({"generator": [0, 1]}, r"`generator` is \[0, 1\]; pass a `torch.Generator`, such as"),
+        ({"generator": [torch.Generator()] * 3}, r"`generator` is a list of 3 for 2 images; give one for each"),
         ({"latents": torch.zeros(3, LATENT_DIM)}, r"3 styles were given for 2 masks; give one, or one for each"),
         ({"instance_map": torch.zeros(2, SIZE, SIZE).long()}, r"`instance_map` was given, but this model has no"),
     ],
@@ -239,3 +310,17 @@ def test_components_must_agree(pipeline):
     encoder = SPADEStyleEncoder(image_size=32, base_channels=4, channel_mult=(1, 2), latent_dim=8)
     with pytest.raises(ValueError, match="`latent_dim` is 16 in the generator and 8 in the style encoder"):
         SPADEPipeline(pipeline.generator, pipeline.image_processor, encoder)
+
+
+def test_a_generator_for_each_image(pipeline, masks):
+    together = pipeline(masks, generator=[seeded(0), seeded(1)], output_type="pt").images
+    alone = [pipeline(masks[i], generator=seeded(i), output_type="pt").images for i in (0, 1)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+def test_help_shows_an_example_and_readable_types():
+    text = pydoc.render_doc(SPADEPipeline.__call__, renderer=pydoc.plaintext)
+    signature = text.splitlines()[2]
+    assert "mask: 'ImageInput'" in signature and "numpy.ndarray" not in signature
+    for heading in ("Args:", "Returns:", "Raises:", "Examples:"):
+        assert f"    {heading}" in text

@@ -11,6 +11,7 @@ from PIL import Image
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.demo.uploads import MAX_FILE_SIZE, open_upload, percent, read_mask, read_picture
 
+from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
 from .conftest import png
 
 
@@ -117,6 +118,17 @@ def test_what_is_refused(data, message, monkeypatch):
         monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
     with pytest.raises(ValueError, match=message):
         open_upload(data)
+
+
+@damaged_exif
+def test_damaged_exif_tags(error):
+    with pytest.raises(ValueError, match="The picture is damaged or cut off"):
+        open_upload(jpeg_with_damaged_exif(error))
+
+
+def test_pictures_of_16_bits_keep_their_range():
+    ramp = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    np.testing.assert_allclose(np.array(read_picture(png(ramp)))[..., 1], ramp / 257, atol=0.51)
 
 
 def test_pictures_are_small_and_rgb():

@@ -26,7 +26,7 @@ def open_upload(data: bytes) -> Image.Image:
         image = Image.open(BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
         raise ValueError(f"The picture is too large; at most {MAX_PIXELS // 10**6} megapixels are taken.") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # a stranger's file breaks Pillow in many ways
         raise ValueError(f"This file is no picture that can be read. Send one as {', '.join(FORMATS)}.") from error
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(
@@ -34,9 +34,9 @@ def open_upload(data: bytes) -> Image.Image:
         )
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:
         raise ValueError("The picture is damaged or cut off. Save it again and retry.") from error
-    return ImageOps.exif_transpose(image)
 
 
 def read_picture(data: bytes) -> Image.Image:
@@ -44,6 +44,8 @@ def read_picture(data: bytes) -> Image.Image:
     image = open_upload(data)
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
+    elif image.mode.startswith("I;16"):  # 16 bits, which `convert` would clip
+        image = Image.fromarray((np.array(image) / 257).round().astype(np.uint8))
     image.thumbnail((STYLE_SIDE, STYLE_SIDE))
     return image.convert("RGB")
 

@@ -46,7 +46,7 @@ class MaskPyramid:
         self.dtype = dtype
         self.images_per_mask = images_per_mask
         given = codes if segmap is None else segmap
-        self.num_masks, self.size = len(given), tuple(given.shape[-2:])
+        self.num_masks, self.size, self.device = len(given), tuple(given.shape[-2:]), given.device
         self._segmaps: dict[tuple[int, int], Tensor] = {}
         self._neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = {}
         self._modulations: dict[nn.Module, Tensor] | None = None
@@ -73,8 +73,7 @@ class MaskPyramid:
     def codes(self, size: tuple[int, int]) -> Tensor:
         """The codes of a hard mask as int64 `(N, *size)`, of the same pixels that `segmap` picks."""
         rows, columns = (
-            _nearest_indices(source, target, self._codes.device)
-            for source, target in zip(self.size, size, strict=True)
+            _nearest_indices(source, target).to(self.device) for source, target in zip(self.size, size, strict=True)
         )
         return self._codes[:, rows[:, None], columns]
 
@@ -148,7 +147,7 @@ class MaskBand:
 
     def __init__(self, mask: MaskPyramid, size: tuple[int, int], rows: slice) -> None:
         self._mask, self._size, self._rows = mask, size, rows
-        self.has_edges = mask.has_edges
+        self.has_edges, self.device = mask.has_edges, mask.device
         self.modulation = mask.modulation
 
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
@@ -156,7 +155,10 @@ class MaskBand:
         return self._mask.neighborhoods(self._size, kernel_size).rows(self._rows)
 
 
-def _nearest_indices(source: int, target: int, device: torch.device) -> Tensor:
-    """The source positions that `F.interpolate(mode="nearest")` picks, asked of itself so that rounding agrees."""
-    positions = torch.arange(source, dtype=torch.float64, device=device)[None, None]
+def _nearest_indices(source: int, target: int) -> Tensor:
+    """The source positions that `F.interpolate(mode="nearest")` picks, asked of itself so that rounding agrees.
+
+    On the CPU: other devices may have no float64.
+    """
+    positions = torch.arange(source, dtype=torch.float64)[None, None]
     return F.interpolate(positions, target, mode="nearest")[0, 0].long()

@@ -24,6 +24,10 @@ ModulationBackend = Literal["auto", "dense", "sparse"]
 # neighbourhood, where 2D stands for the copying, at 85 % of the dense path's speed. Fitted to where both took equally
 # long: shares of 0.4 to 0.85 (2 CPU cores; fp32, bf16; D = 128; C = 128, 512; L = 12, 183; 32x32, 128x128).
 SPARSE_EFFICIENCY = 0.85
+# Where that was measured. On other devices "auto" is dense: large regions make long bags in the backward pass, and
+# finding the neighbourhoods waits for the device.
+SPARSE_DEVICES = ("cpu",)
+COMPUTE_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 run_eagerly = partial(
@@ -102,10 +106,12 @@ class SPADE(nn.Module):
         return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
 
     def may_be_sparse(self, mask: MaskPyramid | MaskBand) -> bool:
-        """Whether the labels may decide. An exported graph cannot depend on them."""
-        is_offloaded = self.conv_mask.weight.is_meta  # a hook brings such weights for the call of a layer only
-        is_allowed = self.modulation_backend != "dense" and not torch.compiler.is_exporting()
-        return mask.is_hard and is_allowed and not is_offloaded
+        """Whether the sparse path is allowed: it reads the weights, and the labels, on which no graph may depend."""
+        is_chosen = self.modulation_backend == "sparse" or (
+            self.modulation_backend == "auto" and mask.device.type in SPARSE_DEVICES
+        )
+        is_allowed = mask.is_hard and is_chosen and not torch.compiler.is_exporting()
+        return is_allowed and all(_has_weights_at_hand(conv, mask) for conv in (self.conv_mask, self.conv_gamma_beta))
 
     def _neighborhoods(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> LabelNeighborhoods | None:
         """What sparse modulation needs, or `None` for the dense one."""
@@ -141,3 +147,9 @@ class SPADE(nn.Module):
     def _has_fixed_statistics(self) -> bool:
         norm = self.param_free_norm
         return isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and not norm.training
+
+
+def _has_weights_at_hand(conv: nn.Conv2d, mask: MaskPyramid | MaskBand) -> bool:
+    """Whether they can be read as they are: hooks that offload or cast weights bring them for a call of `conv`."""
+    is_hooked = hasattr(conv, "_diffusers_hook")  # group offload, layerwise casting
+    return conv.weight.device == mask.device and conv.weight.dtype in COMPUTE_DTYPES and not is_hooked

@@ -136,8 +136,8 @@ class SPADEGenerator(SemanticModelMixin):
         """Generate images as large as the mask.
 
         Args:
-            segmap (`Tensor`): int `(N, H, W)` of label channels (255 is read as unknown where the model knows it), or
-                float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
+            segmap (`Tensor`): int `(N, H, W)` of label channels (`SPADEImageProcessor.preprocess_mask` makes them of a
+                data set's ids), or float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
             z (`Tensor`, *optional*): `(N * S, Z)` latents, required by a model with `latent_dim`; the S of a mask side
                 by side. Several styles of one mask share the work on the mask.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
@@ -159,8 +159,9 @@ class SPADEGenerator(SemanticModelMixin):
 
         Args:
             backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
-                neighbourhood once, `"auto"` takes what is faster. Soft masks and exported graphs always take the dense
-                path, and `torch.compile` compiles no other: a graph cannot depend on the labels.
+                neighbourhood once, `"auto"` takes what is faster: dense on devices other than CPUs, where sparse has
+                not been measured. Soft masks, exported graphs, and layers whose weights are cast or brought by hooks
+                always take the dense path, and `torch.compile` compiles no other: a graph cannot depend on the labels.
         """
         if backend not in ("auto", "dense", "sparse"):
             raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
+from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
 
 
 class PortableConfigMixin(ConfigMixin):
@@ -30,7 +30,7 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
 
         Raises:
             ValueError: If the weights file is damaged, or lacks weights that the config asks for; for
-                `use_safetensors=False`.
+                `use_safetensors=False`; for a pipeline's folder without `subfolder`.
         """
         if kwargs.get("use_safetensors") is False:
             raise ValueError(
@@ -47,6 +47,8 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
                     f"The weights in {pretrained_model_name_or_path} (subfolder {kwargs.get('subfolder')}) cannot be "
                     f"read: {str(error).rstrip('. ')}. Copy or download the file again."
                 ) from error
+            if isinstance(error, OSError) and (hint := _hint_at_subfolder(cls, pretrained_model_name_or_path, kwargs)):
+                raise ValueError(hint) from error
             raise
         if missing := info["missing_keys"]:
             raise ValueError(
@@ -66,3 +68,21 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
 def _is_damaged_file(error: Exception) -> bool:
     """Whether diffusers failed on the content of a weights file, rather than on finding it."""
     return type(error).__name__ == "SafetensorError" or "Unable to load weights from" in str(error)
+
+
+def _hint_at_subfolder(cls: type, name_or_path: str, kwargs: dict[str, Any]) -> str | None:
+    """What to do where a whole pipeline lies instead of a network."""
+    if kwargs.get("subfolder") is not None:
+        return None
+    try:
+        index = DiffusionPipeline.load_config(name_or_path, **kwargs)
+    except OSError:
+        return None
+    parts = {name: value[1] for name, value in index.items() if isinstance(value, list | tuple)}
+    for name, class_name in parts.items():
+        if class_name == cls.__name__:
+            return f"{name_or_path} is a whole pipeline; pass `subfolder={name!r}` to load its {class_name}."
+    return (
+        f"{name_or_path} is a whole pipeline; its parts are {', '.join(parts)}, none of which is a {cls.__name__}. "
+        "Training keeps a discriminator in its checkpoints, under `subfolder='discriminator'`."
+    )

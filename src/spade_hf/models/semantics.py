@@ -10,9 +10,6 @@ from ..layers import MaskPyramid
 from .modeling_utils import SPADEModelMixin
 
 
-UNKNOWN_ID = 255  # in the label maps of a model with an unknown label, beside its channel's own index
-
-
 class SemanticModelMixin(SPADEModelMixin):
     """A network that reads masks; its config has `num_labels`, `use_unknown_label` and `use_instance_edges`."""
 
@@ -58,7 +55,7 @@ def mask_pyramid(
     num_label_channels = num_labels + use_unknown_label
     if mask.ndim == 3 and not mask.is_floating_point():
         edges = _check_edges(instance_edges, mask, use_instance_edges)
-        codes = _check_ids(mask.long(), num_labels, use_unknown_label)
+        codes = _check_channels(mask.long(), num_label_channels)
         if edges is not None:
             codes = codes + num_label_channels * edges.bool()
         tensors = {"codes": codes}
@@ -84,19 +81,16 @@ def mask_pyramid(
     return MaskPyramid(**tensors, num_label_channels=num_label_channels, has_edges=use_instance_edges, dtype=dtype)
 
 
-def _check_ids(label_map: Tensor, num_labels: int, use_unknown_label: bool) -> Tensor:
-    """The label map with the unknown id as its channel."""
-    num_channels = num_labels + use_unknown_label
-    if use_unknown_label and num_channels <= UNKNOWN_ID:
-        label_map = label_map.masked_fill(label_map == UNKNOWN_ID, num_labels)
+def _check_channels(label_map: Tensor, num_channels: int) -> Tensor:
+    """The label map. Which channel a data set's unknown id has depends on the other ids, which no network knows."""
     if torch.compiler.is_compiling():  # a graph cannot depend on the labels
         return label_map
     bad = label_map[(label_map < 0) | (label_map >= num_channels)].unique().tolist()
     if bad:
-        unknown = f" and {UNKNOWN_ID} (unknown)" if use_unknown_label else ""
         raise ValueError(
-            f"`segmap` has label ids {bad[:10]}{' ...' if len(bad) > 10 else ''}; this model knows ids "
-            f"0..{num_channels - 1}{unknown}. Remap them, or train with more labels."
+            f"`segmap` has labels {bad[:10]}{' ...' if len(bad) > 10 else ''}; this model knows the channels "
+            f"0..{num_channels - 1}. `SPADEImageProcessor.preprocess_mask` makes channels of a data set's ids, its "
+            "unknown id (such as 255) among them."
         )
     return label_map
 

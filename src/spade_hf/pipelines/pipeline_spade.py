@@ -14,6 +14,7 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from ..image_inputs import size_in_proportion
 from ..image_processor import ImageInput, SPADEImageProcessor
 from ..models import SPADEGenerator, SPADEStyleEncoder
 from ..models.modeling_utils import PortableConfigMixin
@@ -62,14 +63,15 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         self.register_modules(generator=generator, image_processor=image_processor, style_encoder=style_encoder)
         _check_components(generator, image_processor, style_encoder)
 
+    # Quoted, `help` prints the names of the types, and not the unions that they stand for.
     @torch.no_grad()
     def __call__(
         self,
-        mask: ImageInput,
+        mask: "ImageInput",
         *,
-        style_image: ImageInput | None = None,
+        style_image: "ImageInput | None" = None,
         latents: Tensor | None = None,
-        instance_map: ImageInput | None = None,
+        instance_map: "ImageInput | None" = None,
         num_images_per_mask: int = 1,
         height: int | None = None,
         width: int | None = None,
@@ -84,14 +86,16 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         Args:
             mask: One or several masks: ids as an image, array or int tensor; an image in the label set's colours; a
                 path or URL; a soft mask as a float tensor `(N, L, H, W)`. See `SPADEImageProcessor.preprocess_mask`.
+                `ImageInput` is a PIL image, array, tensor, path or URL, or a list of these.
             style_image (*optional*): One picture for all masks, or one for each; several for a single mask give an
                 image each. The encoder's mean is taken.
             latents (`Tensor`, *optional*): `(M, Z)` in place of a style picture, for example another call's `latents`.
                 Several for a single mask give an image each.
             instance_map (*optional*): Instance ids of each mask, needed by a model with instance edges.
             num_images_per_mask (`int`, defaults to 1): Images for each mask, each of its own random style.
-            height, width (`int`, *optional*): Size of the images, multiples of the generator's `size_divisor`; by
-                default the model's `image_size`.
+            height, width (`int`, *optional*): Size of the images, multiples of the generator's `size_divisor`. By
+                default the masks' proportions are kept, at about as many pixels as the model's `image_size` has; a
+                single side given sets the other one. Both together may change the proportions.
             color_tolerance (`float`, *optional*): Take a colour off the palette for the nearest one within this RGB
                 distance.
             generator (`torch.Generator` or a list of M, *optional*): Source of random styles.
@@ -100,18 +104,32 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEPipelineOutput`] or the tuple
                 (images, latents).
 
+        Returns:
+            `SPADEPipelineOutput` or `tuple`: M images, those of a mask side by side, and their latents `(M, Z)`.
+
         Raises:
             ValueError: If an input is not valid or does not fit the model; the message says what is.
+
+        Examples:
+            >>> from spade_hf import BUNDLED_MODEL, SPADEPipeline
+            >>> pipeline = SPADEPipeline.from_pretrained(BUNDLED_MODEL)
+            >>> output = pipeline("mask.png", style_image="sunset.jpg")
+            >>> output.images[0].save("picture.png")
+            >>> same_style = pipeline("other_mask.png", latents=output.latents).images[0]
+            >>> seeded = torch.Generator().manual_seed(0)
+            >>> four_styles = pipeline("mask.png", num_images_per_mask=4, generator=seeded).images
         """
-        self.check_inputs(style_image, latents, num_images_per_mask, batch_size, output_type)
-        height, width = self._image_size(height, width)
+        self.check_inputs(style_image, latents, generator, num_images_per_mask, batch_size, output_type)
         device, dtype = self._execution_device, self.generator.dtype
 
-        masks, edges = self.image_processor.preprocess(
-            mask, instance_map, height=height, width=width, color_tolerance=color_tolerance
-        )  # (N, H, W) or (N, L, H, W); None or (N, H, W)
+        masks, instance_maps = self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
+        height, width = self._image_size(masks, height, width)
+        # (N, H, W) or (N, L, H, W); None or (N, H, W)
+        masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
         z = self.encode_style(style_image) if style_image is not None else latents
         num_images = self._num_images(len(masks), z, num_images_per_mask)
+        if isinstance(generator, list) and len(generator) != num_images:
+            raise ValueError(f"`generator` is a list of {len(generator)} for {num_images} images; give one for each.")
         if z is None and self.generator.config.latent_dim is not None:
             z = randn_tensor(
                 (num_images, self.generator.config.latent_dim), generator=generator, device=device, dtype=dtype
@@ -120,14 +138,12 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             z = z.to(device, dtype).expand(num_images, -1)
 
         images = []
-        for start in self.progress_bar(range(0, num_images, batch_size)):
-            batch = slice(start, min(start + batch_size, num_images))
-            # image i belongs to mask i // (M / N): a mask's images lie side by side
-            rows = torch.arange(batch.start, batch.stop) * len(masks) // num_images
+        batches = _batches(len(masks), num_images // len(masks), batch_size)
+        for its_masks, batch in self.progress_bar(batches) if len(batches) > 1 else batches:  # one step needs no bar
             output = self.generator(
-                masks[rows].to(device),
+                masks[its_masks].to(device),
                 None if z is None else z[batch],
-                instance_edges=None if edges is None else edges[rows].to(device),
+                instance_edges=None if edges is None else edges[its_masks].to(device),
             )
             images.append(output.images.float())
         self.maybe_free_model_hooks()
@@ -135,7 +151,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         return SPADEPipelineOutput(images=images, latents=z) if return_dict else (images, z)
 
     @torch.no_grad()
-    def encode_style(self, style_image: ImageInput) -> Tensor:
+    def encode_style(self, style_image: "ImageInput") -> Tensor:
         """Read the style of pictures, to use it several times or to blend it with another.
 
         Args:
@@ -154,8 +170,9 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
     def check_inputs(
         self,
-        style_image: ImageInput | None,
+        style_image: "ImageInput | None",
         latents: Tensor | None,
+        generator: torch.Generator | list[torch.Generator] | None,
         num_images_per_mask: int,
         batch_size: int,
         output_type: str,
@@ -180,8 +197,19 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 "`style_image` was given, but this model has no style encoder. Leave it out"
                 + ("." if latent_dim is None else ", or pass `latents` or a `generator` for a random style.")
             )
-        if latents is not None and (latents.ndim != 2 or latents.shape[1] != latent_dim):
-            raise ValueError(f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}).")
+        if latents is not None:
+            if not isinstance(latents, Tensor):
+                raise ValueError(f"`latents` is a {type(latents).__name__}; pass a tensor (M, {latent_dim}).")
+            if latents.ndim != 2 or latents.shape[1] != latent_dim:
+                raise ValueError(f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}).")
+            if not latents.isfinite().all():
+                raise ValueError("`latents` has values that are NaN or infinite; pass finite ones.")
+        generators = generator if isinstance(generator, list) else [generator]
+        if generator is not None and not all(isinstance(one, torch.Generator) for one in generators):
+            raise ValueError(
+                f"`generator` is {generator!r}; pass a `torch.Generator`, such as `torch.Generator().manual_seed(3)`, "
+                "or a list of them."
+            )
         if num_images_per_mask > 1 and (style_image is not None or latents is not None):
             given = "style_image" if latents is None else "latents"
             raise ValueError(
@@ -189,19 +217,28 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 f"be the same. Pass several of them for one mask, or leave `{given}` out."
             )
 
-    def _image_size(self, height: int | None, width: int | None) -> tuple[int, int]:
-        default = self.generator.config.image_size
-        default_height, default_width = (default, default) if isinstance(default, int) else default
-        height = default_height if height is None else height
-        width = default_width if width is None else width
+    def _image_size(self, masks: list[Tensor], height: int | None, width: int | None) -> tuple[int, int]:
+        """The images' height and width, in the proportions of the masks, `(..., H, W)`, unless both are given."""
         divisor = self.generator.size_divisor
         for name, size in (("height", height), ("width", width)):
-            if size < divisor or size % divisor:
+            if size is not None and (size < divisor or size % divisor):
                 raise ValueError(
                     f"`{name}` is {size}; this model makes images whose sides are multiples of {divisor}, such as "
                     f"{max(1, round(size / divisor)) * divisor}."
                 )
-        return height, width
+        model_size = self.generator.config.image_size
+        area = model_size**2 if isinstance(model_size, int) else model_size[0] * model_size[1]
+        sizes = dict.fromkeys(
+            size_in_proportion(tuple(one.shape[-2:]), area=area, divisor=divisor, height=height, width=width)
+            for one in masks
+        )
+        if len(sizes) > 1:
+            listed = ", ".join(f"{height}x{width}" for height, width in sizes)
+            raise ValueError(
+                f"`mask` holds masks of unlike proportions: their images would be {listed} (height x width), but one "
+                "call makes images of one size. Give `height` and `width`, or call once for each size."
+            )
+        return next(iter(sizes))
 
     @staticmethod
     def _num_images(num_masks: int, z: Tensor | None, num_images_per_mask: int) -> int:
@@ -211,6 +248,23 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         if num_masks > 1 and len(z) not in (1, num_masks):
             raise ValueError(f"{len(z)} styles were given for {num_masks} masks; give one, or one for each mask.")
         return max(num_masks, len(z))
+
+
+def _batches(num_masks: int, images_per_mask: int, batch_size: int) -> list[tuple[slice, slice]]:
+    """Masks and images of each batch: several masks with all of their images, side by side, or one with some of them.
+
+    So the generator gets each mask once, not once for each of its styles.
+    """
+    if images_per_mask <= batch_size:
+        step = batch_size // images_per_mask
+        starts = range(0, num_masks, step)
+        return [(slice(i, i + step), slice(i * images_per_mask, (i + step) * images_per_mask)) for i in starts]
+    batches = []
+    for mask in range(num_masks):
+        first, end = mask * images_per_mask, (mask + 1) * images_per_mask
+        starts = range(first, end, batch_size)
+        batches += [(slice(mask, mask + 1), slice(i, min(i + batch_size, end))) for i in starts]
+    return batches
 
 
 def _check_components(

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, ModelCardData, create_repo, model_info, uploa
 # HTTPError is that of the library beneath huggingface_hub, for a Hub that cannot be reached; its own derive from it
 from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
 
-from ..model_card import TAGS, label_table
+from ..model_card import IMPORT_NOTE, TAGS, label_table
 from ..pipelines import SPADEPipeline
 from ..project import install_command
 from .export import sample_grid, save_image
@@ -36,6 +36,8 @@ CARD = """\
 
 # {title}
 
+{import_note}
+
 SPADE (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291): a semantic segmentation mask{style} in, an image out,
 in one pass. Trained with the `spade_hf` library on {data}.
 
@@ -52,8 +54,8 @@ pipeline = SPADEPipeline.from_pretrained("{repo_id}"{revision})
 image = pipeline("mask.png"{arguments}).images[0]
 ```
 
-A mask holds label ids (or their colours, see below), and is resized to {height}x{width} (height x width) unless
-`height` and `width`, multiples of {divisor}, are given.
+A mask holds label ids (or their colours, see below). The image keeps its proportions, at about as many pixels as
+{height}x{width} (height x width), unless `height` and `width`, multiples of {divisor}, are given.
 
 ## Training
 
@@ -134,6 +136,7 @@ def write_training_card(
         title=repo_id.split("/")[-1],
         style=" and a style picture" if has_style else "",
         data=data,
+        import_note=IMPORT_NOTE,
         grid=GRID,
         columns=columns,
         install=install_command(),
