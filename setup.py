@@ -19,7 +19,7 @@ EXTRAS = {
     "export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "quality": ["ruff>=0.15"],
 }
-EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
+EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["tracking"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
 
 setup(
     name="spade_hf",

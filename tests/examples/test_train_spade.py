@@ -17,6 +17,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from huggingface_hub import HfApi, ModelCard
 from PIL import Image
 from safetensors.torch import save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from spade_hf import SPADEGenerator, SPADEPipeline
 from spade_hf.models.vgg import VGG19Features
@@ -194,6 +195,19 @@ def test_a_tracker_gets_numbers_and_images(run, data, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "logs" / "options.json").read_text())["report_to"] == "file"
     grids = (tmp_path / "logs" / "validation-2.png", tmp_path / "samples" / "step-0000002.png")
     assert np.array_equal(*(np.array(Image.open(file)) for file in grids))
+
+
+def test_tensorboard_by_its_name(run, data, tmp_path):
+    result = run(
+        *SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out", "--max_train_steps", 2,
+        "--validation_steps", 2, "--log_steps", 1, "--report_to", "tensorboard",
+    )  # fmt: skip
+    assert result.status == 0, result.stderr
+    events = EventAccumulator(str(tmp_path / "out" / "logs" / "spade")).Reload()
+    assert [event.step for event in events.Scalars("feature_matching")] == [1, 2]
+    (grid,) = events.Images("validation")
+    with Image.open(tmp_path / "out" / "samples" / "step-0000002.png") as saved:
+        assert (grid.step, grid.width, grid.height) == (2, *saved.size)
 
 
 def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):

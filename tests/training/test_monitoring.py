@@ -11,8 +11,9 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from spade_hf.training import Monitor, StepOutput, check_tracker, log_image, start_trackers
+from spade_hf.training import Monitor, StepOutput, build_accelerator, check_tracker, log_image, start_trackers
 
 from ..file_tracker import FileTracker, lines
 
@@ -69,10 +70,10 @@ def test_images_go_to_trackers_that_take_them(accelerator, tmp_path):
 
 
 def track(name, folder, monkeypatch):
-    """A number and an image at step 3, through accelerate."""
+    """A number and an image at step 3, as the script does it."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
     AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(log_with=name, project_dir=folder)
+    accelerator = build_accelerator(str(folder), report_to=name, logging_dir=".")
     start_trackers(accelerator, "run", {"seed": 5})
     accelerator.log({"kl": 2.0}, step=3)
     log_image(accelerator, "validation", Image.new("RGB", (6, 4), (9, 8, 7)), 3)
@@ -80,9 +81,6 @@ def track(name, folder, monkeypatch):
 
 
 def test_tensorboard_takes_both(monkeypatch, tmp_path):
-    pytest.importorskip("tensorboard", reason="the extra `tracking` is not installed")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     track("tensorboard", tmp_path, monkeypatch)
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [event.value for event in events.Scalars("kl")] == [2]

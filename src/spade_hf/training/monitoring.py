@@ -62,7 +62,8 @@ def check_tracker(name: str) -> None:
     known = ["none", "all", *LOGGER_TYPE_TO_CLASS]
     if name not in known:
         raise ValueError(f"`--report_to` is {name!r}; allowed are {', '.join(known)}.")
-    if name in LoggerType.list() and name != "all" and name not in get_available_trackers():
+    # accelerate's own trackers are members of an enumeration, which equal no string
+    if name in LoggerType.list() and name != "all" and LoggerType(name) not in get_available_trackers():
         package = name.replace("_", "-")
         raise ValueError(f"`--report_to` is {name!r}, which is not installed here: `pip install {package}`.")
 
@@ -76,7 +77,7 @@ def start_trackers(accelerator: Accelerator, project: str, arguments: Mapping[st
         arguments (`Mapping[str, Any]`): The resolved command line.
     """
     folder = Path(accelerator.logging_dir)
-    if any(tracker == "wandb" for tracker in accelerator.log_with):
+    if LoggerType.WANDB in accelerator.log_with:
         folder.mkdir(parents=True, exist_ok=True)  # else W&B writes to the folder for temporary files
     options = {"wandb": {"dir": str(folder)}}  # else to the current one
     accelerator.init_trackers(project, {name: str(value) for name, value in arguments.items()}, options)
