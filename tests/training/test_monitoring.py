@@ -41,10 +41,11 @@ def output(**terms):
     return StepOutput(sum(terms.values()), terms, torch.zeros(2, 3, 8, 8), torch.tensor(0.5), torch.tensor(-0.5))
 
 
-def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch):
+def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
     clock = iter([10.0, 12.0, 13.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    shown = SimpleNamespace(update=lambda: None, set_postfix=lambda values: None)
+    shown = SimpleNamespace(update=lambda: None, total=6)
     monitor = Monitor(accelerator, shown, images_per_update=8)
     schedules = [SimpleNamespace(get_last_lr=lambda rate=rate: [rate]) for rate in (0.1, 0.4)]
     outputs = output(adversarial=1.0, kl=3.0), output(discriminator_real=0.25, discriminator_fake=0.5)
@@ -60,6 +61,10 @@ def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch):
             "learning_rate": 0.1, "discriminator_learning_rate": 0.4, "images_per_second": 5 * 8 / 2,
         }  # fmt: skip
         assert second["images_per_second"] == 8
+    assert caplog.messages == [
+        "step 5/6: 0.4 s/update, generator 4, discriminator 0.75",
+        "step 6/6: 1 s/update, generator 4, discriminator 0.75",
+    ]
 
 
 def test_images_go_to_trackers_that_take_them(accelerator, tmp_path):

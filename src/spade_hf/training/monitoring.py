@@ -1,5 +1,6 @@
-"""What a run shows of itself: numbers to the progress bar and the trackers, images to those that take them."""
+"""What a run shows of itself: numbers to the log and the trackers, images to those that take them."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,12 +17,17 @@ from tqdm.auto import tqdm
 from .steps import StepOutput, scalars
 
 
+logger = logging.getLogger(__name__)
+# What the log shows of all the numbers: a line for a terminal of 100 columns.
+LOGGED = {"generator_loss": "generator", "discriminator_loss": "discriminator", "perceptual": "perceptual"}
+
+
 class Monitor:
     """Writes down the numbers of a run.
 
     Args:
         accelerator (`Accelerator`): With its trackers.
-        progress (`tqdm`): Shows the numbers, too.
+        progress (`tqdm`): Counts the updates, up to its `total`.
         images_per_update (`int`): Of all processes and accumulated batches.
     """
 
@@ -36,7 +42,7 @@ class Monitor:
         self._updates += 1
 
     def log(self, step: int, outputs: tuple[StepOutput, StepOutput], schedules: Sequence[LRScheduler]) -> None:
-        """Losses, logits, both learning rates, and images per second since the last call.
+        """Losses, logits, both learning rates, and images per second since the last call; the main ones to the log.
 
         The rate is a user's: it contains the time of checkpoints and samples.
         """
@@ -44,9 +50,12 @@ class Monitor:
         now = time.perf_counter()
         names = ("learning_rate", "discriminator_learning_rate")
         values |= {name: schedule.get_last_lr()[0] for name, schedule in zip(names, schedules, strict=True)}
-        values["images_per_second"] = self._updates * self.images_per_update / (now - self._since)
+        seconds = (now - self._since) / self._updates
+        values["images_per_second"] = self.images_per_update / seconds
         self._since, self._updates = now, 0
-        self.progress.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
+        if self.accelerator.is_main_process:
+            losses = ", ".join(f"{name} {values[key]:.3g}" for key, name in LOGGED.items() if key in values)
+            logger.info("step %d/%d: %.3g s/update, %s", step, self.progress.total, seconds, losses)
         self.accelerator.log(values, step=step)
 
 
