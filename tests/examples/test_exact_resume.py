@@ -85,8 +85,8 @@ def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatc
     assert run(*options(data, tmp_path / "whole", *more)).status == 0
     save = CheckpointManager.save
 
-    def save_and_die(self, state):
-        save(self, state)
+    def save_and_die(self, state, pipeline):
+        save(self, state, pipeline)
         if state.global_step in stops:
             raise Killed
 
