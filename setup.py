@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 
 ROOT = Path(__file__).parent
@@ -25,7 +26,26 @@ EXTRAS = {
     "eval": ["accelerate>=1.10", "datasets>=4.0", "scipy>=1.11"],
     "quality": ["ruff>=0.15"],
 }
-EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
+EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["tracking"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
+
+# What `spade-hf train` runs; copied as it is, so that an installed package can train without a clone.
+SCRIPTS = ["examples/train_spade.py"]
+
+
+class BuildWithScripts(build_py):
+    """Also copies the scripts: to spade_hf/examples in a wheel, and to where they are in a source distribution."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:  # which leaves everything in the clone
+            for script in SCRIPTS:
+                target = Path(self.build_lib, "spade_hf", script)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self.copy_file(str(ROOT / script), str(target))
+
+    def get_source_files(self) -> list[str]:
+        return [*super().get_source_files(), *SCRIPTS]
+
 
 setup(
     name="spade_hf",
@@ -51,6 +71,7 @@ setup(
         "requests>=2.32",
     ],
     extras_require=EXTRAS,
+    cmdclass={"build_py": BuildWithScripts},
     entry_points={"console_scripts": ["spade-hf = spade_hf.cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

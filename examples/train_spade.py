@@ -8,7 +8,6 @@ style encoder against a frozen discriminator, then the discriminator against fro
 
 import argparse
 import logging
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from diffusers import ModelMixin
 from tqdm.auto import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 
 try:
@@ -45,32 +45,37 @@ from spade_hf.training import (
     LossWeights,
     ModelEMA,
     Monitor,
+    StopOnSignal,
     TrainingIteration,
     TrainingState,
     build_accelerator,
     build_optimizers,
     build_schedules,
     compile_networks,
+    delete_existing_run,
     log_image,
+    refuse_existing_run,
     resumable_batches,
     start_trackers,
-    stop_on_sigterm,
     synchronize_batch_norm,
 )
 from spade_hf.training.arguments import one_line, parse_args
 from spade_hf.training.export import export_pipeline, sample_grid, save_image
 from spade_hf.training.finetuning import Pretrained
-from spade_hf.training.hub import RevisionUploads, open_repository, save_model, upload
-from spade_hf.training.summary import summarize
+from spade_hf.training.hub import GRID, RevisionUploads, open_repository, save_model, upload
+from spade_hf.training.summary import describe_crop, describe_end, describe_nothing_left, describe_stop, summarize
 
 
 logger = get_logger(__name__)
-# Forward passes that estimate the averaged generator's batch-norm statistics, for samples and for what is saved.
+# Forward passes that estimate the averaged generator's batch-norm statistics, on the way and for the final model.
 VALIDATION_BATCHES, STATISTICS_BATCHES = 8, 64
 
 
 def main(args: argparse.Namespace) -> None:
     """Train as the parsed command line says."""
+    output_dir = Path(args.output_dir)
+    if not (args.resume_from_checkpoint or args.overwrite_output_dir or args.dry_run):
+        refuse_existing_run(output_dir)
     accelerator = build_accelerator(
         args.output_dir,
         mixed_precision=args.mixed_precision,
@@ -78,17 +83,17 @@ def main(args: argparse.Namespace) -> None:
         report_to=args.report_to,
         logging_dir=args.logging_dir,
     )
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("accelerate", "httpx", "httpx2"):  # they name every file of a checkpoint, every request to the Hub
-        logging.getLogger(name).setLevel(logging.WARNING)
+    set_up_logging()
     set_seed(args.seed)
     if args.allow_tf32:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    output_dir = Path(args.output_dir)
     dataset = build_dataset(args)
     loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
     shown = preview_samples(dataset, args.num_validation_images)
     networks = build_networks(args, dataset.processor)
+    if shown:
+        reader, divisor = dataset.reader, networks["generator"].size_divisor
+        accelerator.print(describe_crop(reader.transform, reader.last_size, divisor=divisor))
     averages = {name: ModelEMA(networks[name], args.ema_decay) for name in networks if name != "discriminator"}
     for average in averages.values():
         average.model.to(accelerator.device)
@@ -144,6 +149,10 @@ def main(args: argparse.Namespace) -> None:
         uploads = RevisionUploads(repo_id) if args.hub_strategy == "every_save" else None
 
     live = {name: accelerator.unwrap_model(network) for name, network in networks.items()}
+    if args.overwrite_output_dir:
+        args.overwrite_output_dir = False  # not among the options that a checkpoint keeps for another start
+        if accelerator.is_main_process:
+            delete_existing_run(output_dir)
     checkpoints = CheckpointManager(
         accelerator,
         output_dir,
@@ -166,11 +175,12 @@ def main(args: argparse.Namespace) -> None:
         max_grad_norm=args.max_grad_norm,
     )
 
-    progress = tqdm(
-        total=num_steps, initial=state.global_step, disable=not accelerator.is_local_main_process, desc="Training"
-    )
+    if state.global_step >= num_steps:
+        accelerator.print(describe_nothing_left(state.global_step, num_steps))
+    hide = None if accelerator.is_local_main_process else True  # None: unless stderr is a terminal
+    progress = tqdm(total=num_steps, initial=state.global_step, disable=hide, desc="Training")
     monitor = Monitor(accelerator, progress, images_per_update=images_per_update)
-    with progress, stop_on_sigterm(accelerator):
+    with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
         for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
             outputs = iteration(batch)
             state.batches_done += 1
@@ -181,26 +191,30 @@ def main(args: argparse.Namespace) -> None:
             monitor.count_update()
             if state.global_step % args.log_steps == 0:
                 monitor.log(state.global_step, outputs, schedules)
-            stopping = accelerator.check_trigger()
-            if state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps or stopping:
-                checkpoints.save(state)
-                if uploads is not None and not stopping:
-                    folder, revision = Path(tempfile.mkdtemp()), f"step-{state.global_step:07d}"
-                    pipeline = export_pipeline(
-                        averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES
-                    )
-                    counts = {"num_samples": None if args.streaming else len(dataset), "num_steps": state.global_step}
-                    save_model(pipeline, folder, shown, vars(args), repo_id=repo_id, revision=revision, **counts)
-                    uploads.start(folder, revision)
-            if stopping:
-                logger.info("SIGTERM: saved checkpoint-%d; --resume_from_checkpoint latest goes on", state.global_step)
-                accelerator.end_training()  # else trackers take it for a crash
-                sys.exit(128 + signal.SIGTERM)
-            if state.global_step % args.validation_steps == 0 and accelerator.is_main_process:
+            pipeline = None
+            validating = state.global_step % args.validation_steps == 0
+            saving = state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps
+            saving = stop.check() or saving
+            if (saving or validating) and accelerator.is_main_process:
                 pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
+            if saving:
+                checkpoint = checkpoints.save(state, pipeline)
+            if stop.is_requested:
+                break
+            if saving and uploads is not None:
+                folder, revision = Path(tempfile.mkdtemp()), f"step-{state.global_step:07d}"
+                final = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
+                counts = {"num_samples": None if args.streaming else len(dataset), "num_steps": state.global_step}
+                save_model(final, folder, shown, vars(args), repo_id=repo_id, revision=revision, **counts)
+                uploads.start(folder, revision)
+            if validating and accelerator.is_main_process:
                 grid = sample_grid(pipeline, shown)
                 save_image(grid, output_dir / "samples" / f"step-{state.global_step:07d}.png")
                 log_image(accelerator, "validation", grid, state.global_step)
+    if stop.is_requested:
+        accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps))
+        accelerator.end_training()  # else trackers take it for a crash
+        sys.exit(stop.exit_status)
 
     num_samples = None if args.streaming else len(dataset)
     if args.skip_broken and not args.streaming:
@@ -210,14 +224,22 @@ def main(args: argparse.Namespace) -> None:
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
-        counts = {"num_samples": num_samples, "num_steps": num_steps}
+        counts = {"num_samples": num_samples, "num_steps": state.global_step}
         save_model(pipeline, output_dir, shown, vars(args), repo_id=repo_id, **counts)
-        logger.info("Saved the pipeline to %s", output_dir)
         if uploads is not None:
             uploads.wait()
         if args.push_to_hub:
             upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()
+    accelerator.print(describe_end(output_dir, GRID))
+
+
+def set_up_logging() -> None:
+    """Short lines; without what says nothing to who trains."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    for name in ("accelerate", "httpx", "httpx2"):  # they name every file of a checkpoint, every request to the Hub
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)  # a folder's README need not be a data card
 
 
 def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImageDataset:
@@ -304,3 +326,5 @@ if __name__ == "__main__":
     except (ValueError, FloatingPointError, ImportError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # before the first update or after the last
+        sys.exit(130)

@@ -1,4 +1,4 @@
-"""The command line `spade-hf`: paint a mask, convert public weights, print a label set, start the demo."""
+"""The command line `spade-hf`: paint a mask, train, convert public weights, print a label set, start the demo."""
 
 import argparse
 import sys
@@ -12,16 +12,22 @@ from .checkpoint_conversion import NUM_UPSAMPLING_LAYERS
 from .legend import draw_legend
 from .model_card import printable, write_converted_model_card
 from .project import install_command
+from .scripts import run_script
 
 
 USER_ERROR = 2  # exit status, as argparse's own
+SCRIPTS = {"train": "train_spade.py"}  # commands that are scripts, with options of their own
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; what goes wrong is one line on stderr and exit status 2."""
-    args = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        args.run(args)
+        if arguments[:1] and arguments[0] in SCRIPTS:
+            run_script(SCRIPTS[arguments[0]], arguments[1:])
+        else:
+            args = build_parser().parse_args(arguments)
+            args.run(args)
     except (ValueError, OSError, ImportError) as error:
         print(f"spade-hf: error: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR
@@ -49,6 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
     generate.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     generate.add_argument("--output", type=Path, default=Path("output.png"), help="several get -0, -1 ... in the name")
     generate.set_defaults(run=run_generate)
+
+    commands.add_parser("train", help="train on your own masks (needs the extra `train`)")  # see SCRIPTS
 
     convert = commands.add_parser("convert", help="turn public SPADE weights (latest_net_G.pth) into a pipeline")
     convert.add_argument("generator", help="latest_net_G.pth")

@@ -17,9 +17,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spade_hf import SPADEGenerator
+from spade_hf import SPADEGenerator, SPADEPipeline
 
-from ..training_data import write_imagefolder
+from ..training_data import mask, write_imagefolder
 from .test_train_spade import ROOT, SCRIPT, SMALL, checkpoints, run  # noqa: F401 (a fixture)
 
 
@@ -85,8 +85,8 @@ def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatc
     assert run(*options(data, tmp_path / "whole", *more)).status == 0
     save = CheckpointManager.save
 
-    def save_and_die(self, state):
-        save(self, state)
+    def save_and_die(self, state, pipeline):
+        save(self, state, pipeline)
         if state.global_step in stops:
             raise Killed
 
@@ -128,7 +128,9 @@ def start(code: str, *arguments) -> subprocess.Popen:
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
     }
     command = [sys.executable, "-c", code, str(SCRIPT), *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 @pytest.mark.parametrize("killed_at", [2, pytest.param(3, marks=pytest.mark.slow)])
@@ -155,18 +157,57 @@ def test_sigkill_while_a_checkpoint_is_written(killed_at, run, data, tmp_path): 
     assert_same(*(tmp_path / name / f"checkpoint-{steps}" for name in ("whole", "broken")))
 
 
-@pytest.mark.parametrize("num_workers", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_sigterm_to_the_whole_job_saves_and_exits(num_workers, data, tmp_path):
-    """As a scheduler ends a job: every process gets the signal, the loader's workers, too."""
-    output = tmp_path / "out"
-    more = ("--checkpoints_total_limit", 1, "--dataloader_num_workers", num_workers)
-    process = start("", *options(data, output, *more, steps=10_000))
+def steps_done(output: Path) -> int:
+    return max((int(name.split("-")[1]) for name in checkpoints(output) if name[-1].isdigit()), default=0)
+
+
+@pytest.fixture
+def job(data, tmp_path):
+    """A run with a data worker that has written its first checkpoint, in a session of processes of its own."""
+    more = ("--checkpoints_total_limit", 1, "--dataloader_num_workers", 1)
+    process = start("", *options(data, tmp_path / "out", *more, steps=10_000))
     deadline = time.monotonic() + 200
-    while not checkpoints(output) and process.poll() is None and time.monotonic() < deadline:
+    while not steps_done(tmp_path / "out") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGTERM)
-    error = process.communicate(timeout=100)[1]
-    assert process.returncode == 128 + signal.SIGTERM
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(signal.SIGTERM, ""), (signal.SIGINT, " Ctrl-C again quits at once.")],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_a_signal_to_the_whole_job_saves_and_exits(number, hint, job, tmp_path):
+    """As a scheduler or a terminal ends a job: every process gets the signal, the loader's workers, too."""
+    output = tmp_path / "out"
+    os.killpg(job.pid, number)
+    printed, error = job.communicate(timeout=100)
+    assert job.returncode == 128 + number, error
+    assert "Traceback" not in error and f"{number.name}: finishing the update and saving.{hint}\n" in error
     (left,) = checkpoints(output)
-    assert f"SIGTERM: saved {left}; --resume_from_checkpoint latest goes on" in error
-    assert "Traceback" not in error
+    assert printed.splitlines()[1:] == [
+        f"{number.name}: stopped after {steps_done(output)} of 10000 updates; saved {output / left}",
+        "Go on: the same command with --resume_from_checkpoint latest",
+        f"Paint with it: spade-hf generate MASK --model {output / left}",
+    ]
+    assert SPADEPipeline.from_pretrained(str(output / left))(mask(0)).images[0].size == (32, 32)
+
+
+def test_a_second_ctrl_c_quits_at_once(data, tmp_path):
+    """While the first one's checkpoint is being written, which takes for ever here."""
+    endless = (
+        "import time\nfrom spade_hf import SPADEPipeline\nSPADEPipeline.save_pretrained = lambda *_: time.sleep(1000)"
+    )
+    process = start(endless, *options(data, tmp_path / "out", "--checkpointing_steps", 10_000, steps=10_000))
+    for line in process.stderr:
+        if " step 10/" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    for line in process.stderr:
+        if "Ctrl-C again quits at once" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=100) == -signal.SIGINT  # what a shell reports as 130
+    assert steps_done(tmp_path / "out") == 0

@@ -18,7 +18,7 @@ from .test_train_spade import ROOT, SCRIPT, SMALL, checkpoints, run  # noqa: F40
 
 
 STEPS, WEIGHTS = 5, "diffusion_pytorch_model.safetensors"
-NETWORKS = ("generator", "generator_ema", "style_encoder", "style_encoder_ema", "discriminator")
+NETWORKS = ("generator_live", "generator_ema", "style_encoder_live", "style_encoder_ema", "discriminator")
 # In double precision: the losses have kinks (L1, ReLU), and a rounding error of float32 that falls on the other side
 # of one is a different gradient, which Adam turns into a step of full length.
 IN_DOUBLE = """

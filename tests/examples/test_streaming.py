@@ -29,8 +29,8 @@ def test_a_stopped_stream_goes_on_to_the_same_numbers(run, tmp_path, monkeypatch
     assert "5 updates on a stream of pairs" in (tmp_path / "whole" / "README.md").read_text()
     save = CheckpointManager.save
 
-    def save_and_die(self, state):
-        save(self, state)
+    def save_and_die(self, state, pipeline):
+        save(self, state, pipeline)
         if state.global_step in (2, 3):
             raise Killed
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -18,8 +19,9 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from huggingface_hub import HfApi, ModelCard
 from PIL import Image
 from safetensors.torch import save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from spade_hf import SPADEGenerator, SPADEPipeline
+from spade_hf import SPADEGenerator, SPADEPipeline, cli
 from spade_hf.models.vgg import VGG19Features
 
 from ..file_tracker import FileTracker, lines
@@ -102,8 +104,82 @@ def test_what_a_run_leaves(trained):
         "step-0000004.png",
         "final.png",
     }
-    assert "adversarial=" in result.stderr and "learning_rate=" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_what_a_run_says(trained):
+    """Lines that fit a terminal, and what to type next."""
+    output, result = trained
+    assert result.stdout.splitlines() == [
+        "Photographs of 48x40 (width x height) are resized to 86x72, then cropped to 64x64: 66% of each is seen.",
+        f"Saved the pipeline to {output}; its samples: {output}/samples/final.png",
+        f"Paint with it: spade-hf generate MASK --model {output}",
+    ]
+    steps = [line for line in result.stderr.splitlines() if "s/update" in line]
+    assert len(steps) == 4 and max(map(len, steps)) <= 100
+    for number, line in enumerate(steps, start=1):
+        assert re.fullmatch(
+            rf"\d\d:\d\d:\d\d INFO step {number}/4: \S+ s/update, generator \S+, discriminator \S+", line
+        )
+    assert "Training:" not in result.stderr  # the bar is for terminals
+
+
+def test_each_checkpoint_paints(trained, tmp_path, capsys):
+    """In the averaged weights, with the batch statistics of their own, as the samples of that step."""
+    output = trained[0]
+    for step in (2, 4):
+        checkpoint = output / f"checkpoint-{step}"
+        average = SPADEGenerator.from_pretrained(str(checkpoint), subfolder="generator_ema")
+        average.fuse_spectral_norm()
+        saved = SPADEPipeline.from_pretrained(str(checkpoint)).generator
+        torch.testing.assert_close(dict(saved.named_parameters()), dict(average.named_parameters()))
+        statistics, live = dict(saved.named_buffers()), dict(average.named_buffers())
+        counts = {value.item() for name, value in statistics.items() if name.endswith("num_batches_tracked")}
+        assert counts == {1}  # the data set has one batch
+        assert all(not torch.equal(statistics[name], live[name]) for name in live if name.endswith("running_var"))
+    mask(0, (64, 64)).save(tmp_path / "mask.png")
+    painted = tmp_path / "painted.png"
+    assert (
+        cli.main(["generate", str(tmp_path / "mask.png"), "--model", str(checkpoint), "--output", str(painted)]) == 0
+    )
+    with Image.open(painted) as image:
+        assert image.size == (64, 64) and np.array(image).std() > 0
+    assert json.loads((checkpoint / "checksums.json").read_text()).keys() >= {
+        "model_index.json",
+        "generator/diffusion_pytorch_model.safetensors",
+        "image_processor/preprocessor_config.json",
+    }
+
+
+def test_a_run_is_not_overwritten_by_accident(trained, run, data, tmp_path):
+    output = tmp_path / "copy"
+    shutil.copytree(trained[0], output)
+    (output / "notes.txt").write_text("mine")
+    options = (*SMALL, "--dataset_name", data, "--output_dir", output, "--max_train_steps", 1)
+    before = sorted(output.rglob("*"))
+    result = run(*options)
+    assert result.status == 2 and sorted(output.rglob("*")) == before
+    (error,) = result.stderr.splitlines()
+    assert error == (
+        f"error: `--output_dir` {output} holds a run: go on with it by --resume_from_checkpoint latest, delete it by "
+        "--overwrite_output_dir, or name another folder."
+    )
+    assert run(*options, "--dry_run").status == 0 and sorted(output.rglob("*")) == before
+    assert run(*options, "--overwrite_output_dir").status == 0
+    assert checkpoints(output) == {"checkpoint-1"} and (output / "notes.txt").is_file()
+    assert [path.name for path in (output / "samples").iterdir()] == ["final.png"]
+    assert not json.loads((output / "checkpoint-1" / "arguments.json").read_text())["overwrite_output_dir"]
+
+
+def test_nothing_left_to_train(run, data, tmp_path):
+    options = (*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out")
+    assert run(*options, "--max_train_steps", 2).status == 0
+    result = run(*options, "--max_train_steps", 1, "--resume_from_checkpoint", "latest")
+    assert result.status == 0
+    assert result.stdout.splitlines()[1] == (
+        "Nothing to train: 2 updates are done, and this command asks for 1. To go on, give --max_train_steps above 2."
+    )
+    assert "2 updates on 6 pairs" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_the_final_pipeline_paints(trained):
@@ -123,7 +199,7 @@ def test_the_final_pipeline_is_the_average(trained):
     """Not the live network, and with the values that spectral norm makes of its weights."""
     saved = SPADEPipeline.from_pretrained(str(trained[0])).generator
     average = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-4"), subfolder="generator_ema")
-    live = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-4"), subfolder="generator")
+    live = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-4"), subfolder="generator_live")
     average.fuse_spectral_norm()
     live.fuse_spectral_norm()
     torch.testing.assert_close(dict(saved.named_parameters()), dict(average.named_parameters()))
@@ -175,11 +251,12 @@ def test_other_data(layout, run, hub, tmp_path):
     assert (image.height, image.width) == size
 
 
-def test_a_perceptual_network_from_a_folder(run, data, tmp_path):
+def test_a_perceptual_network_from_a_folder(run, data, tmp_path, caplog):
+    caplog.set_level("INFO")
     save_file(VGG19Features(base_channels=2).state_dict(), tmp_path / "model.safetensors")
     options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--max_train_steps", 1, "--log_steps", 1)
     result = run(*SMALL, *options, "--perceptual_model", tmp_path)
-    assert result.status == 0 and "perceptual=" in result.stderr
+    assert result.status == 0 and ", perceptual " in caplog.text
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert f"| perceptual_model | {tmp_path.name} |" in card and str(tmp_path) not in card
 
@@ -211,6 +288,19 @@ def test_a_tracker_sees_the_end_of_a_run_that_sigterm_stops(run, data, tmp_path,
     result = run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path, *options)
     assert result.status == 128 + signal.SIGTERM and checkpoints(tmp_path) == {"checkpoint-1"}
     assert (tmp_path / "logs" / "finished").exists()
+
+
+def test_tensorboard_by_its_name(run, data, tmp_path):
+    result = run(
+        *SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out", "--max_train_steps", 2,
+        "--validation_steps", 2, "--log_steps", 1, "--report_to", "tensorboard",
+    )  # fmt: skip
+    assert result.status == 0, result.stderr
+    events = EventAccumulator(str(tmp_path / "out" / "logs" / "spade")).Reload()
+    assert [event.step for event in events.Scalars("feature_matching")] == [1, 2]
+    (grid,) = events.Images("validation")
+    with Image.open(tmp_path / "out" / "samples" / "step-0000002.png") as saved:
+        assert (grid.step, grid.width, grid.height) == (2, *saved.size)
 
 
 def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
@@ -259,7 +349,7 @@ def test_a_public_repository_that_must_be_private_is_refused(run, hub, data, mon
 def test_push_without_a_login_fails_before_the_training(run, data, monkeypatch, tmp_path):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     result = run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out", "--push_to_hub")
-    assert result.status == 2 and "Training:" not in result.stderr
+    assert result.status == 2 and not (tmp_path / "out").exists()
     assert "--push_to_hub" in result.stderr and "hf auth login" in result.stderr
 
 
@@ -268,7 +358,7 @@ def test_push_without_a_connection_fails_before_the_training(run, data, monkeypa
     monkeypatch.setenv("HF_TOKEN", "hf_none")
     options = ("--output_dir", tmp_path / "out", "--push_to_hub", "--hub_model_id", "me/toy")
     result = run(*SMALL, "--dataset_name", data, *options)
-    assert result.status == 2 and "Training:" not in result.stderr
+    assert result.status == 2 and not (tmp_path / "out").exists()
     assert "the repository 'me/toy' cannot be made" in result.stderr
 
 

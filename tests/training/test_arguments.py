@@ -118,6 +118,10 @@ def test_the_papers_recipes():
         (["--simplify_probability", "2"], "--simplify_probability is 2.0; it must be in 0..1."),
         (["--ema_decay", "1"], "--ema_decay is 1.0; it must be 0 or more and below 1."),
         (["--max_grad_norm", "0"], "--max_grad_norm is 0.0; it must be above 0. Leave it out to clip nothing."),
+        (
+            ["--overwrite_output_dir", "--resume_from_checkpoint", "latest"],
+            "--overwrite_output_dir deletes what --resume_from_checkpoint goes on with. Give one of them.",
+        ),
         (["--preset", "huge"], "argument --preset: invalid choice: 'huge'"),
         (["--learning_rate", "fast"], "argument --learning_rate: invalid float value: 'fast'"),
         (["--norm", "batch", "--bogus"], "unrecognized arguments: "),

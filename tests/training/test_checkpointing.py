@@ -121,7 +121,7 @@ def test_layout_of_a_checkpoint(tmp_path):
     saved(tmp_path, 2)
     folder = tmp_path / "checkpoint-2"
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    names = ("generator", "generator_ema", "style_encoder", "style_encoder_ema", "discriminator")
+    names = ("generator_live", "generator_ema", "style_encoder_live", "style_encoder_ema", "discriminator")
     networks = {f"{name}/{file}" for name in names for file in ("config.json", "diffusion_pytorch_model.safetensors")}
     accelerates = {"random_states_0.pkl"} | {
         f"{one}{i}.bin" for one in ("optimizer", "scheduler") for i in ("", "_1", "_2")
@@ -130,12 +130,25 @@ def test_layout_of_a_checkpoint(tmp_path):
     assert json.loads((folder / "arguments.json").read_text()) == {"dataset_name": "x", "seed": 0}
     checksums = json.loads((folder / "checksums.json").read_text())
     assert checksums.keys() == files - {"checksums.json"}
-    SPADEGenerator.from_pretrained(str(folder / "generator"))  # networks are folders like any other
+    SPADEGenerator.from_pretrained(str(folder / "generator_live"))  # networks are folders like any other
 
 
 def test_checkpoints_without_checksums_still_load(tmp_path):
     first = saved(tmp_path, 2)
     (tmp_path / "checkpoint-2" / "checksums.json").unlink()
+    second = Run(tmp_path, seed=1)
+    second.checkpoints.resume("latest")
+    assert_equal(first, second)
+
+
+def test_checkpoints_without_a_pipeline_still_load(tmp_path):
+    """They have the live networks where later ones have the pipeline's."""
+    first = saved(tmp_path, 2)
+    folder = tmp_path / "checkpoint-2"
+    for name in ("generator", "style_encoder"):
+        (folder / f"{name}_live").rename(folder / name)
+    checksums = (folder / "checksums.json").read_text()
+    (folder / "checksums.json").write_text(checksums.replace("_live/", "/"))
     second = Run(tmp_path, seed=1)
     second.checkpoints.resume("latest")
     assert_equal(first, second)
@@ -308,9 +321,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(name, damage, 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("generator/diffusion_pytorch_model.safetensors", r"generator/diffusion_pytorch_model.safetensors cannot be"),
+        (
+            "generator_live/diffusion_pytorch_model.safetensors",
+            r"generator_live/diffusion_pytorch_model.safetensors cannot be",
+        ),
         ("optimizer.bin", r"optimizers' states in .*checkpoint-2 cannot be loaded"),
-        ("style_encoder/config.json", r"style_encoder/config.json cannot be read"),
+        ("style_encoder_live/config.json", r"style_encoder_live/config.json cannot be read"),
     ],
 )
 def test_damage_without_checksums(name, message, tmp_path):
@@ -338,7 +354,7 @@ def test_other_options_are_named_and_not_taken_for_damage(tmp_path):
     config = {**networks["generator"].config, "base_channels": 6}
     networks["generator"] = SPADEGenerator.from_config(config)
     with pytest.raises(
-        ValueError, match=r"checkpoint-4/generator was trained with base_channels=4 \(this run: 6\)\."
+        ValueError, match=r"checkpoint-4/generator_live was trained with base_channels=4 \(this run: 6\)\."
     ) as e:
         Run(tmp_path, networks=networks).checkpoints.resume("latest")
     assert not isinstance(e.value, DamagedCheckpointError)

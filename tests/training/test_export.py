@@ -53,14 +53,17 @@ def test_grid_has_a_column_for_every_style(latent_dim, with_encoder, columns):
     dataset = make_dataset()
     pipeline = export_pipeline(ours, dataset, 2, num_batches=1)
     samples = [dataset[0], dataset[1]]
-    grid = np.array(sample_grid(pipeline, samples))
-    assert grid.shape == (2 * 32, columns * 32, 3)
+    sheet = np.array(sample_grid(pipeline, samples))
+    headings, grid = sheet[:-64], sheet[-64:]
+    assert grid.shape == (2 * 32, columns * 32, 3) and 10 < len(headings) < 40
+    for heading in np.split(headings, columns, axis=1):  # black on white, in each column
+        assert heading.min() < 100 and np.mean(heading == 255) > 0.5
     for row, sample in enumerate(samples):
         tiles = np.split(grid[32 * row : 32 * (row + 1)], columns, axis=1)
         assert np.array_equal(tiles[0], LABELS.palette[sample["label_map"].numpy()])
         real = (sample["real_images"].movedim(0, -1).numpy() + 1) * 127.5
         assert np.abs(tiles[1].astype(float) - real).max() <= 1
-    assert np.array_equal(grid, np.array(sample_grid(pipeline, samples)))
+    assert np.array_equal(sheet, np.array(sample_grid(pipeline, samples)))
 
 
 def test_grid_of_a_model_with_edges():
@@ -70,7 +73,7 @@ def test_grid_of_a_model_with_edges():
     generator = type(networks["generator"]).from_config(networks["generator"].config, use_instance_edges=True)
     ours = {"generator": ModelEMA(generator, 0.9)}
     pipeline = export_pipeline(ours, dataset, 2, num_batches=1)
-    assert sample_grid(pipeline, [dataset[0]]).size == (4 * 32, 32)
+    assert sample_grid(pipeline, [dataset[0]]).width == 4 * 32
 
 
 def test_images_are_saved_with_their_folders(tmp_path):

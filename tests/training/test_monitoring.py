@@ -11,8 +11,9 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from spade_hf.training import Monitor, StepOutput, check_tracker, log_image, start_trackers
+from spade_hf.training import Monitor, StepOutput, build_accelerator, check_tracker, log_image, start_trackers
 
 from ..file_tracker import FileTracker, lines
 
@@ -40,10 +41,11 @@ def output(**terms):
     return StepOutput(sum(terms.values()), terms, torch.zeros(2, 3, 8, 8), torch.tensor(0.5), torch.tensor(-0.5))
 
 
-def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch):
+def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
     clock = iter([10.0, 12.0, 13.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    shown = SimpleNamespace(update=lambda: None, set_postfix=lambda values: None)
+    shown = SimpleNamespace(update=lambda: None, total=6)
     monitor = Monitor(accelerator, shown, images_per_update=8)
     schedules = [SimpleNamespace(get_last_lr=lambda rate=rate: [rate]) for rate in (0.1, 0.4)]
     outputs = output(adversarial=1.0, kl=3.0), output(discriminator_real=0.25, discriminator_fake=0.5)
@@ -59,6 +61,10 @@ def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch):
             "learning_rate": 0.1, "discriminator_learning_rate": 0.4, "images_per_second": 5 * 8 / 2,
         }  # fmt: skip
         assert second["images_per_second"] == 8
+    assert caplog.messages == [
+        "step 5/6: 0.4 s/update, generator 4, discriminator 0.75",
+        "step 6/6: 1 s/update, generator 4, discriminator 0.75",
+    ]
 
 
 def test_images_go_to_trackers_that_take_them(accelerator, tmp_path):
@@ -69,10 +75,10 @@ def test_images_go_to_trackers_that_take_them(accelerator, tmp_path):
 
 
 def track(name, folder, monkeypatch):
-    """A number and an image at step 3, through accelerate."""
+    """A number and an image at step 3, as the script does it."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
     AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(log_with=name, project_dir=folder)
+    accelerator = build_accelerator(str(folder), report_to=name, logging_dir=".")
     start_trackers(accelerator, "run", {"seed": 5})
     accelerator.log({"kl": 2.0}, step=3)
     log_image(accelerator, "validation", Image.new("RGB", (6, 4), (9, 8, 7)), 3)
@@ -80,9 +86,6 @@ def track(name, folder, monkeypatch):
 
 
 def test_tensorboard_takes_both(monkeypatch, tmp_path):
-    pytest.importorskip("tensorboard", reason="the extra `tracking` is not installed")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     track("tensorboard", tmp_path, monkeypatch)
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [event.value for event in events.Scalars("kl")] == [2]

@@ -33,16 +33,17 @@ def build_loader(
         raise ValueError(f"The data set has {len(dataset)} rows, fewer than --train_batch_size {batch_size}.")
     order = {} if is_stream else {"shuffle": True, "generator": generator}
     return torch.utils.data.DataLoader(
-        dataset, batch_size, drop_last=True, num_workers=num_workers, worker_init_fn=_ignore_sigterm, **order
+        dataset, batch_size, drop_last=True, num_workers=num_workers, worker_init_fn=_ignore_stop_signals, **order
     )
 
 
-def _ignore_sigterm(_: int) -> None:
-    """Let a worker live on when a job's processes get SIGTERM together: the main process still needs its batches.
+def _ignore_stop_signals(_: int) -> None:
+    """Let a worker live on when a job's processes get SIGTERM or Ctrl-C together: the main one needs its batches.
 
     Workers end when their loader does, or when they find their parent gone.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def preview_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[dict[str, Tensor]]:

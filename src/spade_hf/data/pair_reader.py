@@ -56,6 +56,7 @@ class PairReader:
             )
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
+        self.last_size: tuple[int, int] | None = None  # (width, height) of the image read last, as it is stored
         self._image_types: dict[str, datasets.Image] = {}
 
     def prepare(self, rows: Rows) -> Rows:
@@ -106,6 +107,7 @@ class PairReader:
                 f"the image is {image.width}x{image.height} and the mask {mask.width}x{mask.height} (width x height); "
                 "both must show the same frame, in the same proportions."
             )
+        self.last_size = image.size
         instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
         height, width = self.transform.resized_shape(mask.height, mask.width)
         label_map, edges = self.processor.preprocess(

@@ -44,6 +44,10 @@ class PairedTransform:
             for side, target in zip((height, width), self.resolution, strict=True)
         )
 
+    def shown_share(self, height: int, width: int) -> float:
+        """Share of the area of an image of the given size that is left after the crop, in (0, 1]."""
+        return math.prod(self.resolution) / math.prod(self.resized_shape(height, width))
+
     def __call__(
         self, image: Tensor, label_map: Tensor, edges: Tensor | None, *, num_labels: int, rng: torch.Generator
     ) -> dict[str, Tensor]:

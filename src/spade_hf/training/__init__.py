@@ -4,11 +4,13 @@ from .checkpointing import CheckpointManager, DamagedCheckpointError, TrainingSt
 from .compilation import compile_networks
 from .ema import ModelEMA, estimate_statistics
 from .iteration import TrainingIteration
-from .loop import backward_and_step, resumable_batches, stop_on_sigterm
+from .loop import backward_and_step, resumable_batches
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
 from .optimization import build_optimizers, build_schedules
+from .output_folder import delete_existing_run, refuse_existing_run
 from .schedule import learning_rate_schedule
 from .steps import LossWeights, StepOutput, discriminator_step, generate, generator_step, scalars
+from .stopping import StopOnSignal
 
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "ModelEMA",
     "Monitor",
     "StepOutput",
+    "StopOnSignal",
     "TrainingIteration",
     "TrainingState",
     "backward_and_step",
@@ -27,6 +30,7 @@ __all__ = [
     "build_schedules",
     "check_tracker",
     "compile_networks",
+    "delete_existing_run",
     "discriminator_step",
     "estimate_statistics",
     "generate",
@@ -34,9 +38,9 @@ __all__ = [
     "learning_rate_schedule",
     "list_checkpoints",
     "log_image",
+    "refuse_existing_run",
     "resumable_batches",
     "scalars",
     "start_trackers",
-    "stop_on_sigterm",
     "synchronize_batch_norm",
 ]

@@ -150,6 +150,8 @@ def _problem(args: argparse.Namespace) -> str | None:
         return "--streaming needs --max_train_steps, as a stream has no length, and --dataset_name."
     if args.discriminator_name_or_path and not args.pretrained_model_name_or_path:
         return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
+    if args.overwrite_output_dir and args.resume_from_checkpoint:
+        return "--overwrite_output_dir deletes what --resume_from_checkpoint goes on with. Give one of them."
     divisor = 2**args.num_upsampling_layers
     for name in ("resolution", "image_size"):
         size = getattr(args, name)
@@ -261,6 +263,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", default="spade-model")
+    output.add_argument("--overwrite_output_dir", action="store_true", help="delete the run in it and begin anew")
     output.add_argument("--checkpointing_steps", type=int, default=500)
     output.add_argument("--checkpoints_total_limit", type=int)
     output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, or latest")

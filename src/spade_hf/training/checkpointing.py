@@ -20,11 +20,12 @@ from accelerate import Accelerator
 from diffusers import ModelMixin
 from safetensors.torch import load_file
 
+from ..pipelines import SPADEPipeline
 from .ema import ModelEMA
 
 
 logger = logging.getLogger(__name__)
-PREFIX, PARTIAL_SUFFIX, ABANDONED_SUFFIX = "checkpoint-", ".partial", ".abandoned"
+PREFIX, PARTIAL_SUFFIX, ABANDONED_SUFFIX, LIVE_SUFFIX = "checkpoint-", ".partial", ".abandoned", "_live"
 STATE_FILE, ARGUMENTS_FILE, CHECKSUMS_FILE = "training_state.json", "arguments.json", "checksums.json"
 WEIGHTS_FILE, CONFIG_FILE = "diffusion_pytorch_model.safetensors", "config.json"
 
@@ -53,7 +54,9 @@ class TrainingState:
 class CheckpointManager:
     """Saves and restores everything that a run needs to go on as if it had not been interrupted.
 
-    Networks are saved as folders that `from_pretrained` reads; optimizers, schedules and random states by Accelerate.
+    A checkpoint is a pipeline of the averaged networks (`generator` and so on, ready to paint with). Beside it are the
+    live networks (`generator_live`), the averages as training goes on with them (`generator_ema`) and the
+    discriminator; optimizers, schedules and random states are saved by Accelerate.
 
     Args:
         accelerator (`Accelerator`): With networks, optimizers and schedules prepared.
@@ -82,11 +85,16 @@ class CheckpointManager:
         accelerator.register_save_state_pre_hook(lambda models, weights, folder: weights.clear())
         accelerator.register_load_state_pre_hook(lambda models, folder: models.clear())
 
-    def save(self, state: TrainingState) -> Path:
+    def save(self, state: TrainingState, pipeline: SPADEPipeline | None = None) -> Path:
         """Write `checkpoint-{global_step}`; every process calls this.
 
         Checkpoints that this run did not come by, those of a longer run in the same folder, are renamed to
         `checkpoint-{step}.abandoned` and no longer count. None is deleted for them.
+
+        Args:
+            state (`TrainingState`): Where the run stands.
+            pipeline (`SPADEPipeline`, *optional*): The exported averages, on the main process, so that the checkpoint
+                can be painted from.
         """
         final = self.output_dir / f"{PREFIX}{state.global_step}"
         partial = final.with_name(final.name + PARTIAL_SUFFIX)
@@ -97,6 +105,8 @@ class CheckpointManager:
         self.accelerator.wait_for_everyone()
         self.accelerator.save_state(str(partial))  # every process has random states to save
         if self.accelerator.is_main_process:
+            if pipeline is not None:
+                pipeline.save_pretrained(str(partial))
             for name, network in self._networks_on_disk():
                 network.save_pretrained(partial / name)
             _write_json(partial / ARGUMENTS_FILE, dict(self.arguments))
@@ -146,11 +156,14 @@ class CheckpointManager:
             raise ValueError(f"`--resume_from_checkpoint`: {checkpoint} is not there; there are: {found}.")
         verify_checkpoint(checkpoint)
         for name, network in self._networks_on_disk():
-            _check_config(checkpoint / name / CONFIG_FILE, network)
+            folder = checkpoint / name
+            if not folder.is_dir():  # written before checkpoints held a pipeline, whose place the live networks had
+                folder = checkpoint / name.removesuffix(LIVE_SUFFIX)
+            _check_config(folder / CONFIG_FILE, network)
             try:
-                network.load_state_dict(load_file(checkpoint / name / WEIGHTS_FILE))
+                network.load_state_dict(load_file(folder / WEIGHTS_FILE))
             except Exception as error:  # safetensors raises its own error class, torch a RuntimeError
-                raise _damaged(f"{checkpoint / name / WEIGHTS_FILE} cannot be loaded", error) from error
+                raise _damaged(f"{folder / WEIGHTS_FILE} cannot be loaded", error) from error
         try:
             self.accelerator.load_state(str(checkpoint))
             state = TrainingState(**json.loads((checkpoint / STATE_FILE).read_text()))
@@ -163,8 +176,9 @@ class CheckpointManager:
         return state
 
     def _networks_on_disk(self) -> list[tuple[str, ModelMixin]]:
-        averages = [(f"{name}_ema", average.model) for name, average in self.averages.items()]
-        return [*self.networks.items(), *averages]
+        live = {name + LIVE_SUFFIX * (name in self.averages): network for name, network in self.networks.items()}
+        averages = {f"{name}_ema": average.model for name, average in self.averages.items()}
+        return [*live.items(), *averages.items()]
 
     def _set_aside(self, *, beyond: int) -> None:
         for old in list_checkpoints(self.output_dir):

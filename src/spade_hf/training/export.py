@@ -5,11 +5,12 @@ Legend: N samples, H W height and width, Z latent.
 
 import copy
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
@@ -62,7 +63,8 @@ def export_pipeline(
 def sample_grid(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> Image.Image:
     """A row for each sample: mask, real image, image in its own style, in the next sample's style, in a random one.
 
-    A model without style encoder shows random styles only; one without latent a single image.
+    Each column has a heading. A model without style encoder shows random styles only; one without latent shows a
+    single image.
 
     Args:
         pipeline (`SPADEPipeline`): What to look at.
@@ -72,13 +74,17 @@ def sample_grid(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> Image.Imag
     latent_dim = pipeline.generator.config.latent_dim
     rng = torch.Generator(pipeline.device).manual_seed(0)
     styles: list[Tensor | None] = [None]
+    headings = ["painted"]
     if latent_dim is not None:
         styles = [torch.randn(len(samples), latent_dim, generator=rng, device=pipeline.device)]
+        headings = ["random style"]
         if pipeline.style_encoder is not None:
             own = pipeline.style_encoder(batch["real_images"]).latent_dist.mode()
             styles = [own, own.roll(-1, dims=0), *styles]
+            headings = ["own style", "another's style", *headings]
         else:
             styles.append(torch.randn(len(samples), latent_dim, generator=rng, device=pipeline.device))
+            headings *= 2
     generated = [
         pipeline.generator(batch["label_map"], z, instance_edges=batch.get("instance_edges")).images for z in styles
     ]
@@ -86,7 +92,22 @@ def sample_grid(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> Image.Imag
     masks = palette[batch["label_map"]].movedim(-1, 1) / 127.5 - 1  # (N, 3, H, W) in [-1, 1]
     columns = torch.cat([masks, batch["real_images"], *generated], dim=-1)  # (N, 3, H, columns * W)
     rows = torch.cat(list(columns), dim=-2)[None]  # (1, 3, N * H, columns * W)
-    return pipeline.image_processor.postprocess(rows)[0]
+    return _with_headings(pipeline.image_processor.postprocess(rows)[0], ["mask", "photograph", *headings])
+
+
+def _with_headings(grid: Image.Image, headings: Sequence[str]) -> Image.Image:
+    """The grid below a strip with a heading for each column, words below each other."""
+    width = grid.width // len(headings)
+    font = ImageFont.load_default(min(max(width // 8, 10), 20))
+    texts = [heading.replace(" ", "\n") for heading in headings]
+    draw = ImageDraw.Draw(grid)
+    height = max(draw.multiline_textbbox((0, 0), text, font)[3] for text in texts) + 4
+    sheet = Image.new("RGB", (grid.width, math.ceil(height) + grid.height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, text in enumerate(texts):
+        draw.multiline_text((column * width + 2, 1), text, "black", font)
+    sheet.paste(grid, (0, sheet.height - grid.height))
+    return sheet
 
 
 def save_image(image: Image.Image, path: Path) -> None:

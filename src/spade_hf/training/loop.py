@@ -1,8 +1,6 @@
 """The mechanics around the losses: batches that continue where a run stopped, and one network's update."""
 
-import contextlib
 import itertools
-import signal
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -74,16 +72,3 @@ def backward_and_step(
     optimizer.step()
     schedule.step()
     optimizer.zero_grad()
-
-
-@contextlib.contextmanager
-def stop_on_sigterm(accelerator: Accelerator) -> Iterator[None]:
-    """Within this block, SIGTERM lets `accelerator.check_trigger()` be true on all processes instead of killing one.
-
-    Job schedulers send it before they take a machine away, which leaves time for a checkpoint.
-    """
-    before = signal.signal(signal.SIGTERM, lambda *_: accelerator.set_trigger())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,5 +1,6 @@
-"""What a run shows of itself: numbers to the progress bar and the trackers, images to those that take them."""
+"""What a run shows of itself: numbers to the log and the trackers, images to those that take them."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,12 +17,17 @@ from tqdm.auto import tqdm
 from .steps import StepOutput, scalars
 
 
+logger = logging.getLogger(__name__)
+# What the log shows of all the numbers: a line for a terminal of 100 columns.
+LOGGED = {"generator_loss": "generator", "discriminator_loss": "discriminator", "perceptual": "perceptual"}
+
+
 class Monitor:
     """Writes down the numbers of a run.
 
     Args:
         accelerator (`Accelerator`): With its trackers.
-        progress (`tqdm`): Shows the numbers, too.
+        progress (`tqdm`): Counts the updates, up to its `total`.
         images_per_update (`int`): Of all processes and accumulated batches.
     """
 
@@ -36,7 +42,7 @@ class Monitor:
         self._updates += 1
 
     def log(self, step: int, outputs: tuple[StepOutput, StepOutput], schedules: Sequence[LRScheduler]) -> None:
-        """Losses, logits, both learning rates, and images per second since the last call.
+        """Losses, logits, both learning rates, and images per second since the last call; the main ones to the log.
 
         The rate is a user's: it contains the time of checkpoints and samples.
         """
@@ -44,9 +50,12 @@ class Monitor:
         now = time.perf_counter()
         names = ("learning_rate", "discriminator_learning_rate")
         values |= {name: schedule.get_last_lr()[0] for name, schedule in zip(names, schedules, strict=True)}
-        values["images_per_second"] = self._updates * self.images_per_update / (now - self._since)
+        seconds = (now - self._since) / self._updates
+        values["images_per_second"] = self.images_per_update / seconds
         self._since, self._updates = now, 0
-        self.progress.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
+        if self.accelerator.is_main_process:
+            losses = ", ".join(f"{name} {values[key]:.3g}" for key, name in LOGGED.items() if key in values)
+            logger.info("step %d/%d: %.3g s/update, %s", step, self.progress.total, seconds, losses)
         self.accelerator.log(values, step=step)
 
 
@@ -62,7 +71,8 @@ def check_tracker(name: str) -> None:
     known = ["none", "all", *LOGGER_TYPE_TO_CLASS]
     if name not in known:
         raise ValueError(f"`--report_to` is {name!r}; allowed are {', '.join(known)}.")
-    if name in LoggerType.list() and name != "all" and name not in get_available_trackers():
+    # accelerate's own trackers are members of an enumeration, which equal no string
+    if name in LoggerType.list() and name != "all" and LoggerType(name) not in get_available_trackers():
         package = name.replace("_", "-")
         raise ValueError(f"`--report_to` is {name!r}, which is not installed here: `pip install {package}`.")
 
@@ -76,7 +86,7 @@ def start_trackers(accelerator: Accelerator, project: str, arguments: Mapping[st
         arguments (`Mapping[str, Any]`): The resolved command line.
     """
     folder = Path(accelerator.logging_dir)
-    if any(tracker == "wandb" for tracker in accelerator.log_with):
+    if LoggerType.WANDB in accelerator.log_with:
         folder.mkdir(parents=True, exist_ok=True)  # else W&B writes to the folder for temporary files
     options = {"wandb": {"dir": str(folder)}}  # else to the current one
     accelerator.init_trackers(project, {name: str(value) for name, value in arguments.items()}, options)

@@ -1,9 +1,13 @@
-"""What a run is going to do, in words: for `--dry_run`."""
+"""What a run is going to do, and what it left, in words."""
 
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from torch import nn
 
+from ..data import PairedTransform
 from .steps import Batch
 
 
@@ -34,3 +38,55 @@ def summarize(
         updates += f": {epochs:,.1f} times through {num_samples:,} samples"
     lines.append(updates)
     return "\n".join(lines)
+
+
+def describe_crop(transform: PairedTransform, size: tuple[int, int], *, divisor: int) -> str:
+    """What the transform makes of a photograph, and which resolution would show more of it.
+
+    Args:
+        transform (`PairedTransform`): Of the run.
+        size (`tuple[int, int]`): (width, height) of the photograph.
+        divisor (`int`): Of the generator's image sizes.
+    """
+    width, height = size
+    resized, shown = transform.resized_shape(height, width), transform.shown_share(height, width)
+    text = "Photographs of {}x{} (width x height) are resized to {}x{}, then cropped to {}x{}: {:.0%} of each is seen."
+    text = text.format(width, height, *resized[::-1], *transform.resolution[::-1], shown)
+    # the shorter side stays, the longer one follows the photograph
+    short = min(transform.resolution)
+    long = max(1, round(short * max(size) / min(size) / divisor)) * divisor
+    better = (short, long) if width > height else (long, short)
+    better_share = replace(transform, resolution=better).shown_share(height, width)
+    if better_share > shown + 0.05:
+        text += f" --resolution {better[0]} {better[1]} shows {better_share:.0%}."
+    return text
+
+
+def paint_command(folder: Path) -> str:
+    """The command that paints with a saved pipeline."""
+    return f"spade-hf generate MASK --model {shlex.quote(str(folder))}"
+
+
+def describe_end(output_dir: Path, grid: str) -> str:
+    """Where a finished run's model is, and what to do with it."""
+    return (
+        f"Saved the pipeline to {output_dir}; its samples: {output_dir / grid}\n"
+        f"Paint with it: {paint_command(output_dir)}"
+    )
+
+
+def describe_stop(reason: str, checkpoint: Path, step: int, num_steps: int) -> str:
+    """Where a stopped run's states are, and how to go on."""
+    return (
+        f"{reason}: stopped after {step} of {num_steps} updates; saved {checkpoint}\n"
+        "Go on: the same command with --resume_from_checkpoint latest\n"
+        f"Paint with it: {paint_command(checkpoint)}"
+    )
+
+
+def describe_nothing_left(step: int, num_steps: int) -> str:
+    """Why a resumed run trains nothing."""
+    return (
+        f"Nothing to train: {step} updates are done, and this command asks for {num_steps}. To go on, give "
+        f"--max_train_steps above {step}."
+    )

@@ -1,0 +1,72 @@
+"""`spade-hf train` runs the training script: of the clone, or of an installed wheel."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from spade_hf import cli
+from spade_hf.scripts import find_script
+
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "examples" / "train_spade.py"
+
+
+def test_the_script_of_the_clone():
+    assert find_script("train_spade.py").samefile(SCRIPT)
+
+
+def test_a_script_that_is_not_there():
+    with pytest.raises(FileNotFoundError, match=r"paint\.py is neither in .*examples nor in .*examples\. Install"):
+        find_script("paint.py")
+
+
+def test_train_has_the_options_of_the_script(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["spade-hf", "train", "--help"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0 and "--mask_folder" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", "--preset", "huge"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("error: argument --preset: invalid choice: 'huge'")
+
+
+def test_train_is_among_the_commands(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert "train on your own masks" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_trains(tmp_path):
+    """The file is in it, unchanged, and found without a clone."""
+    for name in ("src", "examples", "setup.py", "pyproject.toml", "README.md"):  # building writes beside them
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    subprocess.run([sys.executable, "setup.py", "--quiet", "sdist"], check=True, cwd=tmp_path)
+    (sources,) = (tmp_path / "dist").glob("*.tar.gz")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(sources)], check=True, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    assert (tmp_path / "site" / "spade_hf" / "examples" / "train_spade.py").read_bytes() == SCRIPT.read_bytes()
+    code = "from spade_hf import cli; cli.main(['train', '--preset', 'tiny'])"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    for command in (
+        ["-c", code],
+        ["-m", "spade_hf.examples.train_spade", "--preset", "tiny"],
+    ):  # the second: for launch
+        result = subprocess.run(
+            [sys.executable, *command], env=environment, capture_output=True, text=True, cwd=tmp_path
+        )
+        assert result.returncode == 2
+        assert (
+            result.stderr == "error: Give either --dataset_name, or --image_folder with --mask_folder. See --help.\n"
+        )
