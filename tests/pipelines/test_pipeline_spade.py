@@ -175,9 +175,11 @@ def test_half_precision(masks):
     assert (images - expected).abs().mean() < 0.02
 
 
-def test_progress_bar_counts_batches(pipeline, masks, capsys):
+def test_progress_bar_counts_batches_if_there_are_several(pipeline, masks, capsys):
     pipeline.set_progress_bar_config(disable=False)
     try:
+        pipeline(masks, generator=seeded())
+        assert capsys.readouterr().err == ""
         pipeline(masks, num_images_per_mask=2, generator=seeded(), batch_size=2)
     finally:
         pipeline.set_progress_bar_config(disable=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
+from diffusers.utils import is_accelerate_available
 
 
 class SPADEModelMixin(ModelMixin, ConfigMixin):
@@ -27,6 +28,7 @@ class SPADEModelMixin(ModelMixin, ConfigMixin):
                 "`convert_nvlabs_checkpoint` reads the public implementation's pickles."
             )
         kwargs["use_safetensors"] = True
+        kwargs.setdefault("low_cpu_mem_usage", is_accelerate_available())  # else diffusers warns and does the same
         wants_info = kwargs.pop("output_loading_info", False)
         try:
             model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)
