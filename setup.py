@@ -36,6 +36,7 @@ setup(
     keywords="semantic image synthesis, SPADE, GauGAN, GAN, diffusers",
     package_dir={"": "src"},
     packages=find_packages("src"),
+    py_modules=["spade_hf_cli"],  # the console script: beside the package, whose import takes seconds
     package_data={"spade_hf": ["label_sets/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
@@ -48,7 +49,7 @@ setup(
         "requests>=2.32",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["spade-hf = spade_hf.cli:main"]},
+    entry_points={"console_scripts": ["spade-hf = spade_hf_cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Developers",

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from accelerate.commands.launch import launch_command_parser
 
-from spade_hf import cli
+import spade_hf_cli
 from spade_hf.training.arguments import build_parser
 
 
@@ -46,7 +46,7 @@ def test_commands_parse(page, capsys):
                 if command[:2] == ["accelerate", "launch"]:
                     launch_command_parser().parse_args(command[2 : where + 1])
             elif command[0] == "spade-hf":
-                cli.build_parser().parse_args(command[1:])
+                spade_hf_cli.build_parser().parse_args(command[1:])
         except SystemExit:
             pytest.fail(f"{' '.join(command)}: {capsys.readouterr().err}")
 
@@ -56,7 +56,7 @@ def test_options_in_the_text_exist(page):
     parsers = [
         build_parser(),
         launch_command_parser(),
-        *cli.build_parser()._subparsers._group_actions[0].choices.values(),
+        *spade_hf_cli.build_parser()._subparsers._group_actions[0].choices.values(),
     ]
     known = set().union(*map(options, parsers)) | {
         "--nproc_per_node",
