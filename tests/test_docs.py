@@ -76,6 +76,16 @@ def test_config_files_hold_options(page):
         assert not yaml.safe_load(block).keys() - {action.dest for action in build_parser()._actions}
 
 
+def test_python_of_the_readme_runs_as_printed(tmp_path, monkeypatch):
+    """In the order of the page, in a folder with the clone's examples; later blocks know what earlier ones define."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for snippet in blocks(ROOT / "README.md", "python"):
+        exec(compile(snippet, "README.md", "exec"), names)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"sunset.png", "mask.png", "first.png"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_a_page_shows_are_there(page):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
