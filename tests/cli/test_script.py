@@ -75,7 +75,8 @@ def test_nothing_is_said_beside_the_result(model, mask, tmp_path):
     code = (
         "import sys; sys.modules['accelerate'] = None\n"
         "import spade_hf_cli; status = spade_hf_cli.main(sys.argv[2:])\n"
-        "import spade_hf; spade_hf.SPADEGenerator.from_pretrained(sys.argv[1], subfolder='generator'); sys.exit(status)"
+        "import spade_hf; spade_hf.SPADEGenerator.from_pretrained(sys.argv[1], subfolder='generator')\n"
+        "sys.exit(status)"
     )
     arguments = ["generate", str(mask), "--model", str(model), "--output", str(tmp_path / "lake.png")]
     command = [sys.executable, "-c", code, str(model), *arguments]
