@@ -21,8 +21,7 @@ help:
 
 demo: $(VENV)/.installed-demo
 	@mkdir -p outputs
-	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/sunset_style.jpg --output outputs/demo.png
-	@echo "$(CURDIR)/outputs/demo.png"
+	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/sunset_style.jpg --output outputs/demo.png --overwrite
 
 space: $(VENV)/.installed-space
 	$(BIN)/spade-hf demo
@@ -51,8 +50,11 @@ $(VENV)/.installed-test: REQUIREMENT := -e ".[test]"
 $(VENV)/.installed-quality: REQUIREMENT := -e ".[quality]"
 
 $(VENV)/.installed-%: setup.py constraints.txt src/spade_hf/version.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --no-cache-dir --constraint constraints.txt $(REQUIREMENT)
+	@echo "Installing what is missing into $(VENV), once; PyTorch takes a minute or more"
+	$(BIN)/python -m pip install --no-cache-dir --constraint constraints.txt $(REQUIREMENT)
 	@touch $@
 
 $(BIN)/python:
+	@$(PYTHON) -c 'import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit("spade_hf needs Python 3.10 to 3.13, \
+	and $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)

@@ -57,6 +57,7 @@ setup(
     keywords="semantic image synthesis, SPADE, GauGAN, GAN, diffusers",
     package_dir={"": "src"},
     packages=find_packages("src"),
+    py_modules=["spade_hf_cli"],  # the console script: beside the package, whose import takes seconds
     package_data={
         "spade_hf": ["py.typed", "label_sets/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]
     },
@@ -72,7 +73,7 @@ setup(
     ],
     extras_require=EXTRAS,
     cmdclass={"build_py": BuildWithScripts},
-    entry_points={"console_scripts": ["spade-hf = spade_hf.cli:main"]},
+    entry_points={"console_scripts": ["spade-hf = spade_hf_cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Developers",

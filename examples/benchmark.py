@@ -1,5 +1,6 @@
 """Time and memory of exact sparse modulation against the dense one, in one interleaved run.
 
+    pip install ".[train]"                                                  # for the suite training
     python examples/benchmark.py                                            # the masks in examples/assets
     python examples/benchmark.py --mask_folder masks --json results.json
     python examples/benchmark.py --dataset_name user/repo --mask_column label --suites latency styles
@@ -11,6 +12,7 @@ layer convolves the one-hot mask, and PyTorch's default layout of activations an
 """
 
 import argparse
+import importlib.util
 import itertools
 import json
 import multiprocessing
@@ -66,6 +68,11 @@ def main() -> None:
     run.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     run.add_argument("--json", type=Path, help="write the figures there, too")
     args = parser.parse_args()
+    if missing := missing_packages(args):
+        parser.error(
+            f"{' and '.join(missing)} is missing for the suite training or --dataset_name: pip install '.[train]', or "
+            "leave them out (--suites)."
+        )
 
     torch.set_num_threads(args.threads)
     try:
@@ -84,6 +91,12 @@ def main() -> None:
         print_table(SUITES[name].__doc__.splitlines()[0], rows)
         if args.json is not None:  # after each suite: a run that is cut short keeps what it has
             args.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def missing_packages(args: argparse.Namespace) -> list[str]:
+    """What the suites and the data need beyond the library and is not installed; found out before hours of work."""
+    needed = ("accelerate", "datasets") if "training" in args.suites or args.dataset_name else ()
+    return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
 @torch.inference_mode()

@@ -89,7 +89,7 @@ def test_import_loads_nothing_heavy():
 def test_nothing_but_the_command_line_knows_the_demo():
     for path in FILES:
         part = path.relative_to(PACKAGE).parts[0]
-        assert "demo" not in imported_parts(path) or part in ("demo", "cli.py"), path
+        assert "demo" not in imported_parts(path) or part in ("demo", "cli"), path
 
 
 def test_heavy_packages_are_imported_by_the_training_side_and_the_demo_alone():

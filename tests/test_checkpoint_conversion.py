@@ -19,6 +19,7 @@ from .parity_cases import Case, random_case, random_regions
 
 OUTPUT_TOLERANCE = {"atol": 1e-5, "rtol": 0}
 OPTIONS = {"num_labels": 5, "use_unknown_label": True, "use_instance_edges": False, "image_size": 64}
+PLAIN = {**OPTIONS, "num_upsampling_layers": "normal"}  # weights without a latent do not tell
 
 
 def save(folder: Path, name: str, weights: dict[str, torch.Tensor]) -> Path:
@@ -70,7 +71,7 @@ def paint(pipeline: SPADEPipeline, *inputs: Any, **options: Any) -> torch.Tensor
 
 
 def test_generator_without_latent(plain, plain_case):
-    pipeline = convert_nvlabs_checkpoint(plain, **OPTIONS)
+    pipeline = convert_nvlabs_checkpoint(plain, **PLAIN)
     expected = public_reference.generate(plain_case.weights, plain_case.segmap)
     torch.testing.assert_close(paint(pipeline, plain_case.label_map), in_unit_range(expected), **OUTPUT_TOLERANCE)
     assert pipeline.style_encoder is None
@@ -140,7 +141,9 @@ def test_built_in_label_set(folder):
     """ADE20K: the released weights see raw ids, 0 = unknown."""
     weights = public_reference.random_generator_weights(151, base_channels=2, hidden_channels=4)
     path = save(folder, "ade20k_net_G.pth", weights)
-    pipeline = convert_nvlabs_checkpoint(path, label_set="ade20k", use_instance_edges=False, image_size=64)
+    pipeline = convert_nvlabs_checkpoint(
+        path, label_set="ade20k", use_instance_edges=False, image_size=64, num_upsampling_layers="normal"
+    )
     label_map = random_regions(np.random.RandomState(0), 1, (64, 64), 151)
     segmap = torch.from_numpy(label_map[:, None] == np.arange(151).reshape(-1, 1, 1)).float()
     expected = public_reference.generate(weights, segmap)
@@ -149,7 +152,7 @@ def test_built_in_label_set(folder):
 
 
 def test_anonymous_labels(plain):
-    labels = convert_nvlabs_checkpoint(plain, **OPTIONS).image_processor.label_set
+    labels = convert_nvlabs_checkpoint(plain, **PLAIN).image_processor.label_set
     assert labels.names == ("label 0", "label 1", "label 2", "label 3", "label 4", "unknown")
     assert labels.unknown_id == 255
 
@@ -158,13 +161,13 @@ def test_own_label_set(plain):
     labels = LabelSet(
         "mine", tuple((i, name, (i, 0, 9)) for i, name in enumerate(["sky", "sea", "sand", "rock", "tree"])), 255
     )
-    options = {key: OPTIONS[key] for key in ("use_instance_edges", "image_size")}
+    options = {key: PLAIN[key] for key in ("use_instance_edges", "image_size", "num_upsampling_layers")}
     pipeline = convert_nvlabs_checkpoint(plain, label_set=labels, **options)
     assert pipeline.image_processor.label_set == labels
 
 
 def test_converted_pipeline_is_fused_and_saves(plain, plain_case, tmp_path):
-    pipeline = convert_nvlabs_checkpoint(plain, **OPTIONS)
+    pipeline = convert_nvlabs_checkpoint(plain, **PLAIN)
     assert pipeline.generator.config.use_spectral_norm is False
     pipeline.save_pretrained(str(tmp_path))
     loaded = SPADEPipeline.from_pretrained(str(tmp_path))
@@ -178,7 +181,7 @@ def test_files_of_old_versions_of_torch(plain_case, form, tmp_path):
     if form == "no batch counts":
         weights = {key: value for key, value in weights.items() if not key.endswith("num_batches_tracked")}
     torch.save(weights, tmp_path / "G.pth", _use_new_zipfile_serialization=form != "legacy file")
-    pipeline = convert_nvlabs_checkpoint(tmp_path / "G.pth", **OPTIONS)
+    pipeline = convert_nvlabs_checkpoint(tmp_path / "G.pth", **PLAIN)
     expected = public_reference.generate(plain_case.weights, plain_case.segmap)
     torch.testing.assert_close(paint(pipeline, plain_case.label_map), in_unit_range(expected), **OUTPUT_TOLERANCE)
 
@@ -218,10 +221,13 @@ def test_full_cases(name, shared_folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_labels": 6}, r"reads 6 semantic channels, but 6 labels with use_unknown_label=True .* make 7\. Pass"),
-        ({"use_unknown_label": False}, r"reads 6 semantic channels, but 5 labels .* make 5"),
-        ({"use_instance_edges": True}, r"reads 6 semantic channels, but 5 labels .*use_instance_edges=True make 7"),
-        ({"num_labels": None, "label_set": "ade20k"}, r"reads 6 semantic channels, but 150 labels .* make 151"),
+        ({"num_labels": 6}, r"reads 6 semantic channels, but 6 labels, with `use_unknown_label` .* make 7\. Pass"),
+        ({"use_unknown_label": False}, r"reads 6 semantic channels, but 5 labels, .* make 5"),
+        (
+            {"use_instance_edges": True},
+            r"reads 6 semantic channels, but 5 labels, .* with `use_instance_edges`, make 7",
+        ),
+        ({"num_labels": None, "label_set": "ade20k"}, r"reads 6 semantic channels, but 150 labels, .* make 151"),
         ({"num_labels": None, "label_set": "ade"}, "`name` is 'ade'; the built-in label sets are ade20k"),
         ({"label_set": "ade20k"}, "Give either `label_set` or `num_labels`"),
         ({"num_labels": None}, "Give either `label_set` or `num_labels`"),
@@ -231,6 +237,7 @@ def test_full_cases(name, shared_folder):
         ),
         ({"num_upsampling_layers": "many"}, "`num_upsampling_layers` is 'many'; allowed are normal, more, most"),
         ({"num_upsampling_layers": "most", "image_size": 128}, "does not fit a SPADEGenerator .*the file lacks"),
+        ({"num_upsampling_layers": None}, "`num_upsampling_layers` is missing: .*plain_net_G.pth has no latent"),
         ({"norm_type": "instance"}, r"does not fit .*`norm_type`\): the file has \d+ weights too many"),
         ({"norm_type": "layer"}, "`norm_type` is 'layer'; allowed are"),
         ({"image_size": 100}, "`image_size` is 100x100 .*multiples of 32"),
@@ -238,7 +245,7 @@ def test_full_cases(name, shared_folder):
 )
 def test_wrong_options(plain, changes, message):
     with pytest.raises(ValueError, match=message):
-        convert_nvlabs_checkpoint(plain, **{**OPTIONS, **changes})
+        convert_nvlabs_checkpoint(plain, **{**PLAIN, **changes})
 
 
 def test_wrong_image_size_with_a_latent(latent):
@@ -248,9 +255,9 @@ def test_wrong_image_size_with_a_latent(latent):
 
 def test_style_encoder_of_another_model(plain, latent, encoder, folder):
     with pytest.raises(ValueError, match="plain_net_G.pth has no latent, so it has no style encoder"):
-        convert_nvlabs_checkpoint(plain, style_encoder_path=encoder, **OPTIONS)
+        convert_nvlabs_checkpoint(plain, style_encoder_path=encoder, **PLAIN)
     options = {**OPTIONS, "use_instance_edges": True}
-    with pytest.raises(ValueError, match="latent_net_G.pth has no weight 'fc_mu.weight'; it is no such network"):
+    with pytest.raises(ValueError, match="latent_net_G.pth has no weight 'fc_mu.weight'; it is not such a network"):
         convert_nvlabs_checkpoint(latent, style_encoder_path=latent, **options)
     other = save(folder, "other_net_E.pth", public_reference.random_encoder_weights(latent_dim=4))
     with pytest.raises(ValueError, match="`latent_dim` is 8 in the generator and 4 in the style encoder"):
@@ -268,6 +275,8 @@ class RunsCode:
 def write_bad_file(path: Path, kind: str, weights: dict[str, torch.Tensor]) -> None:
     if kind == "text":
         path.write_text("<html>404: Not Found</html>\n" * 20)
+    elif kind == "pointer":
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     elif kind == "empty":
         path.write_bytes(b"")
     elif kind == "half":
@@ -279,13 +288,13 @@ def write_bad_file(path: Path, kind: str, weights: dict[str, torch.Tensor]) -> N
         torch.save({"conv_img.weight": RunsCode()}, path)
 
 
-@pytest.mark.parametrize("kind", ["text", "empty", "half", "folder", "code"])
+@pytest.mark.parametrize("kind", ["text", "pointer", "empty", "half", "folder", "code"])
 def test_unreadable_file(plain_case, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "latest_net_G.pth"
     write_bad_file(path, kind, plain_case.weights)
     with pytest.raises(ValueError, match=r"latest_net_G\.pth cannot be read as a state dict of tensors \(") as error:
-        convert_nvlabs_checkpoint(path, **OPTIONS)
+        convert_nvlabs_checkpoint(path, **PLAIN)
     assert "weights_only" not in str(error.value)  # no advice to switch the protection off
     assert "\n" not in str(error.value)
     assert not (tmp_path / "code-has-run").exists()
@@ -293,21 +302,22 @@ def test_unreadable_file(plain_case, kind, tmp_path, monkeypatch):
 
 def test_missing_file(tmp_path):
     with pytest.raises(ValueError, match=r"nowhere\.pth does not exist; pass the path of a `latest_net_"):
-        convert_nvlabs_checkpoint(tmp_path / "nowhere.pth", **OPTIONS)
+        convert_nvlabs_checkpoint(tmp_path / "nowhere.pth", **PLAIN)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([torch.zeros(2)], "G.pth is no dict of tensors"),
-        ({"state_dict": {}}, "G.pth is no dict of tensors"),
-        ({}, r"G.pth has no weight 'conv_img\.weight'; it is no such network"),
+        ([torch.zeros(2)], "G.pth is not a dict of named tensors"),
+        ({"state_dict": {}}, "G.pth is not a dict of named tensors"),
+        ({3: torch.zeros(2)}, "G.pth is not a dict of named tensors"),
+        ({}, r"G.pth has no weight 'conv_img\.weight'; it is not such a network"),
     ],
 )
 def test_other_content(content, message, tmp_path):
     torch.save(content, tmp_path / "G.pth")
     with pytest.raises(ValueError, match=message):
-        convert_nvlabs_checkpoint(tmp_path / "G.pth", **OPTIONS)
+        convert_nvlabs_checkpoint(tmp_path / "G.pth", **PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -322,10 +332,39 @@ def test_incomplete_weights(plain_case, removed, message, tmp_path):
     weights = {key: value for key, value in plain_case.weights.items() if key != removed}
     torch.save(weights, tmp_path / "G.pth")
     with pytest.raises(ValueError, match=message):
-        convert_nvlabs_checkpoint(tmp_path / "G.pth", **OPTIONS)
+        convert_nvlabs_checkpoint(tmp_path / "G.pth", **PLAIN)
 
 
 def test_foreign_weights_are_not_dropped(plain_case, tmp_path):
     torch.save(dict(plain_case.weights) | {"attention.weight": torch.zeros(3)}, tmp_path / "G.pth")
     with pytest.raises(ValueError, match=r"the file has 1 weights too many, the first: attention\.weight"):
-        convert_nvlabs_checkpoint(tmp_path / "G.pth", **OPTIONS)
+        convert_nvlabs_checkpoint(tmp_path / "G.pth", **PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "conv_img.weight",
+            torch.zeros(3),
+            r"has a weight 'conv_img\.weight' of shape \[3\]; it is not such a network",
+        ),
+        ("fc.weight", torch.zeros(3, 3, 3), r"has a weight 'fc\.weight' of shape \[3, 3, 3\]"),
+        ("head_0.norm_0.mlp_shared.0.weight", torch.zeros(4), r"mlp_shared\.0\.weight' of shape \[4\]"),
+        ("head_0.norm_0.mlp_shared.0.weight", torch.zeros(0, 6, 3, 3), r"of shape \[0, 6, 3, 3\]"),
+        ("attention", torch.zeros(3), "is not such a network of the public implementation: "),
+        ("up_0.norm_0.mlp_beta.weight", torch.tensor(1.0), "is not such a network of the public implementation: "),
+    ],
+)
+def test_malformed_weights(plain_case, key, value, message, tmp_path):
+    torch.save(dict(plain_case.weights) | {key: value}, tmp_path / "G.pth")
+    with pytest.raises(ValueError, match=message):
+        convert_nvlabs_checkpoint(tmp_path / "G.pth", **PLAIN)
+
+
+def test_malformed_encoder_weights(latent, tmp_path):
+    torch.save({"fc_mu.weight": torch.zeros(3), "fc_var.weight": torch.zeros(3)}, tmp_path / "E.pth")
+    with pytest.raises(ValueError, match=r"E\.pth has a weight 'fc_mu\.weight' of shape \[3\]"):
+        convert_nvlabs_checkpoint(
+            latent, style_encoder_path=tmp_path / "E.pth", **{**OPTIONS, "use_instance_edges": True}
+        )

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from accelerate.commands.launch import launch_command_parser
 
-from spade_hf import cli
+import spade_hf_cli
 from spade_hf.training.arguments import build_parser
 
 
@@ -48,7 +48,7 @@ def test_commands_parse(page, capsys):
             elif command[:2] == ["spade-hf", "train"]:
                 build_parser().parse_args(command[2:])
             elif command[0] == "spade-hf":
-                cli.build_parser().parse_args(command[1:])
+                spade_hf_cli.build_parser().parse_args(command[1:])
         except SystemExit:
             pytest.fail(f"{' '.join(command)}: {capsys.readouterr().err}")
 
@@ -58,7 +58,7 @@ def test_options_in_the_text_exist(page):
     parsers = [
         build_parser(),
         launch_command_parser(),
-        *cli.build_parser()._subparsers._group_actions[0].choices.values(),
+        *spade_hf_cli.build_parser()._subparsers._group_actions[0].choices.values(),
     ]
     known = set().union(*map(options, parsers)) | {
         "--nproc_per_node",
@@ -76,6 +76,16 @@ def test_options_in_the_text_exist(page):
 def test_config_files_hold_options(page):
     for block in blocks(page, "yaml"):
         assert not yaml.safe_load(block).keys() - {action.dest for action in build_parser()._actions}
+
+
+def test_python_of_the_readme_runs_as_printed(tmp_path, monkeypatch):
+    """In the order of the page, in a folder with the clone's examples; later blocks know what earlier ones define."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for snippet in blocks(ROOT / "README.md", "python"):
+        exec(compile(snippet, "README.md", "exec"), names)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"sunset.png", "mask.png", "first.png"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -149,7 +149,7 @@ def test_tolerance_reads_soft_brushes(processor: SPADEImageProcessor):
     brush[0, 0] = 11, 21, 201, 130
     brush[0, 1] = 30, 110, 40, 100  # less than half opaque: unknown
     assert processor.preprocess_mask(brush, color_tolerance=2).tolist() == [[[0, 2, 2], [1, 1, 0]]]
-    with pytest.raises(ValueError, match="`mask` has 2 half-transparent pixels"):
+    with pytest.raises(ValueError, match="`mask` has 2 half-transparent pixels.*pass `color_tolerance=442` to"):
         processor.preprocess_mask(brush)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spade_hf.label_set import Label, LabelSet
-from spade_hf.palette import voc_colors
+from spade_hf.palette import MAX_COLOR_TOLERANCE, voc_colors
 
 
 SHARED = Path(os.environ.get("SPADE_HF_SHARED", Path(__file__).parents[2] / "shared"))
@@ -172,8 +172,20 @@ def test_off_palette_colours_are_listed_most_frequent_first(sparse: LabelSet):
 def test_tolerance_takes_the_nearest_colour_up_to_a_distance(sparse: LabelSet):
     image = np.array([[[3, 0, 103], [0, 96, 4]]], dtype=np.uint8)  # 5 from sky, 5 from tree
     assert sparse.ids_from_colors(image, color_tolerance=5).tolist() == [[2, 9]]
-    with pytest.raises(ValueError, match=r"2 colours farther than `color_tolerance=4`"):
+    with pytest.raises(ValueError, match=r"2 colours farther than `color_tolerance=4` .* pass `color_tolerance=5` to"):
         sparse.ids_from_colors(image, color_tolerance=4)
+    image[0, 0] = 3, 1, 104  # a distance of 5.1 is rounded up
+    with pytest.raises(ValueError, match=r"2 colours off the palette .* or pass `color_tolerance=6` to"):
+        sparse.ids_from_colors(image)
+    assert sparse.ids_from_colors(image, color_tolerance=6).tolist() == [[2, 9]]
+
+
+def test_the_largest_tolerance_takes_every_colour():
+    black = LabelSet("black", (Label(0, "night", (0, 0, 0)),))
+    white = np.full((1, 1, 3), 255, dtype=np.uint8)
+    assert black.ids_from_colors(white, color_tolerance=MAX_COLOR_TOLERANCE).tolist() == [[0]]
+    with pytest.raises(ValueError, match=f"pass `color_tolerance={MAX_COLOR_TOLERANCE}`"):
+        black.ids_from_colors(white)
 
 
 @pytest.mark.parametrize("tolerance", [-1, float("nan")])

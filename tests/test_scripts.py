@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spade_hf import cli
+import spade_hf_cli
 from spade_hf.scripts import find_script
 
 
@@ -29,17 +29,17 @@ def test_a_script_that_is_not_there():
 def test_train_has_the_options_of_the_script(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["spade-hf", "train", "--help"])
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        spade_hf_cli.main()
     assert stop.value.code == 0 and "--mask_folder" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stop:
-        cli.main(["train", "--preset", "huge"])
+        spade_hf_cli.main(["train", "--preset", "huge"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("error: argument --preset: invalid choice: 'huge'")
 
 
 def test_train_is_among_the_commands(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["--help"])
+        spade_hf_cli.main(["--help"])
     assert "train on your own masks" in capsys.readouterr().out
 
 
@@ -57,7 +57,7 @@ def test_an_installed_wheel_trains(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     assert (tmp_path / "site" / "spade_hf" / "examples" / "train_spade.py").read_bytes() == SCRIPT.read_bytes()
-    code = "from spade_hf import cli; cli.main(['train', '--preset', 'tiny'])"
+    code = "import spade_hf_cli; spade_hf_cli.main(['train', '--preset', 'tiny'])"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     for command in (
         ["-c", code],

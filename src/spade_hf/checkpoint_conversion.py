@@ -3,7 +3,6 @@
 The key names below are that format's; nothing of its code is used. Files are read with `weights_only=True`.
 """
 
-import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +48,7 @@ def convert_nvlabs_checkpoint(
     use_unknown_label: bool | None = None,
     use_instance_edges: bool,
     image_size: int | tuple[int, int],
-    num_upsampling_layers: Literal["normal", "more", "most"] = "normal",
+    num_upsampling_layers: Literal["normal", "more", "most"] | None = None,
     norm_type: NormType = "sync_batch",
 ) -> SPADEPipeline:
     """Load a public SPADE checkpoint into a pipeline, spectral norm fused.
@@ -64,29 +63,39 @@ def convert_nvlabs_checkpoint(
         use_unknown_label (`bool`, *optional*): Whether the model has an unknown channel; a label set knows it itself.
         use_instance_edges (`bool`): Whether the model reads instance edges.
         image_size (`int` or `tuple[int, int]`): (height, width) that the model was trained at.
-        num_upsampling_layers (`str`, defaults to `"normal"`): `"normal"`, `"more"` or `"most"`.
+        num_upsampling_layers (`str`, *optional*): `"normal"`, `"more"` or `"most"`. Needed for weights without latent,
+            which look the same at the first two; `None` is `"normal"` for weights with one.
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
 
     Raises:
         ValueError: If a file cannot be read, or its weights do not fit what was said about them.
     """
     labels = _label_set(label_set, num_labels, use_unknown_label)
-    if num_upsampling_layers not in NUM_UPSAMPLING_LAYERS:
+    if num_upsampling_layers not in (None, *NUM_UPSAMPLING_LAYERS):
         raise ValueError(
             f"`num_upsampling_layers` is {num_upsampling_layers!r}; allowed are {', '.join(NUM_UPSAMPLING_LAYERS)}."
         )
     weights = _load_weights(
-        generator_path, required_keys=("conv_img.weight", "fc.weight", "head_0.norm_0.mlp_shared.0.weight")
+        generator_path,
+        required={"conv_img.weight": (4,), "fc.weight": (2, 4), "head_0.norm_0.mlp_shared.0.weight": (4,)},
     )
     shared, first_conv = weights["head_0.norm_0.mlp_shared.0.weight"], weights["fc.weight"]
     expected = num_semantic_channels(labels.num_labels, labels.use_unknown_label, use_instance_edges)
     if shared.shape[1] != expected:
+        unknown, edges = ("with" if given else "without" for given in (labels.use_unknown_label, use_instance_edges))
         raise ValueError(
-            f"{generator_path} reads {shared.shape[1]} semantic channels, but {labels.num_labels} labels with "
-            f"use_unknown_label={labels.use_unknown_label} and use_instance_edges={use_instance_edges} make "
-            f"{expected}. Pass the label set and options that the model was trained with."
+            f"{generator_path} reads {shared.shape[1]} semantic channels, but {labels.num_labels} labels, {unknown} "
+            f"`use_unknown_label` and {edges} `use_instance_edges`, make {expected}. Pass the label set and options "
+            "that the model was trained with."
         )
     has_latent = first_conv.ndim == 2
+    if num_upsampling_layers is None and not has_latent:
+        raise ValueError(
+            f"`num_upsampling_layers` is missing: {generator_path} has no latent, and such weights look the same at "
+            "normal and at more, but paint at another scale. Pass the one that the model was trained with: normal for "
+            "the public COCO-Stuff and ADE20K models, more for Cityscapes."
+        )
+    num_upsampling_layers = num_upsampling_layers or "normal"
     if style_encoder_path is not None and not has_latent:
         raise ValueError(
             f"{generator_path} has no latent, so it has no style encoder; leave `style_encoder_path` out."
@@ -107,7 +116,7 @@ def convert_nvlabs_checkpoint(
     _load_into(generator, convert_generator_weights, weights, generator_path)
     style_encoder = None
     if style_encoder_path is not None:
-        weights = _load_weights(style_encoder_path, required_keys=("fc_mu.weight", "fc_var.weight"))
+        weights = _load_weights(style_encoder_path, required={"fc_mu.weight": (2,), "fc_var.weight": (2,)})
         style_encoder = SPADEStyleEncoder(
             base_channels=weights["fc_mu.weight"].shape[1] // ENCODER_FEATURES_PER_CHANNEL,
             latent_dim=weights["fc_mu.weight"].shape[0],
@@ -134,24 +143,33 @@ def _label_set(label_set: LabelSet | str | None, num_labels: int | None, use_unk
     return labels
 
 
-def _load_weights(path: str | Path, *, required_keys: tuple[str, ...]) -> StateDict:
-    """Tensors of a foreign pickle, which cannot run code: `weights_only=True`."""
+def _load_weights(path: str | Path, *, required: dict[str, tuple[int, ...]]) -> StateDict:
+    """Tensors of a foreign pickle, which cannot run code: `weights_only=True`. `required`: key -> allowed ranks."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist; pass the path of a `latest_net_*.pth` file.") from error
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # the unpickler fails on foreign bytes in every way: KeyError, struct.error, ...
         # torch's own text is left out: it recommends `weights_only=False`
         raise ValueError(
             f"{path} cannot be read as a state dict of tensors ({type(error).__name__}): it is damaged, no file of "
             "torch's, or holds Python objects, which are not loaded because that could run code. Pass a "
             "`latest_net_*.pth` file of the public implementation."
         ) from error
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"{path} is no dict of tensors; pass a `latest_net_*.pth` of the public implementation.")
-    for key in required_keys:
+    if not isinstance(weights, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
+    ):
+        raise ValueError(
+            f"{path} is not a dict of named tensors; pass a `latest_net_*.pth` of the public implementation."
+        )
+    for key, ranks in required.items():
         if key not in weights:
-            raise ValueError(f"{path} has no weight '{key}'; it is no such network of the public implementation.")
+            raise ValueError(f"{path} has no weight '{key}'; it is not such a network of the public implementation.")
+        if weights[key].ndim not in ranks or 0 in weights[key].shape:
+            raise ValueError(
+                f"{path} has a weight '{key}' of shape {list(weights[key].shape)}; it is not such a network of the "
+                "public implementation."
+            )
     return weights
 
 
@@ -162,8 +180,10 @@ def _load_into(
         converted = convert(weights)
     except KeyError as error:
         raise ValueError(
-            f"{path} is no such network of the public implementation: unknown or missing {error}."
+            f"{path} is not such a network of the public implementation: unknown or missing {error}."
         ) from error
+    except (ValueError, RuntimeError) as error:  # a key without a dot, gamma and beta that do not fit
+        raise ValueError(f"{path} is not such a network of the public implementation: {error}.") from error
     expected = model.state_dict()
     # files of torch before 0.4.1 do not count batches, and the count is not read
     missing = [key for key in expected if key not in converted and not key.endswith("num_batches_tracked")]

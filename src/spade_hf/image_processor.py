@@ -24,7 +24,7 @@ from .image_inputs import (
     soft_masks,
 )
 from .label_set import LabelSet
-from .palette import pack_colors
+from .palette import MAX_COLOR_TOLERANCE, pack_colors
 
 
 # Quoted where they are used, so that `help` prints these names.
@@ -274,7 +274,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         if half := int(((alpha > 0) & (alpha < 255)).sum()):
             raise ValueError(
                 f"{name} has {half} half-transparent pixels; allowed are alpha 0 (unknown) and 255. Draw without soft "
-                "edges, or pass `color_tolerance`."
+                f"edges, or pass `color_tolerance={MAX_COLOR_TOLERANCE}` to take the nearest label for every colour."
             )
         transparent = alpha == 0
         if transparent.any() and not self.label_set.use_unknown_label:

@@ -6,6 +6,7 @@ draws it is this map, and it gives distinct colours to any number of labels belo
 
 from collections.abc import Iterator
 from itertools import count
+from math import ceil
 from numbers import Integral
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 Color = tuple[int, int, int]
 COLORS_IN_MESSAGE = 5
+MAX_COLOR_TOLERANCE = 442  # takes every colour: from black to white it is 441.7
 
 
 def voc_colors() -> Iterator[Color]:
@@ -84,7 +86,9 @@ def rows_of_colors(
     too_far = distances > (color_tolerance or 0.0)
     if too_far.any():
         raise ValueError(
-            _off_palette_message(strange[too_far], counts[too_far], color_tolerance, argument, palette_name)
+            _off_palette_message(
+                strange[too_far], counts[too_far], color_tolerance, ceil(distances.max()), argument, palette_name
+            )
         )
     rows[off_palette] = nearest[inverse]
     return rows
@@ -100,8 +104,14 @@ def _nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _off_palette_message(
-    packed: np.ndarray, counts: np.ndarray, color_tolerance: float | None, argument: str, palette_name: str
+    packed: np.ndarray,
+    counts: np.ndarray,
+    color_tolerance: float | None,
+    enough: int,
+    argument: str,
+    palette_name: str,
 ) -> str:
+    """`enough` is the tolerance that takes all of the map's colours."""
     most_first = np.argsort(-counts, kind="stable")[:COLORS_IN_MESSAGE]
     shown = ", ".join(
         f"{tuple(color)} on {number} pixel{'s' if number > 1 else ''}"
@@ -112,9 +122,11 @@ def _off_palette_message(
         problem = f"off the palette of label set '{palette_name}'"
         remedy = (
             "Draw with its colours, without JPEG or blending, add labels of these colours to it, or pass "
-            "`color_tolerance`."
+            f"`color_tolerance={enough}` to take the nearest label for all of them."
         )
     else:
         problem = f"farther than `color_tolerance={color_tolerance}` from the palette of label set '{palette_name}'"
-        remedy = "Draw with its colours or raise the tolerance."
+        remedy = (
+            f"Draw with its colours, or pass `color_tolerance={enough}` to take the nearest label for all of them."
+        )
     return f"{argument} has {len(packed)} colour{'s' if len(packed) > 1 else ''} {problem}: {shown}{more}. {remedy}"

@@ -23,8 +23,9 @@ def find_script(name: str) -> Path:
     raise FileNotFoundError(f"{name} is neither in {' nor in '.join(map(str, FOLDERS))}. Install spade_hf anew.")
 
 
-def run_script(name: str, arguments: Sequence[str]) -> None:
-    """Run a script in this process as `python` would; it ends by SystemExit if it fails."""
+def run_script(name: str, arguments: Sequence[str]) -> int:
+    """Run a script in this process as `python` would; it ends by SystemExit if it fails, else its status is 0."""
     script = str(find_script(name))
     sys.argv = [script, *arguments]
     runpy.run_path(script, run_name="__main__")
+    return 0

@@ -78,3 +78,17 @@ def test_a_column_that_is_not_there(tmp_path: Path):
     result = benchmark("--dataset_name", file, "--mask_column", "label")
     assert result.returncode == 2
     assert "--mask_column is 'label'; the data set has ['image', 'mask']" in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--suites", "training"), ("--suites", "styles", "--dataset_name", "a/b")])
+def test_missing_packages_are_found_at_the_start(option: tuple[str, ...]):
+    examples = str(ROOT / "examples")
+    code = (
+        f"import sys; sys.modules['accelerate'] = None; sys.path.insert(0, {examples!r})\n"
+        "import benchmark; benchmark.main()"
+    )
+    command = [sys.executable, "-c", code, *SMALL, *option]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 2, result.stderr
+    assert "accelerate is missing for the suite training or --dataset_name: pip install '.[train]'" in result.stderr
+    assert result.stdout == ""  # no suite ran

@@ -21,7 +21,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from spade_hf import SPADEGenerator, SPADEPipeline, cli
+import spade_hf_cli
+from spade_hf import SPADEGenerator, SPADEPipeline
 from spade_hf.models.vgg import VGG19Features
 
 from ..file_tracker import FileTracker, lines
@@ -140,7 +141,10 @@ def test_each_checkpoint_paints(trained, tmp_path, capsys):
     mask(0, (64, 64)).save(tmp_path / "mask.png")
     painted = tmp_path / "painted.png"
     assert (
-        cli.main(["generate", str(tmp_path / "mask.png"), "--model", str(checkpoint), "--output", str(painted)]) == 0
+        spade_hf_cli.main(
+            ["generate", str(tmp_path / "mask.png"), "--model", str(checkpoint), "--output", str(painted)]
+        )
+        == 0
     )
     with Image.open(painted) as image:
         assert image.size == (64, 64) and np.array(image).std() > 0

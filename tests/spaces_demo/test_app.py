@@ -1,7 +1,6 @@
 """The demo as a server: its endpoint, its limits, and nobody seeing another's picture."""
 
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
-from spade_hf.cli import main
 from spade_hf.demo import build_demo
 from spade_hf.demo.app import QUEUE_SIZE
 from spade_hf.demo.uploads import MAX_FILE_SIZE
@@ -134,18 +132,3 @@ def test_a_model_without_styles_and_of_other_labels_has_a_page(edges):
     processor = SPADEImageProcessor(label_set=LabelSet.from_name("ade20k"), use_instance_edges=edges)
     generator = tiny_generator(num_labels=150, use_unknown_label=True, latent_dim=None, use_instance_edges=edges)
     build_demo(SPADEPipeline(generator, processor))
-
-
-def test_the_command_line_starts_the_demo(monkeypatch):
-    started = {}
-    monkeypatch.setattr("spade_hf.demo.main", lambda model, **where: started.update(where, model=model))
-    assert main(["demo", "--model", "folder", "--port", "7999"]) == 0
-    assert started == {"model": "folder", "host": None, "port": 7999}
-
-
-def test_without_gradio_the_command_line_says_what_to_install(monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.startswith("spade_hf.demo")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    assert main(["demo"]) == 2
-    assert 'the demo needs gradio: pip install ".[demo]" (in a clone of the project)' in capsys.readouterr().err

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
+from diffusers.utils import is_accelerate_available
 
 
 class PortableConfigMixin(ConfigMixin):
@@ -38,6 +39,7 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
                 "`convert_nvlabs_checkpoint` reads the public implementation's pickles."
             )
         kwargs["use_safetensors"] = True
+        kwargs.setdefault("low_cpu_mem_usage", is_accelerate_available())  # else diffusers warns and does the same
         wants_info = kwargs.pop("output_loading_info", False)
         try:
             model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)

@@ -3,14 +3,15 @@
 Legend: N masks, M output images, L semantic channels, H W height and width, Z latent.
 """
 
+import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
 import torch
 from diffusers import DiffusionPipeline
-from diffusers.utils import BaseOutput
+from diffusers.utils import BaseOutput, is_accelerate_available
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
@@ -62,6 +63,12 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 network.eval()  # batch statistics of a single mask would wash its picture out
         self.register_modules(generator=generator, image_processor=image_processor, style_encoder=style_encoder)
         _check_components(generator, image_processor, style_encoder)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "SPADEPipeline":
+        """As `DiffusionPipeline.from_pretrained`, without its advice to install accelerate where that is missing."""
+        kwargs.setdefault("low_cpu_mem_usage", is_accelerate_available())
+        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     # Quoted, `help` prints the names of the types, and not the unions that they stand for.
     @torch.no_grad()

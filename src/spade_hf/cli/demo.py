@@ -1,0 +1,41 @@
+"""`spade-hf demo`: the painting page."""
+
+import argparse
+import socket
+
+from diffusers.utils.logging import disable_progress_bar
+
+from ..project import install_command
+from .inputs import find_model
+
+
+MAX_PORT = 65535
+
+
+def run(args: argparse.Namespace) -> None:
+    """Serve the painting demo until it is interrupted."""
+    check_address(args.host, args.port)
+    model = args.model and find_model(args.model)
+    try:
+        from ..demo import main as serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ImportError(f"the demo needs gradio: {install_command('demo')}") from error
+    disable_progress_bar()  # diffusers' own, of loading three parts
+    serve(model, host=args.host, port=args.port)
+
+
+def check_address(host: str | None, port: int | None) -> None:
+    """Raise a ValueError if nothing can listen there; Gradio finds out after the model is loaded."""
+    if port is not None and not 1 <= port <= MAX_PORT:
+        raise ValueError(f"--port is {port}; allowed are 1..{MAX_PORT}.")
+    family = socket.AF_INET6 if ":" in (host or "") else socket.AF_INET
+    try:
+        socket.create_server((host or "127.0.0.1", port or 0), family=family).close()
+    except OSError as error:
+        where = " ".join(f"{option} {value}" for option, value in (("--host", host), ("--port", port)) if value)
+        raise ValueError(
+            f"{where} cannot be listened on: {error.strerror}. Give another --port, or leave it out for the first "
+            "free one from 7860 on; --host is an address of this machine."
+        ) from error

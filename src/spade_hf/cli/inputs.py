@@ -1,0 +1,92 @@
+"""What several commands read: models, label sets, devices."""
+
+import difflib
+import re
+from pathlib import Path
+
+import torch
+from huggingface_hub import hf_hub_download
+
+from .. import BUNDLED_MODEL
+from ..image_processor import SPADEImageProcessor
+from ..label_set import LabelSet
+
+
+INDEX = "model_index.json"  # what makes a folder or repository a pipeline
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+def find_model(name: str | None) -> str:
+    """The folder or Hub id of a saved pipeline, looked up before anything large is loaded.
+
+    Args:
+        name (`str`, *optional*): As typed after `--model`; `None` for the bundled model.
+
+    Raises:
+        ValueError: If no pipeline lies there; the message names folders of similar names.
+    """
+    if name is None:
+        return BUNDLED_MODEL
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / INDEX).is_file():
+            pipelines = sorted(str(path.parent) for path in folder.glob(f"*/{INDEX}"))
+            raise ValueError(
+                f"--model is {name}, a folder without {INDEX}, so it is not a saved pipeline.{_suggestion(pipelines)}"
+            )
+        return name
+    if folder.exists() or not HUB_ID.fullmatch(name):
+        raise ValueError(
+            f"--model is {name}, which is neither a folder nor a Hub id (user/name).{_suggestion(similar(folder))}"
+        )
+    try:
+        hf_hub_download(name, INDEX)
+    except OSError as error:  # no such repository, no such file in it, no network
+        reason = str(error).rstrip(".")
+        raise ValueError(
+            f"--model is {name}: there is no such folder.{_suggestion(similar(folder))} The Hub gives no "
+            f"{name}/{INDEX}: {reason}."
+        ) from error
+    return name
+
+
+def read_label_set(name: str) -> LabelSet:
+    """A built-in label set, one in a file, or the one of a saved pipeline; ValueError if it is none of these."""
+    path = Path(name)
+    if name in LabelSet.built_in_names():
+        return LabelSet.from_name(name)
+    if path.is_dir():
+        if not (path / "image_processor" / SPADEImageProcessor.config_name).is_file():
+            raise ValueError(f"{name} is a folder without a saved pipeline's image_processor, so it has no label set.")
+        return SPADEImageProcessor.from_pretrained(name, subfolder="image_processor").label_set
+    if path.is_file():
+        return LabelSet.from_file(name)
+    names = ", ".join(LabelSet.built_in_names())
+    found = difflib.get_close_matches(name, LabelSet.built_in_names()) or similar(path)
+    raise ValueError(
+        f"{name!r} is not a label set: give {names}, a JSON file, a table of colours or a model's folder."
+        f"{_suggestion(found)}"
+    )
+
+
+def check_device(name: str) -> None:
+    """Raise a ValueError if torch cannot compute on this device."""
+    try:
+        torch.zeros(1, device=name).tolist()
+    except (RuntimeError, AssertionError, ImportError) as error:  # AssertionError: a CPU build asked for CUDA
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(
+            f"--device is {name}, which torch cannot use here: {reason}. Leave it out, or give cpu."
+        ) from error
+
+
+def similar(path: Path) -> list[str]:
+    """Folders beside `path` whose names are like its own, the most similar first."""
+    if not path.parent.is_dir():
+        return []
+    folders = [sibling.name for sibling in path.parent.iterdir() if sibling.is_dir()]
+    return [str(path.with_name(name)) for name in difflib.get_close_matches(path.name, folders)]
+
+
+def _suggestion(names: list[str]) -> str:
+    return f" Did you mean {' or '.join(names[:3])}?" if names else ""

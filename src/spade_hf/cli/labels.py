@@ -1,0 +1,27 @@
+"""`spade-hf labels`: print a label set."""
+
+import argparse
+import sys
+
+from .. import BUNDLED_MODEL
+from ..legend import draw_legend
+from ..model_card import printable
+from .inputs import read_label_set
+from .outputs import check_picture_file
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print a label set, one line per label, and draw its legend if a file for it is given."""
+    if args.image is not None:
+        check_picture_file(args.image, option="--image", inputs=(args.label_set,), overwrite=args.overwrite)
+    label_set = read_label_set(args.label_set or BUNDLED_MODEL)
+    print(f"{printable(label_set.name)}: {label_set.num_labels} labels")
+    for channel, label in enumerate(label_set.labels):
+        red, green, blue = label_set.palette[channel].tolist()
+        swatch = f"\x1b[48;2;{red};{green};{blue}m  \x1b[0m " if sys.stdout.isatty() else ""
+        unknown = " (unknown)" if label.id == label_set.unknown_id else ""
+        print(f"{label.id:>5}  {swatch}#{red:02x}{green:02x}{blue:02x}  {printable(label.name)}{unknown}")
+    if args.image is not None:
+        args.image.parent.mkdir(parents=True, exist_ok=True)
+        draw_legend(label_set).save(args.image)
+        print(args.image)

@@ -1,0 +1,49 @@
+"""Checks of what a command will write, before it starts its work."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def check_picture_file(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
+    """Raise a ValueError unless a picture can be saved there.
+
+    Args:
+        path (`Path`): The file; its folder may be missing.
+        option (`str`): What the user typed it after, for messages.
+        inputs (`Iterable[str | None]`): Files or URLs that the command reads, which are never written over.
+        overwrite (`bool`): Whether a file that exists may be replaced.
+    """
+    if path.is_dir():
+        raise ValueError(f"{option} is {path}, which is a folder. Give a file in it, such as {path / 'picture.png'}.")
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ValueError(
+            f"{option} is {path}, which ends in {path.suffix or 'no suffix'!r}; allowed are "
+            f"{', '.join(PICTURE_SUFFIXES)}, which say the file's format."
+        )
+    _check_place(path, option=option, inputs=inputs)
+    if path.exists() and not overwrite:
+        raise ValueError(f"{option} is {path}, which exists. Give another name, or --overwrite to replace it.")
+
+
+def check_folder(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
+    """Raise a ValueError unless files can be saved in this folder; the arguments are those of `check_picture_file`."""
+    _check_place(path, option=option, inputs=inputs)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{option} is {path}, which is a file. Give a folder.")
+    if path.is_dir() and any(path.iterdir()) and not overwrite:
+        raise ValueError(f"{option} is {path}, which is not empty. Give another folder, or --overwrite.")
+
+
+def _check_place(path: Path, *, option: str, inputs: Iterable[str | None]) -> None:
+    for source in filter(None, inputs):
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            raise ValueError(f"{option} is {path}, which this command reads. Give another name.")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())  # missing ones will be made
+    if not folder.is_dir():
+        raise ValueError(f"{option} is {path}, but {folder} is not a folder.")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{option} is {path}, but you may not write in {folder}.")

@@ -1,0 +1,120 @@
+"""The console script `spade-hf`: it parses, and imports `spade_hf`, which takes seconds, only when a command runs.
+
+An option's `dest` is the name of the library's parameter, so that an error about the parameter can name the option.
+"""
+
+import argparse
+import importlib
+import re
+import runpy
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+PACKAGE = Path(__file__).parent / "spade_hf"
+LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "label_sets").glob("*.json")))
+SCRIPTS = {"train": "train_spade.py"}  # commands that are scripts, with options of their own
+USER_ERROR = 2  # exit status, as argparse's own
+INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; what goes wrong is one line on stderr and exit status 2."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments and arguments[0] in SCRIPTS:
+        return importlib.import_module("spade_hf.scripts").run_script(SCRIPTS[arguments[0]], arguments[1:])
+    args = build_parser().parse_args(arguments)
+    try:
+        importlib.import_module(f"spade_hf.cli.{args.command}").run(args)
+    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:  # RuntimeError: torch's
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"spade-hf: error: {as_typed(message, args.options)}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def as_typed(message: str, options: Mapping[str, str]) -> str:
+    """Put options in place of the library's parameters.
+
+    Args:
+        message (`str`): An error of the library: "... or pass `color_tolerance=20`."
+        options (`dict[str, str]`): Parameter -> option: `{"color_tolerance": "--color-tolerance"}`.
+
+    Returns:
+        `str`: "... or pass --color-tolerance 20."
+    """
+
+    def typed(match: re.Match) -> str:
+        parameter, value = match.groups()
+        if parameter not in options:
+            return match[0]
+        return options[parameter] if value is None else f"{options[parameter]} {value}"
+
+    return re.sub(r"`(\w+)(?:=([^`]+))?`", typed, message)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    version = runpy.run_path(str(PACKAGE / "version.py"))["__version__"]
+    parser = argparse.ArgumentParser(prog="spade-hf", description="Turn label maps into pictures.")
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+
+    generate = commands.add_parser("generate", help="paint a mask")
+    generate.add_argument("mask", help="image of label ids or in the labels' colours: a path or URL")
+    generate.add_argument("--style", dest="style_image", help="picture whose light and colours to take")
+    generate.add_argument("--instance-map", help="image of instance ids, for models with instance edges")
+    generate.add_argument("--seed", type=int, help="of random styles, when no --style is given; default: 0")
+    generate.add_argument(
+        "--num-images", dest="num_images_per_mask", type=int, default=1, help="pictures in as many random styles"
+    )
+    generate.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
+    generate.add_argument("--height", type=int, help="in pixels; default: in the mask's proportions")
+    generate.add_argument("--width", type=int, help="in pixels; default: in the mask's proportions")
+    generate.add_argument(
+        "--color-tolerance", type=float, help="map other colours to the nearest label within this RGB distance"
+    )
+    generate.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
+    generate.add_argument("--output", type=Path, default=Path("output.png"), help="several get -0, -1 ... in the name")
+    generate.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+    commands.add_parser("train", help="train on your own masks (needs the extra `train`)")  # see SCRIPTS
+
+    convert = commands.add_parser("convert", help="turn public SPADE weights (latest_net_G.pth) into a pipeline")
+    convert.add_argument("generator", help="latest_net_G.pth")
+    convert.add_argument("output", type=Path, help="folder to write")
+    convert.add_argument("--style-encoder", dest="style_encoder_path", help="latest_net_E.pth")
+    labels_of = convert.add_mutually_exclusive_group(required=True)
+    labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
+    labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")
+    convert.add_argument("--use-unknown-label", action="store_true", default=None, help="with --num-labels")
+    convert.add_argument("--use-instance-edges", action="store_true")
+    convert.add_argument("--image-size", type=int, nargs="+", required=True, help="side, or height and width")
+    convert.add_argument("--num-upsampling-layers", choices=("normal", "more", "most"))
+    convert.add_argument("--norm-type", choices=("sync_batch", "batch", "instance"), default="sync_batch")
+    convert.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+
+    labels = commands.add_parser("labels", help="print a label set with its colours")
+    labels.add_argument(
+        "label_set", nargs="?", help="name, JSON file, table of colours or model folder; default: the bundled model"
+    )
+    labels.add_argument("--image", type=Path, help="also draw the legend to this file")
+    labels.add_argument("--overwrite", action="store_true", help="replace the file of --image if it exists")
+
+    demo = commands.add_parser("demo", help="paint masks in the browser (needs the extra `demo`)")
+    demo.add_argument("--model", help="folder or Hub id; default: $SPADE_MODEL_ID, or the bundled landscapes")
+    demo.add_argument("--host", help="address to listen on; default: this machine only")
+    demo.add_argument("--port", type=int, help="default: the first free one from 7860 on")
+
+    for command in commands.choices.values():
+        options = {action.dest: action.option_strings[-1] for action in command._actions if action.option_strings}
+        command.set_defaults(options=options)
+    generate.get_default("options")["image"] = "--style"  # a style picture is read as the image processor's `image`
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

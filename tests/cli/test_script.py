@@ -1,0 +1,85 @@
+"""What all commands share: parsing without the library, errors in the words of the options, quiet."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spade_hf_cli
+from spade_hf import LabelSet, __version__
+from spade_hf.checkpoint_conversion import NUM_UPSAMPLING_LAYERS
+from spade_hf_cli import as_typed, build_parser, main
+
+
+SCRIPT = Path(spade_hf_cli.__file__)
+COMMANDS = ("generate", "convert", "labels", "demo")
+
+
+def options_of(command: str):
+    return build_parser()._subparsers._group_actions[0].choices[command]
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_unknown_command():
+    with pytest.raises(SystemExit, match="2"):
+        main(["paint"])
+
+
+@pytest.mark.parametrize("arguments", [("--help",), *((command, "--help") for command in COMMANDS)])
+def test_help_imports_neither_torch_nor_the_library(arguments):
+    code = (
+        "import sys, spade_hf_cli\ntry: spade_hf_cli.main(sys.argv[1:])\n"
+        "finally: assert not {'torch', 'diffusers', 'numpy', 'spade_hf'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "usage: spade-hf" in result.stdout
+
+
+def test_choices_are_those_of_the_library():
+    assert tuple(spade_hf_cli.LABEL_SETS.split(", ")) == LabelSet.built_in_names()
+    choices = options_of("convert")._option_string_actions["--num-upsampling-layers"].choices
+    assert set(choices) == set(NUM_UPSAMPLING_LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("or pass `color_tolerance=20`.", "or pass --color-tolerance 20."),
+        ("`style_image` was given", "--style was given"),
+        ("`num_images_per_mask` is 2", "--num-images is 2"),
+        ("`mask` (lake.png) has", "`mask` (lake.png) has"),  # no option
+    ],
+)
+def test_parameters_are_named_as_typed(message, expected):
+    assert as_typed(message, build_parser().parse_args(["generate", "mask.png"]).options) == expected
+
+
+def test_an_error_without_text_is_named(model, mask, fails, monkeypatch):
+    def run(args):
+        raise MemoryError
+
+    monkeypatch.setattr("spade_hf.cli.generate.run", run)
+    fails("generate", mask, match="error: MemoryError$")
+
+
+def test_nothing_is_said_beside_the_result(model, mask, tmp_path):
+    """Neither progress bars nor diffusers' advice to install accelerate, where it is missing."""
+    code = (
+        "import sys; sys.modules['accelerate'] = None\n"
+        "import spade_hf_cli; status = spade_hf_cli.main(sys.argv[2:])\n"
+        "import spade_hf; spade_hf.SPADEGenerator.from_pretrained(sys.argv[1], subfolder='generator')\n"
+        "sys.exit(status)"
+    )
+    arguments = ["generate", str(mask), "--model", str(model), "--output", str(tmp_path / "lake.png")]
+    command = [sys.executable, "-c", code, str(model), *arguments]
+    result = subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert (result.stdout, result.stderr) == (f"{tmp_path / 'lake.png'}\n", "")
