@@ -63,7 +63,7 @@ PAINTING, STYLE = 0, 1  # which of a row's random numbers a seed is for
 def main(args: argparse.Namespace) -> None:
     """Evaluate as the parsed command line says."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model).to(args.device)
+    pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
     processor = build_processor(args) if pipeline is None else pipeline.image_processor
     if args.resolution is None and pipeline is not None:
         size = pipeline.generator.config.image_size
@@ -73,9 +73,8 @@ def main(args: argparse.Namespace) -> None:
     segmenter, segmenter_reason = build_segmenter(args, processor, network)
     judge = Judge(network, segmenter, processor.label_set)
 
-    kinds = ["exact"]
-    if args.painted_masks and pipeline is not None and not processor.config.use_instance_edges:
-        kinds.append("painted")  # instance edges would not fit a painted mask
+    not_painted = why_not_painted(args, processor)
+    kinds = ["exact", "painted"] if not_painted is None else ["exact"]
     parts: dict[str, list[Measurements]] = {name: [] for name in ("real", *kinds)}
     sheet: list[Tensor] = []
     shown = {number * len(dataset) // SHEET_ROWS for number in range(SHEET_ROWS)}
@@ -110,7 +109,19 @@ def main(args: argparse.Namespace) -> None:
             one.reasons.update(miou=segmenter_reason, pixel_accuracy=segmenter_reason)
     for name, reason in figures["exact"].reasons.items():
         logger.warning("%s is null: %s", name, reason)
-    write(args, figures, Image.fromarray(torch.cat(sheet, dim=-2).movedim(0, -1).numpy()), measured["real"])
+    reasons = {kind: one.reasons for kind, one in figures.items()}
+    if not_painted is not None:
+        reasons["painted"] = not_painted
+    write(args, figures, reasons, Image.fromarray(torch.cat(sheet, dim=-2).movedim(0, -1).numpy()), measured["real"])
+
+
+def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:
+    """Why painted masks are not scored; `None` if they are."""
+    if args.real:
+        return "real pictures have exact masks only"
+    if processor.config.use_instance_edges:
+        return "instance edges would not fit painted masks"
+    return None if args.painted_masks else "--no-painted_masks"
 
 
 def build_processor(args: argparse.Namespace) -> SPADEImageProcessor:
@@ -228,16 +239,23 @@ def draw(label_map: Tensor, processor: SPADEImageProcessor) -> Tensor:
     return palette[label_map].movedim(-1, 1)
 
 
-def write(args: argparse.Namespace, figures: dict[str, Figures], sheet: Image.Image, real: Measurements) -> None:
+def write(
+    args: argparse.Namespace,
+    figures: dict[str, Figures],
+    reasons: dict[str, str | dict[str, str]],
+    sheet: Image.Image,
+    real: Measurements,
+) -> None:
     """Print the table; write the JSON file, and into the folder table and sheet."""
+    settings = {name: value for name, value in vars(args).items() if name not in ("json", "output_dir")}
     report = {
         **figures["exact"].values,
         "painted": figures["painted"].values if "painted" in figures else None,
         "real": figures["real"].values,
-        "reasons": {kind: one.reasons for kind, one in figures.items()},
+        "reasons": reasons,
         "class_iou": {kind: one.class_ious for kind, one in figures.items()},
         "counts": {"pictures": len(real.features), "feature_dimensions": real.features.shape[1]},
-        "settings": vars(args),
+        "settings": settings,
         "versions": {module.__name__: module.__version__ for module in (spade_hf, torch, torchmetrics)},
     }
     table = format_table(figures)
@@ -271,7 +289,7 @@ def write_text(path: Path, text: str) -> None:
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read and check the options."""
     parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--model", default=BUNDLED_MODEL, help="folder or Hub id; default: the bundled landscapes")
+    parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--real", action="store_true", help="score the real pictures in place of a model's")
     parser.add_argument("--reduce", type=int, help="with --real: reduce the shorter side to this, and enlarge again")
     parser.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
@@ -301,7 +319,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", help="file to write the figures to")
     parser.add_argument("--output_dir", help="folder for table.md, sheet.png and the trained segmenter")
     args = parser.parse_args(arguments)
-    args.model = None if args.real else str(args.model)
+    if args.real and args.model is not None:
+        parser.error("Give either --model or --real.")
     for name in ("num_images", "batch_size", "segmenter_steps", "reduce"):
         value = getattr(args, name)
         if value is not None and value < 1:
