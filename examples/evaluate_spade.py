@@ -38,6 +38,7 @@ from spade_hf.data import (
     load_folders,
     load_label_set,
     load_rows,
+    paint_label_map,
 )
 from spade_hf.metrics import (
     FEATURE_NETWORKS,
@@ -48,7 +49,6 @@ from spade_hf.metrics import (
     load_feature_network,
     load_segmenter,
     obtain_segmenter,
-    paint_masks,
     reduce_and_enlarge,
     score,
 )
@@ -63,6 +63,8 @@ PAINTING, STYLE = 0, 1  # which of a row's random numbers a seed is for
 def main(args: argparse.Namespace) -> None:
     """Evaluate as the parsed command line says."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "httpx2"):  # they name every request to the Hub
+        logging.getLogger(name).setLevel(logging.WARNING)
     pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
     processor = build_processor(args) if pipeline is None else pipeline.image_processor
     if args.resolution is None and pipeline is not None:
@@ -88,7 +90,7 @@ def main(args: argparse.Namespace) -> None:
         for kind in kinds:
             masks = label_map
             if kind == "painted":
-                masks = paint_masks(label_map, processor.label_set, seeds(batch, PAINTING))
+                masks = paint(label_map, processor.label_set.num_channels, seeds(batch, PAINTING))
             if pipeline is not None:
                 pictures = generate(pipeline, masks, real, batch)
             else:
@@ -142,6 +144,8 @@ def build_dataset(
     else:
         rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
         columns = (args.image_column, args.mask_column, args.instance_column)
+    if len(rows) == 0:
+        raise ValueError(f"--split {args.split!r} of {args.dataset_name} has no rows. Name another one.")
     count = len(rows) if args.num_images is None else min(args.num_images, len(rows))
     rows = rows.select([number * len(rows) // count for number in range(count)])
     if args.group_column is not None and args.group_column not in rows.column_names:
@@ -214,6 +218,13 @@ def build_segmenter(
 def seeds(batch: dict[str, Tensor], purpose: int) -> list[int]:
     """A seed for each row, the same whatever batch it is in."""
     return [derive_seed(seed, purpose) for seed in batch["seed"].tolist()]
+
+
+def paint(label_map: Tensor, num_channels: int, seeds: Sequence[int]) -> Tensor:
+    """Masks as a hand would paint them, as in training; int64 `(N, H, W)` to the same."""
+    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+    painted = [paint_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
+    return torch.stack(painted).to(label_map.device)
 
 
 @torch.no_grad()

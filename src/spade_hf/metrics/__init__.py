@@ -1,7 +1,6 @@
 from .distribution import frechet_distance, kernel_distance, standardize
 from .features import FEATURE_NETWORKS, feature_distance, load_feature_network, pooled_features
 from .judge import Figures, Judge, Measurements, score
-from .painted_masks import paint_masks
 from .pictures import laplacian_variance, light_agreement, mean_colors, reduce_and_enlarge
 from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, train_segmenter
 from .segmenter_cache import load_segmenter, obtain_segmenter, save_segmenter
@@ -24,7 +23,6 @@ __all__ = [
     "load_segmenter",
     "mean_colors",
     "obtain_segmenter",
-    "paint_masks",
     "pixel_accuracy",
     "pooled_features",
     "reduce_and_enlarge",
