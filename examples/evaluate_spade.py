@@ -1,0 +1,355 @@
+"""Score a model: does it paint what the mask says, and do its pictures look like the real ones?
+
+    python examples/evaluate_spade.py --model my-model --dataset_name FOLDER_OR_HUB_ID --split validation \
+        --output_dir evaluation --json evaluation.json
+
+    python examples/evaluate_spade.py --real --reduce 192 --dataset_name ...    # what a figure means: a reference
+
+See docs/evaluation.md, and `--help` for all options.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm.auto import tqdm
+
+
+try:
+    import datasets  # noqa: F401 (what spade_hf.data needs)
+    import torchmetrics
+except ModuleNotFoundError as error:
+    sys.exit(f"error: evaluation needs the package {error.name}, which is not installed: pip install 'spade_hf[eval]'")
+
+import spade_hf
+from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEPipeline
+from spade_hf.data import (
+    PairedImageDataset,
+    PairedTransform,
+    PairReader,
+    derive_seed,
+    load_folders,
+    load_label_set,
+    load_rows,
+    paint_label_map,
+)
+from spade_hf.metrics import (
+    FEATURE_NETWORKS,
+    Figures,
+    Judge,
+    Measurements,
+    Segmenter,
+    load_feature_network,
+    load_segmenter,
+    obtain_segmenter,
+    reduce_and_enlarge,
+    score,
+)
+from spade_hf.training.arguments import OneLineParser, one_line
+
+
+logger = logging.getLogger("evaluate_spade")
+SHEET_ROWS = 8
+PAINTING, STYLE = 0, 1  # which of a row's random numbers a seed is for
+
+
+def main(args: argparse.Namespace) -> None:
+    """Evaluate as the parsed command line says."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "httpx2"):  # they name every request to the Hub
+        logging.getLogger(name).setLevel(logging.WARNING)
+    pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
+    processor = build_processor(args) if pipeline is None else pipeline.image_processor
+    if args.resolution is None and pipeline is not None:
+        size = pipeline.generator.config.image_size
+        args.resolution = [size, size] if isinstance(size, int) else list(size)
+    dataset, groups = build_dataset(args, processor)
+    network = load_feature_network(args.feature_network).to(args.device)
+    segmenter, segmenter_reason = build_segmenter(args, processor, network)
+    judge = Judge(network, segmenter, processor.label_set)
+
+    not_painted = why_not_painted(args, processor)
+    kinds = ["exact", "painted"] if not_painted is None else ["exact"]
+    parts: dict[str, list[Measurements]] = {name: [] for name in ("real", *kinds)}
+    sheet: list[Tensor] = []
+    shown = {number * len(dataset) // SHEET_ROWS for number in range(SHEET_ROWS)}
+    for start in tqdm(range(0, len(dataset), args.batch_size), desc="Scoring"):
+        samples = [dataset[index] for index in range(start, min(start + args.batch_size, len(dataset)))]
+        batch = {name: torch.stack([sample[name] for sample in samples]).to(args.device) for name in samples[0]}
+        real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
+        real_maps = judge.features(real)
+        parts["real"].append(judge.measure(real, real_maps, label_map))
+        columns = [draw(label_map, processor), real]
+        for kind in kinds:
+            masks = label_map
+            if kind == "painted":
+                masks = paint(label_map, processor.label_set.num_channels, seeds(batch, PAINTING))
+            if pipeline is not None:
+                pictures = generate(pipeline, masks, real, batch)
+            else:
+                pictures = real if args.reduce is None else reduce_and_enlarge(real, args.reduce)
+            parts[kind].append(judge.measure(pictures, real_maps, masks))
+            columns += [draw(masks, processor), pictures] if kind == "painted" else [pictures]
+        sheet += [row.cpu() for index, row in enumerate(torch.cat(columns, dim=-1), start) if index in shown]
+
+    measured = {name: Measurements.concatenate(batches) for name, batches in parts.items()}
+    has_own_style = pipeline is None or pipeline.style_encoder is not None
+    options = {"groups": groups, "count_unknown": args.ignored_pixels == "count"}
+    figures = {
+        kind: score(measured[kind], measured["real"], processor.label_set, has_own_style=has_own_style, **options)
+        for kind in measured
+    }
+    if segmenter is None:
+        for one in figures.values():
+            one.reasons.update(miou=segmenter_reason, pixel_accuracy=segmenter_reason)
+    for name, reason in figures["exact"].reasons.items():
+        logger.warning("%s is null: %s", name, reason)
+    reasons = {kind: one.reasons for kind, one in figures.items()}
+    if not_painted is not None:
+        reasons["painted"] = not_painted
+    write(args, figures, reasons, Image.fromarray(torch.cat(sheet, dim=-2).movedim(0, -1).numpy()), measured["real"])
+
+
+def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:
+    """Why painted masks are not scored; `None` if they are."""
+    if args.real:
+        return "real pictures have exact masks only"
+    if processor.config.use_instance_edges:
+        return "instance edges would not fit painted masks"
+    return None if args.painted_masks else "--no-painted_masks"
+
+
+def build_processor(args: argparse.Namespace) -> SPADEImageProcessor:
+    """Without a model: reads masks by the data's own label set."""
+    labels_with = args.dataset_name or str(Path(args.mask_folder).parent)
+    label_set = load_label_set(args.label_set, dataset_name=labels_with)
+    return SPADEImageProcessor(label_set=label_set)
+
+
+def build_dataset(
+    args: argparse.Namespace, processor: SPADEImageProcessor
+) -> tuple[PairedImageDataset, list[object] | None]:
+    """The pairs to score, and the scene of each if a column of them was named."""
+    if args.image_folder is not None:
+        folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
+        folders = {column: folder for column, folder in folders.items() if folder is not None}
+        rows, columns = load_folders(folders), ("image", "label", "instance" if args.instance_folder else None)
+    else:
+        rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
+        columns = (args.image_column, args.mask_column, args.instance_column)
+    if len(rows) == 0:
+        raise ValueError(f"--split {args.split!r} of {args.dataset_name} has no rows. Name another one.")
+    count = len(rows) if args.num_images is None else min(args.num_images, len(rows))
+    rows = rows.select([number * len(rows) // count for number in range(count)])
+    if args.group_column is not None and args.group_column not in rows.column_names:
+        raise ValueError(
+            f"--group_column is {args.group_column!r}; the data set has the columns {', '.join(rows.column_names)}. "
+            "Name one of these."
+        )
+    groups = None if args.group_column is None else rows[args.group_column][:]
+    return pairs(args, processor, rows, columns), groups
+
+
+def pairs(
+    args: argparse.Namespace,
+    processor: SPADEImageProcessor,
+    rows: datasets.Dataset,
+    columns: tuple[str, str, str | None],
+    random_flip: bool = False,
+) -> PairedImageDataset:
+    """Whole pictures, cropped only where their proportions are not those of `--resolution`."""
+    if args.resolution is None:  # real pictures alone: the size of the first mask
+        width, height = rows[0][columns[1]].size
+        args.resolution = [height, width]
+    transform = PairedTransform(
+        resolution=tuple(args.resolution), resize_ratio=1.0, center_crop=True, random_flip=random_flip
+    )
+    image_column, mask_column, instance_column = columns
+    reader = PairReader(
+        image_column=image_column,
+        mask_column=mask_column,
+        instance_column=instance_column,
+        processor=processor,
+        transform=transform,
+        color_tolerance=args.color_tolerance,
+    )
+    return PairedImageDataset(rows, reader, seed=args.seed)
+
+
+def build_segmenter(
+    args: argparse.Namespace, processor: SPADEImageProcessor, network: torch.nn.Module
+) -> tuple[Segmenter | None, str]:
+    """The segmenter, or `None` and why."""
+    if args.segmenter == "none":
+        return None, "--segmenter none"
+    if args.segmenter != "train":
+        label_set = processor.label_set
+        segmenter = load_segmenter(Path(args.segmenter), network, label_set, network_name=args.feature_network)
+        return segmenter.to(args.device), ""
+    name = args.segmenter_dataset or args.dataset_name
+    if name is None:
+        return None, "no --segmenter_dataset to train a segmenter on"
+    try:
+        rows = load_rows(name, split=args.segmenter_split)
+    except ValueError:
+        if args.segmenter_dataset is not None:
+            raise
+        return None, f"{name} has no split {args.segmenter_split} to train a segmenter on; name --segmenter_dataset"
+    plain = SPADEImageProcessor(label_set=processor.label_set)  # reads no instance maps
+    segmenter = obtain_segmenter(
+        network,
+        pairs(args, plain, rows, (args.image_column, args.mask_column, None), random_flip=True),
+        network_name=args.feature_network,
+        num_steps=args.segmenter_steps,
+        seed=args.seed,
+        cache_dir=None if args.output_dir is None else Path(args.output_dir),
+        device=args.device,
+    )
+    return segmenter, ""
+
+
+def seeds(batch: dict[str, Tensor], purpose: int) -> list[int]:
+    """A seed for each row, the same whatever batch it is in."""
+    return [derive_seed(seed, purpose) for seed in batch["seed"].tolist()]
+
+
+def paint(label_map: Tensor, num_channels: int, seeds: Sequence[int]) -> Tensor:
+    """Masks as a hand would paint them, as in training; int64 `(N, H, W)` to the same."""
+    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+    painted = [paint_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
+    return torch.stack(painted).to(label_map.device)
+
+
+@torch.no_grad()
+def generate(pipeline: SPADEPipeline, masks: Tensor, real: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Pictures of masks in the style of the real ones; in random styles for a model without style encoder."""
+    z, latent_dim = None, pipeline.generator.config.latent_dim
+    if pipeline.style_encoder is not None:
+        z = pipeline.encode_style(real)
+    elif latent_dim is not None:
+        rngs = [torch.Generator().manual_seed(seed) for seed in seeds(batch, STYLE)]
+        z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(pipeline.device)
+    return to_8_bits(pipeline.generator(masks, z, instance_edges=batch.get("instance_edges")).images)
+
+
+def to_8_bits(images: Tensor) -> Tensor:
+    """[-1, 1] to uint8, as a PNG would keep the picture."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte()
+
+
+def draw(label_map: Tensor, processor: SPADEImageProcessor) -> Tensor:
+    """Label maps `(N, H, W)` in their colours, uint8 `(N, 3, H, W)`."""
+    palette = torch.from_numpy(processor.label_set.palette.copy()).to(label_map.device)
+    return palette[label_map].movedim(-1, 1)
+
+
+def write(
+    args: argparse.Namespace,
+    figures: dict[str, Figures],
+    reasons: dict[str, str | dict[str, str]],
+    sheet: Image.Image,
+    real: Measurements,
+) -> None:
+    """Print the table; write the JSON file, and into the folder table and sheet."""
+    settings = {name: value for name, value in vars(args).items() if name not in ("json", "output_dir")}
+    report = {
+        **figures["exact"].values,
+        "painted": figures["painted"].values if "painted" in figures else None,
+        "real": figures["real"].values,
+        "reasons": reasons,
+        "class_iou": {kind: one.class_ious for kind, one in figures.items()},
+        "counts": {"pictures": len(real.features), "feature_dimensions": real.features.shape[1]},
+        "settings": settings,
+        "versions": {module.__name__: module.__version__ for module in (spade_hf, torch, torchmetrics)},
+    }
+    table = format_table(figures)
+    print(table)
+    if args.json is not None:
+        write_text(Path(args.json), json.dumps(report, indent=2) + "\n")
+    if args.output_dir is not None:
+        folder = Path(args.output_dir)
+        write_text(folder / "table.md", table + "\n")
+        sheet.save(folder / "sheet.png")
+
+
+def format_table(figures: dict[str, Figures]) -> str:
+    """A Markdown table: a line per figure, a column per set of pictures."""
+    kinds = [kind for kind in figures if kind != "real"] + ["real"]
+    lines = [f"| | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
+    for name in figures["real"].values:
+        values = [figures[kind].values[name] for kind in kinds]
+        lines.append(f"| {name} | {' | '.join('-' if value is None else f'{value:.4g}' for value in values)} |")
+    return "\n".join(lines)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read and check the options."""
+    parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
+    parser.add_argument("--real", action="store_true", help="score the real pictures in place of a model's")
+    parser.add_argument("--reduce", type=int, help="with --real: reduce the shorter side to this, and enlarge again")
+    parser.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
+    parser.add_argument("--dataset_config_name", help="configuration of the data set")
+    parser.add_argument("--split", default="validation")
+    parser.add_argument("--image_folder", help="instead: a folder of images, paired with --mask_folder by file name")
+    parser.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours")
+    parser.add_argument("--instance_folder", help="its instance maps, for a model with instance edges")
+    parser.add_argument("--image_column", default="image")
+    parser.add_argument("--mask_column", default="label")
+    parser.add_argument("--instance_column", help="instance maps, for a model with instance edges")
+    parser.add_argument("--group_column", help="which rows show one scene in several styles; needed for light")
+    parser.add_argument("--label_set", help="with --real; default: labels.json beside the data, as in training")
+    parser.add_argument("--color_tolerance", type=float, help="take colours this near (in RGB) to a label's for it")
+    parser.add_argument("--resolution", type=int, nargs="+", help="side, or height and width; default: the model's")
+    parser.add_argument("--num_images", type=int, help="this many, spread evenly over the split; default: all")
+    parser.add_argument("--painted_masks", action=argparse.BooleanOptionalAction, default=True, help="score them, too")
+    parser.add_argument("--feature_network", default="efficientnet-lite2", choices=sorted(FEATURE_NETWORKS))
+    parser.add_argument("--segmenter", default="train", help="train, none, or a segmenter-*.safetensors file")
+    parser.add_argument("--segmenter_dataset", help="real pairs to train it on; default: --dataset_name")
+    parser.add_argument("--segmenter_split", default="train")
+    parser.add_argument("--segmenter_steps", type=int, default=700, help="updates of 8 pairs")
+    parser.add_argument("--ignored_pixels", choices=("leave_out", "count"), default="leave_out", help="unknown pixels")
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--json", help="file to write the figures to")
+    parser.add_argument("--output_dir", help="folder for table.md, sheet.png and the trained segmenter")
+    args = parser.parse_args(arguments)
+    if args.real and args.model is not None:
+        parser.error("Give either --model or --real.")
+    for name in ("num_images", "batch_size", "segmenter_steps", "reduce"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} is {value}; it must be 1 or more.")
+    if (args.dataset_name is None) == (args.image_folder is None):
+        parser.error("Give either --dataset_name, or --image_folder with --mask_folder.")
+    if (args.image_folder is None) != (args.mask_folder is None):
+        parser.error("--image_folder and --mask_folder belong together.")
+    if args.reduce is not None and not args.real:
+        parser.error("--reduce belongs to --real, which is missing.")
+    if args.resolution is not None:
+        args.resolution = [args.resolution[0], args.resolution[-1]]
+    return args
+
+
+if __name__ == "__main__":
+    try:
+        main(parse_args())
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)

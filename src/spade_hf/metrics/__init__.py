@@ -1,0 +1,33 @@
+from .distribution import frechet_distance, kernel_distance, standardize
+from .features import FEATURE_NETWORKS, feature_distance, load_feature_network, pooled_features
+from .judge import Figures, Judge, Measurements, score
+from .pictures import laplacian_variance, light_agreement, mean_colors, reduce_and_enlarge
+from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, train_segmenter
+from .segmenter_cache import load_segmenter, obtain_segmenter, save_segmenter
+
+
+__all__ = [
+    "FEATURE_NETWORKS",
+    "Figures",
+    "Judge",
+    "Measurements",
+    "Segmenter",
+    "class_ious",
+    "confusion_matrix",
+    "feature_distance",
+    "frechet_distance",
+    "kernel_distance",
+    "laplacian_variance",
+    "light_agreement",
+    "load_feature_network",
+    "load_segmenter",
+    "mean_colors",
+    "obtain_segmenter",
+    "pixel_accuracy",
+    "pooled_features",
+    "reduce_and_enlarge",
+    "save_segmenter",
+    "score",
+    "standardize",
+    "train_segmenter",
+]

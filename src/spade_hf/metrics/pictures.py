@@ -1,0 +1,82 @@
+"""What is measured on the pixels themselves: sharpness, and whether a picture has the light of the real one.
+
+Legend: N pictures, H W height and width. Pictures are uint8 `(N, 3, H, W)`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: red, green, blue to grey
+LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
+
+
+def laplacian_variance(pictures: Tensor) -> Tensor:
+    """Variance of the Laplacian of the grey picture, in squared grey levels of 0..255; the border is left out.
+
+    Args:
+        pictures (`Tensor`): uint8 `(N, 3, H, W)`, at least 3x3.
+
+    Returns:
+        `Tensor`: float64 `(N,)`.
+    """
+    luma = torch.tensor(LUMA, dtype=torch.float64, device=pictures.device)
+    grey = (pictures.double() * luma[:, None, None]).sum(dim=1, keepdim=True)  # (N, 1, H, W)
+    kernel = torch.tensor(LAPLACIAN, dtype=torch.float64, device=pictures.device)
+    return F.conv2d(grey, kernel[None, None]).var(dim=(1, 2, 3), unbiased=False)
+
+
+def mean_colors(pictures: Tensor) -> Tensor:
+    """Mean red, green and blue of each picture, float64 `(N, 3)` in 0..255."""
+    return pictures.double().mean(dim=(2, 3))
+
+
+def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object]) -> Tensor | None:
+    """Correlation of mean red, green and blue with those of the real pictures, within scenes.
+
+    Each scene's mean is taken away: what is left is its light, not what is in it.
+
+    Args:
+        colors, real_colors (`Tensor`): `(N, 3)`, see [`mean_colors`].
+        groups (`Sequence`): The scene of each picture. Scenes with a single picture say nothing and are left out.
+
+    Returns:
+        `Tensor` or `None`: float64 `(3,)` in -1..1; `None` if no scene has pictures that differ in light.
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    scene = torch.tensor([numbers[group] for group in groups])
+    counts = torch.bincount(scene)
+    several = counts[scene] > 1
+
+    def within(values: Tensor) -> Tensor:
+        """`(N, 3)` to the differences from the scene's mean, `(rows of scenes with several pictures, 3)`."""
+        sums = values.new_zeros(len(counts), 3).index_add_(0, scene, values)
+        return (values - (sums / counts[:, None])[scene])[several]
+
+    ours, theirs = within(colors.double().cpu()), within(real_colors.double().cpu())
+    lengths = ours.norm(dim=0) * theirs.norm(dim=0)  # (3,)
+    if not several.any() or (lengths == 0).any():
+        return None
+    return (ours * theirs).sum(dim=0) / lengths
+
+
+def reduce_and_enlarge(pictures: Tensor, side: int) -> Tensor:
+    """The pictures with their shorter side reduced to `side` pixels and enlarged again: a reference for lost detail.
+
+    Args:
+        pictures (`Tensor`): uint8 `(N, 3, H, W)`.
+        side (`int`): Pixels of the shorter side in between.
+
+    Raises:
+        ValueError: If `side` is below 1 or not smaller than the pictures.
+    """
+    height, width = pictures.shape[-2:]
+    if not 1 <= side < min(height, width):
+        raise ValueError(f"`side` is {side}; the pictures are {height}x{width}. It must be from 1 to their side - 1.")
+    small = (round(height * side / min(height, width)), round(width * side / min(height, width)))
+    resized = F.interpolate(pictures.float(), small, mode="bicubic", antialias=True)
+    resized = F.interpolate(resized.round().clamp(0, 255), (height, width), mode="bicubic")
+    return resized.round().clamp(0, 255).byte()

@@ -1,0 +1,156 @@
+"""A segmenter that reads a picture back into labels, and how well they agree with the mask.
+
+Legend: N pictures, L semantic channels, C feature channels, H W height and width.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ..data import PairedImageDataset, build_loader
+from ..label_set import LabelSet
+from .features import feature_maps
+
+
+WIDTH = 32  # channels of the decoder at every resolution
+BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 8, 3e-3, 1e-4
+NEVER = -1e4  # logit of unknown; interpolation would make NaN of -inf
+BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the logarithmic gains that training multiplies pictures by
+
+
+class Segmenter(nn.Module):
+    """A small decoder on the maps of a frozen feature network: a feature pyramid (Lin et al. 2017, arXiv 1612.03144).
+
+    The network itself is not a part of it, so that one forward pass of it serves all figures.
+
+    Args:
+        feature_channels (`Sequence[int]`): C of each map, shallow to deep; each map has half the size of the last.
+        label_set (`LabelSet`): The labels. Unknown is never predicted.
+    """
+
+    def __init__(self, feature_channels: Sequence[int], label_set: LabelSet) -> None:
+        super().__init__()
+        self.unknown_channel = unknown_channel(label_set)
+        self.lateral = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm2d(channels), nn.Conv2d(channels, WIDTH, 1)) for channels in feature_channels
+        )
+        self.merge = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(WIDTH), nn.ReLU())
+            for _ in feature_channels
+        )
+        self.classify = nn.Conv2d(WIDTH, label_set.num_channels, 1)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Logits `(N, L, H, W)` at the size of the shallowest map."""
+        x = None
+        for level, lateral, merge in zip(reversed(maps), reversed(self.lateral), reversed(self.merge), strict=True):
+            level = lateral(level)
+            x = merge(level if x is None else level + F.interpolate(x, level.shape[-2:]))  # (N, WIDTH, H / s, W / s)
+        logits = self.classify(x)
+        if self.unknown_channel is not None:
+            logits[:, self.unknown_channel] = NEVER
+        return logits
+
+    @torch.no_grad()
+    def predict(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """The likeliest label of each pixel, int64 `(N, H, W)` at `size`."""
+        return F.interpolate(self(maps), tuple(size), mode="bilinear").argmax(dim=1)
+
+
+def unknown_channel(label_set: LabelSet) -> int | None:
+    """The channel of pixels without class, or `None`."""
+    return None if label_set.unknown_id is None else label_set.ids.index(label_set.unknown_id)
+
+
+def train_segmenter(
+    network: nn.Module, dataset: PairedImageDataset, *, num_steps: int, seed: int, device: torch.device | str = "cpu"
+) -> Segmenter:
+    """Train a segmenter on real pictures, which it sees in random light.
+
+    Args:
+        network (`nn.Module`): Frozen feature network with `feature_channels()`.
+        dataset (`PairedImageDataset`): Real pictures and their masks.
+        num_steps (`int`): Updates of batch 8, or of as many rows as there are.
+        seed (`int`): Of the weights, the order and the light.
+        device (defaults to "cpu"): Where the network is.
+    """
+    label_set = dataset.processor.label_set
+    with torch.random.fork_rng(devices=[]):  # layers initialize themselves from the global state
+        torch.manual_seed(seed)
+        segmenter = Segmenter(network.feature_channels(), label_set).to(device).train()
+    optimizer = torch.optim.AdamW(segmenter.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
+    ignored = unknown_channel(label_set)
+    rng = torch.Generator().manual_seed(seed)
+    progress = tqdm(itertools.islice(_batches(dataset, rng), num_steps), total=num_steps, desc="Training a segmenter")
+    for batch in progress:
+        images = _in_random_light(batch["real_images"], rng).to(device)
+        logits = F.interpolate(segmenter(feature_maps(network, images)), images.shape[-2:], mode="bilinear")
+        loss = F.cross_entropy(
+            logits, batch["label_map"].to(device), ignore_index=-100 if ignored is None else ignored
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+    return segmenter.eval().requires_grad_(False)
+
+
+def _batches(dataset: PairedImageDataset, rng: torch.Generator) -> Iterator[dict[str, Tensor]]:
+    loader = build_loader(dataset, min(BATCH_SIZE, len(dataset)), generator=rng)
+    for epoch in itertools.count():
+        dataset.set_epoch(epoch)
+        yield from loader
+
+
+def _in_random_light(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Pictures in [-1, 1], brighter or darker and tinted."""
+    gains = torch.randn(len(images), 1, 1, 1, generator=rng) * BRIGHTNESS
+    gains = gains + torch.randn(len(images), 3, 1, 1, generator=rng) * TINT
+    return ((images + 1) * gains.exp() - 1).clamp(-1, 1)
+
+
+def confusion_matrix(predictions: Tensor, label_maps: Tensor, num_channels: int) -> Tensor:
+    """Counts of pixels, int64 `(L, L)`: row the mask's label, column the predicted one.
+
+    Args:
+        predictions, label_maps (`Tensor`): int64 in `0..num_channels - 1`, of the same shape.
+        num_channels (`int`): L.
+    """
+    pairs = label_maps.flatten() * num_channels + predictions.flatten()
+    return torch.bincount(pairs, minlength=num_channels**2).view(num_channels, num_channels).cpu()
+
+
+def class_ious(confusion: Tensor, *, unknown: int | None = None, count_unknown: bool = False) -> dict[int, float]:
+    """Intersection over union of each class that occurs in the masks, by channel.
+
+    Args:
+        confusion (`Tensor`): int64 `(L, L)`, see [`confusion_matrix`].
+        unknown (`int`, *optional*): The channel of pixels without class. It is never a class of its own.
+        count_unknown (`bool`, defaults to `False`): Count every label predicted at such a pixel as wrong; by default
+            these pixels are left out.
+    """
+    scored = _scored(confusion, unknown, count_unknown)
+    hits, truths, guesses = scored.diagonal(), scored.sum(dim=1), scored.sum(dim=0)
+    ious = hits / (truths + guesses - hits).clamp(min=1)
+    return {channel: ious[channel].item() for channel in truths.nonzero().flatten().tolist() if channel != unknown}
+
+
+def pixel_accuracy(confusion: Tensor, *, unknown: int | None = None, count_unknown: bool = False) -> float | None:
+    """Share of the pixels whose label is right; arguments as in [`class_ious`]. `None` without a pixel to score."""
+    scored = _scored(confusion, unknown, count_unknown)
+    return (scored.trace() / scored.sum()).item() if scored.any() else None
+
+
+def _scored(confusion: Tensor, unknown: int | None, count_unknown: bool) -> Tensor:
+    """float64 `(L, L)`, the unknown pixels' row emptied unless they count."""
+    scored = confusion.double()
+    if unknown is not None and not count_unknown:
+        scored[unknown] = 0
+    return scored

@@ -1,0 +1,57 @@
+import pytest
+import torch
+
+from spade_hf.metrics import Judge, Measurements, score
+from spade_hf.metrics.segmentation import Segmenter
+
+from ..training_data import LABELS
+from .test_segmentation import ColorNetwork
+
+
+def pictures(count: int = 4, seed: int = 0) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, 16, 16), generator=torch.Generator().manual_seed(seed)).byte()
+
+
+@pytest.fixture
+def judge():
+    torch.manual_seed(0)
+    network = ColorNetwork()
+    return Judge(network, Segmenter(network.feature_channels(), LABELS).eval(), LABELS)
+
+
+def measure(judge: Judge, values: torch.Tensor, real: torch.Tensor) -> Measurements:
+    return judge.measure(values, judge.features(real), torch.zeros(len(values), 16, 16, dtype=torch.int64))
+
+
+def test_real_pictures_score_as_themselves(judge):
+    real = measure(judge, pictures(), pictures())
+    figures = score(real, real, LABELS, groups=[0, 0, 1, 1])
+    assert figures.values["kid"] == pytest.approx(0, abs=1e-12)
+    assert figures.values["feature_distance"] == pytest.approx(0, abs=1e-12)
+    assert figures.values["sharpness"] == 1
+    assert figures.values["light"] == pytest.approx(1)
+    assert 0 <= figures.values["miou"] <= 1 and figures.class_ious.keys() == {"sky"}
+    assert figures.values["fid"] is not None and not figures.reasons  # 4 pictures, 3 dimensions
+
+
+def test_batches_measure_what_the_whole_does(judge):
+    values, real = pictures(seed=1), pictures()
+    whole = measure(judge, values, real)
+    parts = Measurements.concatenate([measure(judge, values[:3], real[:3]), measure(judge, values[3:], real[3:])])
+    for name in ("features", "sharpness", "colors", "distances"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
+    assert parts.confusion.equal(whole.confusion)
+
+
+def test_what_cannot_be_computed_is_none_with_a_reason(judge):
+    judge.segmenter = None
+    real = measure(judge, pictures(3), pictures(3))
+    figures = score(real, real, LABELS, has_own_style=False)
+    missing = {name for name, value in figures.values.items() if value is None}
+    light = {"light", "light_red", "light_green", "light_blue"}
+    assert missing == figures.reasons.keys() == {"fid", "miou", "pixel_accuracy", "feature_distance", *light}
+    assert figures.reasons["fid"] == "3 pictures are not more than the 3 feature dimensions"
+    assert "style encoder" in figures.reasons["light"]
+    one = measure(judge, pictures(1), pictures(1))
+    assert score(one, one, LABELS).values["kid"] is None
+    assert "--group_column" in score(one, one, LABELS).reasons["light"]

@@ -1,0 +1,158 @@
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from spade_hf.data import PairedTransform
+from spade_hf.metrics import (
+    Segmenter,
+    class_ious,
+    confusion_matrix,
+    load_segmenter,
+    obtain_segmenter,
+    pixel_accuracy,
+    segmenter_cache,
+    train_segmenter,
+)
+
+from ..training_data import LABELS, ids, make_dataset, make_rows, mask
+
+
+UNKNOWN = 3  # the toy labels' channel of 255
+CENTER = PairedTransform(resolution=(32, 32), resize_ratio=1.0, center_crop=True, random_flip=False)
+
+
+class ColorNetwork(torch.nn.Module):
+    """Three maps of the picture itself, in place of a feature network."""
+
+    def feature_channels(self):
+        return (3, 3, 3)
+
+    def forward(self, images):
+        return [torch.nn.functional.avg_pool2d(images, stride) for stride in (2, 4, 8)]
+
+
+@pytest.fixture
+def dataset():
+    """Pictures in the colours of their masks, which even a color tells apart."""
+    pictures = [mask(index, mode="RGB") for index in range(6)]
+    return make_dataset(make_rows(image=pictures), transform=CENTER)
+
+
+def test_confusion_matrix_counts_each_pair():
+    label_maps = torch.tensor([[[0, 0, 1], [2, 2, 3]]])
+    predictions = torch.tensor([[[0, 1, 1], [2, 0, 0]]])
+    expected = torch.tensor([[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0]])
+    assert confusion_matrix(predictions, label_maps, 4).equal(expected)
+
+
+def test_scores_of_a_small_case():
+    confusion = torch.tensor([[6, 2, 0, 0], [1, 3, 0, 0], [0, 0, 0, 0], [4, 0, 1, 0]])
+    # class 2 is in no mask; pixels without class (the last row) are left out, or count as wrong
+    assert class_ious(confusion, unknown=UNKNOWN) == {0: pytest.approx(6 / 9), 1: pytest.approx(3 / 6)}
+    assert pixel_accuracy(confusion, unknown=UNKNOWN) == pytest.approx(9 / 12)
+    counted = class_ious(confusion, unknown=UNKNOWN, count_unknown=True)
+    assert counted == {0: pytest.approx(6 / 13), 1: pytest.approx(3 / 6)}
+    assert pixel_accuracy(confusion, unknown=UNKNOWN, count_unknown=True) == pytest.approx(9 / 17)
+
+
+def test_scores_agree_with_sets_of_pixels():
+    rng = torch.Generator().manual_seed(0)
+    label_maps, predictions = torch.randint(0, 5, (2, 3, 8, 8), generator=rng)
+    confusion = confusion_matrix(predictions, label_maps, 5)
+    for channel, iou in class_ious(confusion).items():
+        truth, guess = (label_maps == channel), (predictions == channel)
+        assert iou == pytest.approx(((truth & guess).sum() / (truth | guess).sum()).item())
+    assert pixel_accuracy(confusion) == pytest.approx((label_maps == predictions).double().mean().item())
+
+
+def test_nothing_to_score():
+    confusion = torch.zeros(4, 4, dtype=torch.int64)
+    confusion[UNKNOWN, 0] = 5
+    assert class_ious(confusion, unknown=UNKNOWN) == {}
+    assert pixel_accuracy(confusion, unknown=UNKNOWN) is None
+
+
+def test_a_trained_segmenter_reads_its_pictures(dataset):
+    network = ColorNetwork()
+    segmenter = train_segmenter(network, dataset, num_steps=60, seed=0)
+    confusion = torch.zeros(4, 4, dtype=torch.int64)
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        predictions = segmenter.predict(network(sample["real_images"][None]), (32, 32))
+        assert predictions.shape == (1, 32, 32) and (predictions != UNKNOWN).all()
+        confusion += confusion_matrix(predictions, sample["label_map"][None], 4)
+    assert pixel_accuracy(confusion, unknown=UNKNOWN) > 0.8
+    assert not segmenter.training and not any(p.requires_grad for p in segmenter.parameters())
+
+
+def test_training_is_reproducible_and_leaves_the_global_state_alone(dataset):
+    before = torch.get_rng_state()
+    first, second = (train_segmenter(ColorNetwork(), dataset, num_steps=3, seed=1) for _ in range(2))
+    assert torch.get_rng_state().equal(before)
+    other = train_segmenter(ColorNetwork(), dataset, num_steps=3, seed=2)
+    for name, weight in first.state_dict().items():
+        assert weight.equal(second.state_dict()[name]), name
+    assert not first.classify.weight.equal(other.classify.weight)
+
+
+def test_unknown_pixels_teach_nothing():
+    rows = make_rows(label=[mask(0) for _ in range(6)])
+    segmenter = train_segmenter(ColorNetwork(), make_dataset(rows, transform=CENTER), num_steps=2, seed=0)
+    assert (ids(0) == 255).any()
+    assert math.isfinite(segmenter.classify.weight.sum().item())
+    logits = segmenter(ColorNetwork()(torch.zeros(1, 3, 32, 32)))
+    assert logits.argmax(dim=1).ne(UNKNOWN).all() and logits.isfinite().all()
+
+
+def obtain(dataset, folder, **options):
+    options = {"num_steps": 2, "seed": 0, "network_name": "colors"} | options
+    return obtain_segmenter(ColorNetwork(), dataset, cache_dir=folder, **options)
+
+
+def test_the_cache_keeps_one_segmenter_for_each_data_set_and_setting(dataset, tmp_path, monkeypatch):
+    trained = obtain(dataset, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(segmenter_cache, "train_segmenter", None)  # calling it would fail
+        cached = obtain(dataset, tmp_path)
+    for name, weight in trained.state_dict().items():
+        assert weight.equal(cached.state_dict()[name]), name
+    obtain(dataset, tmp_path, seed=1)
+    obtain(make_dataset(transform=CENTER), tmp_path)  # other pictures
+    assert len(list(tmp_path.iterdir())) == len(list(tmp_path.glob("segmenter-*.safetensors"))) == 3
+
+
+def cached_file(dataset, folder):
+    obtain(dataset, folder)
+    return next(folder.glob("segmenter-*.safetensors"))
+
+
+def test_a_broken_cache_is_named(dataset, tmp_path):
+    file = cached_file(dataset, tmp_path)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match=rf"{file.name}` can't be read as a segmenter: .* Delete it to train it anew"):
+        obtain(dataset, tmp_path)
+
+
+def test_a_cache_without_settings_is_named(dataset, tmp_path):
+    file = cached_file(dataset, tmp_path)
+    save_file(load_file(file), file)
+    with pytest.raises(ValueError, match="can't be read as a segmenter"):
+        obtain(dataset, tmp_path)
+
+
+def test_a_cache_with_other_weights_is_named(dataset, tmp_path):
+    file = cached_file(dataset, tmp_path)
+    settings = {"labels": list(LABELS.names), "feature_network": "colors"}
+    save_file({"weight": torch.zeros(2)}, file, metadata={"settings": json.dumps(settings)})
+    with pytest.raises(ValueError, match="its weights do not fit"):
+        obtain(dataset, tmp_path)
+
+
+def test_a_segmenter_of_another_network_is_named(dataset, tmp_path):
+    file = cached_file(dataset, tmp_path)
+    with pytest.raises(ValueError, match="is a segmenter for the feature_network colors; here: shapes"):
+        load_segmenter(file, ColorNetwork(), LABELS, network_name="shapes")
+    assert isinstance(load_segmenter(file, ColorNetwork(), LABELS, network_name="colors"), Segmenter)
