@@ -1,4 +1,4 @@
-"""Mitsuba 3 on the CPU: tells it which LLVM to load, and imports it as `mi`, Dr.Jit as `dr`, the denoiser as `oidn`."""
+"""Mitsuba 3 on the CPU (`mi`), its compiler Dr.Jit (`dr`) with a usable LLVM, and a denoiser (`oidn`)."""
 
 import glob
 import os
@@ -36,13 +36,12 @@ def choose_llvm() -> None:
         raise ImportError(f"{path} is too old. {REMEDY}")
 
 
-choose_llvm()
-try:
-    import drjit as dr
-    import mitsuba as mi
-    import mitsuba_oidn as oidn
-except ModuleNotFoundError as error:
-    raise ImportError(f"{error}. Remedy: pip install -r examples/landscapes/requirements.txt") from error
+choose_llvm()  # before the imports, which load it
+import drjit as dr  # noqa: E402
+import mitsuba as mi  # noqa: E402
+import mitsuba_oidn as oidn  # noqa: E402
+
+
 try:
     mi.set_variant("llvm_ad_rgb")
 except ImportError as error:

@@ -25,7 +25,7 @@ def mix(a: np.ndarray | float, b: np.ndarray | float, weight: np.ndarray | float
 
 
 def gradient_noise_tile(pixels: int, cells: int, seed: int, dim: int) -> np.ndarray:
-    """Periodic Perlin noise (improved noise, Perlin 2002), float32 `(pixels,) * dim`, `cells` lattice cells per side."""
+    """Periodic gradient noise (Perlin 2002), float32 `(pixels,) * dim`, with `cells` lattice cells per side."""
     gradients = np.random.default_rng(seed).normal(size=(cells,) * dim + (dim,))
     gradients /= np.linalg.norm(gradients, axis=-1, keepdims=True)
     position = np.arange(pixels) * cells / pixels  # in cells, the same along every axis
@@ -46,7 +46,7 @@ def gradient_noise_tile(pixels: int, cells: int, seed: int, dim: int) -> np.ndar
 
 
 def cellular_noise_tile(pixels: int, cells: int, seed: int) -> np.ndarray:
-    """Periodic cellular noise (Worley 1996): 1 - distance to the nearest of one random point per cell, `(pixels,) * 3`."""
+    """Periodic cellular noise (Worley 1996), `(pixels,) * 3`: 1 - distance to the nearest of one point per cell."""
     points = np.random.default_rng(seed).random((cells,) * 3 + (3,))
     position = (np.arange(pixels) * cells / pixels).astype(np.float32)  # in cells
     cell = np.floor(position).astype(int)

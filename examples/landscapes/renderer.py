@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import mitsuba_oidn as oidn
 import numpy as np
-from backend import dr, mi
+from backend import dr, mi, oidn
 from grading import grade
 from layout import Layout
 from PIL import Image, ImageFilter
@@ -192,7 +191,7 @@ class Renderer:
     def _add_haze(
         self, sky: Sky, land: np.ndarray, alpha: np.ndarray, sky_radiance: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Radiance `(pixels, 3)` of land and sky behind haze, and how much of the land `(pixels,)` is seen through it."""
+        """Radiance `(pixels, 3)` of land and sky behind haze, and the visibility `(pixels,)` of the land."""
         extinction = sky.haze * 1e-3 * HAZE_COLOR  # per metre
         hit = np.isfinite(self.depth)
         depth = np.where(hit, self.depth, 0)

@@ -38,6 +38,7 @@ class TreeTier:
 
     @property
     def has_trunks(self) -> bool:
+        """Whether trunks are near enough to be seen."""
         return self.near < 400
 
 
@@ -91,15 +92,17 @@ class Vegetation:
         x, y = distance * np.sin(azimuth), distance * np.cos(azimuth)
         z, shore = self.terrain.height(x, y)
         step = 0.02 * distance + 0.1
+        # x + 0.02 * distance + 0.1, not x + step: the rounding differs, and the data set's trees stand on it
         z_right, _ = self.terrain.height(x + 0.02 * distance + 0.1, y)
         z_beyond, _ = self.terrain.height(x, y + 0.02 * distance + 0.1)
         slope = np.hypot(z_right - z, z_beyond - z) / step
         return GroundPoints(x, y, z, slope, shore)
 
     def _add_trees(self, tier: TreeTier) -> None:
+        """Conifers and broadleaf trees, in the forest and alone."""
         layout, rng = self.layout, self.rng
         points = self._scatter(int(tier.candidates * self.detail**0.5), tier.near, tier.far, tier.is_even)
-        # single trees outside of the forest, too
+        # single trees outside the forest as well
         lone = 0.012 * (points.z > 0.8) * (points.slope < 0.4) * (layout.kind not in ("desert", "snow", "sea"))
         lone = lone * (points.z < layout.tree_line) * (points.shore > 5)
         lone = lone * (self.cover.distance_to_path(points) > layout.path_width + 2)
@@ -131,6 +134,7 @@ class Vegetation:
                 self.soup.add_instances(trunk(*shape), positions[chosen], sizes[chosen], yaws[chosen], colors, TREE)
 
     def _add_bushes(self) -> None:
+        """Thickets of bushes near the eye."""
         layout, rng = self.layout, self.rng
         points = self._scatter(500, 8, 160, is_even=True)
         if layout.kind in ("desert", "snow"):
@@ -151,6 +155,7 @@ class Vegetation:
         )
 
     def _add_boulders(self) -> None:
+        """Groups of boulders, larger far away, where small ones would not be seen."""
         layout, rng = self.layout, self.rng
         points = self._scatter(200, 6, 200, is_even=False)
         lies = (fractal_noise(points.x, points.y, 40, 3, layout.seed + 51) > 0.22) & (points.z > -0.25)
@@ -172,6 +177,7 @@ class Vegetation:
             )
 
     def _add_grass_and_flowers(self) -> None:
+        """Grass near the eye, and blossoms where the ground is labelled flower."""
         points = self._scatter(int(42000 * self.detail), 1.5, 130, is_even=False)
         labels, colors = self.cover.classify(points)
         grows = np.isin(labels, (GRASS, FLOWER))
