@@ -1,0 +1,48 @@
+"""Mitsuba 3 on the CPU (`mi`), its compiler Dr.Jit (`dr`) with a usable LLVM, and a denoiser (`oidn`)."""
+
+import glob
+import os
+import re
+
+
+__all__ = ["dr", "mi", "oidn"]
+
+MINIMUM_LLVM = 16  # 14 and 15 abort the process
+LLVM_FILES = "/usr/lib/*/libLLVM*.so*"
+PATH_VARIABLE = "DRJIT_LIBLLVM_PATH"
+REMEDY = f"LLVM {MINIMUM_LLVM} or newer is needed: apt-get install libllvm19, or set {PATH_VARIABLE} to its library"
+
+
+def llvm_version(path: str) -> int | None:
+    """Major version in the name of an LLVM library, `None` where the name has none."""
+    found = re.search(r"(?:-|\.so\.)(\d+)", os.path.basename(path))
+    return int(found[1]) if found else None
+
+
+def choose_llvm() -> None:
+    """Point Dr.Jit to the newest LLVM, unless the user did: it takes the first one, however old.
+
+    Raises:
+        ImportError: the only ones are too old. Where none is found, Dr.Jit searches in its own way.
+    """
+    if path := os.environ.get(PATH_VARIABLE):
+        if (llvm_version(path) or MINIMUM_LLVM) < MINIMUM_LLVM:
+            raise ImportError(f"{PATH_VARIABLE} is {path}. {REMEDY}")
+        return
+    newest, path = max(((llvm_version(path) or 0, path) for path in glob.glob(LLVM_FILES)), default=(0, None))
+    if newest >= MINIMUM_LLVM:
+        os.environ[PATH_VARIABLE] = path
+    elif path is not None:
+        raise ImportError(f"{path} is too old. {REMEDY}")
+
+
+choose_llvm()  # before the imports, which load it
+import drjit as dr  # noqa: E402
+import mitsuba as mi  # noqa: E402
+import mitsuba_oidn as oidn  # noqa: E402
+
+
+try:
+    mi.set_variant("llvm_ad_rgb")
+except ImportError as error:
+    raise ImportError(REMEDY) from error

@@ -1,0 +1,105 @@
+"""The data set's README.md: metadata for `load_dataset` and the Hub, and what a user should know."""
+
+import json
+
+from vocabulary import LABELS, PALETTE, TRAINING_LAYOUTS
+
+
+# (fewer pictures than, the Hub's name for the size)
+SIZE_CATEGORIES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+
+CARD = """---
+license: cc0-1.0
+pretty_name: Rendered landscapes
+task_categories:
+- image-segmentation
+- image-to-image
+tags:
+- synthetic
+- procedural
+- landscapes
+- semantic-image-synthesis
+size_categories:
+- {size_category}
+configs:
+- config_name: default
+  data_files:
+{data_files}
+---
+
+# Rendered landscapes, {size}x{size}
+
+{pictures} pairs of a picture and its label map: {layouts} procedural landscapes, each in {styles} {light} of light.
+The pictures are renders, to be called so: Mitsuba 3 path-traces terrain, plants, water and clouds that come from
+random numbers alone. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0).
+
+| split | layouts | pictures |
+|---|---|---|
+{splits}
+
+| column | content |
+|---|---|
+| `image` | JPEG, quality 93, sRGB |
+| `label` | PNG of label ids 0..{last_label}; `labels.json` has names and colours |
+| `style` | light: noon, afternoon, golden, sunset, overcast, misty or dusk |
+| `kind` | scene: lake, meadow, sea, river, snow, desert, road or forest |
+| `layout` | number of the landscape; its pictures differ in light and share their labels up to about a pixel |
+| `sun_elevation` | degrees above the horizon |
+
+Labels: {labels}.
+
+Layouts {first_training} to {last_training} are for training. Those below are kept for evaluation and those above for
+judging models; both are in the split `test`. Do not train on them.
+
+Rendered by `examples/landscapes/render.py` of spade_hf with `{settings}`.
+The same layout at another size is another picture.
+
+**Weak spots**: near conifers, flat foreground grass and smooth snow look rendered; mist can hide mountains that the
+label map shows; there are no buildings, people or animals.
+"""
+
+
+def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
+    """README.md of a data set.
+
+    Args:
+        settings: options of `render.py` that all pictures share.
+        layouts: numbers of the layouts in each split.
+    """
+    styles = settings["styles"]
+    count = sum(len(numbers) for numbers in layouts.values())
+    return CARD.format(
+        size=settings["size"],
+        pictures=count * styles,
+        layouts=count,
+        styles=styles,
+        light="style" if styles == 1 else "styles",
+        size_category=next((name for limit, name in SIZE_CATEGORIES if count * styles < limit), "n>1M"),
+        data_files="\n".join(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in layouts),
+        splits="\n".join(
+            f"| {split} | {len(numbers)}: {ranges(numbers)} | {len(numbers) * styles} |"
+            for split, numbers in layouts.items()
+        ),
+        last_label=len(LABELS) - 1,
+        labels=", ".join(f"{label} {name}" for label, name in enumerate(LABELS)),
+        first_training=TRAINING_LAYOUTS.start,
+        last_training=TRAINING_LAYOUTS.stop - 1,
+        settings=json.dumps(settings),
+    )
+
+
+def ranges(numbers: list[int]) -> str:
+    """Sorted numbers in short: `1000-1003, 1005`."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def labels_json() -> str:
+    """labels.json: names and colours of the ids."""
+    names = {str(label): name for label, name in enumerate(LABELS)}
+    return json.dumps({"id2label": names, "palette": PALETTE, "ignore_label": None}, indent=1)

@@ -1,0 +1,136 @@
+"""A data set that grows by one parquet file per layout, and that `datasets.load_dataset` reads at any time.
+
+    settings.json                   what all pictures share; another run must agree
+    labels.json, README.md          names and colours of the labels; data card
+    data/train-01000.parquet        a layout's pictures, one row per style
+
+Every file is written under another name and then renamed, so that a run that is killed leaves no half of one.
+"""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from data_card import data_card, labels_json
+from datasets import Dataset, Features, Image, Value
+from PIL import Image as PILImage
+
+
+FEATURES = Features(
+    {
+        "image": Image(),
+        "label": Image(),
+        "style": Value("string"),
+        "kind": Value("string"),
+        "layout": Value("int32"),
+        "sun_elevation": Value("float32"),  # degrees
+    }
+)
+SPLITS = ["train", "validation", "test"]
+JPEG_OPTIONS = dict(quality=93, subsampling=0)  # colour at full resolution
+
+
+class DatasetFolder:
+    """The folder of a data set, new or begun by an earlier run.
+
+    Args:
+        folder: where the data set lies or will lie.
+        settings: options that all pictures share, as JSON has them.
+
+    Raises:
+        ValueError: the folder holds something else, or pictures of other settings.
+    """
+
+    def __init__(self, folder: Path, settings: dict):
+        self.folder = folder
+        self.settings = settings
+        self._check_settings()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write_text("settings.json", json.dumps(settings, indent=1) + "\n")
+        (folder / "data").mkdir(exist_ok=True)
+        self._write_text("labels.json", labels_json() + "\n")
+
+    def _check_settings(self) -> None:
+        """Raise unless the folder is new, or its pictures have the same settings."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"`output_dir` {self.folder} is not a folder")
+        path = self.folder / "settings.json"
+        if not path.is_file():
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                raise ValueError(
+                    f"`output_dir` {self.folder} is not empty and holds no data set of render.py. "
+                    "Give a new or an empty folder"
+                )
+            return
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in self.settings.items():
+            if begun.get(name) != value:
+                raise ValueError(
+                    f"`{name}` is {value}, but the pictures in {self.folder} were begun with {begun.get(name)}. "
+                    "Give the same value to go on, or another `output_dir`"
+                )
+
+    def layouts(self) -> dict[str, list[int]]:
+        """Numbers of the complete layouts in each split that has any."""
+        found = {}
+        for split in SPLITS:
+            paths = (self.folder / "data").glob(f"{split}-*.parquet")
+            if numbers := sorted(int(path.stem.removeprefix(f"{split}-")) for path in paths):
+                found[split] = numbers
+        return found
+
+    def path(self, split: str, layout: int) -> Path:
+        """The parquet file of a layout."""
+        return self.folder / "data" / f"{split}-{layout:05d}.parquet"
+
+    def missing(self, splits: dict[int, str]) -> list[int]:
+        """The layouts among the keys of `splits` that are not in the folder yet.
+
+        Raises:
+            ValueError: a layout is in another split than wanted.
+        """
+        present = {number: split for split, numbers in self.layouts().items() for number in numbers}
+        for number, split in splits.items():
+            if present.get(number, split) != split:
+                raise ValueError(
+                    f"layout {number} is in the split {present[number]} of {self.folder} and would now be in {split}. "
+                    "Give the `first`, `layouts` and `validation_layouts` of the run before, or another `output_dir`"
+                )
+        return [number for number in splits if number not in present]
+
+    def add(self, split: str, layout: int, rows: list[dict]) -> None:
+        """Write a layout's rows, made by `encode_row`, and bring the data card up to date."""
+        path = self.path(split, layout)
+        unfinished = path.with_suffix(".unfinished")
+        Dataset.from_list(rows, features=FEATURES).to_parquet(unfinished)
+        os.replace(unfinished, path)
+        self.write_card()
+
+    def write_card(self) -> None:
+        """Write README.md for the layouts that are complete."""
+        self._write_text("README.md", data_card(self.settings, self.layouts()))
+
+    def _write_text(self, name: str, text: str) -> None:
+        """Write a text file in one step."""
+        unfinished = self.folder / f"{name}.unfinished"
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, self.folder / name)
+
+
+def encode_row(
+    image: np.ndarray, labels: np.ndarray, *, layout: int, index: int, kind: str, style: str, sun_elevation: float
+) -> dict:
+    """A row of the data set: uint8 image `(h, w, 3)` as JPEG, uint8 labels `(h, w)` as PNG; `index` in the layout."""
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    PILImage.fromarray(image).save(jpeg, "JPEG", **JPEG_OPTIONS)
+    PILImage.fromarray(labels).save(png, "PNG")
+    return {
+        "image": {"bytes": jpeg.getvalue(), "path": f"{layout:05d}_{index}.jpg"},
+        "label": {"bytes": png.getvalue(), "path": f"{layout:05d}_{index}.png"},
+        "style": style,
+        "kind": kind,
+        "layout": layout,
+        "sun_elevation": sun_elevation,
+    }

@@ -1,0 +1,224 @@
+"""Renders a layout in any style: path-traced land and water, denoised, before the sky and behind the haze."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from backend import dr, mi, oidn
+from grading import grade
+from layout import Layout
+from PIL import Image, ImageFilter
+from scene import build_scene
+from sky import Sky, environment_directions
+from vocabulary import CLOUD, LABELS, SEA, SKY, STYLES, WATER
+
+
+RAYS_PER_SIDE = 4  # exact rays per pixel: their square
+PATH_DEPTH = 4
+ENVIRONMENT_STEPS, PICTURE_STEPS, SUN_STEPS = 20, 48, 40  # samples along a ray through the clouds
+HAZE_COLOR = np.array([0.75, 1.0, 1.45])  # extinction of red, green and blue over that of green
+SKY_HAZE_HEIGHT = 1200  # metres of haze before the zenith
+CLOUD_THRESHOLD = 108  # of 255: opacity from which the sky's label is cloud
+FARTHEST_REFLECTION = 2e4  # metres
+RIPPLE_BLUR = 4  # 128ths of the picture, to each side
+
+
+@dataclass
+class Picture:
+    """A rendered picture with its labels."""
+
+    image: np.ndarray  # uint8 (size, size, 3), sRGB
+    labels: np.ndarray  # uint8 (size, size)
+    sun_elevation: float  # degrees
+
+
+class Renderer:
+    """Builds a layout once, then renders any number of styles of it.
+
+    Args:
+        size: pixels per side. The same layout at another size is another picture.
+        samples_per_pixel: paths per pixel, before denoising.
+    """
+
+    def __init__(self, layout: Layout, size: int = 256, samples_per_pixel: int = 16):
+        self.layout = layout
+        self.size = size
+        self.samples_per_pixel = samples_per_pixel
+        self.environment_size = (2 * size, size)  # width, height
+        scene = build_scene(layout, detail=max(0.55, min(1.3, size / 256)))
+        self.face_labels = scene.face_labels
+        self.eye_z = scene.eye_z
+        self.scene = self._load_scene(scene.shapes)
+        aovs = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal"}
+        self.integrator = mi.load_dict(
+            {**aovs, "image": {"type": "path", "max_depth": PATH_DEPTH, "hide_emitters": True}}
+        )
+        self._trace_pixels()
+        self._trace_reflections()
+
+    def _load_scene(self, shapes: dict[str, mi.Mesh]) -> mi.Scene:
+        """Shapes, camera, and a sky and a sun that each style sets anew."""
+        layout, pitch = self.layout, np.radians(self.layout.pitch)
+        target = [0, float(np.cos(pitch)), self.eye_z + float(np.sin(pitch))]
+        width, height = self.environment_size
+        placeholder = mi.Bitmap(np.ones((height, width, 3), np.float32))
+        camera = {
+            "type": "perspective",
+            "fov": layout.field_of_view,
+            "near_clip": 0.05,
+            "far_clip": 1e5,
+            "to_world": mi.ScalarTransform4f().look_at([0, 0, self.eye_z], target, [0, 0, 1]),
+            "film": {
+                "type": "hdrfilm",
+                "width": self.size,
+                "height": self.size,
+                "pixel_format": "rgba",
+                "component_format": "float32",
+                "rfilter": {"type": "box"},
+            },
+        }
+        sky = {
+            "type": "envmap",
+            "bitmap": placeholder,
+            "to_world": mi.ScalarTransform4f().rotate([1, 0, 0], 90),  # from y up to z up
+        }
+        sun = {"type": "directional", "direction": [0, 0, -1], "irradiance": {"type": "rgb", "value": [1.0, 1.0, 1.0]}}
+        return mi.load_dict({"type": "scene", **shapes, "sensor": camera, "sky": sky, "sun": sun})
+
+    def _per_pixel(self, values: np.ndarray) -> np.ndarray:
+        """`(rays, ...)` in the picture's rows to `(pixels, rays per pixel, ...)`."""
+        size, k = self.size, RAYS_PER_SIDE
+        blocks = values.reshape(size, k, size, k, -1).transpose(0, 2, 1, 3, 4)
+        return blocks.reshape(size * size, k * k, -1)
+
+    def _trace_pixels(self) -> None:
+        """Depth, view direction and majority label of every pixel, from exact rays."""
+        rays = self.size * RAYS_PER_SIDE
+        position = (np.arange(rays) + 0.5) / rays
+        u, v = (grid.ravel().astype(np.float32) for grid in np.meshgrid(position, position))
+        ray, _ = self.scene.sensors()[0].sample_ray(0.0, 0.0, mi.Point2f(u, v), mi.Point2f(0.5))
+        hit = self.scene.ray_intersect(ray)
+        shape, face = np.array(dr.reinterpret_array(mi.UInt32, hit.shape)), np.array(hit.prim_index)
+        depth = np.where(np.array(hit.is_valid()), np.array(hit.t), np.inf)
+        self.depth = self._per_pixel(depth)[..., 0]  # (pixels, rays), metres, infinite where the sky is
+
+        directions = self._per_pixel(np.array(ray.d).T).mean(1)
+        self.directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)  # (pixels, 3)
+
+        labels = np.full(len(shape), SKY, np.uint8)
+        shape_ids = np.array(dr.reinterpret_array(mi.UInt32, self.scene.shapes_dr()))
+        for shape_id, scene_shape in zip(shape_ids, self.scene.shapes(), strict=True):
+            seen = shape == shape_id
+            labels[seen] = self.face_labels[scene_shape.id()][face[seen]]
+        labels = self._per_pixel(labels)[..., 0]
+        votes = np.stack([(labels == label).sum(1) for label in range(len(LABELS))], -1)
+        self.labels = votes.argmax(-1).astype(np.uint8)  # (pixels,)
+
+    def _trace_reflections(self) -> None:
+        """How far away each pixel's reflection in the water is, and the part of the light that is reflected."""
+        size = self.size
+        mirrored = self.directions * [1, 1, -1]
+        wet = np.isin(self.labels, (WATER, SEA)) & (mirrored[:, 2] > 0.003)
+        mirrored[:, 2] = np.maximum(mirrored[:, 2], 0.02)
+        depth = np.nan_to_num(np.where(np.isfinite(self.depth), self.depth, np.nan)[:, :1])
+        surface = self.directions * depth + [0, 0, self.eye_z + 0.05]
+        ray = mi.Ray3f(
+            mi.Point3f(surface.T.astype(np.float32)), dr.normalize(mi.Vector3f(mirrored.T.astype(np.float32)))
+        )
+        hit = self.scene.ray_intersect(ray)
+        distance = np.where(
+            wet & np.array(hit.is_valid()), np.minimum(np.array(hit.t), FARTHEST_REFLECTION), 0
+        ).reshape(size, size)
+        offsets = range(-RIPPLE_BLUR, RIPPLE_BLUR + 1)
+        for axis in (0, 1):
+            distance = sum(np.roll(distance, offset * size // 128, axis) for offset in offsets) / len(offsets)
+        self.reflection_distance = distance.reshape(-1, 1) * wet[:, None]  # (pixels, 1), metres
+        # Schlick's approximation, for water with waves
+        self.fresnel = 0.02 + 0.98 * (1 - np.clip(mirrored[:, 2:] + 0.08, 0, 1)) ** 5  # (pixels, 1)
+
+    def render(self, style: str, variant: int = 0) -> Picture:
+        """Render one style; its variants differ in the height of the sun, haze, and the like."""
+        size = self.size
+        seed = (self.layout.seed, variant, list(STYLES).index(style))
+        sky = Sky(self.layout, style, np.random.default_rng(seed))
+        self._set_light(sky)
+        land, alpha = self._render_land(variant)
+
+        is_open = alpha < 0.999
+        sky_radiance, opacity = np.zeros((size * size, 3)), np.zeros(size * size)
+        sky_radiance[is_open], opacity[is_open] = sky.radiance(self.directions[is_open], PICTURE_STEPS, seed=variant)
+
+        radiance, land_visibility = self._add_haze(sky, land, alpha, sky_radiance)
+        image = grade(radiance, alpha * land_visibility, sky)
+        image = (image.reshape(size, size, 3) * 255 + 0.5).astype(np.uint8)
+        return Picture(image, self._label_clouds(opacity), round(sky.elevation, 2))
+
+    def _set_light(self, sky: Sky) -> None:
+        """Give the scene the sky's light. The lower half of the environment repeats the horizon."""
+        width, height = self.environment_size
+        directions = environment_directions(width, height)
+        radiance = np.empty((len(directions), 3), np.float32)
+        upper = directions[:, 2] > 0
+        radiance[upper], _ = sky.radiance(directions[upper], ENVIRONMENT_STEPS, with_sun=False)
+        radiance[~upper] = np.tile(radiance[upper][-width:].reshape(width, 3), (height // 2, 1))
+        radiance = radiance.reshape(height, width, 3)
+        _, opacity = sky.cloud_layer(sky.sun_direction[None], SUN_STEPS)
+        sunlight = 1 - 0.6 * float(opacity[0])  # a cloud before the sun dims it
+
+        parameters = mi.traverse(self.scene)
+        # Mitsuba reads the outer columns as a border that repeats the opposite side's. Ours repeat nothing, which
+        # stretches the sky's light by two columns; mending it would draw another data set.
+        parameters["sky.data"] = mi.TensorXf(radiance)
+        direction = (-sky.sun_direction).tolist()
+        parameters["sun.to_world"] = mi.Transform4f(mi.ScalarTransform4f().look_at([0, 0, 0], direction, [0, 0, 1]))
+        parameters["sun.irradiance.value"] = mi.Color3f(*[float(value) * sunlight for value in sky.sun_irradiance])
+        parameters.update()
+
+    def _render_land(self, variant: int) -> tuple[np.ndarray, np.ndarray]:
+        """Denoised radiance `(pixels, 3)` of what is not sky, times its coverage `(pixels,)`."""
+        output = mi.render(self.scene, integrator=self.integrator, spp=self.samples_per_pixel, seed=variant + 1)
+        output = np.array(output)  # (size, size, 10): RGBA, albedo, normal
+        color, alpha = np.nan_to_num(output[..., :3]), np.clip(output[..., 3], 0, 1)
+        brightest = min(6.0, 30 * float(np.median(color)) + 1)  # single brighter samples are noise
+        color = oidn.denoise(
+            np.ascontiguousarray(np.minimum(color, brightest).astype(np.float32)),
+            np.ascontiguousarray(np.clip(output[..., 4:7], 0, 1).astype(np.float32)),
+            np.ascontiguousarray(output[..., 7:10].astype(np.float32)),
+            hdr=True,
+            clean_aux=True,
+        )
+        return color.reshape(-1, 3), alpha.reshape(-1)
+
+    def _add_haze(
+        self, sky: Sky, land: np.ndarray, alpha: np.ndarray, sky_radiance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Radiance `(pixels, 3)` of land and sky behind haze, and the visibility `(pixels,)` of the land."""
+        extinction = sky.haze * 1e-3 * HAZE_COLOR  # per metre
+        hit = np.isfinite(self.depth)
+        depth = np.where(hit, self.depth, 0)
+        transmittance = np.stack([np.where(hit, np.exp(-rate * depth), 0).sum(1) for rate in extinction], -1)
+        transmittance = transmittance / np.maximum(hit.sum(1), 1)[:, None]
+
+        x, y, z = self.directions.T
+        air = sky.clear(np.stack([x, y, np.maximum(z, 0.03)], -1))
+        towards_sun = np.clip(self.directions @ sky.sun_direction, 0, 1)[:, None]
+        air = air * 0.92 + sky.sun_irradiance * 0.03 * towards_sun**8
+
+        # the path tracer knows no haze, so that the water reflects far mountains without it
+        mirrored = np.exp(-extinction * self.reflection_distance)
+        reflected = 0.55 * self.fresnel
+        land = land * (1 - (1 - mirrored) * reflected / (reflected + 0.06)) + reflected * (1 - mirrored) * air
+
+        through = np.exp(-extinction * SKY_HAZE_HEIGHT / np.maximum(z[:, None], 0.015))
+        sky_radiance = sky_radiance * through + air * (1 - through)
+        alpha = alpha[:, None]
+        radiance = land * transmittance + air * alpha * (1 - transmittance) + sky_radiance * (1 - alpha)
+        return radiance, transmittance[:, 1]
+
+    def _label_clouds(self, opacity: np.ndarray) -> np.ndarray:
+        """Labels uint8 `(size, size)`, clouds included, with borders smoothed over 3x3 pixels."""
+        size = self.size
+        opacity = Image.fromarray((opacity * 255).reshape(size, size).astype(np.uint8))
+        opacity = np.array(opacity.filter(ImageFilter.GaussianBlur(size / 100)))
+        is_cloud = (self.labels.reshape(size, size) == SKY) & (opacity > CLOUD_THRESHOLD)
+        labels = np.where(is_cloud, CLOUD, self.labels.reshape(size, size)).astype(np.uint8)
+        return np.array(Image.fromarray(labels).filter(ImageFilter.ModeFilter(3)))
