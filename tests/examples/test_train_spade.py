@@ -77,8 +77,10 @@ def checkpoints(folder):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder of pictures and masks in colours."""
-    return write_imagefolder(tmp_path_factory.mktemp("data") / "pairs")
+    """A folder of pictures and masks in colours, with a note of its owner's."""
+    folder = write_imagefolder(tmp_path_factory.mktemp("data") / "pairs")
+    (folder / "README.md").write_text("From my last holidays.")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,7 @@ def test_what_a_run_says(trained):
             rf"\d\d:\d\d:\d\d INFO step {number}/4: \S+ s/update, generator \S+, discriminator \S+", line
         )
     assert "Training:" not in result.stderr  # the bar is for terminals
+    assert "Repo card metadata" not in result.stderr
 
 
 def test_each_checkpoint_paints(trained, tmp_path, capsys):

@@ -1,0 +1,36 @@
+"""What a run says of its crop, and the commands that it names."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from spade_hf.data import PairedTransform
+from spade_hf.training.summary import describe_crop, describe_end, describe_stop
+
+
+@pytest.mark.parametrize(
+    ("resolution", "size", "expected"),
+    [
+        ((64, 64), (320, 240), "95x72, then cropped to 64x64: 60% of each is seen. --resolution 64 96 shows 72%."),
+        ((64, 64), (240, 320), "72x95, then cropped to 64x64: 60% of each is seen. --resolution 96 64 shows 72%."),
+        ((96, 128), (960, 720), "143x107, then cropped to 128x96: 80% of each is seen."),
+        ((128, 128), (500, 500), "143x143, then cropped to 128x128: 80% of each is seen."),
+    ],
+)  # fmt: skip
+def test_the_crop(resolution, size, expected):
+    text = describe_crop(PairedTransform(resolution), size, divisor=32)
+    assert text == f"Photographs of {size[0]}x{size[1]} (width x height) are resized to {expected}"
+
+
+def test_a_crop_that_cuts_nothing():
+    text = describe_crop(PairedTransform((64, 128), resize_ratio=1), (256, 128), divisor=64)
+    assert text.endswith("resized to 128x64, then cropped to 128x64: 100% of each is seen.")
+
+
+def test_folders_with_blanks_are_quoted():
+    folder = Path("my model")
+    for text in (describe_end(folder, "samples/final.png"), describe_stop("SIGINT", folder, 3, 9)):
+        assert shlex.split(text.splitlines()[-1].partition(": ")[2]) == [
+            "spade-hf", "generate", "MASK", "--model", "my model"
+        ]  # fmt: skip
