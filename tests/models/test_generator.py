@@ -179,7 +179,7 @@ def test_255_is_no_channel_as_unknown_is_not_always_the_last():
     generator = tiny_generator(num_labels=labels.num_labels, use_unknown_label=True)
     label_map = torch.full((1, 64, 64), 255)
     message = (
-        r"`segmap` has labels \[255\]; this model knows the channels 0\.\.150\. .*preprocess_mask` makes channels"
+        r"`segmap` has label ids \[255\]; this model knows the channels 0\.\.150\. .*preprocess_mask` makes channels"
     )
     with pytest.raises(ValueError, match=message):
         generator(label_map, random_latents(1))
@@ -300,12 +300,12 @@ def test_wrong_config(changes, message):
 def test_wrong_label_ids(generator):
     label_map = random_label_map()
     label_map[0, 0, :2] = torch.tensor([4, 9])
-    with pytest.raises(ValueError, match=r"labels \[4, 9\]; this model knows the channels 0\.\.3\. "):
+    with pytest.raises(ValueError, match=r"label ids \[4, 9\]; this model knows the channels 0\.\.3\. "):
         generator(label_map, random_latents())
     label_map[0, 0, :2] = torch.tensor([-1, 255])
-    with pytest.raises(ValueError, match=r"labels \[-1, 255\]"):
+    with pytest.raises(ValueError, match=r"label ids \[-1, 255\]"):
         generator(label_map, random_latents())
-    with pytest.raises(ValueError, match=r"labels \[-1, 255\]; this model knows the channels 0\.\.4\. "):
+    with pytest.raises(ValueError, match=r"label ids \[-1, 255\]; this model knows the channels 0\.\.4\. "):
         tiny_generator(use_unknown_label=True)(label_map, random_latents())
     with pytest.raises(ValueError, match=r"label ids \[4, 5, 6, 7, 8, 9, 10, 11, 12, 13\] \.\.\.;"):
         generator(torch.arange(64).expand(2, 64, 64), random_latents())

@@ -53,7 +53,7 @@ def test_255_is_a_class_where_there_are_that_many():
 
 @pytest.mark.parametrize("use_unknown_label", [False, True])
 def test_255_is_no_unknown_id(use_unknown_label):
-    message = rf"`segmap` has labels \[255\]; this model knows the channels 0\.\.{3 + use_unknown_label}\. "
+    message = rf"`segmap` has label ids \[255\]; this model knows the channels 0\.\.{3 + use_unknown_label}\. "
     with pytest.raises(ValueError, match=message):
         pyramid(torch.full((1, 2, 2), 255), use_unknown_label=use_unknown_label)
 

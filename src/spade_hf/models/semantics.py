@@ -88,7 +88,7 @@ def _check_channels(label_map: Tensor, num_channels: int) -> Tensor:
     bad = label_map[(label_map < 0) | (label_map >= num_channels)].unique().tolist()
     if bad:
         raise ValueError(
-            f"`segmap` has labels {bad[:10]}{' ...' if len(bad) > 10 else ''}; this model knows the channels "
+            f"`segmap` has label ids {bad[:10]}{' ...' if len(bad) > 10 else ''}; this model knows the channels "
             f"0..{num_channels - 1}. `SPADEImageProcessor.preprocess_mask` makes channels of a data set's ids, its "
             "unknown id (such as 255) among them."
         )
