@@ -119,7 +119,7 @@ def main(args: argparse.Namespace) -> None:
         discriminator_learning_rate=args.discriminator_learning_rate,
         betas=(args.adam_beta1, args.adam_beta2),
         eps=args.adam_epsilon,
-        fused=accelerator.device.type == "cuda",
+        fused=accelerator.device.type in ("cpu", "cuda"),
     )
     networks = {name: accelerator.prepare(network) for name, network in networks.items()}
     loader, *optimizers = accelerator.prepare(loader, *optimizers)

@@ -59,11 +59,13 @@ def test_gradients_take_the_layer_itself():
 
 @pytest.mark.parametrize("is_training", [True, False])
 @pytest.mark.parametrize("has_gradients", [True, False])
-def test_a_normalized_weight_is_computed_once(is_training: bool, has_gradients: bool):
+@pytest.mark.parametrize("has_autocast", [True, False])
+def test_a_normalized_weight_is_computed_once(is_training: bool, has_gradients: bool, has_autocast: bool):
     """Reading it twice costs twice, and in training is a power iteration too many."""
     conv = conv2d(8, 8, 3, padding=1, use_spectral_norm=True).train(is_training)
     reads = []
     conv.parametrizations.weight[0].register_forward_hook(lambda *_: reads.append(1))
-    with torch.set_grad_enabled(has_gradients):
-        convolve(conv, torch.randn(1, 8, 16, 16))
+    x = torch.randn(1, 8, 16, 16, dtype=torch.bfloat16 if has_autocast else torch.float32)
+    with torch.set_grad_enabled(has_gradients), torch.autocast("cpu", torch.bfloat16, enabled=has_autocast):
+        convolve(conv, x)
     assert len(reads) == 1

@@ -109,6 +109,17 @@ def test_spectral_norm_is_back(folder):
             conv.parametrizations.weight.original.mul_(5)
 
 
+def test_weights_lie_as_in_fresh_networks(folder):
+    """Channels last, as pipelines load them, the norms of the discriminator would copy every activation."""
+    fresh, networks = make_networks(seed=5), make_networks(seed=5)
+    Pretrained.load(str(folder), str(folder / "checkpoint-9")).initialize(
+        networks, SPADEImageProcessor(label_set=LABELS)
+    )
+    for name, network in networks.items():
+        layouts = {key: parameter.stride() for key, parameter in network.named_parameters()}
+        assert layouts == {key: parameter.stride() for key, parameter in fresh[name].named_parameters()}, name
+
+
 def test_channels_of_one_name():
     old, new = (SPADEImageProcessor(label_set=labels) for labels in (LABELS, OTHER))
     assert match_channels(old, new) == PAIRS

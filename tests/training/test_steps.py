@@ -1,5 +1,6 @@
 """The two phases of an iteration: values, which network gets gradients, and what is random."""
 
+import copy
 import functools
 import math
 
@@ -89,6 +90,19 @@ def test_a_repainted_map_excludes_what_differs_from_the_real_picture(networks):
     )
     assert output.terms["feature_matching"] == 0 and output.terms["perceptual"] == 0
     assert output.terms["adversarial"] != 0
+
+
+def test_generator_phase_judges_real_images_with_the_same_weights_and_no_graph(networks):
+    batch = make_batch(0, 1)
+    discriminator = networks["discriminator"]
+    once = copy.deepcopy(discriminator)
+    calls = []
+    discriminator.register_forward_hook(lambda module, inputs, output: calls.append(output[1][0][-1]))
+    generator_step(fakes_of(networks, batch), discriminator, batch, perceptual_loss=None, weights=LossWeights())
+    of_fakes, of_reals = calls
+    assert of_fakes.requires_grad and not of_reals.requires_grad
+    assert torch.equal(of_reals, once(batch["label_map"], batch["real_images"]).features[0][-1])
+    torch.testing.assert_close(discriminator.state_dict(), once.state_dict(), rtol=0, atol=0)
 
 
 def test_discriminator_phase_trains_the_discriminator_alone(networks):

@@ -31,7 +31,7 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
     For an image that is small beside the weights it is a product of the windows; other large weights go in parts.
     """
-    if not is_cpu_inference(x):
+    if not is_cpu_inference(x) or torch.is_autocast_enabled("cpu"):  # autocast's types are the layer's affair
         return conv(x)
     weight, bias = conv.weight, conv.bias  # read once: under spectral norm that is a computation of its own
     if weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight

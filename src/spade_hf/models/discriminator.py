@@ -141,12 +141,14 @@ class MultiscaleDiscriminator(SemanticModelMixin):
                 f"{expected}."
             )
         mask = self._mask_pyramid(segmap, instance_edges, dtype=images.dtype)
-        x = torch.cat([mask.segmap(mask.size), images], dim=1)  # (N, L + 3, H, W)
+        segmap = mask.segmap(mask.size)  # (N, L, H, W)
         logits, features = [], []
         for scale, discriminator in enumerate(self.scales):
-            if scale > 0:
-                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
-            scale_logits, scale_features = discriminator(x)
+            if scale > 0:  # apart: the mask needs no gradient
+                segmap, images = (
+                    F.avg_pool2d(maps, 3, stride=2, padding=1, count_include_pad=False) for maps in (segmap, images)
+                )
+            scale_logits, scale_features = discriminator(torch.cat([segmap, images], dim=1))  # of (N, L + 3, H, W)
             logits.append(scale_logits)
             features.append(scale_features)
         return MultiscaleDiscriminatorOutput(logits, features) if return_dict else (logits, features)

@@ -151,7 +151,8 @@ def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int
                 f"{tuple(current.shape)}. Build it with the options of the pretrained one."
             )
         if parametrize.is_parametrized(layers[path], attribute):
-            setattr(layers[path], attribute, value.to(current, copy=True))  # becomes what is normalized
+            # Becomes what is normalized. Loaded weights lie channels last, with which training's norms are slower.
+            setattr(layers[path], attribute, value.clone(memory_format=torch.contiguous_format).to(current))
         else:
             current.copy_(value)
     _settle_spectral_norm(target)

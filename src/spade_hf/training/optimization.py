@@ -25,7 +25,7 @@ def build_optimizers(
         learning_rate, discriminator_learning_rate (`float`): Of the two.
         betas (`tuple[float, float]`): Decays of the gradient's mean and of its square.
         eps (`float`): Added to the denominator.
-        fused (`bool`): One kernel for all parameters; for networks that are to be trained on CUDA.
+        fused (`bool`): One pass over all parameters; for networks that are to be trained on a CPU or on CUDA.
     """
     sides: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
     for name, network in networks.items():

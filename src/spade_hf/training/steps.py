@@ -13,6 +13,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from ..data import derive_seed
+from ..layers.checkpointing import frozen_statistics
 from ..losses import feature_matching_loss, hinge_discriminator_loss, hinge_generator_loss, kl_loss
 from ..models import DiagonalGaussianDistribution
 
@@ -142,7 +143,9 @@ def generator_step(
         FloatingPointError: If a term is not finite; it names the term.
     """
     fake_images, posterior = generate_images(GENERATOR_PHASE)
-    fake, real = _judge(discriminator, batch, fake_images)
+    (fake,) = _judge(discriminator, batch, fake_images)
+    with torch.no_grad(), frozen_statistics(discriminator):  # no gradient reaches the real images; same weights
+        (real,) = _judge(discriminator, batch, batch["real_images"])
     mask = _comparable(batch)
     terms = {"adversarial": hinge_generator_loss(fake.logits)}
     if weights.feature_matching > 0:
@@ -167,7 +170,7 @@ def discriminator_step(
     """
     with torch.no_grad():
         fake_images, _ = generate_images(DISCRIMINATOR_PHASE)
-    fake, real = _judge(discriminator, batch, fake_images)
+    fake, real = _judge(discriminator, batch, fake_images, batch["real_images"])
     real_term, fake_term = hinge_discriminator_loss(real.logits, fake.logits)
     terms = {"discriminator_real": real_term, "discriminator_fake": fake_term}
     return _output(real_term + fake_term, terms, fake_images, real, fake)
@@ -196,18 +199,18 @@ class _Judgement:
     features: list[list[Tensor]]
 
 
-def _judge(discriminator: nn.Module, batch: Batch, fake_images: Tensor) -> tuple[_Judgement, _Judgement]:
-    """The discriminator's view of fake and of real images, from one call on both."""
-    twice = {name: torch.cat([batch[name]] * 2) for name in ("label_map", "instance_edges") if name in batch}
-    images = torch.cat([fake_images, batch["real_images"]])  # (2N, 3, H, W)
-    all_logits, all_features = discriminator(
-        twice["label_map"], images, instance_edges=twice.get("instance_edges"), return_dict=False
+def _judge(discriminator: nn.Module, batch: Batch, *images: Tensor) -> list[_Judgement]:
+    """The discriminator's view of each of some `(N, 3, H, W)`, from one call on all of them."""
+    count = len(images)
+    masks = {name: torch.cat([batch[name]] * count) for name in ("label_map", "instance_edges") if name in batch}
+    logits, features = discriminator(
+        masks["label_map"], torch.cat(images), instance_edges=masks.get("instance_edges"), return_dict=False
     )
-    halves = []
-    for part in (slice(None, len(fake_images)), slice(len(fake_images), None)):
-        features = [[layer[part] for layer in scale] for scale in all_features]
-        halves.append(_Judgement([logits[part] for logits in all_logits], features))
-    return halves[0], halves[1]
+    parts = []
+    for part in range(count):
+        scales = [[layer.chunk(count)[part] for layer in scale] for scale in features]
+        parts.append(_Judgement([scale.chunk(count)[part] for scale in logits], scales))
+    return parts
 
 
 def _output(
