@@ -1,9 +1,11 @@
 """The demo as a server: its endpoint, its limits, and nobody seeing another's picture."""
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -117,6 +119,11 @@ def test_files_of_visitors_are_deleted(serve, pipeline, mask, tmp_path, monkeypa
     assert len(files) >= 2  # what was sent, and the picture
     delete_files_created_by_app(demo, age=None)
     assert not [path for path in files if path.exists()]
+
+
+def test_no_state_of_an_open_page_expires(pipeline):
+    states = [block for block in build_demo(pipeline).blocks.values() if isinstance(block, gr.State)]
+    assert states and {state.time_to_live for state in states} == {math.inf}
 
 
 def test_the_queue_is_limited(pipeline):

@@ -4,14 +4,17 @@ import base64
 import io
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from spade_hf import BUNDLED_MODEL, LabelSet, SPADEPipeline
+from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf.demo.handlers import ASSETS
 
+from ..tiny_networks import tiny_generator, tiny_style_encoder
 from .conftest import png
 
 
@@ -36,7 +39,8 @@ class Visitor:
     """What a person does on the page, and everything the browser complained about meanwhile."""
 
     def __init__(self, page: sync_api.Page, url: str) -> None:
-        self.page, self.complaints, self.strangers = page, [], []
+        self.page, self.complaints, self.strangers, self.warned = page, [], [], 0
+        page.on("dialog", self.leave)
         page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.note_stranger(request.url, url))
@@ -46,6 +50,22 @@ class Visitor:
     def note_stranger(self, address: str, url: str) -> None:
         if not address.startswith((url, "data:", "blob:")):
             self.strangers.append(address)
+
+    def leave(self, dialog: sync_api.Dialog) -> None:
+        assert dialog.type == "beforeunload"
+        self.warned += 1
+        dialog.accept()
+
+    def reload(self) -> None:
+        """Reload, and wait for what the browser kept: the server answers with the example masks' mark."""
+        with self.page.expect_response(lambda response: "/queue/data" in response.url):
+            self.page.reload()
+        self.page.locator("#picture img").wait_for()
+        self.page.wait_for_load_state("networkidle")
+
+    def marked(self, row: str) -> list[str]:
+        """The names of the chosen thumbnails."""
+        return self.page.locator(f"{row} [aria-pressed=true]").evaluate_all("all => all.map(one => one.title)")
 
     def choose(self, label: str) -> None:
         self.page.locator("#canvas .chip", has_text=label).click()
@@ -95,14 +115,28 @@ class Visitor:
         return Path(download.value.path())
 
 
-@pytest.fixture(params=WIDTHS)
-def visitor(request: pytest.FixtureRequest, browser: sync_api.Browser, url: str) -> Iterator[Visitor]:
-    context = browser.new_context(viewport=WIDTHS[request.param], has_touch=request.param == "phone")
+@contextmanager
+def visit(browser: sync_api.Browser, url: str, width: str, script: str = "") -> Iterator[Visitor]:
+    """A visitor with an empty memory; `script` runs before the page's own."""
+    context = browser.new_context(viewport=WIDTHS[width], has_touch=width == "phone")
+    context.add_init_script(script)
     visitor = Visitor(context.new_page(), url)
     yield visitor
     context.close()
     assert visitor.complaints == []
     assert visitor.strangers == []  # the page loads nothing from elsewhere
+
+
+@pytest.fixture(params=WIDTHS)
+def visitor(request: pytest.FixtureRequest, browser: sync_api.Browser, url: str) -> Iterator[Visitor]:
+    with visit(browser, url, request.param) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+def desktop(browser: sync_api.Browser, url: str) -> Iterator[Visitor]:
+    with visit(browser, url, "desktop") as visitor:
+        yield visitor
 
 
 def test_paint_style_upload_and_download(visitor):
@@ -132,7 +166,7 @@ def test_paint_style_upload_and_download(visitor):
 
     # what is downloaded is what is seen
     np.testing.assert_array_equal(np.array(Image.open(visitor.download("Picture"))), own)
-    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Mask ids"))), mask)
+    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Grey mask"))), mask)
 
     # a scene that opens again
     scene = visitor.download("Scene").read_bytes()
@@ -189,12 +223,179 @@ def test_blend_variants_and_compare(visitor):
     page.locator("#compare img").first.wait_for()
 
 
+def test_work_survives_a_reload_and_leaving_warns(visitor):
+    start = visitor.canvas()
+    visitor.reload()
+    assert visitor.warned == 0  # nothing was painted
+    visitor.choose("flower")
+    visitor.after(lambda: visitor.stroke([(0.1, 0.9), (0.9, 0.8)]))
+    picture = visitor.after(lambda: visitor.page.locator("#styles button[title=dusk]").click())
+    painted = visitor.canvas()
+    visitor.reload()
+    assert visitor.warned == 1
+    visitor.page.locator("#status", has_text="dusk").wait_for()
+    np.testing.assert_array_equal(visitor.canvas(), painted)
+    np.testing.assert_array_equal(visitor.picture(), picture)
+    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Picture"))), picture)
+    assert (visitor.marked("#masks"), visitor.marked("#styles")) == (["lake"], ["dusk"])
+    assert visitor.page.locator("#blend-names").inner_text().split() == ["sunset", "dusk"]
+
+    # the eraser still knows what there was before
+    visitor.page.get_by_role("button", name="Eraser").click()
+    visitor.after(lambda: visitor.stroke([(0.05, 0.9), (0.95, 0.8)]))
+    np.testing.assert_array_equal(visitor.canvas(), start)
+    visitor.reload()
+    assert visitor.warned == 1
+
+
+def test_a_saved_scene_may_be_left(desktop):
+    desktop.choose("flower")
+    desktop.after(lambda: desktop.stroke([(0.1, 0.9), (0.9, 0.8)]))
+    desktop.download("Scene")
+    desktop.reload()
+    assert desktop.warned == 0
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); };",
+        "Storage.prototype.getItem = Storage.prototype.setItem = () => { throw new DOMException('', 'SecurityError'); };",
+        """Storage.prototype.getItem = () => '{"mask": "1 1 1 0", "start": "1 1 1 0", "styles": 5}';""",
+    ],
+    ids=["full", "forbidden", "broken"],
+)
+def test_a_browser_that_keeps_nothing(browser, url, script):
+    with visit(browser, url, "desktop", script) as visitor:
+        start = visitor.canvas()
+        visitor.choose("flower")
+        visitor.after(lambda: visitor.stroke([(0.1, 0.9), (0.9, 0.8)]))
+        visitor.reload()
+        assert visitor.warned == 1
+        np.testing.assert_array_equal(visitor.canvas(), start)
+
+
+def test_a_server_that_forgot_the_visitor(browser, serve, pipeline):
+    """As after an hour without a picture, or a restart."""
+    demo = serve(pipeline)
+    with visit(browser, demo.local_url, "desktop") as visitor:
+        visitor.after(lambda: visitor.page.locator("#styles button[title=dusk]").click())
+        visitor.page.locator("#four").click()
+        visitor.page.locator("#variants img").nth(3).wait_for()
+        for session in demo.app.state_holder.session_data.values():
+            session.state_data.clear()
+        visitor.page.locator("#save").get_by_role("button", name="Picture", exact=True).click()
+        visitor.page.locator(".toast-body", has_text="Press Paint, then download it").wait_for()
+        visitor.page.locator("#variants img").nth(1).click()
+        visitor.page.locator("#status", has_text="seed").wait_for()
+        visitor.after(lambda: visitor.page.locator("#styles button[title=noon]").click())
+        for session in demo.app.state_holder.session_data.values():
+            session.state_data.clear()
+        visitor.after(lambda: visitor.stroke([(0.1, 0.9), (0.9, 0.8)]))
+        assert "noon" in visitor.page.locator("#status").inner_text()
+
+
+def test_what_is_chosen_is_marked(desktop):
+    assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["lake"], ["sunset"])
+    desktop.after(lambda: desktop.page.locator("#styles button[title=noon]").click())
+    desktop.after(lambda: desktop.page.locator("#masks button[title=desert]").click())
+    assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["desert"], ["noon"])
+    outlines = "all => all.map(one => getComputedStyle(one.firstChild).outlineStyle)"
+    assert desktop.page.locator("#styles button").evaluate_all(outlines).count("solid") == 1
+    desktop.after(lambda: desktop.page.locator("#surprise").click())
+    desktop.after(lambda: desktop.upload("#open", "mask.png", png(np.full((64, 64), 3, np.uint8))))
+    assert (desktop.marked("#masks"), desktop.marked("#styles")) == ([], [])
+
+
+def test_the_four_styles_are_of_what_is_painted(visitor):
+    page, picture, variants = visitor.page, visitor.page.locator("#picture"), visitor.page.locator("#variants img")
+    page.get_by_role("tab", name="Four styles").click()
+    page.get_by_text("Your mask in four random styles").wait_for()
+    page.locator("#four").click()
+    variants.nth(3).wait_for()
+    assert not page.get_by_text("Your mask in four random styles").is_visible()
+    first = variants.first.get_attribute("src")
+    visitor.choose("flower")
+    visitor.stroke([(0.1, 0.9), (0.9, 0.8)])  # back to the picture
+    picture.wait_for()
+    page.get_by_role("tab", name="Four styles").click()
+    page.wait_for_function("old => document.querySelector('#variants img').getAttribute('src') !== old", arg=first)
+    for choice in ("#styles button[title=dusk]", "#surprise"):
+        page.get_by_role("tab", name="Four styles").click()
+        page.locator(choice).click()
+        picture.wait_for()
+
+
 def test_a_file_that_is_no_mask_gets_an_answer(visitor):
     visitor.upload("#open", "notes.png", b"hello")
     toast = visitor.page.locator(".toast-body")
     toast.wait_for()
     assert "no picture that can be read" in toast.inner_text()
     assert "sky" in visitor.page.locator("#canvas").inner_text()  # the page goes on
+    assert visitor.page.locator(".error:visible", has_text="Error").count() == 1  # the toast, and nothing on a slider
+    toast, picture = toast.bounding_box(), visitor.page.locator("#picture").bounding_box()
+    assert toast["y"] >= picture["y"] + picture["height"]
+
+
+def test_a_photograph_is_asked_about(desktop):
+    photo, question = (ASSETS / "noon_style.jpg").read_bytes(), desktop.page.locator("#ask")
+    start = desktop.canvas()
+    desktop.upload("#open", "photo.jpg", photo)
+    question.get_by_text("Is this a photograph? 98 %").wait_for()
+    desktop.after(lambda: question.get_by_role("button", name="Use as style").click())
+    assert "your picture" in desktop.page.locator("#status").inner_text()
+    np.testing.assert_array_equal(desktop.canvas(), start)
+    question.wait_for(state="hidden")
+    desktop.upload("#open", "photo.jpg", photo)
+    desktop.after(lambda: question.get_by_role("button", name="Open as mask").click())
+    assert (desktop.canvas() != start).any()
+    question.wait_for(state="hidden")
+    desktop.upload("#open", "photo.jpg", photo)
+    question.get_by_role("button", name="Neither").click()
+    question.wait_for(state="hidden")
+
+
+def test_keys(desktop):
+    page, start = desktop.page, desktop.canvas()
+    page.keyboard.press("4")
+    assert page.locator("#canvas .chip input:checked").get_attribute("value") == LABELS.names[3]
+    page.keyboard.press("0")
+    assert page.locator("#canvas .chip input:checked").get_attribute("value") == LABELS.names[9]
+    desktop.stroke([(0.2, 0.2), (0.8, 0.2)])
+    painted = desktop.canvas()
+    page.keyboard.press("Control+z")
+    np.testing.assert_array_equal(desktop.canvas(), start)
+    page.keyboard.press("Control+y")
+    np.testing.assert_array_equal(desktop.canvas(), painted)
+    assert (painted != start).any()
+
+
+@pytest.mark.parametrize("width", [1024, 390])
+def test_the_labels_fit_their_buttons(desktop, width):
+    desktop.page.set_viewport_size({"width": width, "height": 768})
+    chips = desktop.page.locator("#canvas .chip")
+    spilling = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)"
+    assert chips.evaluate_all(spilling) == []
+    assert len(set(chips.evaluate_all("all => all.map((one) => one.lastChild.offsetHeight)"))) == 1  # one line each
+
+
+def test_a_model_of_other_labels_has_a_page_of_its_own(browser, serve):
+    label_set = LabelSet.from_name("cityscapes")
+    generator = tiny_generator(
+        num_labels=label_set.num_labels, use_unknown_label=label_set.use_unknown_label, image_size=(64, 128)
+    )
+    pipeline = SPADEPipeline(generator, SPADEImageProcessor(label_set=label_set), tiny_style_encoder())
+    with visit(browser, serve(pipeline).local_url, "desktop") as visitor:
+        page = visitor.page
+        assert "Draw where sky, building, vegetation and road are" in page.locator("#header").inner_text()
+        assert page.locator("#styles").count() == page.locator("#masks").count() == 0
+        assert page.locator("#canvas .chip input:checked").get_attribute("value") == "building"
+        # without the time that the server's first picture took
+        assert page.locator("#status").inner_text() == "128 x 64 pixels · style: seed 0"
+        size = page.evaluate("(({ width, height }) => [width, height])(document.querySelector('#canvas canvas'))")
+        assert size == [512, 256]
+        visitor.after(lambda: visitor.stroke([(0.1, 0.1), (0.9, 0.1)]))
+        assert "ms" in page.locator("#status").inner_text()
 
 
 @pytest.mark.slow

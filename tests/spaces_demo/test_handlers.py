@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spade_hf.demo.handlers import MASKS, STYLES, VARIANTS, Handlers
+from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf.demo.handlers import ASSETS, MASKS, STYLES, VARIANTS, Handlers
 from spade_hf.demo.painter import Painter
 
+from ..tiny_networks import tiny_generator, tiny_style_encoder
 from .conftest import png
 
 
@@ -28,10 +30,12 @@ def pixels(picture: Image.Image) -> np.ndarray:
 
 
 def test_painting_shows_picture_mask_and_time(on):
-    painting, picture, (mask, same), facts = on.paint(on.first_canvas(), on.first_styles(), 1.0)
+    painting, picture, (mask, same), facts, marked = on.paint(on.first_canvas(), on.first_styles(), 1.0)
     assert picture is same is painting.picture
     assert mask.size == picture.size == (64, 64)
     assert " ms</b>" in facts and "style: sunset" in facts
+    assert marked == "sunset"
+    assert " ms" not in on.show(painting, timed=False)[3]
 
 
 def test_live_mode_off_paints_nothing(on):
@@ -40,20 +44,22 @@ def test_live_mode_off_paints_nothing(on):
 
 def test_the_style_stays_while_the_mask_changes(on):
     styles = on.pick_example_style(on.first_styles(), click(3))[0]
-    paintings = [on.paint(on.pick_example_mask(click(i)), styles, 1.0)[0] for i in range(2)]
+    paintings = [on.paint(on.pick_example_mask(click(i))[0], styles, 1.0)[0] for i in range(2)]
     assert {painting.style.name for painting in paintings} == {"dusk"}
     assert (pixels(paintings[0].picture) != pixels(paintings[1].picture)).any()
 
 
 @pytest.mark.parametrize("index", range(len(MASKS)))
 def test_every_example_mask(on, index):
-    assert len(np.unique(on._read(on.pick_example_mask(click(index))))) >= 5
+    canvas, marked = on.pick_example_mask(click(index))
+    assert len(np.unique(on._read(canvas))) >= 5
+    assert marked == on.name_of_mask(canvas) == MASKS[index]
 
 
 @pytest.mark.parametrize("index", range(len(STYLES)))
 def test_every_example_style(on, index):
     styles, blend, names = on.pick_example_style(on.first_styles(), click(index))
-    assert (styles.last.name, blend) == (STYLES[index], 1.0)
+    assert (styles[1]["name"], blend) == (STYLES[index], 1.0)
     assert "sunset" in names and STYLES[index] in names  # the one before, and this
 
 
@@ -64,20 +70,68 @@ def test_the_blend_changes_the_picture_by_degrees(on):
     assert 0 < near < far
 
 
+@pytest.mark.parametrize(("blend", "marked"), [(0, "noon"), (0.5, "noon,sunset"), (1, "sunset")])
+def test_the_styles_in_the_picture_are_marked(on, blend, marked):
+    assert on.paint(on.first_canvas(), on.first_styles(), blend)[4] == marked
+
+
 def test_four_variants_and_going_on_with_one(on):
     canvas, styles = on.first_canvas(), on.first_styles()
     variants, shown = on.paint_variants(canvas)
-    assert len(variants) == len(shown) == VARIANTS
+    assert len(variants["seeds"]) == len(shown) == VARIANTS
     assert len({picture.tobytes() for picture, _ in shown}) == VARIANTS
-    styles, blend, names, painting, picture, *_ = on.pick_variant(styles, variants, click(2))
-    assert painting is variants[2] and styles.last == variants[2].style
+    styles, blend, names = on.pick_variant(styles, variants, click(2))
+    assert styles[1]["name"] == shown[2][1]
     again = pixels(on.paint(canvas, styles, blend)[1]).astype(int)
-    assert np.abs(again - pixels(picture)).max() <= 1  # a batch of four rounds unlike a batch of one
+    assert np.abs(again - pixels(shown[2][0])).max() <= 1  # a batch of four rounds unlike a batch of one
+
+
+def test_the_four_are_painted_again_for_another_mask_only(on):
+    canvas, other = on.first_canvas(), on.pick_example_mask(click(3))[0]
+    variants, shown = on.paint_variants(canvas)
+    assert on.renew_variants(canvas, variants) == on.renew_variants(canvas, None) == gr.skip()
+    renewed, again = on.renew_variants(other, variants)
+    assert renewed["seeds"] == variants["seeds"] and renewed["canvas"] != variants["canvas"]
+    assert (pixels(again[0][0]) != pixels(shown[0][0])).any()
+
+
+@pytest.mark.parametrize("variants", [None, {}, {"seeds": [1]}])
+def test_four_styles_that_are_gone_are_a_message(on, variants):
+    with pytest.raises(gr.Error, match="These four styles are gone"):
+        on.pick_variant(on.first_styles(), variants, click(1))
+
+
+def test_a_picture_that_the_server_forgot_is_not_another_one(on, cache):
+    with pytest.raises(gr.Error, match="Press Paint, then download"):
+        on.download("Picture", cache, None)
+
+
+def test_what_the_browser_kept_is_painted_again(on):
+    start, mask = on.first_canvas(), on.pick_example_mask(click(1))[0]
+    styles, first = on.pick_seed(on.first_styles(), 3)[0], on.paint(start, on.first_styles(), 1.0)[0]
+    kept = {"mask": mask, "start": start, "styles": styles, "blend": 0.5}
+    restored, blend, names, marked, painting, picture, *_ = on.restore(first, kept)
+    assert (restored, blend, marked) == (styles, 0.5, "lake")
+    np.testing.assert_array_equal(pixels(picture), pixels(on.paint(mask, styles, 0.5)[1]))
+    assert on.restore(first, {"mask": mask})[4].style.name == "sunset"  # a stroke, and gone before it was painted
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [None, {}, {"mask": "1 1 1 0"}, {"mask": 5}, {"styles": [{}, {}]}, {"styles": 5}, {"styles": []}, {"blend": "x"},
+     {"styles": [{"name": "a", "latents": [0.0]}] * 2}, {"styles": [{"name": "a", "latents": [1e999] * 8}] * 2}],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_restored_is_the_page_as_it_is(on, kept):
+    first = on.paint(on.first_canvas(), on.first_styles(), 1.0)[0]
+    answer = on.restore(first, kept)
+    assert answer[4] is first
+    assert [value for value in answer if value is not first] == [gr.skip()] * 8
 
 
 def test_seeds(on):
     styles = on.pick_seed(on.first_styles(), 7)[0]
-    assert styles.last.name == "seed 7"
+    assert styles[1]["name"] == "seed 7"
     for seed in (-1, 1.5, None, float("inf"), float("nan"), 2**40):
         with pytest.raises(gr.Error, match="The seed is"):
             on.pick_seed(styles, seed)
@@ -85,7 +139,7 @@ def test_seeds(on):
 
 def test_own_picture(on):
     styles = on.pick_own_picture(on.first_styles(), png(Image.new("RGB", (80, 40), "orange")))[0]
-    assert styles.last.name == "your picture"
+    assert styles[1]["name"] == "your picture"
     with pytest.raises(gr.Error, match="no picture that can be read"):
         on.pick_own_picture(styles, b"hello")
 
@@ -95,18 +149,27 @@ def test_opening_a_mask_tells_what_was_changed(on, monkeypatch):
     monkeypatch.setattr(gr, "Info", lambda message, **_: told.append(message))
     mask = np.full((512, 512, 3), on.label_set.palette[3])
     mask[:128] = (1, 2, 3)
-    canvas, *_ = on.open_file(png(mask.astype(np.uint8)), on.first_styles(), 1.0)
+    canvas, *_, marked, question, _ = on.open_file(png(mask.astype(np.uint8)), on.first_styles(), 1.0)
     assert (on._read(canvas)[128:] == 3).all()
-    assert told == [
-        "The mask was changed to fit: 25 % of the pixels were off the palette and took the nearest label's colour."
-    ]
+    assert told == ["The mask was changed to fit: 25 % of the pixels had no label's colour and took the nearest one."]
+    assert marked == "" and question["visible"] is False
+
+
+def test_a_photograph_is_opened_as_a_mask_only_if_meant(on, monkeypatch):
+    monkeypatch.setattr(gr, "Info", lambda message, **_: None)
+    photo = (ASSETS / "noon_style.jpg").read_bytes()
+    canvas, *_, question, text = on.open_file(photo, on.first_styles(), 1.0)
+    assert canvas == gr.skip() and question["visible"] is True
+    assert "Is this a photograph? 98 % of its pixels have no label's colour" in text
+    canvas, *_, question, text = on.open_file(photo, on.first_styles(), 1.0, is_mask=True)
+    assert on._read(canvas).shape == (512, 512) and question["visible"] is False
 
 
 def test_a_saved_scene_opens_again(on, cache):
-    canvas, styles = on.pick_example_mask(click(2)), on.pick_seed(on.first_styles(), 3)[0]
+    canvas, styles = on.pick_example_mask(click(2))[0], on.pick_seed(on.first_styles(), 3)[0]
     path = on.download_scene(cache, canvas, styles, 0.5)
     with open(path, "rb") as file:
-        opened, restored, blend, names = on.open_file(file.read(), on.first_styles(), 1.0)
+        opened, restored, blend, names, *_ = on.open_file(file.read(), on.first_styles(), 1.0)
     assert (opened, blend) == (canvas, 0.5)
     assert "seed 3" in names
     before, after = (on.paint(canvas, pair, 0.5)[1] for pair in (styles, restored))
@@ -121,9 +184,21 @@ def test_a_scene_of_another_canvas_size_is_resized(on, cache):
     assert (label_map[:256] == 0).all() and (label_map[256:] == 8).all()
 
 
+@pytest.mark.parametrize(("side", "fits"), [(1024, True), (1025, False)])
+def test_a_scene_is_at_most_four_canvases(on, cache, side, fits):
+    scene = json.loads(open(on.download_scene(cache, on.first_canvas(), on.first_styles(), 1.0)).read())
+    scene |= {"size": [side, side], "mask": f"{side} {side} {side * side} 0"}
+    data = json.dumps(scene).encode()
+    if fits:
+        assert (on._read(on.open_file(data, on.first_styles(), 1.0)[0]) == 0).all()
+    else:
+        with pytest.raises(gr.Error, match="1025x1025 pixels, allowed are 1 to 1048576"):
+            on.open_file(data, on.first_styles(), 1.0)
+
+
 def test_names_from_a_file_are_no_html(on, cache):
     styles = on.first_styles()
-    values = {"name": "<img src=x onerror=alert(1)>", "latents": styles.last.latents[0].tolist()}
+    values = {"name": "<img src=x onerror=alert(1)>", "latents": styles[1]["latents"]}
     scene = json.loads(open(on.download_scene(cache, on.first_canvas(), styles, 1.0)).read())
     opened = on.open_file(json.dumps({**scene, "styles": [values, values]}).encode(), styles, 1.0)
     assert "<img" not in opened[3]
@@ -133,3 +208,23 @@ def test_names_from_a_file_are_no_html(on, cache):
 def test_a_broken_canvas_is_an_error_in_the_page(on):
     with pytest.raises(gr.Error, match="Please reload the page"):
         on.paint("nonsense", on.first_styles(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "invitation", "label"),
+    [
+        ("cityscapes", "Draw where sky, building, vegetation and road are.", "building"),
+        ("ade20k", "Draw where sky, building, tree and road are.", "building"),
+    ],
+)
+def test_another_model_starts_with_its_own_labels_and_words(name, invitation, label):
+    label_set = LabelSet.from_name(name)
+    generator = tiny_generator(num_labels=label_set.num_labels, use_unknown_label=label_set.use_unknown_label)
+    pipeline = SPADEPipeline(generator, SPADEImageProcessor(label_set=label_set), tiny_style_encoder())
+    on = Handlers(Painter(pipeline))
+    assert on.invitation() == f"{invitation} The model paints the picture."
+    assert on.first_label() == label
+    ids = np.unique(on._read(on.first_canvas())).tolist()
+    assert len(ids) == 4 and label_set.unknown_id not in ids
+    assert [style["name"] for style in on.first_styles()] == ["seed 1", "seed 0"]  # no landscapes
+    assert not on.has_example_styles

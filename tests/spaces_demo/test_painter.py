@@ -13,6 +13,7 @@ from spade_hf.demo import painter as painter_module
 from spade_hf.demo.painter import Painter, Style, Styles
 
 from ..tiny_networks import tiny_generator
+from .conftest import tiny_pipeline
 
 
 LABEL_MAP = np.random.default_rng(0).integers(0, 12, (128, 128))
@@ -44,6 +45,12 @@ def test_the_style_of_a_picture_is_the_encoders_mean(painter):
 
 def test_the_canvas_is_large_enough_to_paint_on(painter):
     assert painter.canvas_size == (512, 512)
+
+
+def test_a_browser_keeps_a_scene_for_its_own_model_only(painter):
+    assert Painter(tiny_pipeline()).fingerprint == painter.fingerprint
+    others = [tiny_pipeline(seed=1), tiny_pipeline(latent_dim=None), tiny_pipeline(image_size=128)]
+    assert len({painter.fingerprint, *(Painter(other).fingerprint for other in others)}) == 4
 
 
 def test_blending():

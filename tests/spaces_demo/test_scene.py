@@ -62,6 +62,7 @@ def test_unknown_labels_are_named():
         {"styles": [{"name": "a", "latents": [0.0] * 8}]},
         {"styles": [{}, {}]},
         {"styles": "ab"},
+        {"styles": [{"name": "a", "latents": [10**400] * 8}] * 2},
     ],
     ids=str,
 )
@@ -83,14 +84,14 @@ def test_downloads(tmp_path):
     for what, (name, save) in DOWNLOADS.items():
         paths[what] = new_path(tmp_path, name)
         save(painting, LABELS, paths[what])
-    np.testing.assert_array_equal(np.array(Image.open(paths["Mask ids"])), IDS)
-    np.testing.assert_array_equal(LABELS.ids_from_colors(np.array(Image.open(paths["Mask colours"]))), IDS)
+    np.testing.assert_array_equal(np.array(Image.open(paths["Grey mask"])), IDS)
+    np.testing.assert_array_equal(LABELS.ids_from_colors(np.array(Image.open(paths["Mask"]))), IDS)
     assert Image.open(paths["Picture"]).getpixel((0, 0)) == (255, 0, 0)
-    torch.testing.assert_close(load_file(paths["Latents"])["latents"], STYLES.last.latents)
+    torch.testing.assert_close(load_file(paths["Style"])["latents"], STYLES.last.latents)
     assert len({path.parent for path in paths.values()}) == 4  # nobody guesses another's folder
 
 
 def test_a_model_without_styles_has_no_latents(tmp_path):
     painting = Painting(Image.new("RGB", (9, 6)), IDS, None, 0.1)
     with pytest.raises(ValueError, match="no styles"):
-        DOWNLOADS["Latents"][1](painting, LABELS, tmp_path / "latents.safetensors")
+        DOWNLOADS["Style"][1](painting, LABELS, tmp_path / "latents.safetensors")

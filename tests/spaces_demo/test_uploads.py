@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEImageProcessor
+from spade_hf.demo.handlers import ASSETS, MASKS, STYLES
 from spade_hf.demo.uploads import MAX_FILE_SIZE, open_upload, percent, read_mask, read_picture
 
 from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
@@ -28,8 +29,15 @@ def indexed(indices: np.ndarray, palette: np.ndarray) -> Image.Image:
     return image
 
 
+def jpeg(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
 def read(data: bytes) -> tuple[np.ndarray, list[str]]:
-    return read_mask(data, PROCESSOR, SIZE)
+    mask = read_mask(data, PROCESSOR, SIZE)
+    return mask.label_map, mask.notes
 
 
 @pytest.mark.parametrize(
@@ -58,7 +66,7 @@ def test_colours_off_the_palette_become_the_nearest_and_are_counted():
     ids, notes = read(png(colors))
     np.testing.assert_array_equal(ids, IDS)
     assert notes == [
-        f"{moved:.0%}".replace("%", " %") + " of the pixels were off the palette and took the nearest label's colour"
+        f"{moved:.0%}".replace("%", " %") + " of the pixels had no label's colour and took the nearest one"
     ]
 
 
@@ -74,15 +82,31 @@ def test_transparent_pixels_become_sky():
 def test_another_size_is_brought_to_the_canvas():
     ids, notes = read(png(np.kron(IDS, np.ones((2, 2))).astype(np.uint8)))
     np.testing.assert_array_equal(ids, IDS)
-    assert notes == ["resized from 32x16 to 16x8"]
+    assert notes == []  # nothing is lost
+    assert read(png(IDS[:, :8].astype(np.uint8)))[1] == ["stretched from 8x8 to the canvas' shape"]
 
 
 def test_a_jpeg_of_a_mask_is_read_by_the_nearest_colours():
-    buffer = io.BytesIO()
-    Image.fromarray(np.kron(COLORS, np.ones((16, 16, 1))).astype(np.uint8)).save(buffer, "JPEG", quality=90)
-    ids, notes = read(buffer.getvalue())
+    data = jpeg(Image.fromarray(np.kron(COLORS, np.ones((16, 16, 1))).astype(np.uint8)), 90)
+    ids, notes = read(data)
     assert (ids == IDS).mean() > 0.9
-    assert "off the palette" in notes[-1]
+    assert "no label's colour" in notes[-1]
+
+
+@pytest.mark.parametrize("name", LabelSet.built_in_names())
+def test_photographs_are_told_from_masks(name):
+    processor = SPADEImageProcessor(label_set=LabelSet.from_name(name))
+    for style in STYLES:
+        assert read_mask((ASSETS / f"{style}_style.jpg").read_bytes(), processor, (64, 64)).is_photo
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_jpegs_of_masks_are_no_photographs(mask):
+    with Image.open(ASSETS / f"{mask}_mask.png") as image:
+        colors = Image.fromarray(LABELS.colorize(np.array(image)))
+    for image in (jpeg(colors, 30), png(colors.resize((300, 300), Image.Resampling.LANCZOS))):
+        opened = read_mask(image, PROCESSOR, (64, 64))
+        assert 0 < opened.far_share and not opened.is_photo
 
 
 def test_unknown_ids_are_refused_by_name():

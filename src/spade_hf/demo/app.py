@@ -10,24 +10,27 @@ import gradio as gr
 
 from .. import BUNDLED_MODEL
 from ..pipelines import SPADEPipeline
-from .handlers import ASSETS, MASKS, STYLES, Handlers, describe, new_seed
+from .handlers import ASSETS, MASKS, STYLES, Handlers, StyleList, describe
+from .keeping import before_painting, canvas_key, recall
 from .mask_canvas import mask_canvas
-from .painter import Painter, Styles, load_pipeline
-from .scene import DOWNLOADS
+from .painter import Painter, Painting, load_pipeline, new_seed
+from .scene import DOWNLOADS, SCENE_FILE
 from .thumbnails import thumbnails
 from .uploads import MAX_FILE_SIZE
 
 
 PAGE_CSS = Path(__file__).parent / "page.css"
 IMAGE_FILES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
-HOUR = 3600  # seconds that a visitor's files and state are kept
+HOUR = 3600  # seconds that a visitor's files are kept
 QUEUE_SIZE = 32  # waiting calls; the next one is told that the demo is busy
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # of the visitor's machine: nothing to load
-HEADER = "<h1>Paint with labels</h1><p>Draw where sky, mountains and water are. The model paints the picture.</p>"
+NO_VARIANTS = """<div class="empty" style="aspect-ratio: {} / {}"><p>Your mask in four random styles.</p>
+<p>Press <b>Four styles</b> below, then the one to go on with.</p></div>"""
 SAVE_FILE = """(file) => {
     const link = document.createElement("a");
     link.href = file.url; link.download = file.orig_name; link.click();
-}"""
+    if (file.orig_name === "SCENE") document.dispatchEvent(new Event("scene-saved")); // the canvas warns no more
+}""".replace("SCENE", SCENE_FILE)
 API_HELP = """```python
 from gradio_client import Client, handle_file
 
@@ -53,30 +56,46 @@ def build_demo(pipeline: SPADEPipeline) -> gr.Blocks:
     painter = Painter(pipeline)
     on = Handlers(painter)
     canvas, styles = on.first_canvas(), on.first_styles()
+    first, *_ = on.paint(canvas, styles, 1.0)
     with gr.Blocks(title="Paint with labels", delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
-        page = lay_out(on, canvas, styles, on.paint(canvas, styles, 1.0))
+        page = lay_out(on, canvas, styles, first)
         wire(on, page)
+        restored = [page.styles, page.blend, page.names, page.masks, *page.shown]
+        demo.load(
+            partial(on.restore, first), page.kept, restored, js=recall(painter.fingerprint),
+            concurrency_id="model", show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
 
 
-def lay_out(on: Handlers, canvas: str, styles: Styles | None, shown: tuple) -> SimpleNamespace:
-    """Place everything, starting with this canvas, these styles and what `Handlers.show` made of them."""
+def lay_out(on: Handlers, canvas: str, styles: StyleList | None, first: Painting) -> SimpleNamespace:
+    """Place everything, starting with this canvas, these styles and the painting of them."""
     painter, page = on.painter, SimpleNamespace()
-    painting, picture, pair, facts = shown
-    page.styles = gr.State(styles, time_to_live=HOUR)
-    page.painting = gr.State(painting, time_to_live=HOUR)
-    page.variants = gr.State([], time_to_live=HOUR)
+    # not the time: at the server's start a picture takes longer than any later one
+    _, picture, pair, facts = on.show(first, timed=False)
+    page.styles, page.variants, page.kept = (gr.JSON(value, visible=False) for value in (styles, None, None))
+    page.painting = gr.State()  # for the downloads
     page.file = gr.File(visible=False)  # the link that a download follows
-    gr.HTML(HEADER, elem_id="header")
+    gr.HTML(f"<h1>Paint with labels</h1><p>{on.invitation()}</p>", elem_id="header")
     with gr.Row(equal_height=False, elem_id="sides"):
         with gr.Column(min_width=300, elem_id="left"):
-            page.canvas = mask_canvas(painter.label_set, painter.canvas_size, canvas, elem_id="canvas")
+            page.canvas = mask_canvas(
+                painter.label_set, painter.canvas_size, canvas, label=on.first_label(),
+                storage=canvas_key(painter.fingerprint), elem_id="canvas",
+            )  # fmt: skip
             with gr.Column(elem_id="start"):
                 lay_out_start(on, page)
             with gr.Column(elem_id="save"):
-                heading("Download", "What the picture was made of, or the scene: a file to open here again.")
+                heading(
+                    "Download",
+                    "The picture; its mask in colours, or grey with label numbers; its style; or the scene, to go on "
+                    "with it here.",
+                )
                 with gr.Row():
-                    page.downloads = {what: gr.Button(what, size="sm", min_width=80) for what in DOWNLOADS}
+                    page.downloads = {
+                        what: gr.Button(what, size="sm", min_width=80, visible=what != "Style" or painter.has_styles)
+                        for what in DOWNLOADS
+                    }
                     page.scene = gr.Button("Scene", size="sm", min_width=80)
         with gr.Column(min_width=300, elem_id="right"):
             with gr.Column(elem_id="show"), gr.Tabs(selected="picture") as page.tabs:
@@ -88,10 +107,13 @@ def lay_out(on: Handlers, canvas: str, styles: Styles | None, shown: tuple) -> S
                     page.compare = gr.ImageSlider(
                         pair, format="png", show_label=False, elem_id="compare", buttons=[], interactive=False
                     )
-                with gr.Tab("Four styles", id="variants", visible=painter.has_styles):
+                with gr.Tab(
+                    "Four styles", id="variants", visible=painter.has_styles, elem_id="four-styles"
+                ) as page.tab:
+                    page.no_variants = gr.HTML(NO_VARIANTS.format(*picture.size), elem_id="no-variants")
                     page.gallery = gr.Gallery(
                         elem_id="variants", columns=2, height="auto", format="png", show_label=False, buttons=[],
-                        allow_preview=False, interactive=False,
+                        allow_preview=False, interactive=False, visible=False,
                     )  # fmt: skip
             with gr.Row(elem_id="actions"):
                 page.paint = gr.Button("Paint", variant="primary", elem_id="paint", min_width=90)
@@ -100,6 +122,7 @@ def lay_out(on: Handlers, canvas: str, styles: Styles | None, shown: tuple) -> S
                 page.status = gr.HTML(facts, elem_id="status", min_width=300)
             with gr.Column(elem_id="style", visible=painter.has_styles):
                 lay_out_style(on, page, styles)
+    page.shown = [page.painting, page.picture, page.compare, page.status, page.examples]
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
     with gr.Column(visible=False):  # the endpoint's form: it has no place on the page
@@ -114,23 +137,29 @@ def lay_out(on: Handlers, canvas: str, styles: Styles | None, shown: tuple) -> S
 
 def lay_out_start(on: Handlers, page: SimpleNamespace) -> None:
     """What a canvas can begin with."""
-    heading("Start from", "An example, your own mask, or a scene you saved.")
+    heading("Start from", ("An example, your" if on.has_examples else "Your") + " own mask, or a scene you saved.")
     page.masks = thumbnails(
         [ASSETS / f"{name}_mask.png" for name in MASKS], MASKS,
-        label="Example masks", elem_id="masks", visible=on.has_examples,
+        label="Example masks", elem_id="masks", visible=on.has_examples, value=MASKS[0],
     )  # fmt: skip
     page.open = gr.UploadButton(
         "Open a mask or a scene", type="binary", file_types=[*IMAGE_FILES, ".json"], elem_id="open", size="md"
     )
+    with gr.Column(visible=False, elem_id="ask") as page.ask:
+        page.question = gr.HTML()
+        with gr.Row():
+            page.as_style = gr.Button("Use as style", visible=on.painter.reads_pictures, size="md", min_width=90)
+            page.as_mask = gr.Button("Open as mask", size="md", min_width=90)
+            page.as_nothing = gr.Button("Neither", size="md", min_width=70)
 
 
-def lay_out_style(on: Handlers, page: SimpleNamespace, styles: Styles | None) -> None:
+def lay_out_style(on: Handlers, page: SimpleNamespace, styles: StyleList | None) -> None:
     """Ways to a style, and the blend of the last two."""
     reads_pictures = on.painter.reads_pictures
     heading("Style", "The light and the colours. It stays while you paint.")
     page.examples = thumbnails(
         [ASSETS / f"{name}_style.jpg" for name in STYLES], STYLES,
-        label="Example styles", elem_id="styles", visible=reads_pictures,
+        label="Example styles", elem_id="styles", visible=on.has_example_styles, value=STYLES[0],
     )  # fmt: skip
     with gr.Row():
         page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
@@ -154,41 +183,53 @@ def heading(title: str, text: str = "") -> None:
 def wire(on: Handlers, page: SimpleNamespace) -> None:
     """Say which function each event calls."""
     private = {"api_visibility": "private"}
+    # the mark of progress becomes one of failure, on everything that the event would have changed
+    hidden = {**private, "show_progress": "hidden"}
     model = {**private, "concurrency_id": "model", "concurrency_limit": 1}  # the cores paint one picture at a time
     quiet = {**model, "show_progress": "hidden"}
     scene = [page.canvas, page.styles, page.blend]
-    shown = [page.painting, page.picture, page.compare, page.status]
     picked = [page.styles, page.blend, page.names]
-    paint = {"fn": on.paint, "inputs": scene, "outputs": shown, **quiet}
+    keep = {"js": before_painting(on.painter.fingerprint)}
+    paint = {"fn": on.paint, "inputs": scene, "outputs": page.shown, **quiet, **keep}
 
-    page.paint.click(on.paint, scene, shown, **model)
-    page.canvas.input(on.paint_live, [page.live, *scene], shown, trigger_mode="always_last", **quiet)
-    page.blend.input(on.paint, scene, shown, trigger_mode="always_last", **quiet)
-    page.masks.select(on.pick_example_mask, None, page.canvas, **private).success(**paint)
-    page.open.upload(on.open_file, [page.open, page.styles, page.blend], [page.canvas, *picked], **private).success(
-        **paint
-    )
+    page.paint.click(on.paint, scene, page.shown, show_progress_on=page.status, **model, **keep)
+    page.canvas.input(on.paint_live, [page.live, *scene], page.shown, trigger_mode="always_last", **quiet, **keep)
+    page.blend.input(**paint, trigger_mode="always_last")
+    page.masks.select(on.pick_example_mask, None, [page.canvas, page.masks], **hidden).success(**paint)
+    file = [page.open, page.styles, page.blend]
+    opened = [page.canvas, *picked, page.masks, page.ask, page.question]
+    opening = page.open.upload(on.open_file, file, opened, **hidden)
+    opening.success(**paint)
+    page.as_mask.click(partial(on.open_file, is_mask=True), file, opened, **hidden).success(**paint)
+    page.as_style.click(on.pick_own_picture, [page.styles, page.open], picked, **quiet).success(**paint)
+    for answered in (opening.failure, page.as_style.click, page.as_nothing.click):
+        answered(lambda: gr.update(visible=False), None, page.ask, **hidden)
     page.examples.select(on.pick_example_style, page.styles, picked, **quiet).success(**paint)
     page.own.upload(on.pick_own_picture, [page.styles, page.own], picked, **quiet).success(**paint)
-    page.surprise.click(new_seed, None, page.seed, **private).success(
+    page.surprise.click(new_seed, None, page.seed, **hidden).success(
         on.pick_seed, [page.styles, page.seed], picked, **quiet
     ).success(**paint)
     page.seed.submit(on.pick_seed, [page.styles, page.seed], picked, **quiet).success(**paint)
-    page.four.click(lambda: gr.Tabs(selected="variants"), None, page.tabs, **private).success(
-        on.paint_variants, page.canvas, [page.variants, page.gallery], **model
+    gallery = [page.variants, page.gallery]
+    page.four.click(show_gallery, None, [page.tabs, page.no_variants, page.variants, page.gallery], **hidden).success(
+        on.paint_variants, page.canvas, gallery, **model
     )
-    page.gallery.select(on.pick_variant, [page.styles, page.variants], [*picked, *shown], **quiet).success(
-        lambda: gr.Tabs(selected="picture"), None, page.tabs, **private
-    )
+    page.tab.select(on.renew_variants, [page.canvas, page.variants], gallery, **quiet)
+    page.gallery.select(on.pick_variant, [page.styles, page.variants], picked, **quiet).success(**paint)
     cache = page.file.GRADIO_CACHE
     for what, button in page.downloads.items():
         save = partial(on.download, what, cache)
-        button.click(save, page.painting, page.file, **private).success(None, page.file, js=SAVE_FILE, **private)
+        button.click(save, page.painting, page.file, **hidden).success(None, page.file, js=SAVE_FILE, **private)
     save = partial(on.download_scene, cache)
-    page.scene.click(save, scene, page.file, **private).success(None, page.file, js=SAVE_FILE, **private)
+    page.scene.click(save, scene, page.file, **hidden).success(None, page.file, js=SAVE_FILE, **private)
     gr.on(
         [], on.generate, page.api, page.api_picture, api_name="generate", concurrency_id="model", concurrency_limit=1
     )  # fmt: skip
+
+
+def show_gallery() -> tuple:
+    """The tab of the four styles with an empty gallery, and nothing that `renew_variants` would paint again."""
+    return gr.Tabs(selected="variants"), gr.update(visible=False), None, gr.update(visible=True, value=[])
 
 
 def launch_options() -> dict[str, Any]:

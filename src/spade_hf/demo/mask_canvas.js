@@ -1,9 +1,10 @@
 // The label canvas. gr.HTML runs this as a function body with `element`, `props`, `trigger` and `watch`.
 // The picture is a grid of label numbers, never of colours: no blended edges, and undo is a copy of the grid.
 // Its value, both ways: "width height count label count label ...", runs of equal labels in reading order.
+// The browser keeps it, and what the eraser brings back, through a reload.
 const DEBOUNCE = 50; // ms after a stroke, so that quick strokes make one picture
 const UNDO_STEPS = 30;
-const { width, height, labels, blank } = props;
+const { width, height, labels, blank, first, storage } = props;
 const canvas = element.querySelector("canvas");
 const stage = element.querySelector(".stage");
 const cursor = element.querySelector(".cursor");
@@ -18,20 +19,26 @@ const words = new Uint32Array(image.data.buffer); // one RGBA pixel a word, litt
 const colors = Uint32Array.from(labels, ({ color: [r, g, b] }) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
 let grid = new Uint16Array(width * height); // label numbers
 let start = grid; // what the eraser brings back
+let startText = "", saved = ""; // leaving is warned of while the value is not `saved`
 let past = [], future = [];
 let tool = "brush";
-let label = labels.findIndex((_, number) => number !== blank);
+let label = first;
 let last = null; // the pointer's last place in a stroke
 let timer = null;
 
 function decode(text) {
   const numbers = text.split(" ").map(Number);
   const decoded = new Uint16Array(width * height);
-  for (let i = 2, at = 0; i < numbers.length; i += 2) decoded.fill(numbers[i + 1], at, (at += numbers[i]));
+  let at = 0;
+  for (let i = 2; i < numbers.length; i += 2) {
+    if (!labels[numbers[i + 1]]) throw new Error("there is no such label");
+    decoded.fill(numbers[i + 1], at, (at += numbers[i]));
+  }
+  if (numbers[0] !== width || numbers[1] !== height || at !== decoded.length) throw new Error("not of this size");
   return decoded;
 }
 
-function encode() {
+function encode(grid) {
   const numbers = [width, height];
   for (let first = 0, i = 1; i <= grid.length; i++) {
     if (i === grid.length || grid[i] !== grid[first]) { numbers.push(i - first, grid[first]); first = i; }
@@ -53,9 +60,15 @@ function remember() {
   future = [];
 }
 
+function keep() {
+  try { localStorage.setItem(storage, JSON.stringify({ mask: props.value, start: startText })); }
+  catch { /* full or forbidden: leaving is warned of all the same */ }
+}
+
 function publish() {
   redraw();
-  props.value = encode();
+  props.value = encode(grid);
+  keep();
   clearTimeout(timer);
   timer = setTimeout(() => trigger("input"), DEBOUNCE);
 }
@@ -127,6 +140,7 @@ function act(action) {
     remember();
     grid = new Uint16Array(width * height).fill(blank);
     start = grid.slice();
+    startText = encode(start);
   } else {
     const [from, to] = action === "undo" ? [past, future] : [future, past];
     if (!from.length) return;
@@ -165,29 +179,45 @@ document.addEventListener("keydown", (event) => {
   if (event.target.closest("input:not([type=radio]):not([type=range]), textarea, [contenteditable]")) return;
   const key = event.key.toLowerCase();
   const tools = { b: "brush", f: "fill", e: "erase" };
+  const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code); // 1 is the first label, 0 the tenth, on any keyboard
   if ((event.ctrlKey || event.metaKey) && key === "z") { event.preventDefault(); act(event.shiftKey ? "redo" : "undo"); }
+  else if (event.ctrlKey && key === "y") { event.preventDefault(); act("redo"); }
   else if (event.ctrlKey || event.metaKey || event.altKey) return;
+  else if (digit) element.querySelectorAll(".chip input")[(Number(digit[1]) + 9) % 10]?.click();
   else if (tools[key]) choose(tools[key]);
   else if (key === "[" || key === "]") sizeInput.value = Number(sizeInput.value) + (key === "]" ? 6 : -6);
 });
 
+const palette = element.querySelector(".palette");
 const group = `label-${Math.random().toString(36).slice(2)}`;
 labels.forEach(({ name, color }, number) => {
   const chip = document.createElement("label");
   chip.className = "chip";
+  if (number < 10) chip.title = `${name} (key ${(number + 1) % 10})`;
   chip.innerHTML = '<input type="radio"><span class="swatch"></span><span></span>';
   chip.lastChild.textContent = name;
   chip.children[1].style.background = `rgb(${color})`;
   Object.assign(chip.firstChild, { name: group, value: name, checked: number === label });
   chip.firstChild.addEventListener("change", () => { label = number; if (tool === "erase") choose("brush"); });
-  element.querySelector(".palette").append(chip);
+  palette.append(chip);
 });
 
-function load() {
-  grid = decode(props.value);
-  start = grid.slice();
+function load(mask, from) {
+  [grid, start] = [decode(mask), decode(from)]; // nothing is changed if one of them is broken
+  startText = saved = from;
   redraw();
 }
-watch("value", () => { remember(); load(); }); // a mask from the server
+function restore() {
+  try {
+    const { mask, start } = JSON.parse(localStorage.getItem(storage));
+    load(mask, start);
+    setTimeout(() => { props.value = mask; }); // Gradio takes no value while it builds the page
+    return true;
+  } catch { return false; } // nothing is kept, or nothing can be
+}
+watch("value", () => { remember(); load(props.value, props.value); keep(); }); // a mask from the server
+window.addEventListener("beforeunload", (event) => { if (props.value !== saved) event.preventDefault(); });
+document.addEventListener("scene-saved", () => { saved = props.value; });
 choose(tool);
-load();
+palette.scrollTop = palette.querySelector(":checked").parentElement.offsetTop - palette.offsetTop;
+restore() || load(props.value, props.value);

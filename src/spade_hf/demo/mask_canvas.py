@@ -17,7 +17,9 @@ from ..label_set import LabelSet
 FOLDER = Path(__file__).parent
 
 
-def mask_canvas(label_set: LabelSet, size: tuple[int, int], value: str, **kwargs: Any) -> gr.HTML:
+def mask_canvas(
+    label_set: LabelSet, size: tuple[int, int], value: str, *, label: str, storage: str, **kwargs: Any
+) -> gr.HTML:
     """
     A canvas with its tools and the labels' palette, which is the legend too. Its `input` event follows a stroke.
 
@@ -25,6 +27,8 @@ def mask_canvas(label_set: LabelSet, size: tuple[int, int], value: str, **kwargs
         label_set (`LabelSet`): What can be painted.
         size (`tuple[int, int]`): Height and width of the canvas in pixels.
         value (`str`): The first mask, of that size, from `write_canvas`.
+        label (`str`): The name of the label to paint with at first.
+        storage (`str`): The name under which the browser keeps the canvas through a reload.
         kwargs: Of `gr.HTML`.
     """
     # a function and not a subclass: Gradio writes a stub file beside the source of every component class
@@ -41,6 +45,8 @@ def mask_canvas(label_set: LabelSet, size: tuple[int, int], value: str, **kwargs
             for name, color in zip(label_set.names, label_set.palette.tolist(), strict=True)
         ],
         blank=blank_channel(label_set),
+        first=label_set.channel_of(label),
+        storage=storage,
         **kwargs,
     )
 

@@ -3,11 +3,15 @@
 Shape letters: M pictures, H W height and width, Z latent.
 """
 
+import hashlib
+import json
 import os
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +28,7 @@ except ImportError:
 
 CANVAS_SIDE = 512  # pixels at least, so that a small model's canvas is not coarse to paint on
 GPU_SECONDS = 20
+MAX_SEED = 2**31 - 1
 Function = TypeVar("Function", bound=Callable)
 
 
@@ -51,6 +56,10 @@ class Styles:
         """These styles after another pick."""
         return Styles(before=self.last, last=style)
 
+    def parts(self, amount: float) -> list[str]:
+        """The names of the styles in `blend(amount)`."""
+        return [*([self.before.name] if amount < 1 else []), *([self.last.name] if amount > 0 else [])]
+
     def blend(self, amount: float) -> Style:
         """The style between the two; `amount` in [0, 1]."""
         if amount >= 1:
@@ -59,6 +68,35 @@ class Styles:
             return self.before
         name = f"{self.before.name} {1 - amount:.0%} + {self.last.name} {amount:.0%}".replace("%", " %")
         return Style(name, torch.lerp(self.before.latents, self.last.latents, amount))
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Plain values, for a browser or a file; `from_list` undoes it."""
+        return [{"name": style.name, "latents": style.latents[0].tolist()} for style in (self.before, self.last)]
+
+    @classmethod
+    def from_list(cls, entries: list[dict[str, Any]], latent_dim: int) -> "Styles | None":
+        """
+        Reads what `to_list` returned; it may come from a stranger.
+
+        Args:
+            entries (`list[dict]`): Two objects with `name` and `latents`.
+            latent_dim (`int`): Of this model.
+
+        Returns:
+            `Styles`: `None` if the styles are of another `latent_dim`. ValueError if they are not two styles.
+        """
+        try:
+            if len(entries) != 2:
+                raise ValueError(f"there are {len(entries)} styles, not 2")
+            if any(len(entry["latents"]) != latent_dim for entry in entries):
+                return None
+            latents = torch.tensor([entry["latents"] for entry in entries], dtype=torch.float32)  # (2, Z)
+            before, last = (Style(str(entry["name"])[:60], z[None]) for entry, z in zip(entries, latents, strict=True))
+        except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
+            raise ValueError(f"the styles cannot be read ({error!r})") from error
+        if not latents.isfinite().all():
+            raise ValueError("the styles are not finite")
+        return cls(before, last)
 
 
 @dataclass(frozen=True)
@@ -88,11 +126,19 @@ class Painter:
         self.size = (size, size) if isinstance(size, int) else tuple(size)  # of the pictures, height and width
         factor = max(1, CANVAS_SIDE // max(self.size))
         self.canvas_size = (self.size[0] * factor, self.size[1] * factor)
-        self.has_styles = pipeline.generator.config.latent_dim is not None
+        self.latent_dim = pipeline.generator.config.latent_dim
+        self.has_styles = self.latent_dim is not None
         self.reads_pictures = pipeline.style_encoder is not None
         # bound methods of their own: what crosses to a ZeroGPU process is the arguments, not the model
         self._generate = on_gpu(self._generate_here)
         self._encode = on_gpu(self._encode_here)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells this model from others: a browser gives back only what it keeps under this name."""
+        weight = self.pipeline.generator.conv_out.weight.detach().float().cpu().numpy()
+        facts = json.dumps([self.label_set.to_dict(), self.canvas_size, self.latent_dim])
+        return hashlib.sha256(facts.encode() + weight.tobytes()).hexdigest()[:16]
 
     def paint(self, label_map: np.ndarray, styles: list[Style] | None) -> list[Painting]:
         """
@@ -113,7 +159,7 @@ class Painter:
     def style_of_seed(self, seed: int) -> Style:
         """The random style that `SPADEPipeline` draws for a single mask from a generator of this seed."""
         generator = torch.Generator().manual_seed(seed)
-        return Style(f"seed {seed}", torch.randn(1, self.pipeline.generator.config.latent_dim, generator=generator))
+        return Style(f"seed {seed}", torch.randn(1, self.latent_dim, generator=generator))
 
     def style_of_picture(self, picture: Image.Image, name: str) -> Style:
         """The style of a picture; only where `reads_pictures`."""
@@ -129,6 +175,18 @@ class Painter:
     @torch.no_grad()
     def _encode_here(self, picture: Image.Image) -> Tensor:
         return self.pipeline.encode_style(picture).float().cpu()
+
+
+def new_seed() -> int:
+    """A seed that fits on the page."""
+    return secrets.randbelow(10**6)
+
+
+def checked_seed(seed: float | None) -> int:
+    """A seed from a number field; ValueError if it is none."""
+    if seed is None or not 0 <= seed <= MAX_SEED or seed != int(seed):
+        raise ValueError(f"The seed is {seed}; it is a whole number from 0 to {MAX_SEED}.")
+    return int(seed)
 
 
 def load_pipeline(model: str | os.PathLike) -> SPADEPipeline:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from safetensors.torch import save_file
 
 from ..label_set import LabelSet
 from .mask_canvas import decode_runs, encode_runs
-from .painter import Painting, Style, Styles
+from .painter import Painting, Styles
 
 
 SCENE_FORMAT = "spade_hf scene 1"
@@ -38,10 +37,7 @@ class Scene:
             "blend": self.blend,
         }
         if self.styles is not None:
-            values["styles"] = [
-                {"name": style.name, "latents": style.latents[0].tolist()}
-                for style in (self.styles.before, self.styles.last)
-            ]
+            values["styles"] = self.styles.to_list()
         return json.dumps(values)
 
     @classmethod
@@ -64,13 +60,14 @@ class Scene:
                 raise ValueError(f"its format is {values['format']!r}, not {SCENE_FORMAT!r}")
             height, width = map(int, values["size"])
             if not 0 < height * width <= max_pixels:
-                raise ValueError(f"its canvas of {width}x{height} is too large")
+                raise ValueError(f"its canvas has {width}x{height} pixels, allowed are 1 to {max_pixels} in all")
             channels = decode_runs(values["mask"], (height, width))
             names = [str(name) for name in values["labels"]]
             if channels.max() >= len(names):
                 raise ValueError("its mask has a label without name")
             blend = min(max(float(values["blend"]), 0.0), 1.0)
-            styles = None if latent_dim is None else _styles(values.get("styles"), latent_dim)
+            entries = values.get("styles")
+            styles = None if entries is None or latent_dim is None else Styles.from_list(entries, latent_dim)
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"This file is no scene of this demo: {error}.") from error
         used = np.unique(channels)
@@ -81,15 +78,6 @@ class Scene:
         return cls(table[channels], styles, blend)
 
 
-def _styles(entries: list[dict] | None, latent_dim: int) -> Styles | None:
-    if entries is None or any(len(entry["latents"]) != latent_dim for entry in entries):
-        return None
-    latents = torch.tensor([entry["latents"] for entry in entries], dtype=torch.float32)  # (2, Z)
-    if not latents.isfinite().all():
-        raise ValueError("its styles are not finite")
-    return Styles(*(Style(str(entry["name"])[:60], z[None]) for entry, z in zip(entries, latents, strict=True)))
-
-
 def _save_ids(painting: Painting, label_set: LabelSet, path: Path) -> None:
     fits = painting.label_map.max() < 256
     Image.fromarray(painting.label_map.astype(np.uint8 if fits else np.uint16)).save(path)
@@ -97,18 +85,18 @@ def _save_ids(painting: Painting, label_set: LabelSet, path: Path) -> None:
 
 def _save_latents(painting: Painting, label_set: LabelSet, path: Path) -> None:
     if painting.style is None:
-        raise ValueError("This model has no styles, so there are no latents.")
+        raise ValueError("This model has no styles, so there is none to save.")
     save_file({"latents": painting.style.latents.contiguous()}, path, metadata={"style": painting.style.name})
 
 
 DOWNLOADS: dict[str, tuple[str, Callable[[Painting, LabelSet, Path], None]]] = {
     "Picture": ("picture.png", lambda painting, label_set, path: painting.picture.save(path)),
-    "Mask ids": ("mask_ids.png", _save_ids),
-    "Mask colours": (
+    "Mask": (
         "mask_colours.png",
         lambda painting, label_set, path: Image.fromarray(label_set.colorize(painting.label_map)).save(path),
     ),
-    "Latents": ("latents.safetensors", _save_latents),
+    "Grey mask": ("mask_ids.png", _save_ids),
+    "Style": ("latents.safetensors", _save_latents),
 }
 SCENE_FILE = "scene.spade.json"
 

@@ -23,10 +23,24 @@ img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; border-ra
   border: 1px solid rgb(0 0 0 / 12%); transition: transform 0.12s; }
 button:hover img { transform: scale(1.04); }
 button:focus-visible { outline: 2px solid var(--color-accent); }
+button[aria-pressed="true"] { position: relative; }
+button[aria-pressed="true"] img { outline: 3px solid var(--color-accent); outline-offset: 2px; }
+button[aria-pressed="true"] span { font-weight: 700; }
+button[aria-pressed="true"]::after { content: "✓"; position: absolute; top: 5px; right: 5px; width: 20px; height: 20px;
+  border-radius: 50%; font-size: 13px; line-height: 20px; text-align: center; color: white;
+  background: var(--color-accent); box-shadow: 0 0 0 2px white; }
 span { display: block; margin-top: 4px; font-size: 12.5px; color: var(--body-text-color); }
 """
 
 SCRIPT = """
+function mark() {
+  const chosen = (props.value ?? "").split(",");
+  for (const button of element.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", chosen.includes(button.title));
+  }
+}
+watch("value", mark);
+mark();
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) trigger("select", { index: Number(button.dataset.index), value: button.title });
@@ -36,7 +50,8 @@ element.addEventListener("click", (event) => {
 
 def thumbnails(pictures: Sequence[Path], names: Sequence[str], **kwargs: Any) -> gr.HTML:
     """
-    Named pictures; the `select` event says which one was clicked (`gr.SelectData.index`).
+    Named pictures; the `select` event says which one was clicked (`gr.SelectData.index`). The value is the names of
+    those that are marked as chosen, with commas between.
 
     Args:
         pictures (`Sequence[Path]`): Image files.

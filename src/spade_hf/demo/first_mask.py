@@ -1,0 +1,54 @@
+"""The mask that the page starts with where there are no examples: a plain scene of the model's own labels."""
+
+import re
+
+import numpy as np
+
+from ..label_set import LabelSet
+
+
+# The words by which a label belongs above, on the left, on the right or below in the scene, the most telling first
+PLACES = (
+    "sky clouds cloud ceiling",
+    "building house wall skyscraper mountain hill rock",
+    "tree vegetation bush plant fence forest",
+    "road street floor ground grass terrain earth field sand snow water sea",
+)
+NO_LABELS = {"unknown", "unlabelled", "unlabeled", "void", "background", "other", "ignore", "border", "ego", "roi"}
+
+
+def first_mask(label_set: LabelSet, size: tuple[int, int]) -> tuple[np.ndarray, list[str]]:
+    """
+    A scene of up to four labels, found by their names; places that no name fits take the next labels.
+
+    Args:
+        label_set (`LabelSet`): Any.
+        size (`tuple[int, int]`): Height and width in pixels.
+
+    Returns:
+        `tuple`: ids, int64 `(H, W)`, and the names of the labels in it, from above to below.
+    """
+    channels = _scene_channels(label_set)
+    y, x = np.mgrid[0 : 1 : size[0] * 1j, 0 : 1 : size[1] * 1j]  # (H, W) each
+    above, left, right, below = (label_set.ids[channel] for channel in channels)
+    label_map = np.full(size, above, dtype=np.int64)
+    label_map[(x < 0.42) & (y > 0.1 + 0.7 * x)] = left  # two sides of a street or a valley
+    label_map[(x > 0.6) & (y > 0.62 - 0.75 * (x - 0.6))] = right
+    label_map[y > 0.58] = below
+    return label_map, [label_set.names[channel] for channel in dict.fromkeys(channels)]
+
+
+def _scene_channels(label_set: LabelSet) -> list[int]:
+    words = [re.findall("[a-z]+", name.lower()) for name in label_set.names]
+    usable = [
+        channel
+        for channel, id_ in enumerate(label_set.ids)
+        if id_ != label_set.unknown_id and not NO_LABELS & set(words[channel])
+    ] or [channel for channel, id_ in enumerate(label_set.ids) if id_ != label_set.unknown_id]
+    fitting = [
+        next((channel for word in place.split() for channel in usable if word in words[channel]), None)
+        for place in PLACES
+    ]
+    spare = [channel for channel in usable if channel not in fitting]
+    spare += usable * len(PLACES)  # fewer labels than places
+    return [channel if channel is not None else spare.pop(0) for channel in fitting]
