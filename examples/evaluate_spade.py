@@ -297,8 +297,8 @@ def write_text(path: Path, text: str) -> None:
     os.replace(unfinished, path)
 
 
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read and check the options."""
+def build_parser() -> argparse.ArgumentParser:
+    """All options with their defaults."""
     parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--real", action="store_true", help="score the real pictures in place of a model's")
@@ -329,6 +329,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", help="file to write the figures to")
     parser.add_argument("--output_dir", help="folder for table.md, sheet.png and the trained segmenter")
+    return parser
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read and check the options."""
+    parser = build_parser()
     args = parser.parse_args(arguments)
     if args.real and args.model is not None:
         parser.error("Give either --model or --real.")

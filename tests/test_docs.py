@@ -1,6 +1,7 @@
 """The commands in the documentation are commands that the programs take."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from spade_hf.training.arguments import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SCRIPT = "examples/train_spade.py"
+TRAINING, EVALUATION = "examples/train_spade.py", "examples/evaluate_spade.py"
+PARSERS = {TRAINING: build_parser, EVALUATION: runpy.run_path(str(ROOT / EVALUATION))["build_parser"]}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -33,19 +35,20 @@ def options(parser) -> set[str]:
 
 def test_commands_are_found():
     lines = [command for page in PAGES for command in commands(page) if command]
-    assert sum(SCRIPT in line for line in lines) >= 4 and sum("spade-hf" in line for line in lines) >= 10
+    assert sum(TRAINING in line for line in lines) >= 4 and sum(EVALUATION in line for line in lines) >= 2
+    assert sum("spade-hf" in line for line in lines) >= 10
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_parse(page, capsys):
     for command in filter(None, commands(page)):
         try:
-            if SCRIPT in command:
-                where = command.index(SCRIPT)
-                build_parser().parse_args(command[where + 1 :])
+            for script in set(PARSERS) & set(command):
+                where = command.index(script)
+                PARSERS[script]().parse_args(command[where + 1 :])
                 if command[:2] == ["accelerate", "launch"]:
                     launch_command_parser().parse_args(command[2 : where + 1])
-            elif command[:2] == ["spade-hf", "train"]:
+            if command[:2] == ["spade-hf", "train"]:
                 build_parser().parse_args(command[2:])
             elif command[0] == "spade-hf":
                 spade_hf_cli.build_parser().parse_args(command[1:])
@@ -56,7 +59,7 @@ def test_commands_parse(page, capsys):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_in_the_text_exist(page):
     parsers = [
-        build_parser(),
+        *(build() for build in PARSERS.values()),
         launch_command_parser(),
         *spade_hf_cli.build_parser()._subparsers._group_actions[0].choices.values(),
     ]

@@ -260,7 +260,7 @@ def test_a_saved_scene_may_be_left(desktop):
     "script",
     [
         "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); };",
-        "Storage.prototype.getItem = Storage.prototype.setItem = () => { throw new DOMException('', 'SecurityError'); };",
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('', 'SecurityError'); } });",
         """Storage.prototype.getItem = () => '{"mask": "1 1 1 0", "start": "1 1 1 0", "styles": 5}';""",
     ],
     ids=["full", "forbidden", "broken"],
