@@ -322,7 +322,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--segmenter", default="train", help="train, none, or a segmenter-*.safetensors file")
     parser.add_argument("--segmenter_dataset", help="real pairs to train it on; default: --dataset_name")
     parser.add_argument("--segmenter_split", default="train")
-    parser.add_argument("--segmenter_steps", type=int, default=700, help="updates of 8 pairs")
+    parser.add_argument("--segmenter_steps", type=int, default=300, help="updates of 8 pairs")
     parser.add_argument("--ignored_pixels", choices=("leave_out", "count"), default="leave_out", help="unknown pixels")
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
