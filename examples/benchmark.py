@@ -1,6 +1,6 @@
 """Time and memory of exact sparse modulation against the dense one, in one interleaved run.
 
-    pip install ".[train]"                                                  # for the suite training
+    pip install ".[train]"                                                  # for the suites training and recipe
     python examples/benchmark.py                                            # the masks in examples/assets
     python examples/benchmark.py --mask_folder masks --json results.json
     python examples/benchmark.py --dataset_name user/repo --mask_column label --suites latency styles
@@ -13,7 +13,6 @@ layer convolves the one-hot mask, and PyTorch's default layout of activations an
 
 import argparse
 import importlib.util
-import itertools
 import json
 import multiprocessing
 import platform
@@ -36,10 +35,10 @@ from benchmark_tools import (
     resized,
     textbook_painter,
 )
+from benchmark_training import recipe, training
 from torch import Tensor
 from torch.autograd.profiler_util import FunctionEvent
 
-from spade_hf import MultiscaleDiscriminator, SPADEGenerator
 from spade_hf.layers import SPADE
 
 
@@ -70,7 +69,7 @@ def main() -> None:
     args = parser.parse_args()
     if missing := missing_packages(args):
         parser.error(
-            f"{' and '.join(missing)} is missing for the suite training or --dataset_name: pip install '.[train]', or "
+            f"{' and '.join(missing)} is missing for the suites training and recipe or --dataset_name: pip install '.[train]', or "
             "leave them out (--suites)."
         )
 
@@ -95,7 +94,7 @@ def main() -> None:
 
 def missing_packages(args: argparse.Namespace) -> list[str]:
     """What the suites and the data need beyond the library and is not installed; found out before hours of work."""
-    needed = ("accelerate", "datasets") if "training" in args.suites or args.dataset_name else ()
+    needed = ("accelerate", "datasets") if {"training", "recipe"} & {*args.suites} or args.dataset_name else ()
     return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
@@ -184,51 +183,6 @@ def styles(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     ]
 
 
-def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Training, batch of 4: the generator's forward and backward pass, and a whole iteration of the game"""
-    # not above: processes of the memory suite import this module, and one that paints does not need it
-    from spade_hf.training import LossWeights
-    from spade_hf.training.steps import discriminator_step, generate, generator_step
-
-    batch = {"label_map": torch.cat([*itertools.islice(itertools.cycle(label_maps), 4)])}
-    rng = torch.Generator().manual_seed(0)
-    batch["real_images"] = torch.rand(4, 3, *batch["label_map"].shape[-2:], generator=rng).to(args.device) * 2 - 1
-    batch["seed"] = torch.arange(4)
-    torch.manual_seed(0)
-    labels = {"num_labels": args.num_labels, "use_unknown_label": True}
-    generator = SPADEGenerator(
-        **labels, image_size=args.resolution, base_channels=args.base_channels, latent_dim=args.latent_dim or None
-    ).to(args.device)
-    discriminator = MultiscaleDiscriminator(**labels, base_channels=args.base_channels).to(args.device)
-    optimizers = [torch.optim.Adam(network.parameters(), 1e-4, (0.0, 0.999)) for network in (generator, discriminator)]
-
-    def fakes(phase: int) -> tuple[Tensor, None]:
-        return generate(generator, batch, phase, style_encoder=None, latent_dim=generator.config.latent_dim)
-
-    def backward(backend: str) -> None:
-        generator.set_modulation_backend(backend)
-        generator.zero_grad()
-        (fakes(1)[0] * batch["real_images"]).mean().backward()
-
-    def iteration(backend: str) -> None:
-        generator.set_modulation_backend(backend)
-        discriminator.requires_grad_(False)
-        generator.zero_grad()
-        generator_step(fakes, discriminator, batch, perceptual_loss=None, weights=LossWeights()).loss.backward()
-        optimizers[0].step()
-        discriminator.requires_grad_(True).zero_grad()
-        discriminator_step(fakes, discriminator, batch).loss.backward()
-        optimizers[1].step()
-
-    rows = []
-    for name, work in (("forward and backward", backward), ("whole iteration", iteration)):
-        variants = {backend: lambda _, work=work, backend=backend: work(backend) for backend in BACKENDS}
-        seconds = interleave(variants, [batch["label_map"]], rounds=args.rounds + 2)
-        rates = {f"{backend}, images/s": 4 / statistics.median(seconds[backend]) for backend in BACKENDS}
-        rows.append({"work": name, **rates, "ratio": ratio(seconds["dense"], seconds["sparse"])})
-    return rows
-
-
 def memory(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     """Peak memory of one forward pass, fp32, MB: beyond the weights, and of the whole process"""
     rows = []
@@ -268,7 +222,7 @@ def scaling(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     return rows
 
 
-SUITES = {suite.__name__: suite for suite in (latency, breakdown, styles, training, equality, memory, scaling)}
+SUITES = {suite.__name__: suite for suite in (latency, breakdown, styles, training, recipe, equality, memory, scaling)}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def benchmark(*options: str) -> subprocess.CompletedProcess:
 
 def test_suites(tmp_path: Path):
     file = tmp_path / "results.json"
-    result = benchmark("--suites", "latency", "breakdown", "styles", "training", "equality", "--json", str(file))
+    result = benchmark(
+        "--suites", "latency", "breakdown", "styles", "training", "recipe", "equality", "--json", str(file)
+    )
     assert result.returncode == 0, result.stderr
     results = json.loads(file.read_text())
     latency = {row["variant"]: row for row in results["latency"]}
@@ -31,6 +33,7 @@ def test_suites(tmp_path: Path):
     assert all(row["backbone's convolutions"] > 0 for row in results["breakdown"])
     assert [row["backend"] for row in results["styles"]] == ["dense", "sparse"]
     assert [row["work"] for row in results["training"]] == ["forward and backward", "whole iteration"]
+    assert [row["type"] for row in results["recipe"]] == ["fp32", "bf16 autocast"]
     for row in results["equality"]:
         if row["pair"].endswith("on the same side of every kink"):
             assert row["gradients"] < 1e-4

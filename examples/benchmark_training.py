@@ -1,0 +1,142 @@
+"""The suites of benchmark.py that train."""
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Callable
+
+import torch
+from benchmark_tools import BACKENDS, Row, interleave, ratio
+from torch import Tensor, nn
+
+from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
+from spade_hf.models.efficientnet_lite import EfficientNetLite0Features
+
+
+BATCH_SIZE = 4
+
+
+def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
+    """Training, batch of 4: the generator's forward and backward pass, and a whole iteration of the game"""
+    # not above: processes of the memory suite import this module, and one that paints does not need it
+    from spade_hf.training import LossWeights
+    from spade_hf.training.steps import discriminator_step, generate, generator_step
+
+    batch = _batch(args, label_maps)
+    torch.manual_seed(0)
+    labels = {"num_labels": args.num_labels, "use_unknown_label": True}
+    generator = SPADEGenerator(
+        **labels, image_size=args.resolution, base_channels=args.base_channels, latent_dim=args.latent_dim or None
+    ).to(args.device)
+    discriminator = MultiscaleDiscriminator(**labels, base_channels=args.base_channels).to(args.device)
+    optimizers = [torch.optim.Adam(network.parameters(), 1e-4, (0.0, 0.999)) for network in (generator, discriminator)]
+
+    def fakes(phase: int) -> tuple[Tensor, None]:
+        return generate(generator, batch, phase, style_encoder=None, latent_dim=generator.config.latent_dim)
+
+    def backward(backend: str) -> None:
+        generator.set_modulation_backend(backend)
+        generator.zero_grad()
+        (fakes(1)[0] * batch["real_images"]).mean().backward()
+
+    def iteration(backend: str) -> None:
+        generator.set_modulation_backend(backend)
+        discriminator.requires_grad_(False)
+        generator.zero_grad()
+        generator_step(fakes, discriminator, batch, perceptual_loss=None, weights=LossWeights()).loss.backward()
+        optimizers[0].step()
+        discriminator.requires_grad_(True).zero_grad()
+        discriminator_step(fakes, discriminator, batch).loss.backward()
+        optimizers[1].step()
+
+    rows = []
+    for name, work in (("forward and backward", backward), ("whole iteration", iteration)):
+        variants = {backend: lambda _, work=work, backend=backend: work(backend) for backend in BACKENDS}
+        seconds = interleave(variants, [batch["label_map"]], rounds=args.rounds + 2)
+        rates = {f"{backend}, images/s": BATCH_SIZE / statistics.median(seconds[backend]) for backend in BACKENDS}
+        rows.append({"work": name, **rates, "ratio": ratio(seconds["dense"], seconds["sparse"])})
+    return rows
+
+
+def recipe(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
+    """Training by the preset "landscapes", batch of 4: a whole iteration, bf16 autocast against fp32"""
+    batch = _batch(args, label_maps)
+    variants = {
+        name: _landscapes_iteration(args, batch, autocast=name == "bf16 autocast")
+        for name in ("fp32", "bf16 autocast")
+    }
+    seconds = interleave(variants, [batch["label_map"]], rounds=args.rounds + 2)
+    return [
+        {
+            "type": name,
+            "images/s": BATCH_SIZE / statistics.median(seconds[name]),
+            "x fp32": ratio(seconds["fp32"], seconds[name]),
+        }
+        for name in variants
+    ]
+
+
+def _batch(args: argparse.Namespace, label_maps: list[Tensor]) -> dict[str, Tensor]:
+    label_map = torch.cat([*itertools.islice(itertools.cycle(label_maps), BATCH_SIZE)])
+    rng = torch.Generator().manual_seed(0)
+    images = torch.rand(BATCH_SIZE, 3, *label_map.shape[-2:], generator=rng).to(args.device) * 2 - 1
+    return {"label_map": label_map, "real_images": images, "seed": torch.arange(BATCH_SIZE)}
+
+
+def _landscapes_iteration(
+    args: argparse.Namespace, batch: dict[str, Tensor], *, autocast: bool
+) -> Callable[[Tensor], None]:
+    """The preset's networks on the given masks; the perceptual network's weights are random, its work is the same."""
+    from accelerate.utils import convert_outputs_to_fp32
+
+    from spade_hf.losses.perceptual import PerceptualLoss
+    from spade_hf.training import LossWeights, build_optimizers
+    from spade_hf.training.arguments import PRESETS
+    from spade_hf.training.steps import discriminator_step, generate, generator_step
+
+    preset = PRESETS["landscapes"]
+    labels = {"num_labels": args.num_labels, "use_unknown_label": True}
+    torch.manual_seed(0)
+    networks: dict[str, nn.Module] = {
+        "generator": SPADEGenerator(
+            **labels,
+            image_size=args.resolution,
+            base_channels=preset["base_channels"],
+            channel_mult=preset["channel_mult"],
+            latent_dim=preset["latent_dim"],
+            spade_hidden_channels=preset["spade_hidden_channels"],
+        ),
+        "style_encoder": SPADEStyleEncoder(
+            image_size=preset["style_encoder_image_size"],
+            base_channels=preset["style_encoder_base_channels"],
+            channel_mult=preset["style_encoder_channel_mult"],
+            latent_dim=preset["latent_dim"],
+        ),
+        "discriminator": MultiscaleDiscriminator(**labels, base_channels=preset["discriminator_base_channels"]),
+    }
+    for network in networks.values():
+        network.to(args.device).train()
+        if autocast:  # the networks alone, as accelerate does
+            network.forward = convert_outputs_to_fp32(torch.autocast(args.device, torch.bfloat16)(network.forward))
+    generator, encoder, discriminator = networks.values()
+    perceptual_loss = PerceptualLoss(EfficientNetLite0Features()).to(args.device)
+    rates = {"learning_rate": 1e-4, "discriminator_learning_rate": 4e-4}
+    optimizers = build_optimizers(networks, **rates, betas=(0.0, 0.9), eps=1e-8, fused=True)
+
+    def fakes(phase: int) -> tuple[Tensor, object]:
+        return generate(generator, batch, phase, style_encoder=encoder, latent_dim=preset["latent_dim"])
+
+    def iteration(_: Tensor) -> None:
+        discriminator.requires_grad_(False)
+        output = generator_step(fakes, discriminator, batch, perceptual_loss=perceptual_loss, weights=LossWeights())
+        _step(output.loss, optimizers[0])
+        discriminator.requires_grad_(True)
+        _step(discriminator_step(fakes, discriminator, batch).loss, optimizers[1])
+
+    return iteration
+
+
+def _step(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
