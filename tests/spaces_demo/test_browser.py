@@ -58,7 +58,9 @@ class Visitor:
 
     def reload(self, *, kept: bool) -> None:
         """Reload, and wait for the picture of what was kept: its line has a time, the first picture's has none."""
+        before = list(self.complaints)
         self.page.reload()
+        self.complaints[:] = before  # a page that is left complains of the answers it does not get
         self.page.locator("#picture img").wait_for()
         if kept:
             self.page.locator("#status b").wait_for()
