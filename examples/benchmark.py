@@ -69,8 +69,8 @@ def main() -> None:
     args = parser.parse_args()
     if missing := missing_packages(args):
         parser.error(
-            f"{' and '.join(missing)} is missing for the suites training and recipe or --dataset_name: pip install '.[train]', or "
-            "leave them out (--suites)."
+            f"{' and '.join(missing)} is missing for the suites training and recipe or --dataset_name: "
+            "pip install '.[train]', or leave them out (--suites)."
         )
 
     torch.set_num_threads(args.threads)

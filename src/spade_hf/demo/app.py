@@ -1,6 +1,7 @@
 """The page: what it looks like, and which function each event calls."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,12 +60,7 @@ def build_demo(pipeline: SPADEPipeline) -> gr.Blocks:
     first, *_ = on.paint(canvas, styles, 1.0)
     with gr.Blocks(title="Paint with labels", delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
         page = lay_out(on, canvas, styles, first)
-        wire(on, page)
-        restored = [page.styles, page.blend, page.names, page.masks, *page.shown]
-        demo.load(
-            partial(on.restore, first), page.kept, restored, js=recall(painter.fingerprint),
-            concurrency_id="model", show_progress="hidden", api_visibility="private",
-        )  # fmt: skip
+        wire(on, page, partial(on.restore, first))
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
 
 
@@ -180,8 +176,8 @@ def heading(title: str, text: str = "") -> None:
     gr.HTML(f"<h3>{title}</h3><p>{text}</p>", elem_classes="heading")
 
 
-def wire(on: Handlers, page: SimpleNamespace) -> None:
-    """Say which function each event calls."""
+def wire(on: Handlers, page: SimpleNamespace, restore: Callable[[dict | None], tuple]) -> None:
+    """Say which function each event calls; `restore` takes what the browser kept."""
     private = {"api_visibility": "private"}
     # the mark of progress becomes one of failure, on everything that the event would have changed
     hidden = {**private, "show_progress": "hidden"}
@@ -192,6 +188,8 @@ def wire(on: Handlers, page: SimpleNamespace) -> None:
     keep = {"js": before_painting(on.painter.fingerprint)}
     paint = {"fn": on.paint, "inputs": scene, "outputs": page.shown, **quiet, **keep}
 
+    restored = [*picked, page.masks, *page.shown]
+    gr.on(None, restore, page.kept, restored, js=recall(on.painter.fingerprint), **quiet)  # when the page loads
     page.paint.click(on.paint, scene, page.shown, show_progress_on=page.status, **model, **keep)
     page.canvas.input(on.paint_live, [page.live, *scene], page.shown, trigger_mode="always_last", **quiet, **keep)
     page.blend.input(**paint, trigger_mode="always_last")

@@ -126,8 +126,8 @@ class MultiscaleDiscriminator(SemanticModelMixin):
 
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
-            images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. In training, fake and real ones go in as one batch, or a second
-                call leaves the singular vectors as they are: the same weights judge both.
+            images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. In training, fake and real ones go in as one batch, or a
+                second call leaves the singular vectors as they are: the same weights judge both.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
 
