@@ -26,7 +26,9 @@ try:
     import datasets  # noqa: F401 (what spade_hf.data needs)
     import torchmetrics
 except ModuleNotFoundError as error:
-    sys.exit(f"error: evaluation needs the package {error.name}, which is not installed: pip install 'spade_hf[eval]'")
+    from spade_hf.project import install_command
+
+    sys.exit(f"error: evaluation needs the package {error.name}, which is not installed: {install_command('eval')}")
 
 import spade_hf
 from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEPipeline

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
+from spade_hf.project import install_command
 
 from ..training_data import LABELS, make_networks, make_rows, mask, write_imagefolder, write_labels
 
@@ -179,5 +180,5 @@ def test_what_is_wrong_is_one_line(case, evaluate, model, data, tmp_path):
 
 def test_what_is_not_installed_is_named(evaluate, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchmetrics", None)
-    message = "error: evaluation needs the package torchmetrics, which is not installed: pip install 'spade_hf[eval]'"
+    message = f"error: evaluation needs the package torchmetrics, which is not installed: {install_command('eval')}"
     assert evaluate("--help").status == message
