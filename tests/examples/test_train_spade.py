@@ -253,9 +253,10 @@ def test_other_data(layout, run, hub, tmp_path):
     pipeline = SPADEPipeline.from_pretrained(str(output))
     assert checkpoints(output) == {"checkpoint-2"}  # the last one is always saved
     assert pipeline.image_processor.label_set.id2label == LABELS.id2label
-    instance_map = mask(0) if pipeline.generator.config.use_instance_edges else None
-    image = pipeline(mask(0), instance_map=instance_map).images[0]
-    assert (image.height, image.width) == size
+    one = mask(0, size)
+    instance_map = one if pipeline.generator.config.use_instance_edges else None
+    image = pipeline(one, instance_map=instance_map).images[0]
+    assert tuple(pipeline.generator.config.image_size) == (image.height, image.width) == size
 
 
 def test_a_perceptual_network_from_a_folder(run, data, tmp_path, caplog):
