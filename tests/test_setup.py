@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "spade_hf"
 # part of the package, or a file beside it -> the extra that brings what it imports
-EXTRA_OF = {"training": "train", "data": "train", "losses": "train", "demo": "demo"}
+EXTRA_OF = {"training": "train", "data": "train", "losses": "train", "metrics": "eval", "demo": "demo"}
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ def test_what_is_imported_is_declared(options):
     always, extras = required(options["install_requires"]), options["extras_require"]
     files = {path: EXTRA_OF.get(path.relative_to(PACKAGE).parts[0]) for path in PACKAGE.rglob("*.py")}
     files[ROOT / "examples" / "train_spade.py"] = "train"
+    files[ROOT / "examples" / "evaluate_spade.py"] = "eval"
     for path, extra in files.items():
         missing = imported(path) - always - required(extras.get(extra, []))
         assert not missing, f"{path.relative_to(ROOT)} imports {missing}, which setup.py does not name"
