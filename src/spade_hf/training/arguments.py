@@ -24,8 +24,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_encoder_channel_mult": [1, 2, 4, 8],
         "train_batch_size": 4,
     },
-    # The bundled model's recipe: 14 MB in half precision, a small fraction of a second for a picture on a CPU. The last
-    # stage of examples/landscapes/train.sh.
+    # The bundled model's recipe, the last stage of examples/landscapes/train.sh: 14 MB in half precision, a small
+    # fraction of a second for a picture on a CPU.
     "landscapes": {
         "resolution": [256],
         "resize_ratio": 1.0,  # renders are as large as the resolution; enlarging them would cost their sharpness
