@@ -15,6 +15,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent / "spade_hf"
 LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "label_sets").glob("*.json")))
 SCRIPTS = {"train": "train_spade.py"}  # commands that are scripts, with options of their own
+PARSERS = {"train": "training/arguments.py"}  # where these are, importing nothing of the package
 USER_ERROR = 2  # exit status, as argparse's own
 INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
 
@@ -23,6 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; what goes wrong is one line on stderr and exit status 2."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments and arguments[0] in SCRIPTS:
+        if {"-h", "--help"} & set(arguments):
+            parser = runpy.run_path(str(PACKAGE / PARSERS[arguments[0]]))["build_parser"]()
+            parser.prog = f"spade-hf {arguments[0]}"
+            parser.parse_args(["--help"])  # prints it and exits, as argparse does
         return importlib.import_module("spade_hf.scripts").run_script(SCRIPTS[arguments[0]], arguments[1:])
     args = build_parser().parse_args(arguments)
     try:

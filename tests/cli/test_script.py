@@ -31,7 +31,7 @@ def test_unknown_command():
         main(["paint"])
 
 
-@pytest.mark.parametrize("arguments", [("--help",), *((command, "--help") for command in COMMANDS)])
+@pytest.mark.parametrize("arguments", [("--help",), *((command, "--help") for command in (*COMMANDS, "train"))])
 def test_help_imports_neither_torch_nor_the_library(arguments):
     code = (
         "import sys, spade_hf_cli\ntry: spade_hf_cli.main(sys.argv[1:])\n"
@@ -41,6 +41,13 @@ def test_help_imports_neither_torch_nor_the_library(arguments):
     result = subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert "usage: spade-hf" in result.stdout
+
+
+def test_help_of_a_script_is_its_own(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    assert "usage: spade-hf train" in out and "--simplify_probability" in out
 
 
 def test_choices_are_those_of_the_library():
