@@ -33,6 +33,25 @@ def test_value_and_gradient():
     assert real.grad is None
 
 
+def test_another_style_is_compared_by_content():
+    """Other brightness and contrast of a channel cost nothing, another place of a shape does."""
+    rng = torch.Generator().manual_seed(0)
+    real = torch.randn(2, 3, 8, 8, generator=rng)
+    relit, moved = 0.5 * real + torch.tensor([0.1, -0.3, 0.7]).view(3, 1, 1), real.roll(3, dims=-1)
+    loss, other = PerceptualLoss(TwoLevels(), weights=(1, 0.5)), torch.tensor([True, True])
+    assert loss(relit, real, None, other).item() < 1e-4 < 0.1 < loss(relit, real).item()
+    assert loss(moved, real, None, other).item() > 1
+    fake = torch.stack([relit[0], moved[1]])
+    expected = loss(fake[1:], real[1:]) / 2  # the first one's content is equal
+    torch.testing.assert_close(loss(fake, real, None, torch.tensor([True, False])), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_constant_channel_has_finite_gradients():
+    fake = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    PerceptualLoss(TwoLevels(), weights=(1, 0.5))(fake, torch.rand(1, 3, 4, 4), None, torch.tensor([True])).backward()
+    assert fake.grad.isfinite().all()
+
+
 def test_vgg_weights_are_the_papers(vgg_folder):
     net = load_perceptual_net(vgg_folder)
     loss = PerceptualLoss(net)

@@ -29,7 +29,7 @@ def fakes_of(networks, batch, **options):
     return functools.partial(generate, networks["generator"], batch, **options)
 
 
-def l1(fake, real, mask=None):
+def l1(fake, real, mask=None, has_other_style=None):
     assert mask is None
     return (fake - real).abs().mean()
 
@@ -85,7 +85,7 @@ def test_a_repainted_map_excludes_what_differs_from_the_real_picture(networks):
         fakes_of(networks, batch),
         networks["discriminator"].eval(),
         batch,
-        perceptual_loss=lambda fake, real, mask: masked_l1_loss(fake, real, mask),
+        perceptual_loss=lambda fake, real, mask, _: masked_l1_loss(fake, real, mask),
         weights=LossWeights(),
     )
     assert output.terms["feature_matching"] == 0 and output.terms["perceptual"] == 0
@@ -172,7 +172,7 @@ def test_a_sample_has_its_latent_in_every_batch(networks, with_encoder):
     torch.testing.assert_close(together[1:2], alone)
 
 
-def test_random_styles_are_of_the_prior_and_compared_with_nothing(networks):
+def test_random_styles_are_of_the_prior_and_not_matched_by_the_discriminators_features(networks):
     batch = make_batch(0, 1)
     batch["has_random_style"] = torch.tensor([True, False])
     for network in networks.values():
@@ -185,15 +185,14 @@ def test_random_styles_are_of_the_prior_and_compared_with_nothing(networks):
     torch.testing.assert_close(mixed, torch.stack([random[0], own[1]]))
     assert not torch.equal(own[0], random[0]) and len(posterior.mean) == 2
 
-    masks = []
-    generator_step(
-        fakes_of(networks, batch),
-        networks["discriminator"],
-        batch,
-        perceptual_loss=lambda fake, real, mask: masks.append(mask) or l1(fake, real),
-        weights=LossWeights(),
-    )
-    assert not masks[0][0].any() and masks[0][1].all()
+    seen = []
+    arguments = (fakes_of(networks, batch), networks["discriminator"], batch)
+    options = {"perceptual_loss": lambda fake, real, *rest: seen.append(rest) or l1(fake, real)}
+    both = generator_step(*arguments, **options, weights=LossWeights()).terms["feature_matching"]
+    assert seen[0][0] is None and torch.equal(seen[0][1], batch["has_random_style"])
+    batch["has_random_style"] = torch.tensor([True, True])
+    neither = generator_step(*arguments, **options, weights=LossWeights()).terms["feature_matching"]
+    assert both > 0 and neither == 0
 
 
 def test_the_share_of_random_styles():

@@ -3,7 +3,10 @@
 Source: Johnson et al. 2016 (arXiv 1603.08155); layers and weights as in SPADE (arXiv 1903.07291), taken over from
 pix2pixHD.
 
-Shape letters: N batch, H W height and width.
+Pictures in another style than the real one's are compared by their content alone: with the channels' means and
+deviations taken over from the real features, which hold the style (Huang and Belongie 2017, arXiv 1703.06868).
+
+Shape letters: N batch, C channels, H W height and width.
 """
 
 from collections.abc import Sequence
@@ -15,6 +18,9 @@ from torch import Tensor, nn
 from ..models.efficientnet_lite import EfficientNetLite0Features
 from ..models.vgg import VGG19_REPO, VGG19Features
 from .masked import masked_l1_loss
+
+
+EPS = 1e-5  # of a variance: a channel that is constant in a picture has no style to take away
 
 
 class PerceptualLoss(nn.Module):
@@ -41,12 +47,19 @@ class PerceptualLoss(nn.Module):
         self.feature_net = feature_net
         self.weights = tuple(weights)
 
-    def forward(self, fake_images: Tensor, real_images: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        fake_images: Tensor,
+        real_images: Tensor,
+        mask: Tensor | None = None,
+        has_other_style: Tensor | None = None,
+    ) -> Tensor:
         """
         Args:
             fake_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; receives the gradient.
             real_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; the target, no gradient.
             mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images are to match.
+            has_other_style (`Tensor`, *optional*): bool `(N,)`, pictures that are compared by their content alone.
 
         Returns:
             `Tensor`: scalar.
@@ -59,6 +72,10 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             real_features = self.feature_net(real_images)
         fake_features = self.feature_net(fake_images)
+        if has_other_style is not None:
+            other = has_other_style[:, None, None, None]
+            pairs = zip(fake_features, real_features, strict=True)
+            fake_features = [torch.where(other, _in_the_style_of(fake, real), fake) for fake, real in pairs]
         if len(self.weights) != len(fake_features):
             raise ValueError(
                 f"`weights` has {len(self.weights)} values, but {type(self.feature_net).__name__} returns "
@@ -66,6 +83,13 @@ class PerceptualLoss(nn.Module):
             )
         terms = zip(self.weights, fake_features, real_features, strict=True)
         return sum(weight * masked_l1_loss(fake, real, mask) for weight, fake, real in terms)
+
+
+def _in_the_style_of(features: Tensor, target: Tensor) -> Tensor:
+    """`(N, C, H, W)` with the target's mean and deviation of each channel of each picture."""
+    variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)  # (N, C, 1, 1)
+    target_variance, target_mean = torch.var_mean(target, dim=(2, 3), correction=0, keepdim=True)
+    return (features - mean) * ((target_variance + EPS) / (variance + EPS)).sqrt() + target_mean
 
 
 def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNetLite0Features | None:

@@ -238,7 +238,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--random_style_probability",
         type=float,
         default=0.0,
-        help="share of samples in a random style, not their image's, which the discriminator alone judges",
+        help="share of samples in a random style, not their image's, which are compared with it by content alone",
     )
 
     optimization = parser.add_argument_group("optimization")

@@ -32,7 +32,7 @@ class TrainingIteration:
             frozen, it has no gradients that processes could exchange.
         averages (`Mapping[str, ModelEMA]`): By the names of their networks.
         optimizers, schedules (`tuple`): Prepared; the generator's (with the style encoder's), the discriminator's.
-        perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask) -> scalar`.
+        perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask, has_other_style) -> scalar`.
         weights (`LossWeights`): Of the generator's terms.
         random_style_probability (`float`, defaults to 0): See [`choose_random_styles`].
         max_grad_norm (`float`, *optional*): Largest norm of each side's gradients.

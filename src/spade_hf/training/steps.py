@@ -92,8 +92,8 @@ def draw_latents(
 def choose_random_styles(batch: Batch, probability: float) -> Tensor:
     """Which samples get a latent from the prior instead of their image's: bool `(N,)`, from their seeds.
 
-    The encoder's latents fill the prior badly where its weight is low. What the generator makes of the rest, only the
-    discriminator can tell it: there is no real picture to compare with.
+    The encoder's latents fill the prior badly where its weight is low. There is no real picture in such a style: the
+    discriminator judges it, and the perceptual loss compares its content with the real picture's.
     """
     rngs = (torch.Generator().manual_seed(derive_seed(seed, STYLE_CHOICE)) for seed in batch["seed"].tolist())
     draws = torch.stack([torch.rand((), generator=rng) for rng in rngs])
@@ -134,9 +134,9 @@ def generator_step(
     Args:
         generate_images: [`generate`] with all but the phase bound; runs with gradients.
         discriminator: Frozen.
-        batch: See [`generate`]; also `agreement` bool `(N, H, W)` where label maps may be repainted: outside of it,
-            and with a random style anywhere, a picture need not match the real one.
-        perceptual_loss: `(fake_images, real_images, mask) -> scalar`, or `None`.
+        batch: See [`generate`]; also `agreement` bool `(N, H, W)` where label maps may be repainted: outside of it, a
+            picture need not match the real one.
+        perceptual_loss: `(fake_images, real_images, mask, has_other_style) -> scalar`, or `None`.
         weights: Of the terms.
 
     Raises:
@@ -146,12 +146,13 @@ def generator_step(
     (fake,) = _judge(discriminator, batch, fake_images)
     with torch.no_grad(), frozen_statistics(discriminator):  # no gradient reaches the real images; same weights
         (real,) = _judge(discriminator, batch, batch["real_images"])
-    mask = _comparable(batch)
+    agreement, has_random_style = batch.get("agreement"), batch.get("has_random_style")
     terms = {"adversarial": hinge_generator_loss(fake.logits)}
     if weights.feature_matching > 0:
+        mask = agreement if has_random_style is None else _without(has_random_style, agreement, batch["label_map"])
         terms["feature_matching"] = feature_matching_loss(fake.features, real.features, mask)
     if perceptual_loss is not None and weights.perceptual > 0:
-        terms["perceptual"] = perceptual_loss(fake_images, batch["real_images"], mask)
+        terms["perceptual"] = perceptual_loss(fake_images, batch["real_images"], agreement, has_random_style)
     if posterior is not None and weights.kl > 0:
         terms["kl"] = kl_loss(posterior)
     loss = sum(getattr(weights, name) * term for name, term in terms.items())
@@ -184,13 +185,9 @@ def scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> d
     return {name: value.item() for name, value in values.items()}
 
 
-def _comparable(batch: Batch) -> Tensor | None:
-    """Where fake and real images are to match, bool `(N, H, W)`; `None`: everywhere."""
-    mask = batch.get("agreement")
-    if "has_random_style" in batch:
-        has_own_style = ~batch["has_random_style"][:, None, None]
-        mask = has_own_style & (torch.ones_like(batch["label_map"], dtype=torch.bool) if mask is None else mask)
-    return mask
+def _without(excluded: Tensor, mask: Tensor | None, label_map: Tensor) -> Tensor:
+    """A mask `(N, H, W)`, or one of every pixel, without the samples `excluded` `(N,)`."""
+    return ~excluded[:, None, None] & (torch.ones_like(label_map, dtype=torch.bool) if mask is None else mask)
 
 
 @dataclass
