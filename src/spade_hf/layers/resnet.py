@@ -69,5 +69,6 @@ class SPADEResnetBlock(nn.Module):
 
     def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
         """Whether the output at a position depends on the input within `HALO` of it only."""
-        norms = [module for module in self.children() if isinstance(module, SPADE)]
-        return all(norm.is_local(mask, size) for norm in norms)
+        norms = [self.norm1, self.norm2, *([self.norm_shortcut] if self.has_learned_shortcut else [])]
+        # a norm that does not say so may need statistics of the whole image
+        return all(hasattr(norm, "is_local") and norm.is_local(mask, size) for norm in norms)
