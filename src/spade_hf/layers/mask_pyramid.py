@@ -5,7 +5,7 @@ K label codes.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .label_neighborhoods import LabelNeighborhoods
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class MaskPyramid:
     """A semantic mask that the layers of one forward pass read at their own resolutions.
 
@@ -29,53 +30,60 @@ class MaskPyramid:
         images_per_mask (`int`, defaults to 1): S, images that are made of each mask, side by side in a batch.
     """
 
-    def __init__(
-        self,
-        *,
-        codes: Tensor | None = None,
-        segmap: Tensor | None = None,
-        num_label_channels: int,
-        has_edges: bool,
-        dtype: torch.dtype,
-        images_per_mask: int = 1,
-    ) -> None:
-        assert (codes is None) != (segmap is None)
-        self._codes, self._segmap = codes, segmap
-        self.num_label_channels = num_label_channels
-        self.has_edges = has_edges
-        self.dtype = dtype
-        self.images_per_mask = images_per_mask
-        given = codes if segmap is None else segmap
-        self.num_masks, self.size, self.device = len(given), tuple(given.shape[-2:]), given.device
-        self._segmaps: dict[tuple[int, int], Tensor] = {}
-        self._neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = {}
-        self._modulations: dict[nn.Module, Tensor] | None = None
+    codes: Tensor | None = None
+    segmap: Tensor | None = None
+    num_label_channels: int
+    has_edges: bool
+    dtype: torch.dtype
+    images_per_mask: int = 1
+    # What has been computed: of the mask alone, so that copies for another S share it; and, if kept, by layer.
+    _segmaps: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
+    _neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = field(default_factory=dict, repr=False)
+    _modulations: dict[nn.Module, Tensor] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        assert (self.codes is None) != (self.segmap is None)
+
+    @property
+    def num_masks(self) -> int:
+        """N."""
+        return len(self._given)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return tuple(self._given.shape[-2:])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the mask is."""
+        return self._given.device
 
     @property
     def is_hard(self) -> bool:
         """Whether every pixel carries exactly one label, as sparse modulation needs."""
-        return self._codes is not None
+        return self.codes is not None
 
     @property
     def num_codes(self) -> int:
         """K: labels, twice as many with edges."""
         return self.num_label_channels * (1 + self.has_edges)
 
-    def segmap(self, size: tuple[int, int]) -> Tensor:
+    def segmap_at(self, size: tuple[int, int]) -> Tensor:
         """The mask as `(N, L, *size)`, resized by nearest neighbour."""
         if size not in self._segmaps:
-            if self._segmap is not None:
-                self._segmaps[size] = F.interpolate(self._segmap, size, mode="nearest").to(self.dtype)
+            if self.segmap is not None:
+                self._segmaps[size] = F.interpolate(self.segmap, size, mode="nearest").to(self.dtype)
             else:
-                self._segmaps[size] = self._one_hot(self.codes(size))
+                self._segmaps[size] = self._one_hot(self.codes_at(size))
         return self._segmaps[size]
 
-    def codes(self, size: tuple[int, int]) -> Tensor:
-        """The codes of a hard mask as int64 `(N, *size)`, of the same pixels that `segmap` picks."""
+    def codes_at(self, size: tuple[int, int]) -> Tensor:
+        """The codes of a hard mask as int64 `(N, *size)`, of the same pixels that `segmap_at` picks."""
         rows, columns = (
             _nearest_indices(source, target).to(self.device) for source, target in zip(self.size, size, strict=True)
         )
-        return self._codes[:, rows[:, None], columns]
+        return self.codes[:, rows[:, None], columns]
 
     def for_every_image(self, maps: Tensor) -> Tensor:
         """`(N, ...)` of masks to `(N * S, ...)` of images."""
@@ -84,20 +92,14 @@ class MaskPyramid:
     def one_by_one(self, x: Tensor) -> Iterator[tuple[Tensor, "MaskPyramid"]]:
         """Each image of `x` `(N * S, ...)` with its mask, which keeps modulations for the S images."""
         for mask, images in zip(self._single_masks(), x.split(self.images_per_mask), strict=True):
-            mask.images_per_mask = 1
-            with mask.keeping_modulations() if len(images) > 1 else nullcontext():
-                for image in images.split(1):
-                    yield image, mask
+            if len(images) > 1:
+                mask = mask.keeping_modulations()
+            for image in images.split(1):
+                yield image, mask
 
-    @contextmanager
-    def keeping_modulations(self) -> Iterator[None]:
-        """Let `modulation` remember, for layers that read the mask more than once."""
-        outer = self._modulations
-        self._modulations = {} if outer is None else outer
-        try:
-            yield
-        finally:
-            self._modulations = outer
+    def keeping_modulations(self) -> "MaskPyramid":
+        """This mask, with a `modulation` that remembers, for layers that read the mask more than once."""
+        return self if self._modulations is not None else replace(self, _modulations={})
 
     def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
         """`compute()`, or what it gave for this layer before, while modulations are kept."""
@@ -112,16 +114,20 @@ class MaskPyramid:
         key = (*size, kernel_size)
         if key not in self._neighborhoods:
             self._neighborhoods[key] = LabelNeighborhoods.from_codes(
-                self.codes(size), num_codes=self.num_codes, kernel_size=kernel_size
+                self.codes_at(size), num_codes=self.num_codes, kernel_size=kernel_size
             )
         return self._neighborhoods[key]
 
+    @property
+    def _given(self) -> Tensor:
+        return self.codes if self.segmap is None else self.segmap
+
     def _single_masks(self) -> list["MaskPyramid"]:
         if self.num_masks == 1:
-            return [self]
-        name, maps = ("codes", self._codes) if self.is_hard else ("segmap", self._segmap)
+            return [replace(self, images_per_mask=1)]
+        name = "codes" if self.is_hard else "segmap"
         options = {"num_label_channels": self.num_label_channels, "has_edges": self.has_edges, "dtype": self.dtype}
-        return [MaskPyramid(**{name: mask}, **options) for mask in maps.split(1)]
+        return [MaskPyramid(**{name: one}, **options) for one in self._given.split(1)]
 
     def _one_hot(self, codes: Tensor) -> Tensor:
         n, h, w = codes.shape
@@ -133,6 +139,7 @@ class MaskPyramid:
         return segmap
 
 
+@dataclass(frozen=True, eq=False)
 class MaskBand:
     """Some rows of a hard mask at one resolution, in place of the mask, for layers that get these rows alone.
 
@@ -142,17 +149,29 @@ class MaskBand:
         rows (`slice`): Of that height.
     """
 
+    mask: MaskPyramid
+    size: tuple[int, int]
+    rows: slice
     is_hard = True
     images_per_mask = 1
 
-    def __init__(self, mask: MaskPyramid, size: tuple[int, int], rows: slice) -> None:
-        self._mask, self._size, self._rows = mask, size, rows
-        self.has_edges, self.device = mask.has_edges, mask.device
-        self.modulation = mask.modulation
+    @property
+    def has_edges(self) -> bool:
+        """As the whole mask."""
+        return self.mask.has_edges
+
+    @property
+    def device(self) -> torch.device:
+        """As the whole mask."""
+        return self.mask.device
+
+    def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
+        """As the whole mask: what it keeps serves every band."""
+        return self.mask.modulation(layer, compute)
 
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
         """The distinct neighbourhoods of the whole mask, and which of them the rows show."""
-        return self._mask.neighborhoods(self._size, kernel_size).rows(self._rows)
+        return self.mask.neighborhoods(self.size, kernel_size).rows(self.rows)
 
 
 def _nearest_indices(source: int, target: int) -> Tensor:

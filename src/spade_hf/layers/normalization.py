@@ -125,7 +125,7 @@ class SPADE(nn.Module):
 
     def _dense_modulation(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> Tensor:
         """gamma and beta of every position, `(N, 2C, *size)`."""
-        return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap(size))))
+        return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap_at(size))))
 
     def _scale_shift(self, neighborhoods: LabelNeighborhoods, has_edges: bool) -> Tensor:
         """1 + gamma beside beta of every distinct neighbourhood, `(B, 2C)`; fixed statistics are folded in."""

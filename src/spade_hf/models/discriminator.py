@@ -141,7 +141,7 @@ class MultiscaleDiscriminator(SemanticModelMixin):
                 f"{expected}."
             )
         mask = self._mask_pyramid(segmap, instance_edges, dtype=images.dtype)
-        segmap = mask.segmap(mask.size)  # (N, L, H, W)
+        segmap = mask.segmap_at(mask.size)  # (N, L, H, W)
         logits, features = [], []
         for scale, discriminator in enumerate(self.scales):
             if scale > 0:  # apart: the mask needs no gradient
