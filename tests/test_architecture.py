@@ -65,10 +65,10 @@ def test_imports_flow_downwards(part: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["label_set.py", "color_table.py", "palette.py", "image_inputs.py", "image_processor.py"]
+    "name", ["label_set.py", "color_table.py", "palette.py", "image_inputs.py", "image_processor.py", "resizing.py"]
 )
 def test_label_sets_and_images_stand_alone(name: str):
-    allowed = {"label_set", "color_table", "palette", "image_inputs"}
+    allowed = {"label_set", "color_table", "palette", "image_inputs", "resizing"}
     assert {*imported_parts(PACKAGE / name)} <= allowed
 
 

@@ -1,5 +1,4 @@
 import http.server
-import itertools
 import json
 import threading
 from functools import partial
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from diffusers.pipelines import pipeline_loading_utils
 
 import spade_hf
-from spade_hf.image_inputs import instance_edges, size_in_proportion
+from spade_hf.image_inputs import instance_edges
 from spade_hf.image_processor import SPADEImageProcessor
 from spade_hf.label_set import Label, LabelSet
 
@@ -447,28 +446,3 @@ def test_is_a_component_that_diffusers_loads(processor: SPADEImageProcessor, tmp
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["image_processor"] == ["spade_hf", "SPADEImageProcessor"]
     assert Pipeline.from_pretrained(tmp_path).image_processor.label_set == processor.label_set
-
-
-@pytest.mark.parametrize(
-    ("mask_size", "area", "expected"),
-    [
-        ((480, 640), 128 * 128, (96, 128)),
-        ((480, 640), 256 * 256, (224, 288)),
-        ((1024, 2048), 256 * 512, (256, 512)),
-        ((200, 300), 256 * 256, (192, 288)),
-        ((1, 1000), 64 * 64, (32, 2048)),  # no side is below the divisor
-    ],
-)
-def test_size_in_a_masks_proportions(mask_size, area, expected):
-    assert size_in_proportion(mask_size, area=area, divisor=32) == expected
-    assert size_in_proportion(mask_size[::-1], area=area, divisor=32) == expected[::-1]
-
-
-def test_a_mask_of_the_models_proportions_makes_an_image_of_its_size():
-    """To the pixel, whatever square roots round to: the demo's canvas relies on it."""
-    sides = range(32, 1025, 32)
-    for height, width in itertools.product(sides, sides):
-        mask_size = (3 * height, 3 * width)
-        assert size_in_proportion(mask_size, area=height * width, divisor=32) == (height, width)
-        assert size_in_proportion(mask_size, area=1, divisor=32, height=height) == (height, width)
-        assert size_in_proportion(mask_size, area=1, divisor=32, width=width) == (height, width)

@@ -4,11 +4,8 @@ Label maps must keep their ids: they are opened in the file's own mode, a `P` im
 converted to RGB. Errors call an input by its argument, its place in a list and its file.
 """
 
-import itertools
-import math
 from collections.abc import Iterator
 from io import BytesIO
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,6 @@ import PIL.Image
 import PIL.ImageOps
 import requests
 import torch
-import torch.nn.functional as F
 from diffusers.utils.constants import DIFFUSERS_REQUEST_TIMEOUT
 
 from .label_set import LabelSet
@@ -203,66 +199,3 @@ def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
             "8 or 16 bits."
         )
     return np.array(image.convert("RGB"))
-
-
-def size_of(image: torch.Tensor) -> str:
-    """Height and width of `(..., H, W)` for messages."""
-    return f"{image.shape[-2]}x{image.shape[-1]}"
-
-
-def size_in_proportion(
-    mask_size: tuple[int, int], *, area: int, divisor: int, height: int | None = None, width: int | None = None
-) -> tuple[int, int]:
-    """
-    The size of an image that keeps its mask's proportions as well as multiples of `divisor` can.
-
-    Args:
-        mask_size (`tuple[int, int]`): Height and width of the mask.
-        area (`int`): Pixels of the image, about, where neither side is given.
-        divisor (`int`): Sides that are chosen here are multiples of it, next to the exact ones.
-        height, width (`int`, *optional*): Given sides; the other one follows.
-    """
-    proportions = mask_size[0] / mask_size[1]
-    exact_height = height or (width or math.sqrt(area / proportions)) * proportions
-    exact_width = width or exact_height / proportions
-
-    def multiples(exact: float) -> list[int]:
-        return [max(1, around(exact / divisor)) * divisor for around in (math.floor, math.ceil)]
-
-    return min(
-        itertools.product(
-            [height] if height else multiples(exact_height), [width] if width else multiples(exact_width)
-        ),
-        key=lambda size: (
-            abs(math.log(size[0] / size[1] / proportions)),
-            abs(math.log(size[0] * size[1] / area)),
-        ),
-    )
-
-
-def resize_and_stack(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
-    """Brings `(..., H, W)` to one size and stacks them: `(N, ..., height, width)`."""
-    for name, value in (("height", height), ("width", width)):
-        if value is not None and (not isinstance(value, Integral) or value < 1):
-            raise ValueError(f"`{name}` is {value!r}; it is a number of pixels, 1 or more.")
-    resize = _resize_photo if argument == "image" else _resize_nearest
-    resized = [resize(image, int(height or image.shape[-2]), int(width or image.shape[-1])) for image in images]
-    if len({image.shape[-2:] for image in resized}) > 1:
-        sizes = ", ".join(dict.fromkeys(map(size_of, resized)))
-        raise ValueError(f"`{argument}` holds sizes {sizes} (height x width); make them equal or say the size wanted.")
-    return torch.stack(resized)
-
-
-def _resize_nearest(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Nearest neighbour with torch's own choice of source pixels (`mode="nearest"`), for integers too."""
-    rows, columns = (
-        F.interpolate(torch.arange(old, dtype=torch.float32)[None, None], size=new, mode="nearest")[0, 0].long()
-        for old, new in zip(image.shape[-2:], (height, width), strict=True)
-    )
-    return image[..., rows.to(image.device)[:, None], columns.to(image.device)]
-
-
-def _resize_photo(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    if image.shape[-2:] == (height, width):
-        return image
-    return F.interpolate(image[None], size=(height, width), mode="bilinear", antialias=True)[0].clamp(0, 1)

@@ -19,12 +19,11 @@ from .image_inputs import (
     instance_edges,
     integer_maps,
     photos,
-    resize_and_stack,
-    size_of,
     soft_masks,
 )
 from .label_set import LabelSet
 from .palette import MAX_COLOR_TOLERANCE, pack_colors
+from .resizing import size_of, stack_labels, stack_photos
 
 
 # Quoted where they are used, so that `help` prints these names.
@@ -153,10 +152,10 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         width: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Brings what `read` returns to one size and finds the edges there; see `preprocess`."""
-        label_maps = resize_and_stack(masks, height, width, "mask")
+        label_maps = stack_labels(masks, height, width, "mask")
         if instance_maps is None:
             return label_maps, None
-        return label_maps, instance_edges(resize_and_stack(instance_maps, height, width, "instance_map"))
+        return label_maps, instance_edges(stack_labels(instance_maps, height, width, "instance_map"))
 
     def preprocess_mask(
         self,
@@ -189,7 +188,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             ValueError: For unknown ids, colours off the palette, another form, or masks of unlike size without
                 `height` and `width`.
         """
-        return resize_and_stack(self._read_masks(mask, color_tolerance), height, width, "mask")
+        return stack_labels(self._read_masks(mask, color_tolerance), height, width, "mask")
 
     def preprocess_instance_map(
         self, instance_map: "ImageInput", *, height: int | None = None, width: int | None = None
@@ -205,7 +204,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         Returns:
             `torch.Tensor`: bool `(N, H, W)`, see `instance_edges`.
         """
-        return instance_edges(resize_and_stack(_read_instance_maps(instance_map), height, width, "instance_map"))
+        return instance_edges(stack_labels(_read_instance_maps(instance_map), height, width, "instance_map"))
 
     def preprocess_image(self, image: "ImageInput", *, size: tuple[int, int] | None = None) -> torch.Tensor:
         """
@@ -222,7 +221,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """
         height, width = size or (None, None)
         images = [one for value, name in flatten(image, "image") for one in photos(value, name)]
-        return resize_and_stack(images, height, width, "image") * 2 - 1
+        return stack_photos(images, height, width, "image") * 2 - 1
 
     def postprocess(
         self, images: torch.Tensor, output_type: str = "pil"
