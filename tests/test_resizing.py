@@ -1,10 +1,12 @@
 import itertools
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_hf.resizing import size_in_proportion, stack_labels, stack_photos
+from spade_hf.resizing import resize_labels, size_in_proportion, stack_labels, stack_photos
 
 
 def test_the_argument_of_messages_does_not_decide_how_to_resize():
@@ -14,6 +16,22 @@ def test_the_argument_of_messages_does_not_decide_how_to_resize():
         torch.testing.assert_close(stack_photos(pictures, 4, 4, argument), smooth, rtol=0, atol=1e-6)
         picked = stack_labels(pictures, 4, 4, argument)
         assert set(picked.flatten().tolist()) <= set(torch.stack(pictures).flatten().tolist())
+
+
+@pytest.mark.parametrize("source", [(5, 7), (64, 48), (256, 37)])
+@pytest.mark.parametrize("target", [(5, 7), (13, 3), (128, 96), (100, 333)])
+def test_one_rule_for_labels_in_every_form(source: tuple[int, int], target: tuple[int, int]):
+    ids = np.arange(np.prod(source), dtype=np.int32).reshape(source)
+    picked = np.asarray(resize_labels(PIL.Image.fromarray(ids), target))
+    assert picked.shape == target
+    np.testing.assert_array_equal(resize_labels(ids, target), picked)
+    np.testing.assert_array_equal(resize_labels(torch.from_numpy(ids).expand(2, 3, -1, -1), target)[1, 2], picked)
+
+
+def test_labels_are_those_under_the_centres_of_pixels():
+    """As pictures are resized: a mask stays in place beside its photograph."""
+    assert resize_labels(np.arange(9)[None], (1, 3)).tolist() == [[1, 4, 7]]
+    assert resize_labels(torch.arange(3)[None], (1, 9)).tolist() == [[0, 0, 0, 1, 1, 1, 2, 2, 2]]
 
 
 @pytest.mark.parametrize(

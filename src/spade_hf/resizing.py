@@ -1,17 +1,40 @@
-"""Sizes of masks and pictures: labels by nearest neighbour, pictures smoothly, and what keeps proportions."""
+"""Sizes of masks and pictures: the one rule by which labels are resized, pictures' own, and what keeps proportions.
+
+Each pixel of a resized label map takes the label under its centre, as Pillow has it. Pictures are resized by centres
+as well, so that a photograph and its mask stay in place beside each other; torch's `mode="nearest"` goes by corners,
+half a pixel off. Inside the networks masks shrink by that one, as published weights expect: `layers/mask_pyramid.py`.
+"""
 
 import itertools
 import math
 from numbers import Integral
+from typing import TypeVar
 
+import numpy as np
+import PIL.Image
 import torch
 import torch.nn.functional as F
 
 
-def resize_labels(labels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Resize labels `(..., H, W)` to a height and width by nearest neighbour, with the pixels that torch picks."""
+Labels = TypeVar("Labels", PIL.Image.Image, np.ndarray, torch.Tensor)
+
+
+def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
+    """Resize ids, their colours or soft masks by nearest neighbour: no value is there that was not.
+
+    Args:
+        labels (`PIL.Image.Image`, `np.ndarray` or `torch.Tensor`): An image of any mode, or `(..., H, W)` of any type.
+        size (`tuple[int, int]`): Height and width.
+
+    Returns:
+        The same kind, of that size; the same pixels are picked from each kind.
+    """
+    if isinstance(labels, PIL.Image.Image):
+        return labels.resize(size[::-1], PIL.Image.Resampling.NEAREST)
     rows, columns = map(_nearest_indices, labels.shape[-2:], size)
-    return labels[..., rows.to(labels.device)[:, None], columns.to(labels.device)]
+    if isinstance(labels, torch.Tensor):
+        rows, columns = (torch.from_numpy(indices).to(labels.device) for indices in (rows, columns))
+    return labels[..., rows[:, None], columns]
 
 
 def resize_photo(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -80,6 +103,7 @@ def _stack(images: list[torch.Tensor], argument: str) -> torch.Tensor:
     return torch.stack(images)
 
 
-def _nearest_indices(source: int, target: int) -> torch.Tensor:
-    positions = torch.arange(source, dtype=torch.float32)[None, None]
-    return F.interpolate(positions, size=target, mode="nearest")[0, 0].long()
+def _nearest_indices(source: int, target: int) -> np.ndarray:
+    """The source positions that Pillow picks, int64 `(target,)`, asked of itself so that rounding matches."""
+    positions = PIL.Image.fromarray(np.arange(source, dtype=np.int32)[None])  # (1, source)
+    return np.array(positions.resize((target, 1), PIL.Image.Resampling.NEAREST))[0].astype(np.int64)

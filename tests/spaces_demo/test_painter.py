@@ -29,6 +29,12 @@ def test_a_painting_is_what_the_pipeline_makes(painter):
     assert painting.seconds > 0
 
 
+def test_the_demo_reads_the_pixels_that_the_library_reads(painter):
+    label_map = painter.paint(LABEL_MAP, [painter.style_of_seed(5)])[0].label_map
+    channels = painter.processor.preprocess_mask(LABEL_MAP, height=64, width=64)[0].numpy()
+    np.testing.assert_array_equal(label_map, painter.label_set.channels_to_ids(channels))
+
+
 def test_one_picture_for_each_style(painter):
     styles = [painter.style_of_seed(seed) for seed in range(3)]
     paintings = painter.paint(LABEL_MAP, styles)
