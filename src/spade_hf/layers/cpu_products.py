@@ -16,7 +16,7 @@ from .cpu_memory import MAX_RECYCLED_BYTES, is_cpu_inference
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`F.linear` of `(R, I)` and `(O, I)`, which on a CPU in float32 is up to three times faster as a 1x1 convolution.
 
-    PyTorch sends the one to MKL, which spares processors other than Intel's no effort, and the other to oneDNN.
+    PyTorch dispatches `F.linear` to MKL, which is poorly tuned for non-Intel CPUs, and 1x1 convolutions to oneDNN.
     """
     if rows.device.type != "cpu" or rows.dtype != torch.float32:
         return F.linear(rows, weight, bias)
