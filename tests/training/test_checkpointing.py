@@ -92,7 +92,7 @@ def saved(output_dir, *steps, **options):
     done = 0
     for step in steps:
         run.train(step - done)
-        run.checkpoints.save(TrainingState(global_step=step, epoch=1, batches_done=step, ema_updates=step))
+        run.checkpoints.save(TrainingState(global_step=step, epoch=1, batches_done=step))
         done = step
     return run
 
@@ -100,7 +100,7 @@ def saved(output_dir, *steps, **options):
 def test_everything_is_restored_and_goes_on_the_same(tmp_path):
     first = saved(tmp_path, 3)
     second = Run(tmp_path, seed=1)
-    assert second.checkpoints.resume("latest") == TrainingState(3, 1, 3, 3)
+    assert second.checkpoints.resume("latest") == TrainingState(3, 1, 3)
     assert_equal(first, second)
     torch.manual_seed(5)
     first.train(2)
@@ -131,6 +131,18 @@ def test_layout_of_a_checkpoint(tmp_path):
     checksums = json.loads((folder / "checksums.json").read_text())
     assert checksums.keys() == files - {"checksums.json"}
     SPADEGenerator.from_pretrained(str(folder / "generator_live"))  # networks are folders like any other
+
+
+def test_checkpoints_that_count_the_averages_updates_apart_still_load(tmp_path):
+    """As they were written before; the count is that of the steps."""
+    first = saved(tmp_path, 2)
+    state = tmp_path / "checkpoint-2" / "training_state.json"
+    assert json.loads(state.read_text()) == {"global_step": 2, "epoch": 1, "batches_done": 2}
+    state.write_text(json.dumps({**json.loads(state.read_text()), "ema_updates": 2}))
+    (tmp_path / "checkpoint-2" / "checksums.json").unlink()
+    second = Run(tmp_path, seed=1)
+    assert second.checkpoints.resume("latest") == TrainingState(2, 1, 2)
+    assert_equal(first, second)
 
 
 def test_checkpoints_without_checksums_still_load(tmp_path):
@@ -307,7 +319,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(name, damage, 
     expected = run.tensors()
     expected = {name: value.clone() for name, value in expected.items()}
     run.train(2)
-    run.checkpoints.save(TrainingState(4, 1, 4, 4))
+    run.checkpoints.save(TrainingState(4, 1, 4))
     damage(tmp_path / "checkpoint-4" / name)
     with pytest.raises(DamagedCheckpointError, match=message):
         Run(tmp_path).checkpoints.resume("checkpoint-4")

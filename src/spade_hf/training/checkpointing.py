@@ -42,13 +42,11 @@ class TrainingState:
         global_step (`int`): Finished updates.
         epoch (`int`): Epoch of the next batch.
         batches_done (`int`): Batches of that epoch that are finished.
-        ema_updates (`int`): Updates of the averages.
     """
 
     global_step: int = 0
     epoch: int = 0
     batches_done: int = 0
-    ema_updates: int = 0
 
 
 class CheckpointManager:
@@ -166,11 +164,13 @@ class CheckpointManager:
                 raise _damaged(f"{folder / WEIGHTS_FILE} cannot be loaded", error) from error
         try:
             self.accelerator.load_state(str(checkpoint))
-            state = TrainingState(**json.loads((checkpoint / STATE_FILE).read_text()))
+            values = json.loads((checkpoint / STATE_FILE).read_text())
+            values.pop("ema_updates", None)  # older checkpoints count the averages' updates apart: one a step
+            state = TrainingState(**values)
         except Exception as error:  # whatever unpickling half a file raises
             raise _damaged(f"The optimizers' states in {checkpoint} cannot be loaded", error) from error
         for average in self.averages.values():
-            average.num_updates = state.ema_updates
+            average.num_updates = state.global_step
         self._step = state.global_step
         logger.info("Resumed from %s", checkpoint)
         return state

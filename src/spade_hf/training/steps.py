@@ -44,13 +44,11 @@ class StepOutput:
     Args:
         loss (`Tensor`): Scalar to run backward on: the weighted terms, added.
         terms (`dict[str, Tensor]`): Unweighted, detached scalars by name.
-        fake_images (`Tensor`): `(N, 3, H, W)` in [-1, 1], detached.
         real_logits, fake_logits (`Tensor`): Detached scalars, means over positions and scales.
     """
 
     loss: Tensor
     terms: dict[str, Tensor]
-    fake_images: Tensor
     real_logits: Tensor
     fake_logits: Tensor
 
@@ -155,7 +153,7 @@ def generator_step(
     if posterior is not None and weights.kl > 0:
         terms["kl"] = kl_loss(posterior)
     loss = sum(getattr(weights, name) * term for name, term in terms.items())
-    return _output(loss, terms, fake_images, real, fake)
+    return _output(loss, terms, real, fake)
 
 
 def discriminator_step(
@@ -173,7 +171,7 @@ def discriminator_step(
     fake, real = _judge(discriminator, batch, fake_images, batch["real_images"])
     real_term, fake_term = hinge_discriminator_loss(real.logits, fake.logits)
     terms = {"discriminator_real": real_term, "discriminator_fake": fake_term}
-    return _output(real_term + fake_term, terms, fake_images, real, fake)
+    return _output(real_term + fake_term, terms, real, fake)
 
 
 def scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
@@ -213,9 +211,7 @@ def _judge(discriminator: nn.Module, batch: Batch, *images: Tensor) -> list[_Jud
     return parts
 
 
-def _output(
-    loss: Tensor, terms: dict[str, Tensor], fake_images: Tensor, real: _Judgement, fake: _Judgement
-) -> StepOutput:
+def _output(loss: Tensor, terms: dict[str, Tensor], real: _Judgement, fake: _Judgement) -> StepOutput:
     terms = {name: term.detach() for name, term in terms.items()}
     finite = torch.isfinite(torch.stack(list(terms.values()))).tolist()  # one wait for the device, not one a term
     if not all(finite):
@@ -226,4 +222,4 @@ def _output(
     real_logits, fake_logits = (
         torch.stack([logits.detach().mean() for logits in half.logits]).mean() for half in (real, fake)
     )
-    return StepOutput(loss, terms, fake_images.detach(), real_logits, fake_logits)
+    return StepOutput(loss, terms, real_logits, fake_logits)
