@@ -20,7 +20,7 @@ from ..layers.checkpointing import checkpoint_block
 from ..layers.cpu_memory import MAX_BAND_BYTES, is_cpu_inference, map_bands
 from ..layers.normalization import run_eagerly
 from ..layers.resnet import HALO, LEAKY_SLOPE
-from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
+from ..layers.spectral_norm import conv2d, linear
 from .semantics import SemanticModelMixin, num_semantic_channels
 
 
@@ -177,11 +177,6 @@ class SPADEGenerator(SemanticModelMixin):
                 statistics and power iterations as they were.
         """
         super().enable_gradient_checkpointing(gradient_checkpointing_func or checkpoint_block)
-
-    def fuse_spectral_norm(self) -> None:
-        """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
-        fuse_spectral_norm(self)
-        self.update_config(use_spectral_norm=False)
 
     def _images_per_mask(self, num_masks: int, z: Tensor | None) -> int:
         """S."""
