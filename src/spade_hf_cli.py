@@ -92,6 +92,11 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("generator", help="latest_net_G.pth")
     convert.add_argument("output", type=Path, help="folder to write")
     convert.add_argument("--style-encoder", dest="style_encoder_path", help="latest_net_E.pth")
+    convert.add_argument(
+        "--discriminator",
+        dest="discriminator_path",
+        help="latest_net_D.pth: for training, saved in the folder as well",
+    )
     labels_of = convert.add_mutually_exclusive_group(required=True)
     labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
     labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")

@@ -1,9 +1,5 @@
-"""Checkpoints of the public implementation (`latest_net_*.pth`), read as numbers and renamed to ours.
+"""Checkpoints of the public implementation (`latest_net_*.pth`): plain tensors, read with `weights_only=True`."""
 
-The key names below are that format's; nothing of its code is used. Files are read with `weights_only=True`.
-"""
-
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -11,32 +7,24 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .checkpoint_keys import (
+    StateDict,
+    convert_discriminator_weights,
+    convert_generator_weights,
+    convert_style_encoder_weights,
+    shape_of_discriminator,
+)
 from .image_processor import SPADEImageProcessor
 from .label_set import LabelSet
 from .layers import NormType
-from .models import SPADEGenerator, SPADEStyleEncoder
+from .models import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
 from .models.semantics import num_semantic_channels
 from .pipelines import SPADEPipeline
 
 
-StateDict = dict[str, Tensor]
 NUM_UPSAMPLING_LAYERS = {"normal": 5, "more": 6, "most": 7}
-# The public names of the residual blocks, in the order of our `blocks`; the last one is there with "most".
-BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4")
-BLOCK_PARTS = {
-    "conv_0": "conv1",
-    "conv_1": "conv2",
-    "conv_s": "conv_shortcut",
-    "norm_0": "norm1",
-    "norm_1": "norm2",
-    "norm_s": "norm_shortcut",
-}
+IMAGE_CHANNELS = 3
 ENCODER_FEATURES_PER_CHANNEL = 8 * 4 * 4  # its last convolution is 8 times as wide as the first and ends at 4x4
-SPECTRAL_NORM_PARTS = {
-    "weight_orig": "parametrizations.weight.original",
-    "weight_u": "parametrizations.weight.0._u",
-    "weight_v": "parametrizations.weight.0._v",
-}
 
 
 def convert_nvlabs_checkpoint(
@@ -80,14 +68,7 @@ def convert_nvlabs_checkpoint(
         required={"conv_img.weight": (4,), "fc.weight": (2, 4), "head_0.norm_0.mlp_shared.0.weight": (4,)},
     )
     shared, first_conv = weights["head_0.norm_0.mlp_shared.0.weight"], weights["fc.weight"]
-    expected = num_semantic_channels(labels.num_labels, labels.use_unknown_label, use_instance_edges)
-    if shared.shape[1] != expected:
-        unknown, edges = ("with" if given else "without" for given in (labels.use_unknown_label, use_instance_edges))
-        raise ValueError(
-            f"{generator_path} reads {shared.shape[1]} semantic channels, but {labels.num_labels} labels, {unknown} "
-            f"`use_unknown_label` and {edges} `use_instance_edges`, make {expected}. Pass the label set and options "
-            "that the model was trained with."
-        )
+    _check_semantic_channels(shared.shape[1], labels, use_instance_edges, generator_path)
     has_latent = first_conv.ndim == 2
     if num_upsampling_layers is None and not has_latent:
         raise ValueError(
@@ -127,6 +108,53 @@ def convert_nvlabs_checkpoint(
     generator.eval().fuse_spectral_norm()
     processor = SPADEImageProcessor(label_set=labels, use_instance_edges=use_instance_edges)
     return SPADEPipeline(generator=generator, style_encoder=style_encoder, image_processor=processor)
+
+
+def convert_nvlabs_discriminator(
+    path: str | Path,
+    *,
+    label_set: LabelSet | str | None = None,
+    num_labels: int | None = None,
+    use_unknown_label: bool | None = None,
+    use_instance_edges: bool,
+) -> MultiscaleDiscriminator:
+    """Load a public discriminator, spectral norm fused, for a training that goes on from public weights.
+
+    Args:
+        path (`str` or `Path`): `latest_net_D.pth`.
+        label_set, num_labels, use_unknown_label, use_instance_edges: See [`convert_nvlabs_checkpoint`].
+
+    Raises:
+        ValueError: If the file cannot be read, or its weights do not fit what was said about them.
+    """
+    labels = _label_set(label_set, num_labels, use_unknown_label)
+    weights = _load_weights(path, required={"discriminator_0.model0.0.weight": (4,)})
+    base_channels, in_channels = weights["discriminator_0.model0.0.weight"].shape[:2]
+    _check_semantic_channels(in_channels - IMAGE_CHANNELS, labels, use_instance_edges, path)
+    num_scales, num_layers = shape_of_discriminator(weights)
+    discriminator = MultiscaleDiscriminator(
+        num_labels=labels.num_labels,
+        use_unknown_label=labels.use_unknown_label,
+        use_instance_edges=use_instance_edges,
+        base_channels=base_channels,
+        num_layers=num_layers,
+        num_scales=num_scales,
+        use_spectral_norm=any(key.endswith("weight_orig") for key in weights),
+    )
+    _load_into(discriminator, convert_discriminator_weights, weights, path)
+    discriminator.eval().fuse_spectral_norm()
+    return discriminator
+
+
+def _check_semantic_channels(found: int, labels: LabelSet, use_instance_edges: bool, path: str | Path) -> None:
+    expected = num_semantic_channels(labels.num_labels, labels.use_unknown_label, use_instance_edges)
+    if found != expected:
+        unknown, edges = ("with" if given else "without" for given in (labels.use_unknown_label, use_instance_edges))
+        raise ValueError(
+            f"{path} reads {found} semantic channels, but {labels.num_labels} labels, {unknown} "
+            f"`use_unknown_label` and {edges} `use_instance_edges`, make {expected}. Pass the label set and options "
+            "that the model was trained with."
+        )
 
 
 def _label_set(label_set: LabelSet | str | None, num_labels: int | None, use_unknown_label: bool | None) -> LabelSet:
@@ -202,52 +230,3 @@ def _load_into(
             f"`norm_type`): {'; '.join(problems)}."
         )
     model.load_state_dict(converted)
-
-
-def convert_generator_weights(weights: StateDict) -> StateDict:
-    """Public generator weights under the names of [`SPADEGenerator`], spectral norm kept as a parametrization."""
-    outer = {"fc": "conv_in" if weights["fc.weight"].ndim == 4 else "linear_in", "conv_img": "conv_out"}
-    converted = {}
-    for key, value in weights.items():
-        name, rest = key.split(".", 1)
-        if name in BLOCKS:
-            part, rest = rest.split(".", 1)
-            rest = rest.replace("mlp_shared.0.", "conv_mask.")
-            prefix = f"blocks.{BLOCKS.index(name)}.{BLOCK_PARTS[part]}"
-            if rest.startswith("mlp_beta."):
-                continue  # joins gamma below
-            if rest.startswith("mlp_gamma."):
-                value = torch.cat([value, weights[key.replace("mlp_gamma", "mlp_beta")]])
-                rest = rest.replace("mlp_gamma", "conv_gamma_beta")
-            converted[f"{prefix}.{SPECTRAL_NORM_PARTS.get(rest, rest)}"] = value
-        else:
-            converted[f"{outer.get(name, name)}.{rest}"] = value
-    return converted
-
-
-def convert_style_encoder_weights(weights: StateDict) -> StateDict:
-    """Public encoder weights under the names of [`SPADEStyleEncoder`]."""
-    converted = {}
-    for key, value in weights.items():
-        if match := re.fullmatch(r"layer(\d+)\.0\.(\w+)", key):
-            position, part = int(match[1]) - 1, match[2]
-            key = f"convs.{position}.{SPECTRAL_NORM_PARTS.get(part, part)}"
-        else:
-            key = key.replace("fc_mu", "linear_mean").replace("fc_var", "linear_logvar")
-        converted[key] = value
-    return converted
-
-
-def convert_discriminator_weights(weights: StateDict) -> StateDict:
-    """Public discriminator weights under the names of [`MultiscaleDiscriminator`]."""
-    matches = {key: re.fullmatch(r"discriminator_(\d+)\.model(\d+)\.(?:0\.)+(\w+)", key) for key in weights}
-    last_layer = max(int(match[2]) for match in matches.values() if match)
-    converted = {}
-    for key, match in matches.items():
-        if match is None:
-            converted[key] = weights[key]
-            continue
-        scale, layer, part = match[1], int(match[2]), match[3]
-        name = {0: "conv_in", last_layer: "conv_out"}.get(layer, f"convs.{layer - 1}")
-        converted[f"scales.{scale}.{name}.{SPECTRAL_NORM_PARTS.get(part, part)}"] = weights[key]
-    return converted
