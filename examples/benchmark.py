@@ -38,8 +38,8 @@ from benchmark_training import recipe, training
 from torch import Tensor
 from torch.autograd.profiler_util import FunctionEvent
 
+from spade_hf.images.resize import resize_labels
 from spade_hf.layers import SPADE
-from spade_hf.resizing import resize_labels
 
 
 ASSETS = Path(__file__).parent / "assets"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 PACKAGE = Path(__file__).parent / "spade_hf"
-LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "label_sets").glob("*.json")))
+LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "labels" / "tables").glob("*.json")))
 SCRIPTS = {"train": "train_spade.py"}  # commands that are scripts, with options of their own
 PARSERS = {"train": "training/arguments.py"}  # where these are, importing nothing of the package
 USER_ERROR = 2  # exit status, as argparse's own

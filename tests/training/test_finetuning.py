@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spade_hf import LabelSet, MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
-from spade_hf.label_set import Label
+from spade_hf.labels.label_set import Label
 from spade_hf.training.finetuning import Pretrained, match_channels
 
 from ..training_data import LABELS, make_networks

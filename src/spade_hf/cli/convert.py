@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from ..checkpoint_conversion import convert_nvlabs_checkpoint, convert_nvlabs_discriminator
-from ..model_card import write_converted_model_card
+from ..conversion.nvlabs import convert_nvlabs_checkpoint, convert_nvlabs_discriminator
+from ..hub.model_card import write_converted_model_card
 from .inputs import read_label_set
 from .outputs import check_folder
 

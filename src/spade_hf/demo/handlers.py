@@ -11,8 +11,8 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from ..label_set import LabelSet
-from ..resizing import resize_labels
+from ..images.resize import resize_labels
+from ..labels.label_set import LabelSet
 from .first_mask import first_mask
 from .mask_canvas import read_canvas, write_canvas
 from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed

@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..images.resize import resize_labels
 from ..pipelines import SPADEPipeline
-from ..resizing import resize_labels
 
 
 try:

@@ -6,10 +6,10 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..image_processor import SPADEImageProcessor
-from ..label_set import LabelSet
-from ..palette import pack_colors
-from ..resizing import resize_labels
+from ..images.processor import SPADEImageProcessor
+from ..images.resize import resize_labels
+from ..labels.colors import pack_colors
+from ..labels.label_set import LabelSet
 from .mask_canvas import blank_channel
 
 

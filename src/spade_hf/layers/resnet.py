@@ -5,9 +5,9 @@ Legend: N batch, C channels (I in, O out), H W height and width.
 
 from torch import Tensor, nn
 
-from .cpu_products import convolve
-from .mask_pyramid import MaskBand, MaskPyramid
-from .normalization import SPADE, NormType
+from ..execution.cpu_products import convolve
+from .mask import MaskBand, MaskPyramid
+from .spade import SPADE, NormType
 from .spectral_norm import conv2d
 
 

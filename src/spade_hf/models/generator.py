@@ -15,11 +15,11 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from ..execution.gradient_checkpointing import checkpoint_block
+from ..execution.tiling import MAX_BAND_BYTES, is_cpu_inference, map_bands
 from ..layers import SPADE, MaskBand, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
-from ..layers.checkpointing import checkpoint_block
-from ..layers.cpu_memory import MAX_BAND_BYTES, is_cpu_inference, map_bands
-from ..layers.normalization import run_eagerly
 from ..layers.resnet import HALO, LEAKY_SLOPE
+from ..layers.spade import run_eagerly
 from ..layers.spectral_norm import conv2d, linear
 from .semantics import SemanticModelMixin, num_semantic_channels
 

@@ -16,7 +16,7 @@ from diffusers import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ..image_processor import SPADEImageProcessor
+from ..images.processor import SPADEImageProcessor
 from ..models import MultiscaleDiscriminator
 from ..pipelines import SPADEPipeline
 

@@ -13,7 +13,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from ..data import derive_seed
-from ..layers.checkpointing import frozen_statistics
+from ..execution.gradient_checkpointing import frozen_statistics
 from ..losses import feature_matching_loss, hinge_discriminator_loss, hinge_generator_loss, kl_loss
 from ..models import DiagonalGaussianDistribution
 

@@ -9,8 +9,8 @@ import logging
 
 import diffusers
 
-from .models import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
-from .pipelines import SPADEPipeline
+from ..models import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
+from ..pipelines import SPADEPipeline
 
 
 logger = logging.getLogger(__name__)

@@ -1,11 +1,11 @@
 """Cards of foreign models: their names are text, whatever they hold."""
 
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
-from spade_hf.label_set import Label
-from spade_hf.model_card import label_table, write_converted_model_card
+from spade_hf.hub.model_card import label_table, write_converted_model_card
+from spade_hf.labels.label_set import Label
 from spade_hf_cli import main
 
-from .tiny_networks import tiny_generator
+from ..tiny_networks import tiny_generator
 
 
 LABELS = LabelSet(

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from .spectral_norm import SpectralNorm
+from ..layers.spectral_norm import SpectralNorm
 
 
 def checkpoint_block(block: nn.Module, *args: Any) -> Any:

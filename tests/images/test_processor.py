@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from diffusers.pipelines import pipeline_loading_utils
 
 import spade_hf
-from spade_hf.image_inputs import instance_edges
-from spade_hf.image_processor import SPADEImageProcessor
-from spade_hf.label_set import Label, LabelSet
+from spade_hf.images.inputs import instance_edges
+from spade_hf.images.processor import SPADEImageProcessor
+from spade_hf.labels.label_set import Label, LabelSet
 
-from .damaged_exif import damaged_exif, jpeg_with_damaged_exif
+from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
 
 
 SKY, TREE = (10, 20, 200), (30, 110, 40)

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .cpu_memory import MAX_RECYCLED_BYTES
-from .cpu_products import linear
-from .label_neighborhoods import LabelNeighborhoods
+from ...execution.cpu_products import linear
+from ...execution.tiling import MAX_RECYCLED_BYTES
+from .neighborhoods import LabelNeighborhoods
 from .row_gather import RowGather
 
 

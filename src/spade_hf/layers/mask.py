@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .label_neighborhoods import LabelNeighborhoods
+from .sparse.neighborhoods import LabelNeighborhoods
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

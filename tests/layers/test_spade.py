@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spade_hf.layers import SPADE, MaskPyramid, modulation
-from spade_hf.layers.modulation import CHUNK_BYTES_CPU
+from spade_hf.layers import SPADE, MaskPyramid
+from spade_hf.layers.sparse import modulation
+from spade_hf.layers.sparse.modulation import CHUNK_BYTES_CPU
 
 
 NUM_LABELS, CHANNELS = 4, 6

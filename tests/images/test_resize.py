@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_hf.resizing import resize_labels, size_in_proportion, stack_labels, stack_photos
+from spade_hf.images.resize import resize_labels, size_in_proportion, stack_labels, stack_photos
 
 
 def test_the_argument_of_messages_does_not_decide_how_to_resize():

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_hf.layers.label_neighborhoods import LabelNeighborhoods, _distinct_tuples, distinct_windows
+from spade_hf.layers.sparse.neighborhoods import LabelNeighborhoods, _distinct_tuples, distinct_windows
 
 
 NUM_CODES = 5

@@ -13,8 +13,8 @@ from PIL import Image
 import spade_hf
 from spade_hf import LabelSet, SPADEPipeline, convert_nvlabs_checkpoint
 
-from . import public_reference
-from .parity_cases import Case, random_case, random_regions
+from .. import public_reference
+from ..parity_cases import Case, random_case, random_regions
 
 
 OUTPUT_TOLERANCE = {"atol": 1e-5, "rtol": 0}

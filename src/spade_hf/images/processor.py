@@ -13,7 +13,9 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import PushToHubMixin
 
-from .image_inputs import (
+from ..labels.colors import MAX_COLOR_TOLERANCE, pack_colors
+from ..labels.label_set import LabelSet
+from .inputs import (
     check_indices,
     flatten,
     instance_edges,
@@ -21,9 +23,7 @@ from .image_inputs import (
     photos,
     soft_masks,
 )
-from .label_set import LabelSet
-from .palette import MAX_COLOR_TOLERANCE, pack_colors
-from .resizing import size_of, stack_labels, stack_photos
+from .resize import size_of, stack_labels, stack_photos
 
 
 # Quoted where they are used, so that `help` prints these names.

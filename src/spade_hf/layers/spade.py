@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .label_neighborhoods import LabelNeighborhoods
-from .mask_pyramid import MaskBand, MaskPyramid
-from .modulation import modulate, neighborhood_modulation
+from .mask import MaskBand, MaskPyramid
+from .sparse.modulation import modulate, neighborhood_modulation
+from .sparse.neighborhoods import LabelNeighborhoods
 from .spectral_norm import initialize
 
 

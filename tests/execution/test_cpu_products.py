@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spade_hf.layers import cpu_products
-from spade_hf.layers.cpu_products import convolve, linear
+from spade_hf.execution import cpu_products
+from spade_hf.execution.cpu_products import convolve, linear
 from spade_hf.layers.spectral_norm import conv2d
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpu_memory import MAX_RECYCLED_BYTES, is_cpu_inference
+from .tiling import MAX_RECYCLED_BYTES, is_cpu_inference
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

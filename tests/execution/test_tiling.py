@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_hf.layers.cpu_memory import is_cpu_inference, map_bands
+from spade_hf.execution.tiling import is_cpu_inference, map_bands
 
 
 @pytest.mark.parametrize("num_bands", [1, 2, 3, 7, 13, 50])

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spade_hf.label_set import Label, LabelSet
-from spade_hf.palette import MAX_COLOR_TOLERANCE, voc_colors
+from spade_hf.labels.colors import MAX_COLOR_TOLERANCE, voc_colors
+from spade_hf.labels.label_set import Label, LabelSet
 
 
-SHARED = Path(os.environ.get("SPADE_HF_SHARED", Path(__file__).parents[2] / "shared"))
+SHARED = Path(os.environ.get("SPADE_HF_SHARED", Path(__file__).parents[3] / "shared"))
 CHANNELS = {"coco-stuff": 183, "ade20k": 151, "cityscapes": 35, "landscapes": 12}
 
 

@@ -16,7 +16,7 @@ import requests
 import torch
 from diffusers.utils.constants import DIFFUSERS_REQUEST_TIMEOUT
 
-from .label_set import LabelSet
+from ..labels.label_set import LabelSet
 
 
 ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer a pixel

@@ -7,19 +7,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .checkpoint_keys import (
+from ..images.processor import SPADEImageProcessor
+from ..labels.label_set import LabelSet
+from ..layers import NormType
+from ..models import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
+from ..models.semantics import num_semantic_channels
+from ..pipelines import SPADEPipeline
+from .nvlabs_keys import (
     StateDict,
     convert_discriminator_weights,
     convert_generator_weights,
     convert_style_encoder_weights,
     shape_of_discriminator,
 )
-from .image_processor import SPADEImageProcessor
-from .label_set import LabelSet
-from .layers import NormType
-from .models import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
-from .models.semantics import num_semantic_channels
-from .pipelines import SPADEPipeline
 
 
 NUM_UPSAMPLING_LAYERS = {"normal": 5, "more": 6, "most": 7}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spade_hf.label_set import Label, LabelSet
+from spade_hf.labels.label_set import Label, LabelSet
 
 
 EXPECTED = (Label(0, "Lane marking", (128, 64, 128)), Label(1, "sky", (1, 2, 3)), Label(2, "Void", (0, 0, 0)))

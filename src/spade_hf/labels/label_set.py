@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .color_table import read_color_table
-from .palette import Color, checked_color, rows_of_colors, voc_colors
+from .colors import Color, checked_color, rows_of_colors, voc_colors
 
 
-BUILT_IN_FOLDER = Path(__file__).parent / "label_sets"
+BUILT_IN_FOLDER = Path(__file__).parent / "tables"
 BLACK: Color = (0, 0, 0)
 MAX_ID = 65535  # label files are 8- or 16-bit PNGs
 

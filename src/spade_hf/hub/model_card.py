@@ -6,8 +6,8 @@ from pathlib import Path
 
 from huggingface_hub import ModelCardData
 
-from .pipelines import SPADEPipeline
-from .project import install_command
+from ..pipelines import SPADEPipeline
+from ..project import install_command
 
 
 PUBLIC_WEIGHTS_LICENSE = "cc-by-nc-sa-4.0"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spade_hf.layers.row_gather import RowGather
+from spade_hf.layers.sparse.row_gather import RowGather
 
 
 @pytest.mark.parametrize("shape", [(50,), (50, 4)])

@@ -14,10 +14,10 @@ from diffusers import DiffusionPipeline
 
 import spade_hf
 from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
-from spade_hf.model_card import write_converted_model_card
-from spade_hf.registration import register_with_diffusers
+from spade_hf.hub.model_card import write_converted_model_card
+from spade_hf.hub.registration import register_with_diffusers
 
-from .tiny_networks import random_label_map, random_latents, tiny_generator, tiny_style_encoder
+from ..tiny_networks import random_label_map, random_latents, tiny_generator, tiny_style_encoder
 
 
 SAME = {"atol": 1e-5, "rtol": 1e-5}
@@ -208,7 +208,7 @@ def test_public_names_are_those_that_are_listed():
 
 def test_type_checkers_read_the_annotations():
     assert (Path(spade_hf.__file__).parent / "py.typed").is_file()
-    assert '"py.typed"' in (Path(__file__).parents[1] / "setup.py").read_text()
+    assert '"py.typed"' in (Path(__file__).parents[2] / "setup.py").read_text()
 
 
 def test_a_card_begins_with_the_import_that_diffusers_needs(pipeline, tmp_path):
