@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from spade_hf import SPADEGenerator
 from spade_hf.images.resize import resize_labels
 from spade_hf.layers import SPADE
-from spade_hf.layers.resnet import LEAKY_SLOPE
+from spade_hf.layers.initialization import LEAKY_SLOPE
 
 
 BACKENDS = ("dense", "sparse")

@@ -5,7 +5,7 @@ from torch import nn
 
 from spade_hf.execution import cpu_products
 from spade_hf.execution.cpu_products import convolve, linear
-from spade_hf.layers.spectral_norm import conv2d
+from spade_hf.layers.initialization import conv2d
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 40])

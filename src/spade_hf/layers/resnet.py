@@ -6,12 +6,11 @@ Legend: N batch, C channels (I in, O out), H W height and width.
 from torch import Tensor, nn
 
 from ..execution.cpu_products import convolve
+from .initialization import LEAKY_SLOPE, conv2d
 from .mask import MaskBand, MaskPyramid
 from .spade import SPADE, NormType
-from .spectral_norm import conv2d
 
 
-LEAKY_SLOPE = 0.2
 HALO = 2  # positions around one that a block's two convolutions see
 
 

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .initialization import initialize
 from .mask import MaskBand, MaskPyramid
 from .sparse.modulation import modulate, neighborhood_modulation
 from .sparse.neighborhoods import LabelNeighborhoods
-from .spectral_norm import initialize
 
 
 NormType = Literal["sync_batch", "batch", "instance"]

@@ -11,8 +11,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
-from ..layers.resnet import LEAKY_SLOPE
-from ..layers.spectral_norm import conv2d
+from ..layers.initialization import LEAKY_SLOPE, conv2d
 from .semantics import SemanticModelMixin, num_semantic_channels
 
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from ..execution.gradient_checkpointing import checkpoint_block
 from ..execution.tiling import MAX_BAND_BYTES, is_cpu_inference, map_bands
 from ..layers import SPADE, MaskBand, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
-from ..layers.resnet import HALO, LEAKY_SLOPE
+from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
+from ..layers.resnet import HALO
 from ..layers.spade import run_eagerly
-from ..layers.spectral_norm import conv2d, linear
 from .semantics import SemanticModelMixin, num_semantic_channels
 
 

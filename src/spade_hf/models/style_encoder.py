@@ -12,8 +12,7 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
-from ..layers.resnet import LEAKY_SLOPE
-from ..layers.spectral_norm import conv2d, linear
+from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from .modeling_utils import SPADEModelMixin
 
 
