@@ -9,9 +9,8 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.utils.checkpoint import checkpoint
-
-from ..layers.spectral_norm import SpectralNorm
 
 
 def checkpoint_block(block: nn.Module, *args: Any) -> Any:
@@ -24,7 +23,7 @@ def frozen_statistics(block: nn.Module) -> Iterator[None]:
     """Normalize by the batch, as in training, without moving running statistics or singular vectors."""
     norms = [module for module in block.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     saved = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
-    power_iterations = [module for module in block.modules() if isinstance(module, SpectralNorm) and module.training]
+    power_iterations = [module for module in block.modules() if isinstance(module, _SpectralNorm) and module.training]
     try:
         for norm in norms:
             norm.momentum = 0.0

@@ -2,7 +2,7 @@
 
 Each pixel of a resized label map takes the label under its centre, as Pillow has it. Pictures are resized by centres
 as well, so that a photograph and its mask stay in place beside each other; torch's `mode="nearest"` goes by corners,
-half a pixel off. Inside the networks masks shrink by that one, as published weights expect: `layers/mask_pyramid.py`.
+half a pixel off. Inside the networks masks shrink by that one, as published weights expect: `layers/mask.py`.
 """
 
 import itertools
