@@ -75,7 +75,7 @@ setup(
     packages=find_packages("src"),
     py_modules=["spade_hf_cli"],  # the console script: beside the package, whose import takes seconds
     package_data={
-        "spade_hf": ["py.typed", "label_sets/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]
+        "spade_hf": ["py.typed", "labels/tables/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]
     },
     python_requires=">=3.10,<3.14",
     install_requires=[

@@ -32,13 +32,13 @@ from benchmark_tools import (
     peak_memory,
     print_table,
     ratio,
-    resized,
     textbook_painter,
 )
 from benchmark_training import recipe, training
 from torch import Tensor
 from torch.autograd.profiler_util import FunctionEvent
 
+from spade_hf.images.resize import resize_labels
 from spade_hf.layers import SPADE
 
 
@@ -187,7 +187,7 @@ def memory(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     """Peak memory of one forward pass, fp32, MB: beyond the weights, and of the whole process"""
     rows = []
     for resolution in (256, 512, 1024):
-        label_map = resized(label_maps[0], resolution)
+        label_map = resize_labels(label_maps[0], (resolution, resolution))
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:  # each starts from nothing
             dense, sparse = (pool.apply(peak_memory, (args, backend, label_map)) for backend in BACKENDS)
         row = {"resolution": float(resolution)}
@@ -201,14 +201,17 @@ def memory(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
 def scaling(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     """How time grows: resolution, batch, labels, share of distinct neighbourhoods (a random label for each n x n)"""
     generator = build_generator(args)
-    cases = [(f"resolution {size}", generator, resized(label_maps[0], size)) for size in (256, 512, 1024)]
+    cases = [
+        (f"resolution {size}", generator, resize_labels(label_maps[0], (size, size))) for size in (256, 512, 1024)
+    ]
     cases += [(f"batch {size}", generator, torch.cat((label_maps * size)[:size])) for size in (1, 4, 8)]
     for count in (12, 64, args.num_labels):
         cases.append((f"{count} labels", build_generator(args, num_labels=count), label_maps[0] % count))
     for block in (32, 16, 8, 4, 2, 1):
         side = args.resolution // block
         random_map = torch.randint(args.num_labels, (1, side, side), generator=torch.Generator().manual_seed(0))
-        cases.append((f"random {block}x{block}", generator, resized(random_map.to(args.device), args.resolution)))
+        label_map = resize_labels(random_map.to(args.device), (args.resolution, args.resolution))
+        cases.append((f"random {block}x{block}", generator, label_map))
     rows = []
     for name, network, label_map in cases:
         variants = {backend: painter(network, backend) for backend in (*BACKENDS, "auto")}

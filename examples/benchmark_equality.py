@@ -9,7 +9,7 @@ from benchmark_tools import BACKENDS, Row, build_generator, painter
 from torch import Tensor
 
 from spade_hf import SPADEGenerator
-from spade_hf.layers.resnet import LEAKY_SLOPE
+from spade_hf.layers.initialization import LEAKY_SLOPE
 
 
 Outcome = tuple[Tensor, dict[str, Tensor]]

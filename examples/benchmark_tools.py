@@ -15,8 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spade_hf import SPADEGenerator
+from spade_hf.images.resize import resize_labels
 from spade_hf.layers import SPADE
-from spade_hf.layers.resnet import LEAKY_SLOPE
+from spade_hf.layers.initialization import LEAKY_SLOPE
 
 
 BACKENDS = ("dense", "sparse")
@@ -51,7 +52,7 @@ def load_label_maps(args: argparse.Namespace) -> list[Tensor]:
             raise ValueError(
                 f"A mask is an image of mode {image.mode}; give ids as gray values or a palette's indices."
             )
-        image = image.resize((args.resolution, args.resolution), Image.Resampling.NEAREST)
+        image = resize_labels(image, (args.resolution, args.resolution))
         maps.append(torch.from_numpy(np.asarray(image).astype(np.int64))[None].clamp(max=args.num_labels))
     return [label_map.to(args.device) for label_map in maps]
 
@@ -165,10 +166,6 @@ def _status(name: str) -> float:
     """MB, from Linux's accounts of this process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
-
-
-def resized(label_map: Tensor, resolution: int) -> Tensor:
-    return F.interpolate(label_map[:, None].double(), (resolution, resolution), mode="nearest")[:, 0].long()
 
 
 def _synchronize(device: torch.device) -> None:

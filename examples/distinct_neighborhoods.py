@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEImageProcessor
-from spade_hf.layers.label_neighborhoods import LabelNeighborhoods
+from spade_hf.layers.sparse.neighborhoods import LabelNeighborhoods
 
 
 def main() -> None:

@@ -187,7 +187,6 @@ def main(args: argparse.Namespace) -> None:
             if not accelerator.sync_gradients:
                 continue
             state.global_step += 1
-            state.ema_updates += 1
             monitor.count_update()
             if state.global_step % args.log_steps == 0:
                 monitor.log(state.global_step, outputs, schedules)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 PACKAGE = Path(__file__).parent / "spade_hf"
-LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "label_sets").glob("*.json")))
+LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "labels" / "tables").glob("*.json")))
 SCRIPTS = {"train": "train_spade.py"}  # commands that are scripts, with options of their own
 PARSERS = {"train": "training/arguments.py"}  # where these are, importing nothing of the package
 USER_ERROR = 2  # exit status, as argparse's own
@@ -92,6 +92,11 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("generator", help="latest_net_G.pth")
     convert.add_argument("output", type=Path, help="folder to write")
     convert.add_argument("--style-encoder", dest="style_encoder_path", help="latest_net_E.pth")
+    convert.add_argument(
+        "--discriminator",
+        dest="discriminator_path",
+        help="latest_net_D.pth: for training, saved in the folder as well",
+    )
     labels_of = convert.add_mutually_exclusive_group(required=True)
     labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
     labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")

@@ -206,6 +206,18 @@ def random_encoder_weights(
     return weights
 
 
+def random_discriminator_weights(num_semantic_channels: int, *, base_channels: int = 4, seed: int = 2) -> Weights:
+    """Random `latest_net_D.pth`."""
+    make, weights = WeightMaker(seed), {}
+    widths = [num_semantic_channels + 3, *(base_channels * i for i in (1, 2, 4, 8)), 1]
+    for scale in range(2):
+        for layer, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            is_middle = layer in (1, 2, 3)
+            name = f"discriminator_{scale}.model{layer}.0" + ".0" * is_middle
+            weights |= make.layer(name, outputs, inputs, 4, bias=not is_middle, spectral=is_middle)
+    return weights
+
+
 class WeightMaker:
     """Draws layers large enough that every one of them shows in the output."""
 

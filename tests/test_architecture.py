@@ -13,7 +13,25 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "spade_hf"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TRAINING_SIDE = {"data", "losses", "training", "metrics"}
-INFERENCE_ORDER = ["pipelines", "models", "layers"]  # each may import those to its right
+# Each package may import those below it.
+ORDER = [
+    "cli",
+    "demo",
+    "training",
+    "metrics",
+    "losses",
+    "data",
+    "hub",
+    "conversion",
+    "pipelines",
+    "models",
+    "layers",
+    "execution",
+    "images",
+    "labels",
+]
+ROOT_MODULES = {"__init__", "project", "scripts", "version"}  # everyone may import them but `__init__`
+INFERENCE = ORDER[ORDER.index("hub") :]
 HEAVY = ("accelerate", "datasets", "gradio", "transformers")
 
 
@@ -48,7 +66,12 @@ def test_imports_are_recognized_in_every_form(tmp_path: Path):
     assert sorted(imported_parts(path, package)) == sorted(expected)
 
 
-@pytest.mark.parametrize("part", INFERENCE_ORDER)
+def test_every_package_has_its_place():
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == {*ORDER}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == ROOT_MODULES
+
+
+@pytest.mark.parametrize("part", INFERENCE)
 def test_inference_never_imports_the_training_side(part: str):
     files = files_of(part)
     assert files, f"{part} has no file to check"
@@ -57,19 +80,23 @@ def test_inference_never_imports_the_training_side(part: str):
     }
 
 
-@pytest.mark.parametrize("part", INFERENCE_ORDER)
+@pytest.mark.parametrize("part", ORDER)
 def test_imports_flow_downwards(part: str):
-    above = set(INFERENCE_ORDER[: INFERENCE_ORDER.index(part)])
+    above = set(ORDER[: ORDER.index(part)])
     for path in files_of(part):
         assert not above & {*imported_parts(path)}, f"{path.relative_to(PACKAGE)} imports from above"
 
 
-@pytest.mark.parametrize(
-    "name", ["label_set.py", "color_table.py", "palette.py", "image_inputs.py", "image_processor.py"]
-)
-def test_label_sets_and_images_stand_alone(name: str):
-    allowed = {"label_set", "color_table", "palette", "image_inputs"}
-    assert {*imported_parts(PACKAGE / name)} <= allowed
+@pytest.mark.parametrize("part", ["labels", "images"])
+def test_label_sets_and_images_stand_alone(part: str):
+    for path in files_of(part):
+        assert {*imported_parts(path)} <= {"labels", "images"}, f"{path.relative_to(PACKAGE)} imports from elsewhere"
+
+
+def test_execution_knows_no_layer():
+    """How to run is asked by layers and models; what they are is none of its concern."""
+    for path in files_of("execution"):
+        assert {*imported_parts(path)} <= {"execution"}, f"{path.relative_to(PACKAGE)} imports from elsewhere"
 
 
 def test_import_loads_nothing_heavy():

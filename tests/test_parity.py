@@ -20,8 +20,8 @@ from spade_hf import (
     SPADEImageProcessor,
     SPADEStyleEncoder,
 )
-from spade_hf.checkpoint_conversion import (
-    NUM_UPSAMPLING_LAYERS,
+from spade_hf.conversion.nvlabs import NUM_UPSAMPLING_LAYERS
+from spade_hf.conversion.nvlabs_keys import (
     convert_discriminator_weights,
     convert_generator_weights,
     convert_style_encoder_weights,

@@ -11,7 +11,7 @@ import torch
 
 from spade_hf import LabelSet, MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader
-from spade_hf.label_set import Label
+from spade_hf.labels.label_set import Label
 
 
 LABELS = LabelSet(

@@ -7,9 +7,10 @@ from pathlib import Path as _Path
 
 from diffusers import ModelMixin
 
-from .checkpoint_conversion import convert_nvlabs_checkpoint
-from .image_processor import SPADEImageProcessor
-from .label_set import LabelSet
+from .conversion.nvlabs import convert_nvlabs_checkpoint
+from .hub.registration import register_with_diffusers as _register_with_diffusers
+from .images.processor import SPADEImageProcessor
+from .labels.label_set import LabelSet
 from .models import (
     DiagonalGaussianDistribution,
     MultiscaleDiscriminator,
@@ -18,7 +19,6 @@ from .models import (
     SPADEStyleEncoder,
 )
 from .pipelines import SPADEPipeline, SPADEPipelineOutput
-from .registration import register_with_diffusers as _register_with_diffusers
 from .version import __version__
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from spade_hf import SPADEPipeline
+from spade_hf.training.finetuning import Pretrained
 from spade_hf_cli import main
 
 from .. import public_reference
@@ -30,6 +32,41 @@ def test_a_pipeline_with_a_card(weights, tmp_path, capsys):
     assert capsys.readouterr().out == f"{tmp_path / 'new'}\n"
     assert SPADEPipeline.from_pretrained(tmp_path / "new").generator.config.num_labels == 3
     assert "latest_net_G.pth" in (tmp_path / "new" / "README.md").read_text()
+
+
+def test_a_discriminator_beside_the_pipeline_that_training_takes(weights, tmp_path):
+    public = public_reference.random_discriminator_weights(3)
+    torch.save(public, tmp_path / "latest_net_D.pth")
+    output = tmp_path / "new"
+    assert main([*arguments(weights, output), "--discriminator", str(tmp_path / "latest_net_D.pth")]) == 0
+    pretrained = Pretrained.load(str(output), str(output))
+    label_map, images = torch.arange(3).expand(1, 32, 3).repeat(1, 1, 11)[..., :32], torch.rand(1, 3, 32, 32)
+    expected, _ = public_reference.discriminate(public, F.one_hot(label_map).movedim(-1, 1).float(), images)
+    with torch.no_grad():
+        found = pretrained.networks["discriminator"](label_map, images).logits
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_channels", "removed", "match"),
+    [
+        (5, None, r"latest_net_D\.pth reads 5 semantic channels, but 3 labels, .* make 3\. Pass the label set"),
+        (
+            3,
+            "discriminator_0.model0.0.weight",
+            r"latest_net_D\.pth has no weight 'discriminator_0\.model0\.0\.weight'",
+        ),
+        (3, "discriminator_1.model2.0.0.weight_v", r"latest_net_D\.pth does not fit a MultiscaleDiscriminator"),
+    ],
+)
+def test_another_discriminator_is_refused_before_anything_is_written(
+    weights, tmp_path, num_channels, removed, match, fails
+):
+    public = public_reference.random_discriminator_weights(num_channels)
+    public.pop(removed, None)
+    torch.save(public, tmp_path / "latest_net_D.pth")
+    fails(*arguments(weights, tmp_path / "new"), "--discriminator", tmp_path / "latest_net_D.pth", match=match)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_that_holds_something_is_written_only_when_asked_to(weights, tmp_path, fails):

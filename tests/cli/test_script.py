@@ -8,7 +8,7 @@ import pytest
 
 import spade_hf_cli
 from spade_hf import LabelSet, __version__
-from spade_hf.checkpoint_conversion import NUM_UPSAMPLING_LAYERS
+from spade_hf.conversion.nvlabs import NUM_UPSAMPLING_LAYERS
 from spade_hf_cli import as_typed, build_parser, main
 
 

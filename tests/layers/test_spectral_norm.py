@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from spade_hf.layers.spectral_norm import conv2d
+from spade_hf.layers.initialization import conv2d
 
 
 @pytest.mark.parametrize("is_training", [True, False])

@@ -34,6 +34,7 @@ NETWORKS = {
     "style encoder": tiny_style_encoder,
     "fused style encoder": lambda seed=0: fused(tiny_style_encoder(seed)),
     "discriminator": tiny_discriminator,
+    "fused discriminator": lambda seed=0: fused(tiny_discriminator(seed)),
     "pix2pixHD generator": tiny_pix2pixhd,
 }
 SAME = {"atol": 1e-5, "rtol": 1e-5}  # the weights are equal; their alignment in memory moves the last digits
@@ -115,6 +116,15 @@ def test_config_file_holds_every_argument(saved):
         "num_upsampling_layers": 5,
     }
     assert config["_class_name"] == "SPADEGenerator"
+
+
+def test_a_fused_network_is_one_without_spectral_norm(network):
+    expected = outputs(network.eval().double())
+    network.fuse_spectral_norm()
+    assert not network.config.get("use_spectral_norm", False)
+    assert not any("parametrizations" in name for name in network.state_dict())
+    assert network.state_dict().keys() == type(network).from_config(network.config).state_dict().keys()
+    torch.testing.assert_close(outputs(network), expected, **SAME)
 
 
 # Saving and loading

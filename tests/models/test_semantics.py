@@ -34,20 +34,20 @@ def test_one_hot_of_ids():
     label_map = random_label_map((16, 24))
     mask = pyramid(label_map)
     assert mask.is_hard and mask.num_masks == 2 and mask.size == (16, 24)
-    torch.testing.assert_close(mask.segmap((16, 24)), one_hot(label_map))
+    torch.testing.assert_close(mask.segmap_at((16, 24)), one_hot(label_map))
 
 
 def test_channel_order_is_labels_then_unknown_then_edges():
     label_map = torch.tensor([[[0, 3, 4, 4]]])
     edges = torch.tensor([[[1, 0, 1, 0]]])
-    segmap = pyramid(label_map, edges, use_unknown_label=True, use_instance_edges=True).segmap((1, 4))
+    segmap = pyramid(label_map, edges, use_unknown_label=True, use_instance_edges=True).segmap_at((1, 4))
     expected = [[1, 0, 0, 0], [0] * 4, [0] * 4, [0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0]]
     assert segmap[0, :, 0].tolist() == expected
 
 
 def test_255_is_a_class_where_there_are_that_many():
     label_map = torch.tensor([[[255, 299, 300]]])
-    segmap = pyramid(label_map, num_labels=300, use_unknown_label=True).segmap((1, 3))
+    segmap = pyramid(label_map, num_labels=300, use_unknown_label=True).segmap_at((1, 3))
     assert segmap[0, :, 0].argmax(0).tolist() == [255, 299, 300]
 
 
@@ -62,17 +62,17 @@ def test_soft_mask_is_passed_through():
     segmap = torch.rand(2, 4, 8, 8)
     mask = pyramid(segmap)
     assert not mask.is_hard
-    torch.testing.assert_close(mask.segmap((8, 8)), segmap)
+    torch.testing.assert_close(mask.segmap_at((8, 8)), segmap)
 
 
 def test_soft_mask_with_edges():
     segmap, edges = torch.rand(2, 4, 8, 8), torch.randint(2, (2, 8, 8)).bool()
     expected = torch.cat([segmap, edges[:, None].float()], dim=1)
-    torch.testing.assert_close(pyramid(segmap, edges, use_instance_edges=True).segmap((8, 8)), expected)
-    torch.testing.assert_close(pyramid(expected, use_instance_edges=True).segmap((8, 8)), expected)
+    torch.testing.assert_close(pyramid(segmap, edges, use_instance_edges=True).segmap_at((8, 8)), expected)
+    torch.testing.assert_close(pyramid(expected, use_instance_edges=True).segmap_at((8, 8)), expected)
 
 
 @pytest.mark.parametrize("size", [(4, 8), (8, 4), (5, 7), (32, 32)])
 def test_both_forms_pick_the_same_pixels_at_every_size(size):
     label_map = random_label_map((16, 24))
-    torch.testing.assert_close(pyramid(label_map).segmap(size), pyramid(one_hot(label_map)).segmap(size))
+    torch.testing.assert_close(pyramid(label_map).segmap_at(size), pyramid(one_hot(label_map)).segmap_at(size))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spade_hf import SPADEGenerator
-from spade_hf.layers.row_gather import RowGather
+from spade_hf.layers.sparse.row_gather import RowGather
 
 from ..tiny_networks import one_hot, random_label_map, random_latents, tiny_generator
 

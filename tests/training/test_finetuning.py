@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from spade_hf import LabelSet, MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
-from spade_hf.label_set import Label
-from spade_hf.layers.spectral_norm import fuse_spectral_norm
+from spade_hf.labels.label_set import Label
 from spade_hf.training.finetuning import Pretrained, match_channels
 
 from ..training_data import LABELS, make_networks
@@ -85,6 +84,7 @@ def fresh(image_size=32):
 def test_the_same_labels_paint_the_same(trained, folder):
     networks = fresh()
     pretrained = Pretrained.load(str(folder), str(folder / "checkpoint-9"))
+    assert not any(network.config.use_spectral_norm for network in pretrained.networks.values())
     pretrained.initialize(networks, SPADEImageProcessor(label_set=LABELS))
     label_map = bands(0, 2)
     assert_close(images_of(networks["generator"], label_map), images_of(trained["generator"], label_map))
@@ -197,6 +197,6 @@ def test_a_fused_copy_is_what_is_read(trained, folder):
     """The pipeline holds normalized weights: loading them into a normalizing network is no second normalization."""
     generator = make_networks()["generator"]
     generator.load_state_dict(trained["generator"].state_dict())
-    fuse_spectral_norm(generator)
+    generator.fuse_spectral_norm()
     loaded = Pretrained.load(str(folder)).networks["generator"]
     assert torch.equal(loaded.blocks[2].conv2.weight, generator.blocks[2].conv2.weight)

@@ -8,8 +8,8 @@ import torch
 from huggingface_hub import hf_hub_download
 
 from .. import BUNDLED_MODEL
-from ..image_processor import SPADEImageProcessor
-from ..label_set import LabelSet
+from ..images.processor import SPADEImageProcessor
+from ..labels.label_set import LabelSet
 
 
 INDEX = "model_index.json"  # what makes a folder or repository a pipeline

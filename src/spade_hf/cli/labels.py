@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from .. import BUNDLED_MODEL
-from ..legend import draw_legend
-from ..model_card import printable
+from ..hub.model_card import printable
+from ..labels.legend import draw_legend
 from .inputs import read_label_set
 from .outputs import check_picture_file
 

@@ -10,7 +10,7 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from ..image_processor import SPADEImageProcessor
+from ..images.processor import SPADEImageProcessor
 from .transforms import PairedTransform
 
 

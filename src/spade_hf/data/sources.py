@@ -8,7 +8,7 @@ import PIL.Image
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from ..label_set import LabelSet
+from ..labels.label_set import LabelSet
 
 
 LABELS_FILE = "labels.json"

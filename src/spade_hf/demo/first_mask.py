@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from ..label_set import LabelSet
+from ..labels.label_set import LabelSet
 
 
 # The words by which a label belongs above, on the left, on the right or below in the scene, the most telling first

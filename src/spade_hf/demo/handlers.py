@@ -11,10 +11,11 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from ..label_set import LabelSet
+from ..images.resize import resize_labels
+from ..labels.label_set import LabelSet
 from .first_mask import first_mask
 from .mask_canvas import read_canvas, write_canvas
-from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed, resize
+from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed
 from .scene import DOWNLOADS, SCENE_FILE, Scene, new_path
 from .uploads import percent, read_mask, read_picture
 
@@ -210,7 +211,7 @@ class Handlers:
         if data.lstrip()[:1] == b"{":
             height, width = self.painter.canvas_size
             scene = Scene.from_json(data, self.label_set, self.painter.latent_dim, SCENE_CANVASES * height * width)
-            label_map = resize(scene.label_map, self.painter.canvas_size)
+            label_map = resize_labels(scene.label_map, self.painter.canvas_size)
             if scene.styles is not None:
                 styles, blend = scene.styles.to_list(), scene.blend
             gr.Info("Your scene is back.", title="Opened", duration=TOAST_SECONDS)

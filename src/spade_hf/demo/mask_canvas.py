@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from ..label_set import LabelSet
+from ..labels.label_set import LabelSet
 
 
 FOLDER = Path(__file__).parent

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..images.resize import resize_labels
 from ..pipelines import SPADEPipeline
 
 
@@ -148,7 +149,7 @@ class Painter:
             label_map (`np.ndarray`): Ids, integers `(H, W)` of any size.
             styles (`list[Style]`, *optional*): M styles; `None` for a model without.
         """
-        label_map = resize(label_map, self.size)
+        label_map = resize_labels(label_map, self.size).astype(np.int64)
         latents = None if styles is None else torch.cat([style.latents for style in styles])
         pictures, seconds = self._generate(label_map, latents)
         return [
@@ -192,9 +193,3 @@ def checked_seed(seed: float | None) -> int:
 def load_pipeline(model: str | os.PathLike) -> SPADEPipeline:
     """The pipeline in a folder or Hub repository, on a GPU if there is one."""
     return SPADEPipeline.from_pretrained(model).to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def resize(label_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Ids at another height and width, by nearest neighbour."""
-    image = Image.fromarray(label_map.astype(np.int32)).resize(size[::-1], Image.Resampling.NEAREST)
-    return np.array(image, dtype=np.int64)

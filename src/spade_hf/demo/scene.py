@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import save_file
 
-from ..label_set import LabelSet
+from ..labels.label_set import LabelSet
 from .mask_canvas import decode_runs, encode_runs
 from .painter import Painting, Styles
 

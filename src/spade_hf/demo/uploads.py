@@ -6,9 +6,10 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..image_processor import SPADEImageProcessor
-from ..label_set import LabelSet
-from ..palette import pack_colors
+from ..images.processor import SPADEImageProcessor
+from ..images.resize import resize_labels
+from ..labels.colors import pack_colors
+from ..labels.label_set import LabelSet
 from .mask_canvas import blank_channel
 
 
@@ -94,7 +95,7 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, size: tuple[int, int]
     if image.width * size[0] != image.height * size[1]:
         notes.append(f"stretched from {image.width}x{image.height} to the canvas' shape")
     if image.size != (size[1], size[0]):
-        image = image.resize((size[1], size[0]), Image.Resampling.NEAREST)
+        image = resize_labels(image, size)
     if image.mode == "P" and not _holds_ids(image, label_set):
         image = image.convert("RGBA")
     if image.mode in ("L", "P", "I", "I;16", "I;16B", "I;16L"):

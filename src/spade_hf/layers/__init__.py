@@ -1,6 +1,6 @@
-from .mask_pyramid import MaskBand, MaskPyramid
-from .normalization import SPADE, ModulationBackend, NormType
+from .mask import MaskBand, MaskPyramid
 from .resnet import SPADEResnetBlock
+from .spade import SPADE, ModulationBackend, NormType
 
 
 __all__ = ["SPADE", "MaskBand", "MaskPyramid", "ModulationBackend", "NormType", "SPADEResnetBlock"]

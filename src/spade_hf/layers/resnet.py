@@ -5,13 +5,12 @@ Legend: N batch, C channels (I in, O out), H W height and width.
 
 from torch import Tensor, nn
 
-from .cpu_products import convolve
-from .mask_pyramid import MaskBand, MaskPyramid
-from .normalization import SPADE, NormType
-from .spectral_norm import conv2d
+from ..execution.cpu_products import convolve
+from .initialization import LEAKY_SLOPE, conv2d
+from .mask import MaskBand, MaskPyramid
+from .spade import SPADE, NormType
 
 
-LEAKY_SLOPE = 0.2
 HALO = 2  # positions around one that a block's two convolutions see
 
 
@@ -69,5 +68,6 @@ class SPADEResnetBlock(nn.Module):
 
     def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
         """Whether the output at a position depends on the input within `HALO` of it only."""
-        norms = [module for module in self.children() if isinstance(module, SPADE)]
-        return all(norm.is_local(mask, size) for norm in norms)
+        norms = [self.norm1, self.norm2, *([self.norm_shortcut] if self.has_learned_shortcut else [])]
+        # a norm that does not say so may need statistics of the whole image
+        return all(hasattr(norm, "is_local") and norm.is_local(mask, size) for norm in norms)

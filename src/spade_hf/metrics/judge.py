@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..label_set import LabelSet
+from ..labels.label_set import LabelSet
 from .distribution import frechet_distance, kernel_distance
 from .features import feature_distance, feature_maps, pooled_features
 from .pictures import laplacian_variance, light_agreement, mean_colors

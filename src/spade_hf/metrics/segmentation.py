@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..data import PairedImageDataset, build_loader
-from ..label_set import LabelSet
+from ..labels.label_set import LabelSet
 from .features import feature_maps
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..data import PairedImageDataset
-from ..label_set import LabelSet
+from ..labels.label_set import LabelSet
 from .segmentation import BATCH_SIZE, BRIGHTNESS, LEARNING_RATE, TINT, WEIGHT_DECAY, WIDTH, Segmenter, train_segmenter
 
 

@@ -11,8 +11,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
-from ..layers.resnet import LEAKY_SLOPE
-from ..layers.spectral_norm import conv2d
+from ..layers.initialization import LEAKY_SLOPE, conv2d
 from .semantics import SemanticModelMixin, num_semantic_channels
 
 
@@ -141,7 +140,7 @@ class MultiscaleDiscriminator(SemanticModelMixin):
                 f"{expected}."
             )
         mask = self._mask_pyramid(segmap, instance_edges, dtype=images.dtype)
-        segmap = mask.segmap(mask.size)  # (N, L, H, W)
+        segmap = mask.segmap_at(mask.size)  # (N, L, H, W)
         logits, features = [], []
         for scale, discriminator in enumerate(self.scales):
             if scale > 0:  # apart: the mask needs no gradient

@@ -7,7 +7,7 @@ Legend: N masks, S images of one mask, C channels, L semantic channels, H W heig
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +15,12 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from ..execution.gradient_checkpointing import checkpoint_block
+from ..execution.tiling import MAX_BAND_BYTES, is_cpu_inference, map_bands
 from ..layers import SPADE, MaskBand, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
-from ..layers.checkpointing import checkpoint_block
-from ..layers.cpu_memory import MAX_BAND_BYTES, is_cpu_inference, map_bands
-from ..layers.normalization import run_eagerly
-from ..layers.resnet import HALO, LEAKY_SLOPE
-from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
+from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
+from ..layers.resnet import HALO
+from ..layers.spade import run_eagerly
 from .semantics import SemanticModelMixin, num_semantic_channels
 
 
@@ -147,7 +147,7 @@ class SPADEGenerator(SemanticModelMixin):
             ValueError: If ids, shapes or sizes do not fit the model.
         """
         mask = self._mask_pyramid(segmap, instance_edges, dtype=self.dtype)
-        mask.images_per_mask = self._images_per_mask(mask.num_masks, z)
+        mask = replace(mask, images_per_mask=self._images_per_mask(mask.num_masks, z))
         # Channels last, the convolutions and what lies between them are faster, and a position's channels are one row.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
         paint = self._paint_by_labels if self.blocks[0].norm1.may_be_sparse(mask) else self._paint
@@ -178,11 +178,6 @@ class SPADEGenerator(SemanticModelMixin):
         """
         super().enable_gradient_checkpointing(gradient_checkpointing_func or checkpoint_block)
 
-    def fuse_spectral_norm(self) -> None:
-        """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
-        fuse_spectral_norm(self)
-        self.update_config(use_spectral_norm=False)
-
     def _images_per_mask(self, num_masks: int, z: Tensor | None) -> int:
         """S."""
         latent_dim = self.config.latent_dim
@@ -202,7 +197,7 @@ class SPADEGenerator(SemanticModelMixin):
         """The first activation, `(N * S, C, H / 2^n, W / 2^n)`."""
         size = self._start_size(*mask.size, "`segmap`")
         if self.config.latent_dim is None:
-            return self.conv_in(mask.segmap(size))
+            return self.conv_in(mask.segmap_at(size))
         x = self.linear_in(z).unflatten(1, (-1, *self.start_size))  # (N * S, C, *start_size)
         if size != self.start_size:
             x = F.interpolate(x, size, mode="bilinear", align_corners=False)
@@ -271,13 +266,12 @@ def _paint_bands(
     halo: int,
 ) -> Tensor:
     """`block` of one image, `(1, C, h, w)`, upsampled, some rows at a time: `(1, C', scale * h, scale * w)`."""
-    size = (scale * x.shape[2], scale * x.shape[3])
+    size, mask = (scale * x.shape[2], scale * x.shape[3]), mask.keeping_modulations()
 
     def work(x: Tensor, rows: slice) -> Tensor:
         return block(_upsampled(x, scale), MaskBand(mask, size, slice(scale * rows.start, scale * rows.stop)))
 
-    with mask.keeping_modulations():
-        return map_bands(work, x, num_bands=num_bands, halo=-(-halo // scale))
+    return map_bands(work, x, num_bands=num_bands, halo=-(-halo // scale))
 
 
 def _upsampled(x: Tensor, scale: int) -> Tensor:

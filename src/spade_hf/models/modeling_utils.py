@@ -7,6 +7,8 @@ import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
 from diffusers.utils import is_accelerate_available
 
+from ..layers.spectral_norm import fuse_spectral_norm
+
 
 class PortableConfigMixin(ConfigMixin):
     """A `ConfigMixin` that does not write down where its object was loaded from: a path of this machine."""
@@ -60,6 +62,12 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
         if not any(parameter.is_meta for parameter in model.parameters()):  # hooks load such weights as they are
             model.to(memory_format=torch.channels_last)  # a forward pass has less to rearrange: up to 8 % on a CPU
         return (model, info) if wants_info else model
+
+    def fuse_spectral_norm(self) -> None:
+        """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
+        fuse_spectral_norm(self)
+        if "use_spectral_norm" in self.config:
+            self.update_config(use_spectral_norm=False)
 
     def update_config(self, **values: Any) -> None:
         """Change values of the config so that `from_config` knows them, too; it drops those left at the default."""

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from ..layers.normalization import NormType, parameter_free_norm
-from ..layers.spectral_norm import conv2d, initialize
+from ..layers.initialization import conv2d, initialize
+from ..layers.spade import NormType, parameter_free_norm
 from .generator import SPADEGeneratorOutput
 from .semantics import SemanticModelMixin, num_semantic_channels
 
@@ -98,7 +98,7 @@ class Pix2PixHDGenerator(SemanticModelMixin):
                 f"`segmap` is {height}x{width} (height x width); both must be multiples of {divisor}, and at least "
                 f"{2 * divisor}."
             )
-        x = F.relu(self.norm_in(self.conv_in(_reflect(mask.segmap(mask.size), 3))))  # (N, C, H, W)
+        x = F.relu(self.norm_in(self.conv_in(_reflect(mask.segmap_at(mask.size), 3))))  # (N, C, H, W)
         for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
             x = F.relu(norm(conv(x)))  # (N, 2C, H / 2, W / 2)
         for block in self.blocks:

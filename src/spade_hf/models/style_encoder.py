@@ -12,8 +12,7 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
-from ..layers.resnet import LEAKY_SLOPE
-from ..layers.spectral_norm import conv2d, fuse_spectral_norm, linear
+from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from .modeling_utils import SPADEModelMixin
 
 
@@ -118,8 +117,3 @@ class SPADEStyleEncoder(SPADEModelMixin):
         if not return_dict:
             return mean, logvar
         return SPADEStyleEncoderOutput(latent_dist=DiagonalGaussianDistribution(mean, logvar))
-
-    def fuse_spectral_norm(self) -> None:
-        """Replace the spectrally normalized weights by their values, in place, for inference and saving."""
-        fuse_spectral_norm(self)
-        self.update_config(use_spectral_norm=False)

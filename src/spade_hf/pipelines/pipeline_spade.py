@@ -15,8 +15,8 @@ from diffusers.utils import BaseOutput, is_accelerate_available
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from ..image_inputs import size_in_proportion
-from ..image_processor import ImageInput, SPADEImageProcessor
+from ..images.processor import ImageInput, SPADEImageProcessor
+from ..images.resize import size_in_proportion
 from ..models import SPADEGenerator, SPADEStyleEncoder
 from ..models.modeling_utils import PortableConfigMixin
 

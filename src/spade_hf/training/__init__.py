@@ -1,6 +1,6 @@
 from .accelerator import build_accelerator
 from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
-from .checkpointing import CheckpointManager, DamagedCheckpointError, TrainingState, list_checkpoints
+from .checkpoints import CheckpointManager, DamagedCheckpointError, TrainingState, list_checkpoints
 from .compilation import compile_networks
 from .ema import ModelEMA, estimate_statistics
 from .iteration import TrainingIteration

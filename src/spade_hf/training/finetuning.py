@@ -16,8 +16,7 @@ from diffusers import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ..image_processor import SPADEImageProcessor
-from ..layers.spectral_norm import fuse_spectral_norm
+from ..images.processor import SPADEImageProcessor
 from ..models import MultiscaleDiscriminator
 from ..pipelines import SPADEPipeline
 
@@ -69,7 +68,7 @@ class Pretrained:
             networks["discriminator"] = _load_discriminator(discriminator_name_or_path, pipeline)
         networks = {name: network for name, network in networks.items() if network is not None}
         for network in networks.values():
-            fuse_spectral_norm(network)
+            network.fuse_spectral_norm()
         return cls(networks, pipeline.image_processor)
 
     def options(self) -> dict[str, Any]:

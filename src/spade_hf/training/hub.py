@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, ModelCardData, create_repo, model_info, uploa
 # HTTPError is that of the library beneath huggingface_hub, for a Hub that cannot be reached; its own derive from it
 from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
 
-from ..model_card import IMPORT_NOTE, TAGS, label_table
+from ..hub.model_card import IMPORT_NOTE, TAGS, label_table
 from ..pipelines import SPADEPipeline
 from ..project import install_command
 from .export import sample_grid, save_image

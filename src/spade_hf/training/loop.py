@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ..data import PairedImageDataset, StreamedImageDataset
-from .checkpointing import TrainingState
+from .checkpoints import TrainingState
 from .steps import Batch
 
 

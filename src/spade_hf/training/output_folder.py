@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from .checkpointing import PREFIX
+from .checkpoints import PREFIX
 
 
 # A run's own files and folders; those of trackers stay.

@@ -13,7 +13,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from ..data import derive_seed
-from ..layers.checkpointing import frozen_statistics
+from ..execution.gradient_checkpointing import frozen_statistics
 from ..losses import feature_matching_loss, hinge_discriminator_loss, hinge_generator_loss, kl_loss
 from ..models import DiagonalGaussianDistribution
 
@@ -44,13 +44,11 @@ class StepOutput:
     Args:
         loss (`Tensor`): Scalar to run backward on: the weighted terms, added.
         terms (`dict[str, Tensor]`): Unweighted, detached scalars by name.
-        fake_images (`Tensor`): `(N, 3, H, W)` in [-1, 1], detached.
         real_logits, fake_logits (`Tensor`): Detached scalars, means over positions and scales.
     """
 
     loss: Tensor
     terms: dict[str, Tensor]
-    fake_images: Tensor
     real_logits: Tensor
     fake_logits: Tensor
 
@@ -156,7 +154,7 @@ def generator_step(
     if posterior is not None and weights.kl > 0:
         terms["kl"] = kl_loss(posterior)
     loss = sum(getattr(weights, name) * term for name, term in terms.items())
-    return _output(loss, terms, fake_images, real, fake)
+    return _output(loss, terms, real, fake)
 
 
 def discriminator_step(
@@ -174,7 +172,7 @@ def discriminator_step(
     fake, real = _judge(discriminator, batch, fake_images, batch["real_images"])
     real_term, fake_term = hinge_discriminator_loss(real.logits, fake.logits)
     terms = {"discriminator_real": real_term, "discriminator_fake": fake_term}
-    return _output(real_term + fake_term, terms, fake_images, real, fake)
+    return _output(real_term + fake_term, terms, real, fake)
 
 
 def scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
@@ -210,9 +208,7 @@ def _judge(discriminator: nn.Module, batch: Batch, *images: Tensor) -> list[_Jud
     return parts
 
 
-def _output(
-    loss: Tensor, terms: dict[str, Tensor], fake_images: Tensor, real: _Judgement, fake: _Judgement
-) -> StepOutput:
+def _output(loss: Tensor, terms: dict[str, Tensor], real: _Judgement, fake: _Judgement) -> StepOutput:
     terms = {name: term.detach() for name, term in terms.items()}
     finite = torch.isfinite(torch.stack(list(terms.values()))).tolist()  # one wait for the device, not one a term
     if not all(finite):
@@ -223,4 +219,4 @@ def _output(
     real_logits, fake_logits = (
         torch.stack([logits.detach().mean() for logits in half.logits]).mean() for half in (real, fake)
     )
-    return StepOutput(loss, terms, fake_images.detach(), real_logits, fake_logits)
+    return StepOutput(loss, terms, real_logits, fake_logits)

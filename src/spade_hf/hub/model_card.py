@@ -1,0 +1,85 @@
+"""Model cards: the README.md that goes with saved weights."""
+
+import html
+import re
+from pathlib import Path
+
+from huggingface_hub import ModelCardData
+
+from ..pipelines import SPADEPipeline
+from ..project import install_command
+
+
+PUBLIC_WEIGHTS_LICENSE = "cc-by-nc-sa-4.0"
+TAGS = ["spade", "gaugan", "semantic-image-synthesis", "image-to-image"]
+
+# Without it, diffusers finds no such pipeline, and its error does not say why.
+IMPORT_NOTE = (
+    "> `import spade_hf` comes first, also before `DiffusionPipeline.from_pretrained`: it makes this pipeline known "
+    "to diffusers."
+)
+
+CONVERTED_CARD = """\
+---
+{metadata}
+---
+
+# SPADE, converted from {source}
+
+{import_note}
+
+Weights of the public SPADE implementation (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291), converted by
+`spade-hf convert`. They stay under their authors' licence: non-commercial, share alike.
+
+```python
+from spade_hf import SPADEPipeline  # {install}
+
+pipeline = SPADEPipeline.from_pretrained("THIS_REPOSITORY")
+image = pipeline("mask.png").images[0]
+```
+
+{labels}
+"""
+
+
+def write_converted_model_card(pipeline: SPADEPipeline, folder: Path, *, source: str) -> None:
+    """Write the card of a converted checkpoint.
+
+    Args:
+        pipeline (`SPADEPipeline`): What was converted.
+        folder (`Path`): Where it was saved.
+        source (`str`): The file it came from.
+    """
+    metadata = ModelCardData(
+        license=PUBLIC_WEIGHTS_LICENSE, library_name="diffusers", pipeline_tag="image-to-image", tags=TAGS
+    )
+    card = CONVERTED_CARD.format(
+        metadata=metadata.to_yaml(),
+        import_note=IMPORT_NOTE,
+        source=source,
+        install=install_command(),
+        labels=label_table(pipeline),
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def label_table(pipeline: SPADEPipeline) -> str:
+    """The labels that a pipeline knows, as a Markdown table of ids, names and colours."""
+    label_set = pipeline.image_processor.label_set
+    rows = [
+        f"| {label.id} | {_markdown(label.name)} | `#{bytes(color.tolist()).hex()}` |"
+        for label, color in zip(label_set.labels, label_set.palette, strict=True)
+    ]
+    return "\n".join(
+        [f"## Labels ({_markdown(label_set.name)})", "", "| id | name | colour |", "|---|---|---|", *rows]
+    )
+
+
+def printable(text: str) -> str:
+    """A name that came with foreign weights, without control characters: a terminal would obey them."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _markdown(text: str) -> str:
+    """A name as text in a Markdown table: neither HTML nor links nor another column."""
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(printable(text), quote=False))

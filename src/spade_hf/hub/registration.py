@@ -1,0 +1,37 @@
+"""Makes diffusers accept this library's components as its own.
+
+diffusers imports only libraries that it knows: without this, a pipeline would load from a folder but not from the Hub,
+and not through `DiffusionPipeline.from_pretrained`. There is no public hook for it; the registry below has had this
+form since diffusers 0.17.
+"""
+
+import logging
+
+import diffusers
+
+from ..models import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
+from ..pipelines import SPADEPipeline
+
+
+logger = logging.getLogger(__name__)
+LIBRARY = __name__.split(".")[0]
+SAVE_AND_LOAD = ["save_pretrained", "from_pretrained"]
+NETWORKS = (SPADEGenerator, SPADEStyleEncoder, MultiscaleDiscriminator, Pix2PixHDGenerator)
+
+
+def register_with_diffusers() -> None:
+    """Register the components, the pipeline class and the networks; safe to call twice."""
+    try:
+        from diffusers.pipelines import pipeline_loading_utils
+
+        loadable = {"ModelMixin": SAVE_AND_LOAD, "SPADEImageProcessor": SAVE_AND_LOAD}
+        pipeline_loading_utils.LOADABLE_CLASSES.setdefault(LIBRARY, loadable)
+        pipeline_loading_utils.ALL_IMPORTABLE_CLASSES.update(loadable)
+    except (ImportError, AttributeError) as error:
+        logger.warning(
+            "This version of diffusers has no known registry (%s): pipelines load by `SPADEPipeline.from_pretrained` "
+            "from a folder, but not from the Hub or by `DiffusionPipeline`.",
+            error,
+        )
+    for by_name in (SPADEPipeline, *NETWORKS):  # for `DiffusionPipeline` and `AutoModel`, which look here
+        setattr(diffusers, by_name.__name__, by_name)

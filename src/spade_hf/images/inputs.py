@@ -1,0 +1,201 @@
+"""From what users hand over (paths, URLs, PIL images, arrays, tensors, lists of them) to arrays, one a picture.
+
+Label maps must keep their ids: they are opened in the file's own mode, a `P` image gives its indices, and nothing is
+converted to RGB. Errors call an input by its argument, its place in a list and its file.
+"""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import requests
+import torch
+from diffusers.utils.constants import DIFFUSERS_REQUEST_TIMEOUT
+
+from ..labels.label_set import LabelSet
+
+
+ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer a pixel
+COLOR_MODES = ("RGB", "RGBA")
+
+
+def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
+    """Opens a file or an http(s) URL in its own mode, turned upright by its EXIF tag; ValueError if that fails."""
+    try:
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            response = requests.get(source, timeout=DIFFUSERS_REQUEST_TIMEOUT)
+            response.raise_for_status()
+            image = PIL.Image.open(BytesIO(response.content))
+        else:
+            image = PIL.Image.open(source)
+    except Exception as error:  # a foreign file breaks Pillow in many ways
+        raise ValueError(
+            f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
+        ) from error
+    return upright(image, argument=argument)
+
+
+def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
+    """Decodes an image and turns it as its EXIF tag says; ValueError if either fails."""
+    try:
+        image.load()  # a cut-off file fails here, not at its first use
+        return PIL.ImageOps.exif_transpose(image)
+    except Exception as error:  # as above, and damaged EXIF tags in more
+        raise ValueError(
+            f"{argument} cannot be read as an image: {error}. It is cut off or damaged; save it again."
+        ) from error
+
+
+def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
+    """Yields every single input with its name for messages; paths and URLs are opened, lists taken apart."""
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError(f"`{argument}` is an empty list; give at least one.")
+        for index, item in enumerate(value):
+            yield from flatten(item, f"{argument}[{index}]")
+    elif isinstance(value, str | Path):
+        name = f"`{argument}` ({value})"
+        yield open_image(value, argument=name), name
+    elif isinstance(value, PIL.Image.Image | np.ndarray | torch.Tensor):
+        yield value, f"`{argument}`"
+    else:
+        raise ValueError(
+            f"`{argument}` is a {type(value).__name__}; give a path, a URL, a PIL image, a numpy array, a tensor, "
+            "or a list of them."
+        )
+
+
+def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> np.ndarray:
+    """
+    The pixels of one input that holds ids or colours.
+
+    Returns:
+        `np.ndarray`: Integers `(N, H, W)` of ids, or uint8 `(N, H, W, 3 | 4)` of colours.
+
+    Raises:
+        ValueError: If the mode, dtype or shape is none of these.
+    """
+    if isinstance(value, PIL.Image.Image):
+        if value.mode not in ID_MODES + COLOR_MODES:
+            raise ValueError(
+                f"{argument} has the PIL mode {value.mode!r}; allowed are {', '.join(ID_MODES[:3])} and I (ids), and "
+                f"{' and '.join(COLOR_MODES)} (colours). Save it in one of them."
+            )
+        value = upright(value, argument=argument)
+        return np.array(value)[None]  # (1, H, W) or (1, H, W, 3 | 4)
+    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{argument} has dtype {array.dtype}; ids are integers. Convert it first.")
+    is_color = isinstance(value, np.ndarray) and array.dtype == np.uint8 and array.ndim in (3, 4)
+    if is_color and array.shape[-1] in (3, 4):
+        maps = array if array.ndim == 4 else array[None]
+    elif array.ndim in (2, 3):
+        maps = array if array.ndim == 3 else array[None]
+    else:
+        forms = "(H, W) and (N, H, W) of ids" + (
+            "" if isinstance(value, torch.Tensor) else ", and uint8 (H, W, 3) of colours"
+        )
+        raise ValueError(f"{argument} has shape {tuple(array.shape)}; allowed are {forms}.")
+    if 0 in maps.shape:
+        raise ValueError(f"{argument} has shape {tuple(array.shape)}, which holds no pixel.")
+    return maps
+
+
+def check_indices(image: PIL.Image.Image, label_set: LabelSet, argument: str) -> None:
+    """Raises a ValueError for a palette image in the labels' colours whose indices are other labels' ids.
+
+    Programs that save a picture of few colours as a palette image number the colours as they like.
+    """
+    colors = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    indices = [index for index in np.unique(np.array(image)).tolist() if index < len(colors)]
+    label_of = dict(zip(map(tuple, label_set.palette.tolist()), label_set.ids, strict=True))
+    drawn = [label_of.get(tuple(colors[index].tolist())) for index in indices]
+    # One colour, or several of one label, say nothing: palettes are often left black.
+    if None not in drawn and len(set(drawn)) == len(drawn) > 1 and drawn != indices:
+        index, drawn_id = next((i, d) for i, d in zip(indices, drawn, strict=True) if i != d)
+        raise ValueError(
+            f"{argument} is a palette image in the colours of label set '{label_set.name}', but its index {index} has "
+            f"the colour of id {drawn_id}. Indices are read as ids; save it as RGB to have its colours read."
+        )
+
+
+def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch.Tensor:
+    """One-hot or soft masks as float32 `(N, L, H, W)`; ValueError for another shape, or weights below 0."""
+    num_channels = label_set.num_channels
+    if value.ndim != 4 or value.shape[1] != num_channels or 0 in value.shape:
+        raise ValueError(
+            f"{argument} has shape {tuple(value.shape)}; a float mask is (N, {num_channels}, H, W), one channel a "
+            f"label of '{label_set.name}' and none for edges. Ids must have an integer dtype."
+        )
+    value = value.float()
+    low, high = value.min().item(), value.max().item()
+    if not 0 <= low <= high < float("inf"):  # also false for NaN
+        raise ValueError(f"{argument} has values in [{low:.4g}, {high:.4g}]; weights are finite and 0 or more.")
+    return value
+
+
+def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
+    """
+    One input picture, or a batch, as float32 `(N, 3, H, W)` in [0, 1].
+
+    Raises:
+        ValueError: If the mode, shape or dtype is wrong or a float is outside [0, 1]; ranges are never guessed.
+    """
+    if isinstance(value, PIL.Image.Image):
+        value = _rgb(upright(value, argument=argument), argument)
+    if isinstance(value, np.ndarray):
+        if value.ndim not in (3, 4) or value.shape[-1] != 3:
+            raise ValueError(f"{argument} has shape {value.shape}; an array is (H, W, 3) or (N, H, W, 3).")
+        pixels = torch.from_numpy(np.ascontiguousarray(value)).movedim(-1, -3)  # (..., 3, H, W)
+    elif value.ndim in (3, 4) and value.shape[-3] == 3:
+        pixels = value
+    else:
+        raise ValueError(f"{argument} has shape {tuple(value.shape)}; a tensor is (3, H, W) or (N, 3, H, W).")
+    if 0 in pixels.shape:
+        raise ValueError(f"{argument} has shape {tuple(value.shape)}, which holds no pixel.")
+    if pixels.dtype == torch.uint8:
+        pixels = pixels.float() / 255
+    elif not pixels.is_floating_point():
+        raise ValueError(f"{argument} has dtype {pixels.dtype}; allowed are uint8 in 0..255 and floats in [0, 1].")
+    pixels = pixels.float()
+    low, high = pixels.min().item(), pixels.max().item()
+    if not 0 <= low <= high <= 1:  # also false for NaN
+        raise ValueError(f"{argument} has values in [{low:.4g}, {high:.4g}]; floats must be in [0, 1]. Rescale it.")
+    return pixels if pixels.ndim == 4 else pixels[None]  # (N, 3, H, W)
+
+
+def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
+    """
+    Marks the borders between instances, on both of their sides.
+
+    Args:
+        instance_map (`torch.Tensor`): Integers `(N, H, W)`, equal within an instance.
+
+    Returns:
+        `torch.Tensor`: bool `(N, H, W)`, true where a 4-neighbour inside the image has another id.
+    """
+    edges = torch.zeros_like(instance_map, dtype=torch.bool)
+    across = instance_map[..., :, 1:] != instance_map[..., :, :-1]  # (N, H, W - 1)
+    down = instance_map[..., 1:, :] != instance_map[..., :-1, :]  # (N, H - 1, W)
+    edges[..., :, 1:] |= across
+    edges[..., :, :-1] |= across
+    edges[..., 1:, :] |= down
+    edges[..., :-1, :] |= down
+    return edges
+
+
+def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
+    """uint8 `(H, W, 3)`, or float32 in [0, 1] of 16 bits, which `convert` would clip."""
+    if image.mode.startswith("I;16"):
+        gray = np.array(image).astype(np.float32) / 65535  # (H, W)
+        return np.stack([gray] * 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"{argument} has the PIL mode {image.mode!r}: 32 bits, of which nobody knows what is white. Save it with "
+            "8 or 16 bits."
+        )
+    return np.array(image.convert("RGB"))

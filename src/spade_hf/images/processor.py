@@ -1,0 +1,299 @@
+"""`SPADEImageProcessor`: masks, instance maps and style images in every usual form -> tensors, and images back.
+
+Shape letters: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
+"""
+
+import os
+from typing import Any, TypeAlias
+
+import numpy as np
+import PIL.Image
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.utils import PushToHubMixin
+
+from ..labels.colors import MAX_COLOR_TOLERANCE, pack_colors
+from ..labels.label_set import LabelSet
+from .inputs import (
+    check_indices,
+    flatten,
+    instance_edges,
+    integer_maps,
+    photos,
+    soft_masks,
+)
+from .resize import size_of, stack_labels, stack_photos
+
+
+# Quoted where they are used, so that `help` prints these names.
+SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
+ImageInput: TypeAlias = SingleImage | list[SingleImage]
+OUTPUT_TYPES = ("pil", "np", "pt")
+OPAQUE_ALPHA = 128  # from here on a brush's soft edge counts as painted, when colours may be off the palette too
+
+
+class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
+    """
+    Turns what people have into what the models take. It is saved with a pipeline, so that a loaded pipeline knows the
+    names and colours of its labels.
+
+    Args:
+        label_set (`LabelSet` or `dict`): The labels of the masks; a `dict` as `LabelSet.to_dict` returns it.
+        use_instance_edges (`bool`, defaults to `False`): The model has an edge channel, so that `preprocess` demands
+            an instance map.
+    """
+
+    config_name = "preprocessor_config.json"
+
+    @register_to_config
+    def __init__(self, *, label_set: LabelSet | dict[str, Any], use_instance_edges: bool = False) -> None:
+        self._label_set = label_set if isinstance(label_set, LabelSet) else LabelSet.from_dict(label_set)
+        self.register_to_config(label_set=self._label_set.to_dict())  # plain values, for the JSON file
+        self._postprocessor = VaeImageProcessor(vae_scale_factor=1)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The labels of the masks."""
+        return self._label_set
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """
+        Saves the configuration as `preprocessor_config.json`.
+
+        Args:
+            save_directory (`str` or `os.PathLike`): The folder, made if it is not there.
+            push_to_hub (`bool`, defaults to `False`): Also uploads it, to `repo_id` or under the folder's name.
+            kwargs (`dict`, *optional*): `repo_id`, `token`, `private`, `commit_message`, `create_pr`, `subfolder`.
+        """
+        self.save_config(str(save_directory), push_to_hub=push_to_hub, **kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike, subfolder: str | None = None, **kwargs: Any
+    ) -> "SPADEImageProcessor":
+        """
+        Loads a saved processor.
+
+        Args:
+            pretrained_model_name_or_path (`str` or `os.PathLike`): A folder or a Hub repository.
+            subfolder (`str`, *optional*): Where in it, e.g. "image_processor" for a pipeline's.
+            kwargs (`dict`, *optional*): `revision`, `token`, `cache_dir`, `local_files_only`, and arguments of the
+                constructor that replace the saved ones.
+        """
+        config, kwargs = cls.load_config(
+            pretrained_model_name_or_path, subfolder=subfolder, return_unused_kwargs=True, **kwargs
+        )
+        return cls.from_config(config, **kwargs)
+
+    def preprocess(
+        self,
+        mask: "ImageInput",
+        instance_map: "ImageInput | None" = None,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+        color_tolerance: float | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """
+        Reads masks together with their instance maps: `read`, then `resize`.
+
+        Args:
+            mask: See `preprocess_mask`; also for `height`, `width` and `color_tolerance`.
+            instance_map (*optional*): See `preprocess_instance_map`; one a mask, of the mask's size. Needed exactly if
+                `use_instance_edges`.
+
+        Returns:
+            `tuple`: What `preprocess_mask` returns, and the edges, bool `(N, H, W)`, or `None` without instance map.
+
+        Raises:
+            ValueError: If the two differ in number or size, or one is given or missing against `use_instance_edges`.
+        """
+        return self.resize(*self.read(mask, instance_map, color_tolerance=color_tolerance), height=height, width=width)
+
+    def read(
+        self, mask: "ImageInput", instance_map: "ImageInput | None" = None, *, color_tolerance: float | None = None
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:
+        """
+        Reads masks and their instance maps at their own sizes; see `preprocess`.
+
+        Returns:
+            `tuple`: N masks, int64 `(H, W)` or float32 `(L, H, W)`, and N instance maps, int64 `(H, W)`, or `None`.
+        """
+        if self.config.use_instance_edges and instance_map is None:
+            raise ValueError(
+                "`instance_map` is missing: this model has an instance edge channel. Pass the ids of the instances, "
+                "or an array of zeros of the mask's size for an image without edges."
+            )
+        if not self.config.use_instance_edges and instance_map is not None:
+            raise ValueError("`instance_map` was given, but this model has no instance edge channel. Leave it out.")
+        masks = self._read_masks(mask, color_tolerance)
+        if instance_map is None:
+            return masks, None
+        instance_maps = _read_instance_maps(instance_map)
+        if len(masks) != len(instance_maps):
+            raise ValueError(
+                f"`instance_map` holds {len(instance_maps)} maps for {len(masks)} masks; give one a mask."
+            )
+        for index, (one_mask, one_map) in enumerate(zip(masks, instance_maps, strict=True)):
+            if one_mask.shape[-2:] != one_map.shape[-2:]:
+                raise ValueError(
+                    f"`instance_map` {index} is {size_of(one_map)} and its `mask` is {size_of(one_mask)} (height x "
+                    "width). Give both at the same size, so that their borders meet."
+                )
+        return masks, instance_maps
+
+    def resize(
+        self,
+        masks: list[torch.Tensor],
+        instance_maps: list[torch.Tensor] | None = None,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Brings what `read` returns to one size and finds the edges there; see `preprocess`."""
+        label_maps = stack_labels(masks, height, width, "mask")
+        if instance_maps is None:
+            return label_maps, None
+        return label_maps, instance_edges(stack_labels(instance_maps, height, width, "instance_map"))
+
+    def preprocess_mask(
+        self,
+        mask: "ImageInput",
+        *,
+        height: int | None = None,
+        width: int | None = None,
+        color_tolerance: float | None = None,
+    ) -> torch.Tensor:
+        """
+        Reads one or several masks.
+
+        Args:
+            mask (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them):
+                - an image of ids (`L`, `P`, `I;16`, `I`; a `P` image's indices are the ids) or in the palette's
+                  colours (`RGB`, `RGBA`; transparent pixels are unknown), itself or its path or URL;
+                - an array of ids, `(H, W)` or `(N, H, W)`, or of colours, uint8 `(H, W, 3)` or `(N, H, W, 3)`; uint8
+                  with a last side of 3 or 4 is always colours (RGB, RGBA);
+                - an integer tensor of ids, `(H, W)` or `(N, H, W)`;
+                - a float array or tensor `(N, L, H, W)`, one-hot or soft: finite weights, 0 or more.
+            height, width (`int`, *optional*): Size to resize to, by nearest neighbour; `None` keeps the mask's.
+            color_tolerance (`float`, *optional*): See [`LabelSet.ids_from_colors`]. If given, pixels count as
+                transparent below half opacity; without it a half-transparent pixel is an error.
+
+        Returns:
+            `torch.Tensor`: int64 `(N, H, W)` of semantic channels in `0..L - 1`, or, for a soft mask, float32
+                `(N, L, H, W)`.
+
+        Raises:
+            ValueError: For unknown ids, colours off the palette, another form, or masks of unlike size without
+                `height` and `width`.
+        """
+        return stack_labels(self._read_masks(mask, color_tolerance), height, width, "mask")
+
+    def preprocess_instance_map(
+        self, instance_map: "ImageInput", *, height: int | None = None, width: int | None = None
+    ) -> torch.Tensor:
+        """
+        Reads instance maps and finds the edges at the final size, as the public implementation does.
+
+        Args:
+            instance_map: Ids of instances in any hard form that `preprocess_mask` takes; every colour of an `RGB`
+                image is an instance.
+            height, width (`int`, *optional*): Size to resize to, by nearest neighbour; `None` keeps the map's.
+
+        Returns:
+            `torch.Tensor`: bool `(N, H, W)`, see `instance_edges`.
+        """
+        return instance_edges(stack_labels(_read_instance_maps(instance_map), height, width, "instance_map"))
+
+    def preprocess_image(self, image: "ImageInput", *, size: tuple[int, int] | None = None) -> torch.Tensor:
+        """
+        Reads one or several pictures, e.g. style images.
+
+        Args:
+            image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): Pictures as PIL
+                images, paths or URLs; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
+                Arrays and tensors are uint8 in 0..255 or floats in [0, 1].
+            size (`tuple[int, int]`, *optional*): Height and width to resize to, bilinear with antialiasing.
+
+        Returns:
+            `torch.Tensor`: float32 `(N, 3, H, W)` in [-1, 1].
+        """
+        height, width = size or (None, None)
+        images = [one for value, name in flatten(image, "image") for one in photos(value, name)]
+        return stack_photos(images, height, width, "image") * 2 - 1
+
+    def postprocess(
+        self, images: torch.Tensor, output_type: str = "pil"
+    ) -> list[PIL.Image.Image] | np.ndarray | torch.Tensor:
+        """
+        Turns a model's output into images.
+
+        Args:
+            images (`torch.Tensor`): `(N, 3, H, W)` in [-1, 1].
+            output_type (`str`, defaults to "pil"): "pil" for a list of images, "np" for float32 `(N, H, W, 3)` in
+                [0, 1], "pt" for a tensor `(N, 3, H, W)` in [0, 1].
+        """
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"`output_type` is {output_type!r}; allowed are {', '.join(map(repr, OUTPUT_TYPES))}.")
+        return self._postprocessor.postprocess(images, output_type=output_type)
+
+    def colorize(self, mask: "ImageInput") -> list[PIL.Image.Image]:
+        """Draws masks, in any form of `preprocess_mask`, in the palette's colours; soft ones by the largest weight."""
+        channels = [m.argmax(dim=0) if m.is_floating_point() else m for m in self._read_masks(mask, None)]
+        return [PIL.Image.fromarray(self.label_set.palette[one.cpu().numpy()]) for one in channels]
+
+    def _read_masks(self, mask: "ImageInput", color_tolerance: float | None) -> list[torch.Tensor]:
+        """Every mask at its own size: int64 `(H, W)` of channels, or float32 `(L, H, W)`."""
+        masks: list[torch.Tensor] = []
+        for value, name in flatten(mask, "mask"):
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                value = torch.from_numpy(value)
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                masks.extend(soft_masks(value, self.label_set, name))
+                continue
+            maps = integer_maps(value, name)  # (N, H, W) or (N, H, W, 3 | 4)
+            if isinstance(value, PIL.Image.Image) and value.mode == "P":
+                check_indices(value, self.label_set, name)
+            ids = self._ids_from_colors(maps, color_tolerance, name) if maps.ndim == 4 else maps
+            channels = torch.from_numpy(self.label_set.ids_to_channels(ids, argument=name))  # (N, H, W)
+            masks.extend(channels.to(value.device) if isinstance(value, torch.Tensor) else channels)
+        if len({one.ndim for one in masks}) > 1:
+            raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colours); give one kind in a call.")
+        return masks
+
+    def _ids_from_colors(self, maps: np.ndarray, color_tolerance: float | None, name: str) -> np.ndarray:
+        """uint8 `(N, H, W, 3 | 4)` of colours -> int64 `(N, H, W)` of ids; transparent pixels are unknown."""
+        colors, alpha = maps[..., :3], maps[..., 3:]
+        if alpha.size == 0:
+            return self.label_set.ids_from_colors(colors, color_tolerance=color_tolerance, argument=name)
+        alpha = alpha[..., 0]  # (N, H, W)
+        if color_tolerance is not None:
+            alpha = np.where(alpha >= OPAQUE_ALPHA, 255, 0)
+        if half := int(((alpha > 0) & (alpha < 255)).sum()):
+            raise ValueError(
+                f"{name} has {half} half-transparent pixels; allowed are alpha 0 (unknown) and 255. Draw without soft "
+                f"edges, or pass `color_tolerance={MAX_COLOR_TOLERANCE}` to take the nearest label for every colour."
+            )
+        transparent = alpha == 0
+        if transparent.any() and not self.label_set.use_unknown_label:
+            raise ValueError(
+                f"{name} has {int(transparent.sum())} transparent pixels, and label set '{self.label_set.name}' has "
+                "no unknown label for them. Give every pixel a label's colour."
+            )
+        ids = np.full(transparent.shape, self.label_set.unknown_id or 0, dtype=np.int64)
+        opaque = colors[~transparent]  # (P, 3), whatever P is
+        ids[~transparent] = self.label_set.ids_from_colors(opaque, color_tolerance=color_tolerance, argument=name)
+        return ids
+
+
+def _read_instance_maps(instance_map: "ImageInput") -> list[torch.Tensor]:
+    """Every instance map at its own size: int64 `(H, W)`."""
+    instance_maps: list[torch.Tensor] = []
+    for value, name in flatten(instance_map, "instance_map"):
+        maps = integer_maps(value, name)
+        if maps.ndim == 4 and maps.shape[-1] == 4:
+            raise ValueError(f"{name} has an alpha channel; an instance map has ids, or RGB colours. Save it without.")
+        ids = torch.from_numpy((pack_colors(maps) if maps.ndim == 4 else maps).astype(np.int64))  # (N, H, W)
+        instance_maps.extend(ids.to(value.device) if isinstance(value, torch.Tensor) else ids)
+    return instance_maps

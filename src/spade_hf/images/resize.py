@@ -1,0 +1,109 @@
+"""Sizes of masks and pictures: the one rule by which labels are resized, pictures' own, and what keeps proportions.
+
+Each pixel of a resized label map takes the label under its centre, as Pillow has it. Pictures are resized by centres
+as well, so that a photograph and its mask stay in place beside each other; torch's `mode="nearest"` goes by corners,
+half a pixel off. Inside the networks masks shrink by that one, as published weights expect: `layers/mask.py`.
+"""
+
+import itertools
+import math
+from numbers import Integral
+from typing import TypeVar
+
+import numpy as np
+import PIL.Image
+import torch
+import torch.nn.functional as F
+
+
+Labels = TypeVar("Labels", PIL.Image.Image, np.ndarray, torch.Tensor)
+
+
+def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
+    """Resize ids, their colours or soft masks by nearest neighbour: no value is there that was not.
+
+    Args:
+        labels (`PIL.Image.Image`, `np.ndarray` or `torch.Tensor`): An image of any mode, or `(..., H, W)` of any type.
+        size (`tuple[int, int]`): Height and width.
+
+    Returns:
+        The same kind, of that size; the same pixels are picked from each kind.
+    """
+    if isinstance(labels, PIL.Image.Image):
+        return labels.resize(size[::-1], PIL.Image.Resampling.NEAREST)
+    rows, columns = map(_nearest_indices, labels.shape[-2:], size)
+    if isinstance(labels, torch.Tensor):
+        rows, columns = (torch.from_numpy(indices).to(labels.device) for indices in (rows, columns))
+    return labels[..., rows[:, None], columns]
+
+
+def resize_photo(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resize a picture `(3, H, W)` in [0, 1] to a height and width, bilinear with antialiasing."""
+    if image.shape[-2:] == size:
+        return image
+    return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def stack_labels(label_maps: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
+    """Bring `(..., H, W)` of labels to one size, `None` for their own, and stack them: `(N, ..., height, width)`."""
+    return _stack([resize_labels(one, _size(one, height, width)) for one in label_maps], argument)
+
+
+def stack_photos(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
+    """Bring pictures `(3, H, W)` to one size, `None` for their own, and stack them: `(N, 3, height, width)`."""
+    return _stack([resize_photo(one, _size(one, height, width)) for one in images], argument)
+
+
+def size_of(image: torch.Tensor) -> str:
+    """Height and width of `(..., H, W)` for messages."""
+    return f"{image.shape[-2]}x{image.shape[-1]}"
+
+
+def size_in_proportion(
+    mask_size: tuple[int, int], *, area: int, divisor: int, height: int | None = None, width: int | None = None
+) -> tuple[int, int]:
+    """
+    The size of an image that keeps its mask's proportions as well as multiples of `divisor` can.
+
+    Args:
+        mask_size (`tuple[int, int]`): Height and width of the mask.
+        area (`int`): Pixels of the image, about, where neither side is given.
+        divisor (`int`): Sides that are chosen here are multiples of it, next to the exact ones.
+        height, width (`int`, *optional*): Given sides; the other one follows.
+    """
+    proportions = mask_size[0] / mask_size[1]
+    exact_height = height or (width or math.sqrt(area / proportions)) * proportions
+    exact_width = width or exact_height / proportions
+
+    def multiples(exact: float) -> list[int]:
+        return [max(1, around(exact / divisor)) * divisor for around in (math.floor, math.ceil)]
+
+    return min(
+        itertools.product(
+            [height] if height else multiples(exact_height), [width] if width else multiples(exact_width)
+        ),
+        key=lambda size: (
+            abs(math.log(size[0] / size[1] / proportions)),
+            abs(math.log(size[0] * size[1] / area)),
+        ),
+    )
+
+
+def _size(image: torch.Tensor, height: int | None, width: int | None) -> tuple[int, int]:
+    for name, value in (("height", height), ("width", width)):
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise ValueError(f"`{name}` is {value!r}; it is a number of pixels, 1 or more.")
+    return int(height or image.shape[-2]), int(width or image.shape[-1])
+
+
+def _stack(images: list[torch.Tensor], argument: str) -> torch.Tensor:
+    if len({image.shape[-2:] for image in images}) > 1:
+        sizes = ", ".join(dict.fromkeys(map(size_of, images)))
+        raise ValueError(f"`{argument}` holds sizes {sizes} (height x width); make them equal or say the size wanted.")
+    return torch.stack(images)
+
+
+def _nearest_indices(source: int, target: int) -> np.ndarray:
+    """The source positions that Pillow picks, int64 `(target,)`, asked of itself so that rounding matches."""
+    positions = PIL.Image.fromarray(np.arange(source, dtype=np.int32)[None])  # (1, source)
+    return np.array(positions.resize((target, 1), PIL.Image.Resampling.NEAREST))[0].astype(np.int64)

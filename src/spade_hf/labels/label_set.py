@@ -1,0 +1,296 @@
+"""Label sets: which ids a label map holds, their names and colours, and which channel each one becomes.
+
+The rule of the whole library: semantic channels are the ids in ascending order, the unknown id among them. It gives
+the channels of the public SPADE checkpoints (COCO-Stuff: 0..181, and 255 -> 182; ADE20K: 0 = unknown -> 0, 1..150).
+
+Shape letters: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .color_table import read_color_table
+from .colors import Color, checked_color, rows_of_colors, voc_colors
+
+
+BUILT_IN_FOLDER = Path(__file__).parent / "tables"
+BLACK: Color = (0, 0, 0)
+MAX_ID = 65535  # label files are 8- or 16-bit PNGs
+
+
+class Label(NamedTuple):
+    """One class: its id in label files, its name, and the colour its data set's authors gave it."""
+
+    id: int
+    name: str
+    color: Color
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """
+    The classes of a data set. Immutable; two sets with the same content are equal.
+
+    Args:
+        name (`str`): What the set is called in messages.
+        labels (`tuple[Label, ...]`): The classes, ids in `0..65535`. The unknown label may be among them; otherwise
+            it is added under the name "unknown" in black (or, if a class is black, in the next free colour).
+        unknown_id (`int`, *optional*): The id of pixels without class, e.g. 255. `None`: every pixel has a class.
+        distinct_colors (`dict[int, Color]`, *optional*): Replacements, by id, for colours that several classes share,
+            so that `palette` is invertible. `labels` keep the official colours.
+
+    Attributes:
+        labels (`tuple[Label, ...]`): One label a semantic channel, ids ascending, unknown included.
+
+    Raises:
+        ValueError: If an id, name or palette colour occurs twice, or a value is outside its range.
+    """
+
+    name: str
+    labels: tuple[Label, ...]
+    unknown_id: int | None = None
+    distinct_colors: Mapping[int, Color] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        labels = [Label(int(i), str(name), checked_color(color, self.name)) for i, name, color in self.labels]
+        replacements = {int(i): checked_color(color, self.name) for i, color in self.distinct_colors.items()}
+        if self.unknown_id is not None and self.unknown_id not in {label.id for label in labels}:
+            taken = {label.color for label in labels} | set(replacements.values())
+            free = BLACK if BLACK not in taken else next(color for color in voc_colors() if color not in taken)
+            labels.append(Label(self.unknown_id, "unknown", free))
+        object.__setattr__(self, "labels", tuple(sorted(labels)))  # the only writes to a frozen instance
+        object.__setattr__(self, "distinct_colors", replacements)
+        self._check()
+
+    def _check(self) -> None:
+        if self.num_labels < 1:
+            raise ValueError(f"`labels` of label set '{self.name}' has no class; give at least one beside unknown.")
+        if bad := [i for i in self.ids if not 0 <= i <= MAX_ID]:
+            raise ValueError(f"`labels` of label set '{self.name}' has ids {bad}; allowed are 0..{MAX_ID}.")
+        for what, values in (("id", self.ids), ("name", self.names), ("colour", map(tuple, self.palette.tolist()))):
+            value, times = Counter(values).most_common(1)[0]
+            if times > 1:
+                remedy = "make them differ, or give `distinct_colors`" if what == "colour" else "make each one unique"
+                raise ValueError(f"label set '{self.name}' uses the {what} {value!r} {times} times; {remedy}.")
+        if strangers := sorted(set(self.distinct_colors) - set(self.ids)):
+            raise ValueError(f"`distinct_colors` has ids {strangers}, which label set '{self.name}' does not have.")
+
+    @classmethod
+    def from_name(cls, name: str) -> "LabelSet":
+        """A built-in label set: "ade20k", "cityscapes", "coco-stuff" or "landscapes"; ValueError for another name."""
+        if name not in cls.built_in_names():
+            raise ValueError(
+                f"`name` is {name!r}; the built-in label sets are {', '.join(cls.built_in_names())}. "
+                "Read your own with `LabelSet.from_file`."
+            )
+        return cls.from_file(BUILT_IN_FOLDER / f"{name}.json")
+
+    @staticmethod
+    def built_in_names() -> tuple[str, ...]:
+        """The names `from_name` takes, in alphabetical order."""
+        return tuple(sorted(path.stem for path in BUILT_IN_FOLDER.glob("*.json")))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "LabelSet":
+        """Reads a JSON file of a form of `from_dict`, or a table of colours, `.txt` or `.csv`: a line a class,
+        `128 64 128 road` or `road,128,64,128`; see `read_color_table`. Its stem is the name if it states none.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")  # Excel's CSV files start with a byte order mark
+            values = read_color_table(text) if Path(path).suffix.lower() in (".txt", ".csv") else json.loads(text)
+            return cls.from_dict({"name": Path(path).stem, **values})
+        except (OSError, TypeError, ValueError) as error:  # unreadable, no JSON object, not a label set
+            raise ValueError(f"`path` {str(path)!r} cannot be read as a label set: {error}") from error
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "LabelSet":
+        """
+        Builds a label set from plain values.
+
+        Args:
+            values (`dict`): Either `{"name", "ignore_index", "labels": [{"id", "name", "color"}], "distinct_colors":
+                [{"id", "color"}]}`, as `to_dict` returns it, or `{"id2label": {"0": "sky"}, "palette": [[r, g, b]],
+                "ignore_label"}`, with one palette row an id in ascending order. `ignore_index`, `ignore_label` and
+                `distinct_colors` may be missing; other keys are documentation.
+
+        Raises:
+            ValueError: If a key is missing or a value is not valid.
+        """
+        name = values.get("name", "labels")
+        try:
+            if "id2label" in values:
+                names = sorted((int(i), label) for i, label in values["id2label"].items())
+                colors = values["palette"]
+                if len(names) != len(colors):
+                    raise ValueError(f"`palette` has {len(colors)} colours for {len(names)} names in `id2label`.")
+                labels = tuple(Label(i, label, color) for (i, label), color in zip(names, colors, strict=True))
+            else:
+                labels = tuple(Label(row["id"], row["name"], row["color"]) for row in values["labels"])
+            replacements = {row["id"]: row["color"] for row in values.get("distinct_colors", ())}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"label set '{name}' is not in a known form ({error!r}). It needs `labels`, a list of objects with "
+                "`id`, `name` and `color`, or `id2label` with `palette`."
+            ) from error
+        unknown_id = values.get("ignore_index", values.get("ignore_label"))
+        return cls(name=name, labels=labels, unknown_id=unknown_id, distinct_colors=replacements)
+
+    @classmethod
+    def anonymous(cls, num_labels: int, use_unknown_label: bool = False) -> "LabelSet":
+        """
+        Labels "label 0", "label 1", ... in the colours of the PASCAL VOC map, for weights whose classes are not known.
+
+        Args:
+            num_labels (`int`): Number of classes, in `1..65535`, without unknown. Their ids are `0..num_labels - 1`.
+            use_unknown_label (`bool`, defaults to `False`): Adds an unknown id, which becomes the last channel: 255,
+                or 65535 where 255 is a class's id, which are the largest values of an 8- and a 16-bit file.
+        """
+        if not 1 <= num_labels <= MAX_ID:
+            raise ValueError(f"`num_labels` is {num_labels}; allowed are 1..{MAX_ID}.")
+        colors = voc_colors()  # the first one is black, which is unknown's
+        labels = tuple(Label(i, f"label {i}", color) for i, color in zip(range(num_labels), colors, strict=False))
+        unknown_id = None if not use_unknown_label else 255 if num_labels <= 255 else MAX_ID
+        return cls(name=f"{num_labels} labels", labels=labels, unknown_id=unknown_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a JSON file; `from_dict` gives an equal label set back."""
+        return {
+            "name": self.name,
+            "ignore_index": self.unknown_id,
+            "labels": [{"id": i, "name": name, "color": list(color)} for i, name, color in self.labels],
+            "distinct_colors": [{"id": i, "color": list(color)} for i, color in self.distinct_colors.items()],
+        }
+
+    @property
+    def num_labels(self) -> int:
+        """Number of classes, without unknown."""
+        return len(self.labels) - self.use_unknown_label
+
+    @property
+    def use_unknown_label(self) -> bool:
+        """Whether pixels may belong to no class."""
+        return self.unknown_id is not None
+
+    @property
+    def num_channels(self) -> int:
+        """L: one channel a class and one for unknown; the edge channel is the model's affair."""
+        return len(self.labels)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All ids, ascending, unknown included: `ids[channel]`."""
+        return tuple(label.id for label in self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names in the order of `ids`: `names[channel]`."""
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        """Id -> name, unknown included."""
+        return {label.id: label.name for label in self.labels}
+
+    @cached_property
+    def palette(self) -> np.ndarray:
+        """Colours that identify their label, uint8 `(L, 3)` in the order of `ids`; read-only."""
+        colors = [self.distinct_colors.get(label.id, label.color) for label in self.labels]
+        palette = np.array(colors, dtype=np.uint8)  # (L, 3)
+        palette.setflags(write=False)
+        return palette
+
+    def id_of(self, name: str) -> int:
+        """The id of the label called `name`; ValueError if there is none."""
+        return self.ids[self.channel_of(name)]
+
+    def channel_of(self, name: str) -> int:
+        """The semantic channel of the label called `name`, in `0..L - 1`; ValueError if there is none."""
+        if name not in self.names:
+            known = ", ".join(self.names[:12]) + (", ..." if len(self.names) > 12 else "")
+            raise ValueError(f"`name` is {name!r}; label set '{self.name}' has {known}.")
+        return self.names.index(name)
+
+    @cached_property
+    def _channel_of_id(self) -> np.ndarray:
+        table = np.full(self.ids[-1] + 1, -1, dtype=np.int64)  # -1: not an id of this set
+        table[list(self.ids)] = np.arange(self.num_channels)
+        return table
+
+    def ids_to_channels(self, label_map: np.ndarray, *, argument: str = "`mask`") -> np.ndarray:
+        """
+        Turns ids into semantic channels.
+
+        Args:
+            label_map (`np.ndarray`): Any integer type and shape, ids of this set.
+            argument (`str`): What an error message calls `label_map`.
+
+        Returns:
+            `np.ndarray`: int64, same shape, values in `0..L - 1`. ValueError for other ids (it lists them) or dtypes.
+        """
+        if label_map.dtype.kind not in "iu":
+            raise ValueError(f"{argument} has dtype {label_map.dtype}; label ids are integers. Convert it first.")
+        table = self._channel_of_id
+        inside = (label_map >= 0) & (label_map < len(table))
+        if not inside.all() or (table[label_map] < 0).any():
+            known = set(self.ids)
+            strangers = [i for i in np.unique(label_map).tolist() if i not in known]
+            listed = str(strangers) if len(strangers) <= 10 else f"{str(strangers[:10])[:-1]}, ...] ({len(strangers)})"
+            raise ValueError(
+                f"{argument} has label ids {listed}; this label set knows ids {self.describe_ids()}. "
+                "Remap them to these ids, or use a label set that has them."
+            )
+        return table[label_map]
+
+    def channels_to_ids(self, channels: np.ndarray) -> np.ndarray:
+        """Turns semantic channels, integers in `0..L - 1`, back into ids: int64, same shape."""
+        if channels.size and not 0 <= channels.min() <= channels.max() < self.num_channels:
+            raise ValueError(
+                f"`channels` has values {channels.min()}..{channels.max()}; allowed are 0..{self.num_channels - 1}."
+            )
+        return np.array(self.ids, dtype=np.int64)[channels]
+
+    def colorize(self, label_map: np.ndarray) -> np.ndarray:
+        """Draws ids `(..., H, W)` in the palette's colours: uint8 `(..., H, W, 3)`. `ids_from_colors` undoes it."""
+        return self.palette[self.ids_to_channels(label_map, argument="`label_map`")]
+
+    def ids_from_colors(
+        self, image: np.ndarray, *, color_tolerance: float | None = None, argument: str = "`mask`"
+    ) -> np.ndarray:
+        """
+        Reads a map that is drawn in the palette's colours.
+
+        Args:
+            image (`np.ndarray`): uint8 `(..., 3)`, RGB.
+            color_tolerance (`float`, *optional*): A colour off the palette counts as the nearest palette colour up to
+                this Euclidean distance in RGB, in `0..442`. `None`: colours must match exactly.
+            argument (`str`): What an error message calls `image`.
+
+        Returns:
+            `np.ndarray`: int64 ids `(...)`. ValueError for colours off the palette; it lists them with their counts.
+        """
+        channels = rows_of_colors(
+            image, self.palette, color_tolerance=color_tolerance, argument=argument, palette_name=self.name
+        )
+        return np.array(self.ids, dtype=np.int64)[channels]
+
+    def describe_ids(self) -> str:
+        """The ids in words, e.g. "0..11 and 255 (unknown)"."""
+        classes = [i for i in self.ids if i != self.unknown_id]
+        text = ", ".join(f"{first}..{last}" if first < last else f"{first}" for first, last in _runs(classes))
+        return text if self.unknown_id is None else f"{text} and {self.unknown_id} (unknown)"
+
+
+def _runs(ids: list[int]) -> Iterator[tuple[int, int]]:
+    """Neighbouring ids as (first, last): 0, 1, 2, 7 -> (0, 2), (7, 7)."""
+    first = ids[0]
+    for this, following in zip(ids, [*ids[1:], None], strict=True):
+        if following != this + 1:
+            yield first, this
+            first = following

@@ -1,0 +1,49 @@
+"""Layers as SPADE's recipe begins them: weights, biases, and spectral normalization where it is asked for."""
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+from .spectral_norm import SpectralNorm
+
+
+XAVIER_GAIN = 0.02  # SPADE's recipe: xavier normal with this gain, biases 0
+LEAKY_SLOPE = 0.2  # of every LeakyReLU in the networks
+
+
+def initialize(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, *, outputs: int = 1) -> None:
+    """Xavier-normal weights and zero bias, in place.
+
+    Args:
+        layer: The layer to initialize. Not parametrized yet: what is written to a parametrized weight is lost.
+        outputs (`int`, defaults to 1): How many layers of equal width are fused along the output axis; each part gets
+            the variance that it would have on its own.
+    """
+    for part in layer.weight.chunk(outputs):
+        nn.init.xavier_normal_(part, gain=XAVIER_GAIN)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def conv2d(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    bias: bool = True,
+    use_spectral_norm: bool = False,
+) -> nn.Conv2d:
+    """An initialized convolution, then wrapped in spectral normalization if asked for."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
+    initialize(conv)
+    if use_spectral_norm:
+        parametrize.register_parametrization(conv, "weight", SpectralNorm(conv.weight))
+    return conv
+
+
+def linear(in_features: int, out_features: int) -> nn.Linear:
+    """An initialized linear layer."""
+    layer = nn.Linear(in_features, out_features)
+    initialize(layer)
+    return layer

@@ -1,0 +1,183 @@
+"""One mask at every resolution of a forward pass.
+
+Legend: N masks, S images of one mask, L semantic channels (classes, unknown, instance edges), H W height and width,
+K label codes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .sparse.neighborhoods import LabelNeighborhoods
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaskPyramid:
+    """A semantic mask that the layers of one forward pass read at their own resolutions.
+
+    Each resolution is computed once and shared by all layers that ask for it. A hard mask is held as one integer code
+    a pixel: the label's channel, plus the number of labels where an instance edge runs.
+
+    Args:
+        codes (`Tensor`, *optional*): int64 `(N, H, W)`, codes of a hard mask.
+        segmap (`Tensor`, *optional*): float `(N, L, H, W)`, a soft mask. Exactly one of the two is given.
+        num_label_channels (`int`): Channels without the edge channel.
+        has_edges (`bool`): Whether the last semantic channel holds instance edges.
+        dtype (`torch.dtype`): Type of the one-hot maps.
+        images_per_mask (`int`, defaults to 1): S, images that are made of each mask, side by side in a batch.
+    """
+
+    codes: Tensor | None = None
+    segmap: Tensor | None = None
+    num_label_channels: int
+    has_edges: bool
+    dtype: torch.dtype
+    images_per_mask: int = 1
+    # What has been computed: of the mask alone, so that copies for another S share it; and, if kept, by layer.
+    _segmaps: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
+    _neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = field(default_factory=dict, repr=False)
+    _modulations: dict[nn.Module, Tensor] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        assert (self.codes is None) != (self.segmap is None)
+
+    @property
+    def num_masks(self) -> int:
+        """N."""
+        return len(self._given)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return tuple(self._given.shape[-2:])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the mask is."""
+        return self._given.device
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether every pixel carries exactly one label, as sparse modulation needs."""
+        return self.codes is not None
+
+    @property
+    def num_codes(self) -> int:
+        """K: labels, twice as many with edges."""
+        return self.num_label_channels * (1 + self.has_edges)
+
+    def segmap_at(self, size: tuple[int, int]) -> Tensor:
+        """The mask as `(N, L, *size)`, resized by nearest neighbour."""
+        if size not in self._segmaps:
+            if self.segmap is not None:
+                self._segmaps[size] = F.interpolate(self.segmap, size, mode="nearest").to(self.dtype)
+            else:
+                self._segmaps[size] = self._one_hot(self.codes_at(size))
+        return self._segmaps[size]
+
+    def codes_at(self, size: tuple[int, int]) -> Tensor:
+        """The codes of a hard mask as int64 `(N, *size)`, of the same pixels that `segmap_at` picks."""
+        rows, columns = (
+            _nearest_indices(source, target).to(self.device) for source, target in zip(self.size, size, strict=True)
+        )
+        return self.codes[:, rows[:, None], columns]
+
+    def for_every_image(self, maps: Tensor) -> Tensor:
+        """`(N, ...)` of masks to `(N * S, ...)` of images."""
+        return maps if self.images_per_mask == 1 else maps.repeat_interleave(self.images_per_mask, dim=0)
+
+    def one_by_one(self, x: Tensor) -> Iterator[tuple[Tensor, "MaskPyramid"]]:
+        """Each image of `x` `(N * S, ...)` with its mask, which keeps modulations for the S images."""
+        for mask, images in zip(self._single_masks(), x.split(self.images_per_mask), strict=True):
+            if len(images) > 1:
+                mask = mask.keeping_modulations()
+            for image in images.split(1):
+                yield image, mask
+
+    def keeping_modulations(self) -> "MaskPyramid":
+        """This mask, with a `modulation` that remembers, for layers that read the mask more than once."""
+        return self if self._modulations is not None else replace(self, _modulations={})
+
+    def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
+        """`compute()`, or what it gave for this layer before, while modulations are kept."""
+        if self._modulations is None:
+            return compute()
+        if layer not in self._modulations:
+            self._modulations[layer] = compute()
+        return self._modulations[layer]
+
+    def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
+        """The distinct neighbourhoods of a hard mask at `size`."""
+        key = (*size, kernel_size)
+        if key not in self._neighborhoods:
+            self._neighborhoods[key] = LabelNeighborhoods.from_codes(
+                self.codes_at(size), num_codes=self.num_codes, kernel_size=kernel_size
+            )
+        return self._neighborhoods[key]
+
+    @property
+    def _given(self) -> Tensor:
+        return self.codes if self.segmap is None else self.segmap
+
+    def _single_masks(self) -> list["MaskPyramid"]:
+        if self.num_masks == 1:
+            return [replace(self, images_per_mask=1)]
+        name = "codes" if self.is_hard else "segmap"
+        options = {"num_label_channels": self.num_label_channels, "has_edges": self.has_edges, "dtype": self.dtype}
+        return [MaskPyramid(**{name: one}, **options) for one in self._given.split(1)]
+
+    def _one_hot(self, codes: Tensor) -> Tensor:
+        n, h, w = codes.shape
+        labels = codes % self.num_label_channels
+        segmap = torch.zeros(n, self.num_label_channels + self.has_edges, h, w, dtype=self.dtype, device=codes.device)
+        segmap.scatter_(1, labels[:, None], 1)
+        if self.has_edges:
+            segmap[:, -1] = codes >= self.num_label_channels
+        return segmap
+
+
+@dataclass(frozen=True, eq=False)
+class MaskBand:
+    """Some rows of a hard mask at one resolution, in place of the mask, for layers that get these rows alone.
+
+    Args:
+        mask (`MaskPyramid`): The whole mask.
+        size (`tuple[int, int]`): Height and width of the resolution.
+        rows (`slice`): Of that height.
+    """
+
+    mask: MaskPyramid
+    size: tuple[int, int]
+    rows: slice
+    is_hard = True
+    images_per_mask = 1
+
+    @property
+    def has_edges(self) -> bool:
+        """As the whole mask."""
+        return self.mask.has_edges
+
+    @property
+    def device(self) -> torch.device:
+        """As the whole mask."""
+        return self.mask.device
+
+    def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
+        """As the whole mask: what it keeps serves every band."""
+        return self.mask.modulation(layer, compute)
+
+    def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
+        """The distinct neighbourhoods of the whole mask, and which of them the rows show."""
+        return self.mask.neighborhoods(self.size, kernel_size).rows(self.rows)
+
+
+def _nearest_indices(source: int, target: int) -> Tensor:
+    """The source positions that `F.interpolate(mode="nearest")` picks, asked of itself so that rounding agrees.
+
+    On the CPU: other devices may have no float64.
+    """
+    positions = torch.arange(source, dtype=torch.float64)[None, None]
+    return F.interpolate(positions, target, mode="nearest")[0, 0].long()

@@ -1,0 +1,155 @@
+"""Spatially-adaptive normalization (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291, section 3, figure 2).
+
+Legend: N batch, C activation channels, L semantic channels, D hidden channels, H W height and width, K label codes,
+T taps of a kernel, A distinct patches, B distinct neighbourhoods.
+"""
+
+from functools import partial
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .initialization import initialize
+from .mask import MaskBand, MaskPyramid
+from .sparse.modulation import modulate, neighborhood_modulation
+from .sparse.neighborhoods import LabelNeighborhoods
+
+
+NormType = Literal["sync_batch", "batch", "instance"]
+ModulationBackend = Literal["auto", "dense", "sparse"]
+
+# "auto" compares multiply-adds: T * D * (L + 2C) at each position with T * D * (2C + 2D) for each distinct
+# neighbourhood, where 2D stands for the copying, at 85 % of the dense path's speed. Fitted to where both took equally
+# long: shares of 0.4 to 0.85 (2 CPU cores; fp32, bf16; D = 128; C = 128, 512; L = 12, 183; 32x32, 128x128).
+SPARSE_EFFICIENCY = 0.85
+# Where that was measured. On other devices "auto" is dense: large regions make long bags in the backward pass, and
+# finding the neighbourhoods waits for the device.
+SPARSE_DEVICES = ("cpu",)
+COMPUTE_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+run_eagerly = partial(
+    torch.compiler.disable,
+    reason="sparse modulation depends on labels, a graph cannot; `set_modulation_backend('dense')` makes one graph",
+)
+
+
+def parameter_free_norm(norm_type: NormType, num_channels: int) -> nn.Module:
+    """Equations 2 and 3: zero mean and unit deviation a channel, without learned scale and shift."""
+    if norm_type in ("sync_batch", "batch"):  # training across processes converts "sync_batch"
+        return nn.BatchNorm2d(num_channels, affine=False)
+    if norm_type == "instance":
+        return nn.InstanceNorm2d(num_channels, affine=False)
+    raise ValueError(f"`norm_type` is {norm_type!r}; allowed are 'sync_batch', 'batch' and 'instance'.")
+
+
+class SPADE(nn.Module):
+    """Normalize the activations alone, then scale and shift every position by what the mask says there (equation 1).
+
+    Args:
+        num_channels (`int`): C.
+        num_semantic_channels (`int`): L.
+        hidden_channels (`int`, defaults to 128): D, width of the mask's hidden activation.
+        kernel_size (`int`, defaults to 3): 1, 3 or 5, of the convolutions of the mask.
+        norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        num_semantic_channels: int,
+        *,
+        hidden_channels: int = 128,
+        kernel_size: int = 3,
+        norm_type: NormType = "sync_batch",
+    ) -> None:
+        super().__init__()
+        if kernel_size not in (1, 3, 5):
+            raise ValueError(f"`kernel_size` is {kernel_size}; allowed are 1, 3 and 5.")
+        self.kernel_size = kernel_size
+        self.modulation_backend: ModulationBackend = "auto"
+        self.param_free_norm = parameter_free_norm(norm_type, num_channels)
+        self.conv_mask = nn.Conv2d(num_semantic_channels, hidden_channels, kernel_size, padding=kernel_size // 2)
+        # gamma in the first C output channels, beta in the last C: one convolution reads the hidden activation once
+        self.conv_gamma_beta = nn.Conv2d(hidden_channels, 2 * num_channels, kernel_size, padding=kernel_size // 2)
+        initialize(self.conv_mask)
+        initialize(self.conv_gamma_beta, outputs=2)
+
+    def forward(self, x: Tensor, mask: MaskPyramid | MaskBand, *, negative_slope: float = 1.0) -> Tensor:
+        """Modulate by the mask, then apply LeakyReLU.
+
+        Args:
+            x (`Tensor`): `(N * S, C, H, W)`, the S images of a mask side by side.
+            mask (`MaskPyramid`): N masks, read at `(H, W)`.
+            negative_slope (`float`, defaults to 1): Of the LeakyReLU, above 0; none at 1.
+        """
+        if self.may_be_sparse(mask):
+            return self._modulate_by_labels(x, mask, negative_slope)
+        return self._modulate_densely(x, mask, negative_slope)
+
+    @run_eagerly
+    def _modulate_by_labels(self, x: Tensor, mask: MaskPyramid | MaskBand, negative_slope: float) -> Tensor:
+        neighborhoods = self._neighborhoods(mask, tuple(x.shape[-2:]))
+        if neighborhoods is None:
+            return self._modulate_densely(x, mask, negative_slope)
+        scale_shift = mask.modulation(self, lambda: self._scale_shift(neighborhoods, mask.has_edges))  # (B, 2C)
+        if not self._has_fixed_statistics():
+            x = self.param_free_norm(x)
+        return modulate(x, scale_shift, neighborhoods, negative_slope)
+
+    def _modulate_densely(self, x: Tensor, mask: MaskPyramid | MaskBand, negative_slope: float) -> Tensor:
+        gamma_beta = mask.modulation(self, lambda: self._dense_modulation(mask, tuple(x.shape[-2:])))
+        gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
+        out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
+        return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
+
+    def may_be_sparse(self, mask: MaskPyramid | MaskBand) -> bool:
+        """Whether the sparse path is allowed: it reads the weights, and the labels, on which no graph may depend."""
+        is_chosen = self.modulation_backend == "sparse" or (
+            self.modulation_backend == "auto" and mask.device.type in SPARSE_DEVICES
+        )
+        is_allowed = mask.is_hard and is_chosen and not torch.compiler.is_exporting()
+        return is_allowed and all(_has_weights_at_hand(conv, mask) for conv in (self.conv_mask, self.conv_gamma_beta))
+
+    def _neighborhoods(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> LabelNeighborhoods | None:
+        """What sparse modulation needs, or `None` for the dense one."""
+        if not self.may_be_sparse(mask):
+            return None
+        neighborhoods = mask.neighborhoods(size, self.kernel_size)
+        outputs, hidden_channels = self.conv_gamma_beta.weight.shape[:2]  # 2C, D
+        dense_cost = SPARSE_EFFICIENCY * (self.conv_mask.in_channels + outputs)
+        sparse_cost = neighborhoods.distinct_share * (outputs + 2 * hidden_channels)
+        return neighborhoods if sparse_cost <= dense_cost or self.modulation_backend == "sparse" else None
+
+    def _dense_modulation(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> Tensor:
+        """gamma and beta of every position, `(N, 2C, *size)`."""
+        return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap_at(size))))
+
+    def _scale_shift(self, neighborhoods: LabelNeighborhoods, has_edges: bool) -> Tensor:
+        """1 + gamma beside beta of every distinct neighbourhood, `(B, 2C)`; fixed statistics are folded in."""
+        gamma_beta = neighborhood_modulation(neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=has_edges)
+        gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
+        norm = self.param_free_norm
+        if not self._has_fixed_statistics():
+            return torch.cat([1 + gamma, beta], dim=1)
+        variance = norm.running_var.to(torch.promote_types(gamma.dtype, torch.float32))
+        inverse_std = torch.rsqrt(variance + norm.eps).to(gamma.dtype)
+        scale = torch.addcmul(inverse_std, gamma, inverse_std)  # (1 + gamma) / sigma
+        shift = torch.addcmul(beta, norm.running_mean.to(gamma.dtype), scale, value=-1)
+        return torch.cat([scale, shift], dim=1)
+
+    def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
+        """Whether the output at a position depends on no other position of the input, so that parts of it will do."""
+        return self._has_fixed_statistics() and self._neighborhoods(mask, size) is not None
+
+    def _has_fixed_statistics(self) -> bool:
+        norm = self.param_free_norm
+        return isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and not norm.training
+
+
+def _has_weights_at_hand(conv: nn.Conv2d, mask: MaskPyramid | MaskBand) -> bool:
+    """Whether they can be read as they are: hooks that offload or cast weights bring them for a call of `conv`."""
+    is_hooked = hasattr(conv, "_diffusers_hook")  # group offload, layerwise casting
+    return conv.weight.device == mask.device and conv.weight.dtype in COMPUTE_DTYPES and not is_hooked

@@ -1,0 +1,265 @@
+import dataclasses
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spade_hf.labels.colors import MAX_COLOR_TOLERANCE, voc_colors
+from spade_hf.labels.label_set import Label, LabelSet
+
+
+SHARED = Path(os.environ.get("SPADE_HF_SHARED", Path(__file__).parents[3] / "shared"))
+CHANNELS = {"coco-stuff": 183, "ade20k": 151, "cityscapes": 35, "landscapes": 12}
+
+
+@pytest.fixture
+def sparse() -> LabelSet:
+    """Ids with gaps, the unknown id between them."""
+    labels = (Label(9, "tree", (0, 99, 0)), Label(2, "sky", (0, 0, 99)))
+    return LabelSet(name="sparse", labels=labels, unknown_id=5)
+
+
+@pytest.mark.parametrize(("name", "num_channels"), CHANNELS.items())
+def test_built_in_sets_have_the_channels_of_the_public_checkpoints(name: str, num_channels: int):
+    labels = LabelSet.from_name(name)
+    assert labels.num_channels == num_channels
+    assert labels.num_labels == num_channels - labels.use_unknown_label
+
+
+def test_built_in_names_are_those_of_the_files():
+    assert LabelSet.built_in_names() == tuple(sorted(CHANNELS))
+
+
+@pytest.mark.parametrize(
+    ("name", "ids", "channels"),
+    [
+        ("coco-stuff", [0, 181, 255], [0, 181, 182]),  # unknown comes last
+        ("ade20k", [0, 1, 150], [0, 1, 150]),  # unknown comes first: raw ids, no shift by one
+        ("cityscapes", [0, 33, 34], [0, 33, 34]),
+        ("landscapes", [0, 11], [0, 11]),
+    ],
+)
+def test_channels_follow_the_label_conventions(name: str, ids: list[int], channels: list[int]):
+    labels = LabelSet.from_name(name)
+    result = labels.ids_to_channels(np.array(ids, dtype=np.uint8))
+    assert result.dtype == np.int64
+    assert result.tolist() == channels
+    assert labels.channels_to_ids(result).tolist() == ids
+
+
+def test_channels_are_the_ids_in_ascending_order(sparse: LabelSet):
+    assert sparse.ids == (2, 5, 9)
+    assert sparse.names == ("sky", "unknown", "tree")
+    assert sparse.ids_to_channels(np.array([[9, 2], [5, 5]], dtype=np.uint16)).tolist() == [[2, 0], [1, 1]]
+    assert (sparse.id_of("tree"), sparse.channel_of("tree")) == (9, 2)
+    assert sparse.id2label == {2: "sky", 5: "unknown", 9: "tree"}
+    assert (sparse.num_labels, sparse.num_channels) == (2, 3)
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_every_palette_is_invertible(name: str):
+    labels = LabelSet.from_name(name)
+    label_map = np.array(labels.ids, dtype=np.uint8)[None].repeat(2, axis=0)  # (2, L)
+    colors = labels.colorize(label_map)
+    assert colors.dtype == np.uint8 and colors.shape == (*label_map.shape, 3)
+    np.testing.assert_array_equal(labels.ids_from_colors(colors), label_map)
+
+
+def test_shared_official_colours_read_as_the_first_class_and_are_kept():
+    labels = LabelSet.from_name("cityscapes")
+    official = {label.id: label.color for label in labels.labels}
+    assert official[26] == official[34] == (0, 0, 142)  # car and license plate
+    assert labels.ids_from_colors(np.array([[official[34]]], dtype=np.uint8)).tolist() == [[26]]
+    assert labels.palette[34].tolist() == [32, 0, 142]
+
+
+def test_colors_of_coco_stuff_are_the_voc_map():
+    colors = [color for color, _ in zip(voc_colors(), range(182), strict=False)]
+    assert [label.color for label in LabelSet.from_name("coco-stuff").labels[:-1]] == colors
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_dict_and_file_round_trip(name: str, tmp_path: Path):
+    labels = LabelSet.from_name(name)
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(labels.to_dict()))
+    again = LabelSet.from_file(path)
+    assert again == labels and hash(again) == hash(labels)
+    np.testing.assert_array_equal(again.palette, labels.palette)
+    assert pickle.loads(pickle.dumps(labels)) == labels  # data loader workers get it so
+
+
+def test_reads_id2label_with_palette(tmp_path: Path):
+    path = tmp_path / "park.json"
+    values = {"id2label": {"10": "pond", "2": "lawn", "11": "void"}, "palette": [[0, 9, 0], [0, 0, 9], [0, 0, 0]]}
+    path.write_text(json.dumps({**values, "ignore_label": 11}))
+    labels = LabelSet.from_file(path)
+    assert labels.name == "park"
+    assert labels.labels == (Label(2, "lawn", (0, 9, 0)), Label(10, "pond", (0, 0, 9)), Label(11, "void", (0, 0, 0)))
+    assert (labels.unknown_id, labels.num_labels) == (11, 2)
+
+
+@pytest.mark.parametrize("path", ["data/landscapes-256/labels.json", "data/label-sets/landscapes.json"])
+def test_landscapes_are_those_of_the_data_set(path: str):
+    if not (SHARED / path).exists():
+        pytest.skip(f"{SHARED / path} is not there; SPADE_HF_SHARED names the optional data folder")
+    official = LabelSet.from_file(SHARED / path)
+    assert dataclasses.replace(official, name="landscapes") == LabelSet.from_name("landscapes")
+
+
+def test_unknown_gets_black_or_the_next_free_colour(sparse: LabelSet):
+    assert sparse.labels[1] == Label(5, "unknown", (0, 0, 0))
+    with_black = LabelSet(name="night", labels=(Label(0, "night", (0, 0, 0)),), unknown_id=255)
+    assert with_black.labels[1].color == (128, 0, 0)
+
+
+@pytest.mark.parametrize(("num_labels", "unknown_id"), [(3, 255), (255, 255), (256, 65535), (300, 65535)])
+def test_anonymous_labels(num_labels: int, unknown_id: int):
+    labels = LabelSet.anonymous(num_labels, use_unknown_label=True)
+    assert labels.ids == (*range(num_labels), unknown_id)
+    assert labels.names[1] == "label 1"
+    assert labels == LabelSet.anonymous(num_labels, use_unknown_label=True)
+    assert LabelSet.anonymous(num_labels).ids == tuple(range(num_labels))
+
+
+def test_is_immutable(sparse: LabelSet):
+    with pytest.raises(dataclasses.FrozenInstanceError, match="name"):
+        sparse.name = "other"
+    with pytest.raises(ValueError, match="read-only"):
+        sparse.palette[0] = 1
+
+
+def test_unknown_ids_are_listed_with_the_known_ones():
+    labels = LabelSet.from_name("coco-stuff")
+    label_map = np.array([[0, 200], [201, 255]], dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"`mask` has label ids \[200, 201\]; .* 0\.\.181 and 255 \(unknown\)"):
+        labels.ids_to_channels(label_map)
+    with pytest.raises(ValueError, match=r"label ids \[-1\]"):
+        labels.ids_to_channels(np.array([-1]))
+    with pytest.raises(ValueError, match=r"label ids \[300, 301, .*309, \.\.\.\] \(20\)"):
+        labels.ids_to_channels(np.arange(300, 320))
+
+
+def test_ids_in_a_gap_are_unknown_ids(sparse: LabelSet):
+    with pytest.raises(ValueError, match=r"label ids \[3\]; this label set knows ids 2, 9 and 5 \(unknown\)"):
+        sparse.ids_to_channels(np.array([2, 3]))
+
+
+def test_float_ids_are_an_error(sparse: LabelSet):
+    with pytest.raises(ValueError, match="has dtype float64; label ids are integers"):
+        sparse.ids_to_channels(np.array([2.0]))
+
+
+def test_channels_out_of_range_are_an_error(sparse: LabelSet):
+    with pytest.raises(ValueError, match=r"values 0\.\.3; allowed are 0\.\.2"):
+        sparse.channels_to_ids(np.array([0, 3]))
+
+
+def test_off_palette_colours_are_listed_most_frequent_first(sparse: LabelSet):
+    image = np.zeros((3, 3, 3), dtype=np.uint8)
+    image[0, 0] = 1, 2, 3
+    image[1] = 200, 0, 0
+    expected = (
+        r"has 2 colours off the palette .*'sparse': \(200, 0, 0\) on 3 pixels, \(1, 2, 3\) on 1 pixel\. .*tolerance"
+    )
+    with pytest.raises(ValueError, match=expected):
+        sparse.ids_from_colors(image)
+
+
+def test_tolerance_takes_the_nearest_colour_up_to_a_distance(sparse: LabelSet):
+    image = np.array([[[3, 0, 103], [0, 96, 4]]], dtype=np.uint8)  # 5 from sky, 5 from tree
+    assert sparse.ids_from_colors(image, color_tolerance=5).tolist() == [[2, 9]]
+    with pytest.raises(ValueError, match=r"2 colours farther than `color_tolerance=4` .* pass `color_tolerance=5` to"):
+        sparse.ids_from_colors(image, color_tolerance=4)
+    image[0, 0] = 3, 1, 104  # a distance of 5.1 is rounded up
+    with pytest.raises(ValueError, match=r"2 colours off the palette .* or pass `color_tolerance=6` to"):
+        sparse.ids_from_colors(image)
+    assert sparse.ids_from_colors(image, color_tolerance=6).tolist() == [[2, 9]]
+
+
+def test_the_largest_tolerance_takes_every_colour():
+    black = LabelSet("black", (Label(0, "night", (0, 0, 0)),))
+    white = np.full((1, 1, 3), 255, dtype=np.uint8)
+    assert black.ids_from_colors(white, color_tolerance=MAX_COLOR_TOLERANCE).tolist() == [[0]]
+    with pytest.raises(ValueError, match=f"pass `color_tolerance={MAX_COLOR_TOLERANCE}`"):
+        black.ids_from_colors(white)
+
+
+@pytest.mark.parametrize("tolerance", [-1, float("nan")])
+def test_tolerance_must_be_a_distance(sparse: LabelSet, tolerance: float):
+    with pytest.raises(ValueError, match="`color_tolerance` is .* 0 or more"):
+        sparse.ids_from_colors(np.zeros((1, 1, 3), dtype=np.uint8), color_tolerance=tolerance)
+
+
+def test_colours_must_be_uint8_rgb(sparse: LabelSet):
+    with pytest.raises(ValueError, match=r"is float64 \(1, 1, 3\); a map in colours is uint8"):
+        sparse.ids_from_colors(np.zeros((1, 1, 3)))
+
+
+def test_unknown_names_list_the_known_ones(sparse: LabelSet):
+    with pytest.raises(ValueError, match="are ade20k, cityscapes, coco-stuff, landscapes"):
+        LabelSet.from_name("pascal")
+    with pytest.raises(ValueError, match="`name` is 'dog'; label set 'sparse' has sky, unknown, tree"):
+        sparse.channel_of("dog")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ((), "has no class"),
+        ((Label(1, "a", (0, 0, 0)), Label(1, "b", (1, 1, 1))), "uses the id 1 2 times; make each one unique"),
+        ((Label(1, "a", (0, 0, 0)), Label(2, "a", (1, 1, 1))), "uses the name 'a' 2 times"),
+        (
+            (Label(1, "a", (1, 1, 1)), Label(2, "b", (1, 1, 1))),
+            r"uses the colour .* 2 times; make them differ, or give `distinct_colors`",
+        ),
+        ((Label(70000, "a", (0, 0, 0)),), r"has ids \[70000\]; allowed are 0\.\.65535"),
+        ((Label(0, "a", (0, 0, 256)),), r"has the colour \[0, 0, 256\]; a colour is three integers"),
+    ],
+)
+def test_bad_labels_are_an_error(labels: tuple[Label, ...], message: str):
+    with pytest.raises(ValueError, match=message):
+        LabelSet(name="bad", labels=labels)
+
+
+def test_replacement_colour_of_a_stranger_is_an_error():
+    with pytest.raises(ValueError, match=r"`distinct_colors` has ids \[7\]"):
+        LabelSet(name="bad", labels=(Label(0, "a", (0, 0, 0)),), distinct_colors={7: (1, 1, 1)})
+
+
+@pytest.mark.parametrize("num_labels", [0, 65536])
+def test_anonymous_counts_are_checked(num_labels: int):
+    with pytest.raises(ValueError, match=rf"`num_labels` is {num_labels}; allowed are 1\.\.65535"):
+        LabelSet.anonymous(num_labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read as a label set"),
+        ("[1]", "cannot be read as a label set"),
+        ('{"classes": []}', "is not in a known form"),
+        ('{"id2label": {"0": "a"}, "palette": []}', "`palette` has 0 colours for 1 names"),
+    ],
+)
+def test_bad_files_are_named(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"broken\.json.*{message}"):
+        LabelSet.from_file(path)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ValueError, match="nowhere.json.*cannot be read"):
+        LabelSet.from_file("nowhere.json")
+
+
+def test_numpys_integers_are_colours():
+    labels = LabelSet(
+        name="numpy", labels=tuple((i, f"{i}", color) for i, color in enumerate(np.eye(3, dtype=np.uint8)))
+    )
+    assert labels.labels[1].color == (0, 1, 0)
+    assert LabelSet.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
