@@ -21,7 +21,7 @@ help:
 
 demo: $(VENV)/.installed-demo
 	@mkdir -p outputs
-	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/sunset_style.jpg --output outputs/demo.png --overwrite
+	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/noon_style.jpg --output outputs/demo.png --overwrite
 
 space: $(VENV)/.installed-space
 	$(BIN)/spade-hf demo

@@ -240,7 +240,7 @@ def test_work_survives_a_reload_and_leaving_warns(visitor):
     np.testing.assert_array_equal(visitor.picture(), picture)
     np.testing.assert_array_equal(np.array(Image.open(visitor.download("Picture"))), picture)
     assert (visitor.marked("#masks"), visitor.marked("#styles")) == (["lake"], ["dusk"])
-    assert visitor.page.locator("#blend-names").inner_text().split() == ["sunset", "dusk"]
+    assert visitor.page.locator("#blend-names").inner_text().split() == ["noon", "dusk"]
 
     # the eraser still knows what there was before
     visitor.page.get_by_role("button", name="Eraser").click()
@@ -297,7 +297,7 @@ def test_a_server_that_forgot_the_visitor(browser, serve, pipeline):
 
 
 def test_what_is_chosen_is_marked(desktop):
-    assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["lake"], ["sunset"])
+    assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["lake"], ["noon"])
     desktop.after(lambda: desktop.page.locator("#styles button[title=noon]").click())
     desktop.after(lambda: desktop.page.locator("#masks button[title=desert]").click())
     assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["desert"], ["noon"])

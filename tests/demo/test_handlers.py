@@ -33,8 +33,8 @@ def test_painting_shows_picture_mask_and_time(on):
     painting, picture, (mask, same), facts, marked = on.paint(on.first_canvas(), on.first_styles(), 1.0)
     assert picture is same is painting.picture
     assert mask.size == picture.size == (64, 64)
-    assert " ms</b>" in facts and "style: sunset" in facts
-    assert marked == "sunset"
+    assert " ms</b>" in facts and "style: noon" in facts
+    assert marked == "noon"
     assert " ms" not in on.show(painting, timed=False)[3]
 
 
@@ -60,7 +60,7 @@ def test_every_example_mask(on, index):
 def test_every_example_style(on, index):
     styles, blend, names = on.pick_example_style(on.first_styles(), click(index))
     assert (styles[1]["name"], blend) == (STYLES[index], 1.0)
-    assert "sunset" in names and STYLES[index] in names  # the one before, and this
+    assert "noon" in names and STYLES[index] in names  # the one before, and this
 
 
 def test_the_blend_changes_the_picture_by_degrees(on):
@@ -70,7 +70,7 @@ def test_the_blend_changes_the_picture_by_degrees(on):
     assert 0 < near < far
 
 
-@pytest.mark.parametrize(("blend", "marked"), [(0, "noon"), (0.5, "noon,sunset"), (1, "sunset")])
+@pytest.mark.parametrize(("blend", "marked"), [(0, "sunset"), (0.5, "sunset,noon"), (1, "noon")])
 def test_the_styles_in_the_picture_are_marked(on, blend, marked):
     assert on.paint(on.first_canvas(), on.first_styles(), blend)[4] == marked
 
@@ -113,7 +113,7 @@ def test_what_the_browser_kept_is_painted_again(on):
     restored, blend, names, marked, painting, picture, *_ = on.restore(first, kept)
     assert (restored, blend, marked) == (styles, 0.5, "lake")
     np.testing.assert_array_equal(pixels(picture), pixels(on.paint(mask, styles, 0.5)[1]))
-    assert on.restore(first, {"mask": mask})[4].style.name == "sunset"  # a stroke, and gone before it was painted
+    assert on.restore(first, {"mask": mask})[4].style.name == "noon"  # a stroke, and gone before it was painted
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from .uploads import percent, read_mask, read_picture
 VARIANTS = 4
 ASSETS = Path(__file__).parent / "assets"
 MASKS = ("lake", "river", "sea", "forest", "snow", "desert")  # ids of the landscapes label set
-STYLES = ("sunset", "noon", "golden", "dusk", "misty", "overcast")
+STYLES = ("noon", "sunset", "golden", "dusk", "misty", "overcast")
 TOAST_SECONDS = 5
 SCENE_CANVASES = 4  # a scene's pixels are at most this many times the canvas'
 StyleList = list[dict[str, Any]]  # `Styles.to_list`: the styles are kept in the browser, which forgets nothing
