@@ -12,6 +12,8 @@ import gradio
 import pytest
 from huggingface_hub import RepoCard, snapshot_download
 
+from ..demo.conftest import tiny_pipeline
+
 
 ROOT = Path(__file__).parents[2]
 SPACE = ROOT / "spaces_demo"
@@ -57,9 +59,9 @@ def test_the_requirements_are_the_packages(folder):
     assert {line for line in lines if line and not line.startswith(("#", "--"))} == needed
 
 
-def test_the_folder_runs_by_itself_and_without_network(folder, pipeline, tmp_path):
+def test_the_folder_runs_by_itself_and_without_network(folder, tmp_path):
     """In a process that knows the package from nowhere else, and where every connection but to this machine fails."""
-    pipeline.save_pretrained(tmp_path / "model")
+    tiny_pipeline().save_pretrained(tmp_path / "model")
     code = (
         "import socket\n"
         "connect = socket.socket.connect\n"
