@@ -259,12 +259,7 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--adam_beta1", type=float, default=0.0)
     optimization.add_argument("--adam_beta2", type=float, default=0.9)
     optimization.add_argument("--adam_epsilon", type=float, default=1e-8)
-    optimization.add_argument(
-        "--lr_scheduler",
-        default="constant_then_linear",
-        # piecewise_constant needs rules, for which there is no option
-        choices=LR_SCHEDULERS,
-    )
+    optimization.add_argument("--lr_scheduler", default="constant_then_linear", choices=LR_SCHEDULERS)
     optimization.add_argument("--lr_warmup_steps", type=int, default=0)
     optimization.add_argument("--lr_decay_start", type=float, default=0.5, help="share of the run that is constant")
     optimization.add_argument("--max_grad_norm", type=float, help="clip each network's gradients")
