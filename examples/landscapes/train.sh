@@ -10,8 +10,9 @@ cd "$(dirname "$0")/../.."
 output=${1:?give a folder for the data and the models}
 mkdir -p "$output"
 
-# 1488 training pictures: 372 layouts in four styles each; 2.3 seconds a picture (README.md says what this needs)
-python examples/landscapes/render.py --first 1000 --layouts 384 --styles 4 --validation_layouts 12 \
+# 1488 training pictures: 372 layouts in four styles each; 2.3 seconds a picture. The renderer has an environment of its
+# own, see README.md.
+"${RENDER_PYTHON:-python}" examples/landscapes/render.py --first 1000 --layouts 384 --styles 4 --validation_layouts 12 \
   --output_dir "$output/data"
 
 stage() { # NAME, then the options in which it differs from the preset
@@ -31,3 +32,11 @@ stage 128 --resolution 128 --resize_ratio 1.117 --random_style_probability 0 --p
 # The size, with a new discriminator: the trial, 1.5 hours
 stage 256 --resize_ratio 1.117 --random_style_probability 0 --perceptual_weight 10 \
   --ema_decay 0.998 --max_train_steps 3650 --lr_decay_start 0.72 --pretrained_model_name_or_path "$output/128"
+# The recipe of the preset: sharp, painted masks, random styles. So far the interim model's length.
+stage final --ema_decay 0.995 --max_train_steps 1741 --lr_decay_start 0.78 --checkpoints_total_limit 8 \
+  --pretrained_model_name_or_path "$output/256" --discriminator_name_or_path "$output/256/checkpoint-3650"
+
+# The bundled weights are a mean, with batch statistics of its own: 0.25 of the stage before, 0.5 of the average before the
+# learning rates fall, 0.25 of the end.
+python examples/landscapes/average_weights.py --dataset_name "$output/data" --output_dir "$output/bundled" \
+  --models "$output/256" "$output/final/checkpoint-1250" "$output/final" --weights 0.25 0.5 0.25
