@@ -92,7 +92,11 @@ def painter(generator: SPADEGenerator, backend: str, *, styles: int = 1, seed: i
 
 
 def textbook_painter(generator: SPADEGenerator) -> Callable[[Tensor], Tensor]:
-    """The same images, as the paper's figures 2 and 4 draw them, in PyTorch's default layout."""
+    """The same images, as the paper's figures 2 and 4 draw them, with weights in PyTorch's default layout.
+
+    The one-hot mask lies channels last, as `one_hot` makes it, and so do the mask's convolutions. That favours the
+    textbook: in the default layout it takes about a third longer (0.436 s for 0.316, 128x128, base 32, one thread).
+    """
     generator = copy.deepcopy(generator).to(memory_format=torch.contiguous_format)
     size = generator.start_size
 
