@@ -52,6 +52,7 @@ class BuildWithScripts(build_py):
     """Also copies the scripts: to spade_hf/examples in a wheel, and to where they are in a source distribution."""
 
     def run(self) -> None:
+        """Build the package, then copy the scripts."""
         super().run()
         if not self.editable_mode:  # which leaves everything in the clone
             for script in SCRIPTS:
@@ -60,6 +61,7 @@ class BuildWithScripts(build_py):
                 self.copy_file(str(ROOT / script), str(target))
 
     def get_source_files(self) -> list[str]:
+        """List the scripts among the sources."""
         return [*super().get_source_files(), *SCRIPTS]
 
 

@@ -152,6 +152,7 @@ def ratio(slow: list[float], fast: list[float]) -> float:
 
 @torch.inference_mode()
 def peak_memory(args: argparse.Namespace, backend: str, label_map: Tensor) -> tuple[float, float]:
+    """MB that a forward pass adds to what the weights need, and MB in all, at its peak."""
     torch.set_num_threads(args.threads)
     generator = build_generator(args)
     if args.device == "cuda":

@@ -36,8 +36,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 def assemble(folder: Path, wheel: Path) -> None:
-    """
-    Fill the folder of a Space.
+    """Fill the folder of a Space.
 
     Args:
         folder (`Path`): Made if it is not there.

@@ -1,6 +1,6 @@
-"""Average the weights of pipelines that were fine-tuned from each other, and save the mean in half precision.
+r"""Average the weights of pipelines that were fine-tuned from each other, and save the mean in half precision.
 
-    python examples/landscapes/average_weights.py --models early late end --weights 0.25 0.5 0.25 \\
+    python examples/landscapes/average_weights.py --models early late end --weights 0.25 0.5 0.25 \
         --dataset_name landscapes --output_dir averaged
 
 Between a soft early and a too sharp late state of one training lie pictures that are better than either's (Wang et al.

@@ -166,7 +166,7 @@ def test_kernel_size_is_checked():
     [("cpu", "auto", True), ("meta", "auto", False), ("meta", "sparse", True), ("meta", "dense", False)],
 )
 def test_auto_is_sparse_where_that_was_measured(device: str, backend: str, expected: bool):
-    """ "meta" stands for a GPU: what "sparse" asks for it gets on any device."""
+    """A "meta" device stands for a GPU: what "sparse" asks for it gets on any device."""
     layer = spade().to(device)
     layer.modulation_backend = backend
     assert layer.may_be_sparse(pyramid(random_map().to(device))) is expected

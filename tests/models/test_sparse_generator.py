@@ -55,8 +55,10 @@ def test_training_step(kernel_size: int, norm_type: str):
 
 @pytest.mark.slow
 def test_float32_training_step_at_the_papers_widths(monkeypatch: pytest.MonkeyPatch):
-    """Without LeakyReLU's kink: what rounding carries across it changes sign, and gradients of any two orders of the
-    sums, the dense path's in float32 and in float64 among them, are 3e-3 apart."""
+    """Without LeakyReLU's kink: what rounding carries across it changes sign.
+
+    Gradients of any two orders of the sums, the dense path's in float32 and in float64 among them, are 3e-3 apart.
+    """
     for module in ("spade_hf.layers.resnet", "spade_hf.models.generator"):
         monkeypatch.setattr(f"{module}.LEAKY_SLOPE", 1.0)
     torch.manual_seed(0)

@@ -45,8 +45,7 @@ picture = Client("URL of this page").predict(
 
 
 def build_demo(pipeline: SPADEPipeline) -> gr.Blocks:
-    """
-    Build the page around a model.
+    """Build the page around a model.
 
     Args:
         pipeline (`SPADEPipeline`): Any; what it cannot do (styles, styles from pictures) is left out of the page.
@@ -245,8 +244,7 @@ def launch_options() -> dict[str, Any]:
 
 
 def main(model: str | None = None, *, host: str | None = None, port: int | None = None) -> None:
-    """
-    Start the demo and serve it until it is interrupted.
+    """Start the demo and serve it until it is interrupted.
 
     Args:
         model (`str`, *optional*): Folder or Hub id; default: `SPADE_MODEL_ID` of the environment, else the bundled

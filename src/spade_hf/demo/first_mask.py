@@ -18,8 +18,7 @@ NO_LABELS = {"unknown", "unlabelled", "unlabeled", "void", "background", "other"
 
 
 def first_mask(label_set: LabelSet, size: tuple[int, int]) -> tuple[np.ndarray, list[str]]:
-    """
-    A scene of up to four labels, found by their names; places that no name fits take the next labels.
+    """A scene of up to four labels, found by their names; places that no name fits take the next labels.
 
     Args:
         label_set (`LabelSet`): Any.

@@ -45,8 +45,7 @@ def tells_the_user(function: Callable) -> Callable:
 
 
 class Handlers:
-    """
-    The events' functions; `app.py` wires them.
+    """The events' functions; `app.py` wires them.
 
     Args:
         painter (`Painter`): The model.
@@ -92,8 +91,7 @@ class Handlers:
         return f"Draw where {areas}. The model paints the picture."
 
     def restore(self, first: Painting, kept: dict[str, Any] | None) -> tuple:
-        """
-        What the visitor's browser kept through a reload.
+        """What the visitor's browser kept through a reload.
 
         Args:
             first (`Painting`): What the page shows until then, and the visitor's own where nothing is kept.
@@ -202,8 +200,7 @@ class Handlers:
 
     @tells_the_user
     def open_file(self, data: bytes, styles: StyleList | None, blend: float, *, is_mask: bool = False) -> tuple:
-        """
-        A mask or a saved scene; a photograph is opened only if `is_mask` says that it is meant as a mask.
+        """A mask or a saved scene; a photograph is opened only if `is_mask` says that it is meant as a mask.
 
         Returns:
             `tuple`: canvas, styles, slider, the line beneath it, no mark on an example, the question what it is.

@@ -18,8 +18,7 @@ def style_key(fingerprint: str) -> str:
 
 
 def before_painting(fingerprint: str) -> str:
-    """
-    A script that passes on the inputs of a painting event, of which styles and blend are the last.
+    """A script that passes on the inputs of a painting event, of which styles and blend are the last.
 
     On the way it keeps these two, and leaves the tab of the four styles: what it shows is not what is painted now.
     """

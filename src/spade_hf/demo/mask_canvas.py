@@ -20,8 +20,7 @@ FOLDER = Path(__file__).parent
 def mask_canvas(
     label_set: LabelSet, size: tuple[int, int], value: str, *, label: str, storage: str, **kwargs: Any
 ) -> gr.HTML:
-    """
-    A canvas with its tools and the labels' palette, which is the legend too. Its `input` event follows a stroke.
+    """A canvas with its tools and the labels' palette, which is the legend too. Its `input` event follows a stroke.
 
     Args:
         label_set (`LabelSet`): What can be painted.

@@ -76,8 +76,7 @@ class Styles:
 
     @classmethod
     def from_list(cls, entries: list[dict[str, Any]], latent_dim: int) -> "Styles | None":
-        """
-        Reads what `to_list` returned; it may come from a stranger.
+        """Read what `to_list` returned; it may come from a stranger.
 
         Args:
             entries (`list[dict]`): Two objects with `name` and `latents`.
@@ -111,8 +110,7 @@ class Painting:
 
 
 class Painter:
-    """
-    A pipeline as the demo uses it.
+    """A pipeline as the demo uses it.
 
     Args:
         pipeline (`SPADEPipeline`): Any model: with or without styles, with or without instance edges.
@@ -136,14 +134,13 @@ class Painter:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells this model from others: a browser gives back only what it keeps under this name."""
+        """Tell this model from others: a browser gives back only what it keeps under this name."""
         weight = self.pipeline.generator.conv_out.weight.detach().float().cpu().numpy()
         facts = json.dumps([self.label_set.to_dict(), self.canvas_size, self.latent_dim])
         return hashlib.sha256(facts.encode() + weight.tobytes()).hexdigest()[:16]
 
     def paint(self, label_map: np.ndarray, styles: list[Style] | None) -> list[Painting]:
-        """
-        One picture for each style.
+        """One picture for each style.
 
         Args:
             label_map (`np.ndarray`): Ids, integers `(H, W)` of any size.

@@ -42,8 +42,7 @@ class Scene:
 
     @classmethod
     def from_json(cls, text: str | bytes, label_set: LabelSet, latent_dim: int | None, max_pixels: int) -> "Scene":
-        """
-        Reads a scene of any model that has the labels in it.
+        """Read a scene of any model that has the labels in it.
 
         Args:
             text (`str` or `bytes`): What `to_json` wrote.

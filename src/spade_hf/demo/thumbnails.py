@@ -49,9 +49,9 @@ element.addEventListener("click", (event) => {
 
 
 def thumbnails(pictures: Sequence[Path], names: Sequence[str], **kwargs: Any) -> gr.HTML:
-    """
-    Named pictures; the `select` event says which one was clicked (`gr.SelectData.index`). The value is the names of
-    those that are marked as chosen, with commas between.
+    """Named pictures; the `select` event says which one was clicked (`gr.SelectData.index`).
+
+    The value is the names of those that are marked as chosen, with commas between.
 
     Args:
         pictures (`Sequence[Path]`): Image files.

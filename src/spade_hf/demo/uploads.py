@@ -58,8 +58,7 @@ def read_picture(data: bytes) -> Image.Image:
 
 @dataclass(frozen=True)
 class OpenedMask:
-    """
-    A mask from a file.
+    """A mask from a file.
 
     Args:
         label_map (`np.ndarray`): Ids, int64 `(H, W)`.
@@ -78,8 +77,7 @@ class OpenedMask:
 
 
 def read_mask(data: bytes, processor: SPADEImageProcessor, size: tuple[int, int]) -> OpenedMask:
-    """
-    A mask in whatever form people have it.
+    """A mask in whatever form people have it.
 
     Args:
         data (`bytes`): An image file: ids (grey or indexed), or the label set's colours. A colour off the palette

@@ -24,7 +24,7 @@ COLOR_MODES = ("RGB", "RGBA")
 
 
 def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
-    """Opens a file or an http(s) URL in its own mode, turned upright by its EXIF tag; ValueError if that fails."""
+    """Open a file or an http(s) URL in its own mode, turned upright by its EXIF tag; ValueError if that fails."""
     try:
         if isinstance(source, str) and source.startswith(("http://", "https://")):
             response = requests.get(source, timeout=DIFFUSERS_REQUEST_TIMEOUT)
@@ -40,7 +40,7 @@ def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
 
 
 def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
-    """Decodes an image and turns it as its EXIF tag says; ValueError if either fails."""
+    """Decode an image and turns it as its EXIF tag says; ValueError if either fails."""
     try:
         image.load()  # a cut-off file fails here, not at its first use
         return PIL.ImageOps.exif_transpose(image)
@@ -51,7 +51,7 @@ def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
 
 
 def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
-    """Yields every single input with its name for messages; paths and URLs are opened, lists taken apart."""
+    """Yield every single input with its name for messages; paths and URLs are opened, lists taken apart."""
     if isinstance(value, list | tuple):
         if not value:
             raise ValueError(f"`{argument}` is an empty list; give at least one.")
@@ -70,8 +70,7 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
 
 
 def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> np.ndarray:
-    """
-    The pixels of one input that holds ids or colours.
+    """The pixels of one input that holds ids or colours.
 
     Returns:
         `np.ndarray`: Integers `(N, H, W)` of ids, or uint8 `(N, H, W, 3 | 4)` of colours.
@@ -106,7 +105,7 @@ def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: s
 
 
 def check_indices(image: PIL.Image.Image, label_set: LabelSet, argument: str) -> None:
-    """Raises a ValueError for a palette image in the labels' colours whose indices are other labels' ids.
+    """Raise a ValueError for a palette image in the labels' colours whose indices are other labels' ids.
 
     Programs that save a picture of few colours as a palette image number the colours as they like.
     """
@@ -139,8 +138,7 @@ def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch
 
 
 def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
-    """
-    One input picture, or a batch, as float32 `(N, 3, H, W)` in [0, 1].
+    """One input picture, or a batch, as float32 `(N, 3, H, W)` in [0, 1].
 
     Raises:
         ValueError: If the mode, shape or dtype is wrong or a float is outside [0, 1]; ranges are never guessed.
@@ -169,8 +167,7 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
 
 
 def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
-    """
-    Marks the borders between instances, on both of their sides.
+    """Mark the borders between instances, on both of their sides.
 
     Args:
         instance_map (`torch.Tensor`): Integers `(N, H, W)`, equal within an instance.

@@ -34,9 +34,9 @@ OPAQUE_ALPHA = 128  # from here on a brush's soft edge counts as painted, when c
 
 
 class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
-    """
-    Turns what people have into what the models take. It is saved with a pipeline, so that a loaded pipeline knows the
-    names and colours of its labels.
+    """Turn what people have into what the models take.
+
+    It is saved with a pipeline, so that a loaded pipeline knows the names and colours of its labels.
 
     Args:
         label_set (`LabelSet` or `dict`): The labels of the masks; a `dict` as `LabelSet.to_dict` returns it.
@@ -58,8 +58,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return self._label_set
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
-        """
-        Saves the configuration as `preprocessor_config.json`.
+        """Save the configuration as `preprocessor_config.json`.
 
         Args:
             save_directory (`str` or `os.PathLike`): The folder, made if it is not there.
@@ -72,8 +71,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike, subfolder: str | None = None, **kwargs: Any
     ) -> "SPADEImageProcessor":
-        """
-        Loads a saved processor.
+        """Load a saved processor.
 
         Args:
             pretrained_model_name_or_path (`str` or `os.PathLike`): A folder or a Hub repository.
@@ -95,8 +93,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         width: int | None = None,
         color_tolerance: float | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """
-        Reads masks together with their instance maps: `read`, then `resize`.
+        """Read masks together with their instance maps: `read`, then `resize`.
 
         Args:
             mask: See `preprocess_mask`; also for `height`, `width` and `color_tolerance`.
@@ -114,8 +111,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     def read(
         self, mask: "ImageInput", instance_map: "ImageInput | None" = None, *, color_tolerance: float | None = None
     ) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:
-        """
-        Reads masks and their instance maps at their own sizes; see `preprocess`.
+        """Read masks and their instance maps at their own sizes; see `preprocess`.
 
         Returns:
             `tuple`: N masks, int64 `(H, W)` or float32 `(L, H, W)`, and N instance maps, int64 `(H, W)`, or `None`.
@@ -151,7 +147,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         height: int | None = None,
         width: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Brings what `read` returns to one size and finds the edges there; see `preprocess`."""
+        """Bring what `read` returns to one size and finds the edges there; see `preprocess`."""
         label_maps = stack_labels(masks, height, width, "mask")
         if instance_maps is None:
             return label_maps, None
@@ -165,8 +161,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         width: int | None = None,
         color_tolerance: float | None = None,
     ) -> torch.Tensor:
-        """
-        Reads one or several masks.
+        """Read one or several masks.
 
         Args:
             mask (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them):
@@ -193,8 +188,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     def preprocess_instance_map(
         self, instance_map: "ImageInput", *, height: int | None = None, width: int | None = None
     ) -> torch.Tensor:
-        """
-        Reads instance maps and finds the edges at the final size, as the public implementation does.
+        """Read instance maps and finds the edges at the final size, as the public implementation does.
 
         Args:
             instance_map: Ids of instances in any hard form that `preprocess_mask` takes; every colour of an `RGB`
@@ -207,8 +201,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return instance_edges(stack_labels(_read_instance_maps(instance_map), height, width, "instance_map"))
 
     def preprocess_image(self, image: "ImageInput", *, size: tuple[int, int] | None = None) -> torch.Tensor:
-        """
-        Reads one or several pictures, e.g. style images.
+        """Read one or several pictures, e.g. style images.
 
         Args:
             image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): Pictures as PIL
@@ -226,8 +219,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     def postprocess(
         self, images: torch.Tensor, output_type: str = "pil"
     ) -> list[PIL.Image.Image] | np.ndarray | torch.Tensor:
-        """
-        Turns a model's output into images.
+        """Turn a model's output into images.
 
         Args:
             images (`torch.Tensor`): `(N, 3, H, W)` in [-1, 1].
@@ -239,7 +231,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return self._postprocessor.postprocess(images, output_type=output_type)
 
     def colorize(self, mask: "ImageInput") -> list[PIL.Image.Image]:
-        """Draws masks, in any form of `preprocess_mask`, in the palette's colours; soft ones by the largest weight."""
+        """Draw masks, in any form of `preprocess_mask`, in the palette's colours; soft ones by the largest weight."""
         channels = [m.argmax(dim=0) if m.is_floating_point() else m for m in self._read_masks(mask, None)]
         return [PIL.Image.fromarray(self.label_set.palette[one.cpu().numpy()]) for one in channels]
 

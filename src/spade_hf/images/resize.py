@@ -62,8 +62,7 @@ def size_of(image: torch.Tensor) -> str:
 def size_in_proportion(
     mask_size: tuple[int, int], *, area: int, divisor: int, height: int | None = None, width: int | None = None
 ) -> tuple[int, int]:
-    """
-    The size of an image that keeps its mask's proportions as well as multiples of `divisor` can.
+    """The size of an image that keeps its mask's proportions as well as multiples of `divisor` can.
 
     Args:
         mask_size (`tuple[int, int]`): Height and width of the mask.

@@ -18,8 +18,7 @@ LINES = (re.compile(rf"{COLOR}[\s,;]+{NAME}"), re.compile(rf"(?:(?P<id>\d+)[\s,;
 
 
 def read_color_table(text: str) -> dict[str, Any]:
-    """
-    Reads a table of colours.
+    """Read a table of colours.
 
     Args:
         text (`str`): A line a class: `r g b name` or `name r g b`, the latter perhaps after the class's id; separated

@@ -54,8 +54,7 @@ def unpack_colors(packed: np.ndarray) -> np.ndarray:
 def rows_of_colors(
     image: np.ndarray, palette: np.ndarray, *, color_tolerance: float | None, argument: str, palette_name: str
 ) -> np.ndarray:
-    """
-    Finds each pixel's row in a palette of distinct colours.
+    """Find each pixel's row in a palette of distinct colours.
 
     Args:
         image (`np.ndarray`): uint8 `(..., 3)`.

@@ -35,8 +35,7 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelSet:
-    """
-    The classes of a data set. Immutable; two sets with the same content are equal.
+    """The classes of a data set. Immutable; two sets with the same content are equal.
 
     Args:
         name (`str`): What the set is called in messages.
@@ -99,8 +98,10 @@ class LabelSet:
 
     @classmethod
     def from_file(cls, path: str | Path) -> "LabelSet":
-        """Reads a JSON file of a form of `from_dict`, or a table of colours, `.txt` or `.csv`: a line a class,
-        `128 64 128 road` or `road,128,64,128`; see `read_color_table`. Its stem is the name if it states none.
+        """Read a JSON file of a form of `from_dict`, or a table of colours, `.txt` or `.csv`.
+
+        A table has one line per class, `128 64 128 road` or `road,128,64,128`; see `read_color_table`. Its stem is the
+        name if it states none.
         """
         try:
             text = Path(path).read_text(encoding="utf-8-sig")  # Excel's CSV files start with a byte order mark
@@ -111,8 +112,7 @@ class LabelSet:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "LabelSet":
-        """
-        Builds a label set from plain values.
+        """Build a label set from plain values.
 
         Args:
             values (`dict`): Either `{"name", "ignore_index", "labels": [{"id", "name", "color"}], "distinct_colors":
@@ -144,8 +144,7 @@ class LabelSet:
 
     @classmethod
     def anonymous(cls, num_labels: int, use_unknown_label: bool = False) -> "LabelSet":
-        """
-        Labels "label 0", "label 1", ... in the colours of the PASCAL VOC map, for weights whose classes are not known.
+        """Name labels "label 0", "label 1", ... in the colours of the PASCAL VOC map, where the classes are not known.
 
         Args:
             num_labels (`int`): Number of classes, in `1..65535`, without unknown. Their ids are `0..num_labels - 1`.
@@ -224,8 +223,7 @@ class LabelSet:
         return table
 
     def ids_to_channels(self, label_map: np.ndarray, *, argument: str = "`mask`") -> np.ndarray:
-        """
-        Turns ids into semantic channels.
+        """Turn ids into semantic channels.
 
         Args:
             label_map (`np.ndarray`): Any integer type and shape, ids of this set.
@@ -249,7 +247,7 @@ class LabelSet:
         return table[label_map]
 
     def channels_to_ids(self, channels: np.ndarray) -> np.ndarray:
-        """Turns semantic channels, integers in `0..L - 1`, back into ids: int64, same shape."""
+        """Turn semantic channels, integers in `0..L - 1`, back into ids: int64, same shape."""
         if channels.size and not 0 <= channels.min() <= channels.max() < self.num_channels:
             raise ValueError(
                 f"`channels` has values {channels.min()}..{channels.max()}; allowed are 0..{self.num_channels - 1}."
@@ -257,14 +255,13 @@ class LabelSet:
         return np.array(self.ids, dtype=np.int64)[channels]
 
     def colorize(self, label_map: np.ndarray) -> np.ndarray:
-        """Draws ids `(..., H, W)` in the palette's colours: uint8 `(..., H, W, 3)`. `ids_from_colors` undoes it."""
+        """Draw ids `(..., H, W)` in the palette's colours: uint8 `(..., H, W, 3)`. `ids_from_colors` undoes it."""
         return self.palette[self.ids_to_channels(label_map, argument="`label_map`")]
 
     def ids_from_colors(
         self, image: np.ndarray, *, color_tolerance: float | None = None, argument: str = "`mask`"
     ) -> np.ndarray:
-        """
-        Reads a map that is drawn in the palette's colours.
+        """Read a map that is drawn in the palette's colours.
 
         Args:
             image (`np.ndarray`): uint8 `(..., 3)`, RGB.

@@ -54,7 +54,8 @@ class PerceptualLoss(nn.Module):
         mask: Tensor | None = None,
         has_other_style: Tensor | None = None,
     ) -> Tensor:
-        """
+        """Compare the feature maps of both images.
+
         Args:
             fake_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; receives the gradient.
             real_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; the target, no gradient.

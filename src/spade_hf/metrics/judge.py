@@ -78,7 +78,8 @@ class Judge:
 
     @torch.no_grad()
     def measure(self, pictures: Tensor, real_maps: Sequence[Tensor], label_maps: Tensor) -> Measurements:
-        """
+        """Measure pictures beside the real ones, and their labels beside the masks.
+
         Args:
             pictures (`Tensor`): uint8 `(N, 3, H, W)`: 8 bits, as a PNG would keep them.
             real_maps (`Sequence[Tensor]`): [`features`] of the real pictures.

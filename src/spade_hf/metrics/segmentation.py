@@ -117,7 +117,7 @@ def _in_random_light(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def confusion_matrix(predictions: Tensor, label_maps: Tensor, num_channels: int) -> Tensor:
-    """Counts of pixels, int64 `(L, L)`: row the mask's label, column the predicted one.
+    """Count of pixels, int64 `(L, L)`: row the mask's label, column the predicted one.
 
     Args:
         predictions, label_maps (`Tensor`): int64 in `0..num_channels - 1`, of the same shape.

@@ -47,6 +47,7 @@ class SamePadConv2d(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding: ceil(size / stride) outputs, an odd pixel goes right and below."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         pad_h, pad_w = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])
         if pad_h == pad_w and pad_h % 2 == 0:  # symmetric: the convolution pads by itself, without a copy
@@ -67,6 +68,7 @@ class InvertedResidual(nn.Module):
         self.has_skip = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
         out = x if self.expand is None else F.relu6(self.expand(x))  # (N, expansion * C, H, W)
         out = F.relu6(self.depthwise(out))  # (N, expansion * C, H / stride, W / stride)
         out = self.project(out)
@@ -119,7 +121,7 @@ class EfficientNetLiteFeatures(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path: str | Path | None = None) -> "EfficientNetLiteFeatures":
-        """Loads ImageNet weights.
+        """Load ImageNet weights.
 
         Args:
             path (`str` or `Path`, *optional*):
@@ -165,7 +167,8 @@ class EfficientNetLiteFeatures(nn.Module):
         return Path(spec.origin).parent / "models" / cls.weights_file
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """
+        """Compute the feature maps.
+
         Args:
             images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; any size from 32 upwards is sensible.
 
@@ -217,7 +220,7 @@ class EfficientNetLite2Features(EfficientNetLiteFeatures):
 
 
 def fold_batch_norms(checkpoint: Mapping[str, Tensor], blocks: Sequence[Block]) -> dict[str, Tensor]:
-    """Renames the package's keys to ours and folds every batch norm: w' = w g / sigma, b' = beta - mu g / sigma."""
+    """Rename the package's keys to ours and folds every batch norm: w' = w g / sigma, b' = beta - mu g / sigma."""
     pairs = {"stem": ("_conv_stem", "_bn0")}
     for i, (expansion, *_) in enumerate(blocks):
         if expansion != 1:

@@ -68,7 +68,7 @@ class VGG19Features(nn.Module):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> "VGG19Features":
-        """Loads the weights; keys beyond relu5_1 are ignored, the width is read from the file.
+        """Load the weights; keys beyond relu5_1 are ignored, the width is read from the file.
 
         Args:
             name_or_path (`str` or `Path`, defaults to `"timm/vgg19.tv_in1k"`):
@@ -115,7 +115,8 @@ class VGG19Features(nn.Module):
         return net
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """
+        """Compute the feature maps.
+
         Args:
             images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; at least 16 pixels a side.
 
