@@ -217,7 +217,7 @@ def scaling(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
         variants = {backend: painter(network, backend) for backend in (*BACKENDS, "auto")}
         seconds = interleave(variants, [label_map], rounds=args.rounds + 2)
         medians = {f"{backend}, s": statistics.median(seconds[backend]) for backend in variants}
-        neighborhoods = network._mask_pyramid(label_map, None, dtype=network.dtype).neighborhoods(
+        neighborhoods = network.read_mask(label_map, None, dtype=network.dtype).neighborhoods(
             label_map.shape[-2:], kernel_size=3
         )
         speedups = {f"{backend}: x dense": ratio(seconds["dense"], seconds[backend]) for backend in ("sparse", "auto")}

@@ -112,9 +112,8 @@ def textbook_painter(generator: SPADEGenerator) -> Callable[[Tensor], Tensor]:
         else:
             z = torch.randn(len(label_map), generator.config.latent_dim, generator=torch.Generator().manual_seed(0))
             x = generator.linear_in(z.to(generator.device, generator.dtype)).unflatten(1, (-1, *size))
-        for position, block in enumerate(generator.blocks):
-            if generator._upsamples_before(position):
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
+        for scale, block in zip(generator.upsampling, generator.blocks, strict=True):
+            x = F.interpolate(x, scale_factor=scale, mode="nearest")
             shortcut = (
                 block.conv_shortcut(modulate(block.norm_shortcut, x, segmap)) if block.has_learned_shortcut else x
             )

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spade_hf.layers import MaskPyramid
+from spade_hf.layers import SPADE, SemanticMask
 
 
-def hard(codes: torch.Tensor, has_edges: bool = False) -> MaskPyramid:
-    return MaskPyramid(codes=codes, num_label_channels=4, has_edges=has_edges, dtype=torch.float64)
+def hard(codes: torch.Tensor, has_edges: bool = False) -> SemanticMask:
+    return SemanticMask(codes=codes, num_label_channels=4, has_edges=has_edges, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("target", [(1, 1), (3, 5), (7, 7), (16, 11), (13, 29), (32, 64)])
@@ -29,7 +29,7 @@ def test_one_hot_with_edges():
 
 
 def test_soft_masks_have_no_neighborhoods():
-    mask = MaskPyramid(segmap=torch.rand(1, 4, 8, 8), num_label_channels=4, has_edges=False, dtype=torch.float32)
+    mask = SemanticMask(segmap=torch.rand(1, 4, 8, 8), num_label_channels=4, has_edges=False, dtype=torch.float32)
     assert not mask.is_hard
     assert mask.segmap_at((4, 4)).shape == (1, 4, 4, 4)
 
@@ -51,7 +51,7 @@ def test_no_float64_on_the_masks_device():
                 made.add((result.device.type, result.dtype))
             return result
 
-    mask = MaskPyramid(
+    mask = SemanticMask(
         codes=torch.zeros(1, 8, 8, dtype=torch.int64, device="meta"),
         num_label_channels=4,
         has_edges=False,
@@ -65,7 +65,7 @@ def test_no_float64_on_the_masks_device():
 
 def test_painting_one_by_one_leaves_the_callers_mask_as_it_is():
     mask, computed = (
-        MaskPyramid(
+        SemanticMask(
             codes=torch.zeros(1, 8, 8).long(),
             num_label_channels=4,
             has_edges=False,
@@ -84,3 +84,28 @@ def test_painting_one_by_one_leaves_the_callers_mask_as_it_is():
     assert len(computed) == 2  # and for nobody else
     with pytest.raises(dataclasses.FrozenInstanceError, match="images_per_mask"):
         mask.images_per_mask = 1
+
+
+@pytest.mark.parametrize("is_hard", [True, False])
+def test_a_band_is_read_as_the_whole_mask_is(is_hard: bool):
+    whole = hard(torch.arange(96).view(1, 12, 8) % 4)
+    if not is_hard:
+        whole = dataclasses.replace(whole, codes=None, segmap=torch.rand(1, 4, 12, 8), dtype=torch.float32)
+    rows = slice(1, 5)
+    band = whole.rows((6, 4), rows)
+    torch.testing.assert_close(band.segmap_at((4, 4)), whole.segmap_at((6, 4))[:, :, rows], atol=0, rtol=0)
+    if is_hard:
+        torch.testing.assert_close(band.codes_at((4, 4)), whole.codes_at((6, 4))[:, rows], atol=0, rtol=0)
+        index = whole.neighborhoods((6, 4), 3).index[:, rows]
+        torch.testing.assert_close(band.neighborhoods((4, 4), 3).index, index, atol=0, rtol=0)
+
+
+def test_permission_is_asked_once_in_a_forward_pass():
+    """A layer trusts the forward pass that it is part of: it does not ask again."""
+    layer, asked = SPADE(4, 4).eval().double(), []
+    layer.may_be_sparse = lambda mask: asked.append(mask) or True
+    layer(
+        torch.zeros(1, 4, 8, 8, dtype=torch.float64),
+        dataclasses.replace(hard(torch.zeros(1, 8, 8).long()), permits_sparse=False),
+    )
+    assert asked == []

@@ -2,28 +2,28 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spade_hf.layers import MaskPyramid, SPADEResnetBlock
+from spade_hf.layers import SemanticMask, SPADEResnetBlock
 
 
 @pytest.mark.parametrize("out_channels", [4, 8])
 def test_shortcut_is_learned_where_the_width_changes(out_channels: int):
     block = SPADEResnetBlock(8, out_channels, 3, spade_hidden_channels=4)
     assert block.has_learned_shortcut == (out_channels != 8)
-    mask = MaskPyramid(codes=torch.zeros(2, 6, 10).long(), num_label_channels=3, has_edges=False, dtype=torch.float32)
+    mask = SemanticMask(codes=torch.zeros(2, 6, 10).long(), num_label_channels=3, has_edges=False, dtype=torch.float32)
     assert block(torch.randn(2, 8, 6, 10), mask).shape == (2, out_channels, 6, 10)
 
 
 class InstanceNorm(nn.Module):
     """In place of SPADE: a norm that says nothing about being local."""
 
-    def forward(self, x: Tensor, mask: MaskPyramid, *, negative_slope: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, mask: SemanticMask, *, negative_slope: float = 1.0) -> Tensor:
         return nn.functional.instance_norm(x)
 
 
 @pytest.mark.parametrize("norm", ["norm1", "norm2", "norm_shortcut"])
 def test_a_block_with_a_norm_of_another_kind_is_not_local(norm: str):
     block = SPADEResnetBlock(8, 4, 3, spade_hidden_channels=4).eval()
-    mask = MaskPyramid(codes=torch.zeros(1, 6, 10).long(), num_label_channels=3, has_edges=False, dtype=torch.float32)
+    mask = SemanticMask(codes=torch.zeros(1, 6, 10).long(), num_label_channels=3, has_edges=False, dtype=torch.float32)
     assert block.is_local(mask, (6, 10))
     setattr(block, norm, InstanceNorm())
     assert block(torch.randn(1, 8, 6, 10), mask).shape == (1, 4, 6, 10)

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from spade_hf.models.semantics import mask_pyramid, num_semantic_channels
+from spade_hf.models.semantics import num_semantic_channels, read_mask
 
 from ..tiny_networks import one_hot, random_label_map
 
 
 def pyramid(mask, instance_edges=None, *, num_labels=4, use_unknown_label=False, use_instance_edges=False):
-    return mask_pyramid(
+    return read_mask(
         mask,
         instance_edges,
         num_labels=num_labels,

@@ -110,7 +110,7 @@ def test_images_painted_one_by_one(masks: str, monkeypatch: pytest.MonkeyPatch):
     read_mask = "_scale_shift" if masks == "sparse" else "_dense_modulation"
     modulation = getattr(last.norm2, read_mask)
     monkeypatch.setattr(last.norm2, read_mask, lambda *inputs: reads.append(1) or modulation(*inputs))
-    monkeypatch.setattr("spade_hf.models.generator.MAX_BAND_BYTES", 512)
+    generator.enable_tiling(max_bytes=512)
     apart = generator(segmap, z.double(), instance_edges=edges).images
     assert len(block_inputs) >= 6
     assert set(block_inputs) == {1}
@@ -121,7 +121,7 @@ def test_images_painted_one_by_one(masks: str, monkeypatch: pytest.MonkeyPatch):
 @torch.no_grad()
 @pytest.mark.parametrize("norm_type", ["sync_batch", "instance"])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_one_image_painted_in_bands(kernel_size: int, norm_type: str, monkeypatch: pytest.MonkeyPatch):
+def test_one_image_painted_in_bands(kernel_size: int, norm_type: str):
     """A large image on a CPU: the same one; instance norm needs the whole of it."""
     generator = tiny_generator(spade_kernel_size=kernel_size, norm_type=norm_type).double()
     generator.set_modulation_backend("sparse")
@@ -129,17 +129,17 @@ def test_one_image_painted_in_bands(kernel_size: int, norm_type: str, monkeypatc
     whole = generator(label_map, z).images
     heights = []
     generator.blocks[-1].register_forward_pre_hook(lambda _, inputs: heights.append(inputs[0].shape[2]))
-    monkeypatch.setattr("spade_hf.models.generator.MAX_BAND_BYTES", 2**17)
+    generator.enable_tiling(max_bytes=2**17)
     banded = generator(label_map, z).images
     assert len(heights) > 3 if norm_type == "sync_batch" else heights == [96]
     torch.testing.assert_close(banded, whole, atol=1e-13, rtol=0)
 
 
 @torch.no_grad()
-def test_training_mode_keeps_the_batch_together(monkeypatch: pytest.MonkeyPatch):
+def test_training_mode_keeps_the_batch_together():
     """Batch norm takes its statistics from all of it."""
     generator = tiny_generator().train()
-    monkeypatch.setattr("spade_hf.models.generator.MAX_BAND_BYTES", 512)
+    generator.enable_tiling(max_bytes=512)
     block_inputs = []
     generator.blocks[-1].register_forward_pre_hook(lambda _, inputs: block_inputs.append(len(inputs[0])))
     generator(random_label_map(), random_latents())
@@ -216,3 +216,25 @@ def test_an_exported_generator_is_dense():
     exported = torch.export.export(generator, (random_label_map(), z)).module()
     other = random_label_map().flip(2)
     torch.testing.assert_close(exported(other, z).images, generator(other, z).images, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_tiling_is_on_until_it_is_disabled():
+    generator, label_map, z = tiny_generator().double(), random_label_map(), random_latents().double()
+    block_inputs = []
+    generator.blocks[-1].register_forward_pre_hook(lambda _, inputs: block_inputs.append(len(inputs[0])))
+    generator.enable_tiling(max_bytes=512)
+    tiled = generator(label_map, z).images
+    assert set(block_inputs) == {1}
+    block_inputs.clear()
+    generator.disable_tiling()
+    torch.testing.assert_close(generator(label_map, z).images, tiled)
+    assert block_inputs == [2]
+    generator.enable_tiling()  # with the default, this image is small
+    generator(label_map, z)
+    assert block_inputs == [2, 2]
+
+
+def test_tiles_of_no_bytes():
+    with pytest.raises(ValueError, match=r"`max_bytes` is 0; it is at least 1. `disable_tiling\(\)`"):
+        tiny_generator().enable_tiling(max_bytes=0)

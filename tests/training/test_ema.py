@@ -116,12 +116,12 @@ def test_instance_norm_has_no_statistics_and_costs_no_pass():
     assert len(list(passes)) == 1
 
 
-def test_statistics_are_of_the_batch_in_inference_that_would_cut_it(monkeypatch):
+def test_statistics_are_of_the_batch_in_inference_that_would_cut_it():
     """Images one at a time, or in bands, would be other statistics, and more passes."""
     generator = make_networks()["generator"].eval()
     generator.fuse_spectral_norm()
     expected = copy.deepcopy(generator)
     estimate_statistics(expected, calls(3))
-    monkeypatch.setattr("spade_hf.models.generator.MAX_BAND_BYTES", 1)  # every activation is too large
+    generator.enable_tiling(max_bytes=1)  # every activation is too large
     estimate_statistics(generator, calls(3))
     torch.testing.assert_close(dict(generator.named_buffers()), dict(expected.named_buffers()))

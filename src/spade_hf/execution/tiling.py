@@ -1,6 +1,7 @@
 """Inference on a CPU in parts that recycle their memory."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,6 +17,27 @@ MAX_BAND_BYTES = 2**24  # of what a band reads: measured fastest among 2**22 to 
 def is_cpu_inference(x: Tensor) -> bool:
     """Whether work on `x` may be cut into parts that recycle their memory: no gradient, no graph needs the whole."""
     return x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How large the parts are.
+
+    Args:
+        max_bytes (`int`): Largest activation, upsampled, that a block reads at once.
+    """
+
+    max_bytes: int = MAX_BAND_BYTES
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1:
+            raise ValueError(
+                f"`max_bytes` is {self.max_bytes}; it is at least 1. `disable_tiling()` turns tiling off."
+            )
+
+    def num_bands(self, x: Tensor, scale: int = 1) -> int:
+        """Parts that work on `x`, upsampled, is cut into."""
+        return -(-(scale**2) * x.nbytes // self.max_bytes)
 
 
 def map_bands(work: Callable[[Tensor, slice], Tensor], x: Tensor, *, num_bands: int, halo: int) -> Tensor:

@@ -1,6 +1,6 @@
-from .mask import MaskBand, MaskPyramid
+from .mask import SemanticMask
 from .resnet import SPADEResnetBlock
 from .spade import SPADE, ModulationBackend, NormType
 
 
-__all__ = ["SPADE", "MaskBand", "MaskPyramid", "ModulationBackend", "NormType", "SPADEResnetBlock"]
+__all__ = ["SPADE", "ModulationBackend", "NormType", "SPADEResnetBlock", "SemanticMask"]

@@ -14,8 +14,21 @@ from torch import Tensor, nn
 from .sparse.neighborhoods import LabelNeighborhoods
 
 
+@dataclass(frozen=True)
+class MaskBand:
+    """Some rows of a mask at one resolution.
+
+    Args:
+        size (`tuple[int, int]`): Height and width of the resolution.
+        rows (`slice`): Of that height.
+    """
+
+    size: tuple[int, int]
+    rows: slice
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MaskPyramid:
+class SemanticMask:
     """A semantic mask that the layers of one forward pass read at their own resolutions.
 
     Each resolution is computed once and shared by all layers that ask for it. A hard mask is held as one integer code
@@ -28,6 +41,9 @@ class MaskPyramid:
         has_edges (`bool`): Whether the last semantic channel holds instance edges.
         dtype (`torch.dtype`): Type of the one-hot maps.
         images_per_mask (`int`, defaults to 1): S, images that are made of each mask, side by side in a batch.
+        permits_sparse (`bool`, *optional*): Whether the layers of this forward pass may read labels, not one-hot maps;
+            `None` leaves each layer to find out.
+        band (`MaskBand`, *optional*): The part that the layers read, of a mask at one resolution; the default is all.
     """
 
     codes: Tensor | None = None
@@ -36,7 +52,9 @@ class MaskPyramid:
     has_edges: bool
     dtype: torch.dtype
     images_per_mask: int = 1
-    # What has been computed: of the mask alone, so that copies for another S share it; and, if kept, by layer.
+    permits_sparse: bool | None = None
+    band: MaskBand | None = None
+    # What has been computed: of the whole mask, so that copies for another S or band share it; and, if kept, by layer.
     _segmaps: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
     _neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = field(default_factory=dict, repr=False)
     _modulations: dict[nn.Module, Tensor] | None = field(default=None, repr=False)
@@ -71,6 +89,8 @@ class MaskPyramid:
 
     def segmap_at(self, size: tuple[int, int]) -> Tensor:
         """The mask as `(N, L, *size)`, resized by nearest neighbour."""
+        if self.band is not None:
+            return self._whole.segmap_at(self.band.size)[:, :, self.band.rows]
         if size not in self._segmaps:
             if self.segmap is not None:
                 self._segmaps[size] = F.interpolate(self.segmap, size, mode="nearest").to(self.dtype)
@@ -80,6 +100,8 @@ class MaskPyramid:
 
     def codes_at(self, size: tuple[int, int]) -> Tensor:
         """The codes of a hard mask as int64 `(N, *size)`, of the same pixels that `segmap_at` picks."""
+        if self.band is not None:
+            return self._whole.codes_at(self.band.size)[:, self.band.rows]
         rows, columns = (
             _nearest_indices(source, target).to(self.device) for source, target in zip(self.size, size, strict=True)
         )
@@ -89,7 +111,7 @@ class MaskPyramid:
         """`(N, ...)` of masks to `(N * S, ...)` of images."""
         return maps if self.images_per_mask == 1 else maps.repeat_interleave(self.images_per_mask, dim=0)
 
-    def one_by_one(self, x: Tensor) -> Iterator[tuple[Tensor, "MaskPyramid"]]:
+    def one_by_one(self, x: Tensor) -> Iterator[tuple[Tensor, "SemanticMask"]]:
         """Each image of `x` `(N * S, ...)` with its mask, which keeps modulations for the S images."""
         for mask, images in zip(self._single_masks(), x.split(self.images_per_mask), strict=True):
             if len(images) > 1:
@@ -97,7 +119,11 @@ class MaskPyramid:
             for image in images.split(1):
                 yield image, mask
 
-    def keeping_modulations(self) -> "MaskPyramid":
+    def rows(self, size: tuple[int, int], rows: slice) -> "SemanticMask":
+        """What layers read that get these rows of an activation of `size` alone."""
+        return replace(self, band=MaskBand(size, rows))
+
+    def keeping_modulations(self) -> "SemanticMask":
         """This mask, with a `modulation` that remembers, for layers that read the mask more than once."""
         return self if self._modulations is not None else replace(self, _modulations={})
 
@@ -110,7 +136,9 @@ class MaskPyramid:
         return self._modulations[layer]
 
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
-        """The distinct neighbourhoods of a hard mask at `size`."""
+        """The distinct neighbourhoods of a hard mask at `size`; a band's table is the whole mask's."""
+        if self.band is not None:
+            return self._whole.neighborhoods(self.band.size, kernel_size).rows(self.band.rows)
         key = (*size, kernel_size)
         if key not in self._neighborhoods:
             self._neighborhoods[key] = LabelNeighborhoods.from_codes(
@@ -119,15 +147,22 @@ class MaskPyramid:
         return self._neighborhoods[key]
 
     @property
+    def _whole(self) -> "SemanticMask":
+        return replace(self, band=None)
+
+    @property
     def _given(self) -> Tensor:
         return self.codes if self.segmap is None else self.segmap
 
-    def _single_masks(self) -> list["MaskPyramid"]:
+    def _single_masks(self) -> list["SemanticMask"]:
         if self.num_masks == 1:
             return [replace(self, images_per_mask=1)]
         name = "codes" if self.is_hard else "segmap"
-        options = {"num_label_channels": self.num_label_channels, "has_edges": self.has_edges, "dtype": self.dtype}
-        return [MaskPyramid(**{name: one}, **options) for one in self._given.split(1)]
+        parts = self._given.split(1)
+        return [
+            replace(self, **{name: one}, images_per_mask=1, _segmaps={}, _neighborhoods={}, _modulations=None)
+            for one in parts
+        ]
 
     def _one_hot(self, codes: Tensor) -> Tensor:
         n, h, w = codes.shape
@@ -137,41 +172,6 @@ class MaskPyramid:
         if self.has_edges:
             segmap[:, -1] = codes >= self.num_label_channels
         return segmap
-
-
-@dataclass(frozen=True, eq=False)
-class MaskBand:
-    """Some rows of a hard mask at one resolution, in place of the mask, for layers that get these rows alone.
-
-    Args:
-        mask (`MaskPyramid`): The whole mask.
-        size (`tuple[int, int]`): Height and width of the resolution.
-        rows (`slice`): Of that height.
-    """
-
-    mask: MaskPyramid
-    size: tuple[int, int]
-    rows: slice
-    is_hard = True
-    images_per_mask = 1
-
-    @property
-    def has_edges(self) -> bool:
-        """As the whole mask."""
-        return self.mask.has_edges
-
-    @property
-    def device(self) -> torch.device:
-        """As the whole mask."""
-        return self.mask.device
-
-    def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-        """As the whole mask: what it keeps serves every band."""
-        return self.mask.modulation(layer, compute)
-
-    def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
-        """The distinct neighbourhoods of the whole mask, and which of them the rows show."""
-        return self.mask.neighborhoods(self.size, kernel_size).rows(self.rows)
 
 
 def _nearest_indices(source: int, target: int) -> Tensor:

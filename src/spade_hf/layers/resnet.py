@@ -7,11 +7,8 @@ from torch import Tensor, nn
 
 from ..execution.cpu_products import convolve
 from .initialization import LEAKY_SLOPE, conv2d
-from .mask import MaskBand, MaskPyramid
+from .mask import SemanticMask
 from .spade import SPADE, NormType
-
-
-HALO = 2  # positions around one that a block's two convolutions see
 
 
 class SPADEResnetBlock(nn.Module):
@@ -26,6 +23,8 @@ class SPADEResnetBlock(nn.Module):
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on this block's own convolutions, not on SPADE's.
     """
+
+    halo = 2  # positions around one that the two convolutions see
 
     def __init__(
         self,
@@ -59,15 +58,15 @@ class SPADEResnetBlock(nn.Module):
             self.norm_shortcut = spade(in_channels)
             self.conv_shortcut = conv2d(in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm)
 
-    def forward(self, x: Tensor, mask: MaskPyramid | MaskBand) -> Tensor:
+    def forward(self, x: Tensor, mask: SemanticMask) -> Tensor:
         """`x` `(N, I, H, W)` to `(N, O, H, W)`."""
         shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x
         x = convolve(self.conv1, self.norm1(x, mask, negative_slope=LEAKY_SLOPE))
         x = convolve(self.conv2, self.norm2(x, mask, negative_slope=LEAKY_SLOPE))
         return shortcut + x
 
-    def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
-        """Whether the output at a position depends on the input within `HALO` of it only."""
+    def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
+        """Whether the output at a position depends on the input within `halo` of it only."""
         norms = [self.norm1, self.norm2, *([self.norm_shortcut] if self.has_learned_shortcut else [])]
         # a norm that does not say so may need statistics of the whole image
         return all(hasattr(norm, "is_local") and norm.is_local(mask, size) for norm in norms)

@@ -4,15 +4,16 @@ Legend: N batch, C activation channels, L semantic channels, D hidden channels, 
 T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 """
 
-from functools import partial
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..execution.eager import run_eagerly
 from .initialization import initialize
-from .mask import MaskBand, MaskPyramid
+from .mask import SemanticMask
 from .sparse.modulation import modulate, neighborhood_modulation
 from .sparse.neighborhoods import LabelNeighborhoods
 
@@ -28,12 +29,6 @@ SPARSE_EFFICIENCY = 0.85
 # finding the neighbourhoods waits for the device.
 SPARSE_DEVICES = ("cpu",)
 COMPUTE_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-
-
-run_eagerly = partial(
-    torch.compiler.disable,
-    reason="sparse modulation depends on labels, a graph cannot; `set_modulation_backend('dense')` makes one graph",
-)
 
 
 def parameter_free_norm(norm_type: NormType, num_channels: int) -> nn.Module:
@@ -77,35 +72,23 @@ class SPADE(nn.Module):
         initialize(self.conv_mask)
         initialize(self.conv_gamma_beta, outputs=2)
 
-    def forward(self, x: Tensor, mask: MaskPyramid | MaskBand, *, negative_slope: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, mask: SemanticMask, *, negative_slope: float = 1.0) -> Tensor:
         """Modulate by the mask, then apply LeakyReLU.
 
         Args:
             x (`Tensor`): `(N * S, C, H, W)`, the S images of a mask side by side.
-            mask (`MaskPyramid`): N masks, read at `(H, W)`.
+            mask (`SemanticMask`): N masks, read at `(H, W)`.
             negative_slope (`float`, defaults to 1): Of the LeakyReLU, above 0; none at 1.
         """
-        if self.may_be_sparse(mask):
-            return self._modulate_by_labels(x, mask, negative_slope)
-        return self._modulate_densely(x, mask, negative_slope)
-
-    @run_eagerly
-    def _modulate_by_labels(self, x: Tensor, mask: MaskPyramid | MaskBand, negative_slope: float) -> Tensor:
-        neighborhoods = self._neighborhoods(mask, tuple(x.shape[-2:]))
-        if neighborhoods is None:
-            return self._modulate_densely(x, mask, negative_slope)
-        scale_shift = mask.modulation(self, lambda: self._scale_shift(neighborhoods, mask.has_edges))  # (B, 2C)
-        if not self._has_fixed_statistics():
-            x = self.param_free_norm(x)
-        return modulate(x, scale_shift, neighborhoods, negative_slope)
-
-    def _modulate_densely(self, x: Tensor, mask: MaskPyramid | MaskBand, negative_slope: float) -> Tensor:
-        gamma_beta = mask.modulation(self, lambda: self._dense_modulation(mask, tuple(x.shape[-2:])))
+        out = run_eagerly(self._modulate_by_labels, x, mask, negative_slope) if self._is_permitted(mask) else None
+        if out is not None:
+            return out  # the same, once for each distinct neighbourhood of labels; None where that would be slower
+        gamma_beta = mask.modulation(self, lambda: self._dense_modulation(mask, tuple(x.shape[-2:])))  # (N, 2C, H, W)
         gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
         out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
         return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
 
-    def may_be_sparse(self, mask: MaskPyramid | MaskBand) -> bool:
+    def may_be_sparse(self, mask: SemanticMask) -> bool:
         """Whether the sparse path is allowed: it reads the weights, and the labels, on which no graph may depend."""
         is_chosen = self.modulation_backend == "sparse" or (
             self.modulation_backend == "auto" and mask.device.type in SPARSE_DEVICES
@@ -113,17 +96,32 @@ class SPADE(nn.Module):
         is_allowed = mask.is_hard and is_chosen and not torch.compiler.is_exporting()
         return is_allowed and all(_has_weights_at_hand(conv, mask) for conv in (self.conv_mask, self.conv_gamma_beta))
 
-    def _neighborhoods(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> LabelNeighborhoods | None:
-        """What sparse modulation needs, or `None` for the dense one."""
-        if not self.may_be_sparse(mask):
+    def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
+        """Whether the output at a position depends on no other position of the input, so that parts of it will do."""
+        if not (self._is_permitted(mask) and self._has_fixed_statistics()):
+            return False
+        return self._pays_off(mask.neighborhoods(size, self.kernel_size))
+
+    def _is_permitted(self, mask: SemanticMask) -> bool:
+        return self.may_be_sparse(mask) if mask.permits_sparse is None else mask.permits_sparse
+
+    def _modulate_by_labels(self, x: Tensor, mask: SemanticMask, negative_slope: float) -> Tensor | None:
+        neighborhoods = mask.neighborhoods(tuple(x.shape[-2:]), self.kernel_size)
+        if not self._pays_off(neighborhoods):
             return None
-        neighborhoods = mask.neighborhoods(size, self.kernel_size)
+        scale_shift = mask.modulation(self, lambda: self._scale_shift(neighborhoods, mask.has_edges))  # (B, 2C)
+        if not self._has_fixed_statistics():
+            x = self.param_free_norm(x)
+        return modulate(x, scale_shift, neighborhoods, negative_slope)
+
+    def _pays_off(self, neighborhoods: LabelNeighborhoods) -> bool:
+        """Whether the sparse path takes less time than the dense one."""
         outputs, hidden_channels = self.conv_gamma_beta.weight.shape[:2]  # 2C, D
         dense_cost = SPARSE_EFFICIENCY * (self.conv_mask.in_channels + outputs)
         sparse_cost = neighborhoods.distinct_share * (outputs + 2 * hidden_channels)
-        return neighborhoods if sparse_cost <= dense_cost or self.modulation_backend == "sparse" else None
+        return sparse_cost <= dense_cost or self.modulation_backend == "sparse"
 
-    def _dense_modulation(self, mask: MaskPyramid | MaskBand, size: tuple[int, int]) -> Tensor:
+    def _dense_modulation(self, mask: SemanticMask, size: tuple[int, int]) -> Tensor:
         """gamma and beta of every position, `(N, 2C, *size)`."""
         return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap_at(size))))
 
@@ -140,16 +138,17 @@ class SPADE(nn.Module):
         shift = torch.addcmul(beta, norm.running_mean.to(gamma.dtype), scale, value=-1)
         return torch.cat([scale, shift], dim=1)
 
-    def is_local(self, mask: MaskPyramid, size: tuple[int, int]) -> bool:
-        """Whether the output at a position depends on no other position of the input, so that parts of it will do."""
-        return self._has_fixed_statistics() and self._neighborhoods(mask, size) is not None
-
     def _has_fixed_statistics(self) -> bool:
         norm = self.param_free_norm
         return isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and not norm.training
 
 
-def _has_weights_at_hand(conv: nn.Conv2d, mask: MaskPyramid | MaskBand) -> bool:
+def _has_weights_at_hand(conv: nn.Conv2d, mask: SemanticMask) -> bool:
     """Whether they can be read as they are: hooks that offload or cast weights bring them for a call of `conv`."""
     is_hooked = hasattr(conv, "_diffusers_hook")  # group offload, layerwise casting
     return conv.weight.device == mask.device and conv.weight.dtype in COMPUTE_DTYPES and not is_hooked
+
+
+def permits_sparse(layers: Iterable[SPADE], mask: SemanticMask) -> bool:
+    """Whether all layers of a forward pass may read the labels of a mask."""
+    return all(layer.may_be_sparse(mask) for layer in layers)

@@ -139,7 +139,7 @@ class MultiscaleDiscriminator(SemanticModelMixin):
                 f"`images` has shape {tuple(images.shape)}; beside a mask of shape {tuple(segmap.shape)} it must be "
                 f"{expected}."
             )
-        mask = self._mask_pyramid(segmap, instance_edges, dtype=images.dtype)
+        mask = self.read_mask(segmap, instance_edges, dtype=images.dtype)
         segmap = mask.segmap_at(mask.size)  # (N, L, H, W)
         logits, features = [], []
         for scale, discriminator in enumerate(self.scales):

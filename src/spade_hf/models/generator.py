@@ -8,6 +8,7 @@ Legend: N masks, S images of one mask, C channels, L semantic channels, H W heig
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,19 +16,21 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from ..execution.eager import run_eagerly
 from ..execution.gradient_checkpointing import checkpoint_block
-from ..execution.tiling import MAX_BAND_BYTES, is_cpu_inference, map_bands
-from ..layers import SPADE, MaskBand, MaskPyramid, ModulationBackend, NormType, SPADEResnetBlock
+from ..execution.tiling import MAX_BAND_BYTES, Tiling, is_cpu_inference
+from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
-from ..layers.resnet import HALO
-from ..layers.spade import run_eagerly
+from ..layers.spade import permits_sparse
+from ..layers.upsampling import upsample
 from .semantics import SemanticModelMixin, num_semantic_channels
+from .tiled_synthesis import synthesize_in_bands
 
 
 # Widths of the blocks' outputs, as multiples of `base_channels`, by number of upsamplings.
 PAPER_CHANNEL_MULT = {5: (16, 16, 16, 8, 4, 2, 1), 6: (16, 16, 16, 8, 4, 2, 1), 7: (16, 16, 16, 8, 4, 2, 1, 0.5)}
-# Blocks that run before any upsampling, and, with 5 upsamplings, the block that keeps its resolution.
-FIRST_BLOCK, KEPT_BLOCK = 0, 2
+# By how much each block's input is upsampled before it.
+UPSAMPLING = {5: (1, 2, 1, 2, 2, 2, 2), 6: (1, 2, 2, 2, 2, 2, 2), 7: (1, 2, 2, 2, 2, 2, 2, 2)}
 
 
 @dataclass
@@ -122,8 +125,10 @@ class SPADEGenerator(SemanticModelMixin):
             )
             for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
+        self.upsampling = UPSAMPLING[num_upsampling_layers]
         self.conv_out = conv2d(widths[-1], 3, 3, padding=1)
         self.gradient_checkpointing = False
+        self.tiling: Tiling | None = Tiling()
 
     def forward(
         self,
@@ -146,13 +151,32 @@ class SPADEGenerator(SemanticModelMixin):
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
-        mask = self._mask_pyramid(segmap, instance_edges, dtype=self.dtype)
-        mask = replace(mask, images_per_mask=self._images_per_mask(mask.num_masks, z))
+        mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
+        layers = (module for module in self.modules() if isinstance(module, SPADE))
+        mask = replace(
+            mask,
+            images_per_mask=self._images_per_mask(mask.num_masks, z),
+            permits_sparse=permits_sparse(layers, mask),
+        )
         # Channels last, the convolutions and what lies between them are faster, and a position's channels are one row.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
-        paint = self._paint_by_labels if self.blocks[0].norm1.may_be_sparse(mask) else self._paint
-        images = paint(x, mask)  # (N * S, 3, H, W)
+        synthesize = partial(synthesize_in_bands, self) if self._is_tiled(x) else self.synthesize
+        images = run_eagerly(synthesize, x, mask) if mask.permits_sparse else synthesize(x, mask)  # (N * S, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
+
+    def synthesize(self, x: Tensor, mask: SemanticMask) -> Tensor:
+        """Figure 4: the first activation, `(N * S, C, H / 2^n, W / 2^n)`, to images `(N * S, 3, H, W)`."""
+        for scale, block in zip(self.upsampling, self.blocks, strict=True):
+            x = upsample(x, scale)
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = self._gradient_checkpointing_func(block, x, mask)
+            else:
+                x = block(x, mask)
+        return self.to_image(x)
+
+    def to_image(self, x: Tensor) -> Tensor:
+        """The last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
+        return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
 
     def set_modulation_backend(self, backend: ModulationBackend) -> None:
         """Choose how SPADE layers compute gamma and beta; the result is the same.
@@ -168,6 +192,23 @@ class SPADEGenerator(SemanticModelMixin):
         for module in self.modules():
             if isinstance(module, SPADE):
                 module.modulation_backend = backend
+
+    def enable_tiling(self, max_bytes: int = MAX_BAND_BYTES) -> None:
+        """Work on large images in bands of rows, and on large batches image by image, in inference on a CPU.
+
+        It is on by default: the images are the same, and take less memory and time.
+
+        Args:
+            max_bytes (`int`): Largest activation, upsampled, that a block reads at once.
+
+        Raises:
+            ValueError: If `max_bytes` is below 1.
+        """
+        self.tiling = Tiling(max_bytes)
+
+    def disable_tiling(self) -> None:
+        """Let every block work on the whole batch at once."""
+        self.tiling = None
 
     def enable_gradient_checkpointing(self, gradient_checkpointing_func: Callable | None = None) -> None:
         """Recompute the blocks in the backward pass instead of keeping their activations: less memory, same numbers.
@@ -193,7 +234,7 @@ class SPADEGenerator(SemanticModelMixin):
             )
         return len(z) // num_masks
 
-    def _start(self, mask: MaskPyramid, z: Tensor | None) -> Tensor:
+    def _start(self, mask: SemanticMask, z: Tensor | None) -> Tensor:
         """The first activation, `(N * S, C, H / 2^n, W / 2^n)`."""
         size = self._start_size(*mask.size, "`segmap`")
         if self.config.latent_dim is None:
@@ -218,61 +259,6 @@ class SPADEGenerator(SemanticModelMixin):
             )
         return height // divisor, width // divisor
 
-    def _paint(self, x: Tensor, mask: MaskPyramid, first_block: int = FIRST_BLOCK) -> Tensor:
-        """The blocks from one on, `(N * S, C, h, w)` to images `(N * S, 3, H, W)`."""
-        for position in range(first_block, len(self.blocks)):
-            block, scale = self.blocks[position], 2 if self._upsamples_before(position) else 1
-            num_bands = self._num_bands(x, scale)
-            if num_bands > 1 and len(x) > 1:
-                return torch.cat([self._paint(image, one, position) for image, one in mask.one_by_one(x)])
-            if num_bands > 1 and block.is_local(mask, (scale * x.shape[2], scale * x.shape[3])):
-                if block is self.blocks[-1]:
-                    return _paint_bands(self._last_block, x, mask, scale=scale, num_bands=num_bands, halo=HALO + 1)
-                x = _paint_bands(block, x, mask, scale=scale, num_bands=num_bands, halo=HALO)
-            elif self.gradient_checkpointing and torch.is_grad_enabled():
-                x = self._gradient_checkpointing_func(block, _upsampled(x, scale), mask)
-            else:
-                x = block(_upsampled(x, scale), mask)
-        return map_bands(lambda x, _: self._finish(x), x, num_bands=self._num_bands(x), halo=1)
-
-    @run_eagerly
-    def _paint_by_labels(self, x: Tensor, mask: MaskPyramid) -> Tensor:
-        return self._paint(x, mask)
-
-    def _num_bands(self, x: Tensor, scale: int = 1) -> int:
-        """Parts that work on `x`, upsampled, is to be cut into: several for large ones in inference on a CPU."""
-        if not is_cpu_inference(x) or any(module.training for module in self.modules()):
-            return 1  # a norm in training, perhaps it alone, takes the statistics of the whole batch
-        return -(-(scale**2) * x.nbytes // MAX_BAND_BYTES)
-
-    def _last_block(self, x: Tensor, mask: MaskBand) -> Tensor:
-        """To the image at once: what lies between them would be the largest tensor of all."""
-        return self._finish(self.blocks[-1](x, mask))
-
-    def _finish(self, x: Tensor) -> Tensor:
-        return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
-
-    def _upsamples_before(self, block: int) -> bool:
-        return block != FIRST_BLOCK and not (block == KEPT_BLOCK and self.config.num_upsampling_layers == 5)
-
-
-def _paint_bands(
-    block: Callable[[Tensor, MaskBand], Tensor],
-    x: Tensor,
-    mask: MaskPyramid,
-    *,
-    scale: int,
-    num_bands: int,
-    halo: int,
-) -> Tensor:
-    """`block` of one image, `(1, C, h, w)`, upsampled, some rows at a time: `(1, C', scale * h, scale * w)`."""
-    size, mask = (scale * x.shape[2], scale * x.shape[3]), mask.keeping_modulations()
-
-    def work(x: Tensor, rows: slice) -> Tensor:
-        return block(_upsampled(x, scale), MaskBand(mask, size, slice(scale * rows.start, scale * rows.stop)))
-
-    return map_bands(work, x, num_bands=num_bands, halo=-(-halo // scale))
-
-
-def _upsampled(x: Tensor, scale: int) -> Tensor:
-    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="nearest")
+    def _is_tiled(self, x: Tensor) -> bool:
+        # a norm in training, perhaps it alone, takes the statistics of the whole batch
+        return self.tiling is not None and is_cpu_inference(x) and not any(m.training for m in self.modules())

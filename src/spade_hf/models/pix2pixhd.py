@@ -90,7 +90,7 @@ class Pix2PixHDGenerator(SemanticModelMixin):
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
-        mask = self._mask_pyramid(segmap, instance_edges, dtype=self.dtype)
+        mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         divisor = 2**self.config.num_downsampling_layers
         height, width = mask.size
         if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # reflection needs a neighbour

@@ -6,16 +6,16 @@ Legend: N batch, L semantic channels, H W height and width.
 import torch
 from torch import Tensor
 
-from ..layers import MaskPyramid
+from ..layers import SemanticMask
 from .modeling_utils import SPADEModelMixin
 
 
 class SemanticModelMixin(SPADEModelMixin):
     """A network that reads masks; its config has `num_labels`, `use_unknown_label` and `use_instance_edges`."""
 
-    def _mask_pyramid(self, mask: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> MaskPyramid:
-        """[`mask_pyramid`] for the labels of the config."""
-        return mask_pyramid(
+    def read_mask(self, mask: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> SemanticMask:
+        """[`read_mask`] for the labels of the config."""
+        return read_mask(
             mask,
             instance_edges,
             num_labels=self.config.num_labels,
@@ -32,7 +32,7 @@ def num_semantic_channels(num_labels: int, use_unknown_label: bool, use_instance
     return num_labels + use_unknown_label + use_instance_edges
 
 
-def mask_pyramid(
+def read_mask(
     mask: Tensor,
     instance_edges: Tensor | None,
     *,
@@ -40,7 +40,7 @@ def mask_pyramid(
     use_unknown_label: bool,
     use_instance_edges: bool,
     dtype: torch.dtype,
-) -> MaskPyramid:
+) -> SemanticMask:
     """Check a mask and make it readable at every resolution.
 
     Args:
@@ -78,7 +78,7 @@ def mask_pyramid(
             f"`segmap` is {mask.dtype} of shape {tuple(mask.shape)}; pass label channels as int (N, H, W), "
             "or a one-hot or soft mask as float (N, L, H, W)."
         )
-    return MaskPyramid(**tensors, num_label_channels=num_label_channels, has_edges=use_instance_edges, dtype=dtype)
+    return SemanticMask(**tensors, num_label_channels=num_label_channels, has_edges=use_instance_edges, dtype=dtype)
 
 
 def _check_channels(label_map: Tensor, num_channels: int) -> Tensor:
