@@ -11,6 +11,7 @@ from .conversion.nvlabs import convert_nvlabs_checkpoint
 from .hub.registration import register_with_diffusers as _register_with_diffusers
 from .images.processor import SPADEImageProcessor
 from .labels.label_set import LabelSet
+from .layers import SPADE, SPADEResnetBlock
 from .models import (
     DiagonalGaussianDistribution,
     MultiscaleDiscriminator,
@@ -28,6 +29,7 @@ _register_with_diffusers()
 
 __all__ = [
     "BUNDLED_MODEL",
+    "SPADE",
     "DiagonalGaussianDistribution",
     "LabelSet",
     "ModelMixin",
@@ -37,6 +39,7 @@ __all__ = [
     "SPADEImageProcessor",
     "SPADEPipeline",
     "SPADEPipelineOutput",
+    "SPADEResnetBlock",
     "SPADEStyleEncoder",
     "__version__",
     "convert_nvlabs_checkpoint",

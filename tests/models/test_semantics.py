@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from spade_hf.models.semantics import num_semantic_channels, read_mask
+from spade_hf.layers import read_mask
+from spade_hf.models.semantics import num_semantic_channels
 
 from ..tiny_networks import one_hot, random_label_map
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..execution.cpu_products import convolve
 from .initialization import LEAKY_SLOPE, conv2d
 from .mask import SemanticMask
+from .mask_reading import as_semantic_mask
 from .spade import SPADE, NormType
 
 
@@ -38,6 +39,7 @@ class SPADEResnetBlock(nn.Module):
         use_spectral_norm: bool = True,
     ) -> None:
         super().__init__()
+        self.num_semantic_channels = num_semantic_channels
         middle_channels = min(in_channels, out_channels)
 
         def spade(channels: int) -> SPADE:
@@ -58,8 +60,20 @@ class SPADEResnetBlock(nn.Module):
             self.norm_shortcut = spade(in_channels)
             self.conv_shortcut = conv2d(in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm)
 
-    def forward(self, x: Tensor, mask: SemanticMask) -> Tensor:
-        """`x` `(N, I, H, W)` to `(N, O, H, W)`."""
+    def forward(self, x: Tensor, mask: SemanticMask | Tensor) -> Tensor:
+        """Modulate, activate and convolve twice, beside the skip.
+
+        Args:
+            x (`Tensor`): `(N, I, H, W)`.
+            mask (`Tensor` or `SemanticMask`): As [`SPADE`] reads it.
+
+        Returns:
+            `Tensor`: `(N, O, H, W)`.
+
+        Raises:
+            ValueError: If the mask's ids, shape or type do not fit the block.
+        """
+        mask = as_semantic_mask(mask, x, num_channels=self.num_semantic_channels)
         shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x
         x = convolve(self.conv1, self.norm1(x, mask, negative_slope=LEAKY_SLOPE))
         x = convolve(self.conv2, self.norm2(x, mask, negative_slope=LEAKY_SLOPE))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..execution.eager import run_eagerly
 from .initialization import initialize
 from .mask import SemanticMask
+from .mask_reading import as_semantic_mask
 from .sparse.modulation import modulate, neighborhood_modulation
 from .sparse.neighborhoods import LabelNeighborhoods
 
@@ -72,14 +73,23 @@ class SPADE(nn.Module):
         initialize(self.conv_mask)
         initialize(self.conv_gamma_beta, outputs=2)
 
-    def forward(self, x: Tensor, mask: SemanticMask, *, negative_slope: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, mask: SemanticMask | Tensor, *, negative_slope: float = 1.0) -> Tensor:
         """Modulate by the mask, then apply LeakyReLU.
 
         Args:
             x (`Tensor`): `(N * S, C, H, W)`, the S images of a mask side by side.
-            mask (`SemanticMask`): N masks, read at `(H, W)`.
+            mask (`Tensor` or `SemanticMask`): N masks of any resolution, read at `(H, W)`: int `(N, h, w)` in
+                `0..L - 1`, or float `(N, L, h, w)`, one-hot or soft; or `read_mask`'s result, which several layers
+                share.
             negative_slope (`float`, defaults to 1): Of the LeakyReLU, above 0; none at 1.
+
+        Returns:
+            `Tensor`: `(N * S, C, H, W)`.
+
+        Raises:
+            ValueError: If ids, shapes or types do not fit the layer.
         """
+        mask = as_semantic_mask(mask, x, num_channels=self.conv_mask.in_channels)
         out = run_eagerly(self._modulate_by_labels, x, mask, negative_slope) if self._is_permitted(mask) else None
         if out is not None:
             return out  # the same, once for each distinct neighbourhood of labels; None where that would be slower

@@ -1,0 +1,121 @@
+"""From label maps and one-hot tensors to the mask that layers read.
+
+Legend: N masks, S images of one mask, L semantic channels, H W height and width.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .mask import SemanticMask
+
+
+def as_semantic_mask(mask: SemanticMask | Tensor, x: Tensor, *, num_channels: int) -> SemanticMask:
+    """A mask as layers read it, of what a layer in a network of one's own is given.
+
+    Args:
+        mask (`SemanticMask` or `Tensor`): int `(N, H, W)` in `0..L - 1`, or float `(N, L, H, W)`, one-hot or soft, at
+            any resolution.
+        x (`Tensor`): `(N * S, C, h, w)`, the activation, the S images of a mask side by side.
+        num_channels (`int`): L.
+
+    Raises:
+        ValueError: If shapes, types or ids do not fit the layer.
+    """
+    if isinstance(mask, SemanticMask):
+        return mask
+    mask = read_mask(
+        mask, None, num_labels=num_channels, use_unknown_label=False, use_instance_edges=False, dtype=x.dtype
+    )
+    if len(x) % mask.num_masks:
+        raise ValueError(
+            f"`x` holds {len(x)} images and `mask` {mask.num_masks} masks; pass one image for each mask, or the same "
+            "number for each, side by side."
+        )
+    return replace(mask, images_per_mask=len(x) // mask.num_masks)
+
+
+def read_mask(
+    mask: Tensor,
+    instance_edges: Tensor | None,
+    *,
+    num_labels: int,
+    use_unknown_label: bool,
+    use_instance_edges: bool,
+    dtype: torch.dtype,
+) -> SemanticMask:
+    """Check a mask and make it readable at every resolution.
+
+    Args:
+        mask (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`, one-hot or soft, with or without
+            the edge channel.
+        instance_edges (`Tensor` or `None`): bool or 0/1 `(N, H, W)` or `(N, 1, H, W)`, for models with edges.
+        dtype (`torch.dtype`): Type of the one-hot maps.
+
+    Raises:
+        ValueError: If shapes, types or ids do not fit the model.
+    """
+    num_label_channels = num_labels + use_unknown_label
+    if mask.ndim == 3 and not mask.is_floating_point():
+        edges = _check_edges(instance_edges, mask, use_instance_edges)
+        codes = _check_channels(mask.long(), num_label_channels)
+        if edges is not None:
+            codes = codes + num_label_channels * edges.bool()
+        tensors = {"codes": codes}
+    elif mask.ndim == 4 and mask.is_floating_point():
+        segmap = mask
+        if segmap.shape[1] == num_label_channels:
+            edges = _check_edges(instance_edges, mask, use_instance_edges)
+            if edges is not None:
+                segmap = torch.cat([segmap, edges[:, None].to(segmap)], dim=1)
+        elif segmap.shape[1] != num_label_channels + use_instance_edges:
+            raise ValueError(
+                f"`segmap` has {segmap.shape[1]} channels; this model reads {num_label_channels} label channels"
+                + (f", or {num_label_channels + 1} with the edge channel last." if use_instance_edges else ".")
+            )
+        elif instance_edges is not None:
+            raise ValueError("`segmap` already has an edge channel; leave out `instance_edges`, or that channel.")
+        tensors = {"segmap": segmap}
+    else:
+        raise ValueError(
+            f"`segmap` is {mask.dtype} of shape {tuple(mask.shape)}; pass label channels as int (N, H, W), "
+            "or a one-hot or soft mask as float (N, L, H, W)."
+        )
+    return SemanticMask(**tensors, num_label_channels=num_label_channels, has_edges=use_instance_edges, dtype=dtype)
+
+
+def _check_channels(label_map: Tensor, num_channels: int) -> Tensor:
+    """The label map. Which channel a data set's unknown id has depends on the other ids, which no network knows."""
+    if torch.compiler.is_compiling():  # a graph cannot depend on the labels
+        return label_map
+    bad = label_map[(label_map < 0) | (label_map >= num_channels)].unique().tolist()
+    if bad:
+        raise ValueError(
+            f"`segmap` has label ids {bad[:10]}{' ...' if len(bad) > 10 else ''}; this model knows the channels "
+            f"0..{num_channels - 1}. `SPADEImageProcessor.preprocess_mask` makes channels of a data set's ids, its "
+            "unknown id (such as 255) among them."
+        )
+    return label_map
+
+
+def _check_edges(edges: Tensor | None, mask: Tensor, use_instance_edges: bool) -> Tensor | None:
+    """The edges as `(N, H, W)`."""
+    if not use_instance_edges:
+        if edges is not None:
+            raise ValueError("`instance_edges` was given, but this model has no edge channel; leave it out.")
+        return None
+    if edges is None:
+        raise ValueError("This model reads instance edges; pass `instance_edges`, all zero where there are none.")
+    if edges.ndim == 4 and edges.shape[1] == 1:
+        edges = edges[:, 0]
+    if edges.shape != (len(mask), *mask.shape[-2:]):
+        raise ValueError(
+            f"`instance_edges` has shape {tuple(edges.shape)}; the mask needs {(len(mask), *mask.shape[-2:])}."
+        )
+    if ((edges != 0) & (edges != 1)).any():
+        raise ValueError(
+            f"`instance_edges` has values in {edges.min().item()}..{edges.max().item()}; an edge is 1 and the rest 0. "
+            "`SPADEImageProcessor.preprocess` makes edges of instance ids."
+        )
+    return edges
