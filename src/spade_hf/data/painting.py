@@ -7,6 +7,7 @@ Legend: L label channels, H W height and width.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ def paint_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator) ->
     Returns:
         `Tensor`: int64 `(H, W)`.
     """
-    draw = np.random.default_rng(torch.randint(2**31, (1,), generator=rng).item())
+    draw = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng)))
     if draw.random() < BLOCK_SHARE:
         return average_blocks(label_map, max(2, round(min(label_map.shape) * draw.choice(BLOCKS))), num_labels)
     return torch.from_numpy(_paint_regions(label_map.numpy(), draw))
@@ -70,7 +71,7 @@ def _paint_regions(exact: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     if (painted < 0).all():  # nothing but small parts
         return exact
     # what no stroke has reached takes the nearest label, as the bucket fills it
-    nearest = ndimage.distance_transform_edt(painted < 0, return_distances=False, return_indices=True)
+    nearest: Any = ndimage.distance_transform_edt(painted < 0, return_distances=False, return_indices=True)
     return painted[tuple(nearest)]
 
 
@@ -83,7 +84,7 @@ def _blurred(exact: np.ndarray, sigma: float) -> np.ndarray:
 
 def _parts(
     label_map: np.ndarray, *, min_area: float, margin: int
-) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, tuple[slice, ...], np.ndarray]]:
     """Label, window with a margin and bool `(h, w)` in it of each large enough connected part, the largest first."""
     parts = regionprops(number_parts(label_map, connectivity=1, background=-1))
     for part in sorted(parts, key=lambda one: -one.area):
@@ -128,12 +129,17 @@ TOOLS = (_brush, _stroke, _polygon)
 
 def _depth(part: np.ndarray) -> np.ndarray:
     """Distance of each pixel from the part's border; the edge of the picture is no border."""
-    return ndimage.distance_transform_edt(part) if not part.all() else np.full(part.shape, float(max(part.shape)))
+    return _distance(part) if not part.all() else np.full(part.shape, float(max(part.shape)))
 
 
 def _within(centers: np.ndarray, radius: float) -> np.ndarray:
     """Pixels at most `radius` from a center."""
-    return ndimage.distance_transform_edt(~centers) <= radius
+    return _distance(~centers) <= radius
+
+
+def _distance(inside: np.ndarray) -> np.ndarray:
+    """Pixels from each one inside to the nearest one outside."""
+    return np.asarray(ndimage.distance_transform_edt(inside))
 
 
 def _between(draw: np.random.Generator, low: float, high: float) -> float:

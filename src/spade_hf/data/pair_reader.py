@@ -71,6 +71,7 @@ class PairReader:
             "--instance_column": self.instance_column,
         }
         columns = {option: column for option, column in columns.items() if column is not None}
+        assert rows.features is not None and rows.column_names is not None  # `load_rows` looked at the first row
         check_columns(rows.features, columns)
         self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
         names = [column for column in ("file_name",) if column in rows.column_names]

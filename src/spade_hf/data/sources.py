@@ -5,6 +5,7 @@ from pathlib import Path
 
 import datasets
 import PIL.Image
+from datasets.exceptions import DatasetsError
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -45,7 +46,7 @@ def load_rows(
             rows = loaded[split] if isinstance(loaded, datasets.DatasetDict) else loaded
             return rows.to_iterable_dataset() if streaming else rows
         return datasets.load_dataset(dataset_name, config_name, **options)
-    except (OSError, KeyError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, KeyError, ValueError, DatasetsError) as error:
         raise ValueError(
             f"`dataset_name` {dataset_name!r} (config {config_name!r}, split {split!r}) cannot be loaded: {error}"
         ) from error

@@ -39,10 +39,11 @@ class PairedTransform:
     def resized_shape(self, height: int, width: int) -> tuple[int, int]:
         """The size, aspect ratio kept, at which an image of the given size covers `resize_ratio` x `resolution`."""
         scale = self.resize_ratio * max(self.resolution[0] / height, self.resolution[1] / width)
-        return tuple(
+        resized_height, resized_width = (
             max(math.floor(side * scale + 0.5), target)
             for side, target in zip((height, width), self.resolution, strict=True)
         )
+        return resized_height, resized_width
 
     def shown_share(self, height: int, width: int) -> float:
         """Share of the area of an image of the given size that is left after the crop, in (0, 1]."""

@@ -130,7 +130,7 @@ class Handlers:
         seeds = seeds or [new_seed() for _ in range(VARIANTS)]
         paintings = self.painter.paint(self._read(canvas), [self.painter.style_of_seed(seed) for seed in seeds])
         variants = {"seeds": seeds, "canvas": zlib.crc32(canvas.encode())}
-        return variants, [(painting.picture, painting.style.name) for painting in paintings]
+        return variants, [(painting.picture, f"seed {seed}") for painting, seed in zip(paintings, seeds, strict=True)]
 
     @tells_the_user
     def renew_variants(self, canvas: str, variants: dict[str, Any] | None) -> Any:

@@ -23,7 +23,7 @@ from ..pipelines import SPADEPipeline
 
 
 try:
-    import spaces  # Hugging Face's ZeroGPU: a GPU is lent for the length of a call
+    import spaces  # pyright: ignore[reportMissingImports]  # Hugging Face's ZeroGPU: a GPU is lent for the length of a call
 except ImportError:
     spaces = None
 
@@ -167,7 +167,7 @@ class Painter:
         start = time.perf_counter()
         # nobody paints instances: where a model wants them, every area of one label counts as one
         instance_map = label_map if self.processor.config.use_instance_edges else None
-        output = self.pipeline(label_map, latents=latents, instance_map=instance_map)
+        output: Any = self.pipeline(label_map, latents=latents, instance_map=instance_map)
         return output.images, time.perf_counter() - start
 
     @torch.no_grad()

@@ -34,6 +34,7 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     if not is_cpu_inference(x) or torch.is_autocast_enabled("cpu"):  # autocast's types are the layer's affair
         return conv(x)
     weight, bias = conv.weight, conv.bias  # read once: under spectral norm that is a computation of its own
+    assert bias is not None
     if weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight
         return conv(x)
     num_positions = x.numel() // x.shape[1]
@@ -54,7 +55,7 @@ def _pointwise(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 
 def _windows(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """What `conv` sees at each position, `(N * H * W, k * k * I)`."""
-    rows, columns = conv.padding
+    rows, columns = conv.kernel_size[0] // 2, conv.kernel_size[1] // 2
     x = F.pad(x.permute(0, 2, 3, 1), (0, 0, columns, columns, rows, rows))  # (N, H + 2r, W + 2r, I)
     windows = x.unfold(1, conv.kernel_size[0], 1).unfold(2, conv.kernel_size[1], 1)  # (N, H, W, I, k, k)
     return windows.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)

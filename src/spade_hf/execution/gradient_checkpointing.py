@@ -22,7 +22,7 @@ def checkpoint_block(block: nn.Module, *args: Any) -> Any:
 def frozen_statistics(block: nn.Module) -> Iterator[None]:
     """Normalize by the batch, as in training, without moving running statistics or singular vectors."""
     norms = [module for module in block.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    saved = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    saved = [(norm, norm.momentum, norm.get_buffer("num_batches_tracked").clone()) for norm in norms]
     power_iterations = [module for module in block.modules() if isinstance(module, _SpectralNorm) and module.training]
     try:
         for norm in norms:
@@ -33,6 +33,6 @@ def frozen_statistics(block: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum, num_batches_tracked in saved:
             norm.momentum = momentum
-            norm.num_batches_tracked.copy_(num_batches_tracked)
+            norm.get_buffer("num_batches_tracked").copy_(num_batches_tracked)
         for module in power_iterations:
             module.training = True

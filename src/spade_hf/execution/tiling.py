@@ -56,7 +56,7 @@ def map_bands(work: Callable[[Tensor, slice], Tensor], x: Tensor, *, num_bands: 
     if num_bands == 1:
         return work(x, slice(0, height))
     step = -(-height // num_bands)
-    out = None
+    out: Tensor | None = None
     for start in range(0, height, step):
         end = min(height, start + step)
         rows = slice(max(0, start - halo), min(height, end + halo))
@@ -68,4 +68,5 @@ def map_bands(work: Callable[[Tensor, slice], Tensor], x: Tensor, *, num_bands: 
         out[:, :, scale * start : scale * end] = band[:, :, scale * (start - rows.start) :][
             :, :, : scale * (end - start)
         ]
+    assert out is not None  # there is a row
     return out

@@ -44,6 +44,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             an instance map.
     """
 
+    config: Any  # diffusers' FrozenDict, whose attributes are the constructor's arguments
     config_name = "preprocessor_config.json"
 
     @register_to_config
@@ -79,10 +80,12 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             kwargs (`dict`, *optional*): `revision`, `token`, `cache_dir`, `local_files_only`, and arguments of the
                 constructor that replace the saved ones.
         """
+        config: Any
         config, kwargs = cls.load_config(
             pretrained_model_name_or_path, subfolder=subfolder, return_unused_kwargs=True, **kwargs
         )
-        return cls.from_config(config, **kwargs)
+        processor: Any = cls.from_config(config, **kwargs)
+        return processor
 
     def preprocess(
         self,
@@ -228,7 +231,8 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"`output_type` is {output_type!r}; allowed are {', '.join(map(repr, OUTPUT_TYPES))}.")
-        return self._postprocessor.postprocess(images, output_type=output_type)
+        output: Any = self._postprocessor.postprocess(images, output_type=output_type)  # a list if "pil"
+        return output
 
     def colorize(self, mask: "ImageInput") -> list[PIL.Image.Image]:
         """Draw masks, in any form of `preprocess_mask`, in the palette's colours; soft ones by the largest weight."""

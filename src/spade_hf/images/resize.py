@@ -30,7 +30,7 @@ def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
         The same kind, of that size; the same pixels are picked from each kind.
     """
     if isinstance(labels, PIL.Image.Image):
-        return labels.resize(size[::-1], PIL.Image.Resampling.NEAREST)
+        return labels.resize((size[1], size[0]), PIL.Image.Resampling.NEAREST)
     rows, columns = map(_nearest_indices, labels.shape[-2:], size)
     if isinstance(labels, torch.Tensor):
         rows, columns = (torch.from_numpy(indices).to(labels.device) for indices in (rows, columns))

@@ -33,11 +33,12 @@ def voc_colors() -> Iterator[Color]:
 def checked_color(color: Any, label_set_name: str) -> Color:
     """The colour as a tuple; ValueError if it is not three integers in 0..255."""
     values = tuple(color)
-    if len(values) != 3 or not all(isinstance(v, Integral) and 0 <= v <= 255 for v in values):
+    if len(values) != 3 or not all(isinstance(v, Integral) and 0 <= int(v) <= 255 for v in values):
         raise ValueError(
             f"label set '{label_set_name}' has the colour {list(values)}; a colour is three integers in 0..255."
         )
-    return tuple(int(v) for v in values)  # numpy's would not go into a JSON file
+    red, green, blue = map(int, values)  # numpy's would not go into a JSON file
+    return red, green, blue
 
 
 def pack_colors(image: np.ndarray) -> np.ndarray:

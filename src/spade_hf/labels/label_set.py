@@ -288,6 +288,8 @@ def _runs(ids: list[int]) -> Iterator[tuple[int, int]]:
     """Neighbouring ids as (first, last): 0, 1, 2, 7 -> (0, 2), (7, 7)."""
     first = ids[0]
     for this, following in zip(ids, [*ids[1:], None], strict=True):
-        if following != this + 1:
+        if following is None:
+            yield first, this
+        elif following != this + 1:
             yield first, this
             first = following

@@ -70,7 +70,7 @@ class SemanticMask:
     @property
     def size(self) -> tuple[int, int]:
         """(H, W)."""
-        return tuple(self._given.shape[-2:])
+        return self._given.shape[-2], self._given.shape[-1]
 
     @property
     def device(self) -> torch.device:
@@ -105,6 +105,7 @@ class SemanticMask:
         rows, columns = (
             _nearest_indices(source, target).to(self.device) for source, target in zip(self.size, size, strict=True)
         )
+        assert self.codes is not None
         return self.codes[:, rows[:, None], columns]
 
     def for_every_image(self, maps: Tensor) -> Tensor:
@@ -152,7 +153,9 @@ class SemanticMask:
 
     @property
     def _given(self) -> Tensor:
-        return self.codes if self.segmap is None else self.segmap
+        given = self.codes if self.segmap is None else self.segmap
+        assert given is not None
+        return given
 
     def _single_masks(self) -> list["SemanticMask"]:
         if self.num_masks == 1:

@@ -4,6 +4,7 @@ Legend: N masks, S images of one mask, L semantic channels, H W height and width
 """
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +63,7 @@ def read_mask(
         codes = _check_channels(mask.long(), num_label_channels)
         if edges is not None:
             codes = codes + num_label_channels * edges.bool()
-        tensors = {"codes": codes}
+        given: dict[str, Any] = {"codes": codes}
     elif mask.ndim == 4 and mask.is_floating_point():
         segmap = mask
         if segmap.shape[1] == num_label_channels:
@@ -76,13 +77,13 @@ def read_mask(
             )
         elif instance_edges is not None:
             raise ValueError("`segmap` already has an edge channel; leave out `instance_edges`, or that channel.")
-        tensors = {"segmap": segmap}
+        given = {"segmap": segmap}
     else:
         raise ValueError(
             f"`segmap` is {mask.dtype} of shape {tuple(mask.shape)}; pass label channels as int (N, H, W), "
             "or a one-hot or soft mask as float (N, L, H, W)."
         )
-    return SemanticMask(**tensors, num_label_channels=num_label_channels, has_edges=use_instance_edges, dtype=dtype)
+    return SemanticMask(**given, num_label_channels=num_label_channels, has_edges=use_instance_edges, dtype=dtype)
 
 
 def _check_channels(label_map: Tensor, num_channels: int) -> Tensor:

@@ -5,7 +5,7 @@ T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +93,9 @@ class SPADE(nn.Module):
         out = run_eagerly(self._modulate_by_labels, x, mask, negative_slope) if self._is_permitted(mask) else None
         if out is not None:
             return out  # the same, once for each distinct neighbourhood of labels; None where that would be slower
-        gamma_beta = mask.modulation(self, lambda: self._dense_modulation(mask, tuple(x.shape[-2:])))  # (N, 2C, H, W)
+        gamma_beta = mask.modulation(
+            self, lambda: self._dense_modulation(mask, (x.shape[-2], x.shape[-1]))
+        )  # (N, 2C, H, W)
         gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
         out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
         return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
@@ -116,7 +118,7 @@ class SPADE(nn.Module):
         return self.may_be_sparse(mask) if mask.permits_sparse is None else mask.permits_sparse
 
     def _modulate_by_labels(self, x: Tensor, mask: SemanticMask, negative_slope: float) -> Tensor | None:
-        neighborhoods = mask.neighborhoods(tuple(x.shape[-2:]), self.kernel_size)
+        neighborhoods = mask.neighborhoods((x.shape[-2], x.shape[-1]), self.kernel_size)
         if not self._pays_off(neighborhoods):
             return None
         scale_shift = mask.modulation(self, lambda: self._scale_shift(neighborhoods, mask.has_edges))  # (B, 2C)
@@ -139,7 +141,7 @@ class SPADE(nn.Module):
         """1 + gamma beside beta of every distinct neighbourhood, `(B, 2C)`; fixed statistics are folded in."""
         gamma_beta = neighborhood_modulation(neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=has_edges)
         gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
-        norm = self.param_free_norm
+        norm: Any = self.param_free_norm
         if not self._has_fixed_statistics():
             return torch.cat([1 + gamma, beta], dim=1)
         variance = norm.running_var.to(torch.promote_types(gamma.dtype, torch.float32))

@@ -1,5 +1,7 @@
 """Spectral normalization (Miyato et al. 2018, https://arxiv.org/abs/1802.05957)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -46,6 +48,7 @@ def fuse_spectral_norm(module: nn.Module) -> None:
     """
     was_training = module.training
     module.eval()  # in training mode, reading a parametrized weight runs one more power iteration
+    layer: Any
     for layer in module.modules():
         if parametrize.is_parametrized(layer, "weight"):
             # not `remove_parametrizations`: it takes `weight` from a class that copies of the layer share, which

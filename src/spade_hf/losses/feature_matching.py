@@ -5,6 +5,7 @@ Legend: N batch, C channels, S scales, H W height and width.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from .masked import masked_l1_loss
@@ -22,7 +23,7 @@ def feature_matching_loss(
         real_features (`Sequence[Sequence[Tensor]]`): The same of the real images; no gradient flows into them.
         mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images are to match.
     """
-    total = 0.0
+    total = torch.zeros((), device=fake_features[0][0].device)
     for fake_layers, real_layers in zip(fake_features, real_features, strict=True):
         for fake, real in zip(fake_layers, real_layers, strict=True):
             total = total + masked_l1_loss(fake, real.detach(), mask)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..models.efficientnet_lite import EfficientNetLite0Features
+from ..models.efficientnet_lite import EfficientNetLite0Features, EfficientNetLiteFeatures
 from ..models.vgg import VGG19_REPO, VGG19Features
 from .masked import masked_l1_loss
 
@@ -83,7 +83,7 @@ class PerceptualLoss(nn.Module):
                 f"{len(fake_features)} feature maps. Give one weight for each."
             )
         terms = zip(self.weights, fake_features, real_features, strict=True)
-        return sum(weight * masked_l1_loss(fake, real, mask) for weight, fake, real in terms)
+        return torch.stack([weight * masked_l1_loss(fake, real, mask) for weight, fake, real in terms]).sum()
 
 
 def _in_the_style_of(features: Tensor, target: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def _in_the_style_of(features: Tensor, target: Tensor) -> Tensor:
     return (features - mean) * ((target_variance + EPS) / (variance + EPS)).sqrt() + target_mean
 
 
-def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNetLite0Features | None:
+def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNetLiteFeatures | None:
     """The feature network behind a `--perceptual_model` option.
 
     Args:

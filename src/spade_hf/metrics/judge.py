@@ -37,12 +37,10 @@ class Measurements:
     @classmethod
     def concatenate(cls, parts: Sequence["Measurements"]) -> "Measurements":
         """The measurements of all pictures from those of batches, in order."""
-        rows = (
-            torch.cat([getattr(part, name) for part in parts])
-            for name in ("features", "sharpness", "colors", "distances")
-        )
+        names = ("features", "sharpness", "colors", "distances")
+        rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
         confusions = [part.confusion for part in parts if part.confusion is not None]
-        return cls(*rows, torch.stack(confusions).sum(dim=0) if confusions else None)
+        return cls(**rows, confusion=torch.stack(confusions).sum(dim=0) if confusions else None)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from ..data import PairedImageDataset, build_loader
 from ..labels.label_set import LabelSet
+from ..models.efficientnet_lite import EfficientNetLiteFeatures
 from .features import feature_maps
 
 
@@ -43,7 +44,7 @@ class Segmenter(nn.Module):
             for _ in feature_channels
         )
         self.classify = nn.Conv2d(WIDTH, label_set.num_channels, 1)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Logits `(N, L, H, W)` at the size of the shallowest map."""
@@ -68,12 +69,17 @@ def unknown_channel(label_set: LabelSet) -> int | None:
 
 
 def train_segmenter(
-    network: nn.Module, dataset: PairedImageDataset, *, num_steps: int, seed: int, device: torch.device | str = "cpu"
+    network: EfficientNetLiteFeatures,
+    dataset: PairedImageDataset,
+    *,
+    num_steps: int,
+    seed: int,
+    device: torch.device | str = "cpu",
 ) -> Segmenter:
     """Train a segmenter on real pictures, which it sees in random light.
 
     Args:
-        network (`nn.Module`): Frozen feature network with `feature_channels()`.
+        network (`EfficientNetLiteFeatures`): Frozen.
         dataset (`PairedImageDataset`): Real pictures and their masks.
         num_steps (`int`): Updates of batch 8, or of as many rows as there are.
         seed (`int`): Of the weights, the order and the light.

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
 
 from ..data import PairedImageDataset
 from ..labels.label_set import LabelSet
+from ..models.efficientnet_lite import EfficientNetLiteFeatures
 from .segmentation import BATCH_SIZE, BRIGHTNESS, LEARNING_RATE, TINT, WEIGHT_DECAY, WIDTH, Segmenter, train_segmenter
 
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def obtain_segmenter(
-    network: nn.Module,
+    network: EfficientNetLiteFeatures,
     dataset: PairedImageDataset,
     *,
     network_name: str,
@@ -64,9 +64,10 @@ def obtain_segmenter(
 def fingerprint(dataset: PairedImageDataset) -> str:
     """A hash of the files of all images and masks, in order."""
     digest = hashlib.blake2b(digest_size=16)
+    row: Any
     for row in dataset.rows:
         for column in (dataset.reader.image_column, dataset.reader.mask_column):
-            value = row[column] or {"bytes": b""}
+            value: dict[str, Any] = row[column] or {"bytes": b""}
             content = value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
             digest.update(hashlib.blake2b(content, digest_size=16).digest())
     return digest.hexdigest()
@@ -81,7 +82,9 @@ def save_segmenter(segmenter: Segmenter, file: Path, settings: dict[str, Any]) -
     os.replace(unfinished, file)
 
 
-def load_segmenter(file: Path, network: nn.Module, label_set: LabelSet, *, network_name: str) -> Segmenter:
+def load_segmenter(
+    file: Path, network: EfficientNetLiteFeatures, label_set: LabelSet, *, network_name: str
+) -> Segmenter:
     """Read a segmenter that [`obtain_segmenter`] kept.
 
     Raises:

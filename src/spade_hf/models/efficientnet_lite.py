@@ -102,7 +102,7 @@ class EfficientNetLiteFeatures(nn.Module):
             )
             in_channels = out_channels
         self.blocks = nn.ModuleList(blocks)
-        self.to(memory_format=torch.channels_last)  # twice as fast on a CPU: the depthwise convolutions like it
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on a CPU: the depthwise convolutions like it
         self.eval().requires_grad_(False)
 
     @classmethod

@@ -169,7 +169,7 @@ class SPADEGenerator(SemanticModelMixin):
         for scale, block in zip(self.upsampling, self.blocks, strict=True):
             x = upsample(x, scale)
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = self._gradient_checkpointing_func(block, x, mask)
+                x = self._gradient_checkpointing_func(block, x, mask)  # pyright: ignore[reportOptionalCall]
             else:
                 x = block(x, mask)
         return self.to_image(x)

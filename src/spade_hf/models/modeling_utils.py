@@ -13,6 +13,8 @@ from ..layers.spectral_norm import fuse_spectral_norm
 class PortableConfigMixin(ConfigMixin):
     """A `ConfigMixin` that does not write down where its object was loaded from: a path of this machine."""
 
+    config: Any  # diffusers' FrozenDict, whose attributes are the constructor's arguments
+
     def to_json_string(self) -> str:
         """The config as JSON, without `_name_or_path`."""
         config = json.loads(super().to_json_string())
@@ -28,7 +30,7 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
     """
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> "SPADEModelMixin":
+    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
         """As `ModelMixin.from_pretrained`; the weights of convolutions lie channels last, as their inputs do.
 
         Raises:
@@ -44,7 +46,8 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
         kwargs.setdefault("low_cpu_mem_usage", is_accelerate_available())  # else diffusers warns and does the same
         wants_info = kwargs.pop("output_loading_info", False)
         try:
-            model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)
+            loaded: Any = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)
+            model, info = loaded
         except Exception as error:
             if _is_damaged_file(error):
                 raise ValueError(
@@ -85,7 +88,7 @@ def _hint_at_subfolder(cls: type, name_or_path: str, kwargs: dict[str, Any]) -> 
     if kwargs.get("subfolder") is not None:
         return None
     try:
-        index = DiffusionPipeline.load_config(name_or_path, **kwargs)
+        index: Any = DiffusionPipeline.load_config(name_or_path, **kwargs)
     except OSError:
         return None
     parts = {name: value[1] for name, value in index.items() if isinstance(value, list | tuple)}

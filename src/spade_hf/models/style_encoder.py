@@ -27,7 +27,7 @@ class DiagonalGaussianDistribution:
     def __init__(self, mean: Tensor, logvar: Tensor) -> None:
         self.mean, self.logvar = mean, logvar
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: torch.Generator | list[torch.Generator] | None = None) -> Tensor:
         """Draw z `(N, Z)` by the reparametrization trick, so that gradients reach mean and variance."""
         noise = randn_tensor(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
         return self.mean + noise * torch.exp(0.5 * self.logvar)

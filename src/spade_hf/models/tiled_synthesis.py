@@ -6,7 +6,7 @@ Legend: N masks, S images of one mask, C channels, h w height and width of an ac
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -33,8 +33,10 @@ def synthesize_in_bands(generator: SPADEGenerator, x: Tensor, mask: SemanticMask
         `Tensor`: images `(N * S, 3, H, W)`.
     """
     tiling, last = generator.tiling, len(generator.blocks) - 1
+    assert tiling is not None
     for position in range(first, len(generator.blocks)):
-        block, scale = generator.blocks[position], generator.upsampling[position]
+        block: Any = generator.blocks[position]  # a `SPADEResnetBlock`
+        scale = generator.upsampling[position]
         num_bands = tiling.num_bands(x, scale)
         if num_bands > 1 and len(x) > 1:
             images = [synthesize_in_bands(generator, image, one, position) for image, one in mask.one_by_one(x)]

@@ -146,7 +146,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
         images = []
         batches = _batches(len(masks), num_images // len(masks), batch_size)
-        for its_masks, batch in self.progress_bar(batches) if len(batches) > 1 else batches:  # one step needs no bar
+        bar: Any = self.progress_bar
+        for its_masks, batch in bar(batches) if len(batches) > 1 else batches:  # one step needs no bar
             output = self.generator(
                 masks[its_masks].to(device),
                 None if z is None else z[batch],
@@ -236,7 +237,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         model_size = self.generator.config.image_size
         area = model_size**2 if isinstance(model_size, int) else model_size[0] * model_size[1]
         sizes = dict.fromkeys(
-            size_in_proportion(tuple(one.shape[-2:]), area=area, divisor=divisor, height=height, width=width)
+            size_in_proportion((one.shape[-2], one.shape[-1]), area=area, divisor=divisor, height=height, width=width)
             for one in masks
         )
         if len(sizes) > 1:

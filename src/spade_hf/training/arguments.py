@@ -139,7 +139,7 @@ AT_LEAST_ZERO = (
 ).split()
 SHARES = "simplify_probability random_style_probability lr_decay_start".split()
 BELOW_ONE = "ema_decay adam_beta1 adam_beta2".split()
-ALLOWED: list[tuple[list[str], str, Callable[[float], bool]]] = [
+ALLOWED: list[tuple[Sequence[str], str, Callable[[float], bool]]] = [
     (AT_LEAST_ONE, "1 or more", lambda value: value >= 1),
     (AT_LEAST_ZERO, "0 or more", lambda value: value >= 0),
     (SHARES, "in 0..1", lambda value: 0 <= value <= 1),

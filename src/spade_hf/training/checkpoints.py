@@ -176,8 +176,10 @@ class CheckpointManager:
         return state
 
     def _networks_on_disk(self) -> list[tuple[str, ModelMixin]]:
-        live = {name + LIVE_SUFFIX * (name in self.averages): network for name, network in self.networks.items()}
-        averages = {f"{name}_ema": average.model for name, average in self.averages.items()}
+        live: dict[str, Any] = {
+            name + LIVE_SUFFIX * (name in self.averages): network for name, network in self.networks.items()
+        }
+        averages: dict[str, Any] = {f"{name}_ema": average.model for name, average in self.averages.items()}
         return [*live.items(), *averages.items()]
 
     def _set_aside(self, *, beyond: int) -> None:

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -35,7 +36,7 @@ def export_pipeline(
         batch_size (`int`): Of the forward passes; use the training's.
         num_batches (`int`): How many forward passes.
     """
-    networks = {name: copy.deepcopy(average.model) for name, average in averages.items()}
+    networks: dict[str, Any] = {name: copy.deepcopy(average.model) for name, average in averages.items()}
     for network in networks.values():
         network.fuse_spectral_norm()
     generator = networks["generator"]

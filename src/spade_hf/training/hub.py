@@ -115,13 +115,13 @@ def write_training_card(
         revision (`str`, *optional*): To load it by, if not the repository's main one.
     """
     name = arguments["dataset_name"]
-    on_hub = name is not None and not Path(name).exists()
-    data = f"[{name}](https://huggingface.co/datasets/{name})" if on_hub else "a data set that is not on the Hub"
+    hub_name = name if name is not None and not Path(name).exists() else None
+    data = f"[{name}](https://huggingface.co/datasets/{name})" if hub_name else "a data set that is not on the Hub"
     metadata = ModelCardData(
         license=arguments["license"],
         library_name="diffusers",
         pipeline_tag="image-to-image",
-        datasets=[name] if on_hub else None,
+        datasets=[hub_name] if hub_name else None,
         tags=TAGS,
     )
     has_style, has_latent = pipeline.style_encoder is not None, pipeline.generator.config.latent_dim is not None

@@ -1,7 +1,7 @@
 """One iteration of the game: the generator's phase, the averages, the discriminator's phase."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accelerate import Accelerator
@@ -76,7 +76,7 @@ class TrainingIteration:
             self._step(1, discriminator_output, [discriminator])
         return generator_output, discriminator_output
 
-    def _step(self, side: int, output: StepOutput, networks: list[nn.Module]) -> None:
+    def _step(self, side: int, output: StepOutput, networks: Sequence[nn.Module]) -> None:
         optimizer, schedule = self.optimizers[side], self.schedules[side]
         backward_and_step(
             self.accelerator, output.loss, optimizer, schedule, networks, max_grad_norm=self.max_grad_norm

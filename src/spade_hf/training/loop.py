@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -33,9 +34,10 @@ def resumable_batches(
     """
     while state.global_step < num_steps:
         dataset.set_epoch(state.epoch)
-        loader.set_epoch(state.epoch)
+        loader.set_epoch(state.epoch)  # pyright: ignore[reportAttributeAccessIssue]  # accelerate's loader has it
         is_empty = state.batches_done == 0
-        for batch in accelerator.skip_first_batches(loader, state.batches_done) if state.batches_done else loader:
+        batches: Any = accelerator.skip_first_batches(loader, state.batches_done) if state.batches_done else loader
+        for batch in batches:
             is_empty = False
             yield batch
             if state.global_step >= num_steps:

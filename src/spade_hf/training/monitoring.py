@@ -100,6 +100,6 @@ def log_image(accelerator: Accelerator, name: str, image: Image.Image, step: int
             options = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
             tracker.log_images({name: np.asarray(image)[None]}, step=step, **options)
         elif tracker.name == "trackio":  # takes images, but accelerate has no method for that
-            import trackio
+            import trackio  # pyright: ignore[reportMissingImports]
 
             tracker.log({name: trackio.Image(image)}, step=step)

@@ -153,7 +153,7 @@ def generator_step(
         terms["perceptual"] = perceptual_loss(fake_images, batch["real_images"], agreement, has_random_style)
     if posterior is not None and weights.kl > 0:
         terms["kl"] = kl_loss(posterior)
-    loss = sum(getattr(weights, name) * term for name, term in terms.items())
+    loss = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
     return _output(loss, terms, real, fake)
 
 

@@ -27,9 +27,10 @@ def neighborhood_modulation(
     neighborhoods: LabelNeighborhoods, conv_mask: nn.Conv2d, conv_gamma_beta: nn.Conv2d, *, has_edges: bool
 ) -> Tensor:
     """gamma and beta of every distinct neighbourhood, `(B, 2C)`: what the convolutions of the one-hot mask give."""
+    weight, bias = conv_gamma_beta.weight, conv_gamma_beta.bias  # (2C, D, k, k), (2C,)
+    assert bias is not None and conv_mask.bias is not None
     hidden = neighborhoods.labels_of_patches(_label_table(conv_mask.weight, neighborhoods.codes, has_edges))  # (A, D)
     hidden = F.relu(hidden + conv_mask.bias).masked_fill(neighborhoods.patch_is_outside[:, None], 0)
-    weight, bias = conv_gamma_beta.weight, conv_gamma_beta.bias  # (2C, D, k, k), (2C,)
     # The second convolution: either every patch times every tap of the kernel, then sums of T such products; or the T
     # patches of every neighbourhood, then one product. The sums cost about as much as 40 % of the products saved
     # (2 CPU cores, D = 128, C = 64..1024, fp32 and bf16).
