@@ -164,3 +164,24 @@ def test_a_schedule_that_needs_rules_is_not_offered(capsys):
     with pytest.raises(SystemExit, match="2"):
         parse("--lr_scheduler", "piecewise_constant")
     assert "argument --lr_scheduler: invalid choice: 'piecewise_constant'" in capsys.readouterr().err
+
+
+def test_every_number_has_bounds():
+    unchecked = {a.dest for a in build_parser()._actions if a.type in (int, float) and a.choices is None}
+    # sizes are checked against the number of upsampling layers, the others by what is built with them
+    assert unchecked == {
+        "resolution",
+        "image_size",
+        "resize_ratio",
+        "channel_mult",
+        "style_encoder_image_size",
+        "style_encoder_channel_mult",
+    }
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_values_of_presets_are_allowed(preset):
+    types = {action.dest: action.type for action in build_parser()._actions}
+    for name, value in PRESETS[preset].items():
+        if types[name] is not None and not isinstance(value, list):
+            types[name](str(value))

@@ -1,6 +1,7 @@
 """The command line of the training script: diffusers' option names, presets, and checks before anything is loaded."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -117,6 +118,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2."""
+        message = re.sub(r"^argument (--\w+): is ", r"\1 is ", message)  # of `_number`
         self.exit(2, f"error: {message} See --help.\n")
 
 
@@ -128,32 +130,29 @@ def one_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-AT_LEAST_ONE = (
-    "train_batch_size gradient_accumulation_steps num_train_epochs max_train_steps max_train_samples log_steps "
-    "checkpointing_steps checkpoints_total_limit validation_steps num_validation_images base_channels "
-    "discriminator_base_channels style_encoder_base_channels spade_hidden_channels shuffle_buffer_size"
-).split()
-AT_LEAST_ZERO = (
-    "learning_rate discriminator_learning_rate adversarial_weight feature_matching_weight perceptual_weight kl_weight "
-    "adam_epsilon lr_warmup_steps dataloader_num_workers seed latent_dim color_tolerance"
-).split()
-SHARES = "simplify_probability random_style_probability lr_decay_start".split()
-BELOW_ONE = "ema_decay adam_beta1 adam_beta2".split()
-ALLOWED: list[tuple[Sequence[str], str, Callable[[float], bool]]] = [
-    (AT_LEAST_ONE, "1 or more", lambda value: value >= 1),
-    (AT_LEAST_ZERO, "0 or more", lambda value: value >= 0),
-    (SHARES, "in 0..1", lambda value: 0 <= value <= 1),
-    (BELOW_ONE, "0 or more and below 1", lambda value: 0 <= value < 1),
-]
+def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Callable[[str], Any]:
+    """The `type` of an option that is a number within bounds."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not is_allowed(value):
+            raise argparse.ArgumentTypeError(f"is {value}; it must be {allowed}")
+        return value
+
+    parse.__name__ = kind.__name__  # argparse says "invalid float value"
+    return parse
+
+
+count = _number(int, lambda value: value >= 1, "1 or more.")
+natural = _number(int, lambda value: value >= 0, "0 or more.")
+nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
+share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
+decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
+positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")
 
 
 def _problem(args: argparse.Namespace) -> str | None:
     """What is wrong with the options, in a sentence; `None` if nothing is."""
-    for names, allowed, is_allowed in ALLOWED:
-        for name in names:
-            value = getattr(args, name)
-            if value is not None and not is_allowed(value):
-                return f"--{name} is {value}; it must be {allowed}."
     if (args.dataset_name is None) == (args.image_folder is None):
         return "Give either --dataset_name, or --image_folder with --mask_folder."
     if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
@@ -172,8 +171,6 @@ def _problem(args: argparse.Namespace) -> str | None:
                 f"--{name} is {' '.join(map(str, size))}; it is one side or height and width, each a multiple of "
                 f"{divisor} with --num_upsampling_layers {args.num_upsampling_layers}."
             )
-    if args.max_grad_norm is not None and args.max_grad_norm <= 0:
-        return f"--max_grad_norm is {args.max_grad_norm}; it must be above 0. Leave it out to clip nothing."
     return None
 
 
@@ -193,21 +190,21 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--dataset_config_name", help="configuration of the data set")
     data.add_argument("--train_split", default="train")
     data.add_argument("--cache_dir", help="where `datasets` keeps what it prepared")
-    data.add_argument("--max_train_samples", type=int, help="use the first rows only")
+    data.add_argument("--max_train_samples", type=count, help="use the first rows only")
     data.add_argument("--image_column", default="image")
     data.add_argument("--mask_column", default="label")
     data.add_argument("--instance_column", help="instance maps; names it, and the model gets an edge channel")
     data.add_argument("--label_set", help="built-in set, JSON file, or table of colours: .txt or .csv")
-    data.add_argument("--color_tolerance", type=float, help="take colours this near (in RGB) to a label's for it")
+    data.add_argument("--color_tolerance", type=nonnegative, help="take colours this near (RGB) to a label's for it")
     data.add_argument("--resolution", type=int, nargs="+", default=[256], help="side, or height and width, in pixels")
     data.add_argument("--resize_ratio", type=float, default=286 / 256, help="resize to this many times, then crop")
     data.add_argument("--center_crop", action="store_true")
     data.add_argument("--random_flip", action=argparse.BooleanOptionalAction, default=True)
-    data.add_argument("--simplify_probability", type=float, default=0.0, help="share of masks painted as by hand")
+    data.add_argument("--simplify_probability", type=share, default=0.0, help="share of masks painted as by hand")
     data.add_argument("--streaming", action="store_true", help="read rows as they come; needs --max_train_steps")
-    data.add_argument("--shuffle_buffer_size", type=int, default=1000, help="rows to draw from, with --streaming")
+    data.add_argument("--shuffle_buffer_size", type=count, default=1000, help="rows to draw from, with --streaming")
     data.add_argument("--skip_broken", action="store_true", help="leave out rows that cannot be read, with a warning")
-    data.add_argument("--dataloader_num_workers", type=int, default=0)
+    data.add_argument("--dataloader_num_workers", type=natural, default=0)
 
     model = parser.add_argument_group("model", "With a pretrained model, the widths, layers and norm are its own.")
     model.add_argument("--pretrained_model_name_or_path", help="pipeline to start from: folder or Hub id")
@@ -215,35 +212,37 @@ def build_parser() -> argparse.ArgumentParser:
         "--discriminator_name_or_path", help="its discriminator: folder, Hub id, or a checkpoint of its training"
     )
     model.add_argument("--image_size", type=int, nargs="+", help="of the saved model; default: --resolution")
-    model.add_argument("--base_channels", type=int, default=64)
+    model.add_argument("--base_channels", type=count, default=64)
     model.add_argument("--channel_mult", type=float, nargs="+", help="widths of the blocks over --base_channels")
-    model.add_argument("--latent_dim", type=int, default=256, help="0: no latent, the picture follows from the mask")
+    model.add_argument(
+        "--latent_dim", type=natural, default=256, help="0: no latent, the picture follows from the mask"
+    )
     model.add_argument("--use_style_encoder", action=argparse.BooleanOptionalAction, default=True)
-    model.add_argument("--spade_hidden_channels", type=int, default=128)
+    model.add_argument("--spade_hidden_channels", type=count, default=128)
     model.add_argument("--spade_kernel_size", type=int, default=3, choices=(1, 3, 5))
     model.add_argument("--norm_type", default="sync_batch", choices=("sync_batch", "batch", "instance"))
     model.add_argument("--num_upsampling_layers", type=int, default=5, choices=(5, 6, 7))
     model.add_argument("--style_encoder_image_size", type=int, default=256)
-    model.add_argument("--style_encoder_base_channels", type=int, default=64)
+    model.add_argument("--style_encoder_base_channels", type=count, default=64)
     model.add_argument("--style_encoder_channel_mult", type=float, nargs="+", default=[1, 2, 4, 8, 8, 8])
-    model.add_argument("--discriminator_base_channels", type=int, default=64)
+    model.add_argument("--discriminator_base_channels", type=count, default=64)
 
     loss = parser.add_argument_group("losses")
     loss.add_argument("--perceptual_model", default="vgg19", help="vgg19, Hub id, folder, efficientnet-lite0 or none")
-    loss.add_argument("--adversarial_weight", type=float, default=1.0)
-    loss.add_argument("--feature_matching_weight", type=float, default=10.0)
-    loss.add_argument("--perceptual_weight", type=float, default=10.0)
-    loss.add_argument("--kl_weight", type=float, default=0.05, help="of the sum over all samples of an update")
+    loss.add_argument("--adversarial_weight", type=nonnegative, default=1.0)
+    loss.add_argument("--feature_matching_weight", type=nonnegative, default=10.0)
+    loss.add_argument("--perceptual_weight", type=nonnegative, default=10.0)
+    loss.add_argument("--kl_weight", type=nonnegative, default=0.05, help="of the sum over all samples of an update")
     loss.add_argument(
         "--random_style_probability",
-        type=float,
+        type=share,
         default=0.0,
         help="share of samples in a random style, not their image's, which are compared with it by content alone",
     )
 
     optimization = parser.add_argument_group("optimization")
-    optimization.add_argument("--train_batch_size", type=int, default=4, help="of each process")
-    optimization.add_argument("--gradient_accumulation_steps", type=int, default=1)
+    optimization.add_argument("--train_batch_size", type=count, default=4, help="of each process")
+    optimization.add_argument("--gradient_accumulation_steps", type=count, default=1)
     optimization.add_argument("--gradient_checkpointing", action="store_true", help="less memory, more time")
     optimization.add_argument(
         "--torch_compile",
@@ -252,31 +251,31 @@ def build_parser() -> argparse.ArgumentParser:
         "on the labels, which a graph cannot",
     )
     optimization.add_argument("--torch_compile_backend", default="inductor", help="for --torch_compile")
-    optimization.add_argument("--num_train_epochs", type=int, default=200)
-    optimization.add_argument("--max_train_steps", type=int, help="updates; wins over --num_train_epochs")
-    optimization.add_argument("--learning_rate", type=float, default=1e-4, help="of generator and style encoder")
-    optimization.add_argument("--discriminator_learning_rate", type=float, default=4e-4)
-    optimization.add_argument("--adam_beta1", type=float, default=0.0)
-    optimization.add_argument("--adam_beta2", type=float, default=0.9)
-    optimization.add_argument("--adam_epsilon", type=float, default=1e-8)
+    optimization.add_argument("--num_train_epochs", type=count, default=200)
+    optimization.add_argument("--max_train_steps", type=count, help="updates; wins over --num_train_epochs")
+    optimization.add_argument("--learning_rate", type=nonnegative, default=1e-4, help="of generator and style encoder")
+    optimization.add_argument("--discriminator_learning_rate", type=nonnegative, default=4e-4)
+    optimization.add_argument("--adam_beta1", type=decay, default=0.0)
+    optimization.add_argument("--adam_beta2", type=decay, default=0.9)
+    optimization.add_argument("--adam_epsilon", type=nonnegative, default=1e-8)
     optimization.add_argument("--lr_scheduler", default="constant_then_linear", choices=LR_SCHEDULERS)
-    optimization.add_argument("--lr_warmup_steps", type=int, default=0)
-    optimization.add_argument("--lr_decay_start", type=float, default=0.5, help="share of the run that is constant")
-    optimization.add_argument("--max_grad_norm", type=float, help="clip each network's gradients")
-    optimization.add_argument("--ema_decay", type=float, default=0.999)
+    optimization.add_argument("--lr_warmup_steps", type=natural, default=0)
+    optimization.add_argument("--lr_decay_start", type=share, default=0.5, help="share of the run that is constant")
+    optimization.add_argument("--max_grad_norm", type=positive, help="clip each network's gradients")
+    optimization.add_argument("--ema_decay", type=decay, default=0.999)
     optimization.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: accelerate's config")
     optimization.add_argument("--allow_tf32", action="store_true", help="faster, coarser matrix products on GPUs")
-    optimization.add_argument("--seed", type=int, default=0)
+    optimization.add_argument("--seed", type=natural, default=0)
 
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", default="spade-model")
     output.add_argument("--overwrite_output_dir", action="store_true", help="delete the run in it and begin anew")
-    output.add_argument("--checkpointing_steps", type=int, default=500)
-    output.add_argument("--checkpoints_total_limit", type=int)
+    output.add_argument("--checkpointing_steps", type=count, default=500)
+    output.add_argument("--checkpoints_total_limit", type=count)
     output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, or latest")
-    output.add_argument("--validation_steps", type=int, default=500, help="updates between sample images")
-    output.add_argument("--num_validation_images", type=int, default=4)
-    output.add_argument("--log_steps", type=int, default=10)
+    output.add_argument("--validation_steps", type=count, default=500, help="updates between sample images")
+    output.add_argument("--num_validation_images", type=count, default=4)
+    output.add_argument("--log_steps", type=count, default=10)
     output.add_argument(
         "--report_to",
         default="none",
