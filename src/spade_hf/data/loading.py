@@ -1,7 +1,12 @@
 """Batches and samples of a data set, stored or streamed."""
 
+import atexit
+import functools
 import itertools
+import multiprocessing
+import os
 import signal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,18 +37,29 @@ def build_loader(
     if not is_stream and len(dataset) < batch_size:
         raise ValueError(f"The data set has {len(dataset)} rows, fewer than --train_batch_size {batch_size}.")
     order = {} if is_stream else {"shuffle": True, "generator": generator}
+    init = None
+    if num_workers:
+        is_exiting = multiprocessing.RawValue("b", False)
+        atexit.register(setattr, is_exiting, "value", True)  # runs before multiprocessing's own function at exit
+        init = functools.partial(_ignore_stop_signals, is_exiting)
     return torch.utils.data.DataLoader(
-        dataset, batch_size, drop_last=True, num_workers=num_workers, worker_init_fn=_ignore_stop_signals, **order
+        dataset, batch_size, drop_last=True, num_workers=num_workers, worker_init_fn=init, **order
     )
 
 
-def _ignore_stop_signals(_: int) -> None:
+def _ignore_stop_signals(is_exiting: Any, _: int) -> None:
     """Let a worker live on when a job's processes get SIGTERM or Ctrl-C together: the main one needs its batches.
 
-    Workers end when their loader does, or when they find their parent gone.
+    Workers end when their loader does, when they find their parent gone, or when their parent exits: then
+    multiprocessing sends SIGTERM and waits for them.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+
+    def end_with_parent(*_: Any) -> None:
+        if is_exiting.value:
+            os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, end_with_parent)
 
 
 def preview_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[dict[str, Tensor]]:
