@@ -1,6 +1,7 @@
 """The suites of benchmark.py that train."""
 
 import argparse
+import functools
 import itertools
 import statistics
 from collections.abc import Callable
@@ -17,10 +18,10 @@ BATCH_SIZE = 4
 
 
 def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Training, batch of 4: the generator's forward and backward pass, and a whole iteration of the game"""
+    """Training, batch of 4: the generator's forward and backward pass, and a whole iteration"""
     # not above: processes of the memory suite import this module, and one that paints does not need it
-    from spade_hf.training import LossWeights
-    from spade_hf.training.steps import discriminator_step, generate, generator_step
+    from spade_hf.losses import Objective
+    from spade_hf.training import discriminator_step, generate, generator_step
 
     batch = _batch(args, label_maps)
     torch.manual_seed(0)
@@ -30,23 +31,23 @@ def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     ).to(args.device)
     discriminator = MultiscaleDiscriminator(**labels, base_channels=args.base_channels).to(args.device)
     optimizers = [torch.optim.Adam(network.parameters(), 1e-4, (0.0, 0.999)) for network in (generator, discriminator)]
-
-    def fakes(phase: int) -> tuple[Tensor, None]:
-        return generate(generator, batch, phase, style_encoder=None, latent_dim=generator.config.latent_dim)
+    networks, latent_dim = (generator, None, discriminator), generator.config.latent_dim
+    options = {"objective": Objective(), "latent_dim": latent_dim}
 
     def backward(backend: str) -> None:
         generator.set_modulation_backend(backend)
         generator.zero_grad()
-        (fakes(1)[0] * batch["real_images"]).mean().backward()
+        fake_images, _ = generate(generator, None, batch, 1, latent_dim=latent_dim)
+        (fake_images * batch["real_images"]).mean().backward()
 
     def iteration(backend: str) -> None:
         generator.set_modulation_backend(backend)
         discriminator.requires_grad_(False)
         generator.zero_grad()
-        generator_step(fakes, discriminator, batch, perceptual_loss=None, weights=LossWeights()).loss.backward()
+        generator_step(*networks, batch, **options).loss.backward()
         optimizers[0].step()
         discriminator.requires_grad_(True).zero_grad()
-        discriminator_step(fakes, discriminator, batch).loss.backward()
+        discriminator_step(*networks, batch, **options).loss.backward()
         optimizers[1].step()
 
     rows = []
@@ -89,16 +90,16 @@ def _landscapes_iteration(
     """The preset's networks on the given masks; the perceptual network's weights are random, its work is the same."""
     from accelerate.utils import convert_outputs_to_fp32
 
+    from spade_hf.losses import Objective
     from spade_hf.losses.perceptual import PerceptualLoss
-    from spade_hf.training import LossWeights, build_optimizers
+    from spade_hf.training import discriminator_step, generator_step
     from spade_hf.training.arguments import PRESETS
-    from spade_hf.training.steps import discriminator_step, generate, generator_step
 
     preset = PRESETS["landscapes"]
     labels = {"num_labels": args.num_labels, "use_unknown_label": True}
     torch.manual_seed(0)
-    networks: dict[str, nn.Module] = {
-        "generator": SPADEGenerator(
+    networks: list[nn.Module] = [
+        SPADEGenerator(
             **labels,
             image_size=args.resolution,
             base_channels=preset["base_channels"],
@@ -106,32 +107,30 @@ def _landscapes_iteration(
             latent_dim=preset["latent_dim"],
             spade_hidden_channels=preset["spade_hidden_channels"],
         ),
-        "style_encoder": SPADEStyleEncoder(
+        SPADEStyleEncoder(
             image_size=preset["style_encoder_image_size"],
             base_channels=preset["style_encoder_base_channels"],
             channel_mult=preset["style_encoder_channel_mult"],
             latent_dim=preset["latent_dim"],
         ),
-        "discriminator": MultiscaleDiscriminator(**labels, base_channels=preset["discriminator_base_channels"]),
-    }
-    for network in networks.values():
+        MultiscaleDiscriminator(**labels, base_channels=preset["discriminator_base_channels"]),
+    ]
+    for network in networks:
         network.to(args.device).train()
         if autocast:  # the networks alone, as accelerate does
             network.forward = convert_outputs_to_fp32(torch.autocast(args.device, torch.bfloat16)(network.forward))
-    generator, encoder, discriminator = networks.values()
-    perceptual_loss = PerceptualLoss(EfficientNetLite0Features()).to(args.device)
-    rates = {"learning_rate": 1e-4, "discriminator_learning_rate": 4e-4}
-    optimizers = build_optimizers(networks, **rates, betas=(0.0, 0.9), eps=1e-8, fused=True)
-
-    def fakes(phase: int) -> tuple[Tensor, object]:
-        return generate(generator, batch, phase, style_encoder=encoder, latent_dim=preset["latent_dim"])
+    generator, encoder, discriminator = networks
+    objective = Objective(perceptual_loss=PerceptualLoss(EfficientNetLite0Features()).to(args.device))
+    options = {"objective": objective, "latent_dim": preset["latent_dim"]}
+    adam = functools.partial(torch.optim.Adam, betas=(0.0, 0.9), fused=True)
+    generator_optimizer = adam([*generator.parameters(), *encoder.parameters()], 1e-4)
+    discriminator_optimizer = adam(discriminator.parameters(), 4e-4)
 
     def iteration(_: Tensor) -> None:
         discriminator.requires_grad_(False)
-        output = generator_step(fakes, discriminator, batch, perceptual_loss=perceptual_loss, weights=LossWeights())
-        _step(output.loss, optimizers[0])
+        _step(generator_step(*networks, batch, **options).loss, generator_optimizer)
         discriminator.requires_grad_(True)
-        _step(discriminator_step(fakes, discriminator, batch).loss, optimizers[1])
+        _step(discriminator_step(*networks, batch, **options).loss, discriminator_optimizer)
 
     return iteration
 

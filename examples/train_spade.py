@@ -7,9 +7,9 @@ style encoder against a frozen discriminator, then the discriminator against fro
 """
 
 import argparse
+import dataclasses
 import logging
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 try:
     import datasets  # noqa: F401 (what spade_hf.data needs)
+    from accelerate import Accelerator
     from accelerate.logging import get_logger
     from accelerate.utils import set_seed
 except ModuleNotFoundError as error:
@@ -39,36 +40,44 @@ from spade_hf.data import (
     load_rows,
     preview_samples,
 )
+from spade_hf.losses import TERMS, Objective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
     CheckpointManager,
-    LossWeights,
     ModelEMA,
     Monitor,
+    Publisher,
+    Side,
     StopOnSignal,
     TrainingIteration,
+    TrainingRecipe,
     TrainingState,
     build_accelerator,
-    build_optimizers,
-    build_schedules,
-    compile_networks,
+    compile_modules,
     delete_existing_run,
     log_image,
+    prepared_schedule,
     refuse_existing_run,
     resumable_batches,
     start_trackers,
     synchronize_batch_norm,
 )
-from spade_hf.training.arguments import one_line, parse_args
-from spade_hf.training.export import export_pipeline, sample_grid, save_image
+from spade_hf.training.arguments import build_parser, one_line, parse_args
 from spade_hf.training.finetuning import Pretrained
-from spade_hf.training.hub import GRID, RevisionUploads, open_repository, save_model, upload
+from spade_hf.training.hub import RevisionUploads, open_repository, upload
+from spade_hf.training.model_card import GRID
 from spade_hf.training.summary import describe_crop, describe_end, describe_nothing_left, describe_stop, summarize
+from spade_hf_cli import as_typed, options_of
 
 
 logger = get_logger(__name__)
-# Forward passes that estimate the averaged generator's batch-norm statistics, on the way and for the final model.
-VALIDATION_BATCHES, STATISTICS_BATCHES = 8, 64
+# Parameters of the library, by which its errors name what is wrong, whose options are called otherwise.
+RENAMED = {
+    "batch_size": "--train_batch_size",
+    "load_folders": "--image_folder and --mask_folder",
+    "private": "--hub_private_repo",
+    "repo_id": "--hub_model_id",
+}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -87,68 +96,60 @@ def main(args: argparse.Namespace) -> None:
     set_seed(args.seed)
     if args.allow_tf32:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+
+    # Data
     dataset = build_dataset(args)
+    num_samples = None if args.streaming else len(dataset)
     loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
     shown = preview_samples(dataset, args.num_validation_images)
-    networks = build_networks(args, dataset.processor)
+
+    # Networks: the generator's side against the discriminator
+    generators, discriminators = build_networks(args, dataset.processor)
     if shown:
-        reader, divisor = dataset.reader, networks["generator"].size_divisor
+        reader, divisor = dataset.reader, generators["generator"].size_divisor
         accelerator.print(describe_crop(reader.transform, reader.last_size, divisor=divisor))
-    averages = {name: ModelEMA(networks[name], args.ema_decay) for name in networks if name != "discriminator"}
+    averages = {name: ModelEMA(network, args.ema_decay) for name, network in generators.items()}
     for average in averages.values():
         average.model.to(accelerator.device)
     if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # the averages, copied above, stay plain
-        synchronize_batch_norm(networks["generator"], accelerator.device)
+        synchronize_batch_norm(generators["generator"], accelerator.device)
     if args.gradient_checkpointing:
-        networks["generator"].enable_gradient_checkpointing()
+        generators["generator"].enable_gradient_checkpointing()
+
+    # Losses
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
+    num_averaged = accelerator.num_processes * args.gradient_accumulation_steps  # batches, whose gradients become one
+    objective = Objective(loss_weights(args, num_averaged=num_averaged), perceptual_loss=perceptual_loss)
     if args.torch_compile:
-        compile_networks(networks, perceptual_loss, device=accelerator.device, backend=args.torch_compile_backend)
+        modules = [*generators.values(), *discriminators.values(), perceptual_loss]
+        compiled = [module for module in modules if not isinstance(module, SPADEGenerator | None)]
+        compile_modules(compiled, device=accelerator.device, backend=args.torch_compile_backend)
 
-    weights = LossWeights(
-        args.adversarial_weight,
-        args.feature_matching_weight,
-        args.perceptual_weight,
-        # the one term that is a sum over the batch: averaging gradients would take the mean of its parts' sums
-        args.kl_weight * accelerator.num_processes * args.gradient_accumulation_steps,
-    )
-    optimizers = build_optimizers(
-        networks,
-        learning_rate=args.learning_rate,
-        discriminator_learning_rate=args.discriminator_learning_rate,
-        betas=(args.adam_beta1, args.adam_beta2),
-        eps=args.adam_epsilon,
-        fused=accelerator.device.type in ("cpu", "cuda"),
-    )
-    networks = {name: accelerator.prepare(network) for name, network in networks.items()}
-    loader, *optimizers = accelerator.prepare(loader, *optimizers)
+    # Optimizers and schedules
+    loader = accelerator.prepare(loader)
     num_steps = args.max_train_steps  # always given with a stream, which has no length
     if num_steps is None:
         num_steps = max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
-    schedules = build_schedules(
-        accelerator,
-        optimizers,
-        args.lr_scheduler,
-        num_steps=num_steps,
-        num_warmup_steps=args.lr_warmup_steps,
-        decay_start=args.lr_decay_start,
-    )
-    images_per_update = args.train_batch_size * accelerator.num_processes * args.gradient_accumulation_steps
+    generator_side = build_side(args, accelerator, generators, args.learning_rate, num_steps)
+    discriminator_side = build_side(args, accelerator, discriminators, args.discriminator_learning_rate, num_steps)
+    images_per_update = args.train_batch_size * num_averaged
     if args.dry_run:
-        num_samples = None if args.streaming else len(dataset)
         sizes = {"num_samples": num_samples, "samples_per_update": images_per_update, "num_steps": num_steps}
-        accelerator.print(summarize(networks, next(iter(loader)), **sizes))
+        accelerator.print(summarize({**generators, **discriminators}, next(iter(loader)), **sizes))
         return
+
+    # Trackers, and the repository on the Hub: a login fails now, and not when the training is done
+    repo_id, uploads = args.hub_model_id or output_dir.resolve().name, None
     if accelerator.is_main_process:
         start_trackers(accelerator, "spade", vars(args))
+        if args.push_to_hub:
+            repo_id = open_repository(repo_id, private=args.hub_private_repo)
+            uploads = RevisionUploads(repo_id) if args.hub_strategy == "every_save" else None
+    options = {"recipe": build_recipe(args), "output_dir": output_dir, "repo_id": repo_id, "uploads": uploads}
+    publisher = Publisher(averages, dataset, shown, **options)
 
-    repo_id, uploads = args.hub_model_id or output_dir.resolve().name, None
-    if args.push_to_hub and accelerator.is_main_process:  # now, and not when the training is done, a login fails
-        repo_id = open_repository(repo_id, private=args.hub_private_repo)
-        uploads = RevisionUploads(repo_id) if args.hub_strategy == "every_save" else None
-
-    live = {name: accelerator.unwrap_model(network) for name, network in networks.items()}
+    # Resume
     if args.overwrite_output_dir:
         args.overwrite_output_dir = False  # not among the options that a checkpoint keeps for another start
         if accelerator.is_main_process:
@@ -156,77 +157,64 @@ def main(args: argparse.Namespace) -> None:
     checkpoints = CheckpointManager(
         accelerator,
         output_dir,
-        networks=live,
+        networks={**generators, **discriminators},
         averages=averages,
         arguments=vars(args),
         total_limit=args.checkpoints_total_limit,
     )
     state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
-    iteration = TrainingIteration(
-        accelerator,
-        networks,
-        live,
-        averages,
-        optimizers,
-        schedules,
-        perceptual_loss=perceptual_loss,
-        weights=weights,
-        random_style_probability=args.random_style_probability,
-        max_grad_norm=args.max_grad_norm,
-    )
-
     if state.global_step >= num_steps:
         accelerator.print(describe_nothing_left(state.global_step, num_steps))
+
+    # Train
+    iteration = TrainingIteration(
+        accelerator,
+        generator_side,
+        discriminator_side,
+        averages=averages,
+        objective=objective,
+        random_style_probability=args.random_style_probability,
+    )
     hide = None if accelerator.is_local_main_process else True  # None: unless stderr is a terminal
     progress = tqdm(total=num_steps, initial=state.global_step, disable=hide, desc="Training")
-    monitor = Monitor(accelerator, progress, images_per_update=images_per_update)
+    sides = {"learning_rate": generator_side, "discriminator_learning_rate": discriminator_side}
+    monitor = Monitor(accelerator, progress, sides=sides, images_per_update=images_per_update)
     with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
         for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
             outputs = iteration(batch)
-            state.batches_done += 1
             if not accelerator.sync_gradients:
                 continue
-            state.global_step += 1
+            state.advance_update()
+            step = state.global_step
             monitor.count_update()
-            if state.global_step % args.log_steps == 0:
-                monitor.log(state.global_step, outputs, schedules)
-            pipeline = None
-            validating = state.global_step % args.validation_steps == 0
-            saving = state.global_step % args.checkpointing_steps == 0 or state.global_step == num_steps
+            if step % args.log_steps == 0:
+                monitor.log(step, outputs)
+            validating = step % args.validation_steps == 0
+            saving = step % args.checkpointing_steps == 0 or step == num_steps
             saving = stop.check() or saving
-            if (saving or validating) and accelerator.is_main_process:
-                pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=VALIDATION_BATCHES)
+            pipeline = publisher.preview() if (saving or validating) and accelerator.is_main_process else None
             if saving:
                 checkpoint = checkpoints.save(state, pipeline)
             if stop.is_requested:
                 break
-            if saving and uploads is not None:
-                folder, revision = Path(tempfile.mkdtemp()), f"step-{state.global_step:07d}"
-                final = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
-                counts = {"num_samples": None if args.streaming else len(dataset), "num_steps": state.global_step}
-                save_model(final, folder, shown, vars(args), repo_id=repo_id, revision=revision, **counts)
-                uploads.start(folder, revision)
+            if saving and accelerator.is_main_process:
+                publisher.push_revision(step)
             if validating and accelerator.is_main_process:
-                grid = sample_grid(pipeline, shown)
-                save_image(grid, output_dir / "samples" / f"step-{state.global_step:07d}.png")
-                log_image(accelerator, "validation", grid, state.global_step)
+                log_image(accelerator, "validation", publisher.save_samples(pipeline, step), step)
     if stop.is_requested:
         accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps))
         accelerator.end_training()  # else trackers take it for a crash
         sys.exit(stop.exit_status)
 
-    num_samples = None if args.streaming else len(dataset)
+    # Publish
+    num_broken = 0
     if args.skip_broken and not args.streaming:
         is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # each process has met its own
-        num_samples -= is_broken.count_nonzero().item()
-        logger.warning("%d of %d rows were broken and left out", len(dataset) - num_samples, len(dataset))
+        num_broken = is_broken.count_nonzero().item()
+        logger.warning("%d of %d rows were broken and left out", num_broken, num_samples)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        pipeline = export_pipeline(averages, dataset, args.train_batch_size, num_batches=STATISTICS_BATCHES)
-        counts = {"num_samples": num_samples, "num_steps": state.global_step}
-        save_model(pipeline, output_dir, shown, vars(args), repo_id=repo_id, **counts)
-        if uploads is not None:
-            uploads.wait()
+        publisher.save(state.global_step, num_broken=num_broken)
         if args.push_to_hub:
             upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()
@@ -282,8 +270,10 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
     return PairedImageDataset(rows, reader, **options)
 
 
-def build_networks(args: argparse.Namespace, processor: SPADEImageProcessor) -> dict[str, ModelMixin]:
-    """`generator`, `discriminator` and perhaps `style_encoder`, freshly initialized or pretrained."""
+def build_networks(
+    args: argparse.Namespace, processor: SPADEImageProcessor
+) -> tuple[dict[str, ModelMixin], dict[str, ModelMixin]]:
+    """The sides: `generator` and perhaps `style_encoder`; `discriminator`. Freshly initialized or pretrained."""
     pretrained = None
     if args.pretrained_model_name_or_path is not None:
         pretrained = Pretrained.load(args.pretrained_model_name_or_path, args.discriminator_name_or_path)
@@ -306,24 +296,69 @@ def build_networks(args: argparse.Namespace, processor: SPADEImageProcessor) -> 
         num_upsampling_layers=args.num_upsampling_layers,
     )
     discriminator = MultiscaleDiscriminator(**semantics, base_channels=args.discriminator_base_channels)
-    networks = {"generator": generator, "discriminator": discriminator}
+    generators: dict[str, ModelMixin] = {"generator": generator}
     if args.use_style_encoder and args.latent_dim:
-        networks["style_encoder"] = SPADEStyleEncoder(
+        generators["style_encoder"] = SPADEStyleEncoder(
             image_size=args.style_encoder_image_size,
             base_channels=args.style_encoder_base_channels,
             channel_mult=tuple(args.style_encoder_channel_mult),
             latent_dim=args.latent_dim,
         )
+    discriminators: dict[str, ModelMixin] = {"discriminator": discriminator}
     if pretrained is not None:
-        pretrained.initialize(networks, processor)
-    return networks
+        pretrained.initialize({**generators, **discriminators}, processor)
+    return generators, discriminators
+
+
+def build_side(
+    args: argparse.Namespace,
+    accelerator: Accelerator,
+    models: dict[str, ModelMixin],
+    learning_rate: float,
+    num_steps: int,
+) -> Side:
+    """Prepared networks with Adam and its schedule."""
+    optimizer = torch.optim.Adam(
+        [parameter for model in models.values() for parameter in model.parameters()],
+        learning_rate,
+        betas=(args.adam_beta1, args.adam_beta2),
+        eps=args.adam_epsilon,
+        fused=accelerator.device.type in ("cpu", "cuda") or None,
+    )
+    networks = {name: accelerator.prepare(model) for name, model in models.items()}
+    optimizer = accelerator.prepare(optimizer)
+    schedule = prepared_schedule(
+        accelerator,
+        args.lr_scheduler,
+        optimizer,
+        num_steps=num_steps,
+        num_warmup_steps=args.lr_warmup_steps,
+        decay_start=args.lr_decay_start,
+    )
+    return Side(accelerator, models, networks, optimizer, schedule, max_grad_norm=args.max_grad_norm)
+
+
+def loss_weights(args: argparse.Namespace, *, num_averaged: int = 1) -> dict[str, float]:
+    """The weights of the terms of the generator's loss, by their names.
+
+    Averaging the gradients of several batches takes the mean of their sums: terms that are sums get it back.
+    """
+    return {
+        name: getattr(args, f"{name}_weight") * (num_averaged if term.is_sum else 1) for name, term in TERMS.items()
+    }
+
+
+def build_recipe(args: argparse.Namespace) -> TrainingRecipe:
+    """What the model card says of the options."""
+    names = {field.name for field in dataclasses.fields(TrainingRecipe)} - {"loss_weights"}
+    return TrainingRecipe(loss_weights=loss_weights(args), **{name: getattr(args, name) for name in names})
 
 
 if __name__ == "__main__":
     try:
         main(parse_args())
     except (ValueError, FloatingPointError, ImportError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {as_typed(one_line(error), {**options_of(build_parser()), **RENAMED})}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # before the first update or after the last
         sys.exit(130)

@@ -61,6 +61,12 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
     return re.sub(r"`(\w+)(?:=([^`]+))?`", typed, message)
 
 
+def options_of(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Parameter -> option, see [`as_typed`]."""
+    actions = [action for action in parser._actions if action.option_strings]
+    return {action.dest: next(name for name in action.option_strings if name.startswith("--")) for action in actions}
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     version = runpy.run_path(str(PACKAGE / "version.py"))["__version__"]
@@ -120,8 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, help="default: the first free one from 7860 on")
 
     for command in commands.choices.values():
-        options = {action.dest: action.option_strings[-1] for action in command._actions if action.option_strings}
-        command.set_defaults(options=options)
+        command.set_defaults(options=options_of(command))
     generate.get_default("options")["image"] = "--style"  # a style picture is read as the image processor's `image`
     return parser
 

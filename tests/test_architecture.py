@@ -2,12 +2,15 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from spade_hf.training.arguments import build_parser
 
 
 PACKAGE = Path(__file__).parents[1] / "src" / "spade_hf"
@@ -128,6 +131,19 @@ def test_heavy_packages_are_imported_by_the_training_side_and_the_demo_alone():
         names = {alias.name.split(".")[0] for n in top_level if isinstance(n, ast.Import) for alias in n.names}
         names |= {(n.module or "").split(".")[0] for n in top_level if isinstance(n, ast.ImportFrom) and not n.level}
         assert not names & {*HEAVY}, f"{path.relative_to(PACKAGE)} imports {names & {*HEAVY}} when it is loaded"
+
+
+def test_the_library_speaks_of_parameters_and_scripts_of_options():
+    """Errors name a parameter, which a script replaces by its option; a notebook has none."""
+    options = set(build_parser()._option_string_actions) - {"--help"}
+    scripts_own = {PACKAGE / "training" / name for name in ("arguments.py", "summary.py")}
+    for path in FILES:
+        if path in scripts_own or path.relative_to(PACKAGE).parts[0] not in TRAINING_SIDE:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named = set(re.findall(r"--\w+", node.value)) & options
+                assert not named, f"{path.relative_to(PACKAGE)}:{node.lineno} names {named}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

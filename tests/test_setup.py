@@ -39,7 +39,7 @@ def imported(path: Path) -> set[str]:
     nodes = [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
-    names = {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "spade_hf"}
+    names = {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "spade_hf", "spade_hf_cli"}
     distributions = packages_distributions()
     return {normal(distributions[name][0]) for name in names}
 

@@ -80,13 +80,13 @@ def test_masks_of_another_scale_are_resized():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask_column": "mask"}, r"`--mask_column` is 'mask'; the data set has the columns image, label, file_name"),
-        ({"image_column": "picture"}, r"`--image_column` is 'picture'; the data set has the columns"),
+        ({"mask_column": "mask"}, r"`mask_column` is 'mask'; the data set has the columns image, label, file_name"),
+        ({"image_column": "picture"}, r"`image_column` is 'picture'; the data set has the columns"),
         ({"mask_column": "file_name"}, r"is 'file_name', which holds .*string.* no images; .* image, label"),
-        ({"use_instance_edges": True}, r"`--instance_column`\) belongs to a model with instance edges.*it is None"),
+        ({"use_instance_edges": True}, r"`instance_column`\) belongs to a model with instance edges.*it is None"),
         (
             {"instance_column": "label", "transform": PairedTransform((32, 32), simplify_probability=0.5)},
-            r"`--simplify_probability`.*must be 0 with `--instance_column`",
+            r"`simplify_probability`.*must be 0 with `instance_column`",
         ),
     ],
 )  # fmt: skip
@@ -313,7 +313,7 @@ def test_label_set_by_name_or_file_or_beside_the_data(hub, tmp_path):
 
 @pytest.mark.parametrize("dataset_name", ["", "nobody/nothing"])
 def test_no_label_set(dataset_name, hub, tmp_path):
-    message = r"`--label_set` is missing.*Pass one of ade20k, .*a JSON file .*class such as sky,70,"
+    message = r"`label_set` is missing.*Pass one of ade20k, .*a JSON file .*class such as sky,70,"
     with pytest.raises(ValueError, match=message):
         load_label_set(None, dataset_name=dataset_name or str(tmp_path))
 
@@ -325,7 +325,7 @@ def test_folders_without_metadata_are_told_apart(tmp_path):
 
 
 def test_label_set_that_is_no_file(tmp_path):
-    message = r"`--label_set` is '.*coco.json', which is neither a file nor one of ade20k, .*table of colours"
+    message = r"`label_set` is '.*coco.json', which is neither a file nor one of ade20k, .*table of colours"
     with pytest.raises(ValueError, match=message):
         load_label_set(str(tmp_path / "coco.json"), dataset_name=str(tmp_path))
 

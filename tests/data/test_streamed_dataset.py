@@ -98,7 +98,7 @@ def test_a_stream_from_the_hub(hub, whole):
 
 def test_a_column_that_is_not_there(tmp_path):
     make_rows().remove_columns("label").to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(ValueError, match=r"`--mask_column` is 'label'; the data set has the columns image, file_name"):
+    with pytest.raises(ValueError, match=r"`mask_column` is 'label'; the data set has the columns image, file_name"):
         make_stream(load_rows(str(tmp_path / "train.parquet"), streaming=True))
 
 
@@ -114,5 +114,5 @@ def test_a_stream_shorter_than_a_batch():
             pass
 
     batches = resumable_batches(None, Loader(), make_stream(), TrainingState(), 3)
-    with pytest.raises(ValueError, match=r"fewer rows than a batch. Give a smaller --train_batch_size"):
+    with pytest.raises(ValueError, match=r"fewer rows than a batch. Give a smaller `batch_size`"):
         next(batches)

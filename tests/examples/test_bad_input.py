@@ -37,7 +37,7 @@ def bad_file(folder):
 
 
 def bad_column(folder):
-    return ("--mask_column", "mask"), "", "`--mask_column` is 'mask'; the data set has the columns image, label"
+    return ("--mask_column", "mask"), "", "--mask_column is 'mask'; the data set has the columns image, label"
 
 
 def bad_batch(folder):

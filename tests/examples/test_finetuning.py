@@ -45,4 +45,4 @@ def test_a_discriminator_alone(run, tmp_path):  # noqa: F811
 def test_a_pretrained_model_that_is_not_there(run, tmp_path):  # noqa: F811
     data = write_imagefolder(tmp_path / "pairs", mode="L")
     result = run(*SMALL, "--dataset_name", data, "--pretrained_model_name_or_path", tmp_path / "nowhere")
-    assert result.status == 2 and result.stderr.splitlines()[-1].startswith("error: `--pretrained_model_name_or_path`")
+    assert result.status == 2 and result.stderr.splitlines()[-1].startswith("error: --pretrained_model_name_or_path")

@@ -45,4 +45,4 @@ def test_a_backend_that_is_not_there(run, data, tmp_path):  # noqa: F811
     result = run(*options(data, tmp_path / "out", *given))
     *_, last = result.stderr.strip().splitlines()  # `datasets` may have drawn progress bars before
     assert result.status == 2 and "Traceback" not in result.stderr
-    assert last.startswith("error: `--torch_compile_backend` 'nonsense' cannot compile for cpu: Invalid backend")
+    assert last.startswith("error: --torch_compile_backend 'nonsense' cannot compile for cpu: Invalid backend")

@@ -168,7 +168,7 @@ def test_a_run_is_not_overwritten_by_accident(trained, run, data, tmp_path):
     assert result.status == 2 and sorted(output.rglob("*")) == before
     (error,) = result.stderr.splitlines()
     assert error == (
-        f"error: `--output_dir` {output} holds a run: go on with it by --resume_from_checkpoint latest, delete it by "
+        f"error: --output_dir {output} holds a run: go on with it by --resume_from_checkpoint latest, delete it by "
         "--overwrite_output_dir, or name another folder."
     )
     assert run(*options, "--dry_run").status == 0 and sorted(output.rglob("*")) == before
@@ -350,7 +350,7 @@ def test_a_public_repository_that_must_be_private_is_refused(run, hub, data, mon
     result = run(*SMALL, "--dataset_name", data, *options)
     assert result.status == 2 and "Training:" not in result.stderr and checkpoints(tmp_path / "public-before") == set()
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert f"`--hub_private_repo`: the repository '{hub.user}/public-before' is there already, and public" in line
+    assert f"--hub_private_repo: the repository '{hub.user}/public-before' is there already, and public" in line
     files = HfApi(token=hub.token).list_repo_files(f"{hub.user}/public-before")
     assert files == [".gitattributes"]
 
@@ -359,7 +359,7 @@ def test_push_without_a_login_fails_before_the_training(run, data, monkeypatch, 
     monkeypatch.delenv("HF_TOKEN", raising=False)
     result = run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out", "--push_to_hub")
     assert result.status == 2 and not (tmp_path / "out").exists()
-    assert "--push_to_hub" in result.stderr and "hf auth login" in result.stderr
+    assert "hf auth login" in result.stderr and "name another one with --hub_model_id." in result.stderr
 
 
 def test_push_without_a_connection_fails_before_the_training(run, data, monkeypatch, tmp_path):
@@ -368,7 +368,7 @@ def test_push_without_a_connection_fails_before_the_training(run, data, monkeypa
     options = ("--output_dir", tmp_path / "out", "--push_to_hub", "--hub_model_id", "me/toy")
     result = run(*SMALL, "--dataset_name", data, *options)
     assert result.status == 2 and not (tmp_path / "out").exists()
-    assert "the repository 'me/toy' cannot be made" in result.stderr
+    assert "The repository 'me/toy' cannot be made" in result.stderr
 
 
 def test_two_folders_and_a_table_of_colors(run, data, tmp_path):

@@ -5,7 +5,6 @@ runs are compared in tests/examples.
 """
 
 import copy
-import functools
 import os
 import subprocess
 import sys
@@ -13,16 +12,10 @@ import sys
 import pytest
 import torch
 
+from spade_hf.losses import Objective
 from spade_hf.losses.perceptual import PerceptualLoss
 from spade_hf.models.vgg import VGG19Features
-from spade_hf.training import (
-    LossWeights,
-    ModelEMA,
-    compile_networks,
-    discriminator_step,
-    generate,
-    generator_step,
-)
+from spade_hf.training import ModelEMA, compile_modules, discriminator_step, generator_step
 
 from ..training_data import make_dataset, make_networks
 
@@ -35,16 +28,16 @@ def batch():
 
 def iterate(networks, perceptual_loss, batch):
     """Both phases twice, without optimizers; what they computed."""
-    options = {"style_encoder": networks["style_encoder"], "latent_dim": 4}
-    fakes = functools.partial(generate, networks["generator"], batch, **options)
-    discriminator, computed = networks["discriminator"], []
+    options = {"objective": Objective(perceptual_loss=perceptual_loss), "latent_dim": 4}
+    generator, encoder, discriminator = (networks[name] for name in ("generator", "style_encoder", "discriminator"))
+    computed = []
     for _ in range(2):
         discriminator.requires_grad_(False)
-        judged = generator_step(fakes, discriminator, batch, perceptual_loss=perceptual_loss, weights=LossWeights())
+        judged = generator_step(generator, encoder, discriminator, batch, **options)
         judged.loss.backward()
         assert all(parameter.grad is None for parameter in discriminator.parameters()) or computed
         discriminator.requires_grad_(True)
-        output = discriminator_step(fakes, discriminator, batch)
+        output = discriminator_step(generator, encoder, discriminator, batch, **options)
         output.loss.backward()
         computed += [judged.loss.detach(), output.loss.detach()]
     return computed
@@ -56,8 +49,8 @@ def test_losses_gradients_and_statistics_are_the_eager_ones(batch):
     perceptual_loss = PerceptualLoss(VGG19Features(base_channels=2).requires_grad_(False))
     compiled, compiled_loss = copy.deepcopy((eager, perceptual_loss))
     before = {name: copy.deepcopy(network.state_dict()) for name, network in eager.items()}
-    compile_networks(compiled, compiled_loss, device=torch.device("cpu"), backend="aot_eager")
-    assert compiled["generator"]._compiled_call_impl is None  # stays eager, and modulates sparsely
+    modules = [compiled["style_encoder"], compiled["discriminator"], compiled_loss]
+    compile_modules(modules, device=torch.device("cpu"), backend="aot_eager")
 
     expected, found = iterate(eager, perceptual_loss, batch), iterate(compiled, compiled_loss, batch)
     assert expected == found
@@ -73,23 +66,19 @@ def test_losses_gradients_and_statistics_are_the_eager_ones(batch):
 
 
 def test_an_unknown_backend():
-    with pytest.raises(
-        ValueError, match="`--torch_compile_backend` 'nonsense' cannot compile for cpu: Invalid backend"
-    ):
-        compile_networks(make_networks(), None, device=torch.device("cpu"), backend="nonsense")
+    with pytest.raises(ValueError, match="`torch_compile_backend` 'nonsense' cannot compile for cpu: Invalid backend"):
+        compile_modules([], device=torch.device("cpu"), backend="nonsense")
 
 
 @pytest.mark.slow  # imports inductor, in a process of its own: it remembers that it found no compiler
 def test_no_compiler(tmp_path):
     code = (
         "import torch\n"
-        "from spade_hf.training import compile_networks\n"
-        "compile_networks({'discriminator': torch.nn.Linear(1, 1)}, None, device=torch.device('cpu'))"
+        "from spade_hf.training import compile_modules\n"
+        "compile_modules([torch.nn.Linear(1, 1)], device=torch.device('cpu'))"
     )
     environment = {**os.environ, "CXX": "/no/compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     error = result.stderr.strip().splitlines()[-1]
-    assert result.returncode == 1 and error.startswith(
-        "ValueError: `--torch_compile_backend` 'inductor' cannot compile"
-    )
-    assert "No working C++ compiler" in error and "leave out --torch_compile" in error
+    assert result.returncode == 1 and error.startswith("ValueError: `torch_compile_backend` 'inductor' cannot compile")
+    assert "No working C++ compiler" in error and "leave out `torch_compile`" in error

@@ -172,9 +172,9 @@ def test_from_the_hub(hub, folder, trained):
 
 
 def test_what_cannot_be_loaded(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"`--pretrained_model_name_or_path` '.*nowhere' cannot be loaded"):
+    with pytest.raises(ValueError, match=r"`pretrained_model_name_or_path` '.*nowhere' cannot be loaded"):
         Pretrained.load(str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match=r"`--discriminator_name_or_path` '.*nowhere' cannot be loaded"):
+    with pytest.raises(ValueError, match=r"`discriminator_name_or_path` '.*nowhere' cannot be loaded"):
         Pretrained.load(str(folder), str(tmp_path / "nowhere"))
     MultiscaleDiscriminator(num_labels=7, base_channels=4).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"has num_labels=7, and the pretrained model 3. Give the discriminator that"):

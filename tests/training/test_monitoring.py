@@ -46,13 +46,17 @@ def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch, caplog):
     clock = iter([10.0, 12.0, 13.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     shown = SimpleNamespace(update=lambda: None, total=6)
-    monitor = Monitor(accelerator, shown, images_per_update=8)
-    schedules = [SimpleNamespace(get_last_lr=lambda rate=rate: [rate]) for rate in (0.1, 0.4)]
+    rates = {"learning_rate": 0.1, "discriminator_learning_rate": 0.4}
+    sides = {
+        name: SimpleNamespace(schedule=SimpleNamespace(get_last_lr=lambda rate=rate: [rate]))
+        for name, rate in rates.items()
+    }
+    monitor = Monitor(accelerator, shown, sides=sides, images_per_update=8)
     outputs = output(adversarial=1.0, kl=3.0), output(discriminator_real=0.25, discriminator_fake=0.5)
     for step, updates in ((5, 5), (6, 1)):
         for _ in range(updates):
             monitor.count_update()
-        monitor.log(step, outputs, schedules)
+        monitor.log(step, outputs)
     for folder in ("file", "numbers"):
         first, second = lines(tmp_path / folder)
         assert first == {
@@ -124,7 +128,7 @@ def test_trackio_takes_both(monkeypatch, tmp_path):
 
 
 def test_an_unknown_tracker():
-    with pytest.raises(ValueError, match="`--report_to` is 'wand'; allowed are none, all, .*wandb"):
+    with pytest.raises(ValueError, match="`report_to` is 'wand'; allowed are none, all, .*wandb"):
         check_tracker("wand")
 
 
@@ -133,7 +137,5 @@ def test_a_tracker_that_is_not_installed():
     if not missing:
         pytest.skip("every tracker is installed")
     name = sorted(missing)[0]
-    with pytest.raises(
-        ValueError, match=f"`--report_to` is '{name}', which is not installed here: `pip install {name}"
-    ):
+    with pytest.raises(ValueError, match=f"`report_to` is '{name}', which is not installed here: `pip install {name}"):
         check_tracker(name)

@@ -1,5 +1,6 @@
 """The two phases of an iteration: values, which network gets gradients, and what is random."""
 
+import contextlib
 import copy
 import functools
 import math
@@ -8,13 +9,14 @@ import pytest
 import torch
 
 from spade_hf.losses import (
+    Objective,
     feature_matching_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
     masked_l1_loss,
 )
-from spade_hf.training import LossWeights, discriminator_step, generate, generator_step
-from spade_hf.training.steps import DISCRIMINATOR_PHASE, GENERATOR_PHASE, choose_random_styles
+from spade_hf.training import choose_random_styles, discriminator_step, generate, generator_step
+from spade_hf.training.synthesis import DISCRIMINATOR_PHASE, GENERATOR_PHASE
 
 from ..training_data import make_dataset, make_networks
 
@@ -24,20 +26,25 @@ def make_batch(*indices: int) -> dict[str, torch.Tensor]:
     return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
 
 
-def fakes_of(networks, batch, **options):
+def phase(step, networks, batch, **options):
+    """`generator_step` or `discriminator_step` of the networks."""
+    objective = options.pop("objective", None) or Objective(options.pop("weights", None), **options)
+    generator, encoder, discriminator = (networks[name] for name in ("generator", "style_encoder", "discriminator"))
+    return step(generator, encoder, discriminator, batch, objective=objective, latent_dim=4)
+
+
+def fakes_of(networks, batch, number=GENERATOR_PHASE, **options):
     options = {"style_encoder": networks["style_encoder"], "latent_dim": 4, **options}
-    return functools.partial(generate, networks["generator"], batch, **options)
+    return generate(networks["generator"], batch=batch, phase=number, **options)
 
 
-def recording(generate_images, images):
-    """`generate_images` that also appends what it makes to a list."""
-
-    def generate_and_record(phase):
-        fake_images, posterior = generate_images(phase)
-        images.append(fake_images.detach())
-        return fake_images, posterior
-
-    return generate_and_record
+@contextlib.contextmanager
+def recorded(generator):
+    """A list to which the generator appends what it makes."""
+    images = []
+    hook = generator.register_forward_hook(lambda module, inputs, output: images.append(output[0].detach()))
+    yield images
+    hook.remove()
 
 
 def l1(fake, real, mask=None, has_other_style=None):
@@ -57,9 +64,7 @@ def grad_names(network):
 def test_generator_phase_trains_generator_and_style_encoder_alone(networks):
     batch = make_batch(0, 1)
     networks["discriminator"].requires_grad_(False)
-    output = generator_step(
-        fakes_of(networks, batch), networks["discriminator"], batch, perceptual_loss=l1, weights=LossWeights()
-    )
+    output = phase(generator_step, networks, batch, perceptual_loss=l1)
     output.loss.backward()
     for name in ("generator", "style_encoder"):
         parameters = dict(networks[name].named_parameters())
@@ -71,13 +76,13 @@ def test_generator_phase_trains_generator_and_style_encoder_alone(networks):
 
 def test_generator_loss_is_the_sum_of_weighted_terms(networks):
     batch = make_batch(0, 1)
-    weights = LossWeights(adversarial=1, feature_matching=10, perceptual=3, kl=0.05)
-    made = []
-    arguments = (recording(fakes_of(networks, batch), made), networks["discriminator"].eval(), batch)
-    output = generator_step(*arguments, perceptual_loss=l1, weights=weights)
+    weights = {"adversarial": 1, "feature_matching": 10, "perceptual": 3, "kl": 0.05}
+    networks["discriminator"].eval()
+    with recorded(networks["generator"]) as made:
+        output = phase(generator_step, networks, batch, perceptual_loss=l1, weights=weights)
     (fake_images,) = made
     assert list(output.terms) == ["adversarial", "feature_matching", "perceptual", "kl"]
-    expected = sum(getattr(weights, name) * term for name, term in output.terms.items())
+    expected = sum(weights[name] * term for name, term in output.terms.items())
     torch.testing.assert_close(output.loss, expected)
     torch.testing.assert_close(output.terms["perceptual"], l1(fake_images, batch["real_images"]))
 
@@ -94,13 +99,9 @@ def test_a_repainted_map_excludes_what_differs_from_the_real_picture(networks):
     """The discriminator sees the painted map beside both pictures; their comparison leaves out the differences."""
     batch = make_batch(0, 1)
     batch["agreement"] = torch.zeros_like(batch["label_map"], dtype=torch.bool)
-    output = generator_step(
-        fakes_of(networks, batch),
-        networks["discriminator"].eval(),
-        batch,
-        perceptual_loss=lambda fake, real, mask, _: masked_l1_loss(fake, real, mask),
-        weights=LossWeights(),
-    )
+    networks["discriminator"].eval()
+    perceptual_loss = lambda fake, real, mask, _: masked_l1_loss(fake, real, mask)  # noqa: E731
+    output = phase(generator_step, networks, batch, perceptual_loss=perceptual_loss)
     assert output.terms["feature_matching"] == 0 and output.terms["perceptual"] == 0
     assert output.terms["adversarial"] != 0
 
@@ -111,7 +112,7 @@ def test_generator_phase_judges_real_images_with_the_same_weights_and_no_graph(n
     once = copy.deepcopy(discriminator)
     calls = []
     discriminator.register_forward_hook(lambda module, inputs, output: calls.append(output[1][0][-1]))
-    generator_step(fakes_of(networks, batch), discriminator, batch, perceptual_loss=None, weights=LossWeights())
+    phase(generator_step, networks, batch)
     of_fakes, of_reals = calls
     assert of_fakes.requires_grad and not of_reals.requires_grad
     assert torch.equal(of_reals, once(batch["label_map"], batch["real_images"]).features[0][-1])
@@ -120,7 +121,7 @@ def test_generator_phase_judges_real_images_with_the_same_weights_and_no_graph(n
 
 def test_discriminator_phase_trains_the_discriminator_alone(networks):
     batch = make_batch(0, 1)
-    output = discriminator_step(fakes_of(networks, batch), networks["discriminator"], batch)
+    output = phase(discriminator_step, networks, batch)
     output.loss.backward()
     assert all(p.grad is None for name in ("generator", "style_encoder") for p in networks[name].parameters())
     assert all(p.grad.isfinite().all() for p in networks["discriminator"].parameters())
@@ -135,9 +136,9 @@ def test_discriminator_phase_trains_the_discriminator_alone(networks):
 
 def test_discriminator_terms_are_the_hinge(networks):
     batch = make_batch(0, 1)
-    made = []
-    fakes = recording(fakes_of(networks, batch), made)
-    output = discriminator_step(fakes, networks["discriminator"].eval(), batch)
+    networks["discriminator"].eval()
+    with recorded(networks["generator"]) as made:
+        output = phase(discriminator_step, networks, batch)
     judged = [networks["discriminator"](batch["label_map"], images).logits for images in (batch["real_images"], *made)]
     for term, expected in zip(output.terms.values(), hinge_discriminator_loss(*judged), strict=True):
         torch.testing.assert_close(term, expected)
@@ -146,27 +147,29 @@ def test_discriminator_terms_are_the_hinge(networks):
 @pytest.mark.parametrize(
     ("weights", "terms"),
     [
-        (LossWeights(perceptual=0), ["adversarial", "feature_matching", "kl"]),
-        (LossWeights(feature_matching=0, kl=0), ["adversarial", "perceptual"]),
+        ({"perceptual": 0}, ["adversarial", "feature_matching", "kl"]),
+        ({"feature_matching": 0, "kl": 0}, ["adversarial", "perceptual"]),
     ],
 )
 def test_a_weight_of_zero_turns_a_term_off(networks, weights, terms):
     batch = make_batch(0, 1)
-    output = generator_step(
-        fakes_of(networks, batch), networks["discriminator"], batch, perceptual_loss=l1, weights=weights
-    )
+    output = phase(generator_step, networks, batch, perceptual_loss=l1, weights=weights)
     assert list(output.terms) == terms
 
 
-def test_negative_weight():
-    with pytest.raises(ValueError, match=r"`kl` is -0.1; the weight of a loss is 0 \(off\) or more"):
-        LossWeights(kl=-0.1)
+def test_bad_weights():
+    with pytest.raises(ValueError, match=r"`weights` has 'kl': -0.1; the weight of a loss is 0 \(off\) or more"):
+        Objective({"kl": -0.1})
+    with pytest.raises(
+        ValueError, match="`weights` names the term 'lpips'; there are adversarial, feature_matching, "
+    ):
+        Objective({"lpips": 1})
 
 
 def test_phases_differ_and_repeat(networks):
     batch = make_batch(0, 1)
     networks["generator"].eval()
-    fakes = fakes_of(networks, batch, style_encoder=None)  # latents from the prior
+    fakes = functools.partial(fakes_of, networks, batch, style_encoder=None)  # latents from the prior
     first = fakes(GENERATOR_PHASE)[0]
     torch.manual_seed(3)  # the global state plays no part
     assert torch.equal(first, fakes(GENERATOR_PHASE)[0])
@@ -179,8 +182,8 @@ def test_a_sample_has_its_latent_in_every_batch(networks, with_encoder):
     for network in networks.values():
         network.eval()
     options = {} if with_encoder else {"style_encoder": None}
-    together = fakes_of(networks, make_batch(0, 1, 2), **options)(GENERATOR_PHASE)[0]
-    alone = fakes_of(networks, make_batch(1), **options)(GENERATOR_PHASE)[0]
+    together = fakes_of(networks, make_batch(0, 1, 2), **options)[0]
+    alone = fakes_of(networks, make_batch(1), **options)[0]
     torch.testing.assert_close(together[1:2], alone)
 
 
@@ -190,20 +193,19 @@ def test_random_styles_are_of_the_prior_and_not_matched_by_the_discriminators_fe
     for network in networks.values():
         network.eval()
     own, random = (
-        fakes_of(networks, batch | {"has_random_style": torch.tensor(chosen)})(GENERATOR_PHASE)[0]
+        fakes_of(networks, batch | {"has_random_style": torch.tensor(chosen)})[0]
         for chosen in ([False, False], [True, True])
     )
-    mixed, posterior = fakes_of(networks, batch)(GENERATOR_PHASE)
+    mixed, posterior = fakes_of(networks, batch)
     torch.testing.assert_close(mixed, torch.stack([random[0], own[1]]))
     assert not torch.equal(own[0], random[0]) and len(posterior.mean) == 2
 
     seen = []
-    arguments = (fakes_of(networks, batch), networks["discriminator"], batch)
     options = {"perceptual_loss": lambda fake, real, *rest: seen.append(rest) or l1(fake, real)}
-    both = generator_step(*arguments, **options, weights=LossWeights()).terms["feature_matching"]
+    both = phase(generator_step, networks, batch, **options).terms["feature_matching"]
     assert seen[0][0] is None and torch.equal(seen[0][1], batch["has_random_style"])
     batch["has_random_style"] = torch.tensor([True, True])
-    neither = generator_step(*arguments, **options, weights=LossWeights()).terms["feature_matching"]
+    neither = phase(generator_step, networks, batch, **options).terms["feature_matching"]
     assert both > 0 and neither == 0
 
 
@@ -218,21 +220,15 @@ def test_the_share_of_random_styles():
 def test_a_model_without_latent(networks):
     batch = make_batch(0, 1)
     generator = type(networks["generator"]).from_config({**networks["generator"].config, "latent_dim": None})
-    images, posterior = generate(generator, batch, GENERATOR_PHASE, style_encoder=None, latent_dim=None)
+    images, posterior = generate(generator, None, batch, GENERATOR_PHASE, latent_dim=None)
     assert images.shape == (2, 3, 32, 32) and posterior is None
 
 
 def test_divergence_names_the_term(networks):
     batch = make_batch(0, 1)
     with pytest.raises(FloatingPointError, match=r"Training diverged: perceptual is nan\. Lower the learning rates"):
-        generator_step(
-            fakes_of(networks, batch),
-            networks["discriminator"],
-            batch,
-            perceptual_loss=lambda fake, *_: fake.sum() * math.nan,
-            weights=LossWeights(),
-        )
+        phase(generator_step, networks, batch, perceptual_loss=lambda fake, *_: fake.sum() * math.nan)
     with torch.no_grad():
         networks["discriminator"].scales[0].conv_out.bias.fill_(math.inf)
     with pytest.raises(FloatingPointError, match=r"discriminator_fake is inf"):
-        discriminator_step(fakes_of(networks, batch), networks["discriminator"], batch)
+        phase(discriminator_step, networks, batch)

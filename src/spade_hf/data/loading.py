@@ -35,7 +35,7 @@ def build_loader(
     """
     is_stream = isinstance(dataset, StreamedImageDataset)
     if not is_stream and len(dataset) < batch_size:
-        raise ValueError(f"The data set has {len(dataset)} rows, fewer than --train_batch_size {batch_size}.")
+        raise ValueError(f"The data set has {len(dataset)} rows, fewer than `batch_size={batch_size}`.")
     order = {} if is_stream else {"shuffle": True, "generator": generator}
     init = None
     if num_workers:

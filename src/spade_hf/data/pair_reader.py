@@ -46,13 +46,13 @@ class PairReader:
     ) -> None:
         if processor.config.use_instance_edges != (instance_column is not None):
             raise ValueError(
-                "A column of instance maps (`--instance_column`) belongs to a model with instance edges, and every "
+                "A column of instance maps (`instance_column`) belongs to a model with instance edges, and every "
                 f"such model needs one; it is {instance_column!r}."
             )
         if instance_column is not None and transform.simplify_probability > 0:
             raise ValueError(
-                "`--simplify_probability` makes label maps coarse, and the instance edges would no longer fit them; "
-                "it must be 0 with `--instance_column`."
+                "`simplify_probability` makes label maps coarse, and the instance edges would no longer fit them; "
+                "it must be 0 with `instance_column`."
             )
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
@@ -66,11 +66,11 @@ class PairReader:
             ValueError: If a column is missing or holds no images.
         """
         columns = {
-            "--image_column": self.image_column,
-            "--mask_column": self.mask_column,
-            "--instance_column": self.instance_column,
+            "image_column": self.image_column,
+            "mask_column": self.mask_column,
+            "instance_column": self.instance_column,
         }
-        columns = {option: column for option, column in columns.items() if column is not None}
+        columns = {name: column for name, column in columns.items() if column is not None}
         assert rows.features is not None and rows.column_names is not None  # `load_rows` looked at the first row
         check_columns(rows.features, columns)
         self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
@@ -137,19 +137,19 @@ def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
 
     Args:
         features (`datasets.Features`): Of the data set.
-        columns (`dict[str, str]`): Option that named it -> column.
+        columns (`dict[str, str]`): Parameter that named it -> column.
     """
-    for option, column in columns.items():
+    for parameter, column in columns.items():
         if column not in features:
             raise ValueError(
-                f"`{option}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
+                f"`{parameter}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
             )
         if not isinstance(features[column], datasets.Image):
             # what `datasets` makes of folders of images without a metadata file: the folder's name as a class
             is_class = isinstance(features[column], datasets.ClassLabel)
-            remedy = " To pair folders by file names, give --image_folder and --mask_folder." if is_class else ""
+            remedy = " To pair folders by file names, use `load_folders`." if is_class else ""
             images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
             raise ValueError(
-                f"`{option}` is {column!r}, which holds {features[column]} and no images; columns of images are "
+                f"`{parameter}` is {column!r}, which holds {features[column]} and no images; columns of images are "
                 f"{', '.join(images) or 'not there'}.{remedy}"
             )

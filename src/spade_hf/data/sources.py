@@ -102,30 +102,31 @@ def _files_by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
-def load_label_set(name: str | None, *, dataset_name: str) -> LabelSet:
+def load_label_set(label_set: str | None, *, dataset_name: str) -> LabelSet:
     """The label set that a user named, or else the `labels.json` that lies with the data.
 
     Args:
-        name (`str`, *optional*): A built-in label set, a JSON file or a table of colours; see [`LabelSet.from_file`].
-        dataset_name (`str`): As in [`load_rows`]. `None` for `name` looks for `labels.json` in that folder, beside
-            that parquet file, or in that Hub repository.
+        label_set (`str`, *optional*): A built-in label set, a JSON file or a table of colours; see
+            [`LabelSet.from_file`].
+        dataset_name (`str`): As in [`load_rows`]. Without a `label_set`, `labels.json` is looked for in that folder,
+            beside that parquet file, or in that Hub repository.
 
     Raises:
         ValueError: If there is none, or it is not valid.
     """
-    if name in LabelSet.built_in_names():
-        return LabelSet.from_name(name)
-    file = Path(name) if name is not None else _labels_with(dataset_name)
+    if label_set in LabelSet.built_in_names():
+        return LabelSet.from_name(label_set)
+    file = Path(label_set) if label_set is not None else _labels_with(dataset_name)
     if file is None:
         raise ValueError(
-            f"`--label_set` is missing, and there is no {LABELS_FILE} with {dataset_name!r}. Pass one of "
+            f"`label_set` is missing, and there is no {LABELS_FILE} with {dataset_name!r}. Pass one of "
             f"{', '.join(LabelSet.built_in_names())}, a JSON file such as "
             '{"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}, or a .txt or .csv file with a line a class '
             "such as sky,70,130,180."
         )
     if not file.is_file():
         raise ValueError(
-            f"`--label_set` is {str(file)!r}, which is neither a file nor one of "
+            f"`label_set` is {str(file)!r}, which is neither a file nor one of "
             f"{', '.join(LabelSet.built_in_names())}. Name one of these, or your own JSON file or table of colours."
         )
     return LabelSet.from_file(file)

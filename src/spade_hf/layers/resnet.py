@@ -3,6 +3,10 @@
 Legend: N batch, C channels (I in, O out), H W height and width.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from torch import Tensor, nn
 
 from ..execution.cpu_products import convolve
@@ -23,6 +27,8 @@ class SPADEResnetBlock(nn.Module):
         spade_kernel_size (`int`, defaults to 3): 1, 3 or 5.
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on this block's own convolutions, not on SPADE's.
+        build_norm (`Callable[[int, int], nn.Module]`, *optional*): Channels of an activation and of the mask to a norm
+            that is called as [`SPADE`] is. Default: SPADE with the three options above.
     """
 
     halo = 2  # positions around one that the two convolutions see
@@ -37,27 +43,21 @@ class SPADEResnetBlock(nn.Module):
         spade_kernel_size: int = 3,
         norm_type: NormType = "sync_batch",
         use_spectral_norm: bool = True,
+        build_norm: Callable[[int, int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.num_semantic_channels = num_semantic_channels
         middle_channels = min(in_channels, out_channels)
-
-        def spade(channels: int) -> SPADE:
-            return SPADE(
-                channels,
-                num_semantic_channels,
-                hidden_channels=spade_hidden_channels,
-                kernel_size=spade_kernel_size,
-                norm_type=norm_type,
-            )
-
-        self.norm1 = spade(in_channels)
+        if build_norm is None:
+            spade_options = {"hidden_channels": spade_hidden_channels, "kernel_size": spade_kernel_size}
+            build_norm = partial(SPADE, **spade_options, norm_type=norm_type)
+        self.norm1 = build_norm(in_channels, num_semantic_channels)
         self.conv1 = conv2d(in_channels, middle_channels, 3, padding=1, use_spectral_norm=use_spectral_norm)
-        self.norm2 = spade(middle_channels)
+        self.norm2 = build_norm(middle_channels, num_semantic_channels)
         self.conv2 = conv2d(middle_channels, out_channels, 3, padding=1, use_spectral_norm=use_spectral_norm)
         self.has_learned_shortcut = in_channels != out_channels
         if self.has_learned_shortcut:
-            self.norm_shortcut = spade(in_channels)
+            self.norm_shortcut = build_norm(in_channels, num_semantic_channels)
             self.conv_shortcut = conv2d(in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm)
 
     def forward(self, x: Tensor, mask: SemanticMask | Tensor) -> Tensor:
@@ -81,6 +81,6 @@ class SPADEResnetBlock(nn.Module):
 
     def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
         """Whether the output at a position depends on the input within `halo` of it only."""
-        norms = [self.norm1, self.norm2, *([self.norm_shortcut] if self.has_learned_shortcut else [])]
+        norms: list[Any] = [self.norm1, self.norm2, *([self.norm_shortcut] if self.has_learned_shortcut else [])]
         # a norm that does not say so may need statistics of the whole image
         return all(hasattr(norm, "is_local") and norm.is_local(mask, size) for norm in norms)

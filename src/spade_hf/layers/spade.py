@@ -4,7 +4,6 @@ Legend: N batch, C activation channels, L semantic channels, D hidden channels, 
 T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 """
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -51,6 +50,8 @@ class SPADE(nn.Module):
         kernel_size (`int`, defaults to 3): 1, 3 or 5, of the convolutions of the mask.
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
     """
+
+    mask_weights = ("conv_mask.weight",)
 
     def __init__(
         self,
@@ -161,6 +162,7 @@ def _has_weights_at_hand(conv: nn.Conv2d, mask: SemanticMask) -> bool:
     return conv.weight.device == mask.device and conv.weight.dtype in COMPUTE_DTYPES and not is_hooked
 
 
-def permits_sparse(layers: Iterable[SPADE], mask: SemanticMask) -> bool:
-    """Whether all layers of a forward pass may read the labels of a mask."""
-    return all(layer.may_be_sparse(mask) for layer in layers)
+def permits_sparse(network: nn.Module, mask: SemanticMask) -> bool:
+    """Whether a network has SPADE layers, and all of them may read the labels of a mask."""
+    layers = [module for module in network.modules() if isinstance(module, SPADE)]
+    return bool(layers) and all(layer.may_be_sparse(mask) for layer in layers)

@@ -94,7 +94,7 @@ def _in_the_style_of(features: Tensor, target: Tensor) -> Tensor:
 
 
 def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNetLiteFeatures | None:
-    """The feature network behind a `--perceptual_model` option.
+    """The feature network of a name.
 
     Args:
         name_or_path (`str` or `Path`):

@@ -148,7 +148,7 @@ def score(
 
     light, reason = None, "the pictures do not have the real ones' style: the model has no style encoder"
     if has_own_style:
-        reason = "no scene has pictures in several styles; name the column of scenes by --group_column"
+        reason = "no scene has pictures in several styles; name the column of scenes by `group_column`"
         light = None if groups is None else light_agreement(measured.colors, real.colors, groups)
     for name, value in zip(("red", "green", "blue"), (None,) * 3 if light is None else light.tolist(), strict=True):
         put(f"light_{name}", value, reason)

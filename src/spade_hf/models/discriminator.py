@@ -41,6 +41,8 @@ class NLayerDiscriminator(nn.Module):
         use_spectral_norm (`bool`, defaults to `True`): On the layers between the first and the last.
     """
 
+    mask_weights = ("conv_in.weight",)
+
     def __init__(
         self, in_channels: int, *, base_channels: int = 64, num_layers: int = 4, use_spectral_norm: bool = True
     ) -> None:

@@ -70,6 +70,7 @@ class SPADEGenerator(SemanticModelMixin):
     _no_split_modules = ["SPADEResnetBlock"]
     _skip_layerwise_casting_patterns = ["param_free_norm"]
     _repeated_blocks = ["SPADEResnetBlock"]
+    mask_weights = ("conv_in.weight",)  # of a model without latent
 
     @register_to_config
     def __init__(
@@ -118,10 +119,8 @@ class SPADEGenerator(SemanticModelMixin):
                 in_channels,
                 out_channels,
                 num_semantics,
-                spade_hidden_channels=spade_hidden_channels,
-                spade_kernel_size=spade_kernel_size,
-                norm_type=norm_type,
                 use_spectral_norm=use_spectral_norm,
+                build_norm=self.build_norm,
             )
             for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
@@ -152,12 +151,8 @@ class SPADEGenerator(SemanticModelMixin):
             ValueError: If ids, shapes or sizes do not fit the model.
         """
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
-        layers = (module for module in self.modules() if isinstance(module, SPADE))
-        mask = replace(
-            mask,
-            images_per_mask=self._images_per_mask(mask.num_masks, z),
-            permits_sparse=permits_sparse(layers, mask),
-        )
+        images_per_mask = self._images_per_mask(mask.num_masks, z)
+        mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=permits_sparse(self, mask))
         # Channels last, the convolutions and what lies between them are faster, and a position's channels are one row.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
         synthesize = partial(synthesize_in_bands, self) if self._is_tiled(x) else self.synthesize
@@ -177,6 +172,21 @@ class SPADEGenerator(SemanticModelMixin):
     def to_image(self, x: Tensor) -> Tensor:
         """The last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
         return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
+
+    def build_norm(self, num_channels: int, num_semantic_channels: int) -> nn.Module:
+        """A block's norm; override it for generators with another one that reads the mask, see docs/extending.md.
+
+        Args:
+            num_channels (`int`): Of the activation.
+            num_semantic_channels (`int`): Of the mask.
+        """
+        return SPADE(
+            num_channels,
+            num_semantic_channels,
+            hidden_channels=self.config.spade_hidden_channels,
+            kernel_size=self.config.spade_kernel_size,
+            norm_type=self.config.norm_type,
+        )
 
     def set_modulation_backend(self, backend: ModulationBackend) -> None:
         """Choose how SPADE layers compute gamma and beta; the result is the same.

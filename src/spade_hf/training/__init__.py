@@ -1,36 +1,40 @@
 from .accelerator import build_accelerator
 from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
-from .checkpoints import CheckpointManager, DamagedCheckpointError, TrainingState, list_checkpoints
-from .compilation import compile_networks
+from .checkpoints import CheckpointManager, DamagedCheckpointError, list_checkpoints
+from .compilation import compile_modules
 from .ema import ModelEMA, estimate_statistics
 from .iteration import TrainingIteration
-from .loop import backward_and_step, resumable_batches
+from .loop import TrainingState, resumable_batches
+from .model_card import TrainingRecipe, write_training_card
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
-from .optimization import build_optimizers, build_schedules
 from .output_folder import delete_existing_run, refuse_existing_run
-from .schedule import learning_rate_schedule
-from .steps import LossWeights, StepOutput, discriminator_step, generate, generator_step, scalars
+from .publishing import Publisher
+from .schedule import learning_rate_schedule, prepared_schedule
+from .side import Side
+from .steps import StepOutput, discriminator_step, generator_step
 from .stopping import StopOnSignal
+from .synthesis import choose_random_styles, discriminate, generate
 
 
 __all__ = [
     "CheckpointManager",
     "CrossProcessBatchNorm2d",
     "DamagedCheckpointError",
-    "LossWeights",
     "ModelEMA",
     "Monitor",
+    "Publisher",
+    "Side",
     "StepOutput",
     "StopOnSignal",
     "TrainingIteration",
+    "TrainingRecipe",
     "TrainingState",
-    "backward_and_step",
     "build_accelerator",
-    "build_optimizers",
-    "build_schedules",
+    "choose_random_styles",
     "check_tracker",
-    "compile_networks",
+    "compile_modules",
     "delete_existing_run",
+    "discriminate",
     "discriminator_step",
     "estimate_statistics",
     "generate",
@@ -38,9 +42,10 @@ __all__ = [
     "learning_rate_schedule",
     "list_checkpoints",
     "log_image",
+    "prepared_schedule",
     "refuse_existing_run",
     "resumable_batches",
-    "scalars",
     "start_trackers",
     "synchronize_batch_norm",
+    "write_training_card",
 ]

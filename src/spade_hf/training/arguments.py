@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ import yaml
 LR_SCHEDULERS = (
     "constant_then_linear linear cosine cosine_with_restarts polynomial constant constant_with_warmup".split()
 )
+
+# The same for the losses, hence by path.
+TERMS = runpy.run_path(str(Path(__file__).parents[1] / "losses" / "terms.py"))["TERMS"]
 
 PAPER = {"train_batch_size": 4, "num_train_epochs": 200, "kl_weight": 0.05 / 8}
 # Recipes by name; an option on the command line wins over its preset.
@@ -229,10 +233,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     loss = parser.add_argument_group("losses")
     loss.add_argument("--perceptual_model", default="vgg19", help="vgg19, Hub id, folder, efficientnet-lite0 or none")
-    loss.add_argument("--adversarial_weight", type=nonnegative, default=1.0)
-    loss.add_argument("--feature_matching_weight", type=nonnegative, default=10.0)
-    loss.add_argument("--perceptual_weight", type=nonnegative, default=10.0)
-    loss.add_argument("--kl_weight", type=nonnegative, default=0.05, help="of the sum over all samples of an update")
+    for name, term in TERMS.items():
+        loss.add_argument(f"--{name}_weight", type=nonnegative, default=term.weight, help=term.help)
     loss.add_argument(
         "--random_style_probability",
         type=share,

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA
+from .loop import TrainingState
 
 
 logger = logging.getLogger(__name__)
@@ -32,21 +33,6 @@ WEIGHTS_FILE, CONFIG_FILE = "diffusion_pytorch_model.safetensors", "config.json"
 
 class DamagedCheckpointError(ValueError):
     """A checkpoint cannot be used, because a file of it is missing or not what was written."""
-
-
-@dataclass
-class TrainingState:
-    """Where a run stands.
-
-    Args:
-        global_step (`int`): Finished updates.
-        epoch (`int`): Epoch of the next batch.
-        batches_done (`int`): Batches of that epoch that are finished.
-    """
-
-    global_step: int = 0
-    epoch: int = 0
-    batches_done: int = 0
 
 
 class CheckpointManager:
@@ -124,7 +110,7 @@ class CheckpointManager:
         return final
 
     def resume(self, name: str) -> TrainingState:
-        """Restore the checkpoint that `--resume_from_checkpoint` names, and say where the run stood.
+        """Restore a checkpoint, and say where the run stood.
 
         Args:
             name (`str`): A path, a folder's name below the output folder, or `"latest"`: the newest checkpoint that is
@@ -151,7 +137,7 @@ class CheckpointManager:
         """Restore networks, averages, optimizers, schedules and random states; see [`CheckpointManager.resume`]."""
         if not checkpoint.is_dir():
             found = ", ".join(path.name for path in list_checkpoints(self.output_dir)) or "none"
-            raise ValueError(f"`--resume_from_checkpoint`: {checkpoint} is not there; there are: {found}.")
+            raise ValueError(f"The checkpoint {checkpoint} is not there; there are: {found}.")
         verify_checkpoint(checkpoint)
         for name, network in self._networks_on_disk():
             folder = checkpoint / name
@@ -291,6 +277,6 @@ def _check_config(file: Path, network: ModelMixin) -> None:
     ]
     if differences:
         raise ValueError(
-            f"`--resume_from_checkpoint`: {file.parent} was trained with {', '.join(differences)}. Give the options "
-            f"of {file.parents[1] / ARGUMENTS_FILE}, or another --output_dir."
+            f"{file.parent} was trained with {', '.join(differences)}. Give the options "
+            f"of {file.parents[1] / ARGUMENTS_FILE}, or another `output_dir`."
         )

@@ -1,28 +1,21 @@
 """`torch.compile` for the networks of a training run whose computation does not depend on the labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 
-def compile_networks(
-    networks: Mapping[str, nn.Module],
-    perceptual_loss: nn.Module | None,
-    *,
-    device: torch.device,
-    backend: str = "inductor",
-) -> None:
+def compile_modules(modules: Iterable[nn.Module], *, device: torch.device, backend: str = "inductor") -> None:
     """Compile the discriminator, the style encoder and the perceptual loss, in place; each at its first call.
 
-    The generator stays eager: a graph cannot depend on the labels, so that a compiled one would modulate densely and
+    Leave the generator out: a graph cannot depend on the labels, so that a compiled one would modulate densely and
     lose what sparse modulation saves.
 
     State-dict keys stay the same, and copies of a network are not compiled.
 
     Args:
-        networks (`Mapping[str, nn.Module]`): By name. Before they are prepared for several processes.
-        perceptual_loss (`nn.Module`, *optional*): As in [`TrainingIteration`].
+        modules (`Iterable[nn.Module]`): Before they are prepared for several processes.
         device (`torch.device`): Where they will train.
         backend (`str`, defaults to `"inductor"`): One of `torch.compiler.list_backends()`.
 
@@ -30,8 +23,7 @@ def compile_networks(
         ValueError: If the backend is not there, or cannot compile on this machine.
     """
     _check_backend(backend, device)
-    compiled = [network for name, network in networks.items() if name != "generator"]
-    for module in [*compiled, *([] if perceptual_loss is None else [perceptual_loss])]:
+    for module in modules:
         module.compile(backend=backend)
 
 
@@ -42,7 +34,7 @@ def _check_backend(backend: str, device: torch.device) -> None:
     except Exception as error:  # each backend raises its own classes
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"`--torch_compile_backend` {backend!r} cannot compile for {device.type}: {reason} This torch knows "
+            f"`torch_compile_backend` {backend!r} cannot compile for {device.type}: {reason} This torch knows "
             f"{', '.join(torch.compiler.list_backends())}; inductor needs a C++ compiler on CPUs and Triton on GPUs. "
-            "Install what is missing, choose another, or leave out --torch_compile."
+            "Install what is missing, choose another, or leave out `torch_compile`."
         ) from error

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA, estimate_statistics
-from .steps import Batch, draw_latents
+from .synthesis import Batch, draw_latents
 
 
 @torch.no_grad()

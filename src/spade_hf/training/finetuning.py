@@ -4,7 +4,6 @@ Legend: L semantic channels, C channels of an activation, h w its height and wid
 """
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,7 @@ from ..pipelines import SPADEPipeline
 
 logger = logging.getLogger(__name__)
 UNKNOWN, EDGES = object(), object()  # channels that are no classes; they have no names that could differ
-# Weights that read the mask: their input channels are the semantic ones, then, in the discriminator, the image's.
-READS_MASK = re.compile(r"(^|\.)(conv_mask|conv_in)\.weight$")
+# Input channels of a discriminator after the semantic ones.
 IMAGE_CHANNELS = [(-3, -3), (-2, -2), (-1, -1)]
 POWER_ITERATIONS = 30  # of a norm that is estimated from a random start; one of a layer's calls does a single one
 GENERATOR_OPTIONS = (
@@ -46,11 +44,12 @@ class Pretrained:
     processor: SPADEImageProcessor
 
     @classmethod
-    def load(cls, name_or_path: str, discriminator_name_or_path: str | None = None) -> "Pretrained":
+    def load(cls, pretrained_model_name_or_path: str, discriminator_name_or_path: str | None = None) -> "Pretrained":
         """Read a pipeline, and the discriminator of a checkpoint.
 
         Args:
-            name_or_path (`str`): A pipeline's folder or Hub id; `spade-hf convert` makes one of public weights.
+            pretrained_model_name_or_path (`str`): A pipeline's folder or Hub id; `spade-hf convert` makes one of
+                public weights.
             discriminator_name_or_path (`str`, *optional*): A discriminator's folder or Hub id, or a checkpoint's
                 folder with one in it, for the same labels.
 
@@ -58,10 +57,10 @@ class Pretrained:
             ValueError: If they cannot be read, or if the discriminator is one for other labels.
         """
         try:
-            pipeline = SPADEPipeline.from_pretrained(name_or_path)
+            pipeline = SPADEPipeline.from_pretrained(pretrained_model_name_or_path)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"`--pretrained_model_name_or_path` {name_or_path!r} cannot be loaded: {error}"
+                f"`pretrained_model_name_or_path` {pretrained_model_name_or_path!r} cannot be loaded: {error}"
             ) from error
         networks = {"generator": pipeline.generator, "style_encoder": pipeline.style_encoder}
         if discriminator_name_or_path is not None:
@@ -116,31 +115,33 @@ def _channel_keys(processor: SPADEImageProcessor) -> list[Any]:
     return keys + [EDGES] * processor.config.use_instance_edges
 
 
-def _load_discriminator(name_or_path: str, pipeline: SPADEPipeline) -> MultiscaleDiscriminator:
-    subfolder = "discriminator" if Path(name_or_path, "discriminator").is_dir() else None
+def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline) -> MultiscaleDiscriminator:
+    subfolder = "discriminator" if Path(discriminator_name_or_path, "discriminator").is_dir() else None
     try:
-        discriminator = MultiscaleDiscriminator.from_pretrained(name_or_path, subfolder=subfolder)
+        discriminator = MultiscaleDiscriminator.from_pretrained(discriminator_name_or_path, subfolder=subfolder)
     except (OSError, ValueError) as error:
-        raise ValueError(f"`--discriminator_name_or_path` {name_or_path!r} cannot be loaded: {error}") from error
+        raise ValueError(
+            f"`discriminator_name_or_path` {discriminator_name_or_path!r} cannot be loaded: {error}"
+        ) from error
     for option in ("num_labels", "use_unknown_label", "use_instance_edges"):
         expected, found = pipeline.generator.config[option], discriminator.config[option]
         if found != expected:
             raise ValueError(
-                f"`--discriminator_name_or_path` {name_or_path!r} has {option}={found}, and the pretrained model "
-                f"{expected}. Give the discriminator that was trained with it, or leave it out."
+                f"`discriminator_name_or_path` {discriminator_name_or_path!r} has {option}={found}, and the "
+                f"pretrained model {expected}. Give the discriminator that was trained with it, or leave it out."
             )
     return discriminator
 
 
 @torch.no_grad()
 def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int]]) -> None:
-    layers = dict(target.named_modules())
+    layers, mask_weights = dict(target.named_modules()), _mask_weights(source)
     for key, value in source.state_dict().items():
         path, _, attribute = key.rpartition(".")
         current = getattr(layers.get(path), attribute, None)
         if current is None:
             raise ValueError(f"{type(target).__name__} has no {key}, which the pretrained one has.")
-        if READS_MASK.search(key):
+        if key in mask_weights:
             value = _for_other_labels(value, current, pairs)
         elif path == "linear_in":
             value = _for_other_start(value, source.start_size, target.start_size)
@@ -155,6 +156,15 @@ def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int
         else:
             current.copy_(value)
     _settle_spectral_norm(target)
+
+
+def _mask_weights(network: nn.Module) -> set[str]:
+    """Keys of the weights whose input channels are semantic ones: modules name their own in `mask_weights`."""
+    return {
+        f"{path}.{name}".lstrip(".")
+        for path, module in network.named_modules()
+        for name in getattr(module, "mask_weights", ())
+    }
 
 
 def _for_other_labels(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]) -> Tensor:

@@ -1,16 +1,41 @@
-"""The mechanics around the losses: batches that continue where a run stopped, and one network's update."""
+"""Where a run stands, and the batches from there on."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
 
 from ..data import PairedImageDataset, StreamedImageDataset
-from .checkpoints import TrainingState
-from .steps import Batch
+from .synthesis import Batch
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands.
+
+    Args:
+        global_step (`int`): Finished updates.
+        epoch (`int`): Epoch of the next batch.
+        batches_done (`int`): Batches of that epoch that are finished.
+    """
+
+    global_step: int = 0
+    epoch: int = 0
+    batches_done: int = 0
+
+    def advance_batch(self) -> None:
+        """Count a batch."""
+        self.batches_done += 1
+
+    def advance_epoch(self) -> None:
+        """Begin the next epoch."""
+        self.epoch, self.batches_done = self.epoch + 1, 0
+
+    def advance_update(self) -> None:
+        """Count an update."""
+        self.global_step += 1
 
 
 def resumable_batches(
@@ -20,13 +45,13 @@ def resumable_batches(
     state: TrainingState,
     num_steps: int,
 ) -> Iterator[Batch]:
-    """Batches from where `state` stands until `num_steps` updates are done; advances `state.epoch`.
+    """Batches from where `state` stands until `num_steps` updates are done; advances the state by batches and epochs.
 
     Args:
         accelerator (`Accelerator`): What prepared the loader, with a seedable sampler.
         loader (`DataLoader`): Its order of an epoch follows from the epoch alone.
         dataset (`PairedImageDataset` or `StreamedImageDataset`): What the loader reads.
-        state (`TrainingState`): The caller counts its `batches_done` and `global_step`.
+        state (`TrainingState`): The caller advances it by updates.
         num_steps (`int`): Updates in the whole run.
 
     Raises:
@@ -39,38 +64,10 @@ def resumable_batches(
         batches: Any = accelerator.skip_first_batches(loader, state.batches_done) if state.batches_done else loader
         for batch in batches:
             is_empty = False
+            state.advance_batch()
             yield batch
             if state.global_step >= num_steps:
                 return
         if is_empty:
-            raise ValueError("The data have fewer rows than a batch. Give a smaller --train_batch_size, or more rows.")
-        state.epoch, state.batches_done = state.epoch + 1, 0
-
-
-def backward_and_step(
-    accelerator: Accelerator,
-    loss: Tensor,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    networks: Sequence[nn.Module],
-    *,
-    max_grad_norm: float | None = None,
-) -> None:
-    """Backward and, when enough batches have been accumulated, one step of one optimizer and its schedule.
-
-    Args:
-        accelerator (`Accelerator`): In whose `accumulate` block this is called.
-        loss (`Tensor`): Scalar.
-        optimizer, schedule: Prepared by the accelerator.
-        networks (`Sequence[nn.Module]`): What the optimizer trains.
-        max_grad_norm (`float`, *optional*): Largest norm of their gradients together.
-    """
-    accelerator.backward(loss)
-    if accelerator.sync_gradients and max_grad_norm is not None:
-        # not `accelerator.clip_grad_norm_`, which would unscale the other optimizer's gradients, too
-        accelerator.unscale_gradients(optimizer)
-        parameters = itertools.chain.from_iterable(network.parameters() for network in networks)
-        torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
-    optimizer.step()
-    schedule.step()
-    optimizer.zero_grad()
+            raise ValueError("The data have fewer rows than a batch. Give a smaller `batch_size`, or more rows.")
+        state.advance_epoch()

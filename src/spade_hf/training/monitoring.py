@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import LoggerType
 from PIL import Image
-from torch.optim.lr_scheduler import LRScheduler
 from tqdm.auto import tqdm
 
-from .steps import StepOutput, scalars
+from .side import Side
+from .steps import StepOutput
 
 
 logger = logging.getLogger(__name__)
@@ -28,11 +28,14 @@ class Monitor:
     Args:
         accelerator (`Accelerator`): With its trackers.
         progress (`tqdm`): Counts the updates, up to its `total`.
+        sides (`Mapping[str, Side]`): Those whose learning rates are shown, by the rate's name.
         images_per_update (`int`): Of all processes and accumulated batches.
     """
 
-    def __init__(self, accelerator: Accelerator, progress: tqdm, *, images_per_update: int) -> None:
-        self.accelerator, self.progress = accelerator, progress
+    def __init__(
+        self, accelerator: Accelerator, progress: tqdm, *, sides: Mapping[str, Side], images_per_update: int
+    ) -> None:
+        self.accelerator, self.progress, self.sides = accelerator, progress, sides
         self.images_per_update = images_per_update
         self._since, self._updates = time.perf_counter(), 0
 
@@ -41,15 +44,14 @@ class Monitor:
         self.progress.update()
         self._updates += 1
 
-    def log(self, step: int, outputs: tuple[StepOutput, StepOutput], schedules: Sequence[LRScheduler]) -> None:
-        """Losses, logits, both learning rates, and images per second since the last call; the main ones to the log.
+    def log(self, step: int, outputs: tuple[StepOutput, StepOutput]) -> None:
+        """Losses, logits, learning rates, and images per second since the last call; the main ones to the log.
 
         The rate is a user's: it contains the time of checkpoints and samples.
         """
-        values = scalars(*outputs)  # first: it waits for the device, whose work the clock has to see
+        values = _scalars(*outputs)  # first: it waits for the device, whose work the clock has to see
         now = time.perf_counter()
-        names = ("learning_rate", "discriminator_learning_rate")
-        values |= {name: schedule.get_last_lr()[0] for name, schedule in zip(names, schedules, strict=True)}
+        values |= {name: side.schedule.get_last_lr()[0] for name, side in self.sides.items()}
         seconds = (now - self._since) / self._updates
         values["images_per_second"] = self.images_per_update / seconds
         self._since, self._updates = now, 0
@@ -59,22 +61,30 @@ class Monitor:
         self.accelerator.log(values, step=step)
 
 
-def check_tracker(name: str) -> None:
+def _scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
+    """Unweighted terms, weighted sums and mean logits of an iteration."""
+    values = generator_output.terms | discriminator_output.terms
+    values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
+    values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
+    return {name: value.item() for name, value in values.items()}
+
+
+def check_tracker(report_to: str) -> None:
     """Refuse a tracker that is unknown, or whose package is missing; accelerate would leave that one out silently.
 
     Args:
-        name (`str`): `"tensorboard"`, `"wandb"`, `"trackio"` or another that accelerate knows; `"all"` or `"none"`.
+        report_to (`str`): `"tensorboard"`, `"wandb"`, `"trackio"` or another that accelerate knows; `"all"`, `"none"`.
 
     Raises:
         ValueError: If it cannot be used.
     """
     known = ["none", "all", *LOGGER_TYPE_TO_CLASS]
-    if name not in known:
-        raise ValueError(f"`--report_to` is {name!r}; allowed are {', '.join(known)}.")
+    if report_to not in known:
+        raise ValueError(f"`report_to` is {report_to!r}; allowed are {', '.join(known)}.")
     # accelerate's own trackers are members of an enumeration, which equal no string
-    if name in LoggerType.list() and name != "all" and LoggerType(name) not in get_available_trackers():
-        package = name.replace("_", "-")
-        raise ValueError(f"`--report_to` is {name!r}, which is not installed here: `pip install {package}`.")
+    if report_to in LoggerType.list() and report_to != "all" and LoggerType(report_to) not in get_available_trackers():
+        package = report_to.replace("_", "-")
+        raise ValueError(f"`report_to` is {report_to!r}, which is not installed here: `pip install {package}`.")
 
 
 def start_trackers(accelerator: Accelerator, project: str, arguments: Mapping[str, Any]) -> None:

@@ -19,8 +19,8 @@ def refuse_existing_run(output_dir: Path) -> None:
     """
     if (output_dir / PIPELINE_INDEX).exists() or any(output_dir.glob(f"{PREFIX}*")):
         raise ValueError(
-            f"`--output_dir` {output_dir} holds a run: go on with it by --resume_from_checkpoint latest, delete it by "
-            "--overwrite_output_dir, or name another folder."
+            f"`output_dir` {output_dir} holds a run: go on with it by `resume_from_checkpoint=latest`, delete it by "
+            "`overwrite_output_dir`, or name another folder."
         )
 
 

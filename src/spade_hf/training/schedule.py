@@ -1,5 +1,6 @@
 """Learning-rate schedules of the paper's recipe and the common ones of diffusers."""
 
+from accelerate import Accelerator
 from diffusers.optimization import get_scheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -26,3 +27,24 @@ def learning_rate_schedule(
         return warmup * min(1.0, max(0.0, (num_steps - step) / max(1.0, num_steps * (1 - decay_start))))
 
     return LambdaLR(optimizer, factor)
+
+
+def prepared_schedule(
+    accelerator: Accelerator,
+    name: str,
+    optimizer: Optimizer,
+    *,
+    num_steps: int,
+    num_warmup_steps: int = 0,
+    decay_start: float = 0.5,
+) -> LRScheduler:
+    """A [`learning_rate_schedule`] of a prepared optimizer; steps are updates of all processes together."""
+    processes = accelerator.num_processes  # an accelerated schedule takes one step for each of them at every update
+    schedule = learning_rate_schedule(
+        name,
+        optimizer,
+        num_steps=num_steps * processes,
+        num_warmup_steps=num_warmup_steps * processes,
+        decay_start=decay_start,
+    )
+    return accelerator.prepare(schedule)

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from ..data import PairedTransform
-from .steps import Batch
+from .synthesis import Batch
 
 
 def summarize(

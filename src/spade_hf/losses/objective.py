@@ -1,0 +1,72 @@
+"""The two losses of training, each a sum of terms (Park et al. 2019, section 3)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
+from .adversarial import AdversarialObjective, HingeObjective
+from .terms import TERMS, GeneratorOutputs
+
+
+class Objective:
+    """The terms of both losses, weighted.
+
+    Args:
+        weights (`Mapping[str, float]`, *optional*): Of terms of the generator's loss, by their names in `TERMS`; 0
+            turns a term off. Terms that it does not name have their default.
+        perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask, has_other_style) -> scalar`.
+        adversarial (`AdversarialObjective`, *optional*): Of the discriminator. Default: [`HingeObjective`].
+
+    Raises:
+        ValueError: If a term is unknown or a weight below 0.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float] | None = None,
+        *,
+        perceptual_loss: nn.Module | None = None,
+        adversarial: AdversarialObjective | None = None,
+    ) -> None:
+        for name, weight in (weights or {}).items():
+            if name not in TERMS:
+                raise ValueError(f"`weights` names the term {name!r}; there are {', '.join(TERMS)}.")
+            if weight < 0:
+                raise ValueError(f"`weights` has {name!r}: {weight}; the weight of a loss is 0 (off) or more.")
+        self.weights = {name: term.weight for name, term in TERMS.items()} | dict(weights or {})
+        self.perceptual_loss = perceptual_loss
+        self.adversarial = HingeObjective() if adversarial is None else adversarial
+
+    def generator_terms(
+        self,
+        batch: Mapping[str, Tensor],
+        fake_images: Tensor,
+        posterior: DiagonalGaussianDistribution | None,
+        fake: MultiscaleDiscriminatorOutput,
+        real: MultiscaleDiscriminatorOutput,
+    ) -> dict[str, Tensor]:
+        """Unweighted scalars by name, of those terms that are on; see [`GeneratorOutputs`] for the arguments."""
+        outputs = GeneratorOutputs(
+            batch,
+            fake_images,
+            posterior,
+            fake,
+            real,
+            adversarial=self.adversarial,
+            perceptual_loss=self.perceptual_loss,
+        )
+        terms = {name: TERMS[name].function(outputs) for name, weight in self.weights.items() if weight > 0}
+        return {name: value for name, value in terms.items() if value is not None}
+
+    def generator_loss(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum; a scalar."""
+        return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+
+    def discriminator_terms(
+        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+    ) -> dict[str, Tensor]:
+        """`discriminator_real` and `discriminator_fake`, scalars whose sum is the discriminator's loss."""
+        real_loss, fake_loss = self.adversarial.discriminator_losses(real, fake, batch)
+        return {"discriminator_real": real_loss, "discriminator_fake": fake_loss}

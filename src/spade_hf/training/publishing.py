@@ -1,0 +1,94 @@
+"""What a run gives away: pipelines of its averages, sample images, and what it pushes to the Hub."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ..data import PairedImageDataset, StreamedImageDataset
+from ..pipelines import SPADEPipeline
+from .ema import ModelEMA
+from .export import export_pipeline, sample_grid, save_image
+from .hub import RevisionUploads
+from .model_card import GRID, TrainingRecipe, write_training_card
+from .synthesis import Batch
+
+
+# Forward passes that estimate the averaged generator's batch-norm statistics, on the way and for what is published.
+PREVIEW_BATCHES, STATISTICS_BATCHES = 8, 64
+
+
+class Publisher:
+    """Makes pipelines of a run's averages, and saves them. For the main process alone.
+
+    Args:
+        averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): Where batch statistics come from.
+        shown (`Sequence[dict[str, Tensor]]`): Its samples that sample grids show.
+        recipe (`TrainingRecipe`): How the networks are trained.
+        output_dir (`Path`): Of the run.
+        repo_id (`str`): The name that cards call the model by.
+        uploads (`RevisionUploads`, *optional*): To that repository.
+    """
+
+    def __init__(
+        self,
+        averages: Mapping[str, ModelEMA],
+        dataset: PairedImageDataset | StreamedImageDataset,
+        shown: Sequence[Batch],
+        *,
+        recipe: TrainingRecipe,
+        output_dir: Path,
+        repo_id: str,
+        uploads: RevisionUploads | None = None,
+    ) -> None:
+        self.averages, self.dataset, self.shown, self.recipe = averages, dataset, shown, recipe
+        self.output_dir, self.repo_id, self.uploads = output_dir, repo_id, uploads
+        self.num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
+
+    def preview(self) -> SPADEPipeline:
+        """The averages as they are now, with roughly estimated batch statistics: for checkpoints and sample grids."""
+        return self._export(PREVIEW_BATCHES)
+
+    def save_samples(self, pipeline: SPADEPipeline, step: int) -> Image.Image:
+        """Paint the sample grid after an update, and save it below `samples/`."""
+        grid = sample_grid(pipeline, self.shown)
+        save_image(grid, self.output_dir / "samples" / f"step-{step:07d}.png")
+        return grid
+
+    def push_revision(self, step: int) -> None:
+        """Begin to upload the averages as the revision `step-N`, if there are uploads."""
+        if self.uploads is not None:
+            folder, revision = Path(tempfile.mkdtemp()), f"step-{step:07d}"
+            self._save(folder, num_samples=self.num_samples, num_steps=step, revision=revision)
+            self.uploads.start(folder, revision)
+
+    def save(self, step: int, *, num_broken: int = 0) -> None:
+        """Save the finished model, its samples and its card in the output folder; wait for the uploads.
+
+        Args:
+            step (`int`): Updates that are done.
+            num_broken (`int`, defaults to 0): Samples of a stored data set that were left out.
+        """
+        num_samples = None if self.num_samples is None else self.num_samples - num_broken
+        self._save(self.output_dir, num_samples=num_samples, num_steps=step)
+        if self.uploads is not None:
+            self.uploads.wait()
+
+    def _export(self, num_batches: int) -> SPADEPipeline:
+        return export_pipeline(self.averages, self.dataset, self.recipe.train_batch_size, num_batches=num_batches)
+
+    def _save(self, folder: Path, *, num_samples: int | None, num_steps: int, revision: str | None = None) -> None:
+        pipeline = self._export(STATISTICS_BATCHES)
+        pipeline.save_pretrained(str(folder))
+        save_image(sample_grid(pipeline, self.shown), folder / GRID)
+        write_training_card(
+            pipeline,
+            folder,
+            repo_id=self.repo_id,
+            recipe=self.recipe,
+            num_samples=num_samples,
+            num_steps=num_steps,
+            revision=revision,
+        )

@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from spade_hf.losses import TERMS, HingeObjective, Objective
+from spade_hf.losses import terms as module
+from spade_hf.models import MultiscaleDiscriminatorOutput
+from spade_hf.training.arguments import build_parser
+
+
+def test_every_term_has_an_option_with_its_weight():
+    options = {action.dest: action for action in build_parser()._actions if action.dest.endswith("_weight")}
+    assert {name.removesuffix("_weight"): action.default for name, action in options.items()} == {
+        name: term.weight for name, term in TERMS.items()
+    }
+    assert all(options[f"{name}_weight"].help == term.help for name, term in TERMS.items())
+
+
+def test_terms_are_read_without_torch():
+    """`spade-hf train --help` does, in a tenth of a second."""
+    code = f"import runpy, sys; runpy.run_path({str(Path(module.__file__))!r}); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert result.stdout == "False\n", result.stderr
+
+
+def judged(value):
+    return MultiscaleDiscriminatorOutput([torch.full((2, 1, 3, 3), value)], [[torch.full((2, 4, 3, 3), value)]])
+
+
+@pytest.fixture
+def arguments():
+    batch = {"label_map": torch.zeros(2, 8, 8).long(), "real_images": torch.zeros(2, 3, 8, 8)}
+    return batch, torch.ones(2, 3, 8, 8), None, judged(0.5), judged(-0.5)
+
+
+def test_terms_that_a_model_does_not_have_are_left_out(arguments):
+    """No posterior, no perceptual network; a discriminator without features has nothing to match."""
+    assert list(Objective().generator_terms(*arguments)) == ["adversarial", "feature_matching"]
+    batch, images, posterior, fake, real = arguments
+    fake, real = (replace(one, features=[]) for one in (fake, real))
+    assert list(Objective().generator_terms(batch, images, posterior, fake, real)) == ["adversarial"]
+
+
+def test_the_loss_is_the_weighted_sum(arguments):
+    objective = Objective({"adversarial": 3, "feature_matching": 5})
+    terms = objective.generator_terms(*arguments)
+    assert objective.generator_loss(terms) == 3 * -0.5 + 5 * 1
+    real, fake = arguments[4], arguments[3]
+    assert objective.discriminator_terms(arguments[0], fake, real) == {
+        "discriminator_real": 1.5,
+        "discriminator_fake": 1.5,
+    }
+
+
+def test_the_objective_of_the_discriminator_is_exchangeable(arguments):
+    class Doubled(HingeObjective):
+        def generator_loss(self, fake, batch):
+            return 2 * super().generator_loss(fake, batch)
+
+    terms = Objective(adversarial=Doubled()).generator_terms(*arguments)
+    assert terms["adversarial"] == -1

@@ -1,0 +1,149 @@
+"""The examples of docs/extending.md run, in their order, and are what the page says of them."""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from spade_hf import SPADEImageProcessor, SPADEPipeline
+from spade_hf.labels.label_set import LabelSet
+from spade_hf.losses import TERMS, Objective
+from spade_hf.training import discriminator_step, generator_step
+from spade_hf.training.finetuning import Pretrained
+
+from .tiny_networks import (
+    NUM_LABELS,
+    assert_finite_gradients,
+    random_images,
+    random_label_map,
+    random_latents,
+    randomized,
+    tiny_discriminator,
+    tiny_generator,
+)
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
+SMALL = {"num_labels": NUM_LABELS, "image_size": 64, "base_channels": 4, "latent_dim": 8}
+
+
+@pytest.fixture(scope="module")
+def page():
+    """What the page's blocks define."""
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    module, terms = ModuleType("page"), dict(TERMS)
+    sys.modules["page"] = module  # as if it had been imported
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec"), vars(module))
+    yield module
+    del sys.modules["page"]
+    TERMS.clear()
+    TERMS.update(terms)
+
+
+def batch_of(label_map):
+    return {"label_map": label_map, "real_images": random_images(), "seed": torch.arange(len(label_map))}
+
+
+@pytest.mark.parametrize("name", ["CLADEGenerator", "ConditionalBatchNormGenerator"])
+def test_a_norm_trains_saves_and_paints(name, page, tmp_path):
+    cls = getattr(page, name)
+    generator = randomized(cls(**SMALL), seed=0)
+    norms = [module for module in generator.modules() if isinstance(module, page.CLADE)]
+    assert len(norms) == sum(3 if block.has_learned_shortcut else 2 for block in generator.blocks)
+    generator.train()
+    options = {"objective": Objective({"perceptual": 0, "light": 0}), "latent_dim": 8}
+    output = generator_step(generator, None, tiny_discriminator(), batch_of(random_label_map()), **options)
+    output.loss.backward()
+    assert_finite_gradients(generator)
+
+    processor = SPADEImageProcessor(label_set=LabelSet.anonymous(NUM_LABELS))
+    SPADEPipeline(generator.eval(), processor).save_pretrained(tmp_path)
+    pipeline = SPADEPipeline.from_pretrained(tmp_path)
+    assert type(pipeline.generator) is cls
+    mask, latents = random_label_map(batch_size=1), random_latents(1)
+    image = pipeline(mask, latents=latents, output_type="pt").images
+    torch.testing.assert_close(image, (generator(mask, latents).images / 2 + 0.5).clamp(0, 1))
+
+
+def test_what_the_norms_see(page):
+    """CLADE sees a label where it is; conditional batch norm sees how much there is of it."""
+    layers = {name: randomized(getattr(page, name)(3, NUM_LABELS), 1) for name in ("CLADE", "ConditionalBatchNorm")}
+    x, label_map = torch.randn(1, 3, 8, 8), random_label_map((8, 8), 1)
+    label_map[:, :4] = (label_map[:, 4:] + 1) % NUM_LABELS
+    spade = tiny_generator()
+
+    def modulated(name, label_map):
+        return layers[name](x, spade.read_mask(label_map, None, dtype=x.dtype))
+
+    flipped = label_map.flip(1)
+    torch.testing.assert_close(*(modulated("ConditionalBatchNorm", one) for one in (label_map, flipped)))
+    changed = (modulated("CLADE", label_map) != modulated("CLADE", flipped)).any(dim=1)
+    assert torch.equal(changed, label_map != flipped)
+
+
+def test_known_labels_keep_what_another_norm_learned(page):
+    """Fine-tuning finds the weights that read the mask by what the norm says of itself."""
+    old, new = (
+        SPADEImageProcessor(label_set=LabelSet.anonymous(4)),
+        SPADEImageProcessor(label_set=LabelSet.anonymous(5)),
+    )
+    trained, fresh = (page.CLADEGenerator(**{**SMALL, "num_labels": count}) for count in (4, 5))
+    randomized(trained, 0).fuse_spectral_norm()
+    before = fresh.blocks[0].norm1.gamma_beta.weight.clone()
+    Pretrained({"generator": trained}, old).initialize({"generator": fresh}, new)
+    weight = fresh.blocks[0].norm1.gamma_beta.weight
+    assert torch.equal(weight[:, :4], trained.blocks[0].norm1.gamma_beta.weight)
+    assert torch.equal(weight[:, 4], before[:, 4])
+
+
+def test_a_discriminator_with_its_objective(page):
+    generator, discriminator = tiny_generator().train(), page.PixelDiscriminator(NUM_LABELS)
+    batch, options = batch_of(random_label_map()), {"objective": page.objective, "latent_dim": 8}
+    output = discriminator_step(generator, None, discriminator, batch, **options)
+    output.loss.backward()
+    assert_finite_gradients(discriminator)
+    assert list(output.terms) == ["discriminator_real", "discriminator_fake"]
+    discriminator.requires_grad_(False)
+    output = generator_step(generator, None, discriminator, batch, **options)
+    output.loss.backward()
+    assert_finite_gradients(generator)
+    assert list(output.terms) == ["adversarial"]  # no features, no perceptual network, no style encoder
+
+
+def test_it_learns_labels(page):
+    """Real images that show their labels: after some updates, real pixels are told from fake ones by label."""
+    torch.manual_seed(0)
+    generator, discriminator = tiny_generator(), page.PixelDiscriminator(NUM_LABELS)
+    label_map = random_label_map()
+    batch = {**batch_of(label_map), "real_images": (label_map[:, None].expand(-1, 3, -1, -1) / 2 - 0.75)}
+    optimizer = torch.optim.Adam(discriminator.parameters(), 0.02)
+    for _ in range(60):
+        options = {"objective": page.objective, "latent_dim": 8}
+        output = discriminator_step(generator, None, discriminator, batch, **options)
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+    (logits,), _ = discriminator(None, batch["real_images"])
+    assert (logits.argmax(dim=1) == label_map).float().mean() > 0.8
+
+
+def test_a_term(page):
+    generator, batch = tiny_generator(), batch_of(random_label_map())
+    assert Objective().weights["light"] == 1 and Objective({"light": 3}).weights["light"] == 3
+    weights = {"perceptual": 0, "feature_matching": 0, "adversarial": 0, "light": 3}
+    options = {"objective": Objective(weights), "latent_dim": 8}
+    output = generator_step(generator, None, tiny_discriminator(), batch, **options)
+    assert list(output.terms) == ["light"]
+    torch.testing.assert_close(output.loss, 3 * output.terms["light"])
+
+
+def test_a_source_of_data(page):
+    batches = list(page.loader)
+    assert len(batches) == 3
+    for batch in batches:
+        assert batch["real_images"].shape == (2, 3, 32, 32) and batch["label_map"].shape == (2, 32, 32)
+        assert 0 <= batch["label_map"].min() and batch["label_map"].max() < 4
