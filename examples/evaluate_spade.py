@@ -55,6 +55,7 @@ from spade_hf.metrics import (
     score,
 )
 from spade_hf.training.arguments import OneLineParser, one_line
+from spade_hf_cli import as_typed, options_of
 
 
 logger = logging.getLogger("evaluate_spade")
@@ -112,7 +113,7 @@ def main(args: argparse.Namespace) -> None:
         for one in figures.values():
             one.reasons.update(miou=segmenter_reason, pixel_accuracy=segmenter_reason)
     for name, reason in figures["exact"].reasons.items():
-        logger.warning("%s is null: %s", name, reason)
+        logger.warning("%s is null: %s", name, as_typed(reason, options_of(build_parser())))
     reasons = {kind: one.reasons for kind, one in figures.items()}
     if not_painted is not None:
         reasons["painted"] = not_painted
@@ -359,5 +360,5 @@ if __name__ == "__main__":
     try:
         main(parse_args())
     except (ValueError, OSError, ImportError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {as_typed(one_line(error), options_of(build_parser()))}", file=sys.stderr)
         sys.exit(2)
