@@ -44,8 +44,8 @@ EXTRAS["test"] = [
     "pytest>=8.0",
 ]
 
-# What `spade-hf train` runs; copied as it is, so that an installed package can train without a clone.
-SCRIPTS = ["examples/train_spade.py"]
+# What `spade-hf train` and `spade-hf evaluate` run; copied as they are, so that an installed package needs no clone.
+SCRIPTS = ["examples/train_spade.py", "examples/evaluate_spade.py"]
 
 
 class BuildWithScripts(build_py):
@@ -74,8 +74,7 @@ setup(
     license="Apache-2.0",
     keywords="semantic image synthesis, SPADE, GauGAN, GAN, diffusers",
     package_dir={"": "src"},
-    packages=find_packages("src"),
-    py_modules=["spade_hf_cli"],  # the console script: beside the package, whose import takes seconds
+    packages=find_packages("src"),  # the console script is beside the library, whose import takes seconds
     package_data={
         "spade_hf": ["py.typed", "labels/tables/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]
     },

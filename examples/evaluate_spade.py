@@ -43,7 +43,6 @@ from spade_hf.data import (
     paint_label_map,
 )
 from spade_hf.metrics import (
-    FEATURE_NETWORKS,
     Figures,
     Judge,
     Measurements,
@@ -54,8 +53,8 @@ from spade_hf.metrics import (
     reduce_and_enlarge,
     score,
 )
-from spade_hf.training.arguments import OneLineParser, one_line
-from spade_hf_cli import as_typed, options_of
+from spade_hf.metrics.arguments import build_parser, parse_args
+from spade_hf_cli.options import as_typed, one_line, options_of
 
 
 logger = logging.getLogger("evaluate_spade")
@@ -68,6 +67,7 @@ def main(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "httpx2"):  # they name every request to the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
+    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
     processor = build_processor(args) if pipeline is None else pipeline.image_processor
     if args.resolution is None and pipeline is not None:
@@ -298,62 +298,6 @@ def write_text(path: Path, text: str) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """All options with their defaults."""
-    parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
-    parser.add_argument("--real", action="store_true", help="score the real pictures in place of a model's")
-    parser.add_argument("--reduce", type=int, help="with --real: reduce the shorter side to this, and enlarge again")
-    parser.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
-    parser.add_argument("--dataset_config_name", help="configuration of the data set")
-    parser.add_argument("--split", default="validation")
-    parser.add_argument("--image_folder", help="instead: a folder of images, paired with --mask_folder by file name")
-    parser.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours")
-    parser.add_argument("--instance_folder", help="its instance maps, for a model with instance edges")
-    parser.add_argument("--image_column", default="image")
-    parser.add_argument("--mask_column", default="label")
-    parser.add_argument("--instance_column", help="instance maps, for a model with instance edges")
-    parser.add_argument("--group_column", help="which rows show one scene in several styles; needed for light")
-    parser.add_argument("--label_set", help="with --real; default: labels.json beside the data, as in training")
-    parser.add_argument("--color_tolerance", type=float, help="take colours this near (in RGB) to a label's for it")
-    parser.add_argument("--resolution", type=int, nargs="+", help="side, or height and width; default: the model's")
-    parser.add_argument("--num_images", type=int, help="this many, spread evenly over the split; default: all")
-    parser.add_argument("--painted_masks", action=argparse.BooleanOptionalAction, default=True, help="score them, too")
-    parser.add_argument("--feature_network", default="efficientnet-lite2", choices=sorted(FEATURE_NETWORKS))
-    parser.add_argument("--segmenter", default="train", help="train, none, or a segmenter-*.safetensors file")
-    parser.add_argument("--segmenter_dataset", help="real pairs to train it on; default: --dataset_name")
-    parser.add_argument("--segmenter_split", default="train")
-    parser.add_argument("--segmenter_steps", type=int, default=300, help="updates of 8 pairs")
-    parser.add_argument("--ignored_pixels", choices=("leave_out", "count"), default="leave_out", help="unknown pixels")
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--json", help="file to write the figures to")
-    parser.add_argument("--output_dir", help="folder for table.md, sheet.png and the trained segmenter")
-    return parser
-
-
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read and check the options."""
-    parser = build_parser()
-    args = parser.parse_args(arguments)
-    if args.real and args.model is not None:
-        parser.error("Give either --model or --real.")
-    for name in ("num_images", "batch_size", "segmenter_steps", "reduce"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name} is {value}; it must be 1 or more.")
-    if (args.dataset_name is None) == (args.image_folder is None):
-        parser.error("Give either --dataset_name, or --image_folder with --mask_folder.")
-    if (args.image_folder is None) != (args.mask_folder is None):
-        parser.error("--image_folder and --mask_folder belong together.")
-    if args.reduce is not None and not args.real:
-        parser.error("--reduce belongs to --real, which is missing.")
-    if args.resolution is not None:
-        args.resolution = [args.resolution[0], args.resolution[-1]]
-    return args
 
 
 if __name__ == "__main__":

@@ -62,12 +62,12 @@ from spade_hf.training import (
     start_trackers,
     synchronize_batch_norm,
 )
-from spade_hf.training.arguments import build_parser, one_line, parse_args
+from spade_hf.training.arguments import build_parser, parse_args
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, open_repository, upload
 from spade_hf.training.model_card import GRID
 from spade_hf.training.summary import describe_crop, describe_end, describe_nothing_left, describe_stop, summarize
-from spade_hf_cli import as_typed, options_of
+from spade_hf_cli.options import as_typed, one_line, options_of
 
 
 logger = get_logger(__name__)

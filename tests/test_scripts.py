@@ -57,12 +57,12 @@ def test_an_installed_wheel_trains(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     assert (tmp_path / "site" / "spade_hf" / "examples" / "train_spade.py").read_bytes() == SCRIPT.read_bytes()
-    code = "import spade_hf_cli; spade_hf_cli.main(['train', '--preset', 'tiny'])"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     for command in (
-        ["-c", code],
-        ["-m", "spade_hf.examples.train_spade", "--preset", "tiny"],
-    ):  # the second: for launch
+        ["-m", "spade_hf_cli", "train", "--preset", "tiny"],
+        ["-m", "spade_hf_cli", "evaluate"],
+        ["-m", "spade_hf.examples.train_spade", "--preset", "tiny"],  # for launch
+    ):
         result = subprocess.run(
             [sys.executable, *command], env=environment, capture_output=True, text=True, cwd=tmp_path
         )

@@ -12,7 +12,7 @@ from spade_hf.conversion.nvlabs import NUM_UPSAMPLING_LAYERS
 from spade_hf_cli import as_typed, build_parser, main
 
 
-SCRIPT = Path(spade_hf_cli.__file__)
+SOURCES = Path(spade_hf_cli.__file__).parents[1]
 COMMANDS = ("generate", "convert", "labels", "demo")
 
 
@@ -31,23 +31,24 @@ def test_unknown_command():
         main(["paint"])
 
 
-@pytest.mark.parametrize("arguments", [("--help",), *((command, "--help") for command in (*COMMANDS, "train"))])
+@pytest.mark.parametrize("arguments", [(), *((command,) for command in (*COMMANDS, *spade_hf_cli.SCRIPTS))])
 def test_help_imports_neither_torch_nor_the_library(arguments):
     code = (
         "import sys, spade_hf_cli\ntry: spade_hf_cli.main(sys.argv[1:])\n"
         "finally: assert not {'torch', 'diffusers', 'numpy', 'spade_hf'} & set(sys.modules)"
     )
-    command = [sys.executable, "-c", code, *arguments]
-    result = subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-c", code, *arguments, "--help"]
+    result = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert "usage: spade-hf" in result.stdout
 
 
-def test_help_of_a_script_is_its_own(capsys):
+@pytest.mark.parametrize(("command", "option"), [("train", "--simplify_probability"), ("evaluate", "--segmenter")])
+def test_help_of_a_script_is_its_own(command, option, capsys):
     with pytest.raises(SystemExit, match="0"):
-        main(["train", "--help"])
+        main([command, "--help"])
     out = capsys.readouterr().out
-    assert "usage: spade-hf train" in out and "--simplify_probability" in out
+    assert f"usage: spade-hf {command}" in out and option in out
 
 
 def test_choices_are_those_of_the_library():
@@ -87,6 +88,6 @@ def test_nothing_is_said_beside_the_result(model, mask, tmp_path):
     )
     arguments = ["generate", str(mask), "--model", str(model), "--output", str(tmp_path / "lake.png")]
     command = [sys.executable, "-c", code, str(model), *arguments]
-    result = subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert (result.stdout, result.stderr) == (f"{tmp_path / 'lake.png'}\n", "")

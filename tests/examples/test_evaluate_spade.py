@@ -162,7 +162,12 @@ def bad_reduce(data, folder):
 
 
 def bad_network(data, folder):
-    return ("--dataset_name", data, "--feature_network", "efficientnet-lite0"), "invalid choice: 'efficientnet-lite0'"
+    return (
+        "--dataset_name",
+        data,
+        "--feature_network",
+        "efficientnet-lite0",
+    ), "--feature_network is 'efficientnet-lite0'; allowed"
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,25 @@
 """The command line of the training script: diffusers' option names, presets, and checks before anything is loaded."""
 
 import argparse
-import re
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
+
+from spade_hf_cli.options import (
+    OneLineParser,
+    add_data_options,
+    count,
+    decay,
+    natural,
+    nonnegative,
+    positive,
+    problem_with_data,
+    share,
+)
 
 
 # The paper's, and those of diffusers that need no more than a number of updates. Not read from diffusers, and nothing
@@ -117,50 +128,10 @@ def _options_of(file: Path, parser: argparse.ArgumentParser) -> list[str]:
     return options
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Errors without the usage: with this many options it would push the error off the screen."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
-        message = re.sub(r"^argument (--\w+): is ", r"\1 is ", message)  # of `_number`
-        self.exit(2, f"error: {message} See --help.\n")
-
-
-def one_line(error: Exception) -> str:
-    """The message, without the traceback that a worker of the data loader puts before it."""
-    text = str(error)
-    if "Original Traceback" in text:
-        text = text.rpartition(f"{type(error).__name__}: ")[2]
-    return " ".join(text.split())
-
-
-def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Callable[[str], Any]:
-    """The `type` of an option that is a number within bounds."""
-
-    def parse(text: str) -> Any:
-        value = kind(text)
-        if not is_allowed(value):
-            raise argparse.ArgumentTypeError(f"is {value}; it must be {allowed}")
-        return value
-
-    parse.__name__ = kind.__name__  # argparse says "invalid float value"
-    return parse
-
-
-count = _number(int, lambda value: value >= 1, "1 or more.")
-natural = _number(int, lambda value: value >= 0, "0 or more.")
-nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
-share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
-decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
-positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")
-
-
 def _problem(args: argparse.Namespace) -> str | None:
     """What is wrong with the options, in a sentence; `None` if nothing is."""
-    if (args.dataset_name is None) == (args.image_folder is None):
-        return "Give either --dataset_name, or --image_folder with --mask_folder."
-    if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
-        return "--image_folder, --mask_folder and --instance_folder belong together; the last may be missing."
+    if problem := problem_with_data(args):
+        return problem
     if args.streaming and (args.max_train_steps is None or args.dataset_name is None):
         return "--streaming needs --max_train_steps, as a stream has no length, and --dataset_name."
     if args.discriminator_name_or_path and not args.pretrained_model_name_or_path:
@@ -187,19 +158,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry_run", action="store_true", help="build everything, say what would be done, and stop")
 
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
-    data.add_argument("--image_folder", help="instead: a folder of images, paired with --mask_folder by file name")
-    data.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours")
-    data.add_argument("--instance_folder", help="its instance maps; the model gets an edge channel")
-    data.add_argument("--dataset_config_name", help="configuration of the data set")
+    add_data_options(data)
     data.add_argument("--train_split", default="train")
     data.add_argument("--cache_dir", help="where `datasets` keeps what it prepared")
     data.add_argument("--max_train_samples", type=count, help="use the first rows only")
-    data.add_argument("--image_column", default="image")
-    data.add_argument("--mask_column", default="label")
-    data.add_argument("--instance_column", help="instance maps; names it, and the model gets an edge channel")
-    data.add_argument("--label_set", help="built-in set, JSON file, or table of colours: .txt or .csv")
-    data.add_argument("--color_tolerance", type=nonnegative, help="take colours this near (RGB) to a label's for it")
     data.add_argument("--resolution", type=int, nargs="+", default=[256], help="side, or height and width, in pixels")
     data.add_argument("--resize_ratio", type=float, default=286 / 256, help="resize to this many times, then crop")
     data.add_argument("--center_crop", action="store_true")

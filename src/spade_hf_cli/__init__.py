@@ -5,17 +5,19 @@ An option's `dest` is the name of the library's parameter, so that an error abou
 
 import argparse
 import importlib
-import re
 import runpy
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from .options import as_typed, options_of
 
-PACKAGE = Path(__file__).parent / "spade_hf"
+
+PACKAGE = Path(__file__).parents[1] / "spade_hf"
 LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "labels" / "tables").glob("*.json")))
-SCRIPTS = {"train": "train_spade.py"}  # commands that are scripts, with options of their own
-PARSERS = {"train": "training/arguments.py"}  # where these are, importing nothing of the package
+# Commands that are scripts, and where their options are, importing nothing of the package.
+SCRIPTS = {"train": "train_spade.py", "evaluate": "evaluate_spade.py"}
+PARSERS = {"train": "training/arguments.py", "evaluate": "metrics/arguments.py"}
 USER_ERROR = 2  # exit status, as argparse's own
 INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
 
@@ -39,32 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
-
-
-def as_typed(message: str, options: Mapping[str, str]) -> str:
-    """Put options in place of the library's parameters.
-
-    Args:
-        message (`str`): An error of the library: "... or pass `color_tolerance=20`."
-        options (`dict[str, str]`): Parameter -> option: `{"color_tolerance": "--color-tolerance"}`.
-
-    Returns:
-        `str`: "... or pass --color-tolerance 20."
-    """
-
-    def typed(match: re.Match) -> str:
-        parameter, value = match.groups()
-        if parameter not in options:
-            return match[0]
-        return options[parameter] if value is None else f"{options[parameter]} {value}"
-
-    return re.sub(r"`(\w+)(?:=([^`]+))?`", typed, message)
-
-
-def options_of(parser: argparse.ArgumentParser) -> dict[str, str]:
-    """Parameter -> option, see [`as_typed`]."""
-    actions = [action for action in parser._actions if action.option_strings]
-    return {action.dest: next(name for name in action.option_strings if name.startswith("--")) for action in actions}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -93,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     generate.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     commands.add_parser("train", help="train on your own masks (needs the extra `train`)")  # see SCRIPTS
+    commands.add_parser("evaluate", help="say how good a model is (needs the extra `eval`)")
 
     convert = commands.add_parser("convert", help="turn public SPADE weights (latest_net_G.pth) into a pipeline")
     convert.add_argument("generator", help="latest_net_G.pth")
@@ -129,7 +106,3 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(options=options_of(command))
     generate.get_default("options")["image"] = "--style"  # a style picture is read as the image processor's `image`
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

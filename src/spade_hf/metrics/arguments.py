@@ -1,0 +1,48 @@
+"""The command line of the evaluation script. Nothing of this package is imported here, so that `--help` is quick."""
+
+import argparse
+from collections.abc import Sequence
+
+from spade_hf_cli.options import OneLineParser, add_data_options, count, natural, problem_with_data
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options with their defaults."""
+    description = "Score a model: does it paint what the mask says, and do its pictures look like the real ones?"
+    parser = OneLineParser(description=description, allow_abbrev=False)
+    parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
+    parser.add_argument("--real", action="store_true", help="score the real pictures in place of a model's")
+    parser.add_argument("--reduce", type=count, help="with --real: reduce the shorter side to this, and enlarge again")
+    add_data_options(parser)
+    parser.add_argument("--split", default="validation")
+    parser.add_argument("--group_column", help="which rows show one scene in several styles; needed for light")
+    parser.add_argument("--resolution", type=count, nargs="+", help="side, or height and width; default: the model's")
+    parser.add_argument("--num_images", type=count, help="this many, spread evenly over the split; default: all")
+    parser.add_argument("--painted_masks", action=argparse.BooleanOptionalAction, default=True, help="score them, too")
+    parser.add_argument("--feature_network", default="efficientnet-lite2", help="efficientnet-lite1 or -lite2")
+    parser.add_argument("--segmenter", default="train", help="train, none, or a segmenter-*.safetensors file")
+    parser.add_argument("--segmenter_dataset", help="real pairs to train it on; default: --dataset_name")
+    parser.add_argument("--segmenter_split", default="train")
+    parser.add_argument("--segmenter_steps", type=count, default=300, help="updates of 8 pairs")
+    parser.add_argument("--ignored_pixels", choices=("leave_out", "count"), default="leave_out", help="unknown pixels")
+    parser.add_argument("--batch_size", type=count, default=8)
+    parser.add_argument("--seed", type=natural, default=0)
+    parser.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
+    parser.add_argument("--json", help="file to write the figures to")
+    parser.add_argument("--output_dir", help="folder for table.md, sheet.png and the trained segmenter")
+    return parser
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read and check the options."""
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    if args.real and args.model is not None:
+        parser.error("Give either --model or --real.")
+    if problem := problem_with_data(args):
+        parser.error(problem)
+    if args.reduce is not None and not args.real:
+        parser.error("--reduce belongs to --real, which is missing.")
+    if args.resolution is not None:
+        args.resolution = [args.resolution[0], args.resolution[-1]]
+    return args

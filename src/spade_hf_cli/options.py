@@ -1,0 +1,105 @@
+"""What command lines share: errors of one line in the words of the options, checked numbers, options that name data.
+
+Nothing of the library is imported: `--help` takes a tenth of a second.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, Protocol
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Errors without the usage: with this many options it would push the error off the screen."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        message = re.sub(r"^argument (--\w+): is ", r"\1 is ", message)  # of `_number`
+        self.exit(2, f"error: {message} See --help.\n")
+
+
+def one_line(error: Exception) -> str:
+    """The message, without the traceback that a worker of the data loader puts before it."""
+    text = str(error)
+    if "Original Traceback" in text:
+        text = text.rpartition(f"{type(error).__name__}: ")[2]
+    return " ".join(text.split())
+
+
+def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Callable[[str], Any]:
+    """The `type` of an option that is a number within bounds."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not is_allowed(value):
+            raise argparse.ArgumentTypeError(f"is {value}; it must be {allowed}")
+        return value
+
+    parse.__name__ = kind.__name__  # argparse says "invalid float value"
+    return parse
+
+
+count = _number(int, lambda value: value >= 1, "1 or more.")
+natural = _number(int, lambda value: value >= 0, "0 or more.")
+nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
+share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
+decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
+positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")
+
+
+class _TakesOptions(Protocol):
+    """A parser or a group of it."""
+
+    def add_argument(self, *names: str, **options: Any) -> Any: ...
+
+
+def add_data_options(parser: _TakesOptions) -> None:
+    """Add the options that say where pairs of images and masks are, and what the masks mean."""
+    parser.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
+    parser.add_argument("--dataset_config_name", help="configuration of the data set")
+    parser.add_argument("--image_folder", help="instead: a folder of images, paired with --mask_folder by file name")
+    parser.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours")
+    parser.add_argument("--instance_folder", help="its instance maps, for models with an edge channel")
+    parser.add_argument("--image_column", default="image")
+    parser.add_argument("--mask_column", default="label")
+    parser.add_argument("--instance_column", help="instance maps, for models with an edge channel")
+    parser.add_argument(
+        "--label_set",
+        help="built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json beside the data",
+    )
+    parser.add_argument("--color_tolerance", type=nonnegative, help="take colours this near (RGB) to a label's for it")
+
+
+def problem_with_data(args: argparse.Namespace) -> str | None:
+    """What is wrong with the options of [`add_data_options`], in a sentence; `None` if nothing is."""
+    if (args.dataset_name is None) == (args.image_folder is None):
+        return "Give either --dataset_name, or --image_folder with --mask_folder."
+    if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
+        return "--image_folder, --mask_folder and --instance_folder belong together; the last may be missing."
+    return None
+
+
+def as_typed(message: str, options: Mapping[str, str]) -> str:
+    """Put options in place of the library's parameters.
+
+    Args:
+        message (`str`): An error of the library: "... or pass `color_tolerance=20`."
+        options (`dict[str, str]`): Parameter -> option: `{"color_tolerance": "--color-tolerance"}`.
+
+    Returns:
+        `str`: "... or pass --color-tolerance 20."
+    """
+
+    def typed(match: re.Match) -> str:
+        parameter, value = match.groups()
+        if parameter not in options:
+            return match[0]
+        return options[parameter] if value is None else f"{options[parameter]} {value}"
+
+    return re.sub(r"`(\w+)(?:=([^`]+))?`", typed, message)
+
+
+def options_of(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Parameter -> option, see [`as_typed`]."""
+    actions = [action for action in parser._actions if action.option_strings]
+    return {action.dest: next(name for name in action.option_strings if name.startswith("--")) for action in actions}
