@@ -47,11 +47,13 @@ from spade_hf.metrics import (
     Judge,
     Measurements,
     Segmenter,
+    choose_partners,
     load_feature_network,
     load_segmenter,
     obtain_segmenter,
     reduce_and_enlarge,
     score,
+    score_styles,
 )
 from spade_hf.metrics.arguments import build_parser, parse_args
 from spade_hf_cli.options import as_typed, one_line, options_of
@@ -59,7 +61,11 @@ from spade_hf_cli.options import as_typed, one_line, options_of
 
 logger = logging.getLogger("evaluate_spade")
 SHEET_ROWS = 8
-PAINTING, STYLE = 0, 1  # which of a row's random numbers a seed is for
+PAINTING, STYLE, FIRST, SECOND = range(4)  # which of a row's random numbers a seed is for
+# Sets of pictures, and the figures that need them: exact and painted masks in the real pictures' styles, exact masks
+# in another picture's style, and in two random ones.
+KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
+RANDOM = {"random": FIRST, "again": SECOND}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -78,28 +84,40 @@ def main(args: argparse.Namespace) -> None:
     segmenter, segmenter_reason = build_segmenter(args, processor, network)
     judge = Judge(network, segmenter, processor.label_set)
 
-    not_painted = why_not_painted(args, processor)
-    kinds = ["exact", "painted"] if not_painted is None else ["exact"]
+    missing = {"painted": why_not_painted(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
+    kinds = [kind for kind, figure in KINDS.items() if missing.get(figure) is None]
     parts: dict[str, list[Measurements]] = {name: [] for name in ("real", *kinds)}
+    partners = []
+    if missing["style"] is None:
+        scenes = list(range(len(dataset))) if groups is None else groups
+        partners = choose_partners(scenes, torch.Generator().manual_seed(args.seed))
     sheet: list[Tensor] = []
     shown = {number * len(dataset) // SHEET_ROWS for number in range(SHEET_ROWS)}
     for start in tqdm(range(0, len(dataset), args.batch_size), desc="Scoring"):
         samples = [dataset[index] for index in range(start, min(start + args.batch_size, len(dataset)))]
         batch = {name: torch.stack([sample[name] for sample in samples]).to(args.device) for name in samples[0]}
         real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
-        real_maps = judge.features(real)
-        parts["real"].append(judge.measure(real, real_maps, label_map))
+        maps = {"real": judge.features(real)}
+        parts["real"].append(judge.measure(real, maps["real"], maps["real"], label_map))
         columns = [draw(label_map, processor), real]
         for kind in kinds:
-            masks = label_map
+            masks, styles = label_map, real
             if kind == "painted":
                 masks = paint(label_map, processor.label_set.num_channels, seeds(batch, PAINTING))
+                columns.append(draw(masks, processor))
+            elif kind == "styled":
+                others = [dataset[partners[index]]["real_images"] for index in range(start, start + len(samples))]
+                styles = to_8_bits(torch.stack(others).to(args.device))
+                columns.append(styles)
             if pipeline is not None:
-                pictures = generate(pipeline, masks, real, batch)
+                z = draw_latents(pipeline, None if kind in RANDOM else styles, seeds(batch, RANDOM.get(kind, STYLE)))
+                pictures = generate(pipeline, masks, z, batch)
             else:
                 pictures = real if args.reduce is None else reduce_and_enlarge(real, args.reduce)
-            parts[kind].append(judge.measure(pictures, real_maps, masks))
-            columns += [draw(masks, processor), pictures] if kind == "painted" else [pictures]
+            maps[kind] = judge.features(pictures)
+            compared = maps["random" if kind == "again" else "real"]
+            parts[kind].append(judge.measure(pictures, maps[kind], compared, masks))
+            columns.append(pictures)
         sheet += [row.cpu() for index, row in enumerate(torch.cat(columns, dim=-1), start) if index in shown]
 
     measured = {name: Measurements.concatenate(batches) for name, batches in parts.items()}
@@ -107,16 +125,20 @@ def main(args: argparse.Namespace) -> None:
     options = {"groups": groups, "count_unknown": args.ignored_pixels == "count"}
     figures = {
         kind: score(measured[kind], measured["real"], processor.label_set, has_own_style=has_own_style, **options)
-        for kind in measured
+        for kind in ("real", "exact", "painted")
+        if kind in measured
     }
+    styled, varied = measured.get("styled"), measured.get("again")
+    styles = None if styled is None else measured["real"].take(partners)
+    score_styles(figures["exact"], styled=styled, styles=styles, varied=varied, reasons=missing)
     if segmenter is None:
         for one in figures.values():
             one.reasons.update(miou=segmenter_reason, pixel_accuracy=segmenter_reason)
     for name, reason in figures["exact"].reasons.items():
         logger.warning("%s is null: %s", name, as_typed(reason, options_of(build_parser())))
     reasons = {kind: one.reasons for kind, one in figures.items()}
-    if not_painted is not None:
-        reasons["painted"] = not_painted
+    if missing["painted"] is not None:
+        reasons["painted"] = missing["painted"]
     write(args, figures, reasons, Image.fromarray(torch.cat(sheet, dim=-2).movedim(0, -1).numpy()), measured["real"])
 
 
@@ -127,6 +149,22 @@ def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) ->
     if processor.config.use_instance_edges:
         return "instance edges would not fit painted masks"
     return None if args.painted_masks else "--no-painted_masks"
+
+
+def why_no_styles(
+    pipeline: SPADEPipeline | None, groups: Sequence[object] | None, count: int
+) -> dict[str, str | None]:
+    """Why `style` and `diversity` are not scored; `None` if they are."""
+    if pipeline is None:
+        return dict.fromkeys(("style", "diversity"), "real pictures have one style each")
+    style = diversity = None
+    if pipeline.generator.config.latent_dim is None:
+        diversity = "the model has no latent: one picture for a mask"
+    if pipeline.style_encoder is None:
+        style = "the model has no style encoder"
+    elif (count if groups is None else len(set(groups))) < 2:
+        style = "styles are exchanged between scenes, and there is only one"
+    return {"style": style, "diversity": diversity}
 
 
 def build_processor(args: argparse.Namespace) -> SPADEImageProcessor:
@@ -230,15 +268,20 @@ def paint(label_map: Tensor, num_channels: int, seeds: Sequence[int]) -> Tensor:
     return torch.stack(painted).to(label_map.device)
 
 
+def draw_latents(pipeline: SPADEPipeline, styles: Tensor | None, seeds: Sequence[int]) -> Tensor | None:
+    """Latents of style pictures; random ones without them or a style encoder; `None` for a model without latent."""
+    latent_dim = pipeline.generator.config.latent_dim
+    if latent_dim is None:
+        return None
+    if styles is not None and pipeline.style_encoder is not None:
+        return pipeline.encode_style(styles)
+    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(pipeline.device)
+
+
 @torch.no_grad()
-def generate(pipeline: SPADEPipeline, masks: Tensor, real: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    """Pictures of masks in the style of the real ones; in random styles for a model without style encoder."""
-    z, latent_dim = None, pipeline.generator.config.latent_dim
-    if pipeline.style_encoder is not None:
-        z = pipeline.encode_style(real)
-    elif latent_dim is not None:
-        rngs = [torch.Generator().manual_seed(seed) for seed in seeds(batch, STYLE)]
-        z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(pipeline.device)
+def generate(pipeline: SPADEPipeline, masks: Tensor, z: Tensor | None, batch: dict[str, Tensor]) -> Tensor:
+    """Pictures of masks, uint8 `(N, 3, H, W)`."""
     return to_8_bits(pipeline.generator(masks, z, instance_edges=batch.get("instance_edges")).images)
 
 
@@ -286,8 +329,8 @@ def format_table(figures: dict[str, Figures]) -> str:
     """A Markdown table: a line per figure, a column per set of pictures."""
     kinds = [kind for kind in figures if kind != "real"] + ["real"]
     lines = [f"| | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
-    for name in figures["real"].values:
-        values = [figures[kind].values[name] for kind in kinds]
+    for name in figures["exact"].values:
+        values = [figures[kind].values.get(name) for kind in kinds]
         lines.append(f"| {name} | {' | '.join('-' if value is None else f'{value:.4g}' for value in values)} |")
     return "\n".join(lines)
 

@@ -18,6 +18,7 @@ from ..training_data import LABELS, make_networks, make_rows, mask, write_imagef
 
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "evaluate_spade.py"
+STYLE_KEYS = {"style", "style_features", "diversity"}
 KEYS = {"fid", "kid", "miou", "pixel_accuracy", "sharpness", "light", "feature_distance"}
 
 
@@ -71,7 +72,8 @@ def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
     result = evaluate("--model", model, *options(data, tmp_path), "--group_column", "scene")
     assert result.status == 0, result.stderr
     report = json.loads((tmp_path / "result.json").read_text())
-    assert KEYS < report.keys() and KEYS < report["painted"].keys()
+    assert KEYS | STYLE_KEYS < report.keys() and KEYS < report["painted"].keys()
+    assert report["diversity"] > 0 and -1 < report["style"] < 1
     assert {key for key in KEYS if report[key] is None} == {"fid"} == report["reasons"]["exact"].keys()
     assert report["counts"] == {"pictures": 6, "feature_dimensions": 352}
     assert report["real"]["sharpness"] == 1 and report["real"]["kid"] == pytest.approx(0, abs=1e-9)
@@ -79,7 +81,7 @@ def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
     assert "fid is null: 6 pictures are not more than the 352 feature dimensions" in result.log
     table = (tmp_path / "table.md").read_text()
     assert table.startswith("| | exact | painted | real |") and table in result.stdout
-    assert Image.open(tmp_path / "sheet.png").size == (5 * 32, 6 * 32)  # mask, real, exact, painted mask, painted
+    assert Image.open(tmp_path / "sheet.png").size == (9 * 32, 6 * 32)
 
     trained = [path.stat().st_mtime_ns for path in tmp_path.glob("segmenter-*.safetensors")]
     evaluate("--model", model, *options(data, tmp_path, "again"), "--group_column", "scene")
@@ -94,6 +96,7 @@ def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path):
     real = json.loads((tmp_path / "result.json").read_text())
     assert real["sharpness"] == 1 and real["feature_distance"] == pytest.approx(0, abs=1e-9)
     assert real["miou"] is None and real["reasons"]["exact"]["miou"] == "--segmenter none"
+    assert real["style"] is None and real["reasons"]["exact"]["diversity"] == "real pictures have one style each"
     assert real["painted"] is None and real["reasons"]["painted"] == "real pictures have exact masks only"
     assert evaluate(*command, "--reduce", 20).status == 0
     reduced = json.loads((tmp_path / "result.json").read_text())

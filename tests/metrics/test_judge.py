@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spade_hf.metrics import Judge, Measurements, score
+from spade_hf.metrics import Figures, Judge, Measurements, score, score_styles
 from spade_hf.metrics.segmentation import Segmenter
 
 from ..training_data import LABELS
@@ -20,7 +20,8 @@ def judge():
 
 
 def measure(judge: Judge, values: torch.Tensor, real: torch.Tensor) -> Measurements:
-    return judge.measure(values, judge.features(real), torch.zeros(len(values), 16, 16, dtype=torch.int64))
+    maps, real_maps = judge.features(values), judge.features(real)
+    return judge.measure(values, maps, real_maps, torch.zeros(len(values), 16, 16, dtype=torch.int64))
 
 
 def test_real_pictures_score_as_themselves(judge):
@@ -38,7 +39,7 @@ def test_batches_measure_what_the_whole_does(judge):
     values, real = pictures(seed=1), pictures()
     whole = measure(judge, values, real)
     parts = Measurements.concatenate([measure(judge, values[:3], real[:3]), measure(judge, values[3:], real[3:])])
-    for name in ("features", "sharpness", "colors", "distances"):
+    for name in ("features", "sharpness", "colors", "channels", "distances"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
     assert parts.confusion.equal(whole.confusion)
 
@@ -54,4 +55,19 @@ def test_what_cannot_be_computed_is_none_with_a_reason(judge):
     assert "style encoder" in figures.reasons["light"]
     one = measure(judge, pictures(1), pictures(1))
     assert score(one, one, LABELS).values["kid"] is None
-    assert "--group_column" in score(one, one, LABELS).reasons["light"]
+    assert "`group_column`" in score(one, one, LABELS).reasons["light"]
+
+
+def test_styles_and_diversity(judge):
+    """Pictures that are their style pictures agree wholly, whatever order those were taken in."""
+    real, varied = (measure(judge, pictures(seed=seed), pictures()) for seed in (0, 1))
+    partners, figures = [1, 2, 3, 0], Figures()
+    styled = measure(judge, pictures()[partners], pictures())
+    score_styles(figures, styled=styled, styles=real.take(partners), varied=varied, reasons={})
+    assert figures.values["style"] == figures.values["style_features"] == 1
+    assert figures.values["diversity"] == varied.distances.mean().item() > 0 and not figures.reasons
+
+    figures, reasons = Figures(), {"style": "no encoder", "diversity": "no latent"}
+    score_styles(figures, styled=None, styles=None, varied=None, reasons=reasons)
+    assert set(figures.values.values()) == {None}
+    assert figures.reasons == {"style": "no encoder", "style_features": "no encoder", "diversity": "no latent"}

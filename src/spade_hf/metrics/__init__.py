@@ -1,9 +1,10 @@
 from .distribution import frechet_distance, kernel_distance, standardize
 from .features import FEATURE_NETWORKS, feature_distance, load_feature_network, pooled_features
-from .judge import Figures, Judge, Measurements, score
-from .pictures import laplacian_variance, light_agreement, mean_colors, reduce_and_enlarge
+from .judge import Figures, Judge, Measurements, score, score_styles
+from .pictures import laplacian_variance, light_agreement, reduce_and_enlarge
 from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, train_segmenter
 from .segmenter_cache import load_segmenter, obtain_segmenter, save_segmenter
+from .styles import channel_statistics, choose_partners, color_statistics, style_agreement
 
 
 __all__ = [
@@ -12,7 +13,10 @@ __all__ = [
     "Judge",
     "Measurements",
     "Segmenter",
+    "channel_statistics",
+    "choose_partners",
     "class_ious",
+    "color_statistics",
     "confusion_matrix",
     "feature_distance",
     "frechet_distance",
@@ -21,13 +25,14 @@ __all__ = [
     "light_agreement",
     "load_feature_network",
     "load_segmenter",
-    "mean_colors",
     "obtain_segmenter",
     "pixel_accuracy",
     "pooled_features",
     "reduce_and_enlarge",
     "save_segmenter",
     "score",
+    "score_styles",
     "standardize",
+    "style_agreement",
     "train_segmenter",
 ]

@@ -3,7 +3,7 @@
 Legend: N pictures, L semantic channels, D feature dimensions, H W height and width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,8 +12,12 @@ from torch import Tensor, nn
 from ..labels.label_set import LabelSet
 from .distribution import frechet_distance, kernel_distance
 from .features import feature_distance, feature_maps, pooled_features
-from .pictures import laplacian_variance, light_agreement, mean_colors
+from .pictures import laplacian_variance, light_agreement
 from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, unknown_channel
+from .styles import channel_statistics, color_statistics, style_agreement
+
+
+ROWS = ("features", "sharpness", "colors", "channels", "distances")  # of `Measurements`, one for each picture
 
 
 @dataclass(frozen=True)
@@ -23,24 +27,29 @@ class Measurements:
     Args:
         features (`Tensor`): Pooled features, float64 `(N, D)`.
         sharpness (`Tensor`): Variance of the Laplacian, float64 `(N,)`.
-        colors (`Tensor`): Mean red, green and blue, float64 `(N, 3)`.
-        distances (`Tensor`): Feature distance to the real picture, float64 `(N,)`.
+        colors (`Tensor`): Mean and deviation of red, green and blue, float64 `(N, 6)`.
+        channels (`Tensor`): Mean and deviation of every channel of the feature maps, float64 `(N, K)`.
+        distances (`Tensor`): Feature distance to the picture of comparison, float64 `(N,)`.
         confusion (`Tensor`, *optional*): int64 `(L, L)`; `None` without a segmenter.
     """
 
     features: Tensor
     sharpness: Tensor
     colors: Tensor
+    channels: Tensor
     distances: Tensor
     confusion: Tensor | None
 
     @classmethod
     def concatenate(cls, parts: Sequence["Measurements"]) -> "Measurements":
         """The measurements of all pictures from those of batches, in order."""
-        names = ("features", "sharpness", "colors", "distances")
-        rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in ROWS}
         confusions = [part.confusion for part in parts if part.confusion is not None]
         return cls(**rows, confusion=torch.stack(confusions).sum(dim=0) if confusions else None)
+
+    def take(self, indices: Sequence[int]) -> "Measurements":
+        """The measurements of these pictures, without counts of pixels."""
+        return Measurements(**{name: getattr(self, name)[list(indices)] for name in ROWS}, confusion=None)
 
 
 @dataclass
@@ -56,6 +65,12 @@ class Figures:
     values: dict[str, float | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     class_ious: dict[str, float] = field(default_factory=dict)
+
+    def put(self, name: str, value: float | None, reason: str) -> None:
+        """Add a figure; the reason counts where there is none."""
+        self.values[name] = value
+        if value is None:
+            self.reasons[name] = reason
 
 
 class Judge:
@@ -75,23 +90,27 @@ class Judge:
         return feature_maps(self.network, pictures.float() / 127.5 - 1)
 
     @torch.no_grad()
-    def measure(self, pictures: Tensor, real_maps: Sequence[Tensor], label_maps: Tensor) -> Measurements:
-        """Measure pictures beside the real ones, and their labels beside the masks.
+    def measure(
+        self, pictures: Tensor, maps: Sequence[Tensor], compared_maps: Sequence[Tensor], label_maps: Tensor
+    ) -> Measurements:
+        """Measure pictures, how far they are from others, and their labels beside the masks.
 
         Args:
             pictures (`Tensor`): uint8 `(N, 3, H, W)`: 8 bits, as a PNG would keep them.
-            real_maps (`Sequence[Tensor]`): [`features`] of the real pictures.
+            maps (`Sequence[Tensor]`): Their [`features`].
+            compared_maps (`Sequence[Tensor]`): [`features`] of the pictures of comparison, such as the real ones.
             label_maps (`Tensor`): The masks that the pictures were made from, int64 `(N, H, W)` of channels.
         """
-        maps, confusion = self.features(pictures), None
+        confusion = None
         if self.segmenter is not None:
             predictions = self.segmenter.predict(maps, label_maps.shape[-2:])
             confusion = confusion_matrix(predictions, label_maps, self.label_set.num_channels)
         return Measurements(
             pooled_features(maps).cpu(),
             laplacian_variance(pictures).cpu(),
-            mean_colors(pictures).cpu(),
-            feature_distance(maps, real_maps).cpu(),
+            color_statistics(pictures).cpu(),
+            channel_statistics(maps).cpu(),
+            feature_distance(maps, compared_maps).cpu(),
             confusion,
         )
 
@@ -120,12 +139,7 @@ def score(
             `light_green` and `light_blue`) and `feature_distance`.
     """
     figures, count = Figures(), len(measured.features)
-
-    def put(name: str, value: float | None, reason: str) -> None:
-        figures.values[name] = value
-        if value is None:
-            figures.reasons[name] = reason
-
+    put = figures.put
     num_features = measured.features.shape[1]
     fid = frechet_distance(measured.features, real.features) if count > num_features else None
     put("fid", fid, f"{count} pictures are not more than the {num_features} feature dimensions")
@@ -149,10 +163,36 @@ def score(
     light, reason = None, "the pictures do not have the real ones' style: the model has no style encoder"
     if has_own_style:
         reason = "no scene has pictures in several styles; name the column of scenes by `group_column`"
-        light = None if groups is None else light_agreement(measured.colors, real.colors, groups)
+        light = None if groups is None else light_agreement(measured.colors[:, :3], real.colors[:, :3], groups)
     for name, value in zip(("red", "green", "blue"), (None,) * 3 if light is None else light.tolist(), strict=True):
         put(f"light_{name}", value, reason)
     put("light", None if light is None else light.mean().item(), reason)
     distance = measured.distances.mean().item() if has_own_style else None
     put("feature_distance", distance, reason)
     return figures
+
+
+def score_styles(
+    figures: Figures,
+    *,
+    styled: Measurements | None,
+    styles: Measurements | None,
+    varied: Measurements | None,
+    reasons: Mapping[str, str],
+) -> None:
+    """Add `style`, `style_features` and `diversity` to a set's figures.
+
+    Args:
+        figures (`Figures`): Of the model.
+        styled (`Measurements`, *optional*): Of pictures, each in the style of another picture.
+        styles (`Measurements`, *optional*): Of those style pictures, in the same order.
+        varied (`Measurements`, *optional*): Of pictures in random styles, compared with others of the same masks.
+        reasons (`Mapping[str, str]`): Why one of them is missing, by `"style"` and `"diversity"`.
+    """
+    for name, statistics in (("style", "colors"), ("style_features", "channels")):
+        value = None
+        if styled is not None and styles is not None:
+            value = style_agreement(getattr(styled, statistics), getattr(styles, statistics))
+        figures.put(name, value, reasons.get("style", ""))
+    distance = None if varied is None else varied.distances.mean().item()
+    figures.put("diversity", distance, reasons.get("diversity", ""))

@@ -29,18 +29,13 @@ def laplacian_variance(pictures: Tensor) -> Tensor:
     return F.conv2d(grey, kernel[None, None]).var(dim=(1, 2, 3), unbiased=False)
 
 
-def mean_colors(pictures: Tensor) -> Tensor:
-    """Mean red, green and blue of each picture, float64 `(N, 3)` in 0..255."""
-    return pictures.double().mean(dim=(2, 3))
-
-
 def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object]) -> Tensor | None:
     """Correlation of mean red, green and blue with those of the real pictures, within scenes.
 
     Each scene's mean is taken away: what is left is its light, not what is in it.
 
     Args:
-        colors, real_colors (`Tensor`): `(N, 3)`, see [`mean_colors`].
+        colors, real_colors (`Tensor`): `(N, 3)`, means of a picture.
         groups (`Sequence`): The scene of each picture. Scenes with a single picture say nothing and are left out.
 
     Returns:
