@@ -6,6 +6,8 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from typing import Any
 
 import torch
@@ -41,25 +43,32 @@ def build_loader(
     if num_workers:
         is_exiting = multiprocessing.RawValue("b", False)
         atexit.register(setattr, is_exiting, "value", True)  # runs before multiprocessing's own function at exit
-        init = functools.partial(_ignore_stop_signals, is_exiting)
+        init = functools.partial(_live_as_long_as_the_parent, os.getpid(), is_exiting)
     return torch.utils.data.DataLoader(
         dataset, batch_size, drop_last=True, num_workers=num_workers, worker_init_fn=init, **order
     )
 
 
-def _ignore_stop_signals(is_exiting: Any, _: int) -> None:
-    """Let a worker live on when a job's processes get SIGTERM or Ctrl-C together: the main one needs its batches.
+def _live_as_long_as_the_parent(parent: int, is_exiting: Any, _: int) -> None:
+    """Let a worker outlive the signals that stop a job, but not its parent.
 
-    Workers end when their loader does, when they find their parent gone, or when their parent exits: then
-    multiprocessing sends SIGTERM and waits for them.
+    When a job's processes get SIGTERM or Ctrl-C together, the main one still needs its batches. Workers end when their
+    loader does; when their parent exits, as multiprocessing then sends SIGTERM and waits for them; and when it is
+    killed, also in the moment of their start, which torch's own watch misses.
     """
 
-    def end_with_parent(*_: Any) -> None:
+    def end_at_exit(*_: Any) -> None:
         if is_exiting.value:
             os._exit(1)
 
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, end_with_parent)
+    signal.signal(signal.SIGTERM, end_at_exit)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def preview_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[dict[str, Tensor]]:
