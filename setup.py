@@ -26,6 +26,7 @@ EXTRAS = {
     "eval": [
         "accelerate>=1.10",
         "datasets>=4.0",
+        "PyYAML>=6.0",
         "scikit-image>=0.22",
         "scipy>=1.11",
         "torchmetrics>=1.4",

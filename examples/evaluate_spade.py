@@ -56,6 +56,7 @@ from spade_hf.metrics import (
     score_styles,
 )
 from spade_hf.metrics.arguments import build_parser, parse_args
+from spade_hf.metrics.model_index import load_card, update_card
 from spade_hf_cli.options import as_typed, one_line, options_of
 
 
@@ -73,6 +74,7 @@ def main(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "httpx2"):  # they name every request to the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
+    card = load_card(args.model) if args.update_model_card else None  # now: scoring takes minutes
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
     processor = build_processor(args) if pipeline is None else pipeline.image_processor
@@ -140,6 +142,12 @@ def main(args: argparse.Namespace) -> None:
     if missing["painted"] is not None:
         reasons["painted"] = missing["painted"]
     write(args, figures, reasons, Image.fromarray(torch.cat(sheet, dim=-2).movedim(0, -1).numpy()), measured["real"])
+    if card is not None:
+        names = ("resolution", "feature_network", "segmenter_steps", "ignored_pixels", "seed")
+        settings = {"num_images": len(dataset), **{name: getattr(args, name) for name in names}}
+        data = {"dataset_name": args.dataset_name or args.image_folder, "split": args.split, "settings": settings}
+        update_card(card, figures["exact"].values, model=args.model, **data)
+        logger.info("Put the figures into the model card of %s", args.model)
 
 
 def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
@@ -69,7 +70,8 @@ def options(data, folder, name="result"):
 
 
 def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
-    result = evaluate("--model", model, *options(data, tmp_path), "--group_column", "scene")
+    (model / "README.md").write_text("---\nlicense: apache-2.0\n---\n\n# A model\n")
+    result = evaluate("--model", model, *options(data, tmp_path), "--group_column", "scene", "--update_model_card")
     assert result.status == 0, result.stderr
     report = json.loads((tmp_path / "result.json").read_text())
     assert KEYS | STYLE_KEYS < report.keys() and KEYS < report["painted"].keys()
@@ -83,8 +85,12 @@ def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
     assert table.startswith("| | exact | painted | real |") and table in result.stdout
     assert Image.open(tmp_path / "sheet.png").size == (9 * 32, 6 * 32)
 
+    (kid,) = [one for one in ModelCard.load(model / "README.md").data.eval_results if one.metric_type == "kid"]
+    assert kid.metric_value == report["kid"] and kid.dataset_name == data.name and kid.metric_args["num_images"] == 6
+
     trained = [path.stat().st_mtime_ns for path in tmp_path.glob("segmenter-*.safetensors")]
-    evaluate("--model", model, *options(data, tmp_path, "again"), "--group_column", "scene")
+    again = (*options(data, tmp_path, "again"), "--group_column", "scene", "--update_model_card")
+    evaluate("--model", model, *again)
     again = json.loads((tmp_path / "again.json").read_text())
     assert again == report
     assert [path.stat().st_mtime_ns for path in tmp_path.glob("segmenter-*.safetensors")] == trained
@@ -164,6 +170,11 @@ def bad_reduce(data, folder):
     return ("--dataset_name", data, "--reduce", 16), "--reduce belongs to --real, which is missing"
 
 
+def bad_card(data, folder):
+    options = ("--dataset_name", data, "--model", folder, "--update_model_card")
+    return options, f"The model card of --model '{folder}' cannot be read"
+
+
 def bad_network(data, folder):
     return (
         "--dataset_name",
@@ -174,7 +185,8 @@ def bad_network(data, folder):
 
 
 @pytest.mark.parametrize(
-    "case", [bad_split, bad_pair, bad_folders, bad_group, bad_mask, bad_segmenter, bad_reduce, bad_network]
+    "case",
+    [bad_split, bad_pair, bad_folders, bad_group, bad_mask, bad_segmenter, bad_reduce, bad_card, bad_network],
 )
 def test_what_is_wrong_is_one_line(case, evaluate, model, data, tmp_path):
     wrong, message = case(data, tmp_path)

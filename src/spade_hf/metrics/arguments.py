@@ -29,6 +29,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
     parser.add_argument("--json", help="file to write the figures to")
+    parser.add_argument(
+        "--update_model_card",
+        action="store_true",
+        help="put the figures of exact masks into the metadata of --model's card: in its folder, or on the Hub",
+    )
     parser.add_argument("--output_dir", help="folder for table.md, sheet.png and the trained segmenter")
     return parser
 
@@ -41,6 +46,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("Give either --model or --real.")
     if problem := problem_with_data(args):
         parser.error(problem)
+    if args.update_model_card and args.model is None:
+        parser.error("--update_model_card belongs to --model, which is missing.")
     if args.reduce is not None and not args.real:
         parser.error("--reduce belongs to --real, which is missing.")
     if args.resolution is not None:

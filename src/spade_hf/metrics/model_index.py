@@ -1,0 +1,84 @@
+"""Figures in a model card's metadata, where the Hub shows them: its `model-index`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub.errors import HFValidationError, HTTPError
+
+
+NAMES = {"fid": "FID", "kid": "KID", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}  # others: their keys
+
+
+def load_card(model: str) -> ModelCard:
+    """Read the card of a model.
+
+    Args:
+        model (`str`): A folder or Hub id.
+
+    Raises:
+        ValueError: If it has none, or one that cannot be read.
+    """
+    folder = Path(model)
+    try:
+        return ModelCard.load(folder / "README.md" if folder.is_dir() else model)
+    except (OSError, ValueError, yaml.YAMLError, HFValidationError, HTTPError) as error:
+        raise ValueError(f"The model card of `model` {model!r} cannot be read: {error}") from error
+
+
+def update_card(
+    card: ModelCard,
+    figures: Mapping[str, float | None],
+    *,
+    model: str,
+    dataset_name: str,
+    split: str,
+    settings: Mapping[str, Any],
+) -> None:
+    """Put figures into a card's metadata, and save it where it is: in the folder, or on the Hub.
+
+    Figures of the same data and split are replaced, others stay.
+
+    Args:
+        card (`ModelCard`): See [`load_card`].
+        figures (`Mapping[str, float | None]`): By key; those that are `None` are left out.
+        model (`str`): A folder or Hub id.
+        dataset_name (`str`): A Hub id or path; the card names no path, only its last part.
+        split (`str`): Of the data.
+        settings (`Mapping[str, Any]`): What else the figures depend on.
+    """
+    name = Path(dataset_name).name if Path(dataset_name).exists() else dataset_name
+    place: dict[str, Any] = {
+        "task_type": "image-to-image",
+        "dataset_type": name,
+        "dataset_name": name,
+        "dataset_split": split,
+    }
+    added = [
+        EvalResult(
+            **place,
+            metric_type=key,
+            metric_name=NAMES.get(key, key.replace("_", " ")),
+            metric_value=value,
+            metric_args=dict(settings),
+        )
+        for key, value in figures.items()
+        if value is not None
+    ]
+    data: Any = card.data
+    kept = [
+        result for result in data.eval_results or [] if (result.dataset_type, result.dataset_split) != (name, split)
+    ]
+    data.eval_results = [*kept, *added]
+    folder = Path(model)
+    if data.model_name is None:
+        data.model_name = (folder.resolve() if folder.is_dir() else Path(model)).name
+    if folder.is_dir():
+        unfinished = folder / "README.md.unfinished"
+        card.save(unfinished)
+        os.replace(unfinished, folder / "README.md")
+    else:
+        card.push_to_hub(model, commit_message="Evaluation results")
