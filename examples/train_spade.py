@@ -11,6 +11,7 @@ import dataclasses
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import ModelMixin
@@ -28,7 +29,14 @@ except ModuleNotFoundError as error:
 
     sys.exit(f"error: training needs the package {error.name}, which is not installed: {install_command('train')}")
 
-from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEStyleEncoder
+from spade_hf import (
+    ConcatenationGenerator,
+    MultiscaleDiscriminator,
+    Pix2PixHDGenerator,
+    SPADEGenerator,
+    SPADEImageProcessor,
+    SPADEStyleEncoder,
+)
 from spade_hf.data import (
     PairedImageDataset,
     PairedTransform,
@@ -284,20 +292,23 @@ def build_networks(
         "use_unknown_label": labels.use_unknown_label,
         "use_instance_edges": processor.config.use_instance_edges,
     }
-    generator = SPADEGenerator(
-        **semantics,
-        image_size=tuple(args.image_size),
-        base_channels=args.base_channels,
-        channel_mult=args.channel_mult,
-        latent_dim=args.latent_dim or None,
-        spade_hidden_channels=args.spade_hidden_channels,
-        spade_kernel_size=args.spade_kernel_size,
-        norm_type=args.norm_type,
-        num_upsampling_layers=args.num_upsampling_layers,
-    )
+    size: dict[str, Any] = {"image_size": tuple(args.image_size), "base_channels": args.base_channels}
+    if args.generator == "pix2pixhd":
+        generator = Pix2PixHDGenerator(**semantics, **size)
+    else:
+        generator = {"spade": SPADEGenerator, "concatenation": ConcatenationGenerator}[args.generator](
+            **semantics,
+            **size,
+            channel_mult=args.channel_mult,
+            latent_dim=args.latent_dim or None,
+            spade_hidden_channels=args.spade_hidden_channels,
+            spade_kernel_size=args.spade_kernel_size,
+            norm_type=args.norm_type,
+            num_upsampling_layers=args.num_upsampling_layers,
+        )
     discriminator = MultiscaleDiscriminator(**semantics, base_channels=args.discriminator_base_channels)
     generators: dict[str, ModelMixin] = {"generator": generator}
-    if args.use_style_encoder and args.latent_dim:
+    if args.use_style_encoder and generator.config.latent_dim is not None:
         generators["style_encoder"] = SPADEStyleEncoder(
             image_size=args.style_encoder_image_size,
             base_channels=args.style_encoder_base_channels,

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from spade_hf import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
+from spade_hf import (
+    ConcatenationGenerator,
+    MultiscaleDiscriminator,
+    Pix2PixHDGenerator,
+    SPADEGenerator,
+    SPADEStyleEncoder,
+)
 
 
 NUM_LABELS = 4
@@ -32,6 +38,11 @@ def tiny_style_encoder(seed: int = 0, **changes: Any) -> SPADEStyleEncoder:
 
 def tiny_discriminator(seed: int = 0, **changes: Any) -> MultiscaleDiscriminator:
     return randomized(MultiscaleDiscriminator(**{"num_labels": NUM_LABELS, "base_channels": 4, **changes}), seed)
+
+
+def tiny_concatenation(seed: int = 0, **changes: Any) -> ConcatenationGenerator:
+    config = {"num_labels": NUM_LABELS, "image_size": 64, "base_channels": 4, "latent_dim": LATENT_DIM}
+    return randomized(ConcatenationGenerator(**{**config, **changes}), seed)
 
 
 def tiny_pix2pixhd(seed: int = 0, **changes: Any) -> Pix2PixHDGenerator:

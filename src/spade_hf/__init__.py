@@ -13,6 +13,7 @@ from .images.processor import SPADEImageProcessor
 from .labels.label_set import LabelSet
 from .layers import SPADE, SPADEResnetBlock
 from .models import (
+    ConcatenationGenerator,
     DiagonalGaussianDistribution,
     MultiscaleDiscriminator,
     Pix2PixHDGenerator,
@@ -30,6 +31,7 @@ _register_with_diffusers()
 __all__ = [
     "BUNDLED_MODEL",
     "SPADE",
+    "ConcatenationGenerator",
     "DiagonalGaussianDistribution",
     "LabelSet",
     "ModelMixin",

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import spade_hf_cli
-from spade_hf import SPADEGenerator, SPADEPipeline
+from spade_hf import ConcatenationGenerator, Pix2PixHDGenerator, SPADEGenerator, SPADEPipeline
 from spade_hf.models.vgg import VGG19Features
 
 from ..file_tracker import FileTracker, lines
@@ -393,6 +393,27 @@ def test_dry_run_says_what_would_be_done(run, data, tmp_path):
     (line,) = [line for line in lines if line.startswith("generator: ")]
     assert int(line.split()[1].replace(",", "")) > 10_000
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "cls", "method"),
+    [
+        ("concatenation", ConcatenationGenerator, "SPADE's decoder with the mask concatenated, a baseline"),
+        ("pix2pixhd", Pix2PixHDGenerator, "pix2pixHD (Wang et al."),
+    ],
+)
+def test_a_baseline_is_trained_saved_and_paints(name, cls, method, run, data, tmp_path):
+    options = ("--generator", name, "--output_dir", tmp_path, "--max_train_steps", 2, "--checkpointing_steps", 1)
+    result = run(*SMALL, "--dataset_name", data, *options)
+    assert result.status == 0, result.stderr
+    pipeline = SPADEPipeline.from_pretrained(str(tmp_path))
+    assert type(pipeline.generator) is cls and pipeline(mask(0)).images[0].size == (32, 32)
+    assert (pipeline.style_encoder is None) == (name == "pix2pixhd")
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"\n{method}" in card and f"| generator | {name} |" in card
+    again = ("--pretrained_model_name_or_path", tmp_path, "--output_dir", tmp_path / "more", "--max_train_steps", 1)
+    result = run(*SMALL, "--dataset_name", data, *again)
+    assert f"--pretrained_model_name_or_path holds a {cls.__name__}; training goes on from a SPADE" in result.stderr
 
 
 def test_allow_tf32(run, data, tmp_path):

@@ -16,6 +16,7 @@ from ..tiny_networks import (
     random_images,
     random_label_map,
     random_latents,
+    tiny_concatenation,
     tiny_discriminator,
     tiny_generator,
     tiny_pix2pixhd,
@@ -35,6 +36,7 @@ NETWORKS = {
     "fused style encoder": lambda seed=0: fused(tiny_style_encoder(seed)),
     "discriminator": tiny_discriminator,
     "fused discriminator": lambda seed=0: fused(tiny_discriminator(seed)),
+    "concatenation generator": tiny_concatenation,
     "pix2pixHD generator": tiny_pix2pixhd,
 }
 SAME = {"atol": 1e-5, "rtol": 1e-5}  # the weights are equal; their alignment in memory moves the last digits

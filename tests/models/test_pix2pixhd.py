@@ -37,6 +37,13 @@ def test_every_parameter_gets_a_finite_gradient(norm_type):
     assert_finite_gradients(generator)
 
 
+def test_it_has_no_latent():
+    with pytest.raises(ValueError, match="`latent_dim` is 8; pix2pixHD has no latent"):
+        tiny_pix2pixhd(latent_dim=8)
+    with pytest.raises(ValueError, match="`z` was given, but this model has no latent"):
+        tiny_pix2pixhd()(random_label_map(), random_latents())
+
+
 @torch.no_grad()
 def test_instance_norm_forgets_a_uniform_mask_and_spade_does_not():
     """Figure 3: after the first normalization nothing of a uniform mask is left.

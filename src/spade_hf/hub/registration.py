@@ -9,14 +9,26 @@ import logging
 
 import diffusers
 
-from ..models import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
+from ..models import (
+    ConcatenationGenerator,
+    MultiscaleDiscriminator,
+    Pix2PixHDGenerator,
+    SPADEGenerator,
+    SPADEStyleEncoder,
+)
 from ..pipelines import SPADEPipeline
 
 
 logger = logging.getLogger(__name__)
 LIBRARY = __name__.split(".")[0]
 SAVE_AND_LOAD = ["save_pretrained", "from_pretrained"]
-NETWORKS = (SPADEGenerator, SPADEStyleEncoder, MultiscaleDiscriminator, Pix2PixHDGenerator)
+NETWORKS = (
+    SPADEGenerator,
+    SPADEStyleEncoder,
+    MultiscaleDiscriminator,
+    ConcatenationGenerator,
+    Pix2PixHDGenerator,
+)
 
 
 def register_with_diffusers() -> None:

@@ -1,3 +1,4 @@
+from .concatenation import ConcatenationGenerator
 from .discriminator import MultiscaleDiscriminator, MultiscaleDiscriminatorOutput, NLayerDiscriminator
 from .generator import SPADEGenerator, SPADEGeneratorOutput
 from .pix2pixhd import Pix2PixHDGenerator
@@ -5,6 +6,7 @@ from .style_encoder import DiagonalGaussianDistribution, SPADEStyleEncoder, SPAD
 
 
 __all__ = [
+    "ConcatenationGenerator",
     "DiagonalGaussianDistribution",
     "MultiscaleDiscriminator",
     "MultiscaleDiscriminatorOutput",

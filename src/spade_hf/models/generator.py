@@ -115,13 +115,7 @@ class SPADEGenerator(SemanticModelMixin):
         else:
             self.linear_in = linear(latent_dim, widths[0] * self.start_size[0] * self.start_size[1])
         self.blocks = nn.ModuleList(
-            SPADEResnetBlock(
-                in_channels,
-                out_channels,
-                num_semantics,
-                use_spectral_norm=use_spectral_norm,
-                build_norm=self.build_norm,
-            )
+            self.build_block(in_channels, out_channels, num_semantics)
             for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
         self.upsampling = UPSAMPLING[num_upsampling_layers]
@@ -172,6 +166,21 @@ class SPADEGenerator(SemanticModelMixin):
     def to_image(self, x: Tensor) -> Tensor:
         """The last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
         return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
+
+    def build_block(self, in_channels: int, out_channels: int, num_semantic_channels: int) -> nn.Module:
+        """A residual block; override it, or [`build_norm`], for other generators of this form.
+
+        Args:
+            in_channels, out_channels (`int`): Of the activation.
+            num_semantic_channels (`int`): Of the mask.
+        """
+        return SPADEResnetBlock(
+            in_channels,
+            out_channels,
+            num_semantic_channels,
+            use_spectral_norm=self.config.use_spectral_norm,
+            build_norm=self.build_norm,
+        )
 
     def build_norm(self, num_channels: int, num_semantic_channels: int) -> nn.Module:
         """A block's norm; override it for generators with another one that reads the mask, see docs/extending.md.

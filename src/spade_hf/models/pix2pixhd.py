@@ -42,6 +42,9 @@ class Pix2PixHDGenerator(SemanticModelMixin):
         num_downsampling_layers (`int`, defaults to 4): Stride-2 convolutions, each doubling the width.
         num_blocks (`int`, defaults to 9): Residual blocks at the lowest resolution.
         norm_type (`str`, defaults to `"instance"`): `"sync_batch"`, `"batch"` or `"instance"`.
+        image_size (`int` or `tuple[int, int]`, defaults to 256): (height, width) in pixels that the model is made for;
+            a pipeline's default.
+        latent_dim (`None`): Always; as in a [`SPADEGenerator`] without latent.
     """
 
     _no_split_modules = ["Pix2PixHDBlock"]
@@ -57,8 +60,13 @@ class Pix2PixHDGenerator(SemanticModelMixin):
         num_downsampling_layers: int = 4,
         num_blocks: int = 9,
         norm_type: NormType = "instance",
+        image_size: int | tuple[int, int] = 256,
+        latent_dim: None = None,
     ) -> None:
         super().__init__()
+        if latent_dim is not None:
+            raise ValueError(f"`latent_dim` is {latent_dim}; pix2pixHD has no latent. Leave it out.")
+        self.size_divisor = 2**num_downsampling_layers
         num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
         widths = [base_channels * 2**level for level in range(num_downsampling_layers + 1)]
         self.conv_in = conv2d(num_semantics, widths[0], 7)
@@ -77,21 +85,29 @@ class Pix2PixHDGenerator(SemanticModelMixin):
         self.conv_out = conv2d(widths[0], 3, 7)
 
     def forward(
-        self, segmap: Tensor, *, instance_edges: Tensor | None = None, return_dict: bool = True
+        self,
+        segmap: Tensor,
+        z: None = None,
+        *,
+        instance_edges: Tensor | None = None,
+        return_dict: bool = True,
     ) -> SPADEGeneratorOutput | tuple[Tensor]:
         """Generate images as large as the mask.
 
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. H and W are multiples of
                 `2 ** num_downsampling_layers`, and at least twice that.
+            z (`None`): Always; as in a [`SPADEGenerator`] without latent.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
+        if z is not None:
+            raise ValueError("`z` was given, but this model has no latent; leave it out.")
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
-        divisor = 2**self.config.num_downsampling_layers
+        divisor = self.size_divisor
         height, width = mask.size
         if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # reflection needs a neighbour
             raise ValueError(

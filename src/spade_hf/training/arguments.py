@@ -177,6 +177,12 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--discriminator_name_or_path", help="its discriminator: folder, Hub id, or a checkpoint of its training"
     )
+    model.add_argument(
+        "--generator",
+        default="spade",
+        choices=("spade", "concatenation", "pix2pixhd"),
+        help="or a baseline: the same decoder with the mask concatenated; pix2pixHD's, without latent",
+    )
     model.add_argument("--image_size", type=int, nargs="+", help="of the saved model; default: --resolution")
     model.add_argument("--base_channels", type=count, default=64)
     model.add_argument("--channel_mult", type=float, nargs="+", help="widths of the blocks over --base_channels")

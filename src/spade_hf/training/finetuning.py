@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ..images.processor import SPADEImageProcessor
-from ..models import MultiscaleDiscriminator
+from ..models import MultiscaleDiscriminator, SPADEGenerator
 from ..pipelines import SPADEPipeline
 
 
@@ -72,6 +72,12 @@ class Pretrained:
 
     def options(self) -> dict[str, Any]:
         """The training script's options that build networks of the same widths."""
+        kind = type(self.networks["generator"])
+        if kind is not SPADEGenerator:
+            raise ValueError(
+                f"`pretrained_model_name_or_path` holds a {kind.__name__}; training goes on from a SPADEGenerator. "
+                "Train a baseline from the beginning."
+            )
         generator = self.networks["generator"].config
         values = {name: generator[name] for name in GENERATOR_OPTIONS} | {"latent_dim": generator.latent_dim or 0}
         if encoder := self.networks.get("style_encoder"):

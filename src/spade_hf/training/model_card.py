@@ -23,8 +23,8 @@ CARD = """\
 
 {import_note}
 
-SPADE (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291): a semantic segmentation mask{style} in, an image out,
-in one pass. Trained with the `spade_hf` library on {data}.
+{method}: a semantic segmentation mask{style} in, an image out, in one pass. Trained with the `spade_hf` library on
+{data}.
 
 ![Mask, real image, and what the model makes of the mask, in several styles]({grid})
 
@@ -61,6 +61,14 @@ private or unfair in the training data, and are not photographs of anything.
 """
 
 
+SPADE_PAPER = "Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291"
+METHODS = {
+    "SPADEGenerator": f"SPADE ({SPADE_PAPER})",
+    "ConcatenationGenerator": f"SPADE's decoder with the mask concatenated, a baseline ({SPADE_PAPER})",
+    "Pix2PixHDGenerator": "pix2pixHD (Wang et al., CVPR 2018, https://arxiv.org/abs/1711.11585)",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
     """How a model was trained: what its card says of it, by the names of the training script's options.
@@ -73,6 +81,7 @@ class TrainingRecipe:
 
     dataset_name: str | None
     license: str | None
+    generator: str
     resolution: tuple[int, int]
     resize_ratio: float
     random_flip: bool
@@ -142,6 +151,7 @@ def write_training_card(
     networks = {name: part for name, part in pipeline.components.items() if hasattr(part, "num_parameters")}
     card = CARD.format(
         metadata=metadata.to_yaml(),
+        method=METHODS.get(type(pipeline.generator).__name__, f"A {type(pipeline.generator).__name__}"),
         title=repo_id.split("/")[-1],
         style=" and a style picture" if has_style else "",
         data=data,
