@@ -1,0 +1,211 @@
+"""Train and evaluate a grid of models with equal budgets, and tabulate what each change costs.
+
+    python examples/ablation.py examples/ablations/camvid.yaml --dataset_name FOLDER_OR_HUB_ID --output_dir ablation
+
+A file names the options that all arms share, each arm's own, and the seeds; see examples/ablations/. Every arm is a
+run of train_spade.py, then of evaluate_spade.py. Stopped, the same command goes on where it was: with the checkpoint
+of the run that was interrupted, and without what is done. At the end it writes table.md.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from spade_hf import SPADEPipeline
+from spade_hf_cli.options import OneLineParser, count
+
+
+SCRIPTS = Path(__file__).parent
+FIGURES = ("miou", "pixel_accuracy", "kid", "sharpness", "feature_distance", "diversity")
+TIMED_PICTURES = 20
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is compared.
+
+    Args:
+        data (`dict`): Options that both scripts share, such as `dataset_name`.
+        training, evaluation (`dict`): Options of all arms.
+        seeds (`list[int]`): Of an arm that names none of its own.
+        arms (`dict[str, dict]`): Name -> training options in which it differs, and perhaps `seeds`.
+    """
+
+    data: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, Any] | None]
+    seeds: Sequence[int] = (0,)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_file(cls, file: Path) -> "Grid":
+        """Read a YAML or JSON file.
+
+        Raises:
+            ValueError: If it is not a grid; it says what is missing or unknown.
+        """
+        try:
+            values = yaml.safe_load(file.read_text(encoding="utf-8"))
+            return cls(**values)
+        except (OSError, yaml.YAMLError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{file} cannot be used as a grid: {reason}. It holds `data` and `arms`, perhaps `seeds`, `training` "
+                "and `evaluation`, each a table of options."
+            ) from error
+
+    def runs(self) -> list[tuple[str, int, dict[str, Any]]]:
+        """Name of the arm, seed and training options of each run; all arms once before any gets its second seed."""
+        arms = {name: dict(options or {}) for name, options in self.arms.items()}
+        seeds = {name: options.pop("seeds", self.seeds) for name, options in arms.items()}
+        longest = max(map(len, seeds.values()))
+        return [
+            (name, seeds[name][turn], {**self.data, **self.training, **options})
+            for turn in range(longest)
+            for name, options in arms.items()
+            if turn < len(seeds[name])
+        ]
+
+
+def main(args: argparse.Namespace) -> None:
+    """Do what is left to do, then write the table."""
+    grid = Grid.from_file(args.grid)
+    if args.dataset_name is not None:
+        grid = replace(grid, data={**grid.data, "dataset_name": args.dataset_name})
+    runs = grid.runs()
+    for number, (name, seed, options) in enumerate(runs, 1):
+        folder = args.output_dir / f"{name}-{seed}"
+        print(f"{number} of {len(runs)}: {folder}", flush=True)
+        if not (folder / "model_index.json").is_file():
+            started = time.perf_counter()
+            run_script("train_spade.py", options, seed=seed, output_dir=folder, resume_from_checkpoint="latest")
+            add_seconds(folder, time.perf_counter() - started)
+        if not (folder / "figures.json").is_file():
+            evaluation = {**grid.data, **grid.evaluation, "model": folder, "json": folder / "figures.json"}
+            shared = args.output_dir / "evaluation"  # the segmenter, which is trained once
+            run_script("evaluate_spade.py", evaluation, output_dir=shared)
+            (shared / "sheet.png").replace(folder / "sheet.png")
+        if not (folder / "costs.json").is_file():
+            write_costs(folder)
+    table = tabulate(args.output_dir, runs)
+    (args.output_dir / "table.md").write_text(table + "\n", encoding="utf-8")
+    print(table)
+
+
+def run_script(script: str, options: Mapping[str, Any], **more: Any) -> None:
+    """Run one of the scripts beside this one.
+
+    Raises:
+        ValueError: If it fails; it has said why.
+    """
+    words = as_words({**options, **more})
+    status = subprocess.run([sys.executable, str(SCRIPTS / script), *words]).returncode
+    if status != 0:
+        raise ValueError(f"{script} ended with status {status}. Mend what it says, and give the same command again.")
+
+
+def as_words(options: Mapping[str, Any]) -> list[str]:
+    """Options as a command line has them."""
+    words: list[str] = []
+    for name, value in options.items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", *map(str, value if isinstance(value, list | tuple) else [value])]
+    return words
+
+
+def add_seconds(folder: Path, seconds: float) -> None:
+    """Keep the time that training took, that of earlier starts included."""
+    file = folder / "seconds.json"
+    before = json.loads(file.read_text()) if file.is_file() else 0.0
+    file.write_text(json.dumps(before + seconds))
+
+
+@torch.no_grad()
+def write_costs(folder: Path) -> None:
+    """Measure a model: its generator's parameters, and the time of a picture of random blocks of labels."""
+    pipeline = SPADEPipeline.from_pretrained(str(folder))
+    generator, config = pipeline.generator, pipeline.generator.config
+    size = config.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    rng, seconds = torch.Generator().manual_seed(0), []
+    for _ in range(TIMED_PICTURES + 1):  # the first one warms up
+        blocks = torch.randint(config.num_labels, (1, -(-height // 16), -(-width // 16)), generator=rng)
+        mask = blocks.repeat_interleave(16, 1).repeat_interleave(16, 2)[:, :height, :width]
+        edges = torch.zeros_like(mask) if config.use_instance_edges else None
+        z = None if config.latent_dim is None else torch.randn(1, config.latent_dim, generator=rng)
+        started = time.perf_counter()
+        generator(mask, z, instance_edges=edges)
+        seconds.append(time.perf_counter() - started)
+    costs = {"parameters": generator.num_parameters(), "seconds_per_picture": statistics.median(seconds[1:])}
+    (folder / "costs.json").write_text(json.dumps(costs))
+
+
+def tabulate(output_dir: Path, runs: Sequence[tuple[str, int, Mapping[str, Any]]]) -> str:
+    """A Markdown table: a line for each arm, mean and range over its seeds."""
+    columns = [*FIGURES, "painted miou", "parameters, M", "ms a picture", "training, min"]
+    lines = [f"| arm | seeds | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    for name in dict.fromkeys(name for name, _, _ in runs):
+        seeds = [seed for other, seed, _ in runs if other == name]
+        rows = [read_run(output_dir / f"{name}-{seed}") for seed in seeds]
+        cells = [mean_and_range([row[column] for row in rows]) for column in columns]
+        lines.append(f"| {name} | {', '.join(map(str, seeds))} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def read_run(folder: Path) -> dict[str, float | None]:
+    """The figures of a run, by the table's columns."""
+    figures, costs = (json.loads((folder / name).read_text()) for name in ("figures.json", "costs.json"))
+    seconds = folder / "seconds.json"
+    return {
+        **{name: figures[name] for name in FIGURES},
+        "painted miou": None if figures["painted"] is None else figures["painted"]["miou"],
+        "parameters, M": costs["parameters"] / 1e6,
+        "ms a picture": 1000 * costs["seconds_per_picture"],
+        "training, min": json.loads(seconds.read_text()) / 60 if seconds.is_file() else None,
+    }
+
+
+def mean_and_range(values: Sequence[float | None]) -> str:
+    """The mean and, of several values, half of the distance from the least to the largest."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    mean = f"{statistics.mean(known):.3g}"
+    return mean if len(known) == 1 else f"{mean} ± {(max(known) - min(known)) / 2:.2g}"
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
+    parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("grid", type=Path, help="YAML or JSON file")
+    parser.add_argument(
+        "--dataset_name", help="Hub data set, local folder or parquet file, in the place of the file's"
+    )
+    parser.add_argument("--output_dir", type=Path, default=Path("ablation"), help="gets a folder a run, and table.md")
+    parser.add_argument("--threads", type=count, help="of the CPU, for the time of a picture")
+    args = parser.parse_args(arguments)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    return args
+
+
+if __name__ == "__main__":
+    try:
+        main(parse_args())
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
