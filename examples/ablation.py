@@ -154,12 +154,14 @@ def write_costs(folder: Path) -> None:
 
 def tabulate(output_dir: Path, runs: Sequence[tuple[str, int, Mapping[str, Any]]]) -> str:
     """A Markdown table: a line for each arm, mean and range over its seeds."""
-    columns = [*FIGURES, "painted miou", "parameters, M", "ms a picture", "training, min"]
+    arms: dict[str, dict[int, dict[str, float | None]]] = {}
+    for name, seed, _ in runs:
+        arms.setdefault(name, {})[seed] = read_run(output_dir / f"{name}-{seed}")
+    rows = [row for seeds in arms.values() for row in seeds.values()]
+    columns = [column for column in rows[0] if any(row[column] is not None for row in rows)]
     lines = [f"| arm | seeds | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
-    for name in dict.fromkeys(name for name, _, _ in runs):
-        seeds = [seed for other, seed, _ in runs if other == name]
-        rows = [read_run(output_dir / f"{name}-{seed}") for seed in seeds]
-        cells = [mean_and_range([row[column] for row in rows]) for column in columns]
+    for name, seeds in arms.items():
+        cells = [mean_and_range([row[column] for row in seeds.values()]) for column in columns]
         lines.append(f"| {name} | {', '.join(map(str, seeds))} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -190,9 +192,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
     parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("grid", type=Path, help="YAML or JSON file")
-    parser.add_argument(
-        "--dataset_name", help="Hub data set, local folder or parquet file, in the place of the file's"
-    )
+    parser.add_argument("--dataset_name", help="Hub data set, folder or parquet file, in the place of the file's")
     parser.add_argument("--output_dir", type=Path, default=Path("ablation"), help="gets a folder a run, and table.md")
     parser.add_argument("--threads", type=count, help="of the CPU, for the time of a picture")
     args = parser.parse_args(arguments)

@@ -47,7 +47,7 @@ def grid(tmp_path):
         "arms": {"spade": None, "mask start": {"latent_dim": 0}},
     }
     file = tmp_path / "grid.yaml"
-    file.write_text(yaml.safe_dump(values))
+    file.write_text(yaml.safe_dump(values, sort_keys=False))
     return file
 
 
