@@ -207,29 +207,29 @@ def test_the_limit_keeps_the_newest(tmp_path):
 
 
 def test_a_fresh_run_beside_a_longer_one_keeps_its_checkpoints(tmp_path, caplog):
-    saved(tmp_path, 3000)
-    saved(tmp_path, 500, 1000, total_limit=1)
-    assert saved_as(tmp_path) == {"checkpoint-1000": 1000, "checkpoint-3000.abandoned": 3000}
-    assert "checkpoint-3000: it is now checkpoint-3000.abandoned; delete it if not needed" in caplog.text
-    assert Run(tmp_path).checkpoints.resume("latest").global_step == 1000
-    saved(tmp_path, 3000)
-    saved(tmp_path, 10)  # a second time: what was set aside stays
-    assert set(saved_as(tmp_path)) == {"checkpoint-10", *(f"checkpoint-{name}" for name in (
-        "1000.abandoned", "3000.abandoned", "3000.abandoned-2"))}  # fmt: skip
+    saved(tmp_path, 30)
+    saved(tmp_path, 5, 10, total_limit=1)
+    assert saved_as(tmp_path) == {"checkpoint-10": 10, "checkpoint-30.abandoned": 30}
+    assert "checkpoint-30: it is now checkpoint-30.abandoned; delete it if not needed" in caplog.text
+    assert Run(tmp_path).checkpoints.resume("latest").global_step == 10
+    saved(tmp_path, 30)
+    saved(tmp_path, 1)  # a second time: what was set aside stays
+    assert set(saved_as(tmp_path)) == {"checkpoint-1", *(f"checkpoint-{name}" for name in (
+        "10.abandoned", "30.abandoned", "30.abandoned-2"))}  # fmt: skip
 
 
 def test_a_run_resumed_from_an_older_checkpoint_keeps_its_own(tmp_path):
-    saved(tmp_path, 1000, 2000, 3000)
+    saved(tmp_path, 10, 20, 30)
     run = Run(tmp_path, total_limit=3)
-    run.checkpoints.resume("checkpoint-1000")
-    assert set(saved_as(tmp_path)) == {"checkpoint-1000", "checkpoint-2000", "checkpoint-3000"}  # nothing is saved yet
-    for step in (1500, 2500, 3500):  # 2000 is not this run's, although it is older than 2500
+    run.checkpoints.resume("checkpoint-10")
+    assert set(saved_as(tmp_path)) == {"checkpoint-10", "checkpoint-20", "checkpoint-30"}  # nothing is saved yet
+    for step in (15, 25, 35):  # 20 is not this run's, although it is older than 25
         run.checkpoints.save(TrainingState(global_step=step))
         assert Run(tmp_path).checkpoints.resume("latest").global_step == step
-    abandoned = {"checkpoint-2000.abandoned", "checkpoint-3000.abandoned"}
-    assert set(saved_as(tmp_path)) == {"checkpoint-1500", "checkpoint-2500", "checkpoint-3500", *abandoned}
+    abandoned = {"checkpoint-20.abandoned", "checkpoint-30.abandoned"}
+    assert set(saved_as(tmp_path)) == {"checkpoint-15", "checkpoint-25", "checkpoint-35", *abandoned}
     back = Run(tmp_path)
-    assert back.checkpoints.resume("checkpoint-3000.abandoned").global_step == 3000
+    assert back.checkpoints.resume("checkpoint-30.abandoned").global_step == 30
 
 
 def test_descending_steps(tmp_path):
