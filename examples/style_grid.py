@@ -2,11 +2,13 @@
 
 python examples/style_grid.py
 python examples/style_grid.py --masks mine.png --styles a.jpg b.jpg --model user/repo --output table.png
+python examples/style_grid.py --masks mine.png --styles a.jpg --random_styles 8      # figure 9 of the paper
 """
 
 import argparse
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
@@ -16,20 +18,29 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 def main() -> None:
-    """Write the table: masks on the left, styles on top."""
+    """Write the table: masks on the left, styles on top, random ones last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--masks", nargs="+", type=Path, default=sorted(ASSETS.glob("*_mask.png")))
     parser.add_argument("--styles", nargs="+", type=Path, default=sorted(ASSETS.glob("*_style.jpg")))
+    parser.add_argument(
+        "--random_styles", type=int, default=0, help="columns more: the same random latents for all masks"
+    )
     parser.add_argument("--model", default=BUNDLED_MODEL)
+    parser.add_argument("--seed", type=int, default=0, help="of the random styles")
     parser.add_argument("--size", type=int, default=256, help="pixels of one picture in the table")
     parser.add_argument("--output", type=Path, default=Path("outputs/style_grid.jpg"))
     args = parser.parse_args()
 
     pipeline = SPADEPipeline.from_pretrained(args.model)
     styles = [str(path) for path in args.styles]
-    rows = [[Image.new("RGB", (args.size, args.size), "white"), *(Image.open(path) for path in args.styles)]]
-    for mask in args.masks:
-        rows.append([*pipeline.image_processor.colorize(str(mask)), *pipeline(str(mask), style_image=styles).images])
+    blank = Image.new("RGB", (args.size, args.size), "white")
+    rows = [[blank, *(Image.open(path) for path in args.styles), *[blank] * args.random_styles]]
+    for mask in map(str, args.masks):
+        row = [*pipeline.image_processor.colorize(mask), *pipeline(mask, style_image=styles).images]
+        if args.random_styles:
+            rng = torch.Generator().manual_seed(args.seed)
+            row += pipeline(mask, num_images_per_mask=args.random_styles, generator=rng).images
+        rows.append(row)
 
     table = Image.new("RGB", (len(rows[0]) * args.size, len(rows) * args.size))
     for top, row in enumerate(rows):
