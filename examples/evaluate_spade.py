@@ -9,22 +9,25 @@ See docs/evaluation.md, and `--help` for all options.
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor
 from tqdm.auto import tqdm
 
 
 try:
     import datasets  # noqa: F401 (what spade_hf.data needs)
     import torchmetrics
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
 except ModuleNotFoundError as error:
     from spade_hf.project import install_command
 
@@ -32,41 +35,30 @@ except ModuleNotFoundError as error:
 
 import spade_hf
 from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEPipeline
-from spade_hf.data import (
-    PairedImageDataset,
-    PairedTransform,
-    PairReader,
-    derive_seed,
-    load_folders,
-    load_label_set,
-    load_rows,
-    paint_label_map,
-)
+from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders, load_label_set, load_rows
 from spade_hf.metrics import (
     Figures,
     Judge,
     Measurements,
+    ScoredBatch,
+    Scorer,
     Segmenter,
     choose_partners,
     load_feature_network,
     load_segmenter,
     obtain_segmenter,
-    reduce_and_enlarge,
     score,
     score_styles,
 )
 from spade_hf.metrics.arguments import build_parser, parse_args
 from spade_hf.metrics.model_index import load_card, update_card
+from spade_hf.metrics.scoring import KINDS
+from spade_hf.metrics.segmenter_cache import fingerprint
 from spade_hf_cli.options import as_typed, one_line, options_of
 
 
 logger = logging.getLogger("evaluate_spade")
 SHEET_ROWS = 8
-PAINTING, STYLE, FIRST, SECOND = range(4)  # which of a row's random numbers a seed is for
-# Sets of pictures, and the figures that need them: exact and painted masks in the real pictures' styles, exact masks
-# in another picture's style, and in two random ones.
-KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
-RANDOM = {"random": FIRST, "again": SECOND}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -75,7 +67,8 @@ def main(args: argparse.Namespace) -> None:
     for name in ("httpx", "httpx2"):  # they name every request to the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
     card = load_card(args.model) if args.update_model_card else None  # now: scoring takes minutes
-    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    state = PartialState(cpu=args.device == "cpu")  # one process, or those of `accelerate launch`
+    args.device = args.device or str(state.device)
     pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
     processor = build_processor(args) if pipeline is None else pipeline.image_processor
     if args.resolution is None and pipeline is not None:
@@ -83,46 +76,33 @@ def main(args: argparse.Namespace) -> None:
         args.resolution = [size, size] if isinstance(size, int) else list(size)
     dataset, groups = build_dataset(args, processor)
     network = load_feature_network(args.feature_network).to(args.device)
-    segmenter, segmenter_reason = build_segmenter(args, processor, network)
+    with state.main_process_first():  # which keeps what it trains in --output_dir
+        segmenter, segmenter_reason = build_segmenter(args, processor, network)
     judge = Judge(network, segmenter, processor.label_set)
 
     missing = {"painted": why_not_painted(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
     kinds = [kind for kind, figure in KINDS.items() if missing.get(figure) is None]
-    parts: dict[str, list[Measurements]] = {name: [] for name in ("real", *kinds)}
     partners = []
     if missing["style"] is None:
         scenes = list(range(len(dataset))) if groups is None else groups
         partners = choose_partners(scenes, torch.Generator().manual_seed(args.seed))
-    sheet: list[Tensor] = []
-    shown = {number * len(dataset) // SHEET_ROWS for number in range(SHEET_ROWS)}
-    for start in tqdm(range(0, len(dataset), args.batch_size), desc="Scoring"):
-        samples = [dataset[index] for index in range(start, min(start + args.batch_size, len(dataset)))]
-        batch = {name: torch.stack([sample[name] for sample in samples]).to(args.device) for name in samples[0]}
-        real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
-        maps = {"real": judge.features(real)}
-        parts["real"].append(judge.measure(real, maps["real"], maps["real"], label_map))
-        columns = [draw(label_map, processor), real]
-        for kind in kinds:
-            masks, styles = label_map, real
-            if kind == "painted":
-                masks = paint(label_map, processor.label_set.num_channels, seeds(batch, PAINTING))
-                columns.append(draw(masks, processor))
-            elif kind == "styled":
-                others = [dataset[partners[index]]["real_images"] for index in range(start, start + len(samples))]
-                styles = to_8_bits(torch.stack(others).to(args.device))
-                columns.append(styles)
-            if pipeline is not None:
-                z = draw_latents(pipeline, None if kind in RANDOM else styles, seeds(batch, RANDOM.get(kind, STYLE)))
-                pictures = generate(pipeline, masks, z, batch)
-            else:
-                pictures = real if args.reduce is None else reduce_and_enlarge(real, args.reduce)
-            maps[kind] = judge.features(pictures)
-            compared = maps["random" if kind == "again" else "real"]
-            parts[kind].append(judge.measure(pictures, maps[kind], compared, masks))
-            columns.append(pictures)
-        sheet += [row.cpu() for index, row in enumerate(torch.cat(columns, dim=-1), start) if index in shown]
-
-    measured = {name: Measurements.concatenate(batches) for name, batches in parts.items()}
+    scorer = Scorer(
+        judge,
+        dataset,
+        processor,
+        kinds=kinds,
+        partners=partners,
+        shown=frozenset(number * len(dataset) // SHEET_ROWS for number in range(SHEET_ROWS)),
+        pipeline=pipeline,
+        reduce=args.reduce,
+        device=args.device,
+    )
+    scored = score_all(args, scorer, state)
+    if not state.is_main_process:
+        return
+    sheet = [row for batch in scored for row in batch.rows]
+    parts = {kind: [batch.measurements[kind] for batch in scored] for kind in ("real", *kinds)}
+    measured = {kind: Measurements.concatenate(batches) for kind, batches in parts.items()}
     has_own_style = pipeline is None or pipeline.style_encoder is not None
     options = {"groups": groups, "count_unknown": args.ignored_pixels == "count"}
     figures = {
@@ -148,6 +128,46 @@ def main(args: argparse.Namespace) -> None:
         data = {"dataset_name": args.dataset_name or args.image_folder, "split": args.split, "settings": settings}
         update_card(card, figures["exact"].values, model=args.model, **data)
         logger.info("Put the figures into the model card of %s", args.model)
+
+
+def score_all(args: argparse.Namespace, scorer: Scorer, state: PartialState) -> list[ScoredBatch]:
+    """Score the whole data set, each process its share of batches; all of them, in order, on the main process.
+
+    With `--output_dir`, batches are kept there until the end: the same command, given again, goes on with the next.
+    """
+    count = len(scorer.dataset)
+    batches = [range(start, min(start + args.batch_size, count)) for start in range(0, count, args.batch_size)]
+    folder = None
+    if args.output_dir is not None:
+        folder = Path(args.output_dir, f"unfinished-{fingerprint_of(args, scorer)}")
+    mine = batches[state.process_index :: state.num_processes]
+    done: dict[int, ScoredBatch] = {}
+    for rows in tqdm(mine, desc="Scoring", disable=not state.is_local_main_process):
+        file = None if folder is None else folder / f"{rows.start}.pt"
+        if file is not None and file.is_file():
+            done[rows.start] = ScoredBatch.load(file)
+            continue
+        done[rows.start] = scorer.score(rows)
+        if file is not None:
+            done[rows.start].save(file)
+    shares = gather_object([done])  # one for each process
+    state.destroy_process_group()
+    if folder is not None and state.is_main_process:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [batch for _, batch in sorted((start, batch) for share in shares for start, batch in share.items())]
+
+
+def fingerprint_of(args: argparse.Namespace, scorer: Scorer) -> str:
+    """A hash of everything that a batch's measurements depend on."""
+    outputs = ("json", "output_dir", "update_model_card")
+    settings = {name: value for name, value in vars(args).items() if name not in outputs}
+    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
+    digest.update(fingerprint(scorer.dataset).encode())
+    networks = [] if scorer.pipeline is None else [scorer.pipeline.generator, scorer.pipeline.style_encoder]
+    for network in filter(None, [*networks, scorer.judge.segmenter]):
+        for weight in network.state_dict().values():
+            digest.update(weight.cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:
@@ -262,46 +282,6 @@ def build_segmenter(
         device=args.device,
     )
     return segmenter, ""
-
-
-def seeds(batch: dict[str, Tensor], purpose: int) -> list[int]:
-    """A seed for each row, the same whatever batch it is in."""
-    return [derive_seed(seed, purpose) for seed in batch["seed"].tolist()]
-
-
-def paint(label_map: Tensor, num_channels: int, seeds: Sequence[int]) -> Tensor:
-    """Masks as a hand would paint them, as in training; int64 `(N, H, W)` to the same."""
-    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-    painted = [paint_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
-    return torch.stack(painted).to(label_map.device)
-
-
-def draw_latents(pipeline: SPADEPipeline, styles: Tensor | None, seeds: Sequence[int]) -> Tensor | None:
-    """Latents of style pictures; random ones without them or a style encoder; `None` for a model without latent."""
-    latent_dim = pipeline.generator.config.latent_dim
-    if latent_dim is None:
-        return None
-    if styles is not None and pipeline.style_encoder is not None:
-        return pipeline.encode_style(styles)
-    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-    return torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(pipeline.device)
-
-
-@torch.no_grad()
-def generate(pipeline: SPADEPipeline, masks: Tensor, z: Tensor | None, batch: dict[str, Tensor]) -> Tensor:
-    """Pictures of masks, uint8 `(N, 3, H, W)`."""
-    return to_8_bits(pipeline.generator(masks, z, instance_edges=batch.get("instance_edges")).images)
-
-
-def to_8_bits(images: Tensor) -> Tensor:
-    """[-1, 1] to uint8, as a PNG would keep the picture."""
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte()
-
-
-def draw(label_map: Tensor, processor: SPADEImageProcessor) -> Tensor:
-    """Label maps `(N, H, W)` in their colours, uint8 `(N, 3, H, W)`."""
-    palette = torch.from_numpy(processor.label_set.palette.copy()).to(label_map.device)
-    return palette[label_map].movedim(-1, 1)
 
 
 def write(

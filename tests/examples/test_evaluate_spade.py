@@ -1,7 +1,9 @@
 """The evaluation script on a tiny model and data set."""
 
 import json
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
+from spade_hf.metrics import Scorer
 from spade_hf.project import install_command
 
 from ..training_data import LABELS, make_networks, make_rows, mask, write_imagefolder, write_labels
@@ -94,6 +97,51 @@ def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
     again = json.loads((tmp_path / "again.json").read_text())
     assert again == report
     assert [path.stat().st_mtime_ns for path in tmp_path.glob("segmenter-*.safetensors")] == trained
+
+
+def test_a_run_that_was_stopped_goes_on_and_says_the_same(evaluate, model, data, tmp_path, monkeypatch):
+    command = ("--model", model, *options(data, tmp_path), "--segmenter", "none")
+    evaluate(*command)
+    whole = json.loads((tmp_path / "result.json").read_text())
+    scored, score = [], Scorer.score
+
+    def score_once(self, rows):
+        if len(scored) == 1:
+            raise OSError("the machine is gone")
+        scored.append(rows)
+        return score(self, rows)
+
+    monkeypatch.setattr(Scorer, "score", score_once)
+    assert evaluate(*command).status == 2
+    (kept,) = tmp_path.glob("unfinished-*/*.pt")
+    monkeypatch.setattr(Scorer, "score", lambda self, rows: scored.append(rows) or score(self, rows))
+    assert evaluate(*command).status == 0
+    assert scored == [range(4), range(4, 6)]  # each batch once
+    assert json.loads((tmp_path / "result.json").read_text()) == whole
+    assert not list(tmp_path.glob("unfinished-*"))
+
+    kept.parent.mkdir()
+    kept.write_bytes(b"half")
+    result = evaluate(*command)
+    assert result.status == 2 and f"{kept} can't be read" in result.stderr
+
+
+@pytest.mark.slow  # two processes that import everything
+def test_two_processes_say_what_one_does(evaluate, model, data, tmp_path):
+    command = ("--model", model, *options(data, tmp_path), "--batch_size", 1)
+    evaluate(*command)
+    alone = json.loads((tmp_path / "result.json").read_text())
+    launch = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+              "--mixed_precision", "no", "--dynamo_backend", "no")  # fmt: skip
+    words = [sys.executable, "-m", *launch, str(SCRIPT), *map(str, command)]
+    search_path = os.pathsep.join([str(SCRIPT.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": search_path}
+    result = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    together = json.loads((tmp_path / "result.json").read_text())
+    for name in KEYS | STYLE_KEYS:
+        assert together[name] == (None if alone[name] is None else pytest.approx(alone[name], rel=1e-4))
+    assert together["settings"] == alone["settings"] and together["counts"] == alone["counts"]
 
 
 def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path):

@@ -1,0 +1,153 @@
+"""Pictures of a data set's masks, measured batch by batch; batches can be scored in any order, by any process.
+
+Legend: N pictures, H W height and width, Z latent.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..data import PairedImageDataset, derive_seed, paint_label_map
+from ..images.processor import SPADEImageProcessor
+from ..pipelines import SPADEPipeline
+from .judge import Judge, Measurements
+from .pictures import reduce_and_enlarge
+
+
+PAINTING, STYLE, FIRST, SECOND = range(4)  # which of a row's random numbers a seed is for
+# Sets of pictures, and the figures that need them: exact and painted masks in the real pictures' styles, exact masks
+# in another picture's style, and in two random ones.
+KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
+RANDOM = {"random": FIRST, "again": SECOND}
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """What is kept of a batch.
+
+    Args:
+        measurements (`dict[str, Measurements]`): Of the real pictures (`"real"`) and of each kind.
+        rows (`list[Tensor]`): Of pictures to look at: masks and pictures side by side, uint8 `(3, H, columns * W)`.
+    """
+
+    measurements: dict[str, Measurements]
+    rows: list[Tensor]
+
+    def save(self, file: Path) -> None:
+        """Write a file whole or not at all."""
+        tables = {kind: vars(one) for kind, one in self.measurements.items()}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_name(file.name + ".unfinished")
+        torch.save({"measurements": tables, "rows": self.rows}, unfinished)
+        os.replace(unfinished, file)
+
+    @classmethod
+    def load(cls, file: Path) -> "ScoredBatch":
+        """Read what [`save`] wrote.
+
+        Raises:
+            ValueError: If it can't be read.
+        """
+        try:
+            values = torch.load(file, weights_only=True)
+            names = {field.name for field in fields(Measurements)}
+            tables = {kind: Measurements(**table) for kind, table in values["measurements"].items()}
+            assert all(vars(one).keys() == names for one in tables.values())
+            return cls(tables, values["rows"])
+        except Exception as error:  # whatever half a file raises
+            raise ValueError(f"{file} can't be read: {error}. Delete it, and give the same command again.") from error
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Makes the pictures of a batch and measures them. Row by row, the same in every batch and process.
+
+    Args:
+        judge (`Judge`): Measures.
+        dataset (`PairedImageDataset`): The pairs.
+        processor (`SPADEImageProcessor`): Knows the labels.
+        kinds (`Sequence[str]`): Of `KINDS`.
+        partners (`Sequence[int]`): Of each row the one that gives its style, for the kind `"styled"`.
+        shown (`frozenset[int]`): Rows that are kept to be looked at.
+        pipeline (`SPADEPipeline`, *optional*): What is scored. Without it, the real pictures are.
+        reduce (`int`, *optional*): Without a pipeline, see [`reduce_and_enlarge`].
+        device (`str` or `torch.device`): Where pictures are measured.
+    """
+
+    judge: Judge
+    dataset: PairedImageDataset
+    processor: SPADEImageProcessor
+    kinds: Sequence[str]
+    partners: Sequence[int]
+    shown: frozenset[int]
+    pipeline: SPADEPipeline | None
+    reduce: int | None
+    device: str | torch.device
+
+    def score(self, rows: range) -> ScoredBatch:
+        """Score these rows of the data set."""
+        samples = [self.dataset[index] for index in rows]
+        batch = {name: torch.stack([sample[name] for sample in samples]).to(self.device) for name in samples[0]}
+        real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
+        maps = {"real": self.judge.features(real)}
+        measurements = {"real": self.judge.measure(real, maps["real"], maps["real"], label_map)}
+        columns = [self._draw(label_map), real]
+        for kind in self.kinds:
+            masks, styles = label_map, real
+            if kind == "painted":
+                masks = self._paint(label_map, seeds_of(batch, PAINTING))
+                columns.append(self._draw(masks))
+            elif kind == "styled":
+                others = [self.dataset[self.partners[index]]["real_images"] for index in rows]
+                styles = to_8_bits(torch.stack(others).to(self.device))
+                columns.append(styles)
+            seeds = seeds_of(batch, RANDOM.get(kind, STYLE))
+            pictures = self._pictures(masks, None if kind in RANDOM else styles, seeds, batch.get("instance_edges"))
+            maps[kind] = self.judge.features(pictures)
+            compared = maps["random" if kind == "again" else "real"]
+            measurements[kind] = self.judge.measure(pictures, maps[kind], compared, masks)
+            columns.append(pictures)
+        table = torch.cat(columns, dim=-1).cpu()  # (N, 3, H, columns * W)
+        return ScoredBatch(measurements, [row for index, row in zip(rows, table, strict=True) if index in self.shown])
+
+    @torch.no_grad()
+    def _pictures(
+        self, masks: Tensor, styles: Tensor | None, seeds: Sequence[int], instance_edges: Tensor | None
+    ) -> Tensor:
+        """Pictures of masks, uint8 `(N, 3, H, W)`: in given styles, or in those of the seeds."""
+        if self.pipeline is None:
+            assert styles is not None
+            return styles if self.reduce is None else reduce_and_enlarge(styles, self.reduce)
+        latent_dim, z = self.pipeline.generator.config.latent_dim, None
+        if styles is not None and self.pipeline.style_encoder is not None:
+            z = self.pipeline.encode_style(styles)
+        elif latent_dim is not None:
+            rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+            z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)
+        return to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images)
+
+    def _paint(self, label_map: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Masks as a hand would paint them, as in training; int64 `(N, H, W)` to the same."""
+        num_channels = self.processor.label_set.num_channels
+        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+        painted = [paint_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
+        return torch.stack(painted).to(label_map.device)
+
+    def _draw(self, label_map: Tensor) -> Tensor:
+        """Label maps `(N, H, W)` in their colours, uint8 `(N, 3, H, W)`."""
+        palette = torch.from_numpy(self.processor.label_set.palette.copy()).to(label_map.device)
+        return palette[label_map].movedim(-1, 1)
+
+
+def seeds_of(batch: dict[str, Tensor], purpose: int) -> list[int]:
+    """A seed for each row, the same whatever batch it is in."""
+    return [derive_seed(seed, purpose) for seed in batch["seed"].tolist()]
+
+
+def to_8_bits(images: Tensor) -> Tensor:
+    """[-1, 1] to uint8, as a PNG would keep the picture."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte()
