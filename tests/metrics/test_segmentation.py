@@ -2,6 +2,7 @@ import json
 import math
 
 import pytest
+import sklearn.metrics
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -66,6 +67,16 @@ def test_scores_agree_with_sets_of_pixels():
         truth, guess = (label_maps == channel), (predictions == channel)
         assert iou == pytest.approx(((truth & guess).sum() / (truth | guess).sum()).item())
     assert pixel_accuracy(confusion) == pytest.approx((label_maps == predictions).double().mean().item())
+
+
+def test_scores_agree_with_scikit_learn():
+    label_maps, predictions = torch.randint(0, 5, (2, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    confusion = confusion_matrix(predictions, label_maps, 5)
+    pixels = label_maps.flatten().numpy(), predictions.flatten().numpy()
+    assert confusion.tolist() == sklearn.metrics.confusion_matrix(*pixels).tolist()
+    assert list(class_ious(confusion).values()) == pytest.approx(
+        sklearn.metrics.jaccard_score(*pixels, average=None).tolist()
+    )
 
 
 def test_nothing_to_score():
