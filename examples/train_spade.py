@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from diffusers import ModelMixin
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from spade_hf.project import install_command
+
 
 try:
     import datasets  # noqa: F401 (what spade_hf.data needs)
@@ -25,8 +28,6 @@ try:
     from accelerate.logging import get_logger
     from accelerate.utils import set_seed
 except ModuleNotFoundError as error:
-    from spade_hf.project import install_command
-
     sys.exit(f"error: training needs the package {error.name}, which is not installed: {install_command('train')}")
 
 from spade_hf import (
@@ -35,6 +36,7 @@ from spade_hf import (
     Pix2PixHDGenerator,
     SPADEGenerator,
     SPADEImageProcessor,
+    SPADEPipeline,
     SPADEStyleEncoder,
 )
 from spade_hf.data import (
@@ -110,6 +112,9 @@ def main(args: argparse.Namespace) -> None:
     num_samples = None if args.streaming else len(dataset)
     loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
     shown = preview_samples(dataset, args.num_validation_images)
+    evaluation = None
+    if args.evaluation_steps is not None and accelerator.is_main_process:
+        evaluation = build_evaluation(args, dataset, accelerator.device)
 
     # Networks: the generator's side against the discriminator
     generators, discriminators = build_networks(args, dataset.processor)
@@ -200,7 +205,9 @@ def main(args: argparse.Namespace) -> None:
             validating = step % args.validation_steps == 0
             saving = step % args.checkpointing_steps == 0 or step == num_steps
             saving = stop.check() or saving
-            pipeline = publisher.preview() if (saving or validating) and accelerator.is_main_process else None
+            evaluating = evaluation is not None and step % args.evaluation_steps == 0
+            is_needed = (saving or validating or evaluating) and accelerator.is_main_process
+            pipeline = publisher.preview() if is_needed else None
             if saving:
                 checkpoint = checkpoints.save(state, pipeline)
             if stop.is_requested:
@@ -209,6 +216,8 @@ def main(args: argparse.Namespace) -> None:
                 publisher.push_revision(step)
             if validating and accelerator.is_main_process:
                 log_image(accelerator, "validation", publisher.save_samples(pipeline, step), step)
+            if evaluating:
+                monitor.log_figures(step, evaluation(pipeline))
     if stop.is_requested:
         accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps))
         accelerator.end_training()  # else trackers take it for a crash
@@ -276,6 +285,36 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
     if args.max_train_samples is not None:
         rows = rows.select(range(min(args.max_train_samples, len(rows))))
     return PairedImageDataset(rows, reader, **options)
+
+
+def build_evaluation(
+    args: argparse.Namespace, dataset: PairedImageDataset, device: torch.device
+) -> Callable[[SPADEPipeline], dict[str, float]]:
+    """What scores pairs of another split, read as the training's are."""
+    try:
+        from spade_hf.training.evaluation import RunningEvaluation
+    except ModuleNotFoundError as error:
+        message = (
+            f"`evaluation_steps` needs the package {error.name}, which is not installed: {install_command('eval')}"
+        )
+        raise ImportError(message) from error
+    rows = load_rows(
+        args.dataset_name, config_name=args.dataset_config_name, split=args.evaluation_split, cache_dir=args.cache_dir
+    )
+    count = min(args.num_evaluation_images, len(rows))
+    rows = rows.select([number * len(rows) // count for number in range(count)])
+    transform = PairedTransform(
+        resolution=tuple(args.resolution), resize_ratio=1.0, center_crop=True, random_flip=False
+    )
+    reader = PairReader(
+        image_column=args.image_column,
+        mask_column=args.mask_column,
+        instance_column=args.instance_column,
+        processor=dataset.processor,
+        transform=transform,
+        color_tolerance=args.color_tolerance,
+    )
+    return RunningEvaluation(PairedImageDataset(rows, reader, seed=args.seed), device)
 
 
 def build_networks(

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -393,6 +394,29 @@ def test_dry_run_says_what_would_be_done(run, data, tmp_path):
     (line,) = [line for line in lines if line.startswith("generator: ")]
     assert int(line.split()[1].replace(",", "")) > 10_000
     assert not (tmp_path / "out").exists()
+
+
+def test_figures_on_the_way(run, tmp_path, caplog):
+    caplog.set_level("INFO")
+    datasets.DatasetDict({"train": make_rows(), "validation": make_rows(4)}).save_to_disk(str(tmp_path / "data"))
+    write_labels(tmp_path / "data" / "labels.json")
+    data = ("--dataset_name", tmp_path / "data", "--output_dir", tmp_path / "out", "--max_train_steps", 4)
+    options = ("--evaluation_steps", 2, "--num_evaluation_images", 3, "--report_to", "tensorboard")
+    result = run(*SMALL, *data, *options)
+    assert result.status == 0, result.stderr
+    line = re.compile(r"step [24]/4: evaluation/kid .*, evaluation/sharpness .*, evaluation/feature_distance ")
+    said = [text for text in caplog.messages if line.match(text)]
+    assert len(said) == 2
+    events = EventAccumulator(str(tmp_path / "out" / "logs" / "spade")).Reload()
+    values = {name: [event.step for event in events.Scalars(f"evaluation/{name}")] for name in ("kid", "sharpness")}
+    assert values == {"kid": [2, 4], "sharpness": [2, 4]}
+
+    assert run(*SMALL, *data, "--output_dir", tmp_path / "without").status == 0  # figures don't change the run
+    weights = [tmp_path / name / "generator" / "diffusion_pytorch_model.safetensors" for name in ("out", "without")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+    result = run(*SMALL, *data, *options, "--overwrite_output_dir", "--evaluation_split", "tset")
+    assert result.status == 2 and "split 'tset') cannot be loaded" in result.stderr
 
 
 @pytest.mark.parametrize(

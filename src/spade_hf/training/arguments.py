@@ -136,6 +136,8 @@ def _problem(args: argparse.Namespace) -> str | None:
         return "--streaming needs --max_train_steps, as a stream has no length, and --dataset_name."
     if args.discriminator_name_or_path and not args.pretrained_model_name_or_path:
         return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
+    if args.evaluation_steps and (args.dataset_name is None or args.streaming):
+        return "--evaluation_steps needs --dataset_name with a split of other pairs, and no --streaming."
     if args.overwrite_output_dir and args.resume_from_checkpoint:
         return "--overwrite_output_dir deletes what --resume_from_checkpoint goes on with. Give one of them."
     divisor = 2**args.num_upsampling_layers
@@ -245,6 +247,9 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, or latest")
     output.add_argument("--validation_steps", type=count, default=500, help="updates between sample images")
     output.add_argument("--num_validation_images", type=count, default=4)
+    output.add_argument("--evaluation_steps", type=count, help="updates between figures of pairs not trained on")
+    output.add_argument("--evaluation_split", default="validation", help="where these pairs are")
+    output.add_argument("--num_evaluation_images", type=count, default=48, help="this many, spread over the split")
     output.add_argument("--log_steps", type=count, default=10)
     output.add_argument(
         "--report_to",

@@ -60,6 +60,12 @@ class Monitor:
             logger.info("step %d/%d: %.3g s/update, %s", step, self.progress.total, seconds, losses)
         self.accelerator.log(values, step=step)
 
+    def log_figures(self, step: int, figures: Mapping[str, float]) -> None:
+        """Figures of an evaluation on the way, by their names; on the main process."""
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
+        logger.info("step %d/%d: %s", step, self.progress.total, shown)
+        self.accelerator.log(dict(figures), step=step)
+
 
 def _scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
     """Unweighted terms, weighted sums and mean logits of an iteration."""
