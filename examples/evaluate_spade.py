@@ -42,7 +42,6 @@ from spade_hf.metrics import (
     Measurements,
     ScoredBatch,
     Scorer,
-    Segmenter,
     choose_partners,
     load_feature_network,
     load_segmenter,
@@ -51,8 +50,10 @@ from spade_hf.metrics import (
     score_styles,
 )
 from spade_hf.metrics.arguments import build_parser, parse_args
+from spade_hf.metrics.features import FeatureNetwork, import_transformers_networks
 from spade_hf.metrics.model_index import load_card, update_card
 from spade_hf.metrics.scoring import KINDS
+from spade_hf.metrics.segmentation import AnySegmenter
 from spade_hf.metrics.segmenter_cache import fingerprint
 from spade_hf_cli.options import as_typed, one_line, options_of
 
@@ -164,7 +165,7 @@ def fingerprint_of(args: argparse.Namespace, scorer: Scorer) -> str:
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
     digest.update(fingerprint(scorer.dataset).encode())
     networks = [] if scorer.pipeline is None else [scorer.pipeline.generator, scorer.pipeline.style_encoder]
-    for network in filter(None, [*networks, scorer.judge.segmenter]):
+    for network in filter(None, [*networks, scorer.judge.network, scorer.judge.segmenter]):
         for weight in network.state_dict().values():
             digest.update(weight.cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -253,13 +254,17 @@ def pairs(
 
 
 def build_segmenter(
-    args: argparse.Namespace, processor: SPADEImageProcessor, network: torch.nn.Module
-) -> tuple[Segmenter | None, str]:
+    args: argparse.Namespace, processor: SPADEImageProcessor, network: FeatureNetwork
+) -> tuple["AnySegmenter | None", str]:
     """The segmenter, or `None` and why."""
     if args.segmenter == "none":
         return None, "--segmenter none"
+    label_set = processor.label_set
+    if args.segmenter != "train" and not args.segmenter.endswith(".safetensors"):
+        names = None if args.segmenter_labels is None else read_names(Path(args.segmenter_labels))
+        module = import_transformers_networks("segmenter")
+        return module.TransformersSegmenter(args.segmenter, label_set, names).to(args.device), ""
     if args.segmenter != "train":
-        label_set = processor.label_set
         segmenter = load_segmenter(Path(args.segmenter), network, label_set, network_name=args.feature_network)
         return segmenter.to(args.device), ""
     name = args.segmenter_dataset or args.dataset_name
@@ -271,7 +276,7 @@ def build_segmenter(
         if args.segmenter_dataset is not None:
             raise
         return None, f"{name} has no split {args.segmenter_split} to train a segmenter on; name --segmenter_dataset"
-    plain = SPADEImageProcessor(label_set=processor.label_set)  # reads no instance maps
+    plain = SPADEImageProcessor(label_set=label_set)  # reads no instance maps
     segmenter = obtain_segmenter(
         network,
         pairs(args, plain, rows, (args.image_column, args.mask_column, None), random_flip=True),
@@ -282,6 +287,17 @@ def build_segmenter(
         device=args.device,
     )
     return segmenter, ""
+
+
+def read_names(file: Path) -> dict[str, str]:
+    """A segmenter's classes and our labels for them."""
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--segmenter_labels {file} can't be read as JSON: {error}") from error
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise ValueError(f'--segmenter_labels {file} is not of the form {{"the segmenter\'s class": "our label"}}.')
+    return names
 
 
 def write(

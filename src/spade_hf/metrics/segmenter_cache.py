@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from ..data import PairedImageDataset
 from ..labels.label_set import LabelSet
-from ..models.efficientnet_lite import EfficientNetLiteFeatures
+from .features import FeatureNetwork
 from .segmentation import BATCH_SIZE, BRIGHTNESS, LEARNING_RATE, TINT, WEIGHT_DECAY, WIDTH, Segmenter, train_segmenter
 
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def obtain_segmenter(
-    network: EfficientNetLiteFeatures,
+    network: FeatureNetwork,
     dataset: PairedImageDataset,
     *,
     network_name: str,
@@ -82,9 +82,7 @@ def save_segmenter(segmenter: Segmenter, file: Path, settings: dict[str, Any]) -
     os.replace(unfinished, file)
 
 
-def load_segmenter(
-    file: Path, network: EfficientNetLiteFeatures, label_set: LabelSet, *, network_name: str
-) -> Segmenter:
+def load_segmenter(file: Path, network: FeatureNetwork, label_set: LabelSet, *, network_name: str) -> Segmenter:
     """Read a segmenter that [`obtain_segmenter`] kept.
 
     Raises:
