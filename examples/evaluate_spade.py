@@ -124,7 +124,7 @@ def main(args: argparse.Namespace) -> None:
         reasons["painted"] = missing["painted"]
     write(args, figures, reasons, Image.fromarray(torch.cat(sheet, dim=-2).movedim(0, -1).numpy()), measured["real"])
     if card is not None:
-        names = ("resolution", "feature_network", "segmenter_steps", "ignored_pixels", "seed")
+        names = ("resolution", "feature_network", "segmenter", "segmenter_steps", "ignored_pixels", "seed")
         settings = {"num_images": len(dataset), **{name: getattr(args, name) for name in names}}
         data = {"dataset_name": args.dataset_name or args.image_folder, "split": args.split, "settings": settings}
         update_card(card, figures["exact"].values, model=args.model, **data)

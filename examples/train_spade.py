@@ -301,6 +301,8 @@ def build_evaluation(
     rows = load_rows(
         args.dataset_name, config_name=args.dataset_config_name, split=args.evaluation_split, cache_dir=args.cache_dir
     )
+    if len(rows) == 0:
+        raise ValueError(f"--evaluation_split {args.evaluation_split!r} has no rows. Name another one.")
     count = min(args.num_evaluation_images, len(rows))
     rows = rows.select([number * len(rows) // count for number in range(count)])
     transform = PairedTransform(

@@ -1,10 +1,13 @@
 """Networks small enough for a test, and masks for them."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from spade_hf import (
     ConcatenationGenerator,
@@ -94,3 +97,16 @@ def assert_finite_gradients(network: nn.Module) -> None:
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, f"{name} has no gradient"
         assert parameter.grad.isfinite().all(), f"the gradient of {name} is not finite"
+
+
+def save_tiny_segmenter(folder: Path, classes: Sequence[str]) -> None:
+    """Save a semantic segmentation model of transformers with random weights."""
+    torch.manual_seed(0)
+    config = SegformerConfig(
+        hidden_sizes=[8, 8, 16, 16],
+        depths=[1, 1, 1, 1],
+        num_attention_heads=[1, 1, 2, 2],
+        decoder_hidden_size=16,
+        id2label=dict(enumerate(classes)),
+    )
+    SegformerForSemanticSegmentation(config).save_pretrained(folder)

@@ -11,15 +11,14 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
-import torch
 from huggingface_hub import ModelCard
 from PIL import Image
-from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.metrics import Scorer
 from spade_hf.project import install_command
 
+from ..tiny_networks import save_tiny_segmenter
 from ..training_data import LABELS, make_networks, make_rows, mask, write_imagefolder, write_labels
 
 
@@ -184,7 +183,7 @@ def test_a_missing_train_split_is_a_reason_and_a_named_one_an_error(evaluate, mo
 
 
 def test_a_segmenter_of_transformers(evaluate, model, data, tmp_path):
-    save_segmenter_of_transformers(tmp_path / "segformer", ("sky", "wall", "lawn", "rock"))
+    save_tiny_segmenter(tmp_path / "segformer", ("sky", "wall", "lawn", "rock"))
     (tmp_path / "names.json").write_text('{"lawn": "grass"}')
     options = ("--segmenter", tmp_path / "segformer", "--segmenter_labels", tmp_path / "names.json")
     result = evaluate(
@@ -193,18 +192,6 @@ def test_a_segmenter_of_transformers(evaluate, model, data, tmp_path):
     assert result.status == 0, result.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert 0 < figures["miou"] < 1 and 0 < figures["real"]["pixel_accuracy"] < 1
-
-
-def save_segmenter_of_transformers(folder, names):
-    torch.manual_seed(0)
-    config = SegformerConfig(
-        hidden_sizes=[8, 8, 16, 16],
-        depths=[1, 1, 1, 1],
-        num_attention_heads=[1, 1, 2, 2],
-        decoder_hidden_size=16,
-        id2label=dict(enumerate(names)),
-    )
-    SegformerForSemanticSegmentation(config).save_pretrained(folder)
 
 
 def bad_split(data, folder):
@@ -241,15 +228,20 @@ def bad_segmenter(data, folder):
 
 
 def bad_classes(data, folder):
-    save_segmenter_of_transformers(folder / "segformer", ("sky", "grass", "wall"))
+    save_tiny_segmenter(folder / "segformer", ("sky", "grass", "wall"))
     return ("--dataset_name", data, "--segmenter", folder / "segformer"), "has no class for rock. Its classes are sky"
 
 
 def bad_names(data, folder):
-    save_segmenter_of_transformers(folder / "segformer", ("sky", "grass", "wall"))
+    save_tiny_segmenter(folder / "segformer", ("sky", "grass", "wall"))
     (folder / "names.json").write_text('["rock"]')
     options = ("--dataset_name", data, "--segmenter", folder / "segformer")
     return (*options, "--segmenter_labels", folder / "names.json"), "names.json is not of the form {"
+
+
+def bad_names_for(data, folder):
+    options = ("--segmenter_labels", folder / "names.json")
+    return ("--dataset_name", data, *options), "--segmenter_labels belongs to a --segmenter that is a folder or Hub id"
 
 
 def bad_reduce(data, folder):
@@ -281,6 +273,7 @@ def bad_network(data, folder):
         bad_segmenter,
         bad_classes,
         bad_names,
+        bad_names_for,
         bad_reduce,
         bad_card,
         bad_network,

@@ -11,7 +11,6 @@ from transformers import (
     ConvNextModel,
     Dinov2Config,
     Dinov2Model,
-    SegformerConfig,
     SegformerForSemanticSegmentation,
 )
 
@@ -19,6 +18,7 @@ from spade_hf.labels.label_set import Label, LabelSet
 from spade_hf.metrics import load_feature_network
 from spade_hf.metrics.transformers_networks import TransformersSegmenter, match_labels, spread
 
+from ..tiny_networks import save_tiny_segmenter
 from ..training_data import LABELS
 
 
@@ -41,16 +41,7 @@ def backbone(tmp_path):
 
 @pytest.fixture
 def segmenter(tmp_path):
-    torch.manual_seed(0)
-    config = SegformerConfig(
-        hidden_sizes=[8, 8, 16, 16],
-        depths=[1, 1, 1, 1],
-        num_attention_heads=[1, 1, 2, 2],
-        decoder_hidden_size=16,
-        id2label=dict(enumerate(CLASSES)),
-        label2id={name: number for number, name in enumerate(CLASSES)},
-    )
-    SegformerForSemanticSegmentation(config).save_pretrained(tmp_path / "segformer")
+    save_tiny_segmenter(tmp_path / "segformer", CLASSES)
     write_normalization(tmp_path / "segformer")
     return tmp_path / "segformer"
 

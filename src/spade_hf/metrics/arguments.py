@@ -55,6 +55,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(problem)
     if args.update_model_card and args.model is None:
         parser.error("--update_model_card belongs to --model, which is missing.")
+    if args.segmenter_labels is not None and (
+        args.segmenter in ("train", "none") or args.segmenter.endswith(".safetensors")
+    ):
+        parser.error("--segmenter_labels belongs to a --segmenter that is a folder or Hub id.")
     if args.reduce is not None and not args.real:
         parser.error("--reduce belongs to --real, which is missing.")
     if args.resolution is not None:
