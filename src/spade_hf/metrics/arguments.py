@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--feature_network",
         default="efficientnet-lite2",
-        help="efficientnet-lite1 or -lite2, or a backbone: folder or Hub id",
+        help="efficientnet-lite1 or -lite2, inception-v3, or a folder or Hub id of one or of a backbone",
     )
     parser.add_argument(
         "--segmenter", default="train", help="train, none, a segmenter-*.safetensors file, or folder or Hub id"

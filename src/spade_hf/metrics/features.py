@@ -12,44 +12,52 @@ import torch
 from torch import Tensor, nn
 
 from ..models.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features, EfficientNetLiteFeatures
+from ..models.inception import InceptionV3Features
 from ..project import install_command
+from .folders import fetch, inception_weights
 
 
 if TYPE_CHECKING:
     from .transformers_networks import TransformersBackbone
 
 # Frozen; takes `(N, 3, H, W)` in [-1, 1] and returns a list of maps, shallow to deep.
-FeatureNetwork: TypeAlias = "EfficientNetLiteFeatures | TransformersBackbone"
+FeatureNetwork: TypeAlias = "EfficientNetLiteFeatures | InceptionV3Features | TransformersBackbone"
 
 FEATURE_NETWORKS = {
     "efficientnet-lite1": EfficientNetLite1Features,
     "efficientnet-lite2": EfficientNetLite2Features,
 }
+INCEPTION, INCEPTION_REPO = "inception-v3", "timm/inception_v3.tv_in1k"
 
 
 def load_feature_network(name: str) -> FeatureNetwork:
     """Load a pretrained feature network.
 
     Args:
-        name (`str`): "efficientnet-lite1" or "efficientnet-lite2", each from the PyPI package of its name; or the
-            folder or Hub id (`owner/name`) of a vision backbone of transformers. Lite0 is not allowed: it is the
-            perceptual loss of training, and a network would be scored by what it was fitted to.
+        name (`str`): "efficientnet-lite1" or "efficientnet-lite2", each from the PyPI package of its name;
+            "inception-v3", torchvision's from the Hub; or a folder or Hub id (`owner/name`) of an Inception-v3 in
+            timm's form, of one in a file `*inception*.pth`, or of a vision backbone of transformers. Lite0 is not
+            allowed: it is the perceptual loss of training, and a network would be scored by what it was fitted to.
 
     Returns:
         `FeatureNetwork`
 
     Raises:
-        ValueError: If the name is another one, or the backbone can't be loaded.
+        ValueError: If the name is another one, or the network can't be loaded.
         ImportError: If the network's package is not installed.
     """
     if name in FEATURE_NETWORKS:
         return FEATURE_NETWORKS[name].from_pretrained()
-    if "/" not in name and not Path(name).is_dir():
+    if name != INCEPTION and "/" not in name and not Path(name).is_dir():
         reason = " Training sees that network, so it can't judge." if name == "efficientnet-lite0" else ""
         raise ValueError(
-            f"`feature_network` is {name!r}; allowed are {', '.join(FEATURE_NETWORKS)}, and folders and Hub ids "
-            f"(owner/name) of vision backbones.{reason}"
+            f"`feature_network` is {name!r}; allowed are {', '.join((*FEATURE_NETWORKS, INCEPTION))}, and folders and "
+            f"Hub ids (owner/name) of an Inception-v3 or of vision backbones.{reason}"
         )
+    folder = fetch(INCEPTION_REPO if name == INCEPTION else name)
+    weights = inception_weights(folder)
+    if weights is not None:
+        return InceptionV3Features.from_file(weights)
     return import_transformers_networks("feature_network").TransformersBackbone(name)
 
 

@@ -14,16 +14,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, AutoModelForSemanticSegmentation
 from transformers.utils import logging
 
 from ..labels.label_set import LabelSet
+from .folders import fetch
 from .segmentation import NEVER, unknown_channel
 
 
-FILES = ["*.json", "*.safetensors"]
 MAX_LEVELS = 4  # of a backbone's maps
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -117,16 +116,6 @@ class TransformersSegmenter(nn.Module):
         never = torch.full_like(scores[:, 0], NEVER)
         logits = [scores[:, classes].amax(dim=1) if classes else never for classes in self.classes]  # L of (N, h, w)
         return F.interpolate(torch.stack(logits, dim=1), images.shape[-2:], mode="bilinear").argmax(dim=1)
-
-
-def fetch(name: str) -> Path:
-    """The folder of a model; downloads it from the Hub if it is not a folder."""
-    if Path(name).is_dir():
-        return Path(name)
-    try:
-        return Path(snapshot_download(name, allow_patterns=FILES))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{name!r} is not a folder, and can't be downloaded from the Hub: {error}") from error
 
 
 @contextlib.contextmanager
