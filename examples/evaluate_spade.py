@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +39,7 @@ from spade_hf.metrics import (
     Figures,
     Judge,
     Measurements,
+    PictureCache,
     ScoredBatch,
     Scorer,
     choose_partners,
@@ -87,6 +87,9 @@ def main(args: argparse.Namespace) -> None:
     if missing["style"] is None:
         scenes = list(range(len(dataset))) if groups is None else groups
         partners = choose_partners(scenes, torch.Generator().manual_seed(args.seed))
+    cache = None
+    if args.output_dir is not None and pipeline is not None:
+        cache = build_cache(args, pipeline, dataset, partners)
     scorer = Scorer(
         judge,
         dataset,
@@ -97,8 +100,9 @@ def main(args: argparse.Namespace) -> None:
         pipeline=pipeline,
         reduce=args.reduce,
         device=args.device,
+        cache=cache,
     )
-    scored = score_all(args, scorer, state)
+    scored = score_all(scorer, args.batch_size, state)
     if not state.is_main_process:
         return
     sheet = [row for batch in scored for row in batch.rows]
@@ -131,44 +135,35 @@ def main(args: argparse.Namespace) -> None:
         logger.info("Put the figures into the model card of %s", args.model)
 
 
-def score_all(args: argparse.Namespace, scorer: Scorer, state: PartialState) -> list[ScoredBatch]:
-    """Score the whole data set, each process its share of batches; all of them, in order, on the main process.
-
-    With `--output_dir`, batches are kept there until the end: the same command, given again, goes on with the next.
-    """
+def score_all(scorer: Scorer, batch_size: int, state: PartialState) -> list[ScoredBatch]:
+    """Score the whole data set, each process its share of batches; all of them, in order, on the main process."""
     count = len(scorer.dataset)
-    batches = [range(start, min(start + args.batch_size, count)) for start in range(0, count, args.batch_size)]
-    folder = None
-    if args.output_dir is not None:
-        folder = Path(args.output_dir, f"unfinished-{fingerprint_of(args, scorer)}")
+    batches = [range(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
     mine = batches[state.process_index :: state.num_processes]
-    done: dict[int, ScoredBatch] = {}
-    for rows in tqdm(mine, desc="Scoring", disable=not state.is_local_main_process):
-        file = None if folder is None else folder / f"{rows.start}.pt"
-        if file is not None and file.is_file():
-            done[rows.start] = ScoredBatch.load(file)
-            continue
-        done[rows.start] = scorer.score(rows)
-        if file is not None:
-            done[rows.start].save(file)
+    with tqdm(mine, desc="Scoring", disable=not state.is_local_main_process) as progress:
+        done = {rows.start: scorer.score(rows) for rows in progress}
     shares = gather_object([done])  # one for each process
     state.destroy_process_group()
-    if folder is not None and state.is_main_process:
-        shutil.rmtree(folder, ignore_errors=True)
     return [batch for _, batch in sorted((start, batch) for share in shares for start, batch in share.items())]
 
 
-def fingerprint_of(args: argparse.Namespace, scorer: Scorer) -> str:
-    """A hash of everything that a batch's measurements depend on."""
-    outputs = ("json", "output_dir", "update_model_card")
-    settings = {name: value for name, value in vars(args).items() if name not in outputs}
-    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
-    digest.update(fingerprint(scorer.dataset).encode())
-    networks = [] if scorer.pipeline is None else [scorer.pipeline.generator, scorer.pipeline.style_encoder]
-    for network in filter(None, [*networks, scorer.judge.network, scorer.judge.segmenter]):
+def build_cache(
+    args: argparse.Namespace, pipeline: SPADEPipeline, dataset: PairedImageDataset, partners: Sequence[int]
+) -> PictureCache:
+    """The folder of these pictures, named by a hash of everything that they depend on."""
+    networks = [network for network in (pipeline.generator, pipeline.style_encoder) if network is not None]
+    settings = {
+        "version": spade_hf.__version__,
+        "configs": [dict(part.config) for part in (*networks, pipeline.image_processor)],
+        "pairs": fingerprint(dataset),
+        "partners": list(partners),
+        **{name: getattr(args, name) for name in ("resolution", "seed", "color_tolerance")},
+    }
+    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=8)
+    for network in networks:
         for weight in network.state_dict().values():
             digest.update(weight.cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return PictureCache(Path(args.output_dir, f"pictures-{digest.hexdigest()}"))
 
 
 def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:

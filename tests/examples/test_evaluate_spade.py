@@ -100,31 +100,42 @@ def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
     assert [path.stat().st_mtime_ns for path in tmp_path.glob("segmenter-*.safetensors")] == trained
 
 
-def test_a_run_that_was_stopped_goes_on_and_says_the_same(evaluate, model, data, tmp_path, monkeypatch):
+def test_pictures_are_kept_and_made_once(evaluate, model, data, tmp_path, monkeypatch):
     command = ("--model", model, *options(data, tmp_path), "--segmenter", "none")
-    evaluate(*command)
-    whole = json.loads((tmp_path / "result.json").read_text())
-    scored, score = [], Scorer.score
+    made, make = [], Scorer._pictures
 
-    def score_once(self, rows):
-        if len(scored) == 1:
+    def make_twice(self, *arguments):
+        if len(made) == 2:
             raise OSError("the machine is gone")
-        scored.append(rows)
-        return score(self, rows)
+        made.append(arguments)
+        return make(self, *arguments)
 
-    monkeypatch.setattr(Scorer, "score", score_once)
+    monkeypatch.setattr(Scorer, "_pictures", make_twice)
     assert evaluate(*command).status == 2
-    (kept,) = tmp_path.glob("unfinished-*/*.pt")
-    monkeypatch.setattr(Scorer, "score", lambda self, rows: scored.append(rows) or score(self, rows))
+    assert not (tmp_path / "result.json").exists()
+    monkeypatch.setattr(Scorer, "_pictures", lambda self, *arguments: made.append(arguments) or make(self, *arguments))
     assert evaluate(*command).status == 0
-    assert scored == [range(4), range(4, 6)]  # each batch once
-    assert json.loads((tmp_path / "result.json").read_text()) == whole
-    assert not list(tmp_path.glob("unfinished-*"))
+    assert len(made) == 5 * 2  # kinds and batches
+    whole = json.loads((tmp_path / "result.json").read_text())
 
-    kept.parent.mkdir()
-    kept.write_bytes(b"half")
+    (folder,) = tmp_path.glob("pictures-*")
+    assert {path.name for path in folder.iterdir()} == {"exact", "painted", "styled", "random", "again"}
+    pictures = sorted((folder / "exact").iterdir())
+    assert [path.name for path in pictures] == [f"0000{row}.png" for row in range(6)]
+    assert Image.open(pictures[0]).size == (32, 32)
+    assert evaluate(*command).status == 0
+    assert len(made) == 10 and json.loads((tmp_path / "result.json").read_text()) == whole
+    assert evaluate(*command, "--seed", 1).status == 0
+    assert len(made) == 20 and len(list(tmp_path.glob("pictures-*"))) == 2
+
+    pictures[3].write_bytes(pictures[3].read_bytes()[:80])
     result = evaluate(*command)
-    assert result.status == 2 and f"{kept} can't be read" in result.stderr
+    assert result.status == 2 and f"error: {pictures[3]} can't be read" in result.stderr
+    Image.new("RGB", (8, 8)).save(pictures[3])
+    assert "it is 8x8, not 32x32 (width x height). Delete it" in evaluate(*command).stderr
+    pictures[3].unlink()
+    assert evaluate(*command).status == 0
+    assert json.loads((tmp_path / "result.json").read_text()) == whole
 
 
 @pytest.mark.slow  # two processes that import everything

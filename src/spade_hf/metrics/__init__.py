@@ -1,6 +1,7 @@
 from .distribution import frechet_distance, kernel_distance, standardize
 from .features import FEATURE_NETWORKS, feature_distance, load_feature_network, pooled_features
 from .judge import Figures, Judge, Measurements, score, score_styles
+from .picture_cache import PictureCache
 from .pictures import laplacian_variance, light_agreement, reduce_and_enlarge
 from .scoring import ScoredBatch, Scorer
 from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, train_segmenter
@@ -13,6 +14,7 @@ __all__ = [
     "Figures",
     "Judge",
     "Measurements",
+    "PictureCache",
     "ScoredBatch",
     "Scorer",
     "Segmenter",

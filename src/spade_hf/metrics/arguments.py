@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="put the figures of exact masks into the metadata of --model's card: in its folder, or on the Hub",
     )
-    parser.add_argument("--output_dir", help="folder for table.md, sheet.png and the trained segmenter")
+    parser.add_argument("--output_dir", help="folder for table.md, sheet.png, the pictures and the trained segmenter")
     return parser
 
 

@@ -3,10 +3,9 @@
 Legend: N pictures, H W height and width, Z latent.
 """
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from ..data import PairedImageDataset, derive_seed, paint_label_map
 from ..images.processor import SPADEImageProcessor
 from ..pipelines import SPADEPipeline
 from .judge import Judge, Measurements
+from .picture_cache import PictureCache
 from .pictures import reduce_and_enlarge
 
 
@@ -37,30 +37,6 @@ class ScoredBatch:
     measurements: dict[str, Measurements]
     rows: list[Tensor]
 
-    def save(self, file: Path) -> None:
-        """Write a file whole or not at all."""
-        tables = {kind: vars(one) for kind, one in self.measurements.items()}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_name(file.name + ".unfinished")
-        torch.save({"measurements": tables, "rows": self.rows}, unfinished)
-        os.replace(unfinished, file)
-
-    @classmethod
-    def load(cls, file: Path) -> "ScoredBatch":
-        """Read what [`save`] wrote.
-
-        Raises:
-            ValueError: If it can't be read.
-        """
-        try:
-            values = torch.load(file, weights_only=True)
-            names = {field.name for field in fields(Measurements)}
-            tables = {kind: Measurements(**table) for kind, table in values["measurements"].items()}
-            assert all(vars(one).keys() == names for one in tables.values())
-            return cls(tables, values["rows"])
-        except Exception as error:  # whatever half a file raises
-            raise ValueError(f"{file} can't be read: {error}. Delete it, and give the same command again.") from error
-
 
 @dataclass(frozen=True)
 class Scorer:
@@ -76,6 +52,7 @@ class Scorer:
         pipeline (`SPADEPipeline`, *optional*): What is scored. Without it, the real pictures are.
         reduce (`int`, *optional*): Without a pipeline, see [`reduce_and_enlarge`].
         device (`str` or `torch.device`): Where pictures are measured.
+        cache (`PictureCache`, *optional*): Keeps the pictures that a pipeline makes.
     """
 
     judge: Judge
@@ -87,12 +64,14 @@ class Scorer:
     pipeline: SPADEPipeline | None
     reduce: int | None
     device: str | torch.device
+    cache: PictureCache | None = None
 
     def score(self, rows: range) -> ScoredBatch:
         """Score these rows of the data set."""
         samples = [self.dataset[index] for index in rows]
         batch = {name: torch.stack([sample[name] for sample in samples]).to(self.device) for name in samples[0]}
         real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
+        height, width = real.shape[-2:]
         maps = {"real": self.judge.features(real)}
         measurements = {"real": self.judge.measure(real, maps["real"], maps["real"], label_map)}
         columns = [self._draw(label_map), real]
@@ -106,7 +85,12 @@ class Scorer:
                 styles = to_8_bits(torch.stack(others).to(self.device))
                 columns.append(styles)
             seeds = seeds_of(batch, RANDOM.get(kind, STYLE))
-            pictures = self._pictures(masks, None if kind in RANDOM else styles, seeds, batch.get("instance_edges"))
+            given = None if kind in RANDOM else styles
+            make = partial(self._pictures, masks, given, seeds, batch.get("instance_edges"))
+            if self.cache is None or self.pipeline is None:
+                pictures = make()
+            else:
+                pictures = self.cache.obtain(kind, rows, (height, width), make).to(self.device)
             maps[kind] = self.judge.features(pictures)
             compared = maps["random" if kind == "again" else "real"]
             measurements[kind] = self.judge.measure(pictures, maps[kind], compared, masks)

@@ -64,9 +64,11 @@ def obtain_segmenter(
 def fingerprint(dataset: PairedImageDataset) -> str:
     """A hash of the files of all images and masks, in order."""
     digest = hashlib.blake2b(digest_size=16)
+    reader = dataset.reader
+    columns = [reader.image_column, reader.mask_column, reader.instance_column]
     row: Any
     for row in dataset.rows:
-        for column in (dataset.reader.image_column, dataset.reader.mask_column):
+        for column in filter(None, columns):
             value: dict[str, Any] = row[column] or {"bytes": b""}
             content = value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
             digest.update(hashlib.blake2b(content, digest_size=16).digest())
