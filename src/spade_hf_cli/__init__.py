@@ -90,6 +90,19 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("--norm-type", choices=("sync_batch", "batch", "instance"), default="sync_batch")
     convert.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
 
+    export = commands.add_parser("export", help="write a model as an ONNX file (needs the extra `export`)")
+    export.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
+    export.add_argument("--output", type=Path, required=True, help="file to write, such as generator.onnx")
+    export.add_argument(
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="freeze it, for one picture; default: any size"
+    )
+    export.add_argument(
+        "--dtype", choices=("float32", "float16"), default="float32", help="of the weights in the file"
+    )
+    export.add_argument("--style-encoder", type=Path, help="also write the style encoder to this file")
+    export.add_argument("--mask", nargs="+", default=[], help="check with these masks; default: random ones")
+    export.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
     labels = commands.add_parser("labels", help="print a label set with its colours")
     labels.add_argument(
         "label_set", nargs="?", help="name, JSON file, table of colours or model folder; default: the bundled model"

@@ -8,29 +8,39 @@ from pathlib import Path
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def check_picture_file(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
-    """Raise a ValueError unless a picture can be saved there.
+def check_file(
+    path: Path, *, option: str, suffixes: tuple[str, ...], inputs: Iterable[str | None], overwrite: bool
+) -> None:
+    """Raise a ValueError unless a file can be saved there.
 
     Args:
         path (`Path`): The file; its folder may be missing.
         option (`str`): What the user typed it after, for messages.
+        suffixes (`tuple[str, ...]`): Of the formats that can be written.
         inputs (`Iterable[str | None]`): Files or URLs that the command reads, which are never written over.
         overwrite (`bool`): Whether a file that exists may be replaced.
     """
     if path.is_dir():
-        raise ValueError(f"{option} is {path}, which is a folder. Give a file in it, such as {path / 'picture.png'}.")
-    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ValueError(
+            f"{option} is {path}, which is a folder. Give a file in it, such as {path / ('file' + suffixes[0])}."
+        )
+    if path.suffix.lower() not in suffixes:
         raise ValueError(
             f"{option} is {path}, which ends in {path.suffix or 'no suffix'!r}; allowed are "
-            f"{', '.join(PICTURE_SUFFIXES)}, which say the file's format."
+            f"{', '.join(suffixes)}, which say the file's format."
         )
     _check_place(path, option=option, inputs=inputs)
     if path.exists() and not overwrite:
         raise ValueError(f"{option} is {path}, which exists. Give another name, or --overwrite to replace it.")
 
 
+def check_picture_file(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
+    """Raise a ValueError unless a picture can be saved there; see `check_file`."""
+    check_file(path, option=option, suffixes=PICTURE_SUFFIXES, inputs=inputs, overwrite=overwrite)
+
+
 def check_folder(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
-    """Raise a ValueError unless files can be saved in this folder; the arguments are those of `check_picture_file`."""
+    """Raise a ValueError unless files can be saved in this folder; the arguments are those of `check_file`."""
     _check_place(path, option=option, inputs=inputs)
     if path.exists() and not path.is_dir():
         raise ValueError(f"{option} is {path}, which is a file. Give a folder.")

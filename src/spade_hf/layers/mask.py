@@ -55,7 +55,7 @@ class SemanticMask:
     permits_sparse: bool | None = None
     band: MaskBand | None = None
     # What has been computed: of the whole mask, so that copies for another S or band share it; and, if kept, by layer.
-    _segmaps: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
+    _segmaps: dict[tuple[int, int] | str, Tensor] = field(default_factory=dict, repr=False)
     _neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = field(default_factory=dict, repr=False)
     _modulations: dict[nn.Module, Tensor] | None = field(default=None, repr=False)
 
@@ -65,7 +65,7 @@ class SemanticMask:
     @property
     def num_masks(self) -> int:
         """N."""
-        return len(self._given)
+        return self._given.shape[0]  # `len` would be a constant of an exported graph
 
     @property
     def size(self) -> tuple[int, int]:
@@ -91,12 +91,13 @@ class SemanticMask:
         """The mask as `(N, L, *size)`, resized by nearest neighbour."""
         if self.band is not None:
             return self._whole.segmap_at(self.band.size)[:, :, self.band.rows]
-        if size not in self._segmaps:
+        key = str(size) if torch.compiler.is_exporting() else size  # an exported graph's symbolic sizes have no hash
+        if key not in self._segmaps:
             if self.segmap is not None:
-                self._segmaps[size] = F.interpolate(self.segmap, size, mode="nearest").to(self.dtype)
+                self._segmaps[key] = F.interpolate(self.segmap, size, mode="nearest").to(self.dtype)
             else:
-                self._segmaps[size] = self._one_hot(self.codes_at(size))
-        return self._segmaps[size]
+                self._segmaps[key] = self._one_hot(self.codes_at(size))
+        return self._segmaps[key]
 
     def codes_at(self, size: tuple[int, int]) -> Tensor:
         """The codes of a hard mask as int64 `(N, *size)`, of the same pixels that `segmap_at` picks."""

@@ -245,13 +245,13 @@ class SPADEGenerator(SemanticModelMixin):
             if z is not None:
                 raise ValueError("`z` was given, but this model has no latent (`latent_dim` is None); leave it out.")
             return 1
-        if z is None or z.ndim != 2 or z.shape[1] != latent_dim or len(z) % num_masks or len(z) == 0:
+        if z is None or z.ndim != 2 or z.shape[1] != latent_dim or z.shape[0] % num_masks or z.shape[0] == 0:
             given = "missing" if z is None else f"of shape {tuple(z.shape)}"
             raise ValueError(
                 f"`z` is {given}; this model and mask need {(num_masks, latent_dim)}, or a multiple of {num_masks} "
                 "rows for several styles of each mask, drawn from a standard normal."
             )
-        return len(z) // num_masks
+        return z.shape[0] // num_masks
 
     def _start(self, mask: SemanticMask, z: Tensor | None) -> Tensor:
         """The first activation, `(N * S, C, H / 2^n, W / 2^n)`."""

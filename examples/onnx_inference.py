@@ -1,0 +1,38 @@
+"""Paint a mask of label ids with an exported model; needs onnxruntime, numpy and pillow alone.
+
+    spade-hf export --output generator.onnx --style-encoder encoder.onnx
+    python examples/onnx_inference.py generator.onnx mask.png picture.png encoder.onnx noon.jpg
+
+The last two may be missing: then the style is random.
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+
+def main(model: str, mask: str, output: str, encoder: str | None = None, style: str | None = None) -> None:
+    """Write the picture."""
+    generator = onnxruntime.InferenceSession(model)
+    settings = generator.get_modelmeta().custom_metadata_map
+    height, width = json.loads(settings["image_size"])
+    label_ids = np.array(Image.open(mask).resize((width, height), Image.Resampling.NEAREST), dtype=np.int64)[None]
+    inputs = {"label_ids": label_ids}
+    if encoder and style:
+        network = onnxruntime.InferenceSession(encoder)
+        size = json.loads(network.get_modelmeta().custom_metadata_map["image_size"])
+        picture = np.array(Image.open(style).convert("RGB").resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+        inputs["latents"] = network.run(["latents"], {"pictures": picture.transpose(2, 0, 1)[None] / 127.5 - 1})[0]
+    elif (latent_dim := json.loads(settings["latent_dim"])) is not None:
+        inputs["latents"] = np.random.default_rng().standard_normal((1, latent_dim), dtype=np.float32)
+    if json.loads(settings["use_instance_edges"]):
+        inputs["instance_edges"] = np.zeros(label_ids.shape, dtype=bool)
+    image = generator.run(["images"], inputs)[0][0].transpose(1, 2, 0)  # (H, W, 3) in [-1, 1]
+    Image.fromarray(((image + 1) * 127.5).round().clip(0, 255).astype(np.uint8)).save(output)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,67 @@
+"""`spade-hf export`: a model as an ONNX file, checked against torch."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from diffusers.utils.logging import disable_progress_bar
+
+from ..pipelines import SPADEPipeline
+from ..project import install_command
+from .inputs import find_model
+from .outputs import check_file
+
+
+SUFFIXES = (".onnx",)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export a generator and perhaps the style encoder; print each file and how far it is from torch."""
+    try:
+        from .. import export
+    except ModuleNotFoundError as error:
+        remedy = install_command("export")
+        raise ImportError(f"The export needs the package {error.name}, which is not installed: {remedy}") from error
+    options = {"suffixes": SUFFIXES, "inputs": args.mask, "overwrite": args.overwrite}
+    check_file(args.output, option="--output", **options)
+    if args.style_encoder is not None:
+        check_file(args.style_encoder, option="--style-encoder", **options)
+        if args.style_encoder.absolute() == args.output.absolute():
+            raise ValueError(f"--output and --style-encoder are both {args.output}. Give two names.")
+    disable_progress_bar()
+    pipeline = SPADEPipeline.from_pretrained(find_model(args.model))
+    if args.style_encoder is not None and pipeline.style_encoder is None:
+        raise ValueError("--style-encoder was given, but this model has no style encoder. Leave it out.")
+    size = None if args.size is None else (args.size[0], args.size[1])
+    own_size = size or export.as_size(pipeline.generator.config.image_size)
+    label_maps = [
+        pipeline.image_processor.preprocess_mask(mask, height=own_size[0], width=own_size[1]) for mask in args.mask
+    ]
+    if not label_maps:
+        divisor = pipeline.generator.size_divisor
+        sizes = [own_size] if size else [own_size, (2 * divisor, 3 * divisor)]
+        label_maps = export.random_label_maps(pipeline.image_processor.label_set.num_channels, sizes)
+
+    model = export.export_generator(pipeline, size=size, dtype=args.dtype)
+    difference = export.generator_difference(model, pipeline, label_maps, dtype=args.dtype)
+    finish(args.output, difference, export.TOLERANCE, lambda: export.save_onnx(model, args.output))
+    if args.style_encoder is not None:
+        encoder = export.export_style_encoder(pipeline, dtype=args.dtype)
+        difference = export.style_encoder_difference(encoder, pipeline, dtype=args.dtype)
+        finish(args.style_encoder, difference, export.TOLERANCE, lambda: export.save_onnx(encoder, args.style_encoder))
+
+
+def finish(file: Path, difference: float, tolerance: float, save: Callable[[], None]) -> None:
+    """Save what agrees with torch, and say how well.
+
+    Raises:
+        RuntimeError: If it does not agree; nothing is saved.
+    """
+    if not difference <= tolerance:
+        raise RuntimeError(
+            f"{file} was not written: in onnxruntime its outputs differ from torch's by up to {difference:.2g}, and "
+            f"{tolerance:.0e} is allowed. Try other versions of torch, onnxscript and onnxruntime."
+        )
+    save()
+    megabytes = file.stat().st_size / 1e6
+    print(f"{file}: {megabytes:.1f} MB, outputs differ from torch's by {difference:.1e} at most")

@@ -1,0 +1,15 @@
+from .models import as_size, export_generator, export_style_encoder
+from .onnx_file import save_onnx
+from .verification import TOLERANCE, generator_difference, random_label_maps, style_encoder_difference
+
+
+__all__ = [
+    "TOLERANCE",
+    "as_size",
+    "export_generator",
+    "export_style_encoder",
+    "generator_difference",
+    "random_label_maps",
+    "save_onnx",
+    "style_encoder_difference",
+]

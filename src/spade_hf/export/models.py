@@ -1,0 +1,149 @@
+"""Export of a pipeline's networks.
+
+Legend: N batch, H W height and width, Z latent.
+"""
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Literal
+
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+from torch.export import Dim
+
+from ..pipelines import SPADEPipeline
+from ..version import __version__
+from .graphs import ImagesOfLabelIds, LatentsOfPictures
+from .onnx_file import store_in_half, trace
+
+
+Dtype = Literal["float32", "float16"]
+
+
+def export_generator(
+    pipeline: SPADEPipeline, *, size: tuple[int, int] | None = None, dtype: Dtype = "float32"
+) -> ModelProto:
+    """Export a pipeline's generator.
+
+    Inputs are `label_ids`, int64 `(N, H, W)`, the data set's ids; `latents`, float32 `(N, Z)`, of a model with
+    latents; `instance_edges`, bool `(N, H, W)`, of a model with edges. The output is `images`, float32
+    `(N, 3, H, W)` in [-1, 1]. The metadata say labels, colours and sizes.
+
+    Args:
+        pipeline (`SPADEPipeline`): On the CPU.
+        size (`tuple[int, int]`, *optional*): Freeze H and W, and N at 1. Default: they may be any, H and W multiples
+            of the metadata's `size_divisor`.
+        dtype (`str`, defaults to "float32"): "float16" stores weights in half precision; the arithmetic is float32's.
+
+    Returns:
+        `ModelProto`: See [`save_onnx`].
+
+    Raises:
+        ValueError: If the size does not fit the model, or a weight has no half precision.
+    """
+    generator = exported_copy(pipeline.generator, dtype)
+    config, divisor = generator.config, generator.size_divisor
+    label_set = pipeline.image_processor.label_set
+    height, width = as_size(config.image_size)
+    metadata = {
+        "labels": json.dumps([label._asdict() for label in label_set.labels]),
+        "unknown_id": json.dumps(label_set.unknown_id),
+        "image_size": json.dumps(size or (height, width)),
+        "size_divisor": json.dumps(divisor),
+        "latent_dim": json.dumps(config.latent_dim),
+        "use_instance_edges": json.dumps(config.use_instance_edges),
+    }
+    if size is None:
+        # An example unlike the model's own size, for which a graph would do without the start's resizing; and with
+        # sides that differ, else the tracer may take one for the other.
+        example, batch_size = (height + divisor, height + 2 * divisor), 2
+    else:
+        check_size(size, divisor)
+        example, batch_size = size, 1
+    inputs = {"label_ids": torch.full((batch_size, *example), label_set.ids[0])}
+    if config.latent_dim is not None:
+        inputs["latents"] = torch.zeros(batch_size, config.latent_dim)
+    if config.use_instance_edges:
+        inputs["instance_edges"] = torch.zeros(batch_size, *example, dtype=torch.bool)
+    shapes = None if size is not None else generator_shapes(inputs, divisor)
+    return finish(ImagesOfLabelIds(generator, label_set), inputs, ("images",), shapes, metadata, dtype)
+
+
+def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -> ModelProto:
+    """Export a pipeline's style encoder.
+
+    The input is `pictures`, float32 `(N, 3, H, W)` in [-1, 1], which are resized to the metadata's `image_size`;
+    pictures that were resized to it with antialiasing give the pipeline's styles. Outputs are `latents`, the mean,
+    and `logvar`, the logarithm of the variance, each float32 `(N, Z)`.
+
+    Args:
+        pipeline (`SPADEPipeline`): On the CPU.
+        dtype (`str`, defaults to "float32"): See [`export_generator`].
+
+    Raises:
+        ValueError: If the pipeline has no style encoder, or a weight has no half precision.
+    """
+    if pipeline.style_encoder is None:
+        raise ValueError("This model has no style encoder to export.")
+    encoder = exported_copy(pipeline.style_encoder, dtype)
+    size = encoder.config.image_size
+    metadata = {"image_size": json.dumps([size, size]), "latent_dim": json.dumps(encoder.config.latent_dim)}
+    inputs = {"pictures": torch.zeros(2, 3, size + 1, size + 2)}
+    shapes = {"pictures": {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}}
+    return finish(LatentsOfPictures(encoder), inputs, ("latents", "logvar"), shapes, metadata, dtype)
+
+
+def check_size(size: tuple[int, int], divisor: int) -> None:
+    """Raise a ValueError unless a model makes images of this size."""
+    if min(size) < divisor or size[0] % divisor or size[1] % divisor:
+        nearest = [max(1, round(side / divisor)) * divisor for side in size]
+        raise ValueError(
+            f"`size` is {size[0]}x{size[1]} (height x width); this model makes images whose sides are multiples of "
+            f"{divisor}, such as {nearest[0]}x{nearest[1]}."
+        )
+
+
+def exported_copy(network: Any, dtype: Dtype) -> Any:
+    """A copy as it is exported: spectral norm fused, and for "float16" its weights rounded to half precision."""
+    network = deepcopy(network).float().eval()
+    network.fuse_spectral_norm()
+    if dtype == "float16":
+        for name, weight in network.named_parameters():
+            if weight.ndim >= 2:  # biases and statistics are few, and stay exact
+                weight.data = weight.data.half().float()
+                if not weight.isfinite().all():
+                    raise ValueError(f"The weight {name} is too large for float16. Export float32.")
+    return network
+
+
+def generator_shapes(inputs: Mapping[str, Tensor], divisor: int) -> dict[str, Any]:
+    """What may vary, as `torch.export` wants it."""
+    batch = Dim("batch")
+    rows, columns = Dim("height_in_units", min=2), Dim("width_in_units", min=2)
+    return {
+        name: {0: batch} if name == "latents" else {0: batch, 1: divisor * rows, 2: divisor * columns}
+        for name in inputs
+    }
+
+
+def finish(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: tuple[str, ...],
+    shapes: Mapping[str, Any] | None,
+    metadata: Mapping[str, str],
+    dtype: Dtype,
+) -> ModelProto:
+    """Trace, and store weights as asked for."""
+    metadata = {"spade_hf_version": __version__, "dtype": dtype, **metadata}
+    model = trace(module, inputs, outputs, shapes, metadata)
+    if dtype == "float16":
+        store_in_half(model)
+    return model
+
+
+def as_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """H and W of a config's `image_size`."""
+    return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])

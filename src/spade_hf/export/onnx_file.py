@@ -1,0 +1,122 @@
+"""From a graph to an ONNX file: names, metadata, weights in half precision."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnxscript import optimizer
+from torch import Tensor, nn
+
+
+OPSET = 18
+
+
+def trace(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: tuple[str, ...],
+    dynamic_shapes: Mapping[str, Any] | None,
+    metadata: Mapping[str, str],
+) -> ModelProto:
+    """Export a module to ONNX.
+
+    Args:
+        module (`nn.Module`): In evaluation mode; its parameters have the inputs' names.
+        inputs (`Mapping[str, Tensor]`): Examples.
+        outputs (`tuple[str, ...]`): Names.
+        dynamic_shapes (`Mapping[str, Any]`, *optional*): Of each input, as `torch.export` wants them; `None` freezes.
+        metadata (`Mapping[str, str]`): Of the file.
+    """
+    with torch.no_grad(), quiet():
+        program: Any = torch.onnx.export(
+            module.eval(),
+            kwargs=dict(inputs),
+            output_names=outputs,
+            dynamic_shapes=None if dynamic_shapes is None else dict(dynamic_shapes),
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,  # see `simplify`
+            verbose=False,
+        )
+    simplify(program.model)
+    model = program.model_proto
+    forget_source(model)
+    helper.set_model_props(model, dict(metadata))
+    return model
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back the exporter's warnings, which are of its own affairs."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def simplify(model: Any) -> None:
+    """Fold constants, and no more: the exporter's own optimization also folds batch norms into weights.
+
+    Those have no exact half precision then. onnxruntime folds them when it loads the file.
+    """
+    optimizer.inline(model)
+    for _ in range(2):
+        optimizer.fold_constants(model)
+        optimizer.remove_unused_nodes(model)
+
+
+def forget_source(model: ModelProto) -> None:
+    """Remove what the exporter writes about the code, among it paths of this machine."""
+    graphs = [model.graph, *model.functions]
+    for graph in graphs:
+        graph.doc_string = ""
+        for node in graph.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+        for value in (*graph.value_info, *getattr(graph, "initializer", ())):
+            value.doc_string = ""
+            del value.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+
+
+def store_in_half(model: ModelProto) -> None:
+    """Keep float32 weights as float16, and cast them at the start of the graph.
+
+    Only those that lose nothing: the caller has rounded the network's weights, so that it can be compared.
+    """
+    casts = []
+    for weight in model.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.ndim < 2:
+            continue
+        half = values.astype(np.float16)
+        if not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], name=f"cast_{name}", to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def save_onnx(model: ModelProto, file: Path) -> None:
+    """Write a file whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(file.name + ".unfinished")
+    unfinished.write_bytes(model.SerializeToString())
+    os.replace(unfinished, file)

@@ -1,0 +1,80 @@
+"""Comparison of an exported file, run by onnxruntime, with the network that it was exported from.
+
+Legend: N batch, H W height and width.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnxruntime
+import torch
+from onnx import ModelProto
+from torch import Tensor
+
+from ..images.inputs import instance_edges
+from ..pipelines import SPADEPipeline
+from .models import Dtype, exported_copy
+
+
+TOLERANCE = 1e-4  # largest difference of an output in [-1, 1]
+BLOB = 16  # pixels a side, of random masks
+
+
+def generator_difference(
+    model: ModelProto, pipeline: SPADEPipeline, label_maps: Iterable[Tensor], *, dtype: Dtype
+) -> float:
+    """The largest difference between the file's images and the library's, whose weights are rounded alike.
+
+    Args:
+        model (`ModelProto`): Of [`export_generator`].
+        pipeline (`SPADEPipeline`): What it was exported from.
+        label_maps (`Iterable[Tensor]`): Masks, each int64 `(N, H, W)` of channels.
+        dtype (`str`): Of the weights.
+    """
+    session = open_session(model)
+    generator = exported_copy(pipeline.generator, dtype)
+    ids = torch.tensor(pipeline.image_processor.label_set.ids)
+    rng = torch.Generator().manual_seed(0)
+    differences = []
+    for label_map in label_maps:
+        inputs = {"label_ids": ids[label_map].numpy()}
+        latents = edges = None
+        if generator.config.latent_dim is not None:
+            latents = torch.randn(len(label_map), generator.config.latent_dim, generator=rng)
+            inputs["latents"] = latents.numpy()
+        if generator.config.use_instance_edges:
+            edges = instance_edges(label_map)  # as if each label were one instance
+            inputs["instance_edges"] = edges.numpy()
+        (images,) = session.run(None, inputs)
+        with torch.no_grad():
+            expected = generator(label_map, latents, instance_edges=edges).images
+        differences.append(np.abs(images - expected.numpy()).max().item())
+    return max(differences)
+
+
+def style_encoder_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtype: Dtype) -> float:
+    """The largest difference between the file's latents and the library's, on smooth random pictures."""
+    encoder = exported_copy(pipeline.style_encoder, dtype)
+    size = encoder.config.image_size
+    colors = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    pictures = torch.nn.functional.interpolate(colors, (size, size), mode="bilinear")
+    latents, logvar = open_session(model).run(None, {"pictures": pictures.numpy()})
+    with torch.no_grad():
+        expected = encoder(pictures, return_dict=False)
+    pairs = zip((latents, logvar), expected, strict=True)
+    return max(np.abs(found - one.numpy()).max().item() for found, one in pairs)
+
+
+def random_label_maps(num_channels: int, sizes: Iterable[tuple[int, int]], *, batch_size: int = 1) -> list[Tensor]:
+    """Masks of square blobs, one for each size, int64 `(N, H, W)` of channels."""
+    rng = torch.Generator().manual_seed(0)
+    label_maps = []
+    for height, width in sizes:
+        blobs = torch.randint(num_channels, (batch_size, -(-height // BLOB), -(-width // BLOB)), generator=rng)
+        label_maps.append(blobs.repeat_interleave(BLOB, 1).repeat_interleave(BLOB, 2)[:, :height, :width])
+    return label_maps
+
+
+def open_session(model: ModelProto) -> onnxruntime.InferenceSession:
+    """The file, ready to run on the CPU."""
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -1,0 +1,119 @@
+"""`spade-hf export` on a tiny model."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+import spade_hf
+from spade_hf import SPADEImageProcessor, SPADEPipeline
+from spade_hf.cli import export as command
+from spade_hf.labels.label_set import Label, LabelSet
+from spade_hf.project import install_command
+from spade_hf_cli import main
+
+from ..tiny_networks import NUM_LABELS, tiny_generator, tiny_style_encoder
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_inference.py"
+SIZE = ("--size", "64", "96")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    labels = tuple(Label(number, f"label {number}", (9 * number, 0, 0)) for number in range(NUM_LABELS))
+    processor = SPADEImageProcessor(label_set=LabelSet("four", labels))
+    parts = {"generator": tiny_generator(), "style_encoder": tiny_style_encoder()}
+    SPADEPipeline(image_processor=processor, **parts).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mask(tmp_path_factory) -> Path:
+    blobs = np.random.default_rng(0).integers(NUM_LABELS, size=(8, 12), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    file = tmp_path_factory.mktemp("mask") / "mask.png"
+    Image.fromarray(blobs).save(file)
+    return file
+
+
+def test_files_that_the_example_paints_with_as_the_library_does(model, mask, tmp_path, capsys):
+    generator, encoder = tmp_path / "new" / "generator.onnx", tmp_path / "encoder.onnx"
+    files = ("--output", str(generator), "--style-encoder", str(encoder))
+    assert main(["export", "--model", str(model), *files, *SIZE, "--mask", str(mask)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [str(generator), str(encoder)]
+    assert all("differ from torch's by" in line for line in lines)
+
+    colors = np.random.default_rng(1).integers(256, size=(5, 7, 3), dtype=np.uint8)
+    style = Image.fromarray(colors).resize((128, 128))  # the encoder's own size: these weights enlarge every rounding
+    style.save(tmp_path / "style.png")
+    spec = importlib.util.spec_from_file_location("onnx_inference", EXAMPLE)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    example.main(str(generator), str(mask), str(tmp_path / "out.png"), str(encoder), str(tmp_path / "style.png"))
+    ours = SPADEPipeline.from_pretrained(model)(str(mask), style_image=style, height=64, width=96).images[0]
+    difference = np.abs(np.asarray(ours, dtype=int) - np.asarray(Image.open(tmp_path / "out.png"), dtype=int))
+    assert np.asarray(ours).std() > 10 and difference.max() <= 2
+    example.main(str(generator), str(mask), str(tmp_path / "random.png"))
+    assert Image.open(tmp_path / "random.png").size == (96, 64)
+
+
+def test_half_precision(model, tmp_path):
+    assert (
+        main(["export", "--model", str(model), "--output", str(tmp_path / "g.onnx"), *SIZE, "--dtype", "float16"]) == 0
+    )
+    types = {weight.data_type for weight in onnx.load(tmp_path / "g.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in types
+
+
+def test_nothing_is_written_that_differs(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "find_model", lambda name: str(model))
+    monkeypatch.setattr("spade_hf.export.generator_difference", lambda *arguments, **options: 0.5)
+    assert main(["export", "--output", str(tmp_path / "g.onnx"), *SIZE]) == 2
+    assert (
+        "g.onnx was not written: in onnxruntime its outputs differ from torch's by up to 0.5"
+        in capsys.readouterr().err
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--size", "64", "90"),
+            "--size is 64x90 (height x width); this model makes images whose sides are multiples",
+        ),
+        (("--output", "here.pt"), "--output is here.pt, which ends in '.pt'; allowed are .onnx"),
+        (("--style-encoder", "g.onnx"), "--output and --style-encoder are both g.onnx"),
+        (("--mask", "nothing.png"), "nothing.png"),
+        (("--model", "nothing"), "--model is nothing, which is neither a folder nor a Hub id"),
+    ],
+)
+def test_bad_input_is_one_line(options, message, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "--model", str(model), "--output", "g.onnx", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_exists_is_kept(model, tmp_path, capsys):
+    (tmp_path / "g.onnx").write_text("mine")
+    assert main(["export", "--model", str(model), "--output", str(tmp_path / "g.onnx")]) == 2
+    assert "which exists" in capsys.readouterr().err and (tmp_path / "g.onnx").read_text() == "mine"
+
+
+def test_the_extra_is_named(monkeypatch, capsys):
+    monkeypatch.delattr(spade_hf, "export", raising=False)
+    monkeypatch.delitem(sys.modules, "spade_hf.export", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for name in [name for name in sys.modules if name.startswith("spade_hf.export.")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["export", "--output", "g.onnx"]) == 2
+    assert install_command("export") in capsys.readouterr().err

@@ -1,0 +1,151 @@
+"""Tiny networks as ONNX files, run by onnxruntime and compared with torch."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from spade_hf import SPADEImageProcessor, SPADEPipeline
+from spade_hf.export import (
+    TOLERANCE,
+    export_generator,
+    export_style_encoder,
+    generator_difference,
+    random_label_maps,
+    style_encoder_difference,
+)
+from spade_hf.export.verification import open_session
+from spade_hf.labels.label_set import Label, LabelSet
+
+from ..tiny_networks import (
+    LATENT_DIM,
+    NUM_LABELS,
+    random_latents,
+    tiny_concatenation,
+    tiny_generator,
+    tiny_pix2pixhd,
+    tiny_style_encoder,
+)
+
+
+IDS = (0, 3, 7, 200)
+NAMES = ("sky", "tree", "rock", "water")
+LABELS = LabelSet("four", tuple(Label(number, name, (number,) * 3) for number, name in zip(IDS, NAMES, strict=True)))
+WITH_UNKNOWN = LabelSet("four", LABELS.labels, unknown_id=255)
+
+
+def pipeline_of(generator, label_set=LABELS, style_encoder=None):
+    processor = SPADEImageProcessor(label_set=label_set, use_instance_edges=generator.config.use_instance_edges)
+    return SPADEPipeline(image_processor=processor, generator=generator, style_encoder=style_encoder)
+
+
+def label_map(size, batch_size=1, num_channels=NUM_LABELS):
+    (one,) = random_label_maps(num_channels, [size], batch_size=batch_size)
+    return one
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return pipeline_of(tiny_generator(), style_encoder=tiny_style_encoder())
+
+
+@pytest.fixture(scope="module")
+def model(pipeline):
+    return export_generator(pipeline)
+
+
+def test_any_batch_and_size(pipeline, model):
+    session = open_session(model)
+    assert [(one.name, one.type) for one in session.get_inputs()] == [
+        ("label_ids", "tensor(int64)"),
+        ("latents", "tensor(float)"),
+    ]
+    assert [one.name for one in session.get_outputs()] == ["images"]
+    for batch_size, size in ((1, (64, 64)), (3, (32, 96)), (2, (128, 64))):  # 64x64 is the model's own
+        labels, latents = label_map(size, batch_size), random_latents(batch_size)
+        (images,) = session.run(None, {"label_ids": np.array(IDS)[labels], "latents": latents.numpy()})
+        with torch.no_grad():
+            expected = pipeline.generator(labels, latents).images
+        assert expected.std() > 0.1
+        torch.testing.assert_close(torch.from_numpy(images), expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [
+        tiny_generator(use_instance_edges=True, use_unknown_label=True, norm_type="instance"),
+        tiny_generator(latent_dim=None, num_upsampling_layers=6),
+        tiny_pix2pixhd(),
+    ],
+    ids=["edges", "without-latent", "pix2pixhd"],
+)
+def test_every_kind_of_model(generator):
+    pipeline = pipeline_of(generator, WITH_UNKNOWN if generator.config.use_unknown_label else LABELS)
+    num_channels = pipeline.image_processor.label_set.num_channels
+    masks = random_label_maps(num_channels, [(64, 128), (192, 128)])
+    assert generator_difference(export_generator(pipeline), pipeline, masks, dtype="float32") < TOLERANCE
+
+
+@pytest.mark.parametrize("generator", [tiny_generator(spade_kernel_size=1), tiny_concatenation()], ids=["1x1", "cat"])
+def test_models_of_a_frozen_size(generator):
+    pipeline = pipeline_of(generator)
+    session = open_session(model := export_generator(pipeline, size=(64, 96)))
+    assert [one.shape for one in session.get_inputs()] == [[1, 64, 96], [1, LATENT_DIM]]
+    assert generator_difference(model, pipeline, [label_map((64, 96))], dtype="float32") < TOLERANCE
+
+
+def test_a_difference_is_seen(pipeline, model):
+    other = pipeline_of(tiny_generator(seed=5))
+    assert generator_difference(model, other, [label_map((64, 64))], dtype="float32") > TOLERANCE
+
+
+def test_a_size_that_does_not_fit(pipeline):
+    with pytest.raises(ValueError, match="`size` is 64x100 .* multiples of 32, such as 64x96"):
+        export_generator(pipeline, size=(64, 100))
+
+
+def test_half_precision_halves_the_file_and_keeps_float32_arithmetic(pipeline, model):
+    half = export_generator(pipeline, size=(64, 64), dtype="float16")
+    assert half.ByteSize() < 0.6 * model.ByteSize()
+    mask = label_map((64, 64))
+    assert generator_difference(half, pipeline, [mask], dtype="float16") < TOLERANCE
+    assert generator_difference(half, pipeline, [mask], dtype="float32") > TOLERANCE / 10  # they are rounded
+    onnx.checker.check_model(half)
+
+
+def test_a_weight_beyond_half_precision():
+    generator = tiny_generator(use_spectral_norm=False)
+    with torch.no_grad():
+        generator.conv_out.weight[0, 0, 0, 0] = 1e6
+    with pytest.raises(ValueError, match=r"conv_out\.weight is too large for float16\. Export float32"):
+        export_generator(pipeline_of(generator), dtype="float16")
+
+
+def test_metadata_name_the_labels_and_no_path_of_this_machine(model):
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    labels = json.loads(metadata["labels"])
+    assert [(label["id"], label["name"]) for label in labels] == list(zip(IDS, NAMES, strict=True))
+    assert json.loads(metadata["image_size"]) == [64, 64] and json.loads(metadata["size_divisor"]) == 32
+    assert b"site-packages" not in model.SerializeToString() and b".py" not in model.SerializeToString()
+
+
+def test_the_style_encoder(pipeline):
+    for dtype in ("float32", "float16"):
+        model = export_style_encoder(pipeline, dtype=dtype)
+        assert style_encoder_difference(model, pipeline, dtype=dtype) < TOLERANCE
+    with pytest.raises(ValueError, match="has no style encoder"):
+        export_style_encoder(pipeline_of(tiny_generator()))
+
+
+def test_an_id_of_no_label_paints_as_no_label_does(pipeline, model):
+    labels, latents = label_map((64, 64)), random_latents(1)
+    ids = np.array(IDS)[labels]
+    ids[:, :8] = 99
+    segmap = torch.nn.functional.one_hot(labels, NUM_LABELS).movedim(-1, 1).float()
+    segmap[:, :, :8] = 0
+    (images,) = open_session(model).run(None, {"label_ids": ids, "latents": latents.numpy()})
+    with torch.no_grad():
+        expected = pipeline.generator(segmap, latents).images
+    torch.testing.assert_close(torch.from_numpy(images), expected, atol=TOLERANCE, rtol=0)
