@@ -99,6 +99,12 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--dtype", choices=("float32", "float16"), default="float32", help="of the weights in the file"
     )
+    export.add_argument(
+        "--modulation",
+        choices=("dense", "sparse"),
+        default="dense",
+        help="sparse: the file reads distinct label neighbourhoods, see docs/export.md",
+    )
     export.add_argument("--style-encoder", type=Path, help="also write the style encoder to this file")
     export.add_argument("--mask", nargs="+", default=[], help="check with these masks; default: random ones")
     export.add_argument("--overwrite", action="store_true", help="replace files that exist")

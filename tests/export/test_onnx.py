@@ -16,8 +16,10 @@ from spade_hf.export import (
     random_label_maps,
     style_encoder_difference,
 )
-from spade_hf.export.verification import open_session
+from spade_hf.export.neighborhoods import distinct_neighborhoods
+from spade_hf.export.verification import graph_inputs, open_session
 from spade_hf.labels.label_set import Label, LabelSet
+from spade_hf.layers.sparse.neighborhoods import LabelNeighborhoods
 
 from ..tiny_networks import (
     LATENT_DIM,
@@ -149,3 +151,53 @@ def test_an_id_of_no_label_paints_as_no_label_does(pipeline, model):
     with torch.no_grad():
         expected = pipeline.generator(segmap, latents).images
     torch.testing.assert_close(torch.from_numpy(images), expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("generator", "dtype"),
+    [
+        (
+            tiny_generator(use_instance_edges=True, use_unknown_label=True, spade_kernel_size=5, norm_type="instance"),
+            "float32",
+        ),
+        pytest.param(
+            tiny_generator(latent_dim=None, use_instance_edges=True, num_upsampling_layers=6, spade_kernel_size=1),
+            "float16",
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["5x5", "without-latent"],
+)
+def test_sparse_modulation_says_the_same(generator, dtype):
+    pipeline = pipeline_of(generator, WITH_UNKNOWN if generator.config.use_unknown_label else LABELS)
+    num_channels = pipeline.image_processor.label_set.num_channels
+    masks = random_label_maps(num_channels, [(64, 128), (192, 128)])
+    model = export_generator(pipeline, modulation="sparse", dtype=dtype)
+    assert generator_difference(model, pipeline, masks, dtype=dtype) < TOLERANCE
+
+
+def test_sparse_modulation_paints_one_mask_in_many_styles(pipeline):
+    session = open_session(export_generator(pipeline, size=(64, 96), modulation="sparse"))
+    labels, latents = label_map((64, 96)), random_latents(3)
+    assert {one.shape[0] for one in session.get_inputs() if one.name == "positions_1"} == {64}
+    (images,) = session.run(None, graph_inputs(session, LABELS, labels, latents))
+    with torch.no_grad():
+        expected = pipeline.generator(labels, latents).images
+    torch.testing.assert_close(torch.from_numpy(images), expected, atol=TOLERANCE, rtol=0)
+
+
+def test_what_has_no_spade_layers_is_dense_only():
+    with pytest.raises(
+        ValueError, match="`modulation` is 'sparse', but Pix2PixHDGenerator is not made of SPADE layers"
+    ):
+        export_generator(pipeline_of(tiny_pix2pixhd()), modulation="sparse")
+
+
+@pytest.mark.parametrize("num_codes", [4, 300])
+def test_neighborhoods_are_the_library_s(num_codes):
+    codes = np.random.default_rng(0).integers(num_codes, size=(9, 7)).repeat(5, 0).repeat(6, 1)
+    patches, neighborhoods, positions = distinct_neighborhoods(codes, num_codes=num_codes, kernel_size=3)
+    ours = LabelNeighborhoods.from_codes(torch.from_numpy(codes)[None], num_codes=num_codes, kernel_size=3)
+    assert (len(patches), len(neighborhoods)) == (ours.num_patches, ours.num_neighborhoods)
+    shown, expected = patches[neighborhoods][positions], ours.codes[ours.patch_codes[ours.patches]][ours.index[0]]
+    assert np.array_equal(shown, expected.numpy())

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
         sizes = [own_size] if size else [own_size, (2 * divisor, 3 * divisor)]
         label_maps = export.random_label_maps(pipeline.image_processor.label_set.num_channels, sizes)
 
-    model = export.export_generator(pipeline, size=size, dtype=args.dtype)
+    model = export.export_generator(pipeline, size=size, dtype=args.dtype, modulation=args.modulation)
     difference = export.generator_difference(model, pipeline, label_maps, dtype=args.dtype)
     finish(args.output, difference, export.TOLERANCE, lambda: export.save_onnx(model, args.output))
     if args.style_encoder is not None:

@@ -1,14 +1,20 @@
 """What an exported graph computes: a network between inputs and outputs that need no code of this library.
 
-Legend: N batch, L semantic channels, H W height and width, Z latent.
+Legend: N batch, L semantic channels, C activation channels, D hidden channels, H W height and width, Z latent, K label
+codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 """
 
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..labels.label_set import LabelSet
+from ..layers import SPADE, SPADEResnetBlock
+from ..layers.initialization import LEAKY_SLOPE
+from ..layers.upsampling import upsample
 
 
 class ImagesOfLabelIds(nn.Module):
@@ -45,6 +51,160 @@ class ImagesOfLabelIds(nn.Module):
             assert instance_edges is not None
             segmap = torch.cat([segmap, instance_edges[:, None]], dim=1)
         return self.generator(segmap.float(), latents).images
+
+
+@dataclass(frozen=True)
+class Neighborhoods:
+    """The distinct neighbourhoods of a mask at one resolution, see [`neighborhood_inputs`].
+
+    Args:
+        patches (`Tensor`): int32 `(A, T)`.
+        neighborhoods (`Tensor`): int32 `(B, T)`.
+        positions (`Tensor`): int32 `(H, W)`.
+    """
+
+    patches: Tensor
+    neighborhoods: Tensor
+    positions: Tensor
+
+    def codes(self) -> Tensor:
+        """The label code of each position, `(H, W)`."""
+        center = self.patches.shape[1] // 2
+        codes = self.patches[:, center].index_select(0, self.neighborhoods[:, center])  # (B,)
+        return codes.index_select(0, self.positions.flatten()).unflatten(0, self.positions.shape)
+
+
+class SparseModulation(nn.Module):
+    """A SPADE layer that reads distinct neighbourhoods, in operations that ONNX has: the same numbers, less work.
+
+    Args:
+        spade (`SPADE`): In evaluation mode.
+        num_label_channels (`int`): L without the edge channel.
+        has_edges (`bool`): Whether the last semantic channel holds instance edges.
+    """
+
+    table: Tensor
+    weight: Tensor
+    taps: Tensor
+
+    def __init__(self, spade: SPADE, num_label_channels: int, has_edges: bool) -> None:
+        super().__init__()
+        self.norm: Any = spade.param_free_norm
+        weight = spade.conv_mask.weight.detach().permute(1, 2, 3, 0).flatten(1, 2)  # (L, T, D)
+        table = weight[:num_label_channels]
+        if has_edges:
+            table = torch.cat([table, table + weight[-1:]])
+        self.num_codes, self.num_taps = table.shape[:2]  # K, T
+        table = F.pad(table, (0, 0, 0, 0, 0, 1))  # outside of the image adds nothing
+        assert spade.conv_mask.bias is not None and spade.conv_gamma_beta.bias is not None
+        self.hidden_bias = nn.Parameter(spade.conv_mask.bias.detach())
+        self.bias = nn.Parameter(spade.conv_gamma_beta.bias.detach())
+        self.register_buffer("table", table.flatten(0, 1).contiguous())  # ((K + 1) * T, D)
+        weight = spade.conv_gamma_beta.weight.detach().permute(2, 3, 1, 0)  # (k, k, D, 2C)
+        self.register_buffer("weight", weight.flatten(0, 2).contiguous())  # (T * D, 2C)
+        self.register_buffer("taps", torch.arange(self.num_taps, dtype=torch.int32))
+
+    def forward(self, x: Tensor, mask: Neighborhoods) -> Tensor:
+        """`(N, C, H, W)`, images of one mask, to the same."""
+        rows = mask.patches * self.num_taps + self.taps  # (A, T)
+        hidden = F.relu(F.embedding(rows, self.table).sum(dim=1) + self.hidden_bias)  # (A, D)
+        is_inside = mask.patches[:, self.num_taps // 2, None] < self.num_codes
+        hidden = hidden * is_inside.to(hidden.dtype)  # the second convolution pads with zeros
+        gamma_beta = F.embedding(mask.neighborhoods, hidden).flatten(1) @ self.weight + self.bias  # (B, 2C)
+        gamma, beta = gamma_beta.T.chunk(2)  # (C, B) each
+        if isinstance(self.norm, nn.InstanceNorm2d):
+            x, scale, shift = self.norm(x), 1 + gamma, beta
+        else:  # fixed statistics, which the small tables take in
+            inverse_std = torch.rsqrt(self.norm.running_var + self.norm.eps)[:, None]
+            scale = (1 + gamma) * inverse_std
+            shift = beta - self.norm.running_mean[:, None] * scale
+        positions = mask.positions.flatten()
+        scale, shift = (
+            table.index_select(1, positions).unflatten(1, mask.positions.shape) for table in (scale, shift)
+        )
+        return x * scale + shift
+
+
+class ImagesOfNeighborhoods(nn.Module):
+    """A SPADE generator that reads distinct neighbourhoods of one mask.
+
+    Args:
+        generator (`SPADEGenerator`): In evaluation mode; its norms are replaced.
+        num_label_channels (`int`): L without the edge channel.
+
+    Raises:
+        ValueError: If its blocks or norms are others than SPADE's.
+    """
+
+    def __init__(self, generator: Any, num_label_channels: int) -> None:
+        super().__init__()
+        if not is_plain(generator):
+            raise ValueError(f"`modulation` is 'sparse', but {type(generator).__name__} is not made of SPADE layers.")
+        self.generator = generator
+        self.num_label_channels, self.has_edges = num_label_channels, generator.config.use_instance_edges
+        self.divisors = divisors_of(generator)
+        for block in generator.blocks:
+            for name in norm_names(block):
+                setattr(block, name, SparseModulation(getattr(block, name), num_label_channels, self.has_edges))
+
+    def forward(self, neighborhoods: dict[str, Tensor], latents: Tensor | None = None) -> Tensor:
+        """Paint the mask.
+
+        Args:
+            neighborhoods (`dict[str, Tensor]`): Of [`neighborhood_inputs`].
+            latents (`Tensor`, *optional*): `(N, Z)`, styles, of a model with latents.
+
+        Returns:
+            `Tensor`: `(N, 3, H, W)` in [-1, 1].
+        """
+        names = [field.name for field in fields(Neighborhoods)]
+        masks = [Neighborhoods(*(neighborhoods[f"{name}_{divisor}"] for name in names)) for divisor in self.divisors]
+        x = self._start(masks[0], latents)
+        for mask, scale, block in zip(masks, self.generator.upsampling, self.generator.blocks, strict=True):
+            x = modulated_block(block, upsample(x, scale), mask)
+        return self.generator.to_image(x)
+
+    def _start(self, mask: Neighborhoods, latents: Tensor | None) -> Tensor:
+        """The first activation, `(N, C, H / 2^n, W / 2^n)`."""
+        if latents is not None:
+            x = self.generator.linear_in(latents).unflatten(1, (-1, *self.generator.start_size))
+            return F.interpolate(x, mask.positions.shape, mode="bilinear", align_corners=False)
+        codes = mask.codes()[None, None]
+        channels = torch.arange(self.num_label_channels, device=codes.device)[:, None, None]
+        segmap = codes % self.num_label_channels == channels  # (1, L, h, w)
+        if self.has_edges:
+            segmap = torch.cat([segmap, codes >= self.num_label_channels], dim=1)
+        return self.generator.conv_in(segmap.float())
+
+
+def modulated_block(block: SPADEResnetBlock, x: Tensor, mask: Neighborhoods) -> Tensor:
+    """What [`SPADEResnetBlock`] computes, its norms replaced by [`SparseModulation`]."""
+    shortcut = block.conv_shortcut(block.norm_shortcut(x, mask)) if block.has_learned_shortcut else x
+    x = block.conv1(F.leaky_relu(block.norm1(x, mask), LEAKY_SLOPE))
+    return shortcut + block.conv2(F.leaky_relu(block.norm2(x, mask), LEAKY_SLOPE))
+
+
+def is_plain(generator: Any) -> bool:
+    """Whether a generator is the library's own, with SPADE layers in its blocks."""
+    blocks = getattr(generator, "blocks", [])
+    return bool(blocks) and all(
+        type(block) is SPADEResnetBlock and all(type(getattr(block, name)) is SPADE for name in norm_names(block))
+        for block in blocks
+    )
+
+
+def norm_names(block: SPADEResnetBlock) -> tuple[str, ...]:
+    """The attributes of a block that read the mask."""
+    return ("norm1", "norm2", "norm_shortcut") if block.has_learned_shortcut else ("norm1", "norm2")
+
+
+def divisors_of(generator: Any) -> tuple[int, ...]:
+    """By how much the mask is reduced for each block."""
+    divisor, divisors = generator.size_divisor, []
+    for scale in generator.upsampling:
+        divisor //= scale
+        divisors.append(divisor)
+    return tuple(divisors)
 
 
 class LatentsOfPictures(nn.Module):

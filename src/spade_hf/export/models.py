@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from onnx import ModelProto
 from torch import Tensor, nn
@@ -15,15 +16,21 @@ from torch.export import Dim
 
 from ..pipelines import SPADEPipeline
 from ..version import __version__
-from .graphs import ImagesOfLabelIds, LatentsOfPictures
+from .graphs import ImagesOfLabelIds, ImagesOfNeighborhoods, LatentsOfPictures
+from .neighborhoods import neighborhood_inputs
 from .onnx_file import store_in_half, trace
 
 
 Dtype = Literal["float32", "float16"]
+Modulation = Literal["dense", "sparse"]
 
 
 def export_generator(
-    pipeline: SPADEPipeline, *, size: tuple[int, int] | None = None, dtype: Dtype = "float32"
+    pipeline: SPADEPipeline,
+    *,
+    size: tuple[int, int] | None = None,
+    dtype: Dtype = "float32",
+    modulation: Modulation = "dense",
 ) -> ModelProto:
     """Export a pipeline's generator.
 
@@ -31,17 +38,23 @@ def export_generator(
     latents; `instance_edges`, bool `(N, H, W)`, of a model with edges. The output is `images`, float32
     `(N, 3, H, W)` in [-1, 1]. The metadata say labels, colours and sizes.
 
+    A file of sparse modulation paints one mask in N styles. In the place of ids and edges it takes what
+    [`neighborhood_inputs`] makes of them.
+
     Args:
         pipeline (`SPADEPipeline`): On the CPU.
         size (`tuple[int, int]`, *optional*): Freeze H and W, and N at 1. Default: they may be any, H and W multiples
             of the metadata's `size_divisor`.
         dtype (`str`, defaults to "float32"): "float16" stores weights in half precision; the arithmetic is float32's.
+        modulation (`str`, defaults to "dense"): "sparse" computes gamma and beta once for each distinct label
+            neighbourhood; exact, for models of SPADE layers.
 
     Returns:
         `ModelProto`: See [`save_onnx`].
 
     Raises:
-        ValueError: If the size does not fit the model, or a weight has no half precision.
+        ValueError: If the size does not fit the model, a weight has no half precision, or the model has no SPADE
+            layers to be sparse.
     """
     generator = exported_copy(pipeline.generator, dtype)
     config, divisor = generator.config, generator.size_divisor
@@ -54,6 +67,7 @@ def export_generator(
         "size_divisor": json.dumps(divisor),
         "latent_dim": json.dumps(config.latent_dim),
         "use_instance_edges": json.dumps(config.use_instance_edges),
+        "modulation": modulation,
     }
     if size is None:
         # An example unlike the model's own size, for which a graph would do without the start's resizing; and with
@@ -62,13 +76,25 @@ def export_generator(
     else:
         check_size(size, divisor)
         example, batch_size = size, 1
-    inputs = {"label_ids": torch.full((batch_size, *example), label_set.ids[0])}
-    if config.latent_dim is not None:
-        inputs["latents"] = torch.zeros(batch_size, config.latent_dim)
-    if config.use_instance_edges:
-        inputs["instance_edges"] = torch.zeros(batch_size, *example, dtype=torch.bool)
-    shapes = None if size is not None else generator_shapes(inputs, divisor)
-    return finish(ImagesOfLabelIds(generator, label_set), inputs, ("images",), shapes, metadata, dtype)
+    latents = {} if config.latent_dim is None else {"latents": torch.zeros(batch_size, config.latent_dim)}
+    if modulation == "sparse":
+        module = ImagesOfNeighborhoods(generator, label_set.num_channels)
+        reading = {
+            "num_codes": label_set.num_channels * (1 + config.use_instance_edges),
+            "kernel_size": config.spade_kernel_size,
+            "divisors": list(dict.fromkeys(module.divisors)),
+        }
+        metadata |= {name: json.dumps(value) for name, value in reading.items()}
+        codes = np.arange(example[0] * example[1]).reshape(example) % reading["num_codes"]
+        inputs = {"neighborhoods": as_tensors(neighborhood_inputs(codes, **reading)), **latents}
+        shapes = neighborhood_shapes(inputs, size)
+    else:
+        module = ImagesOfLabelIds(generator, label_set)
+        inputs = {"label_ids": torch.full((batch_size, *example), label_set.ids[0]), **latents}
+        if config.use_instance_edges:
+            inputs["instance_edges"] = torch.zeros(batch_size, *example, dtype=torch.bool)
+        shapes = None if size is not None else generator_shapes(inputs, divisor)
+    return finish(module, inputs, ("images",), shapes, metadata, dtype)
 
 
 def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -> ModelProto:
@@ -128,9 +154,27 @@ def generator_shapes(inputs: Mapping[str, Tensor], divisor: int) -> dict[str, An
     }
 
 
+def neighborhood_shapes(inputs: Mapping[str, Any], size: tuple[int, int] | None) -> dict[str, Any]:
+    """What may vary in a file of sparse modulation: numbers of neighbourhoods and styles, and perhaps the size."""
+    shapes: dict[str, Any] = {"neighborhoods": {}}
+    for name in inputs["neighborhoods"]:
+        kind = name.partition("_")[0]
+        is_fixed = kind == "positions" and size is not None
+        axes = (0, 1) if kind == "positions" else (0,)
+        shapes["neighborhoods"][name] = {} if is_fixed else dict.fromkeys(axes, Dim.AUTO)
+    if "latents" in inputs:
+        shapes["latents"] = {0: Dim.AUTO}
+    return shapes
+
+
+def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """The same in torch."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
 def finish(
     module: nn.Module,
-    inputs: Mapping[str, Tensor],
+    inputs: Mapping[str, Any],
     outputs: tuple[str, ...],
     shapes: Mapping[str, Any] | None,
     metadata: Mapping[str, str],

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnxscript import optimizer
-from torch import Tensor, nn
+from torch import nn
 
 
 OPSET = 18
@@ -20,7 +20,7 @@ OPSET = 18
 
 def trace(
     module: nn.Module,
-    inputs: Mapping[str, Tensor],
+    inputs: Mapping[str, Any],
     outputs: tuple[str, ...],
     dynamic_shapes: Mapping[str, Any] | None,
     metadata: Mapping[str, str],
@@ -29,7 +29,7 @@ def trace(
 
     Args:
         module (`nn.Module`): In evaluation mode; its parameters have the inputs' names.
-        inputs (`Mapping[str, Tensor]`): Examples.
+        inputs (`Mapping[str, Any]`): Examples; a dictionary of them gives its own names.
         outputs (`tuple[str, ...]`): Names.
         dynamic_shapes (`Mapping[str, Any]`, *optional*): Of each input, as `torch.export` wants them; `None` freezes.
         metadata (`Mapping[str, str]`): Of the file.
@@ -38,6 +38,9 @@ def trace(
         program: Any = torch.onnx.export(
             module.eval(),
             kwargs=dict(inputs),
+            input_names=[
+                name for key, value in inputs.items() for name in (value if isinstance(value, dict) else [key])
+            ],
             output_names=outputs,
             dynamic_shapes=None if dynamic_shapes is None else dict(dynamic_shapes),
             opset_version=OPSET,

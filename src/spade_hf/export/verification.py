@@ -3,6 +3,7 @@
 Legend: N batch, H W height and width.
 """
 
+import json
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,8 +13,10 @@ from onnx import ModelProto
 from torch import Tensor
 
 from ..images.inputs import instance_edges
+from ..labels.label_set import LabelSet
 from ..pipelines import SPADEPipeline
 from .models import Dtype, exported_copy
+from .neighborhoods import neighborhood_inputs
 
 
 TOLERANCE = 1e-4  # largest difference of an output in [-1, 1]
@@ -33,23 +36,48 @@ def generator_difference(
     """
     session = open_session(model)
     generator = exported_copy(pipeline.generator, dtype)
-    ids = torch.tensor(pipeline.image_processor.label_set.ids)
     rng = torch.Generator().manual_seed(0)
     differences = []
     for label_map in label_maps:
-        inputs = {"label_ids": ids[label_map].numpy()}
         latents = edges = None
         if generator.config.latent_dim is not None:
             latents = torch.randn(len(label_map), generator.config.latent_dim, generator=rng)
-            inputs["latents"] = latents.numpy()
         if generator.config.use_instance_edges:
             edges = instance_edges(label_map)  # as if each label were one instance
-            inputs["instance_edges"] = edges.numpy()
+        inputs = graph_inputs(session, pipeline.image_processor.label_set, label_map, latents, edges)
         (images,) = session.run(None, inputs)
         with torch.no_grad():
             expected = generator(label_map, latents, instance_edges=edges).images
         differences.append(np.abs(images - expected.numpy()).max().item())
     return max(differences)
+
+
+def graph_inputs(
+    session: onnxruntime.InferenceSession,
+    label_set: LabelSet,
+    label_map: Tensor,
+    latents: Tensor | None = None,
+    edges: Tensor | None = None,
+) -> dict[str, np.ndarray]:
+    """What a file reads, dense or sparse.
+
+    Args:
+        session (`InferenceSession`): Of the file.
+        label_set (`LabelSet`): Of the model.
+        label_map (`Tensor`): int64 `(N, H, W)` of channels; N is 1 for a sparse file.
+        latents (`Tensor`, *optional*): `(N, Z)`.
+        edges (`Tensor`, *optional*): bool `(N, H, W)`.
+    """
+    metadata = session.get_modelmeta().custom_metadata_map
+    if metadata["modulation"] == "sparse":
+        codes = label_map[0] if edges is None else label_map[0] + label_set.num_channels * edges[0]
+        reading = {name: json.loads(metadata[name]) for name in ("num_codes", "kernel_size", "divisors")}
+        inputs = neighborhood_inputs(codes.numpy(), **reading)
+    else:
+        inputs = {"label_ids": torch.tensor(label_set.ids)[label_map].numpy()}
+        if edges is not None:
+            inputs["instance_edges"] = edges.numpy()
+    return inputs if latents is None else {**inputs, "latents": latents.numpy()}
 
 
 def style_encoder_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtype: Dtype) -> float:
