@@ -111,17 +111,16 @@ class SparseModulation(nn.Module):
         is_inside = mask.patches[:, self.num_taps // 2, None] < self.num_codes
         hidden = hidden * is_inside.to(hidden.dtype)  # the second convolution pads with zeros
         gamma_beta = F.embedding(mask.neighborhoods, hidden).flatten(1) @ self.weight + self.bias  # (B, 2C)
-        gamma, beta = gamma_beta.T.chunk(2)  # (C, B) each
+        gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
         if isinstance(self.norm, nn.InstanceNorm2d):
             x, scale, shift = self.norm(x), 1 + gamma, beta
         else:  # fixed statistics, which the small tables take in
-            inverse_std = torch.rsqrt(self.norm.running_var + self.norm.eps)[:, None]
+            inverse_std = torch.rsqrt(self.norm.running_var + self.norm.eps)
             scale = (1 + gamma) * inverse_std
-            shift = beta - self.norm.running_mean[:, None] * scale
+            shift = beta - self.norm.running_mean * scale
+        # whole rows and a transpose: onnxruntime gathers columns number by number, which takes longer than dense work
         positions = mask.positions.flatten()
-        scale, shift = (
-            table.index_select(1, positions).unflatten(1, mask.positions.shape) for table in (scale, shift)
-        )
+        scale, shift = (F.embedding(positions, table).T.unflatten(1, mask.positions.shape) for table in (scale, shift))
         return x * scale + shift
 
 
