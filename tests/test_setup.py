@@ -13,7 +13,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "spade_hf"
 # part of the package, or a file beside it -> the extra that brings what it imports
-EXTRA_OF = {"training": "train", "data": "train", "losses": "train", "metrics": "eval", "demo": "demo"}
+EXTRA_OF = {
+    "training": "train",
+    "data": "train",
+    "losses": "train",
+    "metrics": "eval",
+    "demo": "demo",
+    "export": "export",
+}
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from .models import as_size, export_generator, export_style_encoder
 from .neighborhoods import neighborhood_inputs
 from .onnx_file import save_onnx
-from .verification import TOLERANCE, generator_difference, random_label_maps, style_encoder_difference
+from .verification import TOLERANCE, generator_difference, graph_inputs, random_label_maps, style_encoder_difference
 
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "export_generator",
     "export_style_encoder",
     "generator_difference",
+    "graph_inputs",
     "neighborhood_inputs",
     "random_label_maps",
     "save_onnx",
