@@ -67,7 +67,7 @@ class Handlers:
     def first_canvas(self) -> str:
         """The first example, or a plain scene of the model's own labels."""
         if self.has_examples:
-            return self._example_mask(0)
+            return self.example_mask(0)
         return self._write(first_mask(self.label_set, self.painter.canvas_size)[0])
 
     def first_styles(self) -> StyleList | None:
@@ -76,7 +76,7 @@ class Handlers:
             return None
         if not self.has_example_styles:
             return Styles(self.painter.style_of_seed(1), self.painter.style_of_seed(0)).to_list()
-        return Styles(self._example_style(1), self._example_style(0)).to_list()
+        return Styles(self.example_style(1), self.example_style(0)).to_list()
 
     def first_label(self) -> str:
         """What the brush paints at first: the second label of the scene, so that a stroke over the first one shows."""
@@ -153,7 +153,7 @@ class Handlers:
 
     def pick_example_style(self, styles: StyleList, event: gr.SelectData) -> tuple:
         """A picture of the gallery."""
-        return self._picked(styles, self._example_style(event.index))
+        return self._picked(styles, self.example_style(event.index))
 
     @tells_the_user
     def pick_own_picture(self, styles: StyleList, data: bytes) -> tuple:
@@ -187,7 +187,8 @@ class Handlers:
             raise ValueError("The styles on this page are another model's. Please reload the page.")
         return read
 
-    def _example_style(self, index: int) -> Style:
+    def example_style(self, index: int) -> Style:
+        """One of `STYLES`."""
         name = STYLES[index]
         with Image.open(ASSETS / f"{name}_style.jpg") as picture:
             return self.painter.style_of_picture(picture.convert("RGB"), name)
@@ -196,7 +197,7 @@ class Handlers:
 
     def pick_example_mask(self, event: gr.SelectData) -> tuple[str, str]:
         """An example onto the canvas, and its mark."""
-        return self._example_mask(event.index), MASKS[event.index]
+        return self.example_mask(event.index), MASKS[event.index]
 
     @tells_the_user
     def open_file(self, data: bytes, styles: StyleList | None, blend: float, *, is_mask: bool = False) -> tuple:
@@ -223,14 +224,15 @@ class Handlers:
             label_map = mask.label_map
         return self._write(label_map), styles, blend, describe(styles), "", gr.update(visible=False), ""
 
-    def _example_mask(self, index: int) -> str:
+    def example_mask(self, index: int) -> str:
+        """One of `MASKS` as the canvas' value."""
         data = (ASSETS / f"{MASKS[index]}_mask.png").read_bytes()
         return self._write(read_mask(data, self.processor, self.painter.canvas_size).label_map)
 
     def name_of_mask(self, canvas: str | None) -> str:
         """The example that a canvas is, or an empty text."""
         indices = range(len(MASKS)) if self.has_examples else ()
-        return next((MASKS[index] for index in indices if self._example_mask(index) == canvas), "")
+        return next((MASKS[index] for index in indices if self.example_mask(index) == canvas), "")
 
     def _read(self, canvas: str) -> np.ndarray:
         return read_canvas(canvas, self.label_set, self.painter.canvas_size)

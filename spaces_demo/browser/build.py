@@ -1,0 +1,189 @@
+"""Build the static page: `python spaces_demo/browser/build.py --output_dir site`.
+
+The page needs no server: any host of static files will do, such as a static Space of the Hub (`--repo_id USER/SPACE`).
+The model runs in the visitor's browser, by onnxruntime-web, which npm brings (or `--runtime FOLDER`).
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from diffusers.utils.logging import disable_progress_bar
+from huggingface_hub import HfApi
+
+from spade_hf import BUNDLED_MODEL, SPADEPipeline
+from spade_hf.demo.handlers import ASSETS, MASKS, STYLES, Handlers
+from spade_hf.demo.keeping import canvas_key
+from spade_hf.demo.mask_canvas import FOLDER, blank_channel
+from spade_hf.demo.painter import Painter
+from spade_hf.demo.thumbnails import data_url
+from spade_hf.export import export_generator, export_style_encoder, save_onnx
+
+
+HERE = Path(__file__).parent
+RUNTIME = "onnxruntime-web@1.30.0"
+RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+PAGE_FILES = ("index.html", "page.css", "page.js", "painter.js", "neighborhoods.js", "random.js")
+CARD = """---
+title: Paint with labels, in your browser
+emoji: 🏞️
+colorFrom: green
+colorTo: blue
+sdk: static
+app_file: index.html
+pinned: false
+license: apache-2.0
+short_description: Paint sky, mountains, water; offline, on your device
+---
+
+A SPADE generator (Park et al., CVPR 2019) that paints label maps in the visitor's own browser: no server, no upload,
+and offline. Built by `spaces_demo/browser/build.py` of spade_hf.
+"""
+
+
+def build(pipeline: SPADEPipeline, folder: Path, runtime: Path) -> None:
+    """Write the page.
+
+    Args:
+        pipeline (`SPADEPipeline`): Any model of SPADE layers.
+        folder (`Path`): Made if it is not there.
+        runtime (`Path`): Folder of onnxruntime-web's files.
+    """
+    (folder / "runtime").mkdir(parents=True, exist_ok=True)
+    for name in RUNTIME_FILES:
+        shutil.copy(runtime / name, folder / "runtime")
+    for name in PAGE_FILES:
+        shutil.copy(HERE / name, folder)
+    html, style, script = (
+        (FOLDER / f"mask_canvas.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
+    )
+    (folder / "mask_canvas.css").write_text(f"#mask {{\n{style}\n}}\n", encoding="utf-8")  # Gradio keeps it apart, too
+    (folder / "mask_canvas.js").write_text(canvas_module(html, script), encoding="utf-8")
+    generator = export_generator(pipeline, dtype="float16", modulation="sparse")
+    metadata = {entry.key: entry.value for entry in generator.metadata_props}
+    reading = {name: json.loads(metadata[name]) for name in ("num_codes", "kernel_size", "divisors")}
+    files = {"generator": folder / "generator.onnx"}
+    save_onnx(generator, files["generator"])
+    if pipeline.style_encoder is not None:
+        files["encoder"] = folder / "encoder.onnx"
+        save_onnx(export_style_encoder(pipeline, dtype="float16"), files["encoder"])
+    (folder / "config.json").write_text(json.dumps(page_config(pipeline, files, reading)), encoding="utf-8")
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    write_service_worker(folder)
+
+
+def canvas_module(html: str, script: str) -> str:
+    """The Gradio page's canvas as a module; Gradio runs its script as the body of a function."""
+    return (
+        f"export function mountCanvas(element, props, trigger, watch) {{\n"
+        f"element.innerHTML = {json.dumps(html)};\n{script}\n}}\n"
+    )
+
+
+def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[str, Any]) -> dict[str, Any]:
+    """What the page must know of the model.
+
+    Args:
+        pipeline (`SPADEPipeline`): The model.
+        files (`dict[str, Path]`): Its ONNX files.
+        reading (`dict`): How the page finds neighbourhoods.
+    """
+    painter = Painter(pipeline)
+    on = Handlers(painter)
+    label_set, generator = painter.label_set, pipeline.generator
+    labels = zip(label_set.names, label_set.palette.tolist(), strict=True)
+    encoder_side = None if pipeline.style_encoder is None else pipeline.style_encoder.config.image_size
+    return {
+        "labels": [{"name": name, "color": color} for name, color in labels],
+        "blank": blank_channel(label_set),
+        "first_label": label_set.channel_of(on.first_label()),
+        "size": painter.size,
+        "canvas_size": painter.canvas_size,
+        "latent_dim": painter.latent_dim,
+        "has_edges": generator.config.use_instance_edges,
+        "encoder_size": encoder_side and [encoder_side, encoder_side],
+        "reading": reading,
+        "storage": canvas_key(painter.fingerprint),
+        "invitation": on.invitation(),
+        "first_mask": on.first_canvas(),
+        "first_styles": on.first_styles(),
+        "masks": [
+            {"name": name, "picture": data_url(ASSETS / f"{name}_mask.png"), "mask": on.example_mask(number)}
+            for number, name in enumerate(MASKS if on.has_examples else ())
+        ],
+        "styles": [
+            {
+                "name": name,
+                "picture": data_url(ASSETS / f"{name}_style.jpg"),
+                "latents": on.example_style(number).latents[0].tolist(),
+            }
+            for number, name in enumerate(STYLES if on.has_example_styles else ())
+        ],
+        "files": {name: {"url": file.name, "bytes": file.stat().st_size} for name, file in files.items()},
+    }
+
+
+def write_service_worker(folder: Path) -> None:
+    """The service worker, with the list of what it keeps; its version changes with any file."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    names = ["./", *(path.relative_to(folder).as_posix() for path in files if path.name != "service_worker.js")]
+    head = f"const VERSION = {json.dumps(digest)};\nconst FILES = {json.dumps(names)};\n"
+    script = (HERE / "service_worker.js").read_text(encoding="utf-8")
+    (folder / "service_worker.js").write_text(head + script, encoding="utf-8")
+
+
+def fetch_runtime(folder: Path) -> Path:
+    """Download onnxruntime-web from npm; the folder of its files."""
+    try:
+        command = ["npm", "pack", "--silent", RUNTIME]
+        packed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        raise ValueError(
+            f"{RUNTIME} cannot be fetched by npm: {reason}. Install Node.js, or unpack the package elsewhere and give "
+            "its folder dist with --runtime."
+        ) from error
+    with tarfile.open(folder / packed.stdout.strip()) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "package" / "dist"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Build, and perhaps upload."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=BUNDLED_MODEL, help="folder or Hub id; default: the bundled landscapes")
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder to write")
+    parser.add_argument("--runtime", type=Path, help=f"folder of {RUNTIME}'s files; default: fetched from npm")
+    parser.add_argument("--repo_id", help="USER/SPACE: also upload it to the Hub as a static Space")
+    args = parser.parse_args(arguments)
+    disable_progress_bar()
+    with tempfile.TemporaryDirectory() as temporary:
+        runtime = args.runtime or fetch_runtime(Path(temporary))
+        if missing := [name for name in RUNTIME_FILES if not (runtime / name).is_file()]:
+            raise ValueError(f"--runtime {runtime} lacks {missing[0]}. Give the folder dist of {RUNTIME}.")
+        build(SPADEPipeline.from_pretrained(args.model), args.output_dir, runtime)
+    if args.repo_id is None:
+        print(args.output_dir)
+        return
+    api = HfApi()
+    url = api.create_repo(args.repo_id, repo_type="space", space_sdk="static", exist_ok=True)
+    api.upload_folder(
+        repo_id=args.repo_id, repo_type="space", folder_path=args.output_dir, commit_message="Static page"
+    )
+    print(url)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

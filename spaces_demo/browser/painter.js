@@ -1,0 +1,98 @@
+// The model, in a worker of its own: the page never waits for it.
+//
+// Messages in: {type: "load", config}, {type: "paint", number, codes, latents}, {type: "encode", number, pixels}.
+// Messages out: {type: "progress", share}, {type: "ready"}, {type: "picture", number, pixels, milliseconds},
+// {type: "latents", number, latents}, {type: "error", number, text}.
+
+import * as ort from "./runtime/ort.wasm.min.mjs";
+import { neighborhoodInputs } from "./neighborhoods.js";
+
+let config = null;
+let generator = null;
+let encoder = null;
+
+ort.env.wasm.numThreads = 1;
+ort.env.wasm.wasmPaths = new URL("./runtime/", import.meta.url).href;
+
+/** A file's bytes; `onBytes` is told of each part that arrives. */
+async function download(url, size, onBytes) {
+  const response = await fetch(new URL(url, import.meta.url));
+  if (!response.ok) throw new Error(`The server answered ${response.status} for ${url}.`);
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    if (at + part.value.length > size) throw new Error(`${url} is longer than it should be.`);
+    bytes.set(part.value, at);
+    at += part.value.length;
+    onBytes(part.value.length);
+  }
+  if (at !== size) throw new Error(`${url} was cut off in the download.`);
+  return bytes;
+}
+
+async function load(newConfig) {
+  config = newConfig;
+  const files = Object.entries(config.files);
+  const total = files.reduce((sum, [, file]) => sum + file.bytes, 0);
+  let loaded = 0;
+  const onBytes = (count) => {
+    loaded += count;
+    postMessage({ type: "progress", share: loaded / total });
+  };
+  const options = { executionProviders: ["wasm"] };
+  const parts = {};
+  for (const [name, file] of files) parts[name] = await download(file.url, file.bytes, onBytes);
+  generator = await ort.InferenceSession.create(parts.generator, options);
+  encoder = parts.encoder ? await ort.InferenceSession.create(parts.encoder, options) : null;
+}
+
+/** A picture, RGBA, of label codes at the model's size and latents (N, Z), of which there is one. */
+async function paint(codes, latents) {
+  const [height, width] = config.size;
+  const feeds = {};
+  for (const [name, { data, dims }] of Object.entries(neighborhoodInputs(codes, height, width, config.reading))) {
+    feeds[name] = new ort.Tensor("int32", data, dims);
+  }
+  if (latents) feeds.latents = new ort.Tensor("float32", latents, [1, latents.length]);
+  const { images } = await generator.run(feeds);
+  const area = height * width;
+  const pixels = new Uint8ClampedArray(4 * area).fill(255);
+  for (let channel = 0; channel < 3; channel++) {
+    for (let i = 0; i < area; i++) pixels[4 * i + channel] = (images.data[channel * area + i] + 1) * 127.5;
+  }
+  return pixels;
+}
+
+/** Latents of a picture, RGBA of the encoder's size. */
+async function encode(pixels) {
+  const [height, width] = config.encoder_size;
+  const area = height * width;
+  const data = new Float32Array(3 * area);
+  for (let channel = 0; channel < 3; channel++) {
+    for (let i = 0; i < area; i++) data[channel * area + i] = pixels[4 * i + channel] / 127.5 - 1;
+  }
+  const { latents } = await encoder.run({ pictures: new ort.Tensor("float32", data, [1, 3, height, width]) });
+  return latents.data;
+}
+
+const answers = {
+  load: async (message) => {
+    await load(message.config);
+    return { type: "ready" };
+  },
+  paint: async ({ codes, latents }) => {
+    const started = performance.now();
+    const pixels = await paint(codes, latents);
+    return { type: "picture", pixels, milliseconds: performance.now() - started };
+  },
+  encode: async ({ pixels }) => ({ type: "latents", latents: Array.from(await encode(pixels)) }),
+};
+
+onmessage = async ({ data }) => {
+  try {
+    postMessage({ number: data.number, ...(await answers[data.type](data)) });
+  } catch (error) {
+    postMessage({ type: "error", of: data.type, number: data.number, text: error.message });
+  }
+};
