@@ -1,6 +1,6 @@
 // The random styles of PyTorch: the same seed gives the same latents as `torch.randn` with a CPU generator.
 //
-// Sources: Matsumoto and Nishimura 1998 (MT19937); Box and Muller 1958, in blocks of 16, as PyTorch pairs its numbers.
+// Sources: Matsumoto and Nishimura 1998 (MT19937); Box and Muller 1958, paired as PyTorch does.
 
 const N = 624;
 const M = 397;
@@ -33,13 +33,14 @@ function* mersenneTwister(seed) {
  * `torch.randn(count, generator=torch.Generator().manual_seed(seed))`.
  *
  * @param {number} seed 0 to 2 ** 32 - 1.
- * @param {number} count 16 or more.
+ * @param {number} count
  * @returns {Float32Array}
  */
 export function randn(seed, count) {
-  if (count < 16) throw new Error("PyTorch draws fewer than 16 numbers in another way.");
   const twister = mersenneTwister(seed);
-  const uniform = () => (twister.next().value & 0xffffff) / 2 ** 24;
+  const bits = () => twister.next().value;
+  if (count < 16) return drawPairs(bits, count);
+  const uniform = () => (bits() & 0xffffff) / 2 ** 24;
   const values = Float32Array.from({ length: count }, uniform);
   const whole = count - (count % 16);
   for (let start = 0; start < whole; start += 16) toNormal(values.subarray(start, start + 16));
@@ -51,6 +52,23 @@ export function randn(seed, count) {
   return values;
 }
 
+/** Few numbers, which PyTorch draws in double precision. */
+function drawPairs(bits, count) {
+  const uniform = () => {
+    const high = bits() & 0x1fffff;
+    return (high * 2 ** 32 + bits()) / 2 ** 53;
+  };
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i += 2) {
+    const angle = 2 * Math.PI * uniform();
+    const radius = Math.sqrt(-2 * Math.log1p(-uniform()));
+    values[i] = radius * Math.cos(angle);
+    if (i + 1 < count) values[i + 1] = radius * Math.sin(angle);
+  }
+  return values;
+}
+
+/** 16 uniform numbers to normal ones, in place. */
 function toNormal(block) {
   for (let i = 0; i < 8; i++) {
     const radius = Math.sqrt(-2 * Math.log(1 - block[i]));
