@@ -17,6 +17,11 @@ from huggingface_hub import HfApi
 
 HERE = Path(__file__).resolve().parent
 SPACE_FILES = ("app.py", "README.md", "requirements.txt", "*.png", "*.jpg")
+HARDWARE = "zero-a10g"  # ZeroGPU
+# The Hub's documentation, spaces-overview, July 2026.
+PLANS = """A free account in good standing can host two Gradio Spaces on ZeroGPU (--hardware zero-a10g), and any number
+of static Spaces: spaces_demo/browser/build.py makes one of this demo. Gradio Spaces on other hardware, such as a CPU
+(--hardware cpu-basic), need a paid plan."""
 
 
 def build_wheel(folder: Path) -> Path:
@@ -51,10 +56,12 @@ def assemble(folder: Path, wheel: Path) -> None:
         archive.extractall(folder)
 
 
-def upload(folder: Path, repo_id: str, *, private: bool = False) -> str:
+def upload(folder: Path, repo_id: str, *, private: bool = False, hardware: str = HARDWARE) -> str:
     """Create the Space if it is not there, upload the folder in one commit, and return the Space's address."""
     api = HfApi()
-    url = api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+    url = api.create_repo(
+        repo_id, repo_type="space", space_sdk="gradio", space_hardware=hardware, private=private, exist_ok=True
+    )
     api.upload_folder(
         repo_id=repo_id, repo_type="space", folder_path=folder, commit_message="Painting demo",
         delete_patterns=["spade_hf/**", "spade_hf-*/**"],  # files of an older version
@@ -68,13 +75,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("repo_id", nargs="?", help="USER/SPACE on the Hub; leave out with --folder to look first")
     parser.add_argument("--folder", type=Path, help="assemble here and keep it; default: a temporary folder")
     parser.add_argument("--private", action="store_true", help="if the Space is created")
+    parser.add_argument("--hardware", default=HARDWARE, help="if the Space is created; default: ZeroGPU")
     args = parser.parse_args(arguments)
     if args.repo_id is None and args.folder is None:
         parser.error("give USER/SPACE to upload, --folder to assemble, or both")
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary, "space")
         assemble(folder, build_wheel(Path(temporary, "wheel")))
-        print(folder if args.repo_id is None else upload(folder, args.repo_id, private=args.private))
+        if args.repo_id is None:
+            print(folder)
+            return
+        print(PLANS, file=sys.stderr)
+        print(upload(folder, args.repo_id, private=args.private, hardware=args.hardware))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,9 @@ function startWorker() {
   $("progress").hidden = false;
   $("loading-text").textContent = "Loading the model…";
   worker?.terminate();
+  isReady = false;
+  for (const { reject } of waiting.values()) reject(new Error("The model is started anew."));
+  waiting.clear();
   worker = new Worker("painter.js", { type: "module" });
   worker.onmessage = ({ data }) => receive(data);
   worker.onerror = (event) => { event.preventDefault?.(); fail("The model could not be started."); };
