@@ -4,7 +4,8 @@
 
 A file names the options that all arms share, each arm's own, and the seeds; see examples/ablations/. Every arm is a
 run of train_spade.py, then of evaluate_spade.py. Stopped, the same command goes on where it was: with the checkpoint
-of the run that was interrupted, and without what is done. At the end it writes table.md.
+of the run that was interrupted, and without what is done. At the end it writes table.md, and sheet.png: mask, real
+picture, and the first seed of each arm.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 import yaml
+from PIL import Image
 
 from spade_hf import SPADEPipeline
 from spade_hf_cli.options import OneLineParser, count
@@ -99,6 +101,8 @@ def main(args: argparse.Namespace) -> None:
             write_costs(folder)
     table = tabulate(args.output_dir, runs)
     (args.output_dir / "table.md").write_text(table + "\n", encoding="utf-8")
+    first_runs = {name: args.output_dir / f"{name}-{seed}" for name, seed, _ in reversed(runs)}
+    side_by_side([first_runs[name] for name in grid.arms]).save(args.output_dir / "sheet.png")
     print(table)
 
 
@@ -177,6 +181,21 @@ def read_run(folder: Path) -> dict[str, float | None]:
         "ms a picture": 1000 * costs["seconds_per_picture"],
         "training, min": json.loads(seconds.read_text()) / 60 if seconds.is_file() else None,
     }
+
+
+def side_by_side(folders: Sequence[Path]) -> Image.Image:
+    """Mask, real picture, and each run's picture of the exact mask: the first three columns of its own sheet."""
+    columns: list[Image.Image] = []
+    for folder in folders:
+        settings = json.loads((folder / "figures.json").read_text())["settings"]
+        width = settings["resolution"][1]
+        with Image.open(folder / "sheet.png") as sheet:
+            shown = range(3) if not columns else [2]
+            columns += [sheet.crop((width * number, 0, width * (number + 1), sheet.height)) for number in shown]
+    whole = Image.new("RGB", (columns[0].width * len(columns), columns[0].height))
+    for number, column in enumerate(columns):
+        whole.paste(column, (number * column.width, 0))
+    return whole
 
 
 def mean_and_range(values: Sequence[float | None]) -> str:

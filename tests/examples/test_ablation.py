@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 import pytest
 import yaml
+from PIL import Image
 
 from spade_hf.training.arguments import parse_args
 
@@ -67,13 +68,14 @@ def test_a_grid_is_trained_evaluated_and_tabulated_once(grid, tmp_path):
     figures = json.loads((folder / "spade-0" / "figures.json").read_text())
     assert f"| {figures['miou']:.3g} | " in spade
     assert (folder / "spade-0" / "sheet.png").is_file() and len(list(folder.rglob("segmenter-*.safetensors"))) == 1
+    assert Image.open(folder / "sheet.png").size == (4 * 32, 6 * 32)  # mask, real picture, two arms
 
     written = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     (folder / "mask start-0" / "costs.json").unlink()  # as if it had been stopped there
     again = run(grid, folder)
     assert again.returncode == 0, again.stderr
     changed = {path for path, time in written.items() if path.stat().st_mtime_ns != time}
-    assert changed == {folder / "mask start-0" / "costs.json", folder / "table.md"}
+    assert changed == {folder / "mask start-0" / "costs.json", folder / "table.md", folder / "sheet.png"}
 
 
 def test_every_arm_once_before_any_gets_its_second_seed(ablation):
