@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
+import pytest
 from accelerate.state import AcceleratorState, GradientState
 
-from spade_hf.training import build_accelerator
+from spade_hf.training import accelerator, build_accelerator
 
 
 def test_processes_wait_longer_than_an_upload_or_a_grid_takes(monkeypatch, tmp_path):
@@ -13,3 +14,14 @@ def test_processes_wait_longer_than_an_upload_or_a_grid_takes(monkeypatch, tmp_p
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     assert build_accelerator(str(tmp_path)).init_handler.timeout >= timedelta(hours=1)
+
+
+@pytest.mark.parametrize("is_supported", [True, False])
+def test_bf16_without_its_instructions_is_warned_of(monkeypatch, tmp_path, caplog, is_supported):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+    monkeypatch.setattr(accelerator, "has_bf16_instructions", lambda: is_supported)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    build_accelerator(str(tmp_path), mixed_precision="bf16")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert ("many times as long as float32" in caplog.text) != is_supported

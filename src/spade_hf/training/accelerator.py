@@ -1,13 +1,17 @@
 """The accelerator, set up so that a run can be resumed exactly."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs, ProjectConfiguration
 
 from .monitoring import check_tracker
 
+
+logger = logging.getLogger(__name__)
 
 # How long a process waits for another one. The main one makes sample images and models alone, in which time NCCL's
 # default of 10 minutes may pass; of a process that died, torchrun tells the others sooner.
@@ -35,7 +39,7 @@ def build_accelerator(
         ValueError: If the tracker is unknown or not installed.
     """
     check_tracker(report_to)
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=mixed_precision,
         # an epoch's last, incomplete accumulation goes on in the next epoch: every update sees as many samples
         gradient_accumulation_plugin=GradientAccumulationPlugin(
@@ -46,3 +50,15 @@ def build_accelerator(
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PROCESSES_WAIT)],
     )
+    if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16" and not has_bf16_instructions():
+        logger.warning(
+            "`mixed_precision` is 'bf16', but this CPU has no instructions for it: it takes many times as long as "
+            "float32. Leave it out."
+        )
+    return accelerator
+
+
+def has_bf16_instructions() -> bool:
+    """Whether oneDNN computes in bf16 on this CPU; `True` where torch does not say."""
+    is_supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return True if is_supported is None else bool(is_supported())
