@@ -109,11 +109,11 @@ def test_a_file_that_exists_is_kept(model, tmp_path, capsys):
     assert "which exists" in capsys.readouterr().err and (tmp_path / "g.onnx").read_text() == "mine"
 
 
-def test_the_extra_is_named(monkeypatch, capsys):
+def test_the_extra_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.delattr(spade_hf, "export", raising=False)
     monkeypatch.delitem(sys.modules, "spade_hf.export", raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
     for name in [name for name in sys.modules if name.startswith("spade_hf.export.")]:
         monkeypatch.delitem(sys.modules, name)
-    assert main(["export", "--output", "g.onnx"]) == 2
+    assert main(["export", "--output", str(tmp_path / "g.onnx")]) == 2
     assert install_command("export") in capsys.readouterr().err
