@@ -1,6 +1,5 @@
 """The demo as a server: its endpoint, its limits, and nobody seeing another's picture."""
 
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -121,9 +120,8 @@ def test_files_of_visitors_are_deleted(serve, pipeline, mask, tmp_path, monkeypa
     assert not [path for path in files if path.exists()]
 
 
-def test_no_state_of_an_open_page_expires(pipeline):
-    states = [block for block in build_demo(pipeline).blocks.values() if isinstance(block, gr.State)]
-    assert states and {state.time_to_live for state in states} == {math.inf}
+def test_the_server_keeps_nothing_of_a_visitor(pipeline):
+    assert not [block for block in build_demo(pipeline).blocks.values() if isinstance(block, gr.State)]
 
 
 def test_the_queue_is_limited(pipeline):

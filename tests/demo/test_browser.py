@@ -13,6 +13,7 @@ from PIL import Image
 
 from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo.handlers import ASSETS
+from spade_hf.demo.uploads import MAX_FILE_SIZE
 
 from ..tiny_networks import tiny_generator, tiny_style_encoder
 from .conftest import png
@@ -64,6 +65,7 @@ class Visitor:
         self.page.locator("#picture img").wait_for()
         if kept:
             self.page.locator("#status b").wait_for()
+            self.settle()
 
     def marked(self, row: str) -> list[str]:
         """The names of the chosen thumbnails."""
@@ -84,6 +86,12 @@ class Visitor:
             self.page.mouse.move(*place, steps=5)
         self.page.mouse.up()
 
+    def frame(self) -> tuple[dict, dict]:
+        """Where on the page the picture's frame is, and what follows it."""
+        boxes = [self.page.locator(place).bounding_box() for place in ("#show", "#styles")]
+        scrolled = self.page.evaluate("scrollY")
+        return tuple({**box, "y": box["y"] + scrolled} for box in boxes)
+
     def canvas(self) -> np.ndarray:
         """The canvas' ids, from its pixels."""
         url = self.page.evaluate("document.querySelector('#canvas canvas').toDataURL()")
@@ -97,13 +105,22 @@ class Visitor:
         return np.array(Image.open(io.BytesIO(self.page.request.get(self.source()).body())).convert("RGB")).astype(int)
 
     def after(self, action: Callable[[], object]) -> np.ndarray:
-        """Do something and wait for the new picture."""
+        """Do something and wait for the last of the new pictures: a slow stroke makes several."""
         before = self.source()
         action()
         self.page.wait_for_function(
             "old => document.querySelector('#picture img')?.getAttribute('src') !== old", arg=before
         )
+        self.settle()
         return self.picture()
+
+    def settle(self) -> None:
+        """Wait until the picture has stayed the same for a while."""
+        self.page.wait_for_function("""() => {
+            const source = document.querySelector('#picture img').getAttribute('src');
+            if (window.settling?.source !== source) window.settling = { source, since: performance.now() };
+            return performance.now() - window.settling.since > 400;
+        }""")
 
     def upload(self, place: str, name: str, data: bytes) -> None:
         files = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
@@ -113,7 +130,7 @@ class Visitor:
 
     def download(self, what: str) -> Path:
         with self.page.expect_download() as download:
-            self.page.locator("#save").get_by_role("button", name=what, exact=True).click()
+            self.page.get_by_role("button", name=what, exact=True).click()
         return Path(download.value.path())
 
 
@@ -167,7 +184,7 @@ def test_paint_style_upload_and_download(visitor):
     np.testing.assert_array_equal(visitor.canvas()[::8, ::8], mask)
 
     # what is downloaded is what is seen
-    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Picture"))), own)
+    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Save picture"))), own)
     np.testing.assert_array_equal(np.array(Image.open(visitor.download("Grey mask"))), mask)
 
     # a scene that opens again
@@ -207,6 +224,8 @@ def test_tools(visitor):
     page.wait_for_timeout(500)
     assert visitor.source() == before
     visitor.after(lambda: page.locator("#paint").click())
+    page.locator("#live input").check()
+    page.locator("#paint").wait_for(state="hidden")
 
 
 def test_blend_variants_and_compare(visitor):
@@ -215,14 +234,21 @@ def test_blend_variants_and_compare(visitor):
     slider.scroll_into_view_if_needed()
     visitor.after(lambda: slider.fill("0.5"))
     assert "50 %" in page.locator("#status").inner_text()
+    frame = visitor.frame()
     page.locator("#four").click()
     variants = page.locator("#variants img")
     variants.nth(3).wait_for()
+    assert visitor.frame() == frame
     variants.nth(1).click()
-    page.locator("#picture img").wait_for()
+    page.locator("#variants").wait_for(state="hidden")
     page.locator("#status", has_text="seed").wait_for()
-    page.get_by_role("tab", name="Compare").click()
-    page.locator("#compare img").first.wait_for()
+    page.locator("#compare-view").click()
+    assert visitor.frame() == frame and page.locator("#compare-view").get_attribute("aria-pressed") == "true"
+    page.locator("#compare input").fill("25")
+    shown = "getComputedStyle(document.querySelector('#compare canvas')).clipPath"
+    assert page.evaluate(shown) == "inset(0px 75% 0px 0px)"
+    page.locator("#compare-view").click()
+    assert page.locator("#compare").is_hidden()
 
 
 def test_work_survives_a_reload_and_leaving_warns(visitor):
@@ -238,7 +264,7 @@ def test_work_survives_a_reload_and_leaving_warns(visitor):
     visitor.page.locator("#status", has_text="dusk").wait_for()
     np.testing.assert_array_equal(visitor.canvas(), painted)
     np.testing.assert_array_equal(visitor.picture(), picture)
-    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Picture"))), picture)
+    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Save picture"))), picture)
     assert (visitor.marked("#masks"), visitor.marked("#styles")) == (["lake"], ["dusk"])
     assert visitor.page.locator("#blend-names").inner_text().split() == ["noon", "dusk"]
 
@@ -276,26 +302,6 @@ def test_a_browser_that_keeps_nothing(browser, url, script):
         np.testing.assert_array_equal(visitor.canvas(), start)
 
 
-def test_a_server_that_forgot_the_visitor(browser, serve, pipeline):
-    """As after an hour without a picture, or a restart."""
-    demo = serve(pipeline)
-    with visit(browser, demo.local_url, "desktop") as visitor:
-        visitor.after(lambda: visitor.page.locator("#styles button[title=dusk]").click())
-        visitor.page.locator("#four").click()
-        visitor.page.locator("#variants img").nth(3).wait_for()
-        for session in demo.app.state_holder.session_data.values():
-            session.state_data.clear()
-        visitor.page.locator("#save").get_by_role("button", name="Picture", exact=True).click()
-        visitor.page.locator(".toast-body", has_text="Press Paint, then download it").wait_for()
-        visitor.page.locator("#variants img").nth(1).click()
-        visitor.page.locator("#status", has_text="seed").wait_for()
-        visitor.after(lambda: visitor.page.locator("#styles button[title=noon]").click())
-        for session in demo.app.state_holder.session_data.values():
-            session.state_data.clear()
-        visitor.after(lambda: visitor.stroke([(0.1, 0.9), (0.9, 0.8)]))
-        assert "noon" in visitor.page.locator("#status").inner_text()
-
-
 def test_what_is_chosen_is_marked(desktop):
     assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["lake"], ["noon"])
     desktop.after(lambda: desktop.page.locator("#styles button[title=dusk]").click())
@@ -308,23 +314,25 @@ def test_what_is_chosen_is_marked(desktop):
     assert (desktop.marked("#masks"), desktop.marked("#styles")) == ([], [])
 
 
-def test_the_four_styles_are_of_what_is_painted(visitor):
-    page, picture, variants = visitor.page, visitor.page.locator("#picture"), visitor.page.locator("#variants img")
-    page.get_by_role("tab", name="Four styles").click()
-    page.get_by_text("Your mask in four random styles").wait_for()
+def test_the_four_styles_go_when_something_else_is_painted(visitor):
+    page, variants = visitor.page, visitor.page.locator("#variants img")
+
+    def open_variants() -> None:
+        page.locator("#four").click()
+        variants.nth(3).wait_for()
+
+    open_variants()
     page.locator("#four").click()
-    variants.nth(3).wait_for()
-    assert not page.get_by_text("Your mask in four random styles").is_visible()
-    first = variants.first.get_attribute("src")
+    page.locator("#variants").wait_for(state="hidden")
     visitor.choose("flower")
-    visitor.stroke([(0.1, 0.9), (0.9, 0.8)])  # back to the picture
-    picture.wait_for()
-    page.get_by_role("tab", name="Four styles").click()
-    page.wait_for_function("old => document.querySelector('#variants img').getAttribute('src') !== old", arg=first)
-    for choice in ("#styles button[title=dusk]", "#surprise"):
-        page.get_by_role("tab", name="Four styles").click()
-        page.locator(choice).click()
-        picture.wait_for()
+    for change in (
+        lambda: visitor.stroke([(0.1, 0.9), (0.9, 0.8)]),
+        lambda: page.locator("#styles button[title=dusk]").click(),
+        lambda: page.locator("#surprise").click(),
+    ):
+        open_variants()
+        visitor.after(change)
+        page.locator("#variants").wait_for(state="hidden")
 
 
 def test_a_file_that_is_no_mask_gets_an_answer(visitor):
@@ -354,6 +362,169 @@ def test_a_photograph_is_asked_about(desktop):
     desktop.upload("#open", "photo.jpg", photo)
     question.get_by_role("button", name="Neither").click()
     question.wait_for(state="hidden")
+
+
+def test_straight_lines_polygons_and_replacing(desktop):
+    page, start = desktop.page, desktop.canvas()
+    page.locator("#live input").uncheck()
+    desktop.choose("rock")
+    desktop.stroke([(0.1, 0.1)])
+    page.keyboard.down("Shift")
+    desktop.stroke([(0.9, 0.1)])
+    page.keyboard.up("Shift")
+    assert (desktop.canvas()[51, 60:450] == LABELS.id_of("rock")).all()
+
+    page.keyboard.press("p")
+    for place in ((0.2, 0.3), (0.8, 0.3), (0.8, 0.6), (0.5, 0.9)):
+        desktop.stroke([place])
+    page.keyboard.press("Backspace")
+    desktop.stroke([(0.2, 0.3)])
+    painted = desktop.canvas()
+    row, column = np.mgrid[:512, :512] + 0.5
+    inside = (row > 153.6) & (column < 409.6) & (row - 153.6 < (column - 102.4) / 2)
+    assert ((painted == LABELS.id_of("rock")) >= inside).mean() > 0.999
+    assert (painted != start)[200:].mean() < 0.2
+    desktop.stroke([(0.1, 0.9)])
+    page.keyboard.press("Escape")
+    assert page.locator(".outline polyline").get_attribute("points") == ""
+
+    desktop.choose("sand")
+    page.get_by_role("button", name="Replace").click()
+    desktop.stroke([(0.5, 0.1)])
+    np.testing.assert_array_equal(desktop.canvas() == LABELS.id_of("sand"), painted == LABELS.id_of("rock"))
+
+
+def test_a_label_is_picked_from_the_canvas(desktop):
+    page, chosen = desktop.page, desktop.page.locator("#canvas .chip input:checked")
+    ids, brush = desktop.canvas(), page.get_by_role("button", name="Brush", exact=True)
+    page.keyboard.down("Alt")
+    desktop.stroke([(0.5, 0.05)])
+    page.keyboard.up("Alt")
+    assert chosen.get_attribute("value") == LABELS.names[ids[25, 256]]
+    page.get_by_role("button", name="Pick a label").click()
+    desktop.stroke([(0.5, 0.95)])
+    assert chosen.get_attribute("value") == LABELS.names[ids[486, 256]]
+    assert brush.get_attribute("aria-pressed") == "true"
+    np.testing.assert_array_equal(desktop.canvas(), ids)
+
+
+def test_a_stroke_may_begin_and_end_outside(desktop):
+    desktop.choose("flower")
+    desktop.after(lambda: desktop.stroke([(-0.03, 0.5), (1.02, 0.5)]))
+    assert (desktop.canvas()[256] == LABELS.id_of("flower")).all()
+
+
+def test_the_picture_follows_the_pen(desktop):
+    page, before = desktop.page, desktop.source()
+    canvas = page.locator("#canvas canvas").bounding_box()
+    desktop.choose("flower")
+    page.mouse.move(canvas["x"] + 30, canvas["y"] + 300)
+    page.mouse.down()
+    for step in range(10):
+        page.mouse.move(canvas["x"] + 30 + 30 * step, canvas["y"] + 300)
+        page.wait_for_timeout(60)
+    page.wait_for_function("old => document.querySelector('#picture img').getAttribute('src') !== old", arg=before)
+    page.mouse.up()
+
+
+def test_zoom_and_pan(desktop):
+    page = desktop.page
+    canvas, zoomed = page.locator("#canvas canvas"), page.locator("#canvas .zoomed")
+    page.locator("#live input").uncheck()
+    start, box = desktop.canvas(), canvas.bounding_box()
+    corner = (box["x"] + 10, box["y"] + 10)
+    page.mouse.move(*corner)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    page.keyboard.up("Control")
+    zoomed.wait_for()
+    wide = canvas.bounding_box()
+    assert wide["width"] > 2 * box["width"]
+    assert (corner[0] - wide["x"]) / wide["width"] == pytest.approx(10 / box["width"], abs=0.002)  # it stays there
+    desktop.choose("flower")
+    page.mouse.click(*corner)
+    painted = np.argwhere(desktop.canvas() != start).mean(axis=0) / 512
+    assert painted == pytest.approx([10 / box["height"], 10 / box["width"]], abs=0.005)
+    canvas.focus()
+    page.keyboard.down("Space")
+    page.mouse.down()
+    page.mouse.move(corner[0] - 100, corner[1] - 50)
+    page.mouse.up()
+    page.keyboard.up("Space")
+    moved = canvas.bounding_box()
+    assert (moved["x"] - wide["x"], moved["y"] - wide["y"]) == pytest.approx((-100, -50), abs=1)
+    zoomed.click()
+    assert canvas.bounding_box() == box
+
+
+def test_two_fingers_zoom_and_paint_nothing(browser, url):
+    with visit(browser, url, "phone") as visitor:
+        start, box = visitor.canvas(), visitor.page.locator("#canvas canvas").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        touch = visitor.page.context.new_cdp_session(visitor.page)
+
+        def fingers(kind: str, *places: float) -> None:
+            points = [{"x": place, "y": y, "id": number} for number, place in enumerate(places)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        fingers("touchStart", x - 20)
+        fingers("touchStart", x - 20, x + 20)
+        for step in range(1, 5):
+            fingers("touchMove", x - 20 - 10 * step, x + 20 + 10 * step)
+        fingers("touchEnd")
+        visitor.page.locator("#canvas .zoomed").wait_for()
+        assert visitor.page.locator("#canvas canvas").bounding_box()["width"] == pytest.approx(
+            3 * box["width"], rel=0.1
+        )
+        np.testing.assert_array_equal(visitor.canvas(), start)
+
+
+def test_formats(desktop):
+    page, start = desktop.page, desktop.canvas()
+    wide = desktop.after(lambda: page.locator("#canvas .format select").select_option("3:2"))
+    assert wide.shape == (64, 96, 3) and desktop.canvas().shape == (512, 768)
+    frame = page.locator("#show").bounding_box()
+    assert frame["width"] / frame["height"] == pytest.approx(1.5, abs=0.01)
+    np.testing.assert_array_equal(desktop.canvas()[:, ::3], start[:, ::2])
+    assert np.array(Image.open(desktop.download("Grey mask"))).shape == (64, 96)
+    desktop.after(lambda: page.locator("#masks button[title=desert]").click())
+    desktop.reload(kept=True)
+    assert desktop.canvas().shape == (512, 768) and desktop.marked("#masks") == ["desert"]
+    square = desktop.after(lambda: desktop.upload("#open", "mask.png", png(np.full((90, 100), 3, np.uint8))))
+    assert square.shape == (64, 64, 3)  # the nearest format
+    page.get_by_role("button", name="Undo").click()
+    assert desktop.canvas().shape == (512, 768)
+
+
+def test_the_keyboard_alone_paints(desktop):
+    page, start = desktop.page, desktop.canvas()
+    page.locator("#live input").uncheck()
+    page.keyboard.press("4")
+    page.locator("#canvas canvas").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowUp")
+    assert page.locator("#canvas .said").inner_text().startswith(LABELS.names[start[211, 256]])
+    page.keyboard.press("Enter")
+    for _ in range(6):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+Enter")
+    assert (desktop.canvas()[211, 256:346] == LABELS.ids[3]).all()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    np.testing.assert_array_equal(desktop.canvas(), start)
+
+
+def test_a_phones_photograph_becomes_a_style(desktop):
+    noise = np.random.default_rng(0).integers(0, 256, (2400, 3200, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", quality=95)
+    assert len(buffer.getvalue()) > MAX_FILE_SIZE
+    with desktop.page.expect_request("**/upload*") as request:
+        with desktop.page.expect_file_chooser() as chooser:
+            desktop.page.locator("#own").click()
+        chooser.value.set_files({"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()})
+    assert len(request.value.post_data_buffer) < MAX_FILE_SIZE
+    desktop.page.locator("#status", has_text="your picture").wait_for()
 
 
 def test_keys(desktop):

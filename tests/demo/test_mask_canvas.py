@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spade_hf import LabelSet
+from spade_hf.demo.formats import Format
 from spade_hf.demo.mask_canvas import blank_channel, encode_runs, read_canvas, write_canvas
 
 
@@ -18,7 +19,8 @@ def test_runs_are_what_the_script_reads():
 def test_what_is_written_is_read_back(name):
     label_set = LabelSet.from_name(name)
     label_map = np.random.default_rng(0).choice(label_set.ids, (24, 40))
-    np.testing.assert_array_equal(read_canvas(write_canvas(label_map, label_set), label_set, (24, 40)), label_map)
+    formats = [Format(str(size), size, size) for size in ((24, 24), (24, 40))]
+    np.testing.assert_array_equal(read_canvas(write_canvas(label_map, label_set), label_set, formats), label_map)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def test_what_is_written_is_read_back(name):
 )  # fmt: skip
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError, match="The canvas could not be read"):
-        read_canvas(text, LANDSCAPES, (2, 2))
+        read_canvas(text, LANDSCAPES, [Format("tiny", (2, 2), (2, 2))])
 
 
 def test_an_empty_canvas_is_unknown_or_sky():

@@ -23,14 +23,14 @@ def test_a_painting_is_what_the_pipeline_makes(painter):
     style = painter.style_of_seed(5)
     painting = painter.paint(LABEL_MAP, [style])[0]
     generator = torch.Generator().manual_seed(5)
-    expected = painter.pipeline(painting.label_map, generator=generator).images[0]
+    expected = painter.pipeline(painter.at_picture_size(LABEL_MAP), generator=generator).images[0]
     np.testing.assert_array_equal(np.array(painting.picture), np.array(expected))
-    assert painting.label_map.shape == (64, 64)
+    assert painting.picture.size == (64, 64)
     assert painting.seconds > 0
 
 
 def test_the_demo_reads_the_pixels_that_the_library_reads(painter):
-    label_map = painter.paint(LABEL_MAP, [painter.style_of_seed(5)])[0].label_map
+    label_map = painter.at_picture_size(LABEL_MAP)
     channels = painter.processor.preprocess_mask(LABEL_MAP, height=64, width=64)[0].numpy()
     np.testing.assert_array_equal(label_map, painter.label_set.channels_to_ids(channels))
 
@@ -50,7 +50,28 @@ def test_the_style_of_a_picture_is_the_encoders_mean(painter):
 
 
 def test_the_canvas_is_large_enough_to_paint_on(painter):
-    assert painter.canvas_size == (512, 512)
+    assert [one.canvas_size for one in painter.formats] == [(512, 512), (512, 768)]
+
+
+def test_a_wide_canvas_gives_a_wide_picture(painter):
+    (painting,) = painter.paint(np.zeros((512, 768), np.int64), [painter.style_of_seed(0)])
+    assert painting.picture.size == (96, 64)
+
+
+def test_vividness_scales_a_random_style(painter):
+    full, half = painter.style_of_seed(4), painter.style_of_seed(4, 0.5)
+    torch.testing.assert_close(half.latents, full.latents / 2)
+    assert (full.name, half.name) == ("seed 4", "seed 4, vivid 50 %")
+
+
+def test_the_same_seed_takes_the_place_of_the_last_style(painter):
+    noon, seed, calm, other = (
+        Style("noon", torch.zeros(1, 8)),
+        *(painter.style_of_seed(*of) for of in ((4,), (4, 0.5), (5,))),
+    )
+    styles = Styles(noon, seed).pick(calm)
+    assert (styles.before, styles.last) == (noon, calm)
+    assert styles.pick(other).before == calm
 
 
 def test_a_browser_keeps_a_scene_for_its_own_model_only(painter):

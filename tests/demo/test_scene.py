@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from spade_hf import LabelSet
-from spade_hf.demo.painter import Painting, Style, Styles
+from spade_hf.demo.painter import Style, Styles
 from spade_hf.demo.scene import DOWNLOADS, Scene, new_path
 
 
@@ -18,8 +18,8 @@ IDS = np.random.default_rng(0).integers(0, 12, (6, 9))
 STYLES = Styles(Style("noon", torch.randn(1, 8)), Style("dusk", torch.randn(1, 8)))
 
 
-def load(text: str, *, label_set: LabelSet = LABELS, latent_dim: int | None = 8) -> Scene:
-    return Scene.from_json(text, label_set, latent_dim, max_pixels=10_000)
+def load(text: str, *, label_set: LabelSet = LABELS, latent_dim: int | None = 8, max_pixels: int = 10_000) -> Scene:
+    return Scene.from_json(text, label_set, latent_dim, max_pixels)
 
 
 def test_a_scene_comes_back_whole():
@@ -78,20 +78,19 @@ def test_other_files_are_refused(text):
         load(text)
 
 
-def test_downloads(tmp_path):
-    painting = Painting(Image.new("RGB", (9, 6), "red"), IDS, STYLES.last, 0.1)
-    paths = {}
+def test_downloads(painter, tmp_path):
+    ids = np.random.default_rng(0).integers(0, 12, (64, 64))
+    scene, paths = Scene(np.kron(ids, np.ones((8, 8), dtype=np.int64)), STYLES, 0.5), {}
     for what, (name, save) in DOWNLOADS.items():
         paths[what] = new_path(tmp_path, name)
-        save(painting, LABELS, paths[what])
-    np.testing.assert_array_equal(np.array(Image.open(paths["Grey mask"])), IDS)
-    np.testing.assert_array_equal(LABELS.ids_from_colors(np.array(Image.open(paths["Mask"]))), IDS)
-    assert Image.open(paths["Picture"]).getpixel((0, 0)) == (255, 0, 0)
-    torch.testing.assert_close(load_file(paths["Style"])["latents"], STYLES.last.latents)
+        save(scene, painter, paths[what])
+    np.testing.assert_array_equal(np.array(Image.open(paths["Grey mask"])), ids)  # of the picture's size
+    np.testing.assert_array_equal(LABELS.ids_from_colors(np.array(Image.open(paths["Mask"]))), ids)
+    torch.testing.assert_close(load_file(paths["Style"])["latents"], STYLES.blend(0.5).latents)
+    np.testing.assert_array_equal(load(paths["Scene"].read_text(), max_pixels=512 * 512).label_map, scene.label_map)
     assert len({path.parent for path in paths.values()}) == 4  # nobody guesses another's folder
 
 
-def test_a_model_without_styles_has_no_latents(tmp_path):
-    painting = Painting(Image.new("RGB", (9, 6)), IDS, None, 0.1)
+def test_a_model_without_styles_has_no_latents(painter, tmp_path):
     with pytest.raises(ValueError, match="no styles"):
-        DOWNLOADS["Style"][1](painting, LABELS, tmp_path / "latents.safetensors")
+        DOWNLOADS["Style"][1](Scene(IDS, None, 1.0), painter, tmp_path / "latents.safetensors")

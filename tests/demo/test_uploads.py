@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEImageProcessor
+from spade_hf.demo.formats import Format
 from spade_hf.demo.handlers import ASSETS, MASKS, STYLES
 from spade_hf.demo.uploads import MAX_FILE_SIZE, open_upload, percent, read_mask, read_picture
 
@@ -19,6 +20,8 @@ from .conftest import png
 LABELS = LabelSet.from_name("landscapes")
 PROCESSOR = SPADEImageProcessor(label_set=LABELS)
 SIZE = (8, 16)
+FORMATS = [Format("own", SIZE, SIZE)]
+SQUARE = [Format("square", (64, 64), (64, 64))]
 IDS = np.random.default_rng(0).integers(0, 12, SIZE)
 COLORS = LABELS.colorize(IDS)
 
@@ -36,7 +39,7 @@ def jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 def read(data: bytes) -> tuple[np.ndarray, list[str]]:
-    mask = read_mask(data, PROCESSOR, SIZE)
+    mask = read_mask(data, PROCESSOR, FORMATS)
     return mask.label_map, mask.notes
 
 
@@ -97,7 +100,7 @@ def test_a_jpeg_of_a_mask_is_read_by_the_nearest_colours():
 def test_photographs_are_told_from_masks(name):
     processor = SPADEImageProcessor(label_set=LabelSet.from_name(name))
     for style in STYLES:
-        assert read_mask((ASSETS / f"{style}_style.jpg").read_bytes(), processor, (64, 64)).is_photo
+        assert read_mask((ASSETS / f"{style}_style.jpg").read_bytes(), processor, SQUARE).is_photo
 
 
 @pytest.mark.parametrize("mask", MASKS)
@@ -105,7 +108,7 @@ def test_jpegs_of_masks_are_no_photographs(mask):
     with Image.open(ASSETS / f"{mask}_mask.png") as image:
         colors = Image.fromarray(LABELS.colorize(np.array(image)))
     for image in (jpeg(colors, 30), png(colors.resize((300, 300), Image.Resampling.LANCZOS))):
-        opened = read_mask(image, PROCESSOR, (64, 64))
+        opened = read_mask(image, PROCESSOR, SQUARE)
         assert 0 < opened.far_share and not opened.is_photo
 
 

@@ -1,7 +1,6 @@
 """The page: what it looks like, and which function each event calls."""
 
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +12,8 @@ from .. import BUNDLED_MODEL
 from ..pipelines import SPADEPipeline
 from .handlers import ASSETS, MASKS, STYLES, Handlers, StyleList, describe
 from .keeping import before_painting, canvas_key, recall
-from .mask_canvas import mask_canvas
-from .painter import Painter, Painting, load_pipeline, new_seed
+from .mask_canvas import mask_canvas, page_part
+from .painter import Painter, load_pipeline, new_seed
 from .scene import DOWNLOADS, SCENE_FILE
 from .thumbnails import thumbnails
 from .uploads import MAX_FILE_SIZE
@@ -25,8 +24,16 @@ IMAGE_FILES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
 HOUR = 3600  # seconds that a visitor's files are kept
 QUEUE_SIZE = 32  # waiting calls; the next one is told that the demo is busy
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # of the visitor's machine: nothing to load
-NO_VARIANTS = """<div class="empty" style="aspect-ratio: {} / {}"><p>Your mask in four random styles.</p>
-<p>Press <b>Four styles</b> below, then the one to go on with.</p></div>"""
+MAX_VIVIDNESS = 1.5
+SHOW_COMPARE = """() => { document.dispatchEvent(new CustomEvent("view", { detail: "compare" })); }"""
+SHOW_VARIANTS = """(canvas, vividness) => {
+    document.dispatchEvent(new CustomEvent("view", { detail: "variants" }));
+    return [document.querySelector("#show").dataset.view === "variants" ? canvas : null, vividness];
+}"""
+SAVE_PICTURE = """() => {
+    const link = document.createElement("a");
+    link.href = document.querySelector("#picture img").src; link.download = "picture.png"; link.click();
+}"""
 SAVE_FILE = """(file) => {
     const link = document.createElement("a");
     link.href = file.url; link.download = file.orig_name; link.click();
@@ -55,69 +62,41 @@ def build_demo(pipeline: SPADEPipeline) -> gr.Blocks:
     """
     painter = Painter(pipeline)
     on = Handlers(painter)
-    canvas, styles = on.first_canvas(), on.first_styles()
-    first, *_ = on.paint(canvas, styles, 1.0)
     with gr.Blocks(title="Paint with labels", delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
-        page = lay_out(on, canvas, styles, first)
-        wire(on, page, partial(on.restore, first))
+        page = lay_out(on, on.first_canvas(), on.first_styles())
+        wire(on, page)
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
 
 
-def lay_out(on: Handlers, canvas: str, styles: StyleList | None, first: Painting) -> SimpleNamespace:
-    """Place everything, starting with this canvas, these styles and the painting of them."""
+def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> SimpleNamespace:
+    """Place everything, starting with this canvas and these styles."""
     painter, page = on.painter, SimpleNamespace()
-    # not the time: at the server's start a picture takes longer than any later one
-    _, picture, pair, facts = on.show(first, timed=False)
     page.styles, page.variants, page.kept = (gr.JSON(value, visible=False) for value in (styles, None, None))
-    page.painting = gr.State()  # for the downloads
     page.file = gr.File(visible=False)  # the link that a download follows
     gr.HTML(f"<h1>Paint with labels</h1><p>{on.invitation()}</p>", elem_id="header")
     with gr.Row(equal_height=False, elem_id="sides"):
         with gr.Column(min_width=300, elem_id="left"):
             page.canvas = mask_canvas(
-                painter.label_set, painter.canvas_size, canvas, label=on.first_label(),
+                painter.label_set, painter.formats, canvas, label=on.first_label(),
                 storage=canvas_key(painter.fingerprint), elem_id="canvas",
             )  # fmt: skip
-            with gr.Column(elem_id="start"):
-                lay_out_start(on, page)
-            with gr.Column(elem_id="save"):
-                heading(
-                    "Download",
-                    "The picture; its mask in colours, or grey with label numbers; its style; or the scene, to go on "
-                    "with it here.",
-                )
-                with gr.Row():
-                    page.downloads = {
-                        what: gr.Button(what, size="sm", min_width=80, visible=what != "Style" or painter.has_styles)
-                        for what in DOWNLOADS
-                    }
-                    page.scene = gr.Button("Scene", size="sm", min_width=80)
         with gr.Column(min_width=300, elem_id="right"):
-            with gr.Column(elem_id="show"), gr.Tabs(selected="picture") as page.tabs:
-                with gr.Tab("Picture", id="picture"):
-                    page.picture = gr.Image(
-                        picture, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"]
-                    )
-                with gr.Tab("Compare", id="compare"):
-                    page.compare = gr.ImageSlider(
-                        pair, format="png", show_label=False, elem_id="compare", buttons=[], interactive=False
-                    )
-                with gr.Tab(
-                    "Four styles", id="variants", visible=painter.has_styles, elem_id="four-styles"
-                ) as page.tab:
-                    page.no_variants = gr.HTML(NO_VARIANTS.format(*picture.size), elem_id="no-variants")
-                    page.gallery = gr.Gallery(
-                        elem_id="variants", columns=2, height="auto", format="png", show_label=False, buttons=[],
-                        allow_preview=False, interactive=False, visible=False,
-                    )  # fmt: skip
-            with gr.Row(elem_id="actions"):
-                page.paint = gr.Button("Paint", variant="primary", elem_id="paint", min_width=90)
-                page.four = gr.Button("Four styles", visible=painter.has_styles, elem_id="four", min_width=110)
-                page.live = gr.Checkbox(True, label="Live", container=False, elem_id="live", min_width=70)
-                page.status = gr.HTML(facts, elem_id="status", min_width=300)
+            lay_out_picture(on, page, canvas, styles)
             with gr.Column(elem_id="style", visible=painter.has_styles):
                 lay_out_style(on, page, styles)
-    page.shown = [page.painting, page.picture, page.compare, page.status, page.examples]
+    with gr.Row(equal_height=False, elem_id="files"):
+        with gr.Column(min_width=300, elem_id="start"):
+            lay_out_start(on, page)
+        with gr.Column(min_width=300, elem_id="save"):
+            heading(
+                "Download", "The mask in colours, or grey with label numbers; the style; or the scene, to go on with."
+            )
+            with gr.Row():
+                page.downloads = {
+                    what: gr.Button(what, size="sm", min_width=80, visible=what != "Style" or painter.has_styles)
+                    for what in DOWNLOADS
+                }
+    page.shown = [page.picture, page.status, page.examples]
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
     with gr.Column(visible=False):  # the endpoint's form: it has no place on the page
@@ -128,6 +107,30 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None, first: Painting
         ]
         page.api_picture = gr.Image(label="picture", format="png")
     return page
+
+
+def lay_out_picture(on: Handlers, page: SimpleNamespace, canvas: str, styles: StyleList | None) -> None:
+    """The picture, what can be laid over it, and its buttons."""
+    with gr.Row(elem_id="actions"):
+        page.four = gr.Button(
+            "Four styles", visible=on.painter.has_styles, elem_id="four", size="md", min_width=70
+        )  # fmt: skip
+        page.compare = gr.Button("Compare", elem_id="compare-view", size="md", min_width=70)
+        page.save = gr.Button("Save picture", elem_id="save-picture", size="md", min_width=70)
+        page.live = gr.Checkbox(True, label="Live", container=False, elem_id="live", min_width=60)
+        page.paint = gr.Button("Paint", variant="primary", elem_id="paint", size="md", min_width=70, visible=False)
+    picture, line = on.first_picture(canvas, styles)
+    with gr.Column(elem_id="show"):
+        page.picture = gr.Image(picture, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"])
+        gr.HTML(
+            html_template=page_part("picture_views.html"), css_template=page_part("picture_views.css"),
+            js_on_load=page_part("picture_views.js"), apply_default_css=False, elem_id="compare",
+        )  # fmt: skip
+        page.gallery = gr.Gallery(
+            elem_id="variants", columns=2, height="auto", format="png", show_label=False, buttons=[],
+            allow_preview=False, interactive=False,
+        )  # fmt: skip
+    page.status = gr.HTML(line, elem_id="status")
 
 
 def lay_out_start(on: Handlers, page: SimpleNamespace) -> None:
@@ -151,23 +154,31 @@ def lay_out_start(on: Handlers, page: SimpleNamespace) -> None:
 def lay_out_style(on: Handlers, page: SimpleNamespace, styles: StyleList | None) -> None:
     """Ways to a style, and the blend of the last two."""
     reads_pictures = on.painter.reads_pictures
-    heading("Style", "The light and the colours. It stays while you paint.")
     page.examples = thumbnails(
         [ASSETS / f"{name}_style.jpg" for name in STYLES], STYLES,
         label="Example styles", elem_id="styles", visible=on.has_example_styles, value=STYLES[0],
     )  # fmt: skip
-    with gr.Row():
+    with gr.Row(elem_id="pick"):
         page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
         page.own = gr.UploadButton(
             "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_pictures, elem_id="own", size="md",
             min_width=90,
         )  # fmt: skip
         page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90)
-    page.names = gr.HTML(describe(styles), elem_id="blend-names")
-    page.blend = gr.Slider(
-        0, 1, 1, step=0.01, label="Blend of the last two styles", container=False, show_label=False, buttons=[],
-        elem_id="blend",
-    )  # fmt: skip
+    with gr.Row(elem_id="sliders"):
+        with gr.Column(min_width=120):
+            page.names = gr.HTML(describe(styles), elem_id="blend-names")
+            page.blend = small_slider(1, 1, "Blend of the last two styles", "blend")
+        with gr.Column(min_width=120):
+            gr.HTML("<div class='ends'><span>calm</span><span>vivid</span></div>")
+            page.vividness = small_slider(MAX_VIVIDNESS, 1, "How vivid a random style is", "vividness")
+
+
+def small_slider(maximum: float, value: float, label: str, name: str) -> gr.Slider:
+    """A slider from 0, without a number field."""
+    return gr.Slider(
+        0, maximum, value, step=0.01, label=label, container=False, show_label=False, buttons=[], elem_id=name
+    )
 
 
 def heading(title: str, text: str = "") -> None:
@@ -175,8 +186,8 @@ def heading(title: str, text: str = "") -> None:
     gr.HTML(f"<h3>{title}</h3><p>{text}</p>", elem_classes="heading")
 
 
-def wire(on: Handlers, page: SimpleNamespace, restore: Callable[[dict | None], tuple]) -> None:
-    """Say which function each event calls; `restore` takes what the browser kept."""
+def wire(on: Handlers, page: SimpleNamespace) -> None:
+    """Say which function each event calls."""
     private = {"api_visibility": "private"}
     # the mark of progress becomes one of failure, on everything that the event would have changed
     hidden = {**private, "show_progress": "hidden"}
@@ -188,11 +199,12 @@ def wire(on: Handlers, page: SimpleNamespace, restore: Callable[[dict | None], t
     paint = {"fn": on.paint, "inputs": scene, "outputs": page.shown, **quiet, **keep}
 
     restored = [*picked, page.masks, *page.shown]
-    gr.on(None, restore, page.kept, restored, js=recall(on.painter.fingerprint), **quiet)  # when the page loads
+    gr.on(None, on.restore, page.kept, restored, js=recall(on.painter.fingerprint), **quiet)  # when the page loads
     page.paint.click(on.paint, scene, page.shown, show_progress_on=page.status, **model, **keep)
+    page.live.change(lambda live: gr.update(visible=not live), page.live, page.paint, **hidden)
     page.canvas.input(on.paint_live, [page.live, *scene], page.shown, trigger_mode="always_last", **quiet, **keep)
     page.blend.input(**paint, trigger_mode="always_last")
-    page.masks.select(on.pick_example_mask, None, [page.canvas, page.masks], **hidden).success(**paint)
+    page.masks.select(on.pick_example_mask, page.canvas, [page.canvas, page.masks], **hidden).success(**paint)
     file = [page.open, page.styles, page.blend]
     opened = [page.canvas, *picked, page.masks, page.ask, page.question]
     opening = page.open.upload(on.open_file, file, opened, **hidden)
@@ -203,30 +215,24 @@ def wire(on: Handlers, page: SimpleNamespace, restore: Callable[[dict | None], t
         answered(lambda: gr.update(visible=False), None, page.ask, **hidden)
     page.examples.select(on.pick_example_style, page.styles, picked, **quiet).success(**paint)
     page.own.upload(on.pick_own_picture, [page.styles, page.own], picked, **quiet).success(**paint)
-    page.surprise.click(new_seed, None, page.seed, **hidden).success(
-        on.pick_seed, [page.styles, page.seed], picked, **quiet
-    ).success(**paint)
-    page.seed.submit(on.pick_seed, [page.styles, page.seed], picked, **quiet).success(**paint)
-    gallery = [page.variants, page.gallery]
-    page.four.click(show_gallery, None, [page.tabs, page.no_variants, page.variants, page.gallery], **hidden).success(
-        on.paint_variants, page.canvas, gallery, **model
+    random = [page.styles, page.seed, page.vividness]
+    page.surprise.click(new_seed, None, page.seed, **hidden).success(on.pick_seed, random, picked, **quiet).success(
+        **paint
     )
-    page.tab.select(on.renew_variants, [page.canvas, page.variants], gallery, **quiet)
+    for changed in (page.seed.submit, page.vividness.release):
+        changed(on.pick_seed, random, picked, **quiet).success(**paint)
+    page.compare.click(None, js=SHOW_COMPARE, **private)
+    page.save.click(None, js=SAVE_PICTURE, **private)
+    page.four.click(
+        on.paint_variants, [page.canvas, page.vividness], [page.variants, page.gallery], js=SHOW_VARIANTS, **model
+    )
     page.gallery.select(on.pick_variant, [page.styles, page.variants], picked, **quiet).success(**paint)
-    cache = page.file.GRADIO_CACHE
     for what, button in page.downloads.items():
-        save = partial(on.download, what, cache)
-        button.click(save, page.painting, page.file, **hidden).success(None, page.file, js=SAVE_FILE, **private)
-    save = partial(on.download_scene, cache)
-    page.scene.click(save, scene, page.file, **hidden).success(None, page.file, js=SAVE_FILE, **private)
+        save = partial(on.download, what, page.file.GRADIO_CACHE)
+        button.click(save, scene, page.file, **hidden).success(None, page.file, js=SAVE_FILE, **private)
     gr.on(
         [], on.generate, page.api, page.api_picture, api_name="generate", concurrency_id="model", concurrency_limit=1
     )  # fmt: skip
-
-
-def show_gallery() -> tuple:
-    """The tab of the four styles with an empty gallery, and nothing that `renew_variants` would paint again."""
-    return gr.Tabs(selected="variants"), gr.update(visible=False), None, gr.update(visible=True, value=[])
 
 
 def launch_options() -> dict[str, Any]:
@@ -236,6 +242,7 @@ def launch_options() -> dict[str, Any]:
             primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=["monospace"]
         ),
         "css_paths": PAGE_CSS,
+        "head": f"<script>{page_part('shrink_uploads.js')}</script>",
         "max_file_size": MAX_FILE_SIZE,
         "footer_links": ["api", "settings"],
         "ssr_mode": False,

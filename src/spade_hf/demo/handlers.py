@@ -2,7 +2,6 @@
 
 import functools
 import html
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from PIL import Image
 from ..images.resize import resize_labels
 from ..labels.label_set import LabelSet
 from .first_mask import first_mask
+from .formats import nearest_format
 from .mask_canvas import read_canvas, write_canvas
 from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed
-from .scene import DOWNLOADS, SCENE_FILE, Scene, new_path
+from .scene import DOWNLOADS, Scene, new_path
 from .uploads import percent, read_mask, read_picture
 
 
@@ -68,7 +68,7 @@ class Handlers:
         """The first example, or a plain scene of the model's own labels."""
         if self.has_examples:
             return self.example_mask(0)
-        return self._write(first_mask(self.label_set, self.painter.canvas_size)[0])
+        return self._write(self._own_first_mask()[0])
 
     def first_styles(self) -> StyleList | None:
         """The first two example styles, or random ones."""
@@ -80,74 +80,69 @@ class Handlers:
 
     def first_label(self) -> str:
         """What the brush paints at first: the second label of the scene, so that a stroke over the first one shows."""
-        return "cloud" if self.has_examples else first_mask(self.label_set, self.painter.canvas_size)[1][:2][-1]
+        return "cloud" if self.has_examples else self._own_first_mask()[1][:2][-1]
 
     def invitation(self) -> str:
         """What to do on the page, in the model's own labels."""
         if self.has_examples:
             return "Draw where sky, mountains and water are. The model paints the picture."
-        *names, last = map(html.escape, first_mask(self.label_set, self.painter.canvas_size)[1])
+        *names, last = map(html.escape, self._own_first_mask()[1])
         areas = f"{', '.join(names)} and {last} are" if names else f"{last} is"
         return f"Draw where {areas}. The model paints the picture."
 
-    def restore(self, first: Painting, kept: dict[str, Any] | None) -> tuple:
+    def _own_first_mask(self) -> tuple[np.ndarray, list[str]]:
+        return first_mask(self.label_set, self.painter.formats[0].canvas_size)
+
+    def restore(self, kept: dict[str, Any] | None) -> tuple:
         """What the visitor's browser kept through a reload.
 
         Args:
-            first (`Painting`): What the page shows until then, and the visitor's own where nothing is kept.
             kept (`dict`, *optional*): Of `keeping.recall`; it is as trustworthy as any upload.
 
         Returns:
-            `tuple`: the styles, the slider, the line beneath it, the marked example mask, and what `show` returns.
+            `tuple`: the styles, the slider, the line beneath it, the marked example mask, and what `paint` returns.
         """
         if kept:
             try:
                 styles, blend = kept.get("styles", self.first_styles()), float(kept.get("blend", 1))
                 shown = self.paint(kept.get("mask", self.first_canvas()), styles, blend)
                 return styles, blend, describe(styles), self.name_of_mask(kept.get("start")), *shown
-            except (gr.Error, TypeError, ValueError):  # of an older version of this page
+            except (gr.Error, AttributeError, TypeError, ValueError):  # of an older version of this page
                 pass
-        return *[gr.skip()] * 4, first, *[gr.skip()] * 4
+        return (gr.skip(),) * 7
 
     # Painting
 
     @tells_the_user
-    def paint(self, canvas: str, styles: StyleList | None, blend: float) -> tuple:
-        """Canvas and style to a painting, what shows it, and the names of the styles in it."""
+    def paint(self, canvas: str, styles: StyleList | None, blend: float) -> tuple[Image.Image, str, str]:
+        """Canvas and style to a picture, a line about it, and the names of the styles in it."""
         label_map = self._read(canvas)
         if styles is None:
-            return *self.show(self.painter.paint(label_map, None)[0]), ""
+            (painting,) = self.painter.paint(label_map, None)
+            return painting.picture, line_about(painting), ""
         read = self._read_styles(styles)
-        return *self.show(self.painter.paint(label_map, [read.blend(blend)])[0]), ",".join(read.parts(blend))
+        (painting,) = self.painter.paint(label_map, [read.blend(blend)])
+        return painting.picture, line_about(painting), ",".join(read.parts(blend))
+
+    def first_picture(self, canvas: str, styles: StyleList | None) -> tuple[Image.Image, str]:
+        """Picture and line without its time: at the server's start it takes longer than any later one."""
+        latest = None if styles is None else [self._read_styles(styles).last]
+        (painting,) = self.painter.paint(self._read(canvas), latest)
+        return painting.picture, line_about(painting, timed=False)
 
     def paint_live(self, live: bool, canvas: str, styles: StyleList | None, blend: float) -> Any:
         """The same after each stroke, in live mode."""
         return self.paint(canvas, styles, blend) if live else gr.skip()
 
     @tells_the_user
-    def paint_variants(self, canvas: str, seeds: list[int] | None = None) -> tuple:
-        """The canvas in several random styles: what `renew_variants` needs to know, and a gallery of them."""
-        seeds = seeds or [new_seed() for _ in range(VARIANTS)]
-        paintings = self.painter.paint(self._read(canvas), [self.painter.style_of_seed(seed) for seed in seeds])
-        variants = {"seeds": seeds, "canvas": zlib.crc32(canvas.encode())}
-        return variants, [(painting.picture, f"seed {seed}") for painting, seed in zip(paintings, seeds, strict=True)]
-
-    @tells_the_user
-    def renew_variants(self, canvas: str, variants: dict[str, Any] | None) -> Any:
-        """The same styles for what is on the canvas now, where it is another mask than that of the gallery."""
-        if not variants or variants["canvas"] == zlib.crc32(canvas.encode()):
+    def paint_variants(self, canvas: str | None, vividness: float) -> Any:
+        """The canvas in several random styles: what `pick_variant` needs to know, and a gallery of them."""
+        if canvas is None:  # the view was closed
             return gr.skip()
-        return self.paint_variants(canvas, self._seeds(variants))
-
-    def show(self, painting: Painting, timed: bool = True) -> tuple:
-        """A painting, its picture, the pair of mask and picture, and a line about it."""
-        mask = Image.fromarray(self.label_set.colorize(painting.label_map))
-        height, width = painting.label_map.shape
-        facts = [f"<b>{painting.seconds * 1000:.0f} ms</b>"] if timed else []
-        facts.append(f"{width} x {height} pixels")
-        if painting.style is not None:
-            facts.append(f"style: {html.escape(painting.style.name)}")
-        return painting, painting.picture, (mask, painting.picture), " &middot; ".join(facts)
+        seeds = [new_seed() for _ in range(VARIANTS)]
+        styles = [self.painter.style_of_seed(seed, vividness) for seed in seeds]
+        pictures = [painting.picture for painting in self.painter.paint(self._read(canvas), styles)]
+        return {"seeds": seeds, "vividness": vividness}, pictures
 
     # Styles: each returns the styles, the slider and the line beneath it
 
@@ -161,25 +156,22 @@ class Handlers:
         return self._picked(styles, self.painter.style_of_picture(read_picture(data), "your picture"))
 
     @tells_the_user
-    def pick_seed(self, styles: StyleList, seed: float | None) -> tuple:
+    def pick_seed(self, styles: StyleList, seed: float | None, vividness: float) -> tuple:
         """The random style of a seed."""
-        return self._picked(styles, self.painter.style_of_seed(checked_seed(seed)))
+        return self._picked(styles, self.painter.style_of_seed(checked_seed(seed), vividness))
 
     @tells_the_user
     def pick_variant(self, styles: StyleList, variants: dict[str, Any] | None, event: gr.SelectData) -> tuple:
         """One of the four: its style is the style now."""
-        seeds = self._seeds(variants)
-        if event.index >= len(seeds):
-            raise ValueError("These four styles are gone. Press Four styles again.")
-        return self._picked(styles, self.painter.style_of_seed(seeds[event.index]))
+        try:
+            seed, vividness = (variants or {})["seeds"][event.index], float((variants or {})["vividness"])
+        except (TypeError, KeyError, IndexError):
+            raise ValueError("These four styles are gone. Press Four styles again.") from None
+        return self.pick_seed(styles, seed, vividness)
 
     def _picked(self, styles: StyleList, style: Style) -> tuple:
         styles = self._read_styles(styles).pick(style).to_list()
         return styles, 1.0, describe(styles)
-
-    @staticmethod
-    def _seeds(variants: dict[str, Any] | None) -> list[int]:
-        return [checked_seed(seed) for seed in (variants or {}).get("seeds", [])[:VARIANTS]]
 
     def _read_styles(self, styles: StyleList) -> Styles:
         read = Styles.from_list(styles, self.painter.latent_dim)
@@ -195,9 +187,10 @@ class Handlers:
 
     # Canvas
 
-    def pick_example_mask(self, event: gr.SelectData) -> tuple[str, str]:
-        """An example onto the canvas, and its mark."""
-        return self.example_mask(event.index), MASKS[event.index]
+    @tells_the_user
+    def pick_example_mask(self, canvas: str, event: gr.SelectData) -> tuple[str, str]:
+        """An example onto the canvas, whose format stays, and its mark."""
+        return self.example_mask(event.index, canvas), MASKS[event.index]
 
     @tells_the_user
     def open_file(self, data: bytes, styles: StyleList | None, blend: float, *, is_mask: bool = False) -> tuple:
@@ -207,14 +200,15 @@ class Handlers:
             `tuple`: canvas, styles, slider, the line beneath it, no mark on an example, the question what it is.
         """
         if data.lstrip()[:1] == b"{":
-            height, width = self.painter.canvas_size
+            height, width = self.painter.formats[-1].canvas_size  # the widest
             scene = Scene.from_json(data, self.label_set, self.painter.latent_dim, SCENE_CANVASES * height * width)
-            label_map = resize_labels(scene.label_map, self.painter.canvas_size)
+            canvas_size = nearest_format(scene.label_map.shape, self.painter.formats).canvas_size
+            label_map = resize_labels(scene.label_map, canvas_size)
             if scene.styles is not None:
                 styles, blend = scene.styles.to_list(), scene.blend
             gr.Info("Your scene is back.", title="Opened", duration=TOAST_SECONDS)
         else:
-            mask = read_mask(data, self.processor, self.painter.canvas_size)
+            mask = read_mask(data, self.processor, self.painter.formats)
             if mask.is_photo and not is_mask:
                 why = f"{percent(mask.far_share)} of its pixels have no label's colour"
                 return *[gr.skip()] * 5, gr.update(visible=True), f'<p role="alert">Is this a photograph? {why}.</p>'
@@ -224,18 +218,19 @@ class Handlers:
             label_map = mask.label_map
         return self._write(label_map), styles, blend, describe(styles), "", gr.update(visible=False), ""
 
-    def example_mask(self, index: int) -> str:
-        """One of `MASKS` as the canvas' value."""
+    def example_mask(self, index: int, canvas: str | None = None) -> str:
+        """One of `MASKS` as a canvas' value, of the size of `canvas` or else of its own."""
         data = (ASSETS / f"{MASKS[index]}_mask.png").read_bytes()
-        return self._write(read_mask(data, self.processor, self.painter.canvas_size).label_map)
+        label_map = read_mask(data, self.processor, self.painter.formats).label_map
+        return self._write(label_map if canvas is None else resize_labels(label_map, self._read(canvas).shape))
 
     def name_of_mask(self, canvas: str | None) -> str:
         """The example that a canvas is, or an empty text."""
-        indices = range(len(MASKS)) if self.has_examples else ()
-        return next((MASKS[index] for index in indices if self.example_mask(index) == canvas), "")
+        indices = range(len(MASKS)) if self.has_examples and canvas else ()
+        return next((MASKS[index] for index in indices if self.example_mask(index, canvas) == canvas), "")
 
     def _read(self, canvas: str) -> np.ndarray:
-        return read_canvas(canvas, self.label_set, self.painter.canvas_size)
+        return read_canvas(canvas, self.label_set, self.painter.formats)
 
     def _write(self, label_map: np.ndarray) -> str:
         return write_canvas(label_map, self.label_set)
@@ -243,21 +238,13 @@ class Handlers:
     # Files
 
     @tells_the_user
-    def download(self, what: str, cache: str, painting: Painting | None) -> str:
-        """One part of the painting as a file in Gradio's cache."""
-        if painting is None:
-            raise ValueError("The server has forgotten this picture. Press Paint, then download it.")
+    def download(self, what: str, cache: str, canvas: str, styles: StyleList | None, blend: float) -> str:
+        """One of `DOWNLOADS` as a file in Gradio's cache."""
         name, save = DOWNLOADS[what]
         path = new_path(cache, name)
-        save(painting, self.label_set, path)
-        return str(path)
-
-    @tells_the_user
-    def download_scene(self, cache: str, canvas: str, styles: StyleList | None, blend: float) -> str:
-        """All that is on the page, to be opened again or passed on."""
-        path = new_path(cache, SCENE_FILE)
-        read = None if styles is None else self._read_styles(styles)
-        path.write_text(Scene(self._read(canvas), read, blend).to_json(self.label_set), encoding="utf-8")
+        save(
+            Scene(self._read(canvas), None if styles is None else self._read_styles(styles), blend), self.painter, path
+        )
         return str(path)
 
     # API
@@ -276,7 +263,7 @@ class Handlers:
         """
         if mask is None:
             raise ValueError("`mask` is missing: send an image of label ids or in the labels' colours.")
-        label_map = read_mask(mask, self.processor, self.painter.canvas_size).label_map
+        label_map = read_mask(mask, self.processor, self.painter.formats).label_map
         if not self.painter.has_styles:
             return self.painter.paint(label_map, None)[0].picture
         if style is None:
@@ -286,6 +273,16 @@ class Handlers:
         else:
             raise ValueError("`style` was given, but this model cannot read styles from pictures. Send None.")
         return self.painter.paint(label_map, [chosen])[0].picture
+
+
+def line_about(painting: Painting, *, timed: bool = True) -> str:
+    """Time, size and style of a painting, as HTML."""
+    width, height = painting.picture.size
+    facts = [f"<b>{painting.seconds * 1000:.0f} ms</b>"] if timed else []
+    facts.append(f"{width} x {height} pixels")
+    if painting.style is not None:
+        facts.append(f"style: {html.escape(painting.style.name)}")
+    return " &middot; ".join(facts)
 
 
 def describe(styles: StyleList | None) -> str:

@@ -20,15 +20,14 @@ def style_key(fingerprint: str) -> str:
 def before_painting(fingerprint: str) -> str:
     """A script that passes on the inputs of a painting event, of which styles and blend are the last.
 
-    On the way it keeps these two, and leaves the tab of the four styles: what it shows is not what is painted now.
+    On the way it keeps these two, and takes away the view of the four styles: it is not of what is painted now.
     """
     return f"""(...inputs) => {{
         const [styles, blend] = inputs.slice(-2);
         try {{ localStorage.setItem({json.dumps(style_key(fingerprint))}, JSON.stringify({{ styles, blend }})); }}
         catch {{ /* full or forbidden */ }}
         const paints = inputs.length < 4 || inputs[0]; // a stroke without live mode does not
-        if (paints && document.querySelector("#four-styles")?.offsetParent)
-            document.querySelector("#show [role=tab]").click();
+        if (paints) document.dispatchEvent(new Event("picture"));
         return inputs;
     }}"""
 

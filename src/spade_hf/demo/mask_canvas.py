@@ -1,10 +1,12 @@
 """The canvas that masks are painted on: a `gr.HTML` whose script keeps a grid of label numbers, not of colours.
 
 Between browser and server a mask is a text of runs, "width height count label count label ...": exact, and small for
-painted areas. A label number is a semantic channel, the label's place in the label set.
+painted areas. A label number is a semantic channel, the label's place in the label set. `label_grid.js` has the
+script's side of it.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +14,18 @@ import gradio as gr
 import numpy as np
 
 from ..labels.label_set import LabelSet
-
-
-FOLDER = Path(__file__).parent
+from .formats import Format
 
 
 def mask_canvas(
-    label_set: LabelSet, size: tuple[int, int], value: str, *, label: str, storage: str, **kwargs: Any
+    label_set: LabelSet, formats: Sequence[Format], value: str, *, label: str, storage: str, **kwargs: Any
 ) -> gr.HTML:
     """A canvas with its tools and the labels' palette, which is the legend too. Its `input` event follows a stroke.
 
     Args:
         label_set (`LabelSet`): What can be painted.
-        size (`tuple[int, int]`): Height and width of the canvas in pixels.
-        value (`str`): The first mask, of that size, from `write_canvas`.
+        formats (`Sequence[Format]`): Shapes that the canvas can take.
+        value (`str`): The first mask, of one of these, from `write_canvas`.
         label (`str`): The name of the label to paint with at first.
         storage (`str`): The name under which the browser keeps the canvas through a reload.
         kwargs: Of `gr.HTML`.
@@ -33,25 +33,36 @@ def mask_canvas(
     # a function and not a subclass: Gradio writes a stub file beside the source of every component class
     return gr.HTML(
         value=value,
-        html_template=(FOLDER / "mask_canvas.html").read_text(encoding="utf-8"),
-        css_template=(FOLDER / "mask_canvas.css").read_text(encoding="utf-8"),
-        js_on_load=(FOLDER / "mask_canvas.js").read_text(encoding="utf-8"),
+        html_template=page_part("mask_canvas.html"),
+        css_template=page_part("mask_canvas.css"),
+        js_on_load=page_part("label_grid.js") + page_part("mask_canvas.js"),
         apply_default_css=False,
-        height=size[0],
-        width=size[1],
-        labels=[
-            {"name": name, "color": color}
-            for name, color in zip(label_set.names, label_set.palette.tolist(), strict=True)
-        ],
-        blank=blank_channel(label_set),
-        first=label_set.channel_of(label),
-        storage=storage,
+        **canvas_props(label_set, formats, label=label, storage=storage),
         **kwargs,
     )
 
 
-def read_canvas(text: str, label_set: LabelSet, size: tuple[int, int]) -> np.ndarray:
-    """The canvas' value to ids, int64 `(H, W)`; ValueError if it is no mask of that size and these labels."""
+def page_part(name: str) -> str:
+    """Read a file of this folder."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def canvas_props(label_set: LabelSet, formats: Sequence[Format], *, label: str, storage: str) -> dict[str, Any]:
+    """What the script must know, besides its value; the arguments are those of `mask_canvas`."""
+    labels = zip(label_set.names, label_set.palette.tolist(), strict=True)
+    return {
+        "labels": [{"name": name, "color": color} for name, color in labels],
+        "formats": [{"name": one.name, "height": one.canvas_size[0], "width": one.canvas_size[1]} for one in formats],
+        "blank": blank_channel(label_set),
+        "first": label_set.channel_of(label),
+        "storage": storage,
+    }
+
+
+def read_canvas(text: str, label_set: LabelSet, formats: Sequence[Format]) -> np.ndarray:
+    """The canvas' value to ids, int64 `(H, W)`; ValueError if it is no mask of these formats and labels."""
+    sizes = [one.canvas_size for one in formats]
+    size = next((size for size in sizes if text.startswith(f"{size[1]} {size[0]} ")), sizes[0])
     try:
         return label_set.channels_to_ids(decode_runs(text, size))
     except ValueError as error:

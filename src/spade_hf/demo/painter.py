@@ -6,6 +6,7 @@ Shape letters: M pictures, H W height and width, Z latent.
 import hashlib
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from ..images.resize import resize_labels
 from ..pipelines import SPADEPipeline
+from .formats import formats_of, nearest_format
 
 
 try:
@@ -27,7 +29,6 @@ try:
 except ImportError:
     spaces = None
 
-CANVAS_SIDE = 512  # pixels at least, so that a small model's canvas is not coarse to paint on
 GPU_SECONDS = 20
 MAX_SEED = 2**31 - 1
 Function = TypeVar("Function", bound=Callable)
@@ -45,6 +46,12 @@ class Style:
     name: str
     latents: Tensor
 
+    @property
+    def seed(self) -> str | None:
+        """The seed in the name of a random style, else `None`."""
+        found = re.match(r"seed (\d+)", self.name)
+        return found and found[1]
+
 
 @dataclass(frozen=True)
 class Styles:
@@ -54,8 +61,9 @@ class Styles:
     last: Style
 
     def pick(self, style: Style) -> "Styles":
-        """These styles after another pick."""
-        return Styles(before=self.last, last=style)
+        """These styles after another pick; the same seed in another vividness takes the place of the last."""
+        is_same = style.seed is not None and style.seed == self.last.seed
+        return Styles(before=self.before if is_same else self.last, last=style)
 
     def parts(self, amount: float) -> list[str]:
         """The names of the styles in `blend(amount)`."""
@@ -101,10 +109,9 @@ class Styles:
 
 @dataclass(frozen=True)
 class Painting:
-    """A picture and everything it was made from; `label_map` is int64 `(H, W)` of ids at the picture's size."""
+    """A picture, its style, and how long it took."""
 
     picture: Image.Image
-    label_map: np.ndarray
     style: Style | None
     seconds: float
 
@@ -122,9 +129,8 @@ class Painter:
         self.processor = pipeline.image_processor
         self.label_set = self.processor.label_set
         size = pipeline.generator.config.image_size
-        self.size = (size, size) if isinstance(size, int) else tuple(size)  # of the pictures, height and width
-        factor = max(1, CANVAS_SIDE // max(self.size))
-        self.canvas_size = (self.size[0] * factor, self.size[1] * factor)
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        self.formats = formats_of(size, pipeline.generator.size_divisor)
         self.latent_dim = pipeline.generator.config.latent_dim
         self.has_styles = self.latent_dim is not None
         self.reads_pictures = pipeline.style_encoder is not None
@@ -136,28 +142,36 @@ class Painter:
     def fingerprint(self) -> str:
         """Tell this model from others: a browser gives back only what it keeps under this name."""
         weight = self.pipeline.generator.conv_out.weight.detach().float().cpu().numpy()
-        facts = json.dumps([self.label_set.to_dict(), self.canvas_size, self.latent_dim])
+        facts = json.dumps([self.label_set.to_dict(), self.formats[0].canvas_size, self.latent_dim])
         return hashlib.sha256(facts.encode() + weight.tobytes()).hexdigest()[:16]
 
     def paint(self, label_map: np.ndarray, styles: list[Style] | None) -> list[Painting]:
         """One picture for each style.
 
         Args:
-            label_map (`np.ndarray`): Ids, integers `(H, W)` of any size.
+            label_map (`np.ndarray`): Ids, integers `(H, W)` of any size; the picture's is that of the nearest format.
             styles (`list[Style]`, *optional*): M styles; `None` for a model without.
         """
-        label_map = resize_labels(label_map, self.size).astype(np.int64)
+        label_map = self.at_picture_size(label_map)
         latents = None if styles is None else torch.cat([style.latents for style in styles])
         pictures, seconds = self._generate(label_map, latents)
-        return [
-            Painting(picture, label_map, style, seconds)
-            for picture, style in zip(pictures, styles or [None], strict=True)
-        ]
+        return [Painting(picture, style, seconds) for picture, style in zip(pictures, styles or [None], strict=True)]
 
-    def style_of_seed(self, seed: int) -> Style:
-        """The random style that `SPADEPipeline` draws for a single mask from a generator of this seed."""
+    def at_picture_size(self, label_map: np.ndarray) -> np.ndarray:
+        """A label map at the size of its picture, int64."""
+        size = nearest_format(label_map.shape, self.formats).size
+        return resize_labels(label_map, size).astype(np.int64)
+
+    def style_of_seed(self, seed: int, vividness: float = 1.0) -> Style:
+        """The random style that `SPADEPipeline` draws for a single mask from a generator of this seed.
+
+        Args:
+            seed (`int`): Of the draw.
+            vividness (`float`, defaults to 1): Factor of the latents: below 1 nearer to the mean style.
+        """
         generator = torch.Generator().manual_seed(seed)
-        return Style(f"seed {seed}", torch.randn(1, self.latent_dim, generator=generator))
+        name = f"seed {seed}" if vividness == 1 else f"seed {seed}, vivid {vividness:.0%}".replace("%", " %")
+        return Style(name, vividness * torch.randn(1, self.latent_dim, generator=generator))
 
     def style_of_picture(self, picture: Image.Image, name: str) -> Style:
         """The style of a picture; only where `reads_pictures`."""
@@ -167,7 +181,8 @@ class Painter:
         start = time.perf_counter()
         # nobody paints instances: where a model wants them, every area of one label counts as one
         instance_map = label_map if self.processor.config.use_instance_edges else None
-        output: Any = self.pipeline(label_map, latents=latents, instance_map=instance_map)
+        height, width = label_map.shape
+        output: Any = self.pipeline(label_map, latents=latents, instance_map=instance_map, height=height, width=width)
         return output.images, time.perf_counter() - start
 
     @torch.no_grad()
@@ -176,7 +191,7 @@ class Painter:
 
 
 def new_seed() -> int:
-    """A seed that fits on the page."""
+    """Draw a seed that fits on the page."""
     return secrets.randbelow(10**6)
 
 

@@ -1,4 +1,4 @@
-"""What leaves the demo as files: a scene to go on with later, and a painting's parts to use elsewhere."""
+"""What leaves the demo as files: a scene to go on with later, and its parts to use elsewhere."""
 
 import json
 import uuid
@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from ..labels.label_set import LabelSet
 from .mask_canvas import decode_runs, encode_runs
-from .painter import Painting, Styles
+from .painter import Painter, Styles
 
 
 SCENE_FORMAT = "spade_hf scene 1"
@@ -77,27 +77,33 @@ class Scene:
         return cls(table[channels], styles, blend)
 
 
-def _save_ids(painting: Painting, label_set: LabelSet, path: Path) -> None:
-    fits = painting.label_map.max() < 256
-    Image.fromarray(painting.label_map.astype(np.uint8 if fits else np.uint16)).save(path)
+def _save_colors(scene: Scene, painter: Painter, path: Path) -> None:
+    Image.fromarray(painter.label_set.colorize(painter.at_picture_size(scene.label_map))).save(path)
 
 
-def _save_latents(painting: Painting, label_set: LabelSet, path: Path) -> None:
-    if painting.style is None:
+def _save_ids(scene: Scene, painter: Painter, path: Path) -> None:
+    label_map = painter.at_picture_size(scene.label_map)
+    Image.fromarray(label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)).save(path)
+
+
+def _save_latents(scene: Scene, painter: Painter, path: Path) -> None:
+    if scene.styles is None:
         raise ValueError("This model has no styles, so there is none to save.")
-    save_file({"latents": painting.style.latents.contiguous()}, path, metadata={"style": painting.style.name})
+    style = scene.styles.blend(scene.blend)
+    save_file({"latents": style.latents.contiguous()}, path, metadata={"style": style.name})
 
 
-DOWNLOADS: dict[str, tuple[str, Callable[[Painting, LabelSet, Path], None]]] = {
-    "Picture": ("picture.png", lambda painting, label_set, path: painting.picture.save(path)),
-    "Mask": (
-        "mask_colours.png",
-        lambda painting, label_set, path: Image.fromarray(label_set.colorize(painting.label_map)).save(path),
-    ),
+def _save_scene(scene: Scene, painter: Painter, path: Path) -> None:
+    path.write_text(scene.to_json(painter.label_set), encoding="utf-8")
+
+
+SCENE_FILE = "scene.spade.json"
+DOWNLOADS: dict[str, tuple[str, Callable[[Scene, Painter, Path], None]]] = {
+    "Mask": ("mask_colours.png", _save_colors),
     "Grey mask": ("mask_ids.png", _save_ids),
     "Style": ("latents.safetensors", _save_latents),
+    "Scene": (SCENE_FILE, _save_scene),
 }
-SCENE_FILE = "scene.spade.json"
 
 
 def new_path(cache: str | Path, name: str) -> Path:

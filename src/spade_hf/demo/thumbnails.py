@@ -19,7 +19,7 @@ draggable="false"><span>{{name}}</span></button>{{/each}}</div>"""
 CSS = """
 .thumbnails { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 6px; }
 button { padding: 0; border: 0; border-radius: 12px; background: none; cursor: pointer; line-height: 1.2; }
-img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 9px; margin: 0;
+img { display: block; width: 100%; aspect-ratio: 1.4; object-fit: cover; border-radius: 9px; margin: 0;
   border: 1px solid rgb(0 0 0 / 12%); transition: transform 0.12s; }
 button:hover img { transform: scale(1.04); }
 button:focus-visible { outline: 2px solid var(--color-accent); }
@@ -29,7 +29,7 @@ button[aria-pressed="true"] span { font-weight: 700; }
 button[aria-pressed="true"]::after { content: "✓"; position: absolute; top: 5px; right: 5px; width: 20px; height: 20px;
   border-radius: 50%; font-size: 13px; line-height: 20px; text-align: center; color: white;
   background: var(--color-accent); box-shadow: 0 0 0 2px white; }
-span { display: block; margin-top: 4px; font-size: 12.5px; color: var(--body-text-color); }
+span { display: block; margin-top: 2px; font-size: 12.5px; color: var(--body-text-color); }
 """
 
 SCRIPT = """

@@ -1,5 +1,6 @@
 """Files that strangers send: checked before they are decoded, and told apart by their content, not by their name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -10,6 +11,7 @@ from ..images.processor import SPADEImageProcessor
 from ..images.resize import resize_labels
 from ..labels.colors import pack_colors
 from ..labels.label_set import LabelSet
+from .formats import Format, nearest_format
 from .mask_canvas import blank_channel
 
 
@@ -76,20 +78,21 @@ class OpenedMask:
         return self.far_share > PHOTO_SHARE
 
 
-def read_mask(data: bytes, processor: SPADEImageProcessor, size: tuple[int, int]) -> OpenedMask:
+def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[Format]) -> OpenedMask:
     """A mask in whatever form people have it.
 
     Args:
         data (`bytes`): An image file: ids (grey or indexed), or the label set's colours. A colour off the palette
             becomes the nearest label's; transparent pixels become what an empty canvas is made of.
         processor (`SPADEImageProcessor`): The model's.
-        size (`tuple[int, int]`): Height and width to bring it to, by nearest neighbour.
+        formats (`Sequence[Format]`): It is brought to the canvas of the nearest one, by nearest neighbour.
 
     Raises:
         ValueError: If it cannot be read.
     """
     label_set, notes = processor.label_set, []
     image = open_upload(data)
+    size = nearest_format((image.height, image.width), formats).canvas_size
     if image.width * size[0] != image.height * size[1]:
         notes.append(f"stretched from {image.width}x{image.height} to the canvas' shape")
     if image.size != (size[1], size[0]):

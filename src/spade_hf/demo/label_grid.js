@@ -1,0 +1,120 @@
+// A picture of label numbers, never of colours: no blended edges, and a step back is a copy.
+// As text it is runs of equal labels in reading order: "width height count label count label ...".
+// Places are {x, y} in pixels from the top left corner, and may lie outside.
+class LabelGrid {
+  constructor(width, height, labels = new Uint16Array(width * height)) {
+    Object.assign(this, { width, height, labels });
+  }
+
+  /** A text's grid; an Error if it is no such text, or has labels from `labelCount` on. */
+  static decode(text, labelCount) {
+    const [width, height, ...runs] = text.split(" ").map(Number);
+    if (!(width * height > 0)) throw new Error("not a grid");
+    const grid = new LabelGrid(width, height);
+    let at = 0;
+    for (let i = 0; i < runs.length; i += 2) {
+      if (!(runs[i + 1] >= 0 && runs[i + 1] < labelCount)) throw new Error("there is no such label");
+      grid.labels.fill(runs[i + 1], at, (at += runs[i]));
+    }
+    if (at !== grid.labels.length) throw new Error("not of this size");
+    return grid;
+  }
+
+  encode() {
+    const { labels } = this, numbers = [this.width, this.height];
+    for (let first = 0, i = 1; i <= labels.length; i++) {
+      if (i === labels.length || labels[i] !== labels[first]) { numbers.push(i - first, labels[first]); first = i; }
+    }
+    return numbers.join(" ");
+  }
+
+  copy() {
+    return new LabelGrid(this.width, this.height, this.labels.slice());
+  }
+
+  /** At another size: the label under each new pixel's centre. */
+  resized(width, height) {
+    const grid = new LabelGrid(width, height);
+    for (let row = 0, i = 0; row < height; row++) {
+      const from = Math.floor(((row + 0.5) * this.height) / height) * this.width;
+      for (let column = 0; column < width; column++, i++) {
+        grid.labels[i] = this.labels[from + Math.floor(((column + 0.5) * this.width) / width)];
+      }
+    }
+    return grid;
+  }
+
+  /** The index of a place's pixel; outside, that of the nearest one. */
+  index({ x, y }) {
+    const column = Math.min(Math.max(Math.floor(x), 0), this.width - 1);
+    return Math.min(Math.max(Math.floor(y), 0), this.height - 1) * this.width + column;
+  }
+
+  at(place) {
+    return this.labels[this.index(place)];
+  }
+
+  /** A line with round ends. `paint` is a label, or a grid of this size whose labels come through. */
+  line(from, to, radius, paint) {
+    const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / Math.max(1, radius / 3)));
+    for (let step = 0; step <= steps; step++) {
+      this.disc(from.x + ((to.x - from.x) * step) / steps, from.y + ((to.y - from.y) * step) / steps, radius, paint);
+    }
+  }
+
+  disc(x, y, radius, paint) {
+    const top = Math.max(0, Math.ceil(y - radius)), bottom = Math.min(this.height - 1, Math.floor(y + radius));
+    for (let row = top; row <= bottom; row++) {
+      const half = Math.sqrt(radius * radius - (row - y) ** 2);
+      this.span(row, Math.round(x - half), Math.round(x + half), paint);
+    }
+  }
+
+  /** The pixels of a row from `left` on, before `right`. */
+  span(row, left, right, paint) {
+    const from = row * this.width + Math.max(0, left), to = row * this.width + Math.min(this.width, right);
+    if (from >= to) return;
+    if (paint instanceof LabelGrid) this.labels.set(paint.labels.subarray(from, to), from);
+    else this.labels.fill(paint, from, to);
+  }
+
+  /** The area of one label around a place. */
+  fill(place, label) {
+    const { labels, width } = this;
+    const old = this.at(place);
+    if (old === label) return;
+    const waiting = [this.index(place)];
+    while (waiting.length) {
+      const i = waiting.pop();
+      if (labels[i] !== old) continue;
+      labels[i] = label;
+      const column = i % width;
+      if (column > 0) waiting.push(i - 1);
+      if (column < width - 1) waiting.push(i + 1);
+      if (i >= width) waiting.push(i - width);
+      if (i + width < labels.length) waiting.push(i + width);
+    }
+  }
+
+  /** One label by another, everywhere. */
+  replace(old, label) {
+    this.labels.forEach((one, i) => { if (one === old) this.labels[i] = label; });
+  }
+
+  /** The inside of a polygon of places: pixels whose centre an odd number of its sides lies left of. */
+  polygon(places, label) {
+    for (let row = 0; row < this.height; row++) {
+      const crossings = [];
+      places.forEach((from, i) => {
+        const to = places[(i + 1) % places.length];
+        if (from.y <= row + 0.5 !== to.y <= row + 0.5) {
+          crossings.push(from.x + ((row + 0.5 - from.y) / (to.y - from.y)) * (to.x - from.x));
+        }
+      });
+      crossings.sort((a, b) => a - b);
+      for (let i = 0; i < crossings.length; i += 2) {
+        this.span(row, Math.ceil(crossings[i] - 0.5), Math.ceil(crossings[i + 1] - 0.5), label);
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+// Photographs of a phone are larger than the server takes, and than a style needs: they are made smaller before they
+// leave. Masks are PNGs, whose labels no blending may touch: they are left as they are.
+(() => {
+  const MOST_BYTES = 1e6, SIDE = 1024;
+
+  async function smaller(file) {
+    const bitmap = await createImageBitmap(file);
+    const scale = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: Math.round(scale * bitmap.width), height: Math.round(scale * bitmap.height) });
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+    return new File([blob], file.name, { type: "image/jpeg" });
+  }
+
+  const passed = new WeakSet(); // what has been here already
+
+  document.addEventListener("change", async (event) => {
+    const input = event.target;
+    const [file] = input.type === "file" ? input.files : [];
+    if (!file || passed.has(file) || file.size <= MOST_BYTES || !file.type.startsWith("image/") || file.type === "image/png") return;
+    event.stopImmediatePropagation();
+    const files = new DataTransfer();
+    try { files.items.add(await smaller(file)); }
+    catch { files.items.add(file); } // no picture for this browser: the server says what it takes
+    input.files = files.files;
+    passed.add(input.files[0]);
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, { capture: true });
+})();
