@@ -21,7 +21,7 @@ from huggingface_hub import HfApi
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
 from spade_hf.demo.handlers import ASSETS, MASKS, STYLES, Handlers
 from spade_hf.demo.keeping import canvas_key
-from spade_hf.demo.mask_canvas import FOLDER, blank_channel
+from spade_hf.demo.mask_canvas import canvas_props, page_part
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.thumbnails import data_url
 from spade_hf.export import export_generator, export_style_encoder, save_onnx
@@ -61,11 +61,7 @@ def build(pipeline: SPADEPipeline, folder: Path, runtime: Path) -> None:
         shutil.copy(runtime / name, folder / "runtime")
     for name in PAGE_FILES:
         shutil.copy(HERE / name, folder)
-    html, style, script = (
-        (FOLDER / f"mask_canvas.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
-    )
-    (folder / "mask_canvas.css").write_text(f"#mask {{\n{style}\n}}\n", encoding="utf-8")  # Gradio keeps it apart, too
-    (folder / "mask_canvas.js").write_text(canvas_module(html, script), encoding="utf-8")
+    write_shared_parts(folder)
     generator = export_generator(pipeline, dtype="float16", modulation="sparse")
     metadata = {entry.key: entry.value for entry in generator.metadata_props}
     reading = {name: json.loads(metadata[name]) for name in ("num_codes", "kernel_size", "divisors")}
@@ -79,12 +75,22 @@ def build(pipeline: SPADEPipeline, folder: Path, runtime: Path) -> None:
     write_service_worker(folder)
 
 
-def canvas_module(html: str, script: str) -> str:
-    """The Gradio page's canvas as a module; Gradio runs its script as the body of a function."""
-    return (
-        f"export function mountCanvas(element, props, trigger, watch) {{\n"
-        f"element.innerHTML = {json.dumps(html)};\n{script}\n}}\n"
-    )
+def write_shared_parts(folder: Path) -> None:
+    """What both pages have, as modules: Gradio runs these scripts as functions, and keeps their styles apart."""
+    (folder / "label_grid.js").write_text(page_part("label_grid.js") + "export { LabelGrid };\n", encoding="utf-8")
+    for part, function, arguments, place in (
+        ("mask_canvas", "mountCanvas", "element, props, trigger, watch", "#canvas"),
+        ("picture_views", "mountViews", "element", "#compare"),
+    ):
+        (folder / f"{part}.css").write_text(f"{place} {{\n{page_part(f'{part}.css')}\n}}\n", encoding="utf-8")
+        module = f"""import {{ LabelGrid }} from "./label_grid.js";
+
+export function {function}({arguments}) {{
+element.innerHTML = {json.dumps(page_part(f"{part}.html"))};
+{page_part(f"{part}.js")}
+}}
+"""
+        (folder / f"{part}.js").write_text(module, encoding="utf-8")
 
 
 def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[str, Any]) -> dict[str, Any]:
@@ -98,19 +104,18 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
     painter = Painter(pipeline)
     on = Handlers(painter)
     label_set, generator = painter.label_set, pipeline.generator
-    labels = zip(label_set.names, label_set.palette.tolist(), strict=True)
     encoder_side = None if pipeline.style_encoder is None else pipeline.style_encoder.config.image_size
+    storage = canvas_key(painter.fingerprint)
+    canvas = canvas_props(label_set, painter.formats, label=on.first_label(), storage=storage)
     return {
-        "labels": [{"name": name, "color": color} for name, color in labels],
-        "blank": blank_channel(label_set),
-        "first_label": label_set.channel_of(on.first_label()),
-        "size": painter.size,
-        "canvas_size": painter.canvas_size,
+        "labels": canvas["labels"],
+        "canvas": canvas,
+        "formats": [{"size": one.size, "canvas_size": one.canvas_size} for one in painter.formats],
         "latent_dim": painter.latent_dim,
         "has_edges": generator.config.use_instance_edges,
         "encoder_size": encoder_side and [encoder_side, encoder_side],
         "reading": reading,
-        "storage": canvas_key(painter.fingerprint),
+        "storage": storage,
         "invitation": on.invitation(),
         "first_mask": on.first_canvas(),
         "first_styles": on.first_styles(),

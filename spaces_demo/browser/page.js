@@ -1,6 +1,8 @@
 // The page: what each button does. The painting itself is painter.js's, in a worker.
 
+import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
+import { mountViews } from "./picture_views.js";
 import { randn } from "./random.js";
 
 const SCENE_FORMAT = "spade_hf scene 1";
@@ -10,8 +12,6 @@ const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 1
 const $ = (id) => document.getElementById(id);
 
 const config = await (await fetch("config.json")).json();
-const [height, width] = config.size;
-const canvasSize = config.canvas_size; // height and width
 const storage = `${config.storage} styles`;
 
 // What the person has made: the canvas keeps its mask by itself.
@@ -80,40 +80,29 @@ function ask(message) {
 
 // Masks and styles
 
-/** The label codes of the canvas at the model's size: the label under each pixel's centre, and where edges run. */
+function readGrid() {
+  return LabelGrid.decode(props.value, config.labels.length);
+}
+
+/** The format of a picture or canvas: the one with the nearest ratio. */
+function formatOf(width, height) {
+  const distance = ({ size: [rows, columns] }) => Math.abs(Math.log((columns / rows) * (height / width)));
+  return config.formats.reduce((best, format) => (distance(format) < distance(best) ? format : best));
+}
+
+/** The picture's height and width, and a label code for each of its pixels: the canvas' label, and where edges run. */
 function codes() {
-  const grid = decode(props.value);
-  const [rows, columns] = canvasSize;
-  const labels = new Int32Array(height * width);
-  for (let row = 0; row < height; row++) {
-    const from = Math.floor(((row + 0.5) * rows) / height) * columns;
-    for (let column = 0; column < width; column++) {
-      labels[row * width + column] = grid[from + Math.floor(((column + 0.5) * columns) / width)];
-    }
-  }
-  if (!config.has_edges) return labels;
+  const grid = readGrid();
+  const [height, width] = formatOf(grid.width, grid.height).size;
+  const labels = Int32Array.from(grid.resized(width, height).labels);
+  if (!config.has_edges) return { size: [height, width], codes: labels };
   const coded = labels.slice(); // every area of one label counts as one instance
   const mark = (i, j) => { if (labels[i] !== labels[j]) for (const k of [i, j]) coded[k] = labels[k] + config.labels.length; };
   for (let i = 0; i < labels.length; i++) {
     if (i % width) mark(i, i - 1);
     if (i >= width) mark(i, i - width);
   }
-  return coded;
-}
-
-function decode(text) {
-  const numbers = text.split(" ").map(Number);
-  const grid = new Uint16Array(numbers[0] * numbers[1]);
-  for (let i = 2, at = 0; i < numbers.length; i += 2) grid.fill(numbers[i + 1], at, (at += numbers[i]));
-  return grid;
-}
-
-function encode(grid, [rows, columns]) {
-  const numbers = [columns, rows];
-  for (let first = 0, i = 1; i <= grid.length; i++) {
-    if (i === grid.length || grid[i] !== grid[first]) { numbers.push(i - first, grid[first]); first = i; }
-  }
-  return numbers.join(" ");
+  return { size: [height, width], codes: coded };
 }
 
 function latents() {
@@ -122,12 +111,17 @@ function latents() {
   return Float32Array.from(last.latents, (value, i) => before.latents[i] + (value - before.latents[i]) * blend);
 }
 
+/** The random style of a seed; the slider says how far from the mean style it is. */
 function styleOfSeed(seed) {
-  return { name: `seed ${seed}`, latents: Array.from(randn(seed, config.latent_dim)) };
+  const vividness = Number($("vividness").value);
+  const name = vividness === 1 ? `seed ${seed}` : `seed ${seed}, vivid ${Math.round(100 * vividness)} %`;
+  return { name, seed, latents: Array.from(randn(seed, config.latent_dim), (value) => vividness * value) };
 }
 
+/** A style to go on with; the same seed in another vividness takes the place of the last. */
 function pick(style) {
-  styles = [styles[1], style];
+  if (style.seed === undefined || style.seed !== styles[1].seed) styles[0] = styles[1];
+  styles = [styles[0], style];
   blend = 1;
   keep();
   showStyles();
@@ -149,7 +143,7 @@ let isPainting = false;
 let isStale = false;
 
 async function repaint() {
-  closeVariants();
+  document.dispatchEvent(new Event("picture"));
   if (!isReady) return;
   isStale = true;
   if (isPainting) return;
@@ -157,10 +151,9 @@ async function repaint() {
   try {
     while (isStale) {
       isStale = false;
-      const { pixels, milliseconds } = await ask({ type: "paint", codes: codes(), latents: latents() });
-      show($("picture"), pixels);
-      drawOverlay();
-      $("status").textContent = `${(milliseconds / 1000).toFixed(2)} s`;
+      const { size, pixels, milliseconds } = await ask({ type: "paint", ...codes(), latents: latents() });
+      show($("picture"), pixels, size);
+      $("status").textContent = `${(milliseconds / 1000).toFixed(2)} s · ${size[1]} x ${size[0]} pixels`;
       document.body.dataset.milliseconds = Math.round(milliseconds);
       document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
     }
@@ -168,44 +161,28 @@ async function repaint() {
   finally { isPainting = false; }
 }
 
-function show(canvas, pixels) {
+function show(canvas, pixels, [height, width]) {
   Object.assign(canvas, { width, height });
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
 }
 
 async function showVariants() {
   if (!isReady) return;
+  document.dispatchEvent(new CustomEvent("view", { detail: "variants" }));
   $("variants").replaceChildren();
-  $("variants").hidden = false;
-  $("four").setAttribute("aria-pressed", true);
   const mask = codes();
-  for (let i = 0; i < VARIANTS && !$("variants").hidden; i++) {
+  for (let i = 0; i < VARIANTS && $("show").dataset.view === "variants"; i++) {
     const style = styleOfSeed(Math.floor(Math.random() * 1e6));
-    const { pixels } = await ask({ type: "paint", codes: mask, latents: Float32Array.from(style.latents) });
+    const { pixels } = await ask({ type: "paint", ...mask, latents: Float32Array.from(style.latents) });
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-label", `Go on in the style of ${style.name}`);
     const canvas = document.createElement("canvas");
-    show(canvas, pixels);
+    show(canvas, pixels, mask.size);
     button.append(canvas);
     button.addEventListener("click", () => pick(style));
     $("variants").append(button);
   }
-}
-
-function closeVariants() {
-  $("variants").hidden = true;
-  $("four").setAttribute("aria-pressed", false);
-}
-
-function drawOverlay() {
-  const grid = decode(props.value);
-  const [rows, columns] = canvasSize;
-  const pixels = new Uint8ClampedArray(4 * grid.length);
-  for (let i = 0; i < grid.length; i++) pixels.set([...config.labels[grid[i]].color, 255], 4 * i);
-  Object.assign($("overlay"), { width: columns, height: rows });
-  $("overlay").getContext("2d").putImageData(new ImageData(pixels, columns, rows), 0, 0);
-  $("overlay").style.clipPath = `inset(0 ${100 - $("divider").value}% 0 0)`;
 }
 
 // Files
@@ -220,9 +197,21 @@ function saveCanvas(canvas, name) {
   canvas.toBlob((blob) => download(blob, name), "image/png");
 }
 
+/** The mask in the labels' colours, at the picture's size. */
+function saveMask() {
+  const grid = readGrid();
+  const [height, width] = formatOf(grid.width, grid.height).size;
+  const pixels = new Uint8ClampedArray(4 * height * width);
+  grid.resized(width, height).labels.forEach((label, i) => pixels.set([...config.labels[label].color, 255], 4 * i));
+  const canvas = document.createElement("canvas");
+  show(canvas, pixels, [height, width]);
+  saveCanvas(canvas, "mask_colours.png");
+}
+
 function saveScene() {
+  const { width, height } = readGrid();
   const scene = {
-    format: SCENE_FORMAT, labels: config.labels.map(({ name }) => name), size: canvasSize, mask: props.value, blend,
+    format: SCENE_FORMAT, labels: config.labels.map(({ name }) => name), size: [height, width], mask: props.value, blend,
     ...(config.latent_dim === null ? {} : { styles }),
   };
   download(new Blob([JSON.stringify(scene)], { type: "application/json" }), "scene.spade.json");
@@ -231,52 +220,49 @@ function saveScene() {
 
 async function openFile(file) {
   if (file.name.endsWith(".json")) openScene(await file.text());
-  else openMask(await pixelsOf(file, canvasSize, false));
+  else openMask(await bitmapOf(file));
 }
 
 function openScene(text) {
   let scene;
   try { scene = JSON.parse(text); } catch { throw new Error("This file is no scene: it is not JSON."); }
-  if (scene?.format !== SCENE_FORMAT) throw new Error("This file is no scene of this page. Open one that “Save scene” wrote.");
+  if (scene?.format !== SCENE_FORMAT) throw new Error("This file is no scene of this page. Open one that “Scene” wrote.");
   const numbers = scene.labels.map((name) => config.labels.findIndex((label) => label.name === name));
-  const grid = decode(scene.mask);
-  if (grid.some((label) => !(numbers[label] >= 0))) throw new Error("The scene has labels that this model does not know.");
-  const [rows, columns] = scene.size;
-  const resized = new Uint16Array(canvasSize[0] * canvasSize[1]);
-  for (let i = 0; i < resized.length; i++) {
-    const row = Math.floor(((Math.floor(i / canvasSize[1]) + 0.5) * rows) / canvasSize[0]);
-    const column = Math.floor((((i % canvasSize[1]) + 0.5) * columns) / canvasSize[1]);
-    resized[i] = numbers[grid[row * columns + column]];
-  }
+  const grid = LabelGrid.decode(scene.mask, numbers.length);
+  if (grid.labels.some((label) => numbers[label] < 0)) throw new Error("The scene has labels that this model does not know.");
+  grid.labels = grid.labels.map((label) => numbers[label]);
   if (scene.styles?.every(({ latents }) => latents.length === config.latent_dim)) {
     styles = scene.styles;
     blend = scene.blend;
     keep();
     showStyles();
   }
-  setMask(encode(resized, canvasSize));
+  const [rows, columns] = formatOf(grid.width, grid.height).canvas_size;
+  setMask(grid.resized(columns, rows).encode());
 }
 
 /** A mask in the labels' colours; other colours become the nearest label's, if they are few. */
-function openMask(pixels) {
+function openMask(bitmap) {
+  const [rows, columns] = formatOf(bitmap.width, bitmap.height).canvas_size;
+  const pixels = pixelsOf(bitmap, [rows, columns], false);
   const known = new Map(config.labels.map(({ color }, number) => [color.join(), number]));
-  const grid = new Uint16Array(pixels.length / 4);
+  const grid = new LabelGrid(columns, rows);
   let strangers = 0;
-  for (let i = 0; i < grid.length; i++) {
+  for (let i = 0; i < grid.labels.length; i++) {
     const color = pixels.subarray(4 * i, 4 * i + 3);
     const key = color.join();
     if (!known.has(key)) known.set(key, -1 - nearest(color));
     const number = known.get(key);
     if (number < 0) strangers++;
-    grid[i] = number < 0 ? -1 - number : number;
+    grid.labels[i] = number < 0 ? -1 - number : number;
   }
-  const share = strangers / grid.length;
+  const share = strangers / grid.labels.length;
   if (share > 0.2) {
     throw new Error(
       `${Math.round(100 * share)} % of this picture is not in the labels' colours, so it is no mask. For its light, use “Your picture”.`,
     );
   }
-  setMask(encode(grid, canvasSize));
+  setMask(grid.encode());
   if (strangers) say(`${Math.max(1, Math.round(100 * share))} % had other colours and took the nearest label's.`);
 }
 
@@ -285,11 +271,13 @@ function nearest(color) {
   return distances.indexOf(Math.min(...distances));
 }
 
-/** A file's pixels, RGBA, at a size. */
-async function pixelsOf(file, [rows, columns], smooth) {
-  let bitmap;
-  try { bitmap = await createImageBitmap(file); }
+async function bitmapOf(file) {
+  try { return await createImageBitmap(file); }
   catch { throw new Error(`${file.name} is no picture that this browser can read. Try a PNG or JPEG.`); }
+}
+
+/** A picture's pixels, RGBA, at a size. */
+function pixelsOf(bitmap, [rows, columns], smooth) {
   const context = new OffscreenCanvas(columns, rows).getContext("2d");
   Object.assign(context, { imageSmoothingEnabled: smooth, imageSmoothingQuality: "high" });
   context.drawImage(bitmap, 0, 0, columns, rows);
@@ -298,7 +286,7 @@ async function pixelsOf(file, [rows, columns], smooth) {
 
 async function openStyle(file) {
   if (!isReady) throw new Error("The model is still loading. Try again in a moment.");
-  const pixels = await pixelsOf(file, config.encoder_size, true);
+  const pixels = pixelsOf(await bitmapOf(file), config.encoder_size, true);
   const { latents } = await ask({ type: "encode", pixels });
   pick({ name: file.name.slice(0, 40), latents });
 }
@@ -322,16 +310,14 @@ function onFile(input, open) {
 // The canvas, which it shares with the Gradio page
 
 const watchers = [];
-const props = {
-  width: canvasSize[1], height: canvasSize[0], labels: config.labels, blank: config.blank, first: config.first_label,
-  storage: config.storage, value: config.first_mask,
-};
+const props = { ...config.canvas, value: config.first_mask };
 function setMask(text) {
   props.value = text;
   for (const watcher of watchers) watcher();
   repaint();
 }
-mountCanvas($("mask"), props, () => repaint(), (name, watcher) => watchers.push(watcher));
+mountViews($("compare"));
+mountCanvas($("canvas"), props, () => repaint(), (name, watcher) => watchers.push(watcher));
 
 function thumbnail({ name, picture }, onClick) {
   const button = Object.assign(document.createElement("button"), { type: "button", title: name });
@@ -340,36 +326,39 @@ function thumbnail({ name, picture }, onClick) {
   button.addEventListener("click", onClick);
   return button;
 }
-for (const mask of config.masks) $("masks").append(thumbnail(mask, () => setMask(mask.mask)));
+for (const mask of config.masks) {
+  $("masks").append(thumbnail(mask, () => {
+    const { width, height } = readGrid(); // the canvas keeps its format
+    setMask(LabelGrid.decode(mask.mask, config.labels.length).resized(width, height).encode());
+  }));
+}
 for (const style of config.styles) {
   $("styles").append(thumbnail(style, () => pick({ name: style.name, latents: style.latents })));
 }
 $("invitation").textContent = config.invitation;
 $("style").hidden = $("four").hidden = config.latent_dim === null;
 $("own").hidden = !config.encoder_size;
-Object.assign($("picture"), { width, height });
 showStyles();
-drawOverlay();
 
-$("four").addEventListener("click", () => ($("variants").hidden ? showVariants() : closeVariants()));
-$("compare").addEventListener("click", () => {
-  const isOn = $("overlay").hidden;
-  $("overlay").hidden = $("divider").hidden = !isOn;
-  $("compare").setAttribute("aria-pressed", isOn);
+$("four").addEventListener("click", () => {
+  if ($("show").dataset.view === "variants") document.dispatchEvent(new Event("picture"));
+  else showVariants();
 });
-$("divider").addEventListener("input", drawOverlay);
+$("compare-view").addEventListener("click", () => document.dispatchEvent(new CustomEvent("view", { detail: "compare" })));
 $("save-picture").addEventListener("click", () => saveCanvas($("picture"), "picture.png"));
-$("save-mask").addEventListener("click", () => saveCanvas($("overlay"), "mask_colours.png"));
+$("save-mask").addEventListener("click", saveMask);
 $("save-scene").addEventListener("click", saveScene);
 $("surprise").addEventListener("click", () => {
   $("seed").value = Math.floor(Math.random() * 1e6);
   pick(styleOfSeed(Number($("seed").value)));
 });
-$("seed").addEventListener("change", () => {
+function pickSeed() {
   const seed = Number($("seed").value);
   if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED) pick(styleOfSeed(seed));
   else say(`The seed is a whole number from 0 to ${MAX_SEED}.`);
-});
+}
+$("seed").addEventListener("change", pickSeed);
+$("vividness").addEventListener("input", pickSeed);
 $("blend").addEventListener("input", () => { blend = Number($("blend").value); showStyles(); repaint(); });
 $("retry").addEventListener("click", startWorker);
 onFile($("open-file"), openFile);

@@ -47,9 +47,8 @@ async function load(newConfig) {
   encoder = parts.encoder ? await ort.InferenceSession.create(parts.encoder, options) : null;
 }
 
-/** A picture, RGBA, of label codes at the model's size and latents (N, Z), of which there is one. */
-async function paint(codes, latents) {
-  const [height, width] = config.size;
+/** A picture, RGBA, of label codes at its size and latents (N, Z), of which there is one. */
+async function paint([height, width], codes, latents) {
   const feeds = {};
   for (const [name, { data, dims }] of Object.entries(neighborhoodInputs(codes, height, width, config.reading))) {
     feeds[name] = new ort.Tensor("int32", data, dims);
@@ -81,10 +80,10 @@ const answers = {
     await load(message.config);
     return { type: "ready" };
   },
-  paint: async ({ codes, latents }) => {
+  paint: async ({ size, codes, latents }) => {
     const started = performance.now();
-    const pixels = await paint(codes, latents);
-    return { type: "picture", pixels, milliseconds: performance.now() - started };
+    const pixels = await paint(size, codes, latents);
+    return { type: "picture", size, pixels, milliseconds: performance.now() - started };
   },
   encode: async ({ pixels }) => ({ type: "latents", latents: Array.from(await encode(pixels)) }),
 };

@@ -127,6 +127,13 @@ class Visitor:
                 self.page.mouse.down()
         self.page.mouse.up()
 
+    def frame(self) -> list[float]:
+        """Where on the page the picture's frame is, and how large."""
+        return self.page.evaluate(
+            "(({ offsetLeft, offsetTop, offsetWidth, offsetHeight }) =>"
+            " [offsetLeft, offsetTop, offsetWidth, offsetHeight])(document.querySelector('#show'))"
+        )
+
     def mask(self) -> str:
         return self.page.evaluate(
             "JSON.parse(Object.entries(localStorage).find(([key]) => key.endsWith('canvas'))[1]).mask"
@@ -163,7 +170,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     assert np.abs(own - sunset).max() > 10 and page.locator("#last").inner_text() == "mine.png"
     seeded = visitor.after(lambda: (page.fill("#seed", "7"), page.press("#seed", "Enter")))
     painter = Painter(pipeline)
-    label_map = read_canvas(mask, painter.label_set, painter.canvas_size)
+    label_map = read_canvas(mask, painter.label_set, painter.formats)
     (expected,) = painter.paint(label_map, [painter.style_of_seed(7)])
     assert np.abs(seeded - np.asarray(expected.picture, dtype=int)).max() <= 2
 
@@ -182,12 +189,18 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     visitor.wait_for_pictures(1)
     visitor.after(lambda: visitor.stroke("snow", (0.1, 0.5), (0.9, 0.5)))
 
+    frame = visitor.frame()
     page.locator("#four").click()
     page.wait_for_function("document.querySelectorAll('#variants canvas').length === 4", timeout=SLOWEST)
     visitor.after(lambda: page.locator("#variants button").nth(2).click())
     assert page.locator("#variants").is_hidden()
-    page.locator("#compare").click()
-    assert page.locator("#overlay").is_visible()
+    page.locator("#compare-view").click()
+    assert page.locator("#compare canvas").is_visible() and visitor.frame() == frame
+    page.locator("#compare-view").click()
+    visitor.after(lambda: page.locator("#canvas .format select").select_option("3:2"))
+    assert visitor.picture().shape == (64, 96, 3)
+    visitor.after(lambda: page.locator("#vividness").fill("0.5"))
+    assert "vivid 50 %" in page.locator("#last").inner_text()
     assert not visitor.complaints
     context.close()
 

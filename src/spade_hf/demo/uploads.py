@@ -11,7 +11,7 @@ from ..images.processor import SPADEImageProcessor
 from ..images.resize import resize_labels
 from ..labels.colors import pack_colors
 from ..labels.label_set import LabelSet
-from .formats import Format, nearest_format
+from .formats import NEAR_RATIO, Format, nearest_format
 from .mask_canvas import blank_channel
 
 
@@ -93,7 +93,7 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
     label_set, notes = processor.label_set, []
     image = open_upload(data)
     size = nearest_format((image.height, image.width), formats).canvas_size
-    if image.width * size[0] != image.height * size[1]:
+    if abs(image.width * size[0] / (image.height * size[1]) - 1) > NEAR_RATIO:
         notes.append(f"stretched from {image.width}x{image.height} to the canvas' shape")
     if image.size != (size[1], size[0]):
         image = resize_labels(image, size)
