@@ -25,6 +25,7 @@ from spade_hf.demo.mask_canvas import canvas_props, page_part
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.thumbnails import data_url
 from spade_hf.export import export_generator, export_style_encoder, save_onnx
+from spade_hf.export.models import Modulation
 
 
 HERE = Path(__file__).parent
@@ -48,13 +49,14 @@ and offline. Built by `spaces_demo/browser/build.py` of spade_hf.
 """
 
 
-def build(pipeline: SPADEPipeline, folder: Path, runtime: Path) -> None:
+def build(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modulation = "sparse") -> None:
     """Write the page.
 
     Args:
-        pipeline (`SPADEPipeline`): Any model of SPADE layers.
+        pipeline (`SPADEPipeline`): Any model; of SPADE layers for sparse modulation.
         folder (`Path`): Made if it is not there.
         runtime (`Path`): Folder of onnxruntime-web's files.
+        modulation (`str`, defaults to "sparse"): Of the generator's file; see `spade_hf.export.export_generator`.
     """
     (folder / "runtime").mkdir(parents=True, exist_ok=True)
     for name in RUNTIME_FILES:
@@ -62,9 +64,11 @@ def build(pipeline: SPADEPipeline, folder: Path, runtime: Path) -> None:
     for name in PAGE_FILES:
         shutil.copy(HERE / name, folder)
     write_shared_parts(folder)
-    generator = export_generator(pipeline, dtype="float16", modulation="sparse")
-    metadata = {entry.key: entry.value for entry in generator.metadata_props}
-    reading = {name: json.loads(metadata[name]) for name in ("num_codes", "kernel_size", "divisors")}
+    generator = export_generator(pipeline, dtype="float16", modulation=modulation)
+    reading = None
+    if modulation == "sparse":
+        metadata = {entry.key: entry.value for entry in generator.metadata_props}
+        reading = {name: json.loads(metadata[name]) for name in ("num_codes", "kernel_size", "divisors")}
     files = {"generator": folder / "generator.onnx"}
     save_onnx(generator, files["generator"])
     if pipeline.style_encoder is not None:
@@ -93,13 +97,13 @@ element.innerHTML = {json.dumps(page_part(f"{part}.html"))};
         (folder / f"{part}.js").write_text(module, encoding="utf-8")
 
 
-def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[str, Any]) -> dict[str, Any]:
+def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[str, Any] | None) -> dict[str, Any]:
     """What the page must know of the model.
 
     Args:
         pipeline (`SPADEPipeline`): The model.
         files (`dict[str, Path]`): Its ONNX files.
-        reading (`dict`): How the page finds neighbourhoods.
+        reading (`dict`, *optional*): How the page finds neighbourhoods, for sparse modulation.
     """
     painter = Painter(pipeline)
     on = Handlers(painter)
@@ -109,6 +113,7 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
     canvas = canvas_props(label_set, painter.formats, label=on.first_label(), storage=storage)
     return {
         "labels": canvas["labels"],
+        "label_ids": label_set.ids,
         "canvas": canvas,
         "formats": [{"size": one.size, "canvas_size": one.canvas_size} for one in painter.formats],
         "latent_dim": painter.latent_dim,
@@ -167,6 +172,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", default=BUNDLED_MODEL, help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to write")
     parser.add_argument("--runtime", type=Path, help=f"folder of {RUNTIME}'s files; default: fetched from npm")
+    parser.add_argument(
+        "--modulation",
+        choices=("sparse", "dense"),
+        default="sparse",
+        help="sparse (default) is faster",
+    )
     parser.add_argument("--repo_id", help="USER/SPACE: also upload it to the Hub as a static Space")
     args = parser.parse_args(arguments)
     disable_progress_bar()
@@ -174,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
         runtime = args.runtime or fetch_runtime(Path(temporary))
         if missing := [name for name in RUNTIME_FILES if not (runtime / name).is_file()]:
             raise ValueError(f"--runtime {runtime} lacks {missing[0]}. Give the folder dist of {RUNTIME}.")
-        build(SPADEPipeline.from_pretrained(args.model), args.output_dir, runtime)
+        build(SPADEPipeline.from_pretrained(args.model), args.output_dir, runtime, args.modulation)
     if args.repo_id is None:
         print(args.output_dir)
         return

@@ -47,12 +47,22 @@ async function load(newConfig) {
   encoder = parts.encoder ? await ort.InferenceSession.create(parts.encoder, options) : null;
 }
 
+function sparseFeeds(codes, height, width) {
+  const inputs = Object.entries(neighborhoodInputs(codes, height, width, config.reading));
+  return Object.fromEntries(inputs.map(([name, { data, dims }]) => [name, new ort.Tensor("int32", data, dims)]));
+}
+
+function denseFeeds(codes, height, width) {
+  const count = config.label_ids.length, dims = [1, height, width];
+  const ids = BigInt64Array.from(codes, (code) => BigInt(config.label_ids[code % count]));
+  const feeds = { label_ids: new ort.Tensor("int64", ids, dims) };
+  if (config.has_edges) feeds.instance_edges = new ort.Tensor("bool", Uint8Array.from(codes, (code) => code >= count), dims);
+  return feeds;
+}
+
 /** A picture, RGBA, of label codes at its size and latents (N, Z), of which there is one. */
 async function paint([height, width], codes, latents) {
-  const feeds = {};
-  for (const [name, { data, dims }] of Object.entries(neighborhoodInputs(codes, height, width, config.reading))) {
-    feeds[name] = new ort.Tensor("int32", data, dims);
-  }
+  const feeds = config.reading ? sparseFeeds(codes, height, width) : denseFeeds(codes, height, width);
   if (latents) feeds.latents = new ort.Tensor("float32", latents, [1, latents.length]);
   const { images } = await generator.run(feeds);
   const area = height * width;
