@@ -311,8 +311,9 @@ function onFile(input, open) {
 
 const watchers = [];
 const props = { ...config.canvas, value: config.first_mask };
-function setMask(text) {
+function setMask(text, name = null) {
   props.value = text;
+  for (const button of $("masks").children) button.setAttribute("aria-pressed", button.dataset.name === name);
   for (const watcher of watchers) watcher();
   repaint();
 }
@@ -329,7 +330,7 @@ function thumbnail({ name, picture }, onClick) {
 for (const mask of config.masks) {
   $("masks").append(thumbnail(mask, () => {
     const { width, height } = readGrid(); // the canvas keeps its format
-    setMask(LabelGrid.decode(mask.mask, config.labels.length).resized(width, height).encode());
+    setMask(LabelGrid.decode(mask.mask, config.labels.length).resized(width, height).encode(), mask.name);
   }));
 }
 for (const style of config.styles) {

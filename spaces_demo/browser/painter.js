@@ -16,12 +16,14 @@ ort.env.wasm.wasmPaths = new URL("./runtime/", import.meta.url).href;
 
 /** A file's bytes; `onBytes` is told of each part that arrives. */
 async function download(url, size, onBytes) {
-  const response = await fetch(new URL(url, import.meta.url));
+  const lost = () => { throw new Error(`The connection was lost while loading ${url}.`); };
+  const response = await fetch(new URL(url, import.meta.url)).catch(lost);
   if (!response.ok) throw new Error(`The server answered ${response.status} for ${url}.`);
   const bytes = new Uint8Array(size);
   let at = 0;
   const reader = response.body.getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+  const read = () => reader.read().catch(lost);
+  for (let part = await read(); !part.done; part = await read()) {
     if (at + part.value.length > size) throw new Error(`${url} is longer than it should be.`);
     bytes.set(part.value, at);
     at += part.value.length;

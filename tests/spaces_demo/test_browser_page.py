@@ -227,17 +227,24 @@ def test_bad_files_are_explained_and_the_canvas_stays(browser, url, tmp_path):
     context.close()
 
 
-@pytest.mark.parametrize("failure", ["cut off", "missing"])
-def test_a_model_that_does_not_arrive(browser, site, url, failure):
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [("cut off", "was cut off in the download"), ("missing", "404"), ("lost", "The connection was lost")],
+)
+def test_a_model_that_does_not_arrive(browser, site, url, failure, words):
     context = browser.new_context(viewport=WIDTHS["desktop"], service_workers="block")
     page = context.new_page()
     whole = (site / "generator.onnx").read_bytes()
-    answer = {"status": 404, "body": ""} if failure == "missing" else {"body": whole[: len(whole) // 2]}
-    context.route("**/generator.onnx", lambda route: route.fulfill(**answer))
+    answers = {
+        "cut off": lambda route: route.fulfill(body=whole[: len(whole) // 2]),
+        "missing": lambda route: route.fulfill(status=404, body=""),
+        "lost": lambda route: route.abort("connectionreset"),
+    }
+    context.route("**/generator.onnx", answers[failure])
     page.goto(url)
     page.locator("#retry").wait_for()
     text = page.locator("#loading-text").inner_text()
-    assert ("404" if failure == "missing" else "was cut off in the download") in text and "Your mask is kept." in text
+    assert words in text and "Your mask is kept." in text
     context.unroute("**/generator.onnx")
     page.locator("#retry").click()
     page.wait_for_function("document.body.dataset.pictures >= 1", timeout=SLOWEST)
