@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .options import as_typed, options_of
+from .options import as_typed, count, options_of
 
 
 PACKAGE = Path(__file__).parents[1] / "spade_hf"
@@ -33,14 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return importlib.import_module("spade_hf.scripts").run_script(SCRIPTS[arguments[0]], arguments[1:])
     args = build_parser().parse_args(arguments)
     try:
-        importlib.import_module(f"spade_hf.cli.{args.command}").run(args)
+        return importlib.import_module(f"spade_hf.cli.{args.command}").run(args) or 0
     except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:  # RuntimeError: torch's
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"spade-hf: error: {as_typed(message, args.options)}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
-    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,10 +49,26 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
-    generate = commands.add_parser("generate", help="paint a mask")
-    generate.add_argument("mask", help="image of label ids or in the labels' colours: a path or URL")
-    generate.add_argument("--style", dest="style_image", help="picture whose light and colours to take")
-    generate.add_argument("--instance-map", help="image of instance ids, for models with instance edges")
+    generate = commands.add_parser("generate", help="paint a mask, or many")
+    generate.add_argument(
+        "mask",
+        nargs="*",
+        help="image of label ids or in the labels' colours: paths, URLs, or folders with --output-dir",
+    )
+    generate.add_argument("--dataset", help="instead: a Hub data set, local folder or parquet file of masks")
+    generate.add_argument("--mask-column", default="label", help="of --dataset; default: label")
+    generate.add_argument("--instance-column", help="of --dataset, for models with instance edges")
+    generate.add_argument("--split", default="train", help="of --dataset; default: train")
+    generate.add_argument(
+        "--style",
+        dest="style_image",
+        nargs="+",
+        help="picture whose light and colours to take; for many masks one for all, or one for each",
+    )
+    generate.add_argument("--blend", action="store_true", help="go from one --style to the next over the masks")
+    generate.add_argument(
+        "--instance-map", help="image of instance ids, for models with instance edges; a folder of them for many masks"
+    )
     generate.add_argument("--seed", type=int, help="of random styles, when no --style is given; default: 0")
     generate.add_argument(
         "--num-images", dest="num_images_per_mask", type=int, default=1, help="pictures in as many random styles"
@@ -65,7 +80,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--color-tolerance", type=float, help="map other colours to the nearest label within this RGB distance"
     )
     generate.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
-    generate.add_argument("--output", type=Path, default=Path("output.png"), help="several get -0, -1 ... in the name")
+    generate.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the weights"
+    )
+    generate.add_argument("--output", type=Path, help="default: output.png; several get -0, -1 ... in the name")
+    generate.add_argument(
+        "--output-dir", type=Path, help="folder for many masks' pictures; skips those that it has already"
+    )
+    generate.add_argument("--batch-size", type=count, default=8, help="masks at once; default: 8")
     generate.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     commands.add_parser("train", help="train on your own masks (needs the extra `train`)")  # see SCRIPTS

@@ -1,37 +1,60 @@
-"""`spade-hf generate`: paint a mask."""
+"""`spade-hf generate`: paint a mask, or with `--output-dir` many."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.utils.logging import disable_progress_bar
 
-from ..pipelines import SPADEPipeline
-from .inputs import check_device, find_model
+from . import generate_folder
+from .inputs import load_pipeline
 from .outputs import check_picture_file
 
 
 MAX_SEED = 2**63 - 1
 
 
-def run(args: argparse.Namespace) -> None:
-    """Paint a mask and print the path of each picture."""
+def run(args: argparse.Namespace) -> int:
+    """Paint, and print the path of each picture.
+
+    Returns:
+        `int`: 0, or 1 if some of many masks failed.
+    """
     if args.seed is not None and args.style_image is not None:
         raise ValueError("--seed is of random styles, and --style gives the style. Leave one of them out.")
     if args.seed is not None and not 0 <= args.seed <= MAX_SEED:
         raise ValueError(f"--seed is {args.seed}; allowed are 0..{MAX_SEED}.")
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    check_device(device)
-    paths = picture_paths(args.output, args.num_images_per_mask)
+    if args.output_dir is not None:
+        if args.output is not None:
+            raise ValueError(
+                "--output names the picture of one mask, --output-dir is for many. Leave one of them out."
+            )
+        return generate_folder.run(args)
+    if (
+        len(args.mask) != 1
+        or Path(args.mask[0]).is_dir()
+        or len(args.style_image or []) > 1
+        or args.dataset
+        or args.blend
+    ):
+        raise ValueError(
+            "--output-dir is missing: it is needed for several masks or styles, a folder of masks, or --dataset. One "
+            "mask stands before --style."
+        )
+    paint(args)
+    return 0
+
+
+def paint(args: argparse.Namespace) -> None:
+    """Paint a single mask."""
+    (mask,), style = args.mask, (args.style_image or [None])[0]
+    paths = picture_paths(args.output or Path("output.png"), args.num_images_per_mask)
     for path in paths:
-        inputs = (args.mask, args.style_image, args.instance_map)
-        check_picture_file(path, option="--output", inputs=inputs, overwrite=args.overwrite)
-    disable_progress_bar()  # diffusers' own, of loading three parts
-    pipeline = SPADEPipeline.from_pretrained(find_model(args.model)).to(device)
+        check_picture_file(path, option="--output", inputs=(mask, style, args.instance_map), overwrite=args.overwrite)
+    pipeline = load_pipeline(args)
     output: Any = pipeline(
-        args.mask,
-        style_image=args.style_image,
+        mask,
+        style_image=style,
         instance_map=args.instance_map,
         num_images_per_mask=args.num_images_per_mask,
         height=args.height,
@@ -39,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
         color_tolerance=args.color_tolerance,
         generator=torch.Generator().manual_seed(args.seed or 0),
     )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
     for path, image in zip(paths, output.images, strict=True):
         image.save(path)
         print(path)

@@ -1,15 +1,18 @@
 """What several commands read: models, label sets, devices."""
 
+import argparse
 import difflib
 import re
 from pathlib import Path
 
 import torch
+from diffusers.utils.logging import disable_progress_bar
 from huggingface_hub import hf_hub_download
 
 from .. import BUNDLED_MODEL
 from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
+from ..pipelines import SPADEPipeline
 
 
 INDEX = "model_index.json"  # what makes a folder or repository a pipeline
@@ -48,6 +51,16 @@ def find_model(name: str | None) -> str:
             f"{name}/{INDEX}: {reason}."
         ) from error
     return name
+
+
+def load_pipeline(args: argparse.Namespace) -> SPADEPipeline:
+    """The pipeline of `args.model` on `args.device`, by default a GPU where there is one, in `args.dtype`."""
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_device(device)
+    disable_progress_bar()  # diffusers' own, of loading three parts
+    pipeline = SPADEPipeline.from_pretrained(find_model(args.model), dtype=getattr(torch, args.dtype)).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def read_label_set(name: str) -> LabelSet:

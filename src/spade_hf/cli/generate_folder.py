@@ -1,0 +1,175 @@
+"""`spade-hf generate --output-dir`: paint many masks.
+
+Legend: N masks, K pictures of each, Z latent.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..pipelines import SPADEPipeline
+from .inputs import load_pipeline
+from .mask_sources import MaskSource, find_masks, masks_of_dataset
+from .outputs import check_folder
+
+
+UNFINISHED = ".unfinished.png"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Paint masks into a folder; print the path of each picture, and at the end which masks failed and why.
+
+    Returns:
+        `int`: 1 if a mask failed, else 0.
+    """
+    sources = _sources(args)
+    styles = args.style_image or []
+    if args.blend and len(styles) < 2:
+        raise ValueError("--blend goes from one style to the next: give --style two pictures or more.")
+    if not args.blend and len(styles) not in (0, 1, len(sources)):
+        raise ValueError(
+            f"--style has {len(styles)} pictures for {len(sources)} masks: give one, one for each mask, or --blend."
+        )
+    check_folder(args.output_dir, option="--output-dir", inputs=args.mask, overwrite=True)
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    for leftover in args.output_dir.glob(f"*{UNFINISHED}"):
+        leftover.unlink()
+    files = {source.stem: _files(args, source) for source in sources}
+    waiting = [
+        number
+        for number, source in enumerate(sources)
+        if args.overwrite or not all(file.exists() for file in files[source.stem])
+    ]
+    if skipped := len(sources) - len(waiting):
+        print(
+            f"{skipped} of {len(sources)} masks have their pictures already; --overwrite replaces them.",
+            file=sys.stderr,
+        )
+    if not waiting:
+        return 0
+    pipeline = load_pipeline(args)
+    latents = latents_of(pipeline, len(sources), styles, args)  # (N, K, Z)
+    failed: list[str] = []
+    start, count = time.perf_counter(), 0
+    with tqdm(total=len(waiting), unit=" masks", disable=None) as bar:
+        for first in range(0, len(waiting), args.batch_size):
+            numbers = waiting[first : first + args.batch_size]
+            for source, painted in paint(pipeline, [(sources[i], _row(latents, i)) for i in numbers], args):
+                if isinstance(painted, Exception):
+                    failed.append(f"{source.name}: {' '.join(str(painted).split())}")
+                else:
+                    count += len(painted)
+                    save(painted, files[source.stem])
+                bar.update()
+    seconds = time.perf_counter() - start
+    print(f"{count} pictures in {seconds:.1f} s, {count / seconds:.2f} a second.", file=sys.stderr)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def latents_of(pipeline: SPADEPipeline, count: int, styles: Sequence[str], args: argparse.Namespace) -> Tensor | None:
+    """The style of each picture, `(N, K, Z)`.
+
+    Without style pictures the K random styles of the seed are those of every mask, so that frames keep their look.
+
+    Args:
+        pipeline (`SPADEPipeline`): The model.
+        count (`int`): N.
+        styles (`Sequence[str]`): Pictures: none, one, N, or with `args.blend` two and more, spread over the masks.
+        args (`argparse.Namespace`): `seed`, `num_images_per_mask`, `blend`.
+
+    Returns:
+        `Tensor`: `None` for a model without styles. ValueError if it cannot read pictures, or K does not fit it.
+    """
+    latent_dim, num_images = pipeline.generator.config.latent_dim, args.num_images_per_mask
+    if styles:
+        if num_images > 1:
+            raise ValueError("--num-images is of random styles, and --style gives the style. Leave one of them out.")
+        latents = torch.cat([pipeline.encode_style(style) for style in styles])[:, None]
+        return blended(latents, count) if args.blend else latents.expand(count, -1, -1)
+    if latent_dim is None:
+        if num_images > 1:
+            raise ValueError(f"--num-images is {num_images}, but this model has no styles: leave it out.")
+        return None
+    generator = torch.Generator().manual_seed(args.seed or 0)
+    return torch.randn(num_images, latent_dim, generator=generator).expand(count, -1, -1)
+
+
+def blended(latents: Tensor, count: int) -> Tensor:
+    """Styles `(S, K, Z)` at equal distances over N pictures, and what lies between them: `(N, K, Z)`."""
+    places = torch.linspace(0, len(latents) - 1, count, device=latents.device)
+    before = places.long().clamp(max=len(latents) - 2)
+    return torch.lerp(latents[before], latents[before + 1], (places - before).to(latents.dtype)[:, None, None])
+
+
+def paint(
+    pipeline: SPADEPipeline, batch: list[tuple[MaskSource, Tensor | None]], args: argparse.Namespace
+) -> Iterator[tuple[MaskSource, list[PIL.Image.Image] | Exception]]:
+    """Each mask with its pictures, or with what is wrong with it."""
+    num_images = args.num_images_per_mask
+    try:
+        images = _call(pipeline, batch, args)
+    except (ValueError, OSError) as error:
+        if len(batch) == 1:
+            yield batch[0][0], error
+        else:  # a broken mask, or masks of unlike proportions: one by one
+            for one in batch:
+                yield from paint(pipeline, [one], args)
+        return
+    for number, (source, _) in enumerate(batch):
+        yield source, images[number * num_images : (number + 1) * num_images]
+
+
+def save(images: list[PIL.Image.Image], files: list[Path]) -> None:
+    """Write pictures, each whole or not at all, and print their paths."""
+    for image, file in zip(images, files, strict=True):
+        unfinished = file.with_name(file.stem + UNFINISHED)
+        image.save(unfinished)
+        os.replace(unfinished, file)
+        print(file)
+
+
+def _call(
+    pipeline: SPADEPipeline, batch: list[tuple[MaskSource, Tensor | None]], args: argparse.Namespace
+) -> list[PIL.Image.Image]:
+    sources, latents = [source for source, _ in batch], [z for _, z in batch if z is not None]
+    if len(batch) > 1 and args.num_images_per_mask > 1:  # the pipeline takes several styles for a single mask
+        return [image for one in batch for image in _call(pipeline, [one], args)]
+    output: Any = pipeline(
+        [source.read() for source in sources],
+        instance_map=[source.read_instances() for source in sources if source.read_instances] or None,
+        latents=torch.cat(latents) if latents else None,
+        height=args.height,
+        width=args.width,
+        color_tolerance=args.color_tolerance,
+        batch_size=args.batch_size,
+    )
+    return output.images
+
+
+def _sources(args: argparse.Namespace) -> list[MaskSource]:
+    if (args.dataset is None) == (not args.mask):
+        raise ValueError("Give masks, or --dataset with --mask-column. Masks stand before --style.")
+    if args.dataset is not None:
+        return masks_of_dataset(args.dataset, args.split, args.mask_column, args.instance_column)
+    return find_masks(args.mask, args.instance_map)
+
+
+def _files(args: argparse.Namespace, source: MaskSource) -> list[Path]:
+    count = args.num_images_per_mask
+    endings = [""] if count == 1 else [f"-{number}" for number in range(count)]
+    return [args.output_dir / f"{source.stem}{ending}.png" for ending in endings]
+
+
+def _row(latents: Tensor | None, number: int) -> Tensor | None:
+    return None if latents is None else latents[number]

@@ -1,0 +1,102 @@
+"""Masks to paint, of files, folders and data sets, each read only when its turn comes."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import PIL.Image
+
+from ..data.sources import load_rows
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """A mask that is not read yet.
+
+    Args:
+        name (`str`): What messages call it.
+        stem (`str`): Its picture's file name, without suffix.
+        read (`Callable`): The mask, as the pipeline takes it.
+        read_instances (`Callable`, *optional*): Its instance map.
+    """
+
+    name: str
+    stem: str
+    read: Callable[[], Any]
+    read_instances: Callable[[], Any] | None = None
+
+
+def find_masks(masks: Sequence[str], instance_folder: str | None = None) -> list[MaskSource]:
+    """Masks of files, URLs and folders, in their order; a folder's files in the order of their names.
+
+    Args:
+        masks (`Sequence[str]`): As typed.
+        instance_folder (`str`, *optional*): Folder of instance maps with the masks' names.
+
+    Raises:
+        ValueError: If a folder holds no image, two masks have one name, or a mask has no instance map.
+    """
+    files = [file for mask in masks for file in (images_in(Path(mask)) if Path(mask).is_dir() else [mask])]
+    stems = Counter(Path(file).stem for file in files)
+    if twice := [stem for stem, count in stems.items() if count > 1]:
+        same = [file for file in files if Path(file).stem == twice[0]]
+        raise ValueError(
+            f"{' and '.join(map(str, same[:2]))} would both become {twice[0]}.png. Rename one of them, or paint them "
+            "into different folders."
+        )
+    maps = {} if instance_folder is None else {Path(file).stem: file for file in images_in(Path(instance_folder))}
+    if instance_folder is not None and (alone := sorted(stems - Counter(maps))):
+        raise ValueError(f"`instance_map` {instance_folder} has no file for {', '.join(alone[:3])}. Add it.")
+    return [
+        MaskSource(
+            name=str(file),
+            stem=stem,
+            read=partial(str, file),
+            read_instances=partial(str, maps[stem]) if stem in maps else None,
+        )
+        for file in files
+        for stem in [Path(file).stem]
+    ]
+
+
+def images_in(folder: Path) -> list[str]:
+    """The image files of a folder; ValueError if there is none."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder.")
+    suffixes = PIL.Image.registered_extensions()
+    if not (files := sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in suffixes)):
+        raise ValueError(f"{folder} holds no image file.")
+    return files
+
+
+def masks_of_dataset(name: str, split: str, mask_column: str, instance_column: str | None) -> list[MaskSource]:
+    """The masks of a data set's rows, named by their numbers; ValueError if a column is not there."""
+    rows: Any = load_rows(name, split=split)
+    columns = [column for column in (mask_column, instance_column) if column is not None]
+    for column in columns:
+        if column not in rows.column_names:
+            raise ValueError(f"{name} has the columns {', '.join(rows.column_names)}, and no {column!r}.")
+        rows = rows.cast_column(column, datasets.Image())
+    digits = len(str(len(rows) - 1))
+    return [
+        MaskSource(
+            name=f"row {number} of {name}",
+            stem=f"{number:0{digits}d}",
+            read=partial(_read_cell, rows, number, mask_column),
+            read_instances=None if instance_column is None else partial(_read_cell, rows, number, instance_column),
+        )
+        for number in range(len(rows))
+    ]
+
+
+def _read_cell(rows: Any, number: int, column: str) -> PIL.Image.Image:
+    try:
+        image = rows.select_columns([column])[number][column]
+        image.load()
+    except Exception as error:  # of a bad PNG a SyntaxError: decoders raise anything
+        raise ValueError(f"column {column!r} holds an image that cannot be read: {error}") from error
+    return image
