@@ -5,12 +5,13 @@ An option's `dest` is the name of the library's parameter, so that an error abou
 
 import argparse
 import importlib
+import os
 import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .options import as_typed, count, options_of
+from .options import add_data_options, as_typed, count, natural, options_of
 
 
 PACKAGE = Path(__file__).parents[1] / "spade_hf"
@@ -92,6 +93,20 @@ def build_parser() -> argparse.ArgumentParser:
 
     commands.add_parser("train", help="train on your own masks (needs the extra `train`)")  # see SCRIPTS
     commands.add_parser("evaluate", help="say how good a model is (needs the extra `eval`)")
+
+    check = commands.add_parser("check", help="read every pair of your data, and say what is wrong (needs `train`)")
+    add_data_options(check)
+    check.add_argument("--split", default="train", help="default: train")
+    check.add_argument(
+        "--resolution",
+        type=count,
+        nargs="+",
+        default=[256],
+        help="side, or height and width, of the crop; default: 256",
+    )
+    check.add_argument("--num_workers", type=natural, default=os.cpu_count() or 1, help="default: one for each core")
+    check.add_argument("--sheet", type=Path, help="also draw some pairs to this file, each mask over its image")
+    check.add_argument("--overwrite", action="store_true", help="replace the file of --sheet if it exists")
 
     convert = commands.add_parser("convert", help="turn public SPADE weights (latest_net_G.pth) into a pipeline")
     convert.add_argument("generator", help="latest_net_G.pth")

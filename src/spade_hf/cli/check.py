@@ -1,0 +1,100 @@
+"""`spade-hf check`: read every pair of a data set before a training does."""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from spade_hf_cli.options import problem_with_data
+
+from ..data import PairedTransform, PairReader, load_folders, load_label_set, load_rows
+from ..data.checking import CheckedPair, check_pairs, overlay_sheet
+from ..images.processor import SPADEImageProcessor
+from ..labels.label_set import LabelSet
+from .outputs import check_picture_file
+
+
+SHEET_PAIRS = 24
+SHOWN_SIZES = 5
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is wrong with each pair, the images' sizes and the labels' shares.
+
+    Returns:
+        `int`: 1 if a pair is bad, else 0.
+    """
+    if problem := problem_with_data(args):
+        raise ValueError(problem)
+    if args.sheet is not None:
+        check_picture_file(args.sheet, option="--sheet", inputs=(), overwrite=args.overwrite)
+    rows, reader = _open(args)
+    if len(rows) == 0:
+        raise ValueError(f"--split {args.split!r} has no rows. Name another one.")
+    start = time.perf_counter()
+    checks = check_pairs(rows, reader, num_workers=min(args.num_workers, len(rows)))
+    pairs = list(tqdm(checks, total=len(rows), unit=" pairs", disable=None))
+    seconds = time.perf_counter() - start
+    bad, good = [pair for pair in pairs if pair.problem], [pair for pair in pairs if not pair.problem]
+    for pair in bad:
+        print(f"bad: {pair.problem}")
+    print(f"{len(pairs)} pairs read in {seconds:.1f} s, {len(bad)} bad.")
+    if good:
+        print(describe_sizes(good))
+        print(describe_labels(good, reader.processor.label_set))
+    if args.sheet is not None and good:
+        shown = [good[number * len(good) // SHEET_PAIRS].index for number in range(SHEET_PAIRS)]
+        args.sheet.parent.mkdir(parents=True, exist_ok=True)
+        overlay_sheet(rows, reader, list(dict.fromkeys(shown))).save(args.sheet)
+        print(args.sheet)
+    if bad:
+        print("Mend these pairs or take them away; training goes past them with --skip_broken.", file=sys.stderr)
+    return int(bool(bad))
+
+
+def describe_sizes(pairs: list[CheckedPair]) -> str:
+    """The images' sizes, the most frequent first."""
+    sizes = Counter(pair.size for pair in pairs if pair.size is not None)
+    shown = [f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(SHOWN_SIZES)]
+    more = f" and {len(sizes) - SHOWN_SIZES} more" if len(sizes) > SHOWN_SIZES else ""
+    return f"sizes (width x height): {', '.join(shown)}{more}"
+
+
+def describe_labels(pairs: list[CheckedPair], label_set: LabelSet) -> str:
+    """A line for each label: its share of all pixels, and in how many pairs it occurs."""
+    counts = np.stack([pair.counts for pair in pairs if pair.counts is not None])  # (N, L)
+    shares, pairs_with = counts.sum(axis=0) / counts.sum(), (counts > 0).sum(axis=0)
+    width = max(map(len, label_set.names))
+    lines = [
+        f"{id_:>5}  {name:<{width}}  {share:7.2%}  {count:>6}"
+        for id_, name, share, count in zip(label_set.ids, label_set.names, shares, pairs_with, strict=True)
+        if count
+    ]
+    missing = [name for name, count in zip(label_set.names, pairs_with, strict=True) if not count]
+    head = f"{'id':>5}  {'label':<{width}}  {'share':>7}  {'pairs':>6}"
+    return "\n".join([head, *lines, *([f"in no pair: {', '.join(missing)}"] if missing else [])])
+
+
+def _open(args: argparse.Namespace) -> tuple:
+    if args.image_folder is not None:
+        folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
+        rows = load_folders({column: folder for column, folder in folders.items() if folder is not None})
+        columns = ("image", "label", "instance" if args.instance_folder else None)
+        labels_with = str(Path(args.mask_folder).parent)
+    else:
+        rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
+        columns, labels_with = (args.image_column, args.mask_column, args.instance_column), args.dataset_name
+    label_set = load_label_set(args.label_set, dataset_name=labels_with)
+    resolution = (args.resolution[0], args.resolution[-1])
+    return rows, PairReader(
+        image_column=columns[0],
+        mask_column=columns[1],
+        instance_column=columns[2],
+        processor=SPADEImageProcessor(label_set=label_set, use_instance_edges=columns[2] is not None),
+        transform=PairedTransform(resolution=resolution, resize_ratio=1.0),
+        color_tolerance=args.color_tolerance,
+    )
