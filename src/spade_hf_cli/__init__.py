@@ -153,6 +153,27 @@ def build_parser() -> argparse.ArgumentParser:
     labels.add_argument("--image", type=Path, help="also draw the legend to this file")
     labels.add_argument("--overwrite", action="store_true", help="replace the file of --image if it exists")
 
+    edit = commands.add_parser("edit", help="make a new mask from one or two")
+    edit.add_argument("mask", help="image of label ids or in the labels' colours: a path or URL")
+    edit.add_argument(
+        "--label-set", help="name, JSON file, table of colours or model folder; default: the bundled model"
+    )
+    edit.add_argument("--paste", help="another mask, from which --region is copied")
+    edit.add_argument("--region", help="label of --paste, by name or id: all of its pixels are copied")
+    edit.add_argument(
+        "--shift", type=int, nargs=2, default=(0, 0), metavar=("DOWN", "RIGHT"), help="of what is pasted, in pixels"
+    )
+    edit.add_argument(
+        "--replace", nargs="+", default=[], metavar="OLD=NEW", help="labels by names or ids, all at once"
+    )
+    edit.add_argument(
+        "--size", type=count, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of the result, by nearest pixel"
+    )
+    edit.add_argument("--painted", type=int, metavar="SEED", help="repaint it as by hand (needs the extra `train`)")
+    edit.add_argument("--output", type=Path, required=True, help="PNG file of ids")
+    edit.add_argument("--instances", type=Path, help="also number the areas of one label in this PNG file")
+    edit.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
     demo = commands.add_parser("demo", help="paint masks in the browser (needs the extra `demo`)")
     demo.add_argument("--model", help="folder or Hub id; default: $SPADE_MODEL_ID, or the bundled landscapes")
     demo.add_argument("--host", help="address to listen on; default: this machine only")
