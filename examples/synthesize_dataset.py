@@ -14,13 +14,14 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import torch
 from tqdm.auto import tqdm
 
 
 try:
     import datasets
     from accelerate import PartialState
-    from accelerate.utils import gather_object
+    from accelerate.utils import gather_object, parse_flag_from_env
 except ModuleNotFoundError as error:
     from spade_hf.project import install_command
 
@@ -62,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     datasets.disable_progress_bars()  # one of them for each file
     if args.device is not None:
         check_device(args.device)
-    state = PartialState(cpu=args.device == "cpu", timeout=PATIENCE)  # one process, or those of `accelerate launch`
+    state = PartialState(cpu=runs_on_cpu(args.device), timeout=PATIENCE)  # one process, or those of a launcher
     model = find_model(args.model)
     pipeline = SPADEPipeline.from_pretrained(model).to(args.device or str(state.device))
     pipeline.set_progress_bar_config(disable=True)
@@ -170,6 +171,13 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
         **{name: getattr(args, name) for name in more},
         "masks_per_file": masks_per_file(args) if args.output_format == "parquet" else None,
     }
+
+
+def runs_on_cpu(device: str | None) -> bool:
+    """Whether the processes of a launcher compute on CPUs; `PartialState` does not find out by itself."""
+    if device is not None:
+        return device == "cpu"
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
 
 
 def masks_per_file(args: argparse.Namespace) -> int:
