@@ -404,6 +404,12 @@ def test_settings_of_a_folder_without_rows_are_replaced(synthesize, model, masks
     assert row["image"].size == row["label"].size == (64, 64)
 
 
+def test_what_is_needed_is_named(synthesize):
+    assert synthesize().stderr == (
+        "error: Give --dataset_name, where the masks are, and --output_dir, where the pictures go. See --help.\n"
+    )
+
+
 def test_what_is_not_installed_is_named(synthesize, monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)
     message = f"error: synthesis needs the package accelerate, which is not installed: {install_command('train')}"

@@ -11,7 +11,7 @@ def build_parser() -> argparse.ArgumentParser:
     description = "Paint each mask of a data set in several styles, and write the pictures as a data set."
     parser = OneLineParser(description=description, allow_abbrev=False)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
-    parser.add_argument("--dataset_name", required=True, help="masks: Hub data set, local folder or parquet file")
+    parser.add_argument("--dataset_name", help="masks: Hub data set, local folder or parquet file")
     parser.add_argument("--dataset_config_name", help="configuration of the data set")
     parser.add_argument("--split", default="train", help="of the data set; also a slice such as train[:100]")
     parser.add_argument("--mask_column", default="label", help="masks, as ids or in the model's colours")
@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--width", type=count, help="in pixels; default: in the mask's proportions")
     parser.add_argument("--batch_size", type=count, default=8, help="pictures that are painted at once")
     parser.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
-    parser.add_argument("--output_dir", required=True, help="folder of the data set; a stopped run goes on there")
+    parser.add_argument("--output_dir", help="folder of the data set; a stopped run goes on there")
     parser.add_argument("--output_format", choices=("parquet", "folders"), default="parquet")
     parser.add_argument("--masks_per_file", type=count, help="of parquet; default: as many as make 256 pictures")
     parser.add_argument("--push_to_hub", action="store_true", help="upload the data set at the end")
@@ -46,6 +46,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read and check the options."""
     parser = build_parser()
     args = parser.parse_args(arguments)
+    if args.dataset_name is None or args.output_dir is None:
+        parser.error("Give --dataset_name, where the masks are, and --output_dir, where the pictures go.")
     if args.masks_per_file is not None and args.output_format == "folders":
         parser.error("--masks_per_file belongs to --output_format parquet.")
     if not args.push_to_hub and (args.repo_id is not None or args.private):
