@@ -43,9 +43,8 @@ from spade_hf.synthesis import (
     write_data_card,
 )
 from spade_hf.synthesis.arguments import build_parser, parse_args
-from spade_hf.synthesis.data_card import license_of, numbers
-from spade_hf.synthesis.output import UNFINISHED
-from spade_hf.synthesis.settings import hash_model, public_name
+from spade_hf.synthesis.data_card import license_of, row_numbers
+from spade_hf.synthesis.settings import UNFINISHED, hash_model, public_name
 from spade_hf_cli.options import as_typed, one_line, options_of
 
 
@@ -85,19 +84,18 @@ def main(args: argparse.Namespace) -> int:
         raise ValueError(f"None of the {len(synthesizer.masks)} masks can be read; the first one: {broken[0]}")
     write_data_card(folder, summary, settings, pipeline, license=license_of(model))
     if args.push_to_hub:
-        patterns = [f"*{UNFINISHED}"]
         upload_folder(
             repo_id=args.repo_id,
             folder_path=folder,
             repo_type="dataset",
             commit_message="A synthesized data set",
-            ignore_patterns=patterns,
+            ignore_patterns=[f"*{UNFINISHED}"],
         )
     print(f"{folder}: {summary.num_rows} rows")
     if summary.missing:
         print(
             f"error: {len(summary.missing)} of {len(synthesizer.masks)} masks are left out, because they cannot be "
-            f"read: rows {numbers(summary.missing)}. Mend them and give the same command again.",
+            f"read: rows {row_numbers(summary.missing)}. Mend them and give the same command again.",
             file=sys.stderr,
         )
     return 1 if summary.missing else 0

@@ -25,7 +25,7 @@ COLUMNS = {
     "label": "PNG of label ids, the mask as the model saw it; `labels.json` has names and colours",
     "instance": "PNG of instance ids, as the model saw it",
     "source_index": "row of the mask in the source",
-    "seed": "makes this picture again: `spade-hf generate label.png --seed SEED`, with the same model and size",
+    "seed": "`pipeline(label, generator=torch.Generator().manual_seed(seed))` paints this picture again, at its size",
 }
 
 CARD = """\
@@ -84,7 +84,7 @@ def write_data_card(
         license (`str`, *optional*): The model's.
     """
     count = settings["num_images_per_mask"]
-    left_out = f"Left out, because their masks cannot be read: rows {numbers(summary.missing)} of the source.\n\n"
+    left_out = f"Left out, because their masks cannot be read: rows {row_numbers(summary.missing)} of the source.\n\n"
     card = CARD.format(
         metadata=_metadata(summary, pipeline.image_processor.label_set, license).to_yaml(),
         title=folder.resolve().name,
@@ -113,7 +113,7 @@ def license_of(model: str) -> str | None:
     return data.license
 
 
-def numbers(rows: Sequence[int], limit: int = 20) -> str:
+def row_numbers(rows: Sequence[int], limit: int = 20) -> str:
     """Row numbers in a sentence; of many, the first ones."""
     named = ", ".join(map(str, rows[:limit]))
     return named if len(rows) <= limit else f"{named} and {len(rows) - limit} more"

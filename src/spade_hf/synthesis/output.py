@@ -12,10 +12,10 @@ import pyarrow.parquet
 
 from .data_card import Summary
 from .row import Row, picture_seeds, row_name
+from .settings import UNFINISHED, write_text
 
 
 FOLDER_OF = {"image": "images", "label": "labels", "instance": "instances"}
-UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class ParquetOutput(Output):
         path = self.path(chunk)
         if not path.is_file():
             return list(chunk)
-        present = pyarrow.parquet.read_table(path, columns=["source_index"])["source_index"].to_pylist()
-        return [index for index in chunk if index not in set(present)]
+        present = set(pyarrow.parquet.read_table(path, columns=["source_index"])["source_index"].to_pylist())
+        return [index for index in chunk if index not in present]
 
     def write(self, chunk: range, rows: Iterable[Row]) -> None:
         """Write the file of a chunk, unless it has no row."""
@@ -155,9 +155,7 @@ class FolderOutput(Output):
             if index not in left_out
             for number, seed in enumerate(picture_seeds(self.seed, index, self.num_images_per_mask))
         ]
-        unfinished = self.folder / f"metadata.jsonl{UNFINISHED}"
-        unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        os.replace(unfinished, self.folder / "metadata.jsonl")
+        write_text(self.folder / "metadata.jsonl", "".join(f"{line}\n" for line in lines))
         return summary
 
     @property

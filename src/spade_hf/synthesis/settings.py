@@ -13,6 +13,7 @@ from ..pipelines import SPADEPipeline
 
 
 SETTINGS_FILE = "settings.json"
+UNFINISHED = ".unfinished"  # end of the names of files that are being written
 
 
 def open_folder(folder: Path, settings: Mapping[str, Any], label_set: LabelSet) -> None:
@@ -67,7 +68,7 @@ def public_name(name: str) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished = path.with_name(path.name + UNFINISHED)
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)
 
