@@ -15,6 +15,7 @@ EXTRAS = {
     "train": [
         "accelerate>=1.10",
         "datasets>=4.0",
+        "pyarrow>=15.0",  # which datasets brings
         "PyYAML>=6.0",
         "tqdm>=4.66",
         "scikit-image>=0.22",  # with scipy: label maps as a hand would paint them
@@ -50,8 +51,8 @@ EXTRAS["test"] = [
     "scikit-learn>=1.3",  # a reference for metrics
 ]
 
-# What `spade-hf train` and `spade-hf evaluate` run; copied as they are, so that an installed package needs no clone.
-SCRIPTS = ["examples/train_spade.py", "examples/evaluate_spade.py"]
+# What `spade-hf train`, `evaluate` and `synthesize` run; copied as they are: an installed package needs no clone.
+SCRIPTS = ["examples/train_spade.py", "examples/evaluate_spade.py", "examples/synthesize_dataset.py"]
 
 
 class BuildWithScripts(build_py):

@@ -50,6 +50,7 @@ from spade_hf.data import (
     load_rows,
     preview_samples,
 )
+from spade_hf.hub.repositories import open_repository
 from spade_hf.losses import TERMS, Objective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
@@ -74,7 +75,7 @@ from spade_hf.training import (
 )
 from spade_hf.training.arguments import build_parser, parse_args
 from spade_hf.training.finetuning import Pretrained
-from spade_hf.training.hub import RevisionUploads, open_repository, upload
+from spade_hf.training.hub import RevisionUploads, upload
 from spade_hf.training.model_card import GRID
 from spade_hf.training.summary import describe_crop, describe_end, describe_nothing_left, describe_stop, summarize
 from spade_hf_cli.options import as_typed, one_line, options_of

@@ -15,13 +15,14 @@ from spade_hf.training.arguments import build_parser
 
 PACKAGE = Path(__file__).parents[1] / "src" / "spade_hf"
 FILES = sorted(PACKAGE.rglob("*.py"))
-TRAINING_SIDE = {"data", "losses", "training", "metrics"}
+TRAINING_SIDE = {"data", "losses", "training", "metrics", "synthesis"}
 # Each package may import those below it.
 ORDER = [
     "cli",
     "demo",
     "training",
     "metrics",
+    "synthesis",
     "losses",
     "data",
     "hub",

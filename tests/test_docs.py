@@ -10,13 +10,19 @@ from accelerate.commands.launch import launch_command_parser
 
 import spade_hf_cli
 from spade_hf.metrics import arguments as metrics
+from spade_hf.synthesis import arguments as synthesis
 from spade_hf.training import arguments as training
 
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TRAINING, EVALUATION = "examples/train_spade.py", "examples/evaluate_spade.py"
-PARSERS = {TRAINING: training.build_parser, EVALUATION: metrics.build_parser}
+SYNTHESIS = "examples/synthesize_dataset.py"
+PARSERS = {
+    TRAINING: training.build_parser,
+    EVALUATION: metrics.build_parser,
+    SYNTHESIS: synthesis.build_parser,
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -37,6 +43,7 @@ def test_commands_are_found():
     lines = [command for page in PAGES for command in commands(page) if command]
     assert sum(TRAINING in line for line in lines) >= 4
     assert sum(line[:2] == ["spade-hf", "evaluate"] for line in lines) >= 2
+    assert sum(line[:2] == ["spade-hf", "synthesize"] for line in lines) >= 2
     assert sum("spade-hf" in line for line in lines) >= 10
 
 

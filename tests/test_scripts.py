@@ -56,7 +56,9 @@ def test_an_installed_wheel_trains(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    assert (tmp_path / "site" / "spade_hf" / "examples" / "train_spade.py").read_bytes() == SCRIPT.read_bytes()
+    for script in spade_hf_cli.SCRIPTS.values():
+        packed = tmp_path / "site" / "spade_hf" / "examples" / script
+        assert packed.read_bytes() == (ROOT / "examples" / script).read_bytes()
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     for command in (
         ["-m", "spade_hf_cli", "train", "--preset", "tiny"],

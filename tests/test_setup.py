@@ -18,6 +18,7 @@ EXTRA_OF = {
     "data": "train",
     "losses": "train",
     "metrics": "eval",
+    "synthesis": "train",
     "demo": "demo",
     "export": "export",
 }
@@ -57,6 +58,7 @@ def test_what_is_imported_is_declared(options):
     files[PACKAGE / "metrics" / "transformers_networks.py"] = "transformers"
     files[ROOT / "examples" / "train_spade.py"] = "train"
     files[ROOT / "examples" / "evaluate_spade.py"] = "eval"
+    files[ROOT / "examples" / "synthesize_dataset.py"] = "train"
     for path, extra in files.items():
         missing = imported(path) - always - required(extras.get(extra, []))
         assert not missing, f"{path.relative_to(ROOT)} imports {missing}, which setup.py does not name"

@@ -17,8 +17,12 @@ from .options import add_data_options, as_typed, count, natural, options_of
 PACKAGE = Path(__file__).parents[1] / "spade_hf"
 LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "labels" / "tables").glob("*.json")))
 # Commands that are scripts, and where their options are, importing nothing of the package.
-SCRIPTS = {"train": "train_spade.py", "evaluate": "evaluate_spade.py"}
-PARSERS = {"train": "training/arguments.py", "evaluate": "metrics/arguments.py"}
+SCRIPTS = {"train": "train_spade.py", "evaluate": "evaluate_spade.py", "synthesize": "synthesize_dataset.py"}
+PARSERS = {
+    "train": "training/arguments.py",
+    "evaluate": "metrics/arguments.py",
+    "synthesize": "synthesis/arguments.py",
+}
 USER_ERROR = 2  # exit status, as argparse's own
 INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
 
@@ -93,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     commands.add_parser("train", help="train on your own masks (needs the extra `train`)")  # see SCRIPTS
     commands.add_parser("evaluate", help="say how good a model is (needs the extra `eval`)")
+    commands.add_parser("synthesize", help="paint a data set of masks in many styles (needs the extra `train`)")
 
     check = commands.add_parser("check", help="read every pair of your data, and say what is wrong (needs `train`)")
     add_data_options(check)

@@ -43,7 +43,10 @@ def test_help_imports_neither_torch_nor_the_library(arguments):
     assert "usage: spade-hf" in result.stdout
 
 
-@pytest.mark.parametrize(("command", "option"), [("train", "--simplify_probability"), ("evaluate", "--segmenter")])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("train", "--simplify_probability"), ("evaluate", "--segmenter"), ("synthesize", "--images_per_mask")],
+)
 def test_help_of_a_script_is_its_own(command, option, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

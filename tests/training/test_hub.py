@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from spade_hf.training.hub import RevisionUploads, open_repository
+from spade_hf.hub.repositories import open_repository
+from spade_hf.training.hub import RevisionUploads
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 Legend: H W height and width of the training crop.
 """
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import datasets
@@ -88,7 +89,7 @@ class PairReader:
         try:
             return self._preprocess(row)
         except ValueError as error:
-            raise ValueError(f"{name}{self._files(row)}: {error}") from error
+            raise ValueError(f"{name}{name_files(row, self._image_types)}: {error}") from error
 
     def sample(self, pair: tuple[Tensor, Tensor, Tensor | None], seed: int) -> dict[str, Tensor]:
         """Augment what `read` gave.
@@ -118,18 +119,24 @@ class PairReader:
         return image[0], label_map[0], None if edges is None else edges[0]
 
     def _decode(self, row: dict[str, Any], column: str) -> PIL.Image.Image:
-        value = row[column]
-        if value is None:
-            raise ValueError(f"column `{column}` is empty.")
-        try:
-            return self._image_types[column].decode_example(value)
-        except Exception as error:  # of a bad PNG a SyntaxError, of bad EXIF a struct.error: decoders raise anything
-            raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
+        return decode_image(row[column], self._image_types[column], column)
 
-    def _files(self, row: dict[str, Any]) -> str:
-        names = [row.get("file_name"), *(value["path"] for value in map(row.get, self._image_types) if value)]
-        named = ", ".join(name for name in names if name)
-        return f" ({named})" if named else ""
+
+def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, column: str) -> PIL.Image.Image:
+    """Decode what a row holds in a column of undecoded images; ValueError if that fails."""
+    if value is None:
+        raise ValueError(f"column `{column}` is empty.")
+    try:
+        return image_type.decode_example(value)
+    except Exception as error:  # of a bad PNG a SyntaxError, of bad EXIF a struct.error: decoders raise anything
+        raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
+
+
+def name_files(row: dict[str, Any], columns: Iterable[str]) -> str:
+    """The files of a row's undecoded images in brackets, for messages; nothing if they have no names."""
+    names = [row.get("file_name"), *(value["path"] for value in map(row.get, columns) if value)]
+    named = ", ".join(name for name in names if name)
+    return f" ({named})" if named else ""
 
 
 def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:

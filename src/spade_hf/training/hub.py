@@ -5,41 +5,12 @@ import shutil
 from concurrent.futures import Future
 from pathlib import Path
 
-from huggingface_hub import HfApi, create_repo, model_info, upload_folder
-
-# HTTPError is that of the library beneath huggingface_hub, for a Hub that cannot be reached; its own derive from it
-from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
+from huggingface_hub import HfApi, upload_folder
 
 
 logger = logging.getLogger(__name__)
 # What a run leaves beside its pipeline: states for resuming, trackers' files, the images along the way.
 NOT_UPLOADED = ("checkpoint-*", "samples/step-*")
-
-
-def open_repository(repo_id: str, *, private: bool) -> str:
-    """Make sure, before the training, that there is a repository to push to; its full name.
-
-    Args:
-        repo_id (`str`): "name" or "owner/name".
-        private (`bool`): Whether it must be; one that is there is not changed.
-
-    Raises:
-        ValueError: If the Hub refuses, or the repository is there and public although it must be private.
-    """
-    try:
-        name = create_repo(repo_id, private=private, exist_ok=True).repo_id
-        is_public = private and not model_info(name).private
-    except (HTTPError, HFValidationError, LocalTokenNotFoundError) as error:
-        raise ValueError(
-            f"The repository {repo_id!r} cannot be made: {error}. Log in with `hf auth login`, or name another one "
-            "with `repo_id`."
-        ) from error
-    if is_public:
-        raise ValueError(
-            f"`private`: the repository {name!r} is there already, and public. Name another one with "
-            "`repo_id`, or make it private in its settings on the Hub."
-        )
-    return name
 
 
 def upload(output_dir: Path, repo_id: str, *, logging_dir: str) -> None:

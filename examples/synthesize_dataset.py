@@ -1,0 +1,196 @@
+"""Paint each mask of a data set in several styles, and write the pictures as a data set.
+
+    python examples/synthesize_dataset.py --model my-model --dataset_name FOLDER_OR_HUB_ID --images_per_mask 4 \
+        --output_dir synthetic
+
+    accelerate launch examples/synthesize_dataset.py ...    # on several processes or machines: the same rows
+
+See docs/synthesis.md, and `--help` for all options.
+"""
+
+import argparse
+import logging
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+
+try:
+    import datasets
+    from accelerate import PartialState
+    from accelerate.utils import gather_object, parse_flag_from_env
+except ModuleNotFoundError as error:
+    from spade_hf.project import install_command
+
+    sys.exit(f"error: synthesis needs the package {error.name}, which is not installed: {install_command('train')}")
+
+from huggingface_hub import upload_folder
+
+from spade_hf import SPADEPipeline
+from spade_hf.cli.inputs import check_device, find_model
+from spade_hf.data import load_rows
+from spade_hf.hub.repositories import open_repository
+from spade_hf.synthesis import (
+    FolderOutput,
+    MaskReader,
+    Output,
+    ParquetOutput,
+    Synthesizer,
+    open_folder,
+    write_data_card,
+)
+from spade_hf.synthesis.arguments import build_parser, parse_args
+from spade_hf.synthesis.data_card import license_of, row_numbers
+from spade_hf.synthesis.settings import UNFINISHED, hash_model, public_name
+from spade_hf_cli.options import as_typed, one_line, options_of
+
+
+logger = logging.getLogger("synthesize_dataset")
+PICTURES_PER_FILE = 256
+# Processes wait for each other at the end, and one may have much more left to do than the others.
+PATIENCE = timedelta(days=7)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Synthesize as the parsed command line says; the exit status: 1 if masks are broken."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "httpx2"):  # they name every request to the Hub
+        logging.getLogger(name).setLevel(logging.WARNING)
+    datasets.disable_progress_bars()  # one of them for each file
+    if args.device is not None:
+        check_device(args.device)
+    state = PartialState(cpu=runs_on_cpu(args.device), timeout=PATIENCE)  # one process, or those of a launcher
+    model = find_model(args.model)
+    pipeline = SPADEPipeline.from_pretrained(model).to(args.device or str(state.device))
+    pipeline.set_progress_bar_config(disable=True)
+    synthesizer = build_synthesizer(args, pipeline)
+    settings = build_settings(args, model, synthesizer)
+    folder = Path(args.output_dir)
+    with state.main_process_first():
+        open_folder(folder, settings, pipeline.image_processor.label_set)
+    if args.push_to_hub and state.is_main_process:  # now: painting takes hours
+        args.repo_id = open_repository(
+            args.repo_id or folder.resolve().name, private=args.private, repo_type="dataset"
+        )
+    output = build_output(args, synthesizer)
+    broken = make_all(synthesizer, output, state)
+    if not state.is_main_process:
+        return 0
+    summary = output.finish()
+    if not summary.num_rows:
+        raise ValueError(f"None of the {len(synthesizer.masks)} masks can be read; the first one: {broken[0]}")
+    write_data_card(folder, summary, settings, pipeline, license=license_of(model))
+    if args.push_to_hub:
+        upload_folder(
+            repo_id=args.repo_id,
+            folder_path=folder,
+            repo_type="dataset",
+            commit_message="A synthesized data set",
+            ignore_patterns=[f"*{UNFINISHED}"],
+        )
+    print(f"{folder}: {summary.num_rows} rows")
+    if summary.missing:
+        print(
+            f"error: {len(summary.missing)} of {len(synthesizer.masks)} masks are left out, because they cannot be "
+            f"read: rows {row_numbers(summary.missing)}. Mend them and give the same command again.",
+            file=sys.stderr,
+        )
+    return 1 if summary.missing else 0
+
+
+def make_all(synthesizer: Synthesizer, output: Output, state: PartialState) -> dict[int, str]:
+    """Make what is not there, each process its share of chunks; on every process the broken rows of all of them."""
+    mine = output.chunks[state.process_index :: state.num_processes]
+    logger.info("Process %d of %d has %d masks", state.process_index + 1, state.num_processes, sum(map(len, mine)))
+    broken: dict[int, str] = {}
+    total = sum(map(len, mine))
+    with tqdm(total=total, desc="Synthesizing", unit="mask", disable=not state.is_local_main_process) as progress:
+        for chunk in mine:
+            found = synthesizer.make(chunk, output)
+            for message in found.values():
+                logger.warning("Left out: %s", typed(message))
+            broken.update(found)
+            progress.update(len(chunk))
+    shares = gather_object([broken])  # one for each process
+    state.destroy_process_group()
+    return {index: message for share in shares for index, message in share.items()}
+
+
+def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synthesizer:
+    """What paints the data set's masks."""
+    rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
+    if len(rows) == 0:
+        raise ValueError(f"`split` {args.split!r} of {args.dataset_name} has no rows. Name another one.")
+    masks = MaskReader(
+        rows,
+        mask_column=args.mask_column,
+        instance_column=args.instance_column,
+        processor=pipeline.image_processor,
+        color_tolerance=args.color_tolerance,
+    )
+    return Synthesizer(
+        pipeline,
+        masks,
+        num_images_per_mask=args.num_images_per_mask,
+        seed=args.seed,
+        batch_size=args.batch_size,
+        height=args.height,
+        width=args.width,
+    )
+
+
+def build_output(args: argparse.Namespace, synthesizer: Synthesizer) -> Output:
+    """Where the rows go. Masks are written in the same groups by any number of processes."""
+    step = synthesizer.masks_per_batch if args.output_format == "folders" else masks_per_file(args)
+    count = len(synthesizer.masks)
+    kind = FolderOutput if args.output_format == "folders" else ParquetOutput
+    return kind(
+        folder=Path(args.output_dir),
+        columns=("image", "label") if args.instance_column is None else ("image", "label", "instance"),
+        num_images_per_mask=args.num_images_per_mask,
+        seed=args.seed,
+        chunks=[range(start, min(start + step, count)) for start in range(0, count, step)],
+    )
+
+
+def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesizer) -> dict[str, object]:
+    """What the rows depend on; an earlier run in the folder must agree."""
+    names = ("dataset_config_name", "split", "mask_column", "instance_column", "color_tolerance")
+    more = ("num_images_per_mask", "seed", "height", "width", "output_format")
+    return {
+        "model": "the bundled landscapes" if args.model is None else public_name(model),
+        "weights": hash_model(synthesizer.pipeline),
+        "dataset_name": public_name(args.dataset_name),
+        **{name: getattr(args, name) for name in names},
+        "num_masks": len(synthesizer.masks),
+        **{name: getattr(args, name) for name in more},
+        "masks_per_file": masks_per_file(args) if args.output_format == "parquet" else None,
+    }
+
+
+def runs_on_cpu(device: str | None) -> bool:
+    """Whether the processes of a launcher compute on CPUs; `PartialState` does not find out by itself."""
+    if device is not None:
+        return device == "cpu"
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+
+
+def masks_per_file(args: argparse.Namespace) -> int:
+    """Masks whose rows are in a parquet file."""
+    return args.masks_per_file or max(1, PICTURES_PER_FILE // args.num_images_per_mask)
+
+
+def typed(message: str) -> str:
+    """An error in the words of the options."""
+    return as_typed(" ".join(message.split()), options_of(build_parser()))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(parse_args()))
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {typed(one_line(error))}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,55 @@
+"""The command line of the synthesis script. Nothing of this package is imported here, so that `--help` is quick."""
+
+import argparse
+from collections.abc import Sequence
+
+from spade_hf_cli.options import OneLineParser, count, natural, nonnegative
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options with their defaults."""
+    description = "Paint each mask of a data set in several styles, and write the pictures as a data set."
+    parser = OneLineParser(description=description, allow_abbrev=False)
+    parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
+    parser.add_argument("--dataset_name", help="masks: Hub data set, local folder or parquet file")
+    parser.add_argument("--dataset_config_name", help="configuration of the data set")
+    parser.add_argument("--split", default="train", help="of the data set; also a slice such as train[:100]")
+    parser.add_argument("--mask_column", default="label", help="masks, as ids or in the model's colours")
+    parser.add_argument("--instance_column", help="instance maps, for models with an edge channel")
+    parser.add_argument("--color_tolerance", type=nonnegative, help="take colours this near (RGB) to a label's for it")
+    parser.add_argument(
+        "--images_per_mask",
+        dest="num_images_per_mask",
+        type=count,
+        default=1,
+        help="each in a random style of its own",
+    )
+    parser.add_argument("--seed", type=natural, default=0, help="the seeds of the pictures follow from it")
+    parser.add_argument("--height", type=count, help="in pixels; default: in the mask's proportions")
+    parser.add_argument("--width", type=count, help="in pixels; default: in the mask's proportions")
+    parser.add_argument("--batch_size", type=count, default=8, help="pictures that are painted at once")
+    parser.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
+    parser.add_argument("--output_dir", help="folder of the data set; a stopped run goes on there")
+    parser.add_argument("--output_format", choices=("parquet", "folders"), default="parquet")
+    parser.add_argument("--masks_per_file", type=count, help="of parquet; default: as many as make 256 pictures")
+    parser.add_argument("--push_to_hub", action="store_true", help="upload the data set at the end")
+    parser.add_argument(
+        "--hub_dataset_id",
+        dest="repo_id",
+        help="name or owner/name of the repository; default: --output_dir's name",
+    )
+    parser.add_argument("--hub_private_repo", dest="private", action="store_true")
+    return parser
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read and check the options."""
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    if args.dataset_name is None or args.output_dir is None:
+        parser.error("Give --dataset_name, where the masks are, and --output_dir, where the pictures go.")
+    if args.masks_per_file is not None and args.output_format == "folders":
+        parser.error("--masks_per_file belongs to --output_format parquet.")
+    if not args.push_to_hub and (args.repo_id is not None or args.private):
+        parser.error("--hub_dataset_id and --hub_private_repo belong to --push_to_hub, which is missing.")
+    return args

@@ -1,0 +1,88 @@
+"""Masks of a `datasets` data set, with their instance maps and without pictures.
+
+Legend: H W height and width of a mask as it is stored.
+"""
+
+from dataclasses import dataclass
+
+import datasets
+import numpy as np
+
+from ..data.pair_reader import check_columns, decode_image, name_files
+from ..images.processor import SPADEImageProcessor
+
+
+@dataclass(frozen=True)
+class SourceMask:
+    """A row of the source.
+
+    Args:
+        index (`int`): Its number there.
+        ids (`np.ndarray`): int64 `(H, W)`, ids of the label set.
+        instances (`np.ndarray`, *optional*): int64 `(H, W)`, ids of instances.
+    """
+
+    index: int
+    ids: np.ndarray
+    instances: np.ndarray | None
+
+
+class MaskReader:
+    """Reads and checks masks.
+
+    Args:
+        rows (`datasets.Dataset`): Of the source.
+        mask_column (`str`): Label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours.
+        instance_column (`str`, *optional*): Instance maps, for models with instance edges.
+        processor (`SPADEImageProcessor`): The model's, which knows the labels.
+        color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
+
+    Raises:
+        ValueError: If a column is missing or holds no images, or does not fit the model.
+    """
+
+    def __init__(
+        self,
+        rows: datasets.Dataset,
+        *,
+        mask_column: str,
+        instance_column: str | None,
+        processor: SPADEImageProcessor,
+        color_tolerance: float | None = None,
+    ) -> None:
+        if processor.config.use_instance_edges != (instance_column is not None):
+            raise ValueError(
+                "A column of instance maps (`instance_column`) belongs to a model with instance edges, and every "
+                f"such model needs one; it is {instance_column!r}."
+            )
+        columns = {"mask_column": mask_column, "instance_column": instance_column}
+        columns = {parameter: column for parameter, column in columns.items() if column is not None}
+        check_columns(rows.features, columns)
+        self.mask_column, self.instance_column = mask_column, instance_column
+        self.processor, self.color_tolerance = processor, color_tolerance
+        self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
+        for column in self._image_types:  # decoded here, where an error can name the row and the file
+            rows = rows.cast_column(column, datasets.Image(decode=False))
+        names = [column for column in ("file_name",) if column in rows.column_names]
+        self.rows = rows.select_columns([*self._image_types, *names])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, index: int) -> SourceMask:
+        """One mask at its own size.
+
+        Raises:
+            ValueError: If it is broken or not a mask of this model; it starts with the row and its files.
+        """
+        row = self.rows[index]
+        try:
+            mask, *maps = (decode_image(row[name], kind, name) for name, kind in self._image_types.items())
+            masks, instance_maps = self.processor.read(
+                mask, maps[0] if maps else None, color_tolerance=self.color_tolerance
+            )
+        except ValueError as error:
+            files = name_files(row, self._image_types)
+            raise ValueError(f"Row {index} of the data set{files}: {error}") from error
+        ids = self.processor.label_set.channels_to_ids(masks[0].numpy())
+        return SourceMask(index, ids, None if instance_maps is None else instance_maps[0].numpy())

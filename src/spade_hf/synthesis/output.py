@@ -1,0 +1,170 @@
+"""Where rows are written: parquet files, or plain folders of PNG files. No file is ever there by half."""
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import pyarrow.parquet
+
+from .data_card import Summary
+from .row import Row, picture_seeds, row_name
+from .settings import UNFINISHED, write_text
+
+
+FOLDER_OF = {"image": "images", "label": "labels", "instance": "instances"}
+
+
+@dataclass(frozen=True)
+class Output(ABC):
+    """A folder of rows.
+
+    Args:
+        folder (`Path`): Of the data set.
+        columns (`Sequence[str]`): Of images: `image`, `label` and perhaps `instance`.
+        num_images_per_mask (`int`): Rows for each mask.
+        seed (`int`): Of the data set.
+        chunks (`Sequence[range]`): Rows of the source that are written together.
+    """
+
+    folder: Path
+    columns: Sequence[str]
+    num_images_per_mask: int
+    seed: int
+    chunks: Sequence[range]
+
+    @abstractmethod
+    def missing(self, chunk: range) -> list[int]:
+        """Masks of a chunk that do not have all of their rows."""
+
+    @abstractmethod
+    def write(self, chunk: range, rows: Iterable[Row]) -> None:
+        """Write the rows of a chunk."""
+
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """All files of rows that are there."""
+
+    @abstractmethod
+    def features(self) -> datasets.Features | None:
+        """Columns for the card's metadata; `None` if the files' own say enough."""
+
+    def finish(self) -> Summary:
+        """Look at what is there, when all chunks are written."""
+        missing = [index for chunk in self.chunks for index in self.missing(chunk)]
+        num_masks = sum(map(len, self.chunks))
+        return Summary(
+            num_rows=(num_masks - len(missing)) * self.num_images_per_mask,
+            num_bytes=sum(path.stat().st_size for path in self.files()),
+            missing=missing,
+            columns=self.columns,
+            features=self.features(),
+        )
+
+
+class ParquetOutput(Output):
+    """`data/train-00000-of-00012.parquet`, a file for each chunk: what `load_dataset` and the Hub read."""
+
+    def path(self, chunk: range) -> Path:
+        """The file of a chunk."""
+        number = chunk.start // len(self.chunks[0])
+        return self.folder / "data" / f"train-{number:05}-of-{len(self.chunks):05}.parquet"
+
+    def missing(self, chunk: range) -> list[int]:
+        """Masks of a chunk that do not have all of their rows."""
+        path = self.path(chunk)
+        if not path.is_file():
+            return list(chunk)
+        present = set(pyarrow.parquet.read_table(path, columns=["source_index"])["source_index"].to_pylist())
+        return [index for index in chunk if index not in present]
+
+    def write(self, chunk: range, rows: Iterable[Row]) -> None:
+        """Write the file of a chunk, unless it has no row."""
+        values = [
+            {
+                **{name: {"bytes": data, "path": f"{row.name}.png"} for name, data in row.images.items()},
+                "source_index": row.source_index,
+                "seed": row.seed,
+            }
+            for row in rows
+        ]
+        if not values:
+            return
+        path = self.path(chunk)
+        path.parent.mkdir(exist_ok=True)
+        unfinished = path.with_name(path.name + UNFINISHED)
+        datasets.Dataset.from_list(values, features=self.features()).to_parquet(unfinished)
+        os.replace(unfinished, path)
+
+    def files(self) -> list[Path]:
+        """All files of rows that are there."""
+        return [path for path in map(self.path, self.chunks) if path.is_file()]
+
+    def features(self) -> datasets.Features:
+        """Columns of the files, and for the card's metadata."""
+        numbers = ("source_index", "seed")
+        return datasets.Features(
+            {name: datasets.Image() for name in self.columns} | {name: datasets.Value("int64") for name in numbers}
+        )
+
+
+class FolderOutput(Output):
+    """`images/NAME.png`, `labels/NAME.png`, and at the end `metadata.jsonl`, with which `load_dataset` reads them."""
+
+    def paths(self, source_index: int, number: int) -> dict[str, Path]:
+        """The files of a row."""
+        name = f"{row_name(source_index, number)}.png"
+        return {column: self.folder / FOLDER_OF[column] / name for column in self.columns}
+
+    def missing(self, chunk: range) -> list[int]:
+        """Masks of a chunk that do not have all of their rows."""
+        return [
+            index
+            for index in chunk
+            if not all(path.is_file() for number in self._numbers for path in self.paths(index, number).values())
+        ]
+
+    def write(self, chunk: range, rows: Iterable[Row]) -> None:
+        """Write the files of a chunk."""
+        for column in self.columns:
+            (self.folder / FOLDER_OF[column]).mkdir(exist_ok=True)
+        for row in rows:
+            for column, path in self.paths(row.source_index, row.number).items():
+                unfinished = path.with_name(path.name + UNFINISHED)
+                unfinished.write_bytes(row.images[column])
+                os.replace(unfinished, path)
+
+    def files(self) -> list[Path]:
+        """All files of rows that are there."""
+        return [path for column in self.columns for path in (self.folder / FOLDER_OF[column]).glob("*.png")]
+
+    def features(self) -> None:
+        """The files' own say enough."""
+
+    def finish(self) -> Summary:
+        """Look at what is there, when all chunks are written, and list it in `metadata.jsonl`."""
+        summary = super().finish()
+        left_out = set(summary.missing)
+        lines = [
+            json.dumps(self._metadata(index, number, seed))
+            for chunk in self.chunks
+            for index in chunk
+            if index not in left_out
+            for number, seed in enumerate(picture_seeds(self.seed, index, self.num_images_per_mask))
+        ]
+        write_text(self.folder / "metadata.jsonl", "".join(f"{line}\n" for line in lines))
+        return summary
+
+    @property
+    def _numbers(self) -> range:
+        return range(self.num_images_per_mask)
+
+    def _metadata(self, index: int, number: int, seed: int) -> dict[str, str | int]:
+        files = {
+            "file_name" if column == "image" else f"{column}_file_name": path.relative_to(self.folder).as_posix()
+            for column, path in self.paths(index, number).items()
+        }
+        return {**files, "source_index": index, "seed": seed}

@@ -1,0 +1,88 @@
+"""A row of a synthesized data set, and the seeds of its pictures.
+
+Legend: H W height and width of a picture.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+
+from ..data.seeding import derive_seed
+
+
+NUM_SEEDS = 2**31  # seeds are in 0..2**31 - 1, which every program reads
+MAX_PNG_ID = 65535
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture and what it was painted from, as PNG files.
+
+    Args:
+        source_index (`int`): Row of the mask in the source.
+        number (`int`): Of the picture among those of its mask.
+        seed (`int`): What its style was drawn from.
+        images (`dict[str, bytes]`): PNG files: `image`, `label` and, for models with instance edges, `instance`.
+    """
+
+    source_index: int
+    number: int
+    seed: int
+    images: dict[str, bytes]
+
+    @property
+    def name(self) -> str:
+        """Of its files, without extension."""
+        return row_name(self.source_index, self.number)
+
+
+def row_name(source_index: int, number: int) -> str:
+    """The name of a row's files, without extension."""
+    return f"{source_index:06}-{number:03}"
+
+
+def picture_seeds(seed: int, source_index: int, count: int) -> list[int]:
+    """Seeds of the pictures of a mask, all different; the first ones do not depend on how many there are.
+
+    Args:
+        seed (`int`): Of the data set.
+        source_index (`int`): Row of the mask in the source.
+        count (`int`): Number of pictures.
+
+    Returns:
+        `list[int]`: In `0..2**31 - 1`.
+    """
+    seeds: dict[int, None] = {}  # in order; two equal hashes are rare, and the second one is passed over
+    number = 0
+    while len(seeds) < count:
+        seeds[derive_seed(seed, source_index, number) % NUM_SEEDS] = None
+        number += 1
+    return list(seeds)
+
+
+def encode_picture(image: PIL.Image.Image) -> bytes:
+    """A picture as a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def encode_ids(ids: np.ndarray, max_id: int) -> bytes:
+    """Ids `(H, W)` as a PNG file: of 8 bits if `max_id` fits them, else of 16."""
+    return encode_picture(PIL.Image.fromarray(ids.astype(np.uint8 if max_id <= 255 else np.uint16)))
+
+
+def encode_instances(instances: np.ndarray) -> bytes:
+    """Ids of instances `(H, W)` as a PNG file; those of more than 16 bits, such as colours, are numbered.
+
+    Raises:
+        ValueError: If there are more instances than a PNG file can number.
+    """
+    if instances.min() < 0 or instances.max() > MAX_PNG_ID:
+        different, numbers = np.unique(instances, return_inverse=True)
+        if len(different) > MAX_PNG_ID + 1:
+            raise ValueError(f"An instance map has {len(different)} instances; allowed are {MAX_PNG_ID + 1}.")
+        instances = numbers.reshape(instances.shape)
+    return encode_ids(instances, int(instances.max()))

@@ -1,0 +1,114 @@
+"""Masks to rows: each mask in several random styles, the same in every process and after every stop.
+
+Legend: N masks, K pictures of each, H W height and width of a mask.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..images.resize import resize_labels
+from ..pipelines import SPADEPipeline
+from .mask_reader import MaskReader, SourceMask
+from .output import Output
+from .row import Row, encode_ids, encode_instances, encode_picture, picture_seeds
+
+
+@dataclass(frozen=True)
+class Synthesizer:
+    """Paints masks.
+
+    Args:
+        pipeline (`SPADEPipeline`): The model.
+        masks (`MaskReader`): What is painted.
+        num_images_per_mask (`int`): K, each picture of its own seed; 1 for a model without latent.
+        seed (`int`): The seeds of all pictures follow from it.
+        batch_size (`int`): Pictures that are painted at once.
+        height, width (`int`, *optional*): Of the pictures, see [`SPADEPipeline`].
+
+    Raises:
+        ValueError: If the options do not fit the model.
+    """
+
+    pipeline: SPADEPipeline
+    masks: MaskReader
+    num_images_per_mask: int
+    seed: int
+    batch_size: int = 8
+    height: int | None = None
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        self.pipeline.check_inputs(None, None, None, self.num_images_per_mask, self.batch_size, "pil")
+
+    @property
+    def masks_per_batch(self) -> int:
+        """N: masks whose pictures are painted at once."""
+        return max(1, self.batch_size // self.num_images_per_mask)
+
+    def make(self, chunk: range, output: Output) -> dict[int, str]:
+        """Paint masks and write their rows, unless they are there.
+
+        Args:
+            chunk (`range`): Rows of the source that are written together.
+            output (`Output`): Where to.
+
+        Returns:
+            `dict[int, str]`: Rows of the source that are broken, which have no pictures, and what is wrong with them.
+        """
+        missing = output.missing(chunk)
+        broken: dict[int, str] = {}
+        if len(missing) < len(chunk):  # made before: was a mask mended that was broken, or is a file gone?
+            for index in missing:
+                self._read(index, broken)
+            if len(broken) == len(missing):
+                return broken
+        output.write(chunk, self._rows(chunk, broken))
+        return broken
+
+    def _read(self, index: int, broken: dict[int, str]) -> SourceMask | None:
+        try:
+            return self.masks.read(index)
+        except ValueError as error:
+            broken[index] = str(error)
+            return None
+
+    def _rows(self, chunk: range, broken: dict[int, str]) -> Iterator[Row]:
+        """The rows of a chunk; neighbours of one size are painted together, the same ones in every run."""
+        batch: list[SourceMask] = []
+        for index in chunk:
+            mask = self._read(index, broken)
+            if mask is None:
+                continue
+            if len(batch) == self.masks_per_batch or (batch and batch[0].ids.shape != mask.ids.shape):
+                yield from self._paint(batch)
+                batch = []
+            batch.append(mask)
+        if batch:
+            yield from self._paint(batch)
+
+    def _paint(self, batch: list[SourceMask]) -> Iterator[Row]:
+        count = self.num_images_per_mask
+        seeds = [picture_seeds(self.seed, mask.index, count) for mask in batch]
+        instances = [mask.instances for mask in batch if mask.instances is not None]
+        output: Any = self.pipeline(
+            torch.from_numpy(np.stack([mask.ids for mask in batch])),  # (N, H, W)
+            instance_map=torch.from_numpy(np.stack(instances)) if instances else None,
+            num_images_per_mask=count,
+            height=self.height,
+            width=self.width,
+            generator=[torch.Generator().manual_seed(seed) for its_seeds in seeds for seed in its_seeds],
+            batch_size=self.batch_size,
+        )
+        max_id = self.pipeline.image_processor.label_set.ids[-1]
+        for mask, its_seeds, start in zip(batch, seeds, range(0, len(output.images), count), strict=True):
+            images = output.images[start : start + count]
+            size = (images[0].height, images[0].width)
+            read = {"label": encode_ids(resize_labels(mask.ids, size), max_id)}  # as the generator saw it
+            if mask.instances is not None:
+                read["instance"] = encode_instances(resize_labels(mask.instances, size))
+            for number, (seed, image) in enumerate(zip(its_seeds, images, strict=True)):
+                yield Row(mask.index, number, seed, {"image": encode_picture(image), **read})
