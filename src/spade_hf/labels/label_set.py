@@ -83,7 +83,7 @@ class LabelSet:
 
     @classmethod
     def from_name(cls, name: str) -> "LabelSet":
-        """A built-in label set: "ade20k", "cityscapes", "coco-stuff" or "landscapes"; ValueError for another name."""
+        """A built-in label set, one of `built_in_names()` such as "ade20k"; ValueError for another name."""
         if name not in cls.built_in_names():
             raise ValueError(
                 f"`name` is {name!r}; the built-in label sets are {', '.join(cls.built_in_names())}. "
