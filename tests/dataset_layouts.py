@@ -124,3 +124,14 @@ def write_cvat(root: Path, *, save_images: bool = False) -> dict[str, np.ndarray
         for file in sorted(path for path in export.rglob("*") if path.is_file()):
             archive.write(file, file.relative_to(export).as_posix())
     return ids
+
+
+def write_roboflow(root: Path) -> dict[str, np.ndarray]:
+    """Two pairs side by side, and the classes of the masks' values."""
+    ids = {}
+    for number, name in enumerate(("cat_jpg.rf.0a1b", "dog_jpg.rf.2c3d")):
+        save(root / "train" / f"{name}.jpg", picture(number, SIZE))
+        ids[name] = bands([0, 1, 2], number)
+        save(root / "train" / f"{name}_mask.png", ids[name].astype(np.uint8))
+    (root / "train" / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, dog\n")
+    return ids

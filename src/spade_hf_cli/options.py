@@ -74,7 +74,7 @@ def add_data_options(parser: _TakesOptions) -> None:
     parser.add_argument(
         "--label_set",
         help="built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json beside the data, "
-        "labelmap.txt in CVAT's zip, or the categories of --panoptic_json",
+        "CVAT's labelmap.txt or Roboflow's _classes.csv in --mask_folder, or the categories of --panoptic_json",
     )
     parser.add_argument("--color_tolerance", type=nonnegative, help="take colours this near (RGB) to a label's for it")
 

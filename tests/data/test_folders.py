@@ -10,7 +10,7 @@ import torch
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders, load_label_set
 
-from ..dataset_layouts import SIZE, save, write_cityscapes, write_cvat, write_voc
+from ..dataset_layouts import SIZE, save, write_cityscapes, write_cvat, write_roboflow, write_voc
 from ..training_data import picture
 
 
@@ -67,16 +67,13 @@ def test_cityscapes_train_ids(tmp_path):
     assert_ids(found, drawn, "_leftImg8bit.png")
 
 
-@pytest.mark.parametrize("suffixes", [{"image": ".jpg", "label": "_mask.png"}, {"image": ".jpg", "label": "_L.png"}])
-def test_masks_beside_their_images(suffixes, tmp_path):
-    """As Roboflow exports them; CamVid's end in _L."""
-    for number in range(3):
-        save(tmp_path / f"{number}.jpg", picture(number, SIZE))
-        save(tmp_path / f"{number}{suffixes['label']}", np.full(SIZE, number, np.uint8))
-    (tmp_path / "notes.txt").write_text("not an image")
-    rows = load_folders({"image": str(tmp_path), "label": str(tmp_path)}, suffixes=suffixes)
-    found, _ = read(rows, LabelSet.anonymous(3))
-    assert {name: ids.max() for name, ids in found.items()} == {"0.jpg": 0, "1.jpg": 1, "2.jpg": 2}
+def test_roboflow_has_masks_beside_their_images(tmp_path):
+    drawn = write_roboflow(tmp_path)
+    folder = str(tmp_path / "train")
+    rows = load_folders({"image": folder, "label": folder}, suffixes={"image": ".jpg", "label": "_mask.png"})
+    label_set = load_label_set(None, mask_folder=folder)
+    assert label_set.id2label == {0: "background", 1: "cat", 2: "dog"}
+    assert_ids(read(rows, label_set)[0], drawn, ".jpg")
 
 
 def test_a_column_without_suffix_goes_by_the_extension(tmp_path):

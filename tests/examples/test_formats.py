@@ -7,7 +7,7 @@ import pytest
 
 from spade_hf import LabelSet, SPADEPipeline
 
-from ..dataset_layouts import write_cityscapes, write_cvat, write_panoptic, write_voc
+from ..dataset_layouts import write_cityscapes, write_cvat, write_panoptic, write_roboflow, write_voc
 from .test_evaluate_spade import evaluate  # noqa: F401 (a fixture)
 from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
 
@@ -55,7 +55,13 @@ def cvat(root):
     return options, 3, ("background", "cat", "road sign")
 
 
-@pytest.mark.parametrize("layout", [cityscapes, cityscapes_trainids, voc, coco_panoptic, cvat])
+def roboflow(root):
+    write_roboflow(root)
+    options = "--image_folder train --image_suffix .jpg --mask_folder train --mask_suffix _mask.png"
+    return options, 2, ("background", "cat", "dog")
+
+
+@pytest.mark.parametrize("layout", [cityscapes, cityscapes_trainids, voc, coco_panoptic, cvat, roboflow])
 def test_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch):  # noqa: F811
     options, num_pairs, names = layout(tmp_path)
     monkeypatch.chdir(tmp_path)

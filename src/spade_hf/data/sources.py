@@ -13,7 +13,7 @@ from .folders import read_text
 
 
 LABELS_FILE = "labels.json"
-COLORS_FILE = "labelmap.txt"  # CVAT's
+TABLE_FILES = ("labelmap.txt", "_classes.csv")  # CVAT's and Roboflow's, among or beside their masks
 
 
 def load_rows(
@@ -64,16 +64,18 @@ def load_label_set(
         dataset_name (`str`, *optional*): As in [`load_rows`]. Without a `label_set`, `labels.json` is looked for in
             that folder, beside that parquet file, or in that Hub repository.
         mask_folder (`str`, *optional*): The folder or zip file of masks of [`load_folders`], in place of
-            `dataset_name`. Without a `label_set`, CVAT's `labelmap.txt` is looked for in it, then `labels.json` in the
-            folder that holds it.
+            `dataset_name`. Without a `label_set`, CVAT's `labelmap.txt` and Roboflow's `_classes.csv` are looked for
+            in it, then `labels.json` in the folder that holds it.
 
     Raises:
         ValueError: If there is none, or it is not valid.
     """
     if label_set in LabelSet.built_in_names():
         return LabelSet.from_name(label_set)
-    if label_set is None and mask_folder is not None and (text := read_text(mask_folder, COLORS_FILE)) is not None:
-        return _from_color_table(text, mask_folder)
+    if label_set is None and mask_folder is not None:
+        for name in TABLE_FILES:
+            if (text := read_text(mask_folder, name)) is not None:
+                return _from_table(text, name, mask_folder)
     where = dataset_name if mask_folder is None else str(Path(mask_folder).parent)
     assert where is not None, "one of `dataset_name` and `mask_folder`"
     file = Path(label_set) if label_set is not None else _labels_with(where)
@@ -92,11 +94,11 @@ def load_label_set(
     return LabelSet.from_file(file)
 
 
-def _from_color_table(text: str, folder: str) -> LabelSet:
+def _from_table(text: str, name: str, folder: str) -> LabelSet:
     try:
         return LabelSet.from_dict({"name": Path(folder).stem, **read_color_table(text)})
     except ValueError as error:
-        raise ValueError(f"{COLORS_FILE} in {folder} cannot be read as a label set: {error}") from error
+        raise ValueError(f"{name} in {folder} cannot be read as a label set: {error}") from error
 
 
 def _labels_with(dataset_name: str) -> Path | None:
