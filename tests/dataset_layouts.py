@@ -1,6 +1,7 @@
 """Small data sets in the layouts, file names and encodings of public ones. Each writer gives the label ids it drew."""
 
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -135,3 +136,15 @@ def write_roboflow(root: Path) -> dict[str, np.ndarray]:
         save(root / "train" / f"{name}_mask.png", ids[name].astype(np.uint8))
     (root / "train" / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, dog\n")
     return ids
+
+
+def write_webdataset(root: Path) -> None:
+    """Two pairs in a shard, and the label set beside it."""
+    drawn = write_roboflow(root / "files")
+    (root / "shards").mkdir()
+    with tarfile.open(root / "shards" / "train-00000.tar", "w") as shard:
+        for number, name in enumerate(drawn):
+            shard.add(root / "files" / "train" / f"{name}.jpg", f"{number:06d}.jpg")
+            shard.add(root / "files" / "train" / f"{name}_mask.png", f"{number:06d}.seg.png")
+    labels = LabelSet.anonymous(3).to_dict()
+    (root / "shards" / "labels.json").write_text(json.dumps(labels))

@@ -108,7 +108,7 @@ def test_voc(names, tmp_path, caplog):
     found, edges = read(load_folders(folders, file_list=file_list), LabelSet.from_name("voc"))
     assert_ids(found, drawn, ".jpg")
     assert all(one[:, SIZE[1] // 2].any() for one in edges.values())
-    assert ("Leaving out 1 files without a mask in" in caplog.text) == (names == "whole")
+    assert ("has no mask for them: 1" in caplog.text) == (names == "whole")
 
 
 def test_vocs_photographs_without_a_list(tmp_path):

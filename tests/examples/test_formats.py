@@ -7,7 +7,14 @@ import pytest
 
 from spade_hf import LabelSet, SPADEPipeline
 
-from ..dataset_layouts import write_cityscapes, write_cvat, write_panoptic, write_roboflow, write_voc
+from ..dataset_layouts import (
+    write_cityscapes,
+    write_cvat,
+    write_panoptic,
+    write_roboflow,
+    write_voc,
+    write_webdataset,
+)
 from .test_evaluate_spade import evaluate  # noqa: F401 (a fixture)
 from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
 
@@ -61,7 +68,12 @@ def roboflow(root):
     return options, 2, ("background", "cat", "dog")
 
 
-@pytest.mark.parametrize("layout", [cityscapes, cityscapes_trainids, voc, coco_panoptic, cvat, roboflow])
+def webdataset(root):
+    write_webdataset(root)
+    return "--dataset_name shards --image_column jpg --mask_column seg.png", 2, LabelSet.anonymous(3).names
+
+
+@pytest.mark.parametrize("layout", [cityscapes, cityscapes_trainids, voc, coco_panoptic, cvat, roboflow, webdataset])
 def test_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch):  # noqa: F811
     options, num_pairs, names = layout(tmp_path)
     monkeypatch.chdir(tmp_path)

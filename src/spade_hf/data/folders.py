@@ -69,7 +69,7 @@ def load_folders(
         names = set(files["label"])
         num_alone = len(set().union(*files.values()) - names)
         if num_alone:
-            logger.info("Leaving out %d files without a mask in %s", num_alone, folders["label"])
+            logger.info("Left out, as %s has no mask for them: %d", folders["label"], num_alone)
     else:
         names = set().union(*files.values())
     _check_partners(names, files, folders, file_list)
