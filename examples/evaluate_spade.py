@@ -34,7 +34,15 @@ except ModuleNotFoundError as error:
 
 import spade_hf
 from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEPipeline
-from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders, load_label_set, load_rows
+from spade_hf.data import (
+    PairedImageDataset,
+    PairedTransform,
+    PairReader,
+    load_folders,
+    load_label_set,
+    load_panoptic,
+    load_rows,
+)
 from spade_hf.metrics import (
     Figures,
     Judge,
@@ -193,8 +201,9 @@ def why_no_styles(
 
 def build_processor(args: argparse.Namespace) -> SPADEImageProcessor:
     """Without a model: reads masks by the data's own label set."""
-    labels_with = args.dataset_name or str(Path(args.mask_folder).parent)
-    label_set = load_label_set(args.label_set, dataset_name=labels_with)
+    label_set = load_label_set(
+        args.label_set or args.panoptic_json, dataset_name=args.dataset_name, mask_folder=args.mask_folder
+    )
     return SPADEImageProcessor(label_set=label_set)
 
 
@@ -205,7 +214,12 @@ def build_dataset(
     if args.image_folder is not None:
         folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
         folders = {column: folder for column, folder in folders.items() if folder is not None}
-        rows, columns = load_folders(folders), ("image", "label", "instance" if args.instance_folder else None)
+        columns = ("image", "label", "instance" if args.instance_folder else None)
+        if args.panoptic_json is not None:
+            rows = load_panoptic(args.panoptic_json, folders)
+        else:
+            suffixes = {"image": args.image_suffix, "label": args.mask_suffix, "instance": args.instance_suffix}
+            rows = load_folders(folders, suffixes=suffixes, file_list=args.file_list)
     else:
         rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
         columns = (args.image_column, args.mask_column, args.instance_column)

@@ -47,6 +47,7 @@ from spade_hf.data import (
     build_loader,
     load_folders,
     load_label_set,
+    load_panoptic,
     load_rows,
     preview_samples,
 )
@@ -88,6 +89,7 @@ RENAMED = {
     "load_folders": "--image_folder and --mask_folder",
     "private": "--hub_private_repo",
     "repo_id": "--hub_model_id",
+    "suffixes": "--image_suffix, --mask_suffix and --instance_suffix",
 }
 
 
@@ -252,8 +254,12 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
     if args.image_folder is not None:
         folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
         folders = {column: folder for column, folder in folders.items() if folder is not None}
-        rows, columns = load_folders(folders), ("image", "label", "instance" if args.instance_folder else None)
-        labels_with = str(Path(args.mask_folder).parent)
+        columns = ("image", "label", "instance" if args.instance_folder else None)
+        if args.panoptic_json is not None:
+            rows = load_panoptic(args.panoptic_json, folders)
+        else:
+            suffixes = {"image": args.image_suffix, "label": args.mask_suffix, "instance": args.instance_suffix}
+            rows = load_folders(folders, suffixes=suffixes, file_list=args.file_list)
     else:
         rows = load_rows(
             args.dataset_name,
@@ -262,9 +268,11 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
             cache_dir=args.cache_dir,
             streaming=args.streaming,
         )
-        columns, labels_with = (args.image_column, args.mask_column, args.instance_column), args.dataset_name
+        columns = (args.image_column, args.mask_column, args.instance_column)
     image_column, mask_column, instance_column = columns
-    label_set = load_label_set(args.label_set, dataset_name=labels_with)
+    label_set = load_label_set(
+        args.label_set or args.panoptic_json, dataset_name=args.dataset_name, mask_folder=args.mask_folder
+    )
     reader = PairReader(
         image_column=image_column,
         mask_column=mask_column,

@@ -58,14 +58,23 @@ def add_data_options(parser: _TakesOptions) -> None:
     parser.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
     parser.add_argument("--dataset_config_name", help="configuration of the data set")
     parser.add_argument("--image_folder", help="instead: a folder of images, paired with --mask_folder by file name")
-    parser.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours")
+    parser.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours; or CVAT's zip file")
     parser.add_argument("--instance_folder", help="its instance maps, for models with an edge channel")
+    parser.add_argument(
+        "--image_suffix",
+        help="how their names end, such as _leftImg8bit.png: pairs by what stands before, subfolders too",
+    )
+    parser.add_argument("--mask_suffix", help="the same of --mask_folder, such as _gtFine_labelIds.png")
+    parser.add_argument("--instance_suffix", help="the same of --instance_folder, such as _gtFine_instanceIds.png")
+    parser.add_argument("--file_list", help="text file: read only these names, without suffix or extension")
+    parser.add_argument("--panoptic_json", help="COCO's panoptic annotations, whose files are in these folders")
     parser.add_argument("--image_column", default="image")
     parser.add_argument("--mask_column", default="label")
     parser.add_argument("--instance_column", help="instance maps, for models with an edge channel")
     parser.add_argument(
         "--label_set",
-        help="built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json beside the data",
+        help="built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json beside the data, "
+        "CVAT's labelmap.txt or Roboflow's _classes.csv in --mask_folder, or the categories of --panoptic_json",
     )
     parser.add_argument("--color_tolerance", type=nonnegative, help="take colours this near (RGB) to a label's for it")
 
@@ -76,6 +85,14 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
         return "Give either --dataset_name, or --image_folder with --mask_folder."
     if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
         return "--image_folder, --mask_folder and --instance_folder belong together; the last may be missing."
+    suffixes = ("image_suffix", "mask_suffix", "instance_suffix")
+    given = [name for name in (*suffixes, "file_list", "panoptic_json") if getattr(args, name) is not None]
+    if given and args.image_folder is None:
+        return f"--{given[0]} belongs to --image_folder and --mask_folder, which are missing."
+    if args.instance_suffix is not None and args.instance_folder is None:
+        return "--instance_suffix belongs to --instance_folder, which is missing."
+    if args.panoptic_json is not None and len(given) > 1:
+        return f"--panoptic_json names the files of each pair, so --{given[0]} has no use. Leave one of them out."
     return None
 
 

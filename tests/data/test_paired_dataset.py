@@ -260,7 +260,7 @@ def test_parallel_folders(tmp_path):
             r"photos has no file for 3_L; .*masks has no file for 3. Files .* rename them",
         ),
         (lambda root: mask(0).save(root / "masks" / "5.bmp"), r"masks has both 5.bmp and 5.png. Keep one"),
-        (lambda root: (root / "masks").rename(root / "labels"), r"masks is no folder"),
+        (lambda root: (root / "masks").rename(root / "labels"), r"masks is not a folder and not a zip file"),
         (lambda root: [file.unlink() for file in (root / "masks").iterdir()], r"masks holds no image file"),
     ],
 )

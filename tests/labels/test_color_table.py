@@ -33,6 +33,15 @@ def test_masks_are_read_by_the_table(tmp_path):
     assert labels.ids_from_colors(np.array([[9, 9, 9], [1, 2, 3]], dtype=np.uint8)).tolist() == [1, 0]
 
 
+def test_ids_without_colours_get_those_of_voc(tmp_path):
+    file = tmp_path / "_classes.csv"  # Roboflow's
+    file.write_text("Pixel Value, Class\n0, background\n2, traffic light\n1, void\n", encoding="utf-8")
+    labels = LabelSet.from_file(file)
+    colors = ((0, 0, 0), (128, 0, 0), (0, 128, 0))
+    assert labels.labels == tuple(map(Label, range(3), ("background", "void", "traffic light"), colors))
+    assert labels.unknown_id == 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -42,6 +51,7 @@ def test_masks_are_read_by_the_table(tmp_path):
         ("sky:blue,1,2,3", "line 1 is 'sky:blue,1,2,3'; a line is"),
         ("1 2 3 4", "line 1 is '1 2 3 4'; a line is"),
         ("1,sky,1,2,3\nroad,9,9,9", "line 2 has no id before its name, and other lines have one"),
+        ("0,sky,1,2,3\n1,road", "line 2 has no colour, and other lines have one"),
         ("sky,1,2,300", r"the colour \[1, 2, 300\]; a colour is three integers in 0..255"),
         ("sky,1,2,3\nroad,1,2,3", r"the colour \(1, 2, 3\) 2 times; make them differ"),
         ("", "has no class"),

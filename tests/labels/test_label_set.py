@@ -12,7 +12,16 @@ from spade_hf.labels.label_set import Label, LabelSet
 
 
 SHARED = Path(os.environ.get("SPADE_HF_SHARED", Path(__file__).parents[3] / "shared"))
-CHANNELS = {"coco-stuff": 183, "ade20k": 151, "cityscapes": 35, "landscapes": 12}
+CHANNELS = {
+    "ade20k": 151,
+    "camvid": 32,
+    "cityscapes": 35,
+    "cityscapes-trainids": 20,
+    "coco-stuff": 183,
+    "gaugan": 32,
+    "landscapes": 12,
+    "voc": 22,
+}
 
 
 @pytest.fixture
@@ -39,6 +48,10 @@ def test_built_in_names_are_those_of_the_files():
         ("coco-stuff", [0, 181, 255], [0, 181, 182]),  # unknown comes last
         ("ade20k", [0, 1, 150], [0, 1, 150]),  # unknown comes first: raw ids, no shift by one
         ("cityscapes", [0, 33, 34], [0, 33, 34]),
+        ("cityscapes-trainids", [0, 18, 255], [0, 18, 19]),
+        ("voc", [0, 20, 255], [0, 20, 21]),
+        ("camvid", [0, 30, 31], [0, 30, 31]),  # Void comes last but one
+        ("gaugan", [94, 156, 181], [0, 22, 31]),
         ("landscapes", [0, 11], [0, 11]),
     ],
 )
@@ -79,6 +92,36 @@ def test_shared_official_colours_read_as_the_first_class_and_are_kept():
 def test_colors_of_coco_stuff_are_the_voc_map():
     colors = [color for color, _ in zip(voc_colors(), range(182), strict=False)]
     assert [label.color for label in LabelSet.from_name("coco-stuff").labels[:-1]] == colors
+
+
+def test_voc_is_drawn_in_its_own_map():
+    labels = LabelSet.from_name("voc")
+    colors = {label.id: label.color for label in labels.labels}
+    assert colors[0] == (0, 0, 0) and colors[255] == (224, 224, 192)  # as the devkit's PNG files hold them
+    assert [colors[i] for i in range(1, 21)] == [color for color, _ in zip(voc_colors(), range(20), strict=False)]
+    assert labels.unknown_id == labels.id_of("void") == 255
+
+
+def test_train_ids_are_cityscapes_classes_in_their_colours():
+    full, trained = LabelSet.from_name("cityscapes"), LabelSet.from_name("cityscapes-trainids")
+    official = {label.name: label.color for label in full.labels}
+    assert all(official[label.name] == label.color for label in trained.labels if label.id != 255)
+    ids = [full.id_of(name) for name in trained.names[:-1]]
+    assert ids == [7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33]  # the ids that its authors evaluate, in order
+
+
+def test_gaugans_colours_hold_the_ids_of_coco_stuff():
+    coco = {i: name.removesuffix("-other") for i, name in LabelSet.from_name("coco-stuff").id2label.items()}
+    for label in LabelSet.from_name("gaugan").labels:
+        assert label.id == label.color[0]
+        assert coco[label.id] == label.name.removesuffix("-other")
+
+
+def test_camvid_has_its_authors_classes():
+    labels = LabelSet.from_name("camvid")
+    assert labels.names[labels.channel_of("Void")] == labels.id2label[labels.unknown_id]
+    assert (labels.num_labels, labels.names[0], labels.names[-1]) == (31, "Animal", "Wall")
+    assert labels.labels[labels.channel_of("Road")].color == (128, 64, 128)
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -200,7 +243,7 @@ def test_colours_must_be_uint8_rgb(sparse: LabelSet):
 
 
 def test_unknown_names_list_the_known_ones(sparse: LabelSet):
-    with pytest.raises(ValueError, match="are ade20k, cityscapes, coco-stuff, landscapes"):
+    with pytest.raises(ValueError, match="are ade20k, camvid, cityscapes, .*, landscapes, voc"):
         LabelSet.from_name("pascal")
     with pytest.raises(ValueError, match="`name` is 'dog'; label set 'sparse' has sky, unknown, tree"):
         sparse.channel_of("dog")

@@ -143,6 +143,22 @@ def test_bad_options_are_one_line_and_status_2(options, message, capsys):
         (["--dataset_name", "x", "--image_folder", "y"], "Give either --dataset_name, or --image_folder"),
         (["--image_folder", "y"], "--image_folder, --mask_folder and --instance_folder belong together"),
         (["--dataset_name", "x", "--instance_folder", "y"], "--mask_folder and --instance_folder belong together"),
+        (
+            ["--dataset_name", "x", "--mask_suffix", "_L.png"],
+            "--mask_suffix belongs to --image_folder and",
+        ),
+        (
+            ["--dataset_name", "x", "--panoptic_json", "y"],
+            "--panoptic_json belongs to --image_folder",
+        ),
+        (
+            ["--image_folder", "x", "--mask_folder", "y", "--instance_suffix", "_i.png"],
+            "--instance_suffix belongs to --instance_folder, which is missing.",
+        ),
+        (
+            ["--image_folder", "x", "--mask_folder", "y", "--panoptic_json", "z", "--file_list", "w"],
+            "--panoptic_json names the files of each pair, so --file_list has no use.",
+        ),
     ],
 )
 def test_where_the_data_are(options, message, capsys):

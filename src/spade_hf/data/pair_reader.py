@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..images.processor import SPADEImageProcessor
+from .panoptic import SEGMENTS_COLUMN, categories_of_segments
 from .transforms import PairedTransform
 
 
@@ -25,7 +26,8 @@ class PairReader:
 
     Args:
         image_column (`str`): The pictures.
-        mask_column (`str`): Their label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours.
+        mask_column (`str`): Their label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours; in rows of
+            [`load_panoptic`], segment ids.
         instance_column (`str`, *optional*): Instance maps, for models with instance edges.
         processor (`SPADEImageProcessor`): Reads them.
         transform (`PairedTransform`): Augments them.
@@ -75,7 +77,7 @@ class PairReader:
         assert rows.features is not None and rows.column_names is not None  # `load_rows` looked at the first row
         check_columns(rows.features, columns)
         self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
-        names = [column for column in ("file_name",) if column in rows.column_names]
+        names = [column for column in ("file_name", SEGMENTS_COLUMN) if column in rows.column_names]
         for column in self._image_types:  # decoded here, where an error can name the column and the file
             rows = rows.cast_column(column, datasets.Image(decode=False))
         return rows.select_columns([*self._image_types, *names])
@@ -109,6 +111,8 @@ class PairReader:
                 f"the image is {image.width}x{image.height} and the mask {mask.width}x{mask.height} (width x height); "
                 "both must show the same frame, in the same proportions."
             )
+        if (segments := row.get(SEGMENTS_COLUMN)) is not None:
+            mask = categories_of_segments(mask, segments, self.processor.label_set.unknown_id)
         self.last_size = image.size
         instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
         height, width = self.transform.resized_shape(mask.height, mask.width)

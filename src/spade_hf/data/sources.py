@@ -1,18 +1,19 @@
 """Where training data come from: data sets on the Hub and on disk, and the label set that lies with them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import datasets
-import PIL.Image
 from datasets.exceptions import DatasetsError
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+from ..labels.color_table import read_color_table
 from ..labels.label_set import LabelSet
+from .folders import read_text
 
 
 LABELS_FILE = "labels.json"
+TABLE_FILES = ("labelmap.txt", "_classes.csv")  # CVAT's and Roboflow's, among or beside their masks
 
 
 def load_rows(
@@ -52,74 +53,35 @@ def load_rows(
         ) from error
 
 
-def load_folders(folders: Mapping[str, str]) -> datasets.Dataset:
-    """Pair the files of parallel folders by their names without extension.
-
-    Args:
-        folders (`Mapping[str, str]`): Column -> folder of images, such as `{"image": "photos", "label": "masks"}`.
-
-    Returns:
-        `datasets.Dataset`: These columns, and `file_name` of the first one; rows in the order of their names.
-
-    Raises:
-        ValueError: If a folder is not there or empty, a name occurs twice in one, or a file has no partner.
-    """
-    files = {column: _files_by_stem(Path(folder)) for column, folder in folders.items()}
-    stems = set().union(*files.values())
-    missing = {folder: sorted(stems - set(files[column])) for column, folder in folders.items()}
-    if any(missing.values()):
-        lacks = [f"{folder} has no file for {_some(alone)}" for folder, alone in missing.items() if alone]
-        raise ValueError(
-            f"{'; '.join(lacks)}. Files belong together by their names without extension: rename them so that these "
-            "are the same in every folder, or take away those without partner."
-        )
-    order = sorted(stems)
-    columns = {column: [str(found[stem]) for stem in order] for column, found in files.items()}
-    first = next(iter(files.values()))
-    features = datasets.Features(
-        {column: datasets.Image() for column in columns} | {"file_name": datasets.Value("string")}
-    )
-    return datasets.Dataset.from_dict(columns | {"file_name": [first[stem].name for stem in order]}, features=features)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"
-
-
-def _files_by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder. Name the folders of the images and of their masks.")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in PIL.Image.registered_extensions():
-            continue
-        if path.stem in found:
-            raise ValueError(f"{folder} has both {found[path.stem].name} and {path.name}. Keep one of them.")
-        found[path.stem] = path
-    if not found:
-        raise ValueError(f"{folder} holds no image file.")
-    return found
-
-
-def load_label_set(label_set: str | None, *, dataset_name: str) -> LabelSet:
-    """The label set that a user named, or else the `labels.json` that lies with the data.
+def load_label_set(
+    label_set: str | None, *, dataset_name: str | None = None, mask_folder: str | None = None
+) -> LabelSet:
+    """The label set that a user named, or else the one that lies with the data.
 
     Args:
         label_set (`str`, *optional*): A built-in label set, a JSON file or a table of colours; see
             [`LabelSet.from_file`].
-        dataset_name (`str`): As in [`load_rows`]. Without a `label_set`, `labels.json` is looked for in that folder,
-            beside that parquet file, or in that Hub repository.
+        dataset_name (`str`, *optional*): As in [`load_rows`]. Without a `label_set`, `labels.json` is looked for in
+            that folder, beside that parquet file, or in that Hub repository.
+        mask_folder (`str`, *optional*): The folder or zip file of masks of [`load_folders`], in place of
+            `dataset_name`. Without a `label_set`, CVAT's `labelmap.txt` and Roboflow's `_classes.csv` are looked for
+            in it, then `labels.json` in the folder that holds it.
 
     Raises:
         ValueError: If there is none, or it is not valid.
     """
     if label_set in LabelSet.built_in_names():
         return LabelSet.from_name(label_set)
-    file = Path(label_set) if label_set is not None else _labels_with(dataset_name)
+    if label_set is None and mask_folder is not None:
+        for name in TABLE_FILES:
+            if (text := read_text(mask_folder, name)) is not None:
+                return _from_table(text, name, mask_folder)
+    where = dataset_name if mask_folder is None else str(Path(mask_folder).parent)
+    assert where is not None, "one of `dataset_name` and `mask_folder`"
+    file = Path(label_set) if label_set is not None else _labels_with(where)
     if file is None:
         raise ValueError(
-            f"`label_set` is missing, and there is no {LABELS_FILE} with {dataset_name!r}. Pass one of "
+            f"`label_set` is missing, and there is no {LABELS_FILE} with {where!r}. Pass one of "
             f"{', '.join(LabelSet.built_in_names())}, a JSON file such as "
             '{"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}, or a .txt or .csv file with a line a class '
             "such as sky,70,130,180."
@@ -130,6 +92,13 @@ def load_label_set(label_set: str | None, *, dataset_name: str) -> LabelSet:
             f"{', '.join(LabelSet.built_in_names())}. Name one of these, or your own JSON file or table of colours."
         )
     return LabelSet.from_file(file)
+
+
+def _from_table(text: str, name: str, folder: str) -> LabelSet:
+    try:
+        return LabelSet.from_dict({"name": Path(folder).stem, **read_color_table(text)})
+    except ValueError as error:
+        raise ValueError(f"{name} in {folder} cannot be read as a label set: {error}") from error
 
 
 def _labels_with(dataset_name: str) -> Path | None:

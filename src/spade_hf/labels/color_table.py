@@ -5,24 +5,33 @@ Forms:
     road,128,64,128          a CSV file, with or without a header
     road:128,64,128::        labelmap.txt of CVAT
     7,road,128,64,128        with the class's id
+    7, road                  an id and no colour: _classes.csv of Roboflow
 """
 
 import re
+from itertools import islice
 from typing import Any
+
+from .colors import Color, voc_colors
 
 
 UNKNOWN_NAMES = ("unknown", "unlabelled", "unlabeled", "void")  # of pixels without class
 COLOR = r"(?P<red>\d+)[\s,;]+(?P<green>\d+)[\s,;]+(?P<blue>\d+)"
 NAME = r"(?P<name>[^\W\d][^,;:\t]*?)"  # starts with a letter
-LINES = (re.compile(rf"{COLOR}[\s,;]+{NAME}"), re.compile(rf"(?:(?P<id>\d+)[\s,;]+)?{NAME}[\s,;:]+{COLOR}[\s,;:]*"))
+LINES = (
+    re.compile(rf"{COLOR}[\s,;]+{NAME}"),
+    re.compile(rf"(?:(?P<id>\d+)[\s,;]+)?{NAME}[\s,;:]+{COLOR}[\s,;:]*"),
+    re.compile(rf"(?P<id>\d+)\s*[,;]\s*{NAME}"),
+)
 
 
 def read_color_table(text: str) -> dict[str, Any]:
     """Read a table of colours.
 
     Args:
-        text (`str`): A line a class: `r g b name` or `name r g b`, the latter perhaps after the class's id; separated
-            by commas, semicolons, tabs or spaces. Empty lines, lines that start with `#`, and a first line without
+        text (`str`): One line per class: `r g b name` or `name r g b`, the latter perhaps after the class's id;
+            separated by commas, semicolons, tabs or spaces. Or `id, name` in every line, for masks of ids; the colours
+            are then those of the PASCAL VOC map. Empty lines, lines that start with `#`, and a first line without
             digits (a header) are left out. Without ids the classes are numbered from 0 in the order of the lines.
 
     Returns:
@@ -30,7 +39,7 @@ def read_color_table(text: str) -> dict[str, Any]:
             unlabelled, unlabeled or void, in any case, is the one of pixels without class.
 
     Raises:
-        ValueError: If a line is none of these, or only some lines have an id.
+        ValueError: If a line is none of these, or only some lines have an id or a colour.
     """
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
@@ -42,19 +51,21 @@ def read_color_table(text: str) -> dict[str, Any]:
         if row is None:
             raise ValueError(
                 f"line {number} is {line!r}; a line is a name and a colour, `road,128,64,128` or `128 64 128 road`, "
-                "or an id, a name and a colour, `7,road,128,64,128`."
+                "or an id, a name and a colour, `7,road,128,64,128`, or an id and a name, `7,road`."
             )
         rows.append(row.groupdict())
-    has_id = [row.get("id") is not None for row in rows]
-    if any(has_id) and not all(has_id):
-        raise ValueError(f"line {lines[has_id.index(False)][0]} has no id before its name, and other lines have one.")
-    labels = [
-        {
-            "id": int(row["id"]) if has_id[index] else index,
-            "name": row["name"],
-            "color": [int(row[part]) for part in ("red", "green", "blue")],
-        }
-        for index, row in enumerate(rows)
-    ]
+    for part, called in (("id", "id before its name"), ("red", "colour")):
+        has_it = [row.get(part) is not None for row in rows]
+        if any(has_it) and not all(has_it):
+            raise ValueError(f"line {lines[has_it.index(False)][0]} has no {called}, and other lines have one.")
+    ids = [index if row.get("id") is None else int(row["id"]) for index, row in enumerate(rows)]
+    labels = [{"id": i, "name": row["name"], "color": _color(row, i)} for i, row in zip(ids, rows, strict=True)]
     unknown = (label["id"] for label in labels if label["name"].casefold() in UNKNOWN_NAMES)
     return {"labels": labels, "ignore_index": next(unknown, None)}
+
+
+def _color(row: dict[str, str], label_id: int) -> Color:
+    """The row's colour, or the id's in the VOC map, whose first one is black."""
+    if row.get("red") is not None:
+        return int(row["red"]), int(row["green"]), int(row["blue"])
+    return next(islice(voc_colors(), label_id - 1, None)) if label_id else (0, 0, 0)

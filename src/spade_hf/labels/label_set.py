@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .categories import read_categories
 from .color_table import read_color_table
 from .colors import Color, checked_color, rows_of_colors, voc_colors
 
@@ -83,7 +84,7 @@ class LabelSet:
 
     @classmethod
     def from_name(cls, name: str) -> "LabelSet":
-        """A built-in label set: "ade20k", "cityscapes", "coco-stuff" or "landscapes"; ValueError for another name."""
+        """A built-in label set, one of `built_in_names()` such as "ade20k"; ValueError for another name."""
         if name not in cls.built_in_names():
             raise ValueError(
                 f"`name` is {name!r}; the built-in label sets are {', '.join(cls.built_in_names())}. "
@@ -117,14 +118,17 @@ class LabelSet:
         Args:
             values (`dict`): Either `{"name", "ignore_index", "labels": [{"id", "name", "color"}], "distinct_colors":
                 [{"id", "color"}]}`, as `to_dict` returns it, or `{"id2label": {"0": "sky"}, "palette": [[r, g, b]],
-                "ignore_label"}`, with one palette row an id in ascending order. `ignore_index`, `ignore_label` and
-                `distinct_colors` may be missing; other keys are documentation.
+                "ignore_label"}`, with one palette row an id in ascending order, or COCO's `{"categories": [{"id",
+                "name", "color"}]}`; see `read_categories`. `ignore_index`, `ignore_label` and `distinct_colors` may
+                be missing; other keys are documentation.
 
         Raises:
             ValueError: If a key is missing or a value is not valid.
         """
         name = values.get("name", "labels")
         try:
+            if "categories" in values and not {"labels", "id2label"} & set(values):
+                values = read_categories(values["categories"])
             if "id2label" in values:
                 names = sorted((int(i), label) for i, label in values["id2label"].items())
                 colors = values["palette"]
@@ -137,7 +141,7 @@ class LabelSet:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"label set '{name}' is not in a known form ({error!r}). It needs `labels`, a list of objects with "
-                "`id`, `name` and `color`, or `id2label` with `palette`."
+                "`id`, `name` and `color`, or `id2label` with `palette`, or COCO's `categories`."
             ) from error
         unknown_id = values.get("ignore_index", values.get("ignore_label"))
         return cls(name=name, labels=labels, unknown_id=unknown_id, distinct_colors=replacements)

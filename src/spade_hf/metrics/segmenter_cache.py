@@ -7,11 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..data import PairedImageDataset
+from ..data.panoptic import SEGMENTS_COLUMN
 from ..labels.label_set import LabelSet
 from .features import FeatureNetwork
 from .segmentation import BATCH_SIZE, BRIGHTNESS, LEARNING_RATE, TINT, WEIGHT_DECAY, WIDTH, Segmenter, train_segmenter
@@ -70,9 +72,17 @@ def fingerprint(dataset: PairedImageDataset) -> str:
     for row in dataset.rows:
         for column in filter(None, columns):
             value: dict[str, Any] = row[column] or {"bytes": b""}
-            content = value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
+            content = value["bytes"] if value["bytes"] is not None else _read_bytes(value["path"])
             digest.update(hashlib.blake2b(content, digest_size=16).digest())
+        if SEGMENTS_COLUMN in row:
+            digest.update(repr(row[SEGMENTS_COLUMN]).encode())
     return digest.hexdigest()
+
+
+def _read_bytes(path: str) -> bytes:
+    """Of a path or of an address such as `zip://`."""
+    file_system, name = fsspec.url_to_fs(path)
+    return file_system.cat_file(name)
 
 
 def save_segmenter(segmenter: Segmenter, file: Path, settings: dict[str, Any]) -> None:

@@ -1,0 +1,102 @@
+"""Reads COCO's panoptic format (Kirillov et al. 2019): PNG files of segment ids, JSON with their categories.
+
+A pixel's segment id is R + 256 G + 65536 B; 0 is no segment. Files are decoded when a row is read.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import PIL.Image
+
+
+SEGMENTS_COLUMN = "panoptic_segments"  # of each row: {"id", "category_id"} of the segments in its mask
+
+
+def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Dataset:
+    """Pair the images and masks that a panoptic JSON file names.
+
+    Args:
+        panoptic_json (`str`): The annotations, such as `panoptic_val2017.json`.
+        folders (`Mapping[str, str]`): Column -> folder: `image` holds the files of the JSON's `images`, every other
+            column those of its `annotations`. `{"image": "val2017", "label": "panoptic_val2017"}`; for a model with
+            instance edges also `"instance": "panoptic_val2017"`, as each segment's colour is an instance's.
+
+    Returns:
+        `datasets.Dataset`: These columns, `file_name` of the image and `panoptic_segments`, by which [`PairReader`]
+            turns segments into categories; rows in the order of the annotations.
+
+    Raises:
+        ValueError: If the JSON is not of this form, or names a file that is missing.
+    """
+    try:
+        values = json.loads(Path(panoptic_json).read_text(encoding="utf-8"))
+        names = {image["id"]: image["file_name"] for image in values["images"]}
+        pairs = [(names[row["image_id"]], row["file_name"]) for row in values["annotations"]]
+        segments = [
+            [{"id": int(one["id"]), "category_id": int(one["category_id"])} for one in row["segments_info"]]
+            for row in values["annotations"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"`panoptic_json` {panoptic_json!r} cannot be read ({error!r}). It needs `categories`, `images` with `id` "
+            "and `file_name`, and `annotations` with `image_id`, `file_name` and `segments_info`, as COCO's "
+            "panoptic_val2017.json."
+        ) from error
+    if not pairs:
+        raise ValueError(f"`panoptic_json` {panoptic_json!r} has no annotations.")
+    columns = {
+        column: [str(Path(folder, image if column == "image" else mask)) for image, mask in pairs]
+        for column, folder in folders.items()
+    }
+    for column, paths in columns.items():
+        if missing := [path for path in paths if not Path(path).is_file()]:
+            raise ValueError(
+                f"{missing[0]} is missing, which {panoptic_json} names, and {len(missing) - 1} more of the column "
+                f"`{column}`. Name the folder that holds these files."
+            )
+    features = datasets.Features(
+        {column: datasets.Image() for column in columns}
+        | {
+            "file_name": datasets.Value("string"),
+            SEGMENTS_COLUMN: [{"id": datasets.Value("int64"), "category_id": datasets.Value("int64")}],
+        }
+    )
+    extra = {"file_name": [image for image, _ in pairs], SEGMENTS_COLUMN: segments}
+    return datasets.Dataset.from_dict(columns | extra, features=features)
+
+
+def categories_of_segments(
+    mask: PIL.Image.Image, segments: list[dict[str, Any]], unknown_id: int | None
+) -> PIL.Image.Image:
+    """Turn a panoptic PNG into a label map.
+
+    Args:
+        mask (`PIL.Image.Image`): Segment ids in RGB.
+        segments (`list[dict]`): `id` and `category_id` of each one.
+        unknown_id (`int`, *optional*): What pixels of no segment become.
+
+    Returns:
+        `PIL.Image.Image`: Category ids, mode `I`.
+
+    Raises:
+        ValueError: If the mask is not RGB, has a segment without category, or pixels of no segment without
+            `unknown_id`.
+    """
+    if mask.mode != "RGB":
+        raise ValueError(f"the mask has the PIL mode {mask.mode!r}; panoptic masks are RGB images of segment ids.")
+    pixels = np.asarray(mask).astype(np.int64)  # (H, W, 3)
+    ids, inverse = np.unique(pixels @ np.array([1, 256, 65536]), return_inverse=True)
+    category_of = {segment["id"]: segment["category_id"] for segment in segments}
+    if unknown_id is not None:
+        category_of.setdefault(0, unknown_id)
+    if strangers := [i for i in ids.tolist() if i not in category_of]:
+        raise ValueError(
+            f"the mask has the segment ids {strangers[:5]}, which the JSON's `segments_info` of this image lacks"
+            + (", and the label set has no unknown label for pixels of no segment (0)." if 0 in strangers else ".")
+        )
+    categories = np.array([category_of[i] for i in ids.tolist()], dtype=np.int32)
+    return PIL.Image.fromarray(categories[inverse].reshape(pixels.shape[:2]))

@@ -1,0 +1,116 @@
+"""Training and evaluation on public data sets' own layouts, by the commands of docs/training.md."""
+
+import json
+import re
+
+import pytest
+
+from spade_hf import LabelSet, SPADEPipeline
+
+from ..dataset_layouts import (
+    write_cityscapes,
+    write_cvat,
+    write_panoptic,
+    write_roboflow,
+    write_voc,
+    write_webdataset,
+)
+from .test_evaluate_spade import evaluate  # noqa: F401 (a fixture)
+from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+
+
+def cityscapes(root):
+    write_cityscapes(root)
+    options = (
+        "--image_folder leftImg8bit/train --image_suffix _leftImg8bit.png --mask_folder gtFine/train "
+        "--mask_suffix _gtFine_labelIds.png --instance_folder gtFine/train "
+        "--instance_suffix _gtFine_instanceIds.png --label_set cityscapes"
+    )
+    return options, 3, LabelSet.from_name("cityscapes").names
+
+
+def cityscapes_trainids(root):
+    write_cityscapes(root, train_ids=True)
+    options = (
+        "--image_folder leftImg8bit/train --image_suffix _leftImg8bit.png --mask_folder gtFine/train "
+        "--mask_suffix _gtFine_labelTrainIds.png --label_set cityscapes-trainids"
+    )
+    return options, 3, LabelSet.from_name("cityscapes-trainids").names
+
+
+def voc(root):
+    write_voc(root / "VOC2012")
+    options = (
+        "--image_folder VOC2012 --mask_folder VOC2012 --instance_folder VOC2012 "
+        "--file_list VOC2012/ImageSets/Segmentation/train.txt --label_set voc"
+    )
+    return options, 2, LabelSet.from_name("voc").names
+
+
+def coco_panoptic(root):
+    write_panoptic(root)
+    options = (
+        "--panoptic_json annotations/panoptic_val2017.json --image_folder val2017 "
+        "--mask_folder annotations/panoptic_val2017 --instance_folder annotations/panoptic_val2017"
+    )
+    return options, 2, ("unknown", "person", "car", "rug-merged")
+
+
+def cvat(root):
+    write_cvat(root)
+    options = "--image_folder frames --mask_folder export.zip --instance_folder export.zip"
+    return options, 3, ("background", "cat", "road sign")
+
+
+def roboflow(root):
+    write_roboflow(root)
+    options = "--image_folder train --image_suffix .jpg --mask_folder train --mask_suffix _mask.png"
+    return options, 2, ("background", "cat", "dog")
+
+
+def webdataset(root):
+    write_webdataset(root)
+    return "--dataset_name shards --image_column jpg --mask_column seg.png", 2, LabelSet.anonymous(3).names
+
+
+@pytest.mark.parametrize("layout", [cityscapes, cityscapes_trainids, voc, coco_panoptic, cvat, roboflow, webdataset])
+def test_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch):  # noqa: F811
+    options, num_pairs, names = layout(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    command = (
+        *SMALL,
+        *options.split(),
+        "--output_dir",
+        "model",
+        "--max_train_steps",
+        2,
+        "--dataloader_num_workers",
+        1,
+    )
+    dry = run(*command, "--dry_run")
+    assert dry.status == 0, dry.stderr
+    assert re.search(rf"\b{num_pairs} (pairs|samples|rows)", dry.stdout), dry.stdout
+    assert not (tmp_path / "model").exists()
+    result = run(*command)
+    assert result.status == 0, result.stderr
+    pipeline = SPADEPipeline.from_pretrained("model")
+    assert pipeline.image_processor.label_set.names == names
+    assert pipeline.image_processor.config.use_instance_edges == ("--instance_folder" in options)
+
+
+@pytest.mark.parametrize("layout", [cvat, coco_panoptic])
+def test_evaluation_reads_them_too(layout, evaluate, tmp_path, monkeypatch):  # noqa: F811
+    options, num_pairs, _ = layout(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    options = re.sub(r" --instance_folder \S+", "", options).split()
+    result = evaluate("--real", *options, "--segmenter", "none", "--json", "figures.json")
+    assert result.status == 0, result.stderr
+    assert json.loads((tmp_path / "figures.json").read_text())["counts"]["pictures"] == num_pairs
+
+
+def test_errors_are_in_the_words_of_the_options(run, tmp_path, monkeypatch):  # noqa: F811
+    options, _, _ = cityscapes(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = run(*SMALL, *options.replace("_gtFine_labelIds.png", ".png").split(), "--dry_run")
+    assert result.status == 2
+    assert "or say by --image_suffix, --mask_suffix and --instance_suffix how they end" in result.stderr
