@@ -94,6 +94,7 @@ setup(
         "numpy>=1.26",
         "pillow>=10.3",
         "requests>=2.32",
+        "tqdm>=4.66",
     ],
     extras_require=EXTRAS,
     cmdclass={"build_py": BuildWithScripts},

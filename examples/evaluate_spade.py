@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -34,15 +35,8 @@ except ModuleNotFoundError as error:
 
 import spade_hf
 from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEPipeline
-from spade_hf.data import (
-    PairedImageDataset,
-    PairedTransform,
-    PairReader,
-    load_folders,
-    load_label_set,
-    load_panoptic,
-    load_rows,
-)
+from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_rows
+from spade_hf.data.options import columns_of, open_label_set, open_rows
 from spade_hf.metrics import (
     Figures,
     Judge,
@@ -201,28 +195,14 @@ def why_no_styles(
 
 def build_processor(args: argparse.Namespace) -> SPADEImageProcessor:
     """Without a model: reads masks by the data's own label set."""
-    label_set = load_label_set(
-        args.label_set or args.panoptic_json, dataset_name=args.dataset_name, mask_folder=args.mask_folder
-    )
-    return SPADEImageProcessor(label_set=label_set)
+    return SPADEImageProcessor(label_set=open_label_set(args))
 
 
 def build_dataset(
     args: argparse.Namespace, processor: SPADEImageProcessor
 ) -> tuple[PairedImageDataset, list[object] | None]:
     """The pairs to score, and the scene of each if a column of them was named."""
-    if args.image_folder is not None:
-        folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
-        folders = {column: folder for column, folder in folders.items() if folder is not None}
-        columns = ("image", "label", "instance" if args.instance_folder else None)
-        if args.panoptic_json is not None:
-            rows = load_panoptic(args.panoptic_json, folders)
-        else:
-            suffixes = {"image": args.image_suffix, "label": args.mask_suffix, "instance": args.instance_suffix}
-            rows = load_folders(folders, suffixes=suffixes, file_list=args.file_list)
-    else:
-        rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
-        columns = (args.image_column, args.mask_column, args.instance_column)
+    rows, columns = open_rows(args, split=args.split), columns_of(args)
     if len(rows) == 0:
         raise ValueError(f"--split {args.split!r} of {args.dataset_name} has no rows. Name another one.")
     count = len(rows) if args.num_images is None else min(args.num_images, len(rows))
@@ -240,21 +220,18 @@ def pairs(
     args: argparse.Namespace,
     processor: SPADEImageProcessor,
     rows: datasets.Dataset,
-    columns: tuple[str, str, str | None],
+    columns: dict[str, Any],
     random_flip: bool = False,
 ) -> PairedImageDataset:
     """Whole pictures, cropped only where their proportions are not those of `--resolution`."""
     if args.resolution is None:  # real pictures alone: the size of the first mask
-        width, height = rows[0][columns[1]].size
+        width, height = rows[0][columns["mask_column"]].size
         args.resolution = [height, width]
     transform = PairedTransform(
         resolution=tuple(args.resolution), resize_ratio=1.0, center_crop=True, random_flip=random_flip
     )
-    image_column, mask_column, instance_column = columns
     reader = PairReader(
-        image_column=image_column,
-        mask_column=mask_column,
-        instance_column=instance_column,
+        **columns,
         processor=processor,
         transform=transform,
         color_tolerance=args.color_tolerance,
@@ -286,9 +263,10 @@ def build_segmenter(
             raise
         return None, f"{name} has no split {args.segmenter_split} to train a segmenter on; name --segmenter_dataset"
     plain = SPADEImageProcessor(label_set=label_set)  # reads no instance maps
+    columns = {"image_column": args.image_column, "mask_column": args.mask_column, "instance_column": None}
     segmenter = obtain_segmenter(
         network,
-        pairs(args, plain, rows, (args.image_column, args.mask_column, None), random_flip=True),
+        pairs(args, plain, rows, columns, random_flip=True),
         network_name=args.feature_network,
         num_steps=args.segmenter_steps,
         seed=args.seed,

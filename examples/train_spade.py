@@ -45,12 +45,10 @@ from spade_hf.data import (
     PairReader,
     StreamedImageDataset,
     build_loader,
-    load_folders,
-    load_label_set,
-    load_panoptic,
     load_rows,
     preview_samples,
 )
+from spade_hf.data.options import columns_of, open_label_set, open_rows
 from spade_hf.hub.repositories import open_repository
 from spade_hf.losses import TERMS, Objective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
@@ -251,33 +249,12 @@ def set_up_logging() -> None:
 
 def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImageDataset:
     """The training samples, and the processor that knows their labels."""
-    if args.image_folder is not None:
-        folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
-        folders = {column: folder for column, folder in folders.items() if folder is not None}
-        columns = ("image", "label", "instance" if args.instance_folder else None)
-        if args.panoptic_json is not None:
-            rows = load_panoptic(args.panoptic_json, folders)
-        else:
-            suffixes = {"image": args.image_suffix, "label": args.mask_suffix, "instance": args.instance_suffix}
-            rows = load_folders(folders, suffixes=suffixes, file_list=args.file_list)
-    else:
-        rows = load_rows(
-            args.dataset_name,
-            config_name=args.dataset_config_name,
-            split=args.train_split,
-            cache_dir=args.cache_dir,
-            streaming=args.streaming,
-        )
-        columns = (args.image_column, args.mask_column, args.instance_column)
-    image_column, mask_column, instance_column = columns
-    label_set = load_label_set(
-        args.label_set or args.panoptic_json, dataset_name=args.dataset_name, mask_folder=args.mask_folder
-    )
+    rows = open_rows(args, split=args.train_split, cache_dir=args.cache_dir, streaming=args.streaming)
+    columns = columns_of(args)
+    use_instance_edges = columns["instance_column"] is not None
     reader = PairReader(
-        image_column=image_column,
-        mask_column=mask_column,
-        instance_column=instance_column,
-        processor=SPADEImageProcessor(label_set=label_set, use_instance_edges=instance_column is not None),
+        **columns,
+        processor=SPADEImageProcessor(label_set=open_label_set(args), use_instance_edges=use_instance_edges),
         transform=PairedTransform(
             resolution=tuple(args.resolution),
             resize_ratio=args.resize_ratio,
@@ -287,13 +264,13 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
         ),
         color_tolerance=args.color_tolerance,
     )
-    options = {"seed": args.seed, "skip_broken": args.skip_broken}
+    behaviour = {"seed": args.seed, "skip_broken": args.skip_broken}
     if args.streaming:
         rows = rows if args.max_train_samples is None else rows.take(args.max_train_samples)
-        return StreamedImageDataset(rows, reader, shuffle_buffer_size=args.shuffle_buffer_size, **options)
+        return StreamedImageDataset(rows, reader, shuffle_buffer_size=args.shuffle_buffer_size, **behaviour)
     if args.max_train_samples is not None:
         rows = rows.select(range(min(args.max_train_samples, len(rows))))
-    return PairedImageDataset(rows, reader, **options)
+    return PairedImageDataset(rows, reader, **behaviour)
 
 
 def build_evaluation(

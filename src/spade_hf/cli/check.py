@@ -4,15 +4,16 @@ import argparse
 import sys
 import time
 from collections import Counter
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from spade_hf_cli.options import problem_with_data
 
-from ..data import PairedTransform, PairReader, load_folders, load_label_set, load_rows
+from ..data import PairedTransform, PairReader
 from ..data.checking import CheckedPair, check_pairs, overlay_sheet
+from ..data.options import columns_of, open_label_set, open_rows
 from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
 from .outputs import check_picture_file
@@ -79,22 +80,15 @@ def describe_labels(pairs: list[CheckedPair], label_set: LabelSet) -> str:
     return "\n".join([head, *lines, *([f"in no pair: {', '.join(missing)}"] if missing else [])])
 
 
-def _open(args: argparse.Namespace) -> tuple:
-    if args.image_folder is not None:
-        folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
-        rows = load_folders({column: folder for column, folder in folders.items() if folder is not None})
-        columns = ("image", "label", "instance" if args.instance_folder else None)
-        labels_with = str(Path(args.mask_folder).parent)
-    else:
-        rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
-        columns, labels_with = (args.image_column, args.mask_column, args.instance_column), args.dataset_name
-    label_set = load_label_set(args.label_set, dataset_name=labels_with)
+def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
+    """The rows, and what reads them as training does."""
+    columns = columns_of(args)
+    use_instance_edges = columns["instance_column"] is not None
     resolution = (args.resolution[0], args.resolution[-1])
-    return rows, PairReader(
-        image_column=columns[0],
-        mask_column=columns[1],
-        instance_column=columns[2],
-        processor=SPADEImageProcessor(label_set=label_set, use_instance_edges=columns[2] is not None),
+    reader = PairReader(
+        **columns,
+        processor=SPADEImageProcessor(label_set=open_label_set(args), use_instance_edges=use_instance_edges),
         transform=PairedTransform(resolution=resolution, resize_ratio=1.0),
         color_tolerance=args.color_tolerance,
     )
+    return open_rows(args, split=args.split), reader

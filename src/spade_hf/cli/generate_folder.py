@@ -14,11 +14,12 @@ from typing import Any
 import PIL.Image
 import torch
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ..pipelines import SPADEPipeline
+from ..project import install_command
 from .inputs import load_pipeline
-from .mask_sources import MaskSource, find_masks, masks_of_dataset
+from .mask_sources import MaskSource, find_masks
 from .outputs import check_folder
 
 
@@ -161,6 +162,10 @@ def _sources(args: argparse.Namespace) -> list[MaskSource]:
     if (args.dataset is None) == (not args.mask):
         raise ValueError("Give masks, or --dataset with --mask-column. Masks stand before --style.")
     if args.dataset is not None:
+        try:
+            from .mask_dataset import masks_of_dataset
+        except ModuleNotFoundError as error:
+            raise ImportError(f"--dataset needs {error.name}: {install_command('train')}") from error
         return masks_of_dataset(args.dataset, args.split, args.mask_column, args.instance_column)
     return find_masks(args.mask, args.instance_map)
 

@@ -1,0 +1,43 @@
+"""Data as the options of `spade_hf_cli.options.add_data_options` name them."""
+
+import argparse
+from typing import Any
+
+from ..labels.label_set import LabelSet
+from .folders import load_folders
+from .panoptic import load_panoptic
+from .sources import load_label_set, load_rows
+
+
+def open_rows(args: argparse.Namespace, *, split: str, **options: Any) -> Any:
+    """The rows of a data set or of folders.
+
+    Args:
+        args (`argparse.Namespace`): The options.
+        split (`str`): Of the data set.
+        options: Of [`load_rows`], such as `streaming`; not for folders.
+    """
+    if args.image_folder is None:
+        return load_rows(args.dataset_name, config_name=args.dataset_config_name, split=split, **options)
+    folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
+    folders = {column: folder for column, folder in folders.items() if folder is not None}
+    if args.panoptic_json is not None:
+        return load_panoptic(args.panoptic_json, folders)
+    suffixes = {"image": args.image_suffix, "label": args.mask_suffix, "instance": args.instance_suffix}
+    return load_folders(folders, suffixes=suffixes, file_list=args.file_list)
+
+
+def columns_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The columns of `open_rows`, as [`PairReader`] takes them; `instance_column` is `None` without instances."""
+    if args.image_folder is not None:
+        instance_column = None if args.instance_folder is None else "instance"
+        return {"image_column": "image", "mask_column": "label", "instance_column": instance_column}
+    names = ("image_column", "mask_column", "instance_column")
+    return {name: getattr(args, name) for name in names}
+
+
+def open_label_set(args: argparse.Namespace) -> LabelSet:
+    """The label set that was named, or the one that lies with the data; see [`load_label_set`]."""
+    return load_label_set(
+        args.label_set or args.panoptic_json, dataset_name=args.dataset_name, mask_folder=args.mask_folder
+    )
