@@ -27,6 +27,7 @@ EXTRAS = {
     "eval": [
         "accelerate>=1.10",
         "datasets>=4.0",
+        "fsspec>=2023.1",  # which datasets brings
         "PyYAML>=6.0",
         "scikit-image>=0.22",
         "scipy>=1.11",

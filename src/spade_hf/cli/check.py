@@ -11,13 +11,18 @@ from tqdm import tqdm
 
 from spade_hf_cli.options import problem_with_data
 
-from ..data import PairedTransform, PairReader
-from ..data.checking import CheckedPair, check_pairs, overlay_sheet
-from ..data.options import columns_of, open_label_set, open_rows
 from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
+from ..project import install_command
 from .outputs import check_picture_file
 
+
+try:
+    from ..data import PairedTransform, PairReader
+    from ..data.checking import CheckedPair, check_pairs, overlay_sheet
+    from ..data.options import columns_of, open_label_set, open_rows
+except ModuleNotFoundError as error:
+    raise ImportError(f"check needs the package {error.name}: {install_command('train')}") from error
 
 SHEET_PAIRS = 24
 SHOWN_SIZES = 5
@@ -82,7 +87,7 @@ def describe_labels(pairs: list[CheckedPair], label_set: LabelSet) -> str:
 
 def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
     """The rows, and what reads them as training does."""
-    columns = columns_of(args)
+    rows, columns = open_rows(args, split=args.split), columns_of(args)
     use_instance_edges = columns["instance_column"] is not None
     resolution = (args.resolution[0], args.resolution[-1])
     reader = PairReader(
@@ -91,4 +96,4 @@ def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
         transform=PairedTransform(resolution=resolution, resize_ratio=1.0),
         color_tolerance=args.color_tolerance,
     )
-    return open_rows(args, split=args.split), reader
+    return rows, reader

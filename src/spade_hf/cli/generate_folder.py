@@ -163,10 +163,15 @@ def _sources(args: argparse.Namespace) -> list[MaskSource]:
         raise ValueError("Give masks, or --dataset with --mask-column. Masks stand before --style.")
     if args.dataset is not None:
         try:
-            from .mask_dataset import masks_of_dataset
+            from ..data.mask_cells import mask_cells
         except ModuleNotFoundError as error:
             raise ImportError(f"--dataset needs {error.name}: {install_command('train')}") from error
-        return masks_of_dataset(args.dataset, args.split, args.mask_column, args.instance_column)
+        cells = mask_cells(args.dataset, args.split, args.mask_column, args.instance_column)
+        digits = len(str(len(cells) - 1))
+        return [
+            MaskSource(f"row {number} of {args.dataset}", f"{number:0{digits}d}", *cell)
+            for number, cell in enumerate(cells)
+        ]
     return find_masks(args.mask, args.instance_map)
 
 

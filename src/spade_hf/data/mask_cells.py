@@ -1,0 +1,44 @@
+"""Masks of a data set that are painted without their pictures, each decoded only when its turn comes."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import datasets
+import PIL.Image
+
+from .pair_reader import check_columns, decode_image
+from .sources import load_rows
+
+
+Cell = Callable[[], PIL.Image.Image]
+
+
+def mask_cells(name: str, split: str, mask_column: str, instance_column: str | None) -> list[tuple[Cell, Cell | None]]:
+    """Functions that decode the mask, and perhaps the instance map, of each row; ValueError if an image is broken.
+
+    Args:
+        name (`str`): The data set, see [`load_rows`].
+        split (`str`): Of it.
+        mask_column (`str`): The masks.
+        instance_column (`str`, *optional*): Their instance maps.
+
+    Raises:
+        ValueError: If a column is not there or holds no images.
+    """
+    rows: Any = load_rows(name, split=split)
+    columns = {"mask_column": mask_column, "instance_column": instance_column}
+    columns = {parameter: column for parameter, column in columns.items() if column is not None}
+    check_columns(rows.features, columns)
+    types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
+    for column in types:
+        rows = rows.cast_column(column, datasets.Image(decode=False))
+    rows = rows.select_columns([*types])
+
+    def read(number: int, column: str) -> PIL.Image.Image:
+        return decode_image(rows[number][column], types[column], column)
+
+    return [
+        (partial(read, number, mask_column), partial(read, number, instance_column) if instance_column else None)
+        for number in range(len(rows))
+    ]
