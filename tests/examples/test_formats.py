@@ -6,6 +6,7 @@ import re
 import pytest
 
 from spade_hf import LabelSet, SPADEPipeline
+from spade_hf_cli import main
 
 from ..dataset_layouts import (
     write_cityscapes,
@@ -74,9 +75,11 @@ def webdataset(root):
 
 
 @pytest.mark.parametrize("layout", [cityscapes, cityscapes_trainids, voc, coco_panoptic, cvat, roboflow, webdataset])
-def test_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch):  # noqa: F811
+def test_check_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch, capsys):  # noqa: F811
     options, num_pairs, names = layout(tmp_path)
     monkeypatch.chdir(tmp_path)
+    assert main(["check", *options.split(), "--num_workers", "0"]) == 0
+    assert f"{num_pairs} pairs read" in capsys.readouterr().out
     command = (
         *SMALL,
         *options.split(),
