@@ -37,6 +37,7 @@ import spade_hf
 from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_rows
 from spade_hf.data.options import columns_of, open_label_set, open_rows
+from spade_hf.data.processes import join_processes
 from spade_hf.metrics import (
     Figures,
     Judge,
@@ -70,7 +71,7 @@ def main(args: argparse.Namespace) -> None:
     for name in ("httpx", "httpx2"):  # they name every request to the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
     card = load_card(args.model) if args.update_model_card else None  # now: scoring takes minutes
-    state = PartialState(cpu=args.device == "cpu")  # one process, or those of `accelerate launch`
+    state = join_processes(args.device)
     args.device = args.device or str(state.device)
     pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
     processor = build_processor(args) if pipeline is None else pipeline.image_processor
@@ -142,6 +143,7 @@ def score_all(scorer: Scorer, batch_size: int, state: PartialState) -> list[Scor
     count = len(scorer.dataset)
     batches = [range(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
     mine = batches[state.process_index :: state.num_processes]
+    logger.info("Process %d of %d has %d batches", state.process_index + 1, state.num_processes, len(mine))
     with tqdm(mine, desc="Scoring", disable=not state.is_local_main_process) as progress:
         done = {rows.start: scorer.score(rows) for rows in progress}
     shares = gather_object([done])  # one for each process

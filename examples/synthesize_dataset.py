@@ -11,17 +11,15 @@ See docs/synthesis.md, and `--help` for all options.
 import argparse
 import logging
 import sys
-from datetime import timedelta
 from pathlib import Path
 
-import torch
 from tqdm.auto import tqdm
 
 
 try:
     import datasets
     from accelerate import PartialState
-    from accelerate.utils import gather_object, parse_flag_from_env
+    from accelerate.utils import gather_object
 except ModuleNotFoundError as error:
     from spade_hf.project import install_command
 
@@ -32,6 +30,7 @@ from huggingface_hub import upload_folder
 from spade_hf import SPADEPipeline
 from spade_hf.cli.inputs import check_device, find_model
 from spade_hf.data import load_rows
+from spade_hf.data.processes import join_processes
 from spade_hf.hub.repositories import open_repository
 from spade_hf.synthesis import (
     FolderOutput,
@@ -50,8 +49,6 @@ from spade_hf_cli.options import as_typed, one_line, options_of
 
 logger = logging.getLogger("synthesize_dataset")
 PICTURES_PER_FILE = 256
-# Processes wait for each other at the end, and one may have much more left to do than the others.
-PATIENCE = timedelta(days=7)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -62,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
     datasets.disable_progress_bars()  # one of them for each file
     if args.device is not None:
         check_device(args.device)
-    state = PartialState(cpu=runs_on_cpu(args.device), timeout=PATIENCE)  # one process, or those of a launcher
+    state = join_processes(args.device)
     model = find_model(args.model)
     pipeline = SPADEPipeline.from_pretrained(model).to(args.device or str(state.device))
     pipeline.set_progress_bar_config(disable=True)
@@ -169,13 +166,6 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
         **{name: getattr(args, name) for name in more},
         "masks_per_file": masks_per_file(args) if args.output_format == "parquet" else None,
     }
-
-
-def runs_on_cpu(device: str | None) -> bool:
-    """Whether the processes of a launcher compute on CPUs; `PartialState` does not find out by itself."""
-    if device is not None:
-        return device == "cpu"
-    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
 
 
 def masks_per_file(args: argparse.Namespace) -> int:

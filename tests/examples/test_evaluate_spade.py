@@ -143,13 +143,13 @@ def test_two_processes_say_what_one_does(evaluate, model, data, tmp_path):
     command = ("--model", model, *options(data, tmp_path), "--batch_size", 1)
     evaluate(*command)
     alone = json.loads((tmp_path / "result.json").read_text())
-    launch = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-              "--mixed_precision", "no", "--dynamo_backend", "no")  # fmt: skip
+    launch = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     words = [sys.executable, "-m", *launch, str(SCRIPT), *map(str, command)]
     search_path = os.pathsep.join([str(SCRIPT.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path}
     result = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
+    assert "Process 1 of 2" in result.stderr and "Process 2 of 2" in result.stderr
     together = json.loads((tmp_path / "result.json").read_text())
     for name in KEYS | STYLE_KEYS:
         assert together[name] == (None if alone[name] is None else pytest.approx(alone[name], rel=1e-4))

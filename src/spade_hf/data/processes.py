@@ -1,0 +1,24 @@
+"""Several processes that share the work of a script."""
+
+from datetime import timedelta
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
+
+
+# Processes wait for each other at the end, and one may have much more left to do than the others.
+PATIENCE = timedelta(days=7)
+
+
+def join_processes(device: str | None) -> PartialState:
+    """Join the other processes of `accelerate launch` or `torchrun`, or stay alone without a launcher.
+
+    Args:
+        device (`str`, *optional*): As typed; default: a GPU if there is one. On CPUs the processes find each other
+            only if they are told, which Accelerate leaves to its launcher.
+    """
+    is_cpu = device == "cpu"
+    if device is None:
+        is_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    return PartialState(cpu=is_cpu, timeout=PATIENCE)
