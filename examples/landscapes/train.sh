@@ -32,11 +32,21 @@ stage 128 --resolution 128 --resize_ratio 1.117 --random_style_probability 0 --p
 # The size, with a new discriminator: the trial, 1.5 hours
 stage 256 --resize_ratio 1.117 --random_style_probability 0 --perceptual_weight 10 \
   --ema_decay 0.998 --max_train_steps 3650 --lr_decay_start 0.72 --pretrained_model_name_or_path "$output/128"
-# The recipe of the preset: sharp, painted masks, random styles. So far the interim model's length.
-stage final --ema_decay 0.995 --max_train_steps 1741 --lr_decay_start 0.78 --checkpoints_total_limit 8 \
+# The recipe of the preset: sharp, painted masks, random styles
+stage sharp --ema_decay 0.995 --max_train_steps 1741 --lr_decay_start 0.78 --checkpoints_total_limit 8 \
   --pretrained_model_name_or_path "$output/256" --discriminator_name_or_path "$output/256/checkpoint-3650"
 
-# The bundled weights are a mean, with batch statistics of its own: 0.25 of the stage before, 0.5 of the average before the
-# learning rates fall, 0.25 of the end.
-python examples/landscapes/average_weights.py --dataset_name "$output/data" --output_dir "$output/bundled" \
-  --models "$output/256" "$output/final/checkpoint-1250" "$output/final" --weights 0.25 0.5 0.25
+# A mean, with batch statistics of its own: 0.25 of the stage before, 0.5 of the average before the learning rates fall, 0.25
+# of the end.
+python examples/landscapes/average_weights.py --dataset_name "$output/data" --output_dir "$output/interim" \
+  --models "$output/256" "$output/sharp/checkpoint-1250" "$output/sharp" --weights 0.25 0.5 0.25
+
+# From that mean, with fewer random styles: their own are aligned afterwards. It was stopped at 2770 of 3000 updates.
+stage final --random_style_probability 0.1 --ema_decay 0.998 --max_train_steps 3000 --lr_decay_start 0.25 --seed 4 \
+  --checkpoints_total_limit 20 --pretrained_model_name_or_path "$output/interim" \
+  --discriminator_name_or_path "$output/256/checkpoint-3650"
+
+# The bundled weights: a mean again, then random styles like the pictures'
+python examples/landscapes/average_weights.py --dataset_name "$output/data" --output_dir "$output/mean" \
+  --models "$output/interim" "$output/final/checkpoint-2750" --weights 0.4 0.6
+python examples/align_styles.py --model "$output/mean" --dataset_name "$output/data" --dtype float16 --output_dir "$output/bundled"

@@ -4,6 +4,7 @@ from .checkpoints import CheckpointManager, DamagedCheckpointError, list_checkpo
 from .compilation import compile_modules
 from .ema import ModelEMA, estimate_statistics
 from .iteration import TrainingIteration
+from .latent_alignment import align_latents
 from .loop import TrainingState, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
@@ -29,6 +30,7 @@ __all__ = [
     "TrainingIteration",
     "TrainingRecipe",
     "TrainingState",
+    "align_latents",
     "build_accelerator",
     "choose_random_styles",
     "check_tracker",

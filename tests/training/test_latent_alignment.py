@@ -1,0 +1,46 @@
+"""Random styles like those of pictures."""
+
+import copy
+
+import pytest
+import torch
+
+from spade_hf.training import align_latents
+
+from ..tiny_networks import tiny_generator, tiny_style_encoder
+
+
+def pictures(count: int) -> torch.Tensor:
+    """Of few colours, so that their styles lie along few directions."""
+    rng = torch.Generator().manual_seed(0)
+    colors = torch.rand(count, 3, 1, 1, generator=rng) * 2 - 1
+    return (colors + 0.3 * torch.randn(count, 3, 32, 32, generator=rng)).clamp(-1, 1)
+
+
+def test_own_styles_stay_and_random_ones_come_to_them():
+    generator, encoder, images = tiny_generator(num_labels=3).eval(), tiny_style_encoder().eval(), pictures(200)
+    encoder.linear_mean.weight.data *= 30  # styles far from the prior
+    old_generator, old_encoder = copy.deepcopy(generator), copy.deepcopy(encoder)
+    align_latents(generator, encoder, images.split(50))
+
+    segmap = torch.randint(3, (4, 64, 64), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        old, new = (net(images, return_dict=False)[0] for net in (old_encoder, encoder))
+        before, after = old_generator(segmap, old[:4]).images, generator(segmap, new[:4]).images
+    torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
+    torch.testing.assert_close(new.mean(dim=0), torch.zeros(8), atol=1e-3, rtol=0)
+    powers = torch.cov(new.T).diagonal()
+    assert powers.max() == pytest.approx(1, abs=1e-2) and (powers <= 1.01).all()
+    torch.testing.assert_close(torch.cov(new.T), powers.diag(), atol=1e-2, rtol=0)
+
+    # what a random style makes of the first layer lies where the pictures' styles do
+    z = torch.randn(4000, 8, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        random, own = generator.linear_in(z), old_generator.linear_in(old)
+    assert (random.mean(dim=0) - own.mean(dim=0)).norm() < 0.1 * own.std(dim=0).norm()
+    assert random.std(dim=0).norm() == pytest.approx(own.std(dim=0).norm().item(), rel=0.1)
+
+
+def test_too_few_pictures_are_an_error():
+    with pytest.raises(ValueError, match="8 pictures were given; it takes more than the 8 numbers of a style"):
+        align_latents(tiny_generator(num_labels=3), tiny_style_encoder(), [pictures(8)])
