@@ -120,7 +120,7 @@ def lay_out_picture(on: Handlers, page: SimpleNamespace, canvas: str, styles: St
         page.live = gr.Checkbox(True, label="Live", container=False, elem_id="live", min_width=60)
         page.paint = gr.Button("Paint", variant="primary", elem_id="paint", size="md", min_width=70, visible=False)
     picture, line = on.first_picture(canvas, styles)
-    with gr.Column(elem_id="show"):
+    with gr.Column(elem_id="show", min_width=100):
         page.picture = gr.Image(picture, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"])
         gr.HTML(
             html_template=page_part("picture_views.html"), css_template=page_part("picture_views.css"),
