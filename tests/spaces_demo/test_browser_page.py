@@ -251,6 +251,17 @@ def test_a_model_that_does_not_arrive(browser, site, url, failure, words):
     context.close()
 
 
+def test_a_browser_without_simd_is_told_so_and_keeps_the_canvas(browser, url):
+    context = browser.new_context(viewport=WIDTHS["desktop"])
+    context.add_init_script("WebAssembly.validate = () => false;")
+    page = context.new_page()
+    page.goto(url)
+    page.locator("#loading-text", has_text="no WebAssembly SIMD").wait_for()
+    assert "Open the page in a newer one" in page.locator("#loading-text").inner_text()
+    assert page.locator("#progress").is_hidden() and page.locator("canvas").first.is_visible()
+    context.close()
+
+
 def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, capsys):
     runtime = tmp_path / "runtime"
     runtime.mkdir()
