@@ -194,6 +194,8 @@ def test_a_killed_run_goes_on(model, masks, tmp_path):
         (["{masks}", "--output-dir", "o", "--style", "x", "y"], "--style has 2 pictures for 5 masks"),
         (["{masks}", "--output-dir", "o", "--style", "x", "--blend"], "give --style two pictures or more"),
         (["{masks}", "--output-dir", "{masks}/a.png"], "which is a file. Give a folder"),
+        (["{masks}", "--output-dir", "{masks}", "--overwrite"], "which this command reads"),
+        (["{masks}/a.png", "{masks}/b.png", "--output-dir", "{masks}"], "would replace .*a.png. Give another folder"),
         (["{empty}", "--output-dir", "o"], "holds no image file"),
         (["{masks}", "--output-dir", "o", "--instance-map", "{empty}"], "holds no image file"),
         (["--dataset", "{empty}", "--output-dir", "o"], "cannot be loaded"),

@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
             f"--style has {len(styles)} pictures for {len(sources)} masks: give one, one for each mask, or --blend."
         )
     check_folder(args.output_dir, option="--output-dir", inputs=args.mask, overwrite=True)
+    files = {source.stem: _files(args, source) for source in sources}
+    _refuse_own_inputs([*(source.name for source in sources), *styles], files, args.output_dir)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for leftover in args.output_dir.glob(f"*{UNFINISHED}"):
         leftover.unlink()
-    files = {source.stem: _files(args, source) for source in sources}
     waiting = [
         number
         for number, source in enumerate(sources)
@@ -179,6 +180,13 @@ def _files(args: argparse.Namespace, source: MaskSource) -> list[Path]:
     count = args.num_images_per_mask
     endings = [""] if count == 1 else [f"-{number}" for number in range(count)]
     return [args.output_dir / f"{source.stem}{ending}.png" for ending in endings]
+
+
+def _refuse_own_inputs(inputs: Sequence[str], files: Mapping[str, list[Path]], folder: Path) -> None:
+    """Raise a ValueError if a picture would take the place of a mask or style."""
+    outputs = {file.resolve() for group in files.values() for file in group if file.exists()}
+    if own := [name for name in inputs if Path(name).exists() and Path(name).resolve() in outputs]:
+        raise ValueError(f"--output-dir is {folder}, where the picture would replace {own[0]}. Give another folder.")
 
 
 def _row(latents: Tensor | None, number: int) -> Tensor | None:
