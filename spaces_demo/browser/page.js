@@ -120,8 +120,8 @@ function styleOfSeed(seed) {
 
 /** A style to go on with; the same seed in another vividness takes the place of the last. */
 function pick(style) {
-  if (style.seed === undefined || style.seed !== styles[1].seed) styles[0] = styles[1];
-  styles = [styles[0], style];
+  const isSame = style.seed !== undefined && style.seed === styles[1].seed;
+  styles = [styles[isSame ? 0 : 1], style];
   blend = 1;
   keep();
   showStyles();

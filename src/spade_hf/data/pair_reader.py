@@ -47,11 +47,7 @@ class PairReader:
         transform: PairedTransform,
         color_tolerance: float | None = None,
     ) -> None:
-        if processor.config.use_instance_edges != (instance_column is not None):
-            raise ValueError(
-                "A column of instance maps (`instance_column`) belongs to a model with instance edges, and every "
-                f"such model needs one; it is {instance_column!r}."
-            )
+        check_instance_column(processor, instance_column)
         if instance_column is not None and transform.simplify_probability > 0:
             raise ValueError(
                 "`simplify_probability` makes label maps coarse, and the instance edges would no longer fit them; "
@@ -141,6 +137,15 @@ def name_files(row: dict[str, Any], columns: Iterable[str]) -> str:
     names = [row.get("file_name"), *(value["path"] for value in map(row.get, columns) if value)]
     named = ", ".join(name for name in names if name)
     return f" ({named})" if named else ""
+
+
+def check_instance_column(processor: SPADEImageProcessor, instance_column: str | None) -> None:
+    """Raise a ValueError unless there are instance maps exactly where the model has instance edges."""
+    if processor.config.use_instance_edges != (instance_column is not None):
+        raise ValueError(
+            "A column of instance maps (`instance_column`) belongs to a model with instance edges, and every "
+            f"such model needs one; it is {instance_column!r}."
+        )
 
 
 def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import datasets
 import numpy as np
 
-from ..data.pair_reader import check_columns, decode_image, name_files
+from ..data.pair_reader import check_columns, check_instance_column, decode_image, name_files
 from ..images.processor import SPADEImageProcessor
 
 
@@ -50,11 +50,7 @@ class MaskReader:
         processor: SPADEImageProcessor,
         color_tolerance: float | None = None,
     ) -> None:
-        if processor.config.use_instance_edges != (instance_column is not None):
-            raise ValueError(
-                "A column of instance maps (`instance_column`) belongs to a model with instance edges, and every "
-                f"such model needs one; it is {instance_column!r}."
-            )
+        check_instance_column(processor, instance_column)
         columns = {"mask_column": mask_column, "instance_column": instance_column}
         columns = {parameter: column for parameter, column in columns.items() if column is not None}
         check_columns(rows.features, columns)
