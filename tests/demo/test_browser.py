@@ -560,8 +560,8 @@ def test_a_model_of_other_labels_has_a_page_of_its_own(browser, serve):
         assert "Draw where sky, building, vegetation and road are" in page.locator("#header").inner_text()
         assert page.locator("#styles").count() == page.locator("#masks").count() == 0
         assert page.locator("#canvas .chip input:checked").get_attribute("value") == "building"
-        # without the time that the server's first picture took
-        assert page.locator("#status").inner_text() == "128 x 64 pixels · style: seed 0"
+        # without the time that the server's first picture took; Gradio may still show its own clock beside it
+        page.locator("#status").get_by_text("128 x 64 pixels · style: seed 0", exact=True).wait_for()
         size = page.evaluate("(({ width, height }) => [width, height])(document.querySelector('#canvas canvas'))")
         assert size == [512, 256]
         visitor.after(lambda: visitor.stroke([(0.1, 0.1), (0.9, 0.1)]))
