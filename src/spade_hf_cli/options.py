@@ -43,6 +43,7 @@ count = _number(int, lambda value: value >= 1, "1 or more.")
 natural = _number(int, lambda value: value >= 0, "0 or more.")
 nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
 share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
+positive_share = _number(float, lambda value: 0 < value <= 1, "above 0, 1 at most.")
 decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
 positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")
 

@@ -1,0 +1,199 @@
+"""Do synthesized pictures help? Train segmenters on real pictures, with and without synthesized ones, and compare.
+
+    python examples/segmentation_gain.py examples/ablations/camvid.yaml --dataset_name FOLDER_OR_HUB_ID \
+        --shares 0.05 1 --seeds 0 1 2 --output_dir gain
+
+For each share of the real pairs and each seed: take that share at random, train SPADE on it alone (train_spade.py,
+with the training options of the file), paint its masks in random styles (synthesize_dataset.py), and train one
+segmenter on the real pairs and one on both, with equal updates. With a share below 1 there is a third one: real pairs,
+and pictures that the same SPADE paints of all masks, as if masks were to be had without their pictures. All are tested
+on the real pictures of another split. Stopped, the same command goes on where it was. At the end it writes table.md.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import torch
+from ablation import Grid, mean_and_range, run_script
+
+from spade_hf import SPADEImageProcessor
+from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_label_set, load_rows
+from spade_hf.labels.label_set import LabelSet
+from spade_hf.metrics import load_feature_network
+from spade_hf.metrics.features import FeatureNetwork, feature_maps
+from spade_hf.metrics.segmentation import (
+    Segmenter,
+    class_ious,
+    confusion_matrix,
+    pixel_accuracy,
+    train_segmenter,
+    unknown_channel,
+)
+from spade_hf_cli.options import OneLineParser, count, natural, positive_share
+
+
+COLUMNS = ("image", "label")
+REAL, BOTH, ALL_MASKS = "real", "real + synthesized", "real + synthesized from all masks"
+TEST_BATCH = 16
+
+
+def main(args: argparse.Namespace) -> None:
+    """Do what is left to do, then write the table."""
+    datasets.disable_progress_bars()
+    grid = Grid.from_file(args.grid)
+    name = args.dataset_name or grid.data["dataset_name"]
+    label_set = load_label_set(grid.data.get("label_set"), dataset_name=name)
+    train, test = (load_rows(name, split=split).select_columns(COLUMNS) for split in ("train", args.test_split))
+    network = load_feature_network("efficientnet-lite2")
+    for seed in args.seeds:
+        for part in args.shares:
+            run = Run(args, grid, label_set, args.output_dir / f"{part:g}-{seed}", part, seed)
+            print(run.folder, flush=True)
+            run.complete(train, test, network)
+    table = tabulate(args.output_dir, args.shares, args.seeds)
+    (args.output_dir / "table.md").write_text(table + "\n", encoding="utf-8")
+    print(table)
+
+
+class Run:
+    """One share and one seed.
+
+    Args:
+        args (`argparse.Namespace`): The options.
+        grid (`Grid`): Options of training.
+        label_set (`LabelSet`): The data's labels.
+        folder (`Path`): Where everything about it lies: `real/`, `model/`, `synthesized/`, `figures.json`.
+        share (`float`): Of the real pairs, in (0, 1].
+        seed (`int`): Of the choice of pairs and of all that is trained.
+    """
+
+    def __init__(
+        self, args: argparse.Namespace, grid: Grid, label_set: LabelSet, folder: Path, share: float, seed: int
+    ) -> None:
+        self.args, self.grid, self.label_set = args, grid, label_set
+        self.folder, self.share, self.seed = folder, share, seed
+
+    def complete(self, train: datasets.Dataset, test: datasets.Dataset, network: FeatureNetwork) -> None:
+        """Do what is left to do."""
+        real, model, synthesized = self.folder / "real", self.folder / "model", self.folder / "synthesized"
+        if not (real / "labels.json").is_file():  # written last
+            write_rows(real, take(train, self.share, self.seed), self.label_set)
+        if not (model / "model_index.json").is_file():
+            options = {**self.grid.data, **self.grid.training, "dataset_name": real, "seed": self.seed}
+            run_script("train_spade.py", options, output_dir=model, resume_from_checkpoint="latest")
+        sources = {BOTH: real}
+        if self.share < 1:
+            sources[ALL_MASKS] = self.args.output_dir / "all"
+            if not (sources[ALL_MASKS] / "labels.json").is_file():
+                write_rows(sources[ALL_MASKS], train, self.label_set)
+        real_rows = load_rows(str(real))
+        self.measure(REAL, real_rows, test, network)
+        for arm, source in sources.items():
+            output = synthesized / source.name
+            height, width = self.grid.data["resolution"]
+            options = {"images_per_mask": self.args.images_per_mask, "seed": self.seed, "output_dir": output}
+            run_script("synthesize_dataset.py", options, model=model, dataset_name=source, height=height, width=width)
+            rows = load_rows(str(output)).select_columns(COLUMNS).cast(real_rows.features)
+            times = max(1, round(len(rows) / len(real_rows)))  # half of what the segmenter sees is real
+            self.measure(arm, datasets.concatenate_datasets([real_rows] * times + [rows]), test, network)
+
+    def measure(self, arm: str, train: datasets.Dataset, test: datasets.Dataset, network: FeatureNetwork) -> None:
+        """Train a segmenter and test it, unless that is done."""
+        file = self.folder / "figures.json"
+        figures = json.loads(file.read_text()) if file.is_file() else {}
+        if arm in figures:
+            return
+        dataset = self.pairs(train, random_flip=True)
+        segmenter = train_segmenter(network, dataset, num_steps=self.args.segmenter_steps, seed=self.seed)
+        figures[arm] = {"pairs": len(train), **test_segmenter(segmenter, self.pairs(test), network, self.label_set)}
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(figures, indent=2) + "\n")
+        unfinished.replace(file)
+
+    def pairs(self, rows: datasets.Dataset, random_flip: bool = False) -> PairedImageDataset:
+        """Whole pictures at the size that SPADE paints."""
+        transform = PairedTransform(
+            resolution=tuple(self.grid.data["resolution"]), resize_ratio=1.0, center_crop=True, random_flip=random_flip
+        )
+        processor = SPADEImageProcessor(label_set=self.label_set)
+        reader = PairReader(
+            image_column="image", mask_column="label", instance_column=None, processor=processor, transform=transform
+        )
+        return PairedImageDataset(rows, reader, seed=self.seed)
+
+
+def take(rows: datasets.Dataset, share: float, seed: int) -> datasets.Dataset:
+    """A random share of the rows."""
+    number = max(1, round(share * len(rows)))
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:number]
+    return rows.select(sorted(chosen.tolist()))
+
+
+def write_rows(folder: Path, rows: datasets.Dataset, label_set: LabelSet) -> None:
+    """A data set that `load_dataset` reads, with its labels."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    rows.to_parquet(str(folder / "data" / "train-00000-of-00001.parquet"))
+    (folder / "labels.json").write_text(json.dumps(label_set.to_dict()), encoding="utf-8")
+
+
+@torch.no_grad()
+def test_segmenter(
+    segmenter: Segmenter, dataset: PairedImageDataset, network: FeatureNetwork, label_set: LabelSet
+) -> dict[str, object]:
+    """The figures of a segmenter on real pictures."""
+    number = label_set.num_channels
+    confusion = torch.zeros(number, number, dtype=torch.int64)
+    for start in range(0, len(dataset), TEST_BATCH):
+        samples = [dataset[index] for index in range(start, min(start + TEST_BATCH, len(dataset)))]
+        images, masks = (torch.stack([sample[name] for sample in samples]) for name in ("real_images", "label_map"))
+        confusion += confusion_matrix(segmenter.predict(images, feature_maps(network, images)), masks, number)
+    unknown = unknown_channel(label_set)
+    ious = class_ious(confusion, unknown=unknown)
+    return {
+        "miou": sum(ious.values()) / len(ious),
+        "pixel_accuracy": pixel_accuracy(confusion, unknown=unknown),
+        "class_iou": {label_set.names[channel]: iou for channel, iou in ious.items()},
+    }
+
+
+def tabulate(output_dir: Path, shares: Sequence[float], seeds: Sequence[int]) -> str:
+    """A Markdown table: mean and half range over the seeds; gains are taken seed by seed."""
+    lines = ["| share | trained on | pairs | mIoU | gain | pixel accuracy | gain |", "|---" * 7 + "|"]
+    for part in shares:
+        runs = [json.loads((output_dir / f"{part:g}-{seed}" / "figures.json").read_text()) for seed in seeds]
+        for arm in runs[0]:
+            cells = []
+            for figure in ("miou", "pixel_accuracy"):
+                values, base = ([run[name][figure] for run in runs] for name in (arm, REAL))
+                gains = [value - real for value, real in zip(values, base, strict=True)]
+                cells += [mean_and_range(values), "" if arm == REAL else mean_and_range(gains)]
+            lines.append(f"| {part:.0%} | {arm} | {runs[0][arm]['pairs']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
+    parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("grid", type=Path, help="YAML or JSON file as for ablation.py, whose arms do not matter")
+    parser.add_argument("--dataset_name", help="Hub data set, folder or parquet file, in the place of the file's")
+    parser.add_argument("--test_split", default="validation", help="real pictures that the segmenters are tested on")
+    parser.add_argument("--shares", type=positive_share, nargs="+", default=[0.05, 1.0], help="of the split train")
+    parser.add_argument("--seeds", type=natural, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--images_per_mask", type=count, default=4)
+    parser.add_argument("--segmenter_steps", type=count, default=1000, help="updates of 8 pairs")
+    parser.add_argument("--output_dir", type=Path, default=Path("segmentation_gain"))
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    try:
+        main(parse_args())
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
