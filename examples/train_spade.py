@@ -32,7 +32,6 @@ except ModuleNotFoundError as error:
 
 from spade_hf import (
     ConcatenationGenerator,
-    MultiscaleDiscriminator,
     Pix2PixHDGenerator,
     SPADEGenerator,
     SPADEImageProcessor,
@@ -73,14 +72,24 @@ from spade_hf.training import (
     synchronize_batch_norm,
 )
 from spade_hf.training.arguments import build_parser, parse_args
+from spade_hf.training.augmentation import DiscriminatorAugmentation
+from spade_hf.training.discriminators import build_adversarial, build_discriminator, prepare_backbone
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, upload
 from spade_hf.training.model_card import GRID
-from spade_hf.training.summary import describe_crop, describe_end, describe_nothing_left, describe_stop, summarize
+from spade_hf.training.summary import (
+    describe_crop,
+    describe_discriminator,
+    describe_end,
+    describe_nothing_left,
+    describe_stop,
+    summarize,
+)
 from spade_hf_cli.options import as_typed, one_line, options_of
 
 
 logger = get_logger(__name__)
+BACKBONE_SAMPLES = 64  # that a discriminator's frozen features are standardized on
 # Parameters of the library, by which its errors name what is wrong, whose options are called otherwise.
 RENAMED = {
     "batch_size": "--train_batch_size",
@@ -119,6 +128,9 @@ def main(args: argparse.Namespace) -> None:
 
     # Networks: the generator's side against the discriminator
     generators, discriminators = build_networks(args, dataset.processor)
+    if args.discriminator_name_or_path is None:
+        prepare_backbone(discriminators["discriminator"], preview_samples(dataset, BACKBONE_SAMPLES))
+    accelerator.print(describe_discriminator(args))
     if shown:
         reader, divisor = dataset.reader, generators["generator"].size_divisor
         accelerator.print(describe_crop(reader.transform, reader.last_size, divisor=divisor))
@@ -134,7 +146,11 @@ def main(args: argparse.Namespace) -> None:
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
     num_averaged = accelerator.num_processes * args.gradient_accumulation_steps  # batches, whose gradients become one
-    objective = Objective(loss_weights(args, num_averaged=num_averaged), perceptual_loss=perceptual_loss)
+    objective = Objective(
+        loss_weights(args, num_averaged=num_averaged),
+        perceptual_loss=perceptual_loss,
+        adversarial=build_adversarial(args, num_labels=dataset.processor.label_set.num_labels),
+    )
     if args.torch_compile:
         modules = [*generators.values(), *discriminators.values(), perceptual_loss]
         compiled = [module for module in modules if not isinstance(module, SPADEGenerator | None)]
@@ -188,6 +204,8 @@ def main(args: argparse.Namespace) -> None:
         averages=averages,
         objective=objective,
         random_style_probability=args.random_style_probability,
+        augmentation=DiscriminatorAugmentation(args.augment_discriminator) if args.augment_discriminator else None,
+        reuse_fakes=args.reuse_fakes,
     )
     hide = None if accelerator.is_local_main_process else True  # None: unless stderr is a terminal
     progress = tqdm(total=num_steps, initial=state.global_step, disable=hide, desc="Training")
@@ -333,7 +351,7 @@ def build_networks(
             norm_type=args.norm_type,
             num_upsampling_layers=args.num_upsampling_layers,
         )
-    discriminator = MultiscaleDiscriminator(**semantics, base_channels=args.discriminator_base_channels)
+    discriminator = build_discriminator(args, **semantics)
     generators: dict[str, ModelMixin] = {"generator": generator}
     if args.use_style_encoder and generator.config.latent_dim is not None:
         generators["style_encoder"] = SPADEStyleEncoder(

@@ -17,6 +17,8 @@ from .models import (
     DiagonalGaussianDistribution,
     MultiscaleDiscriminator,
     Pix2PixHDGenerator,
+    ProjectedDiscriminator,
+    SegmentationDiscriminator,
     SPADEGenerator,
     SPADEStyleEncoder,
 )
@@ -37,12 +39,14 @@ __all__ = [
     "ModelMixin",
     "MultiscaleDiscriminator",
     "Pix2PixHDGenerator",
+    "ProjectedDiscriminator",
     "SPADEGenerator",
     "SPADEImageProcessor",
     "SPADEPipeline",
     "SPADEPipelineOutput",
     "SPADEResnetBlock",
     "SPADEStyleEncoder",
+    "SegmentationDiscriminator",
     "__version__",
     "convert_nvlabs_checkpoint",
 ]

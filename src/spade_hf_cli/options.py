@@ -45,6 +45,7 @@ nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
 share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
 positive_share = _number(float, lambda value: 0 < value <= 1, "above 0, 1 at most.")
 decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
+positive_weight = _number(float, lambda value: value > 0, "above 0.")
 positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")
 
 

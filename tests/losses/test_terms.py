@@ -14,6 +14,7 @@ from spade_hf.training.arguments import build_parser
 
 def test_every_term_has_an_option_with_its_weight():
     options = {action.dest: action for action in build_parser()._actions if action.dest.endswith("_weight")}
+    del options["label_mix_weight"], options["max_class_weight"]  # of the discriminator's loss
     assert {name.removesuffix("_weight"): action.default for name, action in options.items()} == {
         name: term.weight for name, term in TERMS.items()
     }
@@ -58,8 +59,8 @@ def test_the_loss_is_the_weighted_sum(arguments):
 
 def test_the_objective_of_the_discriminator_is_exchangeable(arguments):
     class Doubled(HingeObjective):
-        def generator_loss(self, fake, batch):
-            return 2 * super().generator_loss(fake, batch)
+        def generator_loss(self, fake, real, batch):
+            return 2 * super().generator_loss(fake, real, batch)
 
     terms = Objective(adversarial=Doubled()).generator_terms(*arguments)
     assert terms["adversarial"] == -1

@@ -38,7 +38,7 @@ def accelerator(monkeypatch, tmp_path):
 
 def output(**terms):
     terms = {name: torch.tensor(value) for name, value in terms.items()}
-    return StepOutput(sum(terms.values()), terms, torch.tensor(0.5), torch.tensor(-0.5))
+    return StepOutput(sum(terms.values()), terms, torch.tensor(0.5), torch.tensor(-0.5), torch.zeros(1, 3, 8, 8))
 
 
 def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch, caplog):

@@ -13,6 +13,8 @@ from ..models import (
     ConcatenationGenerator,
     MultiscaleDiscriminator,
     Pix2PixHDGenerator,
+    ProjectedDiscriminator,
+    SegmentationDiscriminator,
     SPADEGenerator,
     SPADEStyleEncoder,
 )
@@ -26,6 +28,8 @@ NETWORKS = (
     SPADEGenerator,
     SPADEStyleEncoder,
     MultiscaleDiscriminator,
+    SegmentationDiscriminator,
+    ProjectedDiscriminator,
     ConcatenationGenerator,
     Pix2PixHDGenerator,
 )

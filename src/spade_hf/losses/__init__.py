@@ -1,8 +1,16 @@
-from .adversarial import AdversarialObjective, HingeObjective, hinge_discriminator_loss, hinge_generator_loss
+from .adversarial import (
+    AdversarialObjective,
+    HingeObjective,
+    RelativisticObjective,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    relativistic_loss,
+)
 from .feature_matching import feature_matching_loss
 from .kl import kl_loss
 from .masked import masked_l1_loss
 from .objective import Objective
+from .segmentation import SegmentationObjective
 from .terms import TERMS, GeneratorOutputs, Term
 
 
@@ -12,10 +20,13 @@ __all__ = [
     "GeneratorOutputs",
     "HingeObjective",
     "Objective",
+    "RelativisticObjective",
+    "SegmentationObjective",
     "Term",
     "feature_matching_loss",
     "hinge_discriminator_loss",
     "hinge_generator_loss",
     "kl_loss",
     "masked_l1_loss",
+    "relativistic_loss",
 ]

@@ -46,14 +46,20 @@ class Objective:
         posterior: DiagonalGaussianDistribution | None,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
+        *,
+        judged: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Unweighted scalars by name, of those terms that are on; see [`GeneratorOutputs`] for the arguments."""
+        """Unweighted scalars by name, of those terms that are on; see [`GeneratorOutputs`] for the arguments.
+
+        `judged` is the batch, unless it is given.
+        """
         outputs = GeneratorOutputs(
             batch,
             fake_images,
             posterior,
             fake,
             real,
+            judged=batch if judged is None else judged,
             adversarial=self.adversarial,
             perceptual_loss=self.perceptual_loss,
         )
@@ -65,8 +71,11 @@ class Objective:
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
 
     def discriminator_terms(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+        self,
+        batch: Mapping[str, Tensor],
+        fake: MultiscaleDiscriminatorOutput,
+        real: MultiscaleDiscriminatorOutput,
+        mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
-        """`discriminator_real` and `discriminator_fake`, scalars whose sum is the discriminator's loss."""
-        real_loss, fake_loss = self.adversarial.discriminator_losses(real, fake, batch)
-        return {"discriminator_real": real_loss, "discriminator_fake": fake_loss}
+        """Scalars by name, whose sum is the discriminator's loss; see [`AdversarialObjective`] for the arguments."""
+        return self.adversarial.discriminator_terms(fake, real, batch, mixed)

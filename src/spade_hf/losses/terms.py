@@ -31,6 +31,7 @@ class GeneratorOutputs:
         fake_images (`Tensor`): `(N, 3, H, W)` in [-1, 1], with gradients.
         posterior (`DiagonalGaussianDistribution`, *optional*): Of the style encoder.
         fake, real: The discriminator's outputs; those of real images without gradients.
+        judged (`dict[str, Tensor]`): The batch as the discriminator was shown it: augmentation moves its maps.
         adversarial (`AdversarialObjective`): What the discriminator's logits mean.
         perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask, has_other_style) -> scalar`.
     """
@@ -40,6 +41,7 @@ class GeneratorOutputs:
     posterior: DiagonalGaussianDistribution | None
     fake: MultiscaleDiscriminatorOutput
     real: MultiscaleDiscriminatorOutput
+    judged: Mapping[str, Tensor]
     adversarial: AdversarialObjective
     perceptual_loss: nn.Module | None
 
@@ -64,7 +66,7 @@ class Term:
 
 def adversarial(outputs: GeneratorOutputs) -> Tensor:
     """What the discriminator says."""
-    return outputs.adversarial.generator_loss(outputs.fake, outputs.batch)
+    return outputs.adversarial.generator_loss(outputs.fake, outputs.real, outputs.judged)
 
 
 def feature_matching(outputs: GeneratorOutputs) -> Tensor | None:
@@ -75,9 +77,9 @@ def feature_matching(outputs: GeneratorOutputs) -> Tensor | None:
 
     if not outputs.fake.features:
         return None
-    mask, has_random_style = outputs.batch.get("agreement"), outputs.batch.get("has_random_style")
+    mask, has_random_style = outputs.judged.get("agreement"), outputs.judged.get("has_random_style")
     if has_random_style is not None:
-        everywhere = torch.ones_like(outputs.batch["label_map"], dtype=torch.bool)
+        everywhere = torch.ones_like(outputs.judged["label_map"], dtype=torch.bool)
         mask = ~has_random_style[:, None, None] & (everywhere if mask is None else mask)  # (N, H, W)
     return feature_matching_loss(outputs.fake.features, outputs.real.features, mask)
 

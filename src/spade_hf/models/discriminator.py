@@ -135,12 +135,7 @@ class MultiscaleDiscriminator(SemanticModelMixin):
         Raises:
             ValueError: If mask and images do not fit each other or the model.
         """
-        expected = (len(segmap), 3, *segmap.shape[-2:])
-        if images.shape != expected:
-            raise ValueError(
-                f"`images` has shape {tuple(images.shape)}; beside a mask of shape {tuple(segmap.shape)} it must be "
-                f"{expected}."
-            )
+        check_images(segmap, images)
         mask = self.read_mask(segmap, instance_edges, dtype=images.dtype)
         segmap = mask.segmap_at(mask.size)  # (N, L, H, W)
         logits, features = [], []
@@ -153,3 +148,13 @@ class MultiscaleDiscriminator(SemanticModelMixin):
             logits.append(scale_logits)
             features.append(scale_features)
         return MultiscaleDiscriminatorOutput(logits, features) if return_dict else (logits, features)
+
+
+def check_images(segmap: Tensor, images: Tensor) -> None:
+    """Raise a ValueError unless images `(N, 3, H, W)` have the number and the size of the masks."""
+    expected = (len(segmap), 3, *segmap.shape[-2:])
+    if images.shape != expected:
+        raise ValueError(
+            f"`images` has shape {tuple(images.shape)}; beside a mask of shape {tuple(segmap.shape)} it must be "
+            f"{expected}."
+        )

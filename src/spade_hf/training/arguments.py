@@ -5,7 +5,6 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -17,6 +16,7 @@ from spade_hf_cli.options import (
     natural,
     nonnegative,
     positive,
+    positive_weight,
     problem_with_data,
     share,
 )
@@ -28,60 +28,17 @@ LR_SCHEDULERS = (
     "constant_then_linear linear cosine cosine_with_restarts polynomial constant constant_with_warmup".split()
 )
 
-# The same for the losses, hence by path.
+# The same for these files, hence by path.
 TERMS = runpy.run_path(str(Path(__file__).parents[1] / "losses" / "terms.py"))["TERMS"]
-
-PAPER = {"train_batch_size": 4, "num_train_epochs": 200, "kl_weight": 0.05 / 8}
-# Recipes by name; an option on the command line wins over its preset.
-PRESETS: dict[str, dict[str, Any]] = {
-    # A step takes a fraction of a second on a laptop's CPU: to try a data set, not to make pictures.
-    "tiny": {
-        "resolution": [64],
-        "base_channels": 8,
-        "discriminator_base_channels": 8,
-        "spade_hidden_channels": 16,
-        "latent_dim": 32,
-        "style_encoder_image_size": 64,
-        "style_encoder_channel_mult": [1, 2, 4, 8],
-        "train_batch_size": 4,
-    },
-    # The bundled model's recipe, the last stage of examples/landscapes/train.sh: 14 MB in half precision, a small
-    # fraction of a second for a picture on a CPU.
-    "landscapes": {
-        "resolution": [256],
-        "resize_ratio": 1.0,  # renders are as large as the resolution; enlarging them would cost their sharpness
-        "base_channels": 32,
-        "channel_mult": [8, 8, 8, 4, 2, 1, 1],
-        "discriminator_base_channels": 32,
-        "spade_hidden_channels": 32,
-        "latent_dim": 64,
-        "style_encoder_image_size": 128,
-        "style_encoder_base_channels": 32,
-        "style_encoder_channel_mult": [1, 2, 4, 4, 4],
-        "simplify_probability": 0.5,
-        "random_style_probability": 0.25,
-        "perceptual_model": "efficientnet-lite0",
-        "perceptual_weight": 5.0,
-        "kl_weight": 0.004,
-        "learning_rate": 2e-4,
-        "train_batch_size": 4,
-    },
-    # The paper's recipes, for 8 GPUs with 4 samples each. Its prior term is a sum over the samples of one GPU, then a
-    # mean over GPUs; ours is a sum over all of them.
-    "coco-256": {**PAPER, "label_set": "coco-stuff", "resolution": [256], "num_train_epochs": 100},
-    "ade20k-256": {**PAPER, "label_set": "ade20k", "resolution": [256]},
-    "cityscapes-512": {
-        **PAPER,
-        "label_set": "cityscapes",
-        "resolution": [256, 512],
-        "resize_ratio": 1.0,
-        "num_upsampling_layers": 6,
-    },
-}
+_presets = runpy.run_path(str(Path(__file__).parent / "presets.py"))
+PRESETS, DISCRIMINATORS = _presets["PRESETS"], _presets["DISCRIMINATORS"]
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse and check the options: defaults, `--preset`, `--config`, command line; the last one that says it wins."""
+    """Parse and check the options; what is said last wins.
+
+    The order: defaults, those of `--discriminator`, `--preset`, `--config`, the command line.
+    """
     parser = build_parser()
     given = list(sys.argv[1:] if input_args is None else input_args)
     if file := _first(given).config:
@@ -89,22 +46,26 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
             given = [*_options_of(Path(file), parser), *given]
         except (OSError, ValueError, yaml.YAMLError) as error:
             parser.error(f"--config {file} cannot be used: {' '.join(str(error).split())}.")
-    if preset := _first(given).preset:
-        parser.set_defaults(**PRESETS[preset])
+    first = _first(given)
+    preset = PRESETS.get(first.preset, {})
+    discriminator = first.discriminator or preset.get("discriminator", "patch")
+    parser.set_defaults(**{**DISCRIMINATORS[discriminator], **preset, "discriminator": discriminator})
     args = parser.parse_args(given)
     problem = _problem(args)
     if problem is not None:
         parser.error(problem)
+    args.augment_discriminator = [kind for kind in args.augment_discriminator if kind != "none"]
     args.resolution = [args.resolution[0], args.resolution[-1]]
     args.image_size = [args.image_size[0], args.image_size[-1]] if args.image_size else args.resolution
     return args
 
 
 def _first(given: list[str]) -> argparse.Namespace:
-    """`--preset` and `--config`, which decide how the others are read."""
+    """`--preset`, `--config` and `--discriminator`, which decide how the others are read."""
     first = OneLineParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", choices=sorted(PRESETS))
     first.add_argument("--config")
+    first.add_argument("--discriminator", choices=sorted(DISCRIMINATORS))
     return first.parse_known_args(given)[0]
 
 
@@ -138,6 +99,16 @@ def _problem(args: argparse.Namespace) -> str | None:
         return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
     if args.evaluation_steps and (args.dataset_name is None or args.streaming):
         return "--evaluation_steps needs --dataset_name with a split of other pairs, and no --streaming."
+    if args.discriminator != "segmentation" and (args.discriminator_backbone == "none") == (
+        args.discriminator == "projected"
+    ):
+        allowed = DISCRIMINATORS[args.discriminator]["discriminator_backbone"]
+        return (
+            f"--discriminator_backbone is {args.discriminator_backbone}; with --discriminator {args.discriminator} "
+            f"it is {allowed}."
+        )
+    if args.discriminator == "segmentation" and args.gan_loss != "hinge":
+        return "--gan_loss belongs to --discriminator patch and projected; segmentation has a loss of its own."
     if args.overwrite_output_dir and args.resume_from_checkpoint:
         return "--overwrite_output_dir deletes what --resume_from_checkpoint goes on with. Give one of them."
     divisor = 2**args.num_upsampling_layers
@@ -199,12 +170,50 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument("--style_encoder_image_size", type=int, default=256)
     model.add_argument("--style_encoder_base_channels", type=count, default=64)
     model.add_argument("--style_encoder_channel_mult", type=float, nargs="+", default=[1, 2, 4, 8, 8, 8])
+    model.add_argument(
+        "--discriminator",
+        default="patch",
+        choices=tuple(DISCRIMINATORS),
+        help="patch: the paper's; segmentation: finds the label of each pixel, or fake; projected: patches of frozen "
+        "features. Defaults of other options follow it, and a line at the start says which",
+    )
+    model.add_argument(
+        "--discriminator_backbone",
+        choices=("none", "efficientnet-lite0"),
+        help="its frozen encoder; with segmentation, none is one that is trained, too",
+    )
     model.add_argument("--discriminator_base_channels", type=count, default=64)
 
     loss = parser.add_argument_group("losses")
     loss.add_argument("--perceptual_model", default="vgg19", help="vgg19, Hub id, folder, efficientnet-lite0 or none")
     for name, term in TERMS.items():
         loss.add_argument(f"--{name}_weight", type=nonnegative, default=term.weight, help=term.help)
+    loss.add_argument(
+        "--gan_loss",
+        default="hinge",
+        choices=("hinge", "relativistic"),
+        help="of patch and projected; relativistic: a fake patch against the real one of its place",
+    )
+    loss.add_argument(
+        "--label_mix_weight",
+        type=nonnegative,
+        default=5.0,
+        help="of segmentation: agreement on images that are real in some labels and fake in the others",
+    )
+    loss.add_argument("--max_class_weight", type=positive_weight, default=20.0, help="of a rare label's pixel")
+    loss.add_argument(
+        "--boundary_relaxation",
+        type=natural,
+        default=0,
+        help="of segmentation: pixels around the borders of simplified masks where both labels are right",
+    )
+    loss.add_argument(
+        "--augment_discriminator",
+        nargs="*",
+        default=[],
+        choices=("none", "color", "translation", "cutout"),
+        help="random changes of what the discriminator is shown",
+    )
     loss.add_argument(
         "--random_style_probability",
         type=share,
@@ -215,6 +224,11 @@ def build_parser() -> argparse.ArgumentParser:
     optimization = parser.add_argument_group("optimization")
     optimization.add_argument("--train_batch_size", type=count, default=4, help="of each process")
     optimization.add_argument("--gradient_accumulation_steps", type=count, default=1)
+    optimization.add_argument(
+        "--reuse_fakes",
+        action="store_true",
+        help="show the discriminator the images that the generator was just judged by, not fresh ones",
+    )
     optimization.add_argument("--gradient_checkpointing", action="store_true", help="less memory, more time")
     optimization.add_argument(
         "--torch_compile",

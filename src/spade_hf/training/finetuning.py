@@ -16,18 +16,20 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ..images.processor import SPADEImageProcessor
-from ..models import MultiscaleDiscriminator, SPADEGenerator
+from ..models import SPADEGenerator
+from ..models.modeling_utils import SPADEModelMixin
+from ..models.semantics import num_semantic_channels
 from ..pipelines import SPADEPipeline
+from .discriminators import DISCRIMINATORS
 
 
 logger = logging.getLogger(__name__)
 UNKNOWN, EDGES = object(), object()  # channels that are no classes; they have no names that could differ
-# Input channels of a discriminator after the semantic ones.
-IMAGE_CHANNELS = [(-3, -3), (-2, -2), (-1, -1)]
 POWER_ITERATIONS = 30  # of a norm that is estimated from a random start; one of a layer's calls does a single one
 GENERATOR_OPTIONS = (
     "base_channels channel_mult latent_dim spade_hidden_channels spade_kernel_size norm_type num_upsampling_layers"
 ).split()
+SEMANTIC_OPTIONS = "num_labels use_unknown_label use_instance_edges".split()
 STYLE_ENCODER_OPTIONS = "image_size base_channels channel_mult".split()
 
 
@@ -83,7 +85,10 @@ class Pretrained:
         if encoder := self.networks.get("style_encoder"):
             values |= {f"style_encoder_{name}": encoder.config[name] for name in STYLE_ENCODER_OPTIONS}
         if discriminator := self.networks.get("discriminator"):
+            kinds = {kind: name for name, kind in DISCRIMINATORS.items()}
+            values["discriminator"] = kinds[type(discriminator)]
             values["discriminator_base_channels"] = discriminator.config.base_channels
+            values["discriminator_backbone"] = discriminator.config.get("backbone") or "none"
         return values
 
     def initialize(self, networks: Mapping[str, ModelMixin], processor: SPADEImageProcessor) -> None:
@@ -106,7 +111,7 @@ class Pretrained:
         )
         for name, source in self.networks.items():
             if name in networks:
-                _transfer(source, networks[name], pairs + IMAGE_CHANNELS if name == "discriminator" else pairs)
+                _transfer(source, networks[name], pairs)
 
 
 def match_channels(old: SPADEImageProcessor, new: SPADEImageProcessor) -> list[tuple[int, int]]:
@@ -121,15 +126,19 @@ def _channel_keys(processor: SPADEImageProcessor) -> list[Any]:
     return keys + [EDGES] * processor.config.use_instance_edges
 
 
-def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline) -> MultiscaleDiscriminator:
+def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline) -> SPADEModelMixin:
     subfolder = "discriminator" if Path(discriminator_name_or_path, "discriminator").is_dir() else None
     try:
-        discriminator = MultiscaleDiscriminator.from_pretrained(discriminator_name_or_path, subfolder=subfolder)
+        config: Any = SPADEModelMixin.load_config(discriminator_name_or_path, subfolder=subfolder)
+        kinds = {kind.__name__: kind for kind in DISCRIMINATORS.values()}
+        if (name := config.get("_class_name")) not in kinds:
+            raise ValueError(f"it holds a {name}, and a discriminator is one of {', '.join(kinds)}.")
+        discriminator = kinds[name].from_pretrained(discriminator_name_or_path, subfolder=subfolder)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"`discriminator_name_or_path` {discriminator_name_or_path!r} cannot be loaded: {error}"
         ) from error
-    for option in ("num_labels", "use_unknown_label", "use_instance_edges"):
+    for option in SEMANTIC_OPTIONS:
         expected, found = pipeline.generator.config[option], discriminator.config[option]
         if found != expected:
             raise ValueError(
@@ -141,14 +150,19 @@ def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline
 
 @torch.no_grad()
 def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int]]) -> None:
-    layers, mask_weights = dict(target.named_modules()), _mask_weights(source)
+    layers = dict(target.named_modules())
+    mask_weights, label_outputs = (_named_by(source, names) for names in ("mask_weights", "label_outputs"))
     for key, value in source.state_dict().items():
         path, _, attribute = key.rpartition(".")
         current = getattr(layers.get(path), attribute, None)
         if current is None:
             raise ValueError(f"{type(target).__name__} has no {key}, which the pretrained one has.")
         if key in mask_weights:
-            value = _for_other_labels(value, current, pairs)
+            num_others = value.shape[1] - num_semantic_channels(**_semantics(source))  # an image's, which come last
+            value = _for_other_labels(value, current, pairs + [(-n, -n) for n in range(1, num_others + 1)])
+        elif key in label_outputs:
+            classes = [(new, old) for new, old in pairs if new < target.config.num_labels]  # unknown has no output
+            value = _for_other_outputs(value, current, [*classes, (-1, -1)])
         elif path == "linear_in":
             value = _for_other_start(value, source.start_size, target.start_size)
         if value.shape != current.shape:
@@ -164,13 +178,21 @@ def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int
     _settle_spectral_norm(target)
 
 
-def _mask_weights(network: nn.Module) -> set[str]:
-    """Keys of the weights whose input channels are semantic ones: modules name their own in `mask_weights`."""
+def _named_by(network: nn.Module, attribute: str) -> set[str]:
+    """Keys of weights that modules name.
+
+    Their `mask_weights` have input channels that are semantic ones; their `label_outputs` have a row for each label,
+    then one for fake.
+    """
     return {
         f"{path}.{name}".lstrip(".")
         for path, module in network.named_modules()
-        for name in getattr(module, "mask_weights", ())
+        for name in getattr(module, attribute, ())
     }
+
+
+def _semantics(network: ModelMixin) -> dict[str, Any]:
+    return {name: network.config[name] for name in SEMANTIC_OPTIONS}
 
 
 def _for_other_labels(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
@@ -180,6 +202,16 @@ def _for_other_labels(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]
     value, weight = value.to(fresh), fresh.clone()
     for new, old in pairs:
         weight[:, new] = value[:, old]
+    return weight
+
+
+def _for_other_outputs(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
+    """A weight `(L + 1, ...)` of the old labels as one of the new: `fresh` where a label is new."""
+    if value.shape[1:] != fresh.shape[1:]:
+        return value  # of other widths: the caller says so
+    value, weight = value.to(fresh), fresh.clone()
+    for new, old in pairs:
+        weight[new] = value[old]
     return weight
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from accelerate import Accelerator
 
 from ..losses import Objective
+from .augmentation import DiscriminatorAugmentation
 from .ema import ModelEMA
 from .side import Side
 from .steps import StepOutput, discriminator_step, generator_step
@@ -23,6 +24,9 @@ class TrainingIteration:
         averages (`Mapping[str, ModelEMA]`): Of the generator's side, by name.
         objective (`Objective`): Of both.
         random_style_probability (`float`, defaults to 0): See [`choose_random_styles`].
+        augmentation (`DiscriminatorAugmentation`, *optional*): Of what the discriminator is shown.
+        reuse_fakes (`bool`, defaults to `False`): The discriminator learns from the images that the generator was
+            just judged by, not from fresh ones: a forward pass less.
     """
 
     accelerator: Accelerator
@@ -31,6 +35,8 @@ class TrainingIteration:
     averages: Mapping[str, ModelEMA]
     objective: Objective
     random_style_probability: float = 0.0
+    augmentation: DiscriminatorAugmentation | None = None
+    reuse_fakes: bool = False
 
     def __call__(self, batch: Batch) -> tuple[StepOutput, StepOutput]:
         """What the generator's and the discriminator's phases computed."""
@@ -40,7 +46,11 @@ class TrainingIteration:
         style_encoder = self.generator_side.networks.get("style_encoder")
         discriminator = self.discriminator_side.networks["discriminator"]
         models = {**self.generator_side.models, **self.discriminator_side.models}
-        options = {"objective": self.objective, "latent_dim": models["generator"].config.latent_dim}
+        options = {
+            "objective": self.objective,
+            "latent_dim": models["generator"].config.latent_dim,
+            "augmentation": self.augmentation,
+        }
         networks = [*self.generator_side.networks.values(), discriminator]
         with self.accelerator.accumulate(*networks):  # once: every call counts as a batch
             # Generator and style encoder, against the frozen discriminator. Unwrapped: it has no gradients that
@@ -54,8 +64,11 @@ class TrainingIteration:
                 for name, average in self.averages.items():
                     average.update(models[name])
 
-            # Discriminator, against frozen, fresh fakes.
+            # Discriminator, against frozen fakes: fresh ones, unless they are to be reused.
             frozen.requires_grad_(True)
-            discriminator_output = discriminator_step(generator, style_encoder, discriminator, batch, **options)
+            fake_images = generator_output.fake_images if self.reuse_fakes else None
+            discriminator_output = discriminator_step(
+                generator, style_encoder, discriminator, batch, fake_images=fake_images, **options
+            )
             self.discriminator_side.update(discriminator_output.loss)
         return generator_output, discriminator_output

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..execution.gradient_checkpointing import frozen_statistics
-from ..losses import Objective
+from ..losses import AdversarialObjective, Objective
 from ..models import MultiscaleDiscriminatorOutput
+from .augmentation import DiscriminatorAugmentation
 from .synthesis import DISCRIMINATOR_PHASE, GENERATOR_PHASE, Batch, discriminate, generate
 
 
@@ -24,13 +25,15 @@ class StepOutput:
     Args:
         loss (`Tensor`): Scalar to run backward on: the weighted terms, added.
         terms (`dict[str, Tensor]`): Unweighted, detached scalars by name.
-        real_logits, fake_logits (`Tensor`): Detached scalars, means over positions and scales.
+        real_logits, fake_logits (`Tensor`): Detached scalars; see [`~AdversarialObjective.realness`].
+        fake_images (`Tensor`): Detached, `(N, 3, H, W)` in [-1, 1].
     """
 
     loss: Tensor
     terms: dict[str, Tensor]
     real_logits: Tensor
     fake_logits: Tensor
+    fake_images: Tensor
 
 
 def generator_step(
@@ -41,6 +44,7 @@ def generator_step(
     *,
     objective: Objective,
     latent_dim: int | None,
+    augmentation: DiscriminatorAugmentation | None = None,
 ) -> StepOutput:
     """The generator's loss, which also trains the style encoder.
 
@@ -51,16 +55,18 @@ def generator_step(
         batch: See [`generate`] and [`GeneratorOutputs`].
         objective: Terms and weights.
         latent_dim: Z, or `None` for a model without latent.
+        augmentation (*optional*): Of what the discriminator is shown.
 
     Raises:
         FloatingPointError: If a term is not finite; it names the term.
     """
     fake_images, posterior = generate(generator, style_encoder, batch, GENERATOR_PHASE, latent_dim=latent_dim)
-    (fake,) = discriminate(discriminator, batch, fake_images)
+    judged, shown = _augmented(augmentation, batch, GENERATOR_PHASE, fake_images, batch["real_images"])
+    (fake,) = discriminate(discriminator, judged, shown[0])
     with torch.no_grad(), frozen_statistics(discriminator):  # no gradient reaches the real images; same weights
-        (real,) = discriminate(discriminator, batch, batch["real_images"])
-    terms = objective.generator_terms(batch, fake_images, posterior, fake, real)
-    return _output(objective.generator_loss(terms), terms, real, fake)
+        (real,) = discriminate(discriminator, judged, shown[1])
+    terms = objective.generator_terms(batch, fake_images, posterior, fake, real, judged=judged)
+    return _output(objective.generator_loss(terms), terms, real, fake, fake_images, objective.adversarial)
 
 
 def discriminator_step(
@@ -71,17 +77,35 @@ def discriminator_step(
     *,
     objective: Objective,
     latent_dim: int | None,
+    augmentation: DiscriminatorAugmentation | None = None,
+    fake_images: Tensor | None = None,
 ) -> StepOutput:
     """The discriminator's loss on real and on fresh, frozen fake images; the arguments are [`generator_step`]'s.
+
+    Args:
+        fake_images (`Tensor`, *optional*): `(N, 3, H, W)` in [-1, 1], detached, in place of fresh ones.
 
     Raises:
         FloatingPointError: If a term is not finite; it names the term.
     """
-    with torch.no_grad():
-        fake_images, _ = generate(generator, style_encoder, batch, DISCRIMINATOR_PHASE, latent_dim=latent_dim)
-    fake, real = discriminate(discriminator, batch, fake_images, batch["real_images"])
-    terms = objective.discriminator_terms(batch, fake, real)
-    return _output(torch.stack([*terms.values()]).sum(), terms, real, fake)
+    if fake_images is None:
+        with torch.no_grad():
+            fake_images, _ = generate(generator, style_encoder, batch, DISCRIMINATOR_PHASE, latent_dim=latent_dim)
+    judged, shown = _augmented(augmentation, batch, DISCRIMINATOR_PHASE, fake_images, batch["real_images"])
+    where_real = objective.adversarial.mixture(judged)
+    if where_real is not None:
+        shown.append(torch.where(where_real[:, None], shown[1], shown[0]))
+    fake, real, *mixed = discriminate(discriminator, judged, *shown)
+    terms = objective.discriminator_terms(judged, fake, real, *mixed)
+    loss = torch.stack([*terms.values()]).sum()
+    return _output(loss, terms, real, fake, fake_images, objective.adversarial)
+
+
+def _augmented(
+    augmentation: DiscriminatorAugmentation | None, batch: Batch, phase: int, *images: Tensor
+) -> tuple[Batch, list[Tensor]]:
+    """The batch and the images as the discriminator is shown them."""
+    return (batch, list(images)) if augmentation is None else augmentation(batch, phase, *images)
 
 
 def _output(
@@ -89,6 +113,8 @@ def _output(
     terms: Mapping[str, Tensor],
     real: MultiscaleDiscriminatorOutput,
     fake: MultiscaleDiscriminatorOutput,
+    fake_images: Tensor,
+    adversarial: AdversarialObjective,
 ) -> StepOutput:
     terms = {name: term.detach() for name, term in terms.items()}
     finite = torch.isfinite(torch.stack(list(terms.values()))).tolist()  # one wait for the device, not one a term
@@ -97,7 +123,5 @@ def _output(
         raise FloatingPointError(
             f"Training diverged: {', '.join(bad)}. Lower the learning rates, or resume an older checkpoint."
         )
-    real_logits, fake_logits = (
-        torch.stack([logits.detach().mean() for logits in output.logits]).mean() for output in (real, fake)
-    )
-    return StepOutput(loss, terms, real_logits, fake_logits)
+    real_logits, fake_logits = (adversarial.realness(output).detach() for output in (real, fake))
+    return StepOutput(loss, terms, real_logits, fake_logits, fake_images.detach())

@@ -1,9 +1,11 @@
 """What a run is going to do, and what it left, in words."""
 
+import argparse
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -38,6 +40,19 @@ def summarize(
         updates += f": {epochs:,.1f} times through {num_samples:,} samples"
     lines.append(updates)
     return "\n".join(lines)
+
+
+def describe_discriminator(args: argparse.Namespace) -> str:
+    """A line on what the kind of discriminator set."""
+    names = ["discriminator_backbone", "perceptual_model", "adam_beta2", "augment_discriminator"]
+    segmentation = ["label_mix_weight", "max_class_weight", "boundary_relaxation"]
+    names += segmentation if args.discriminator == "segmentation" else ["gan_loss"]
+    values = [f"--{name} {_words(getattr(args, name))}" for name in names]
+    return f"--discriminator {args.discriminator}: {', '.join(values)}"
+
+
+def _words(value: Any) -> str:
+    return (" ".join(value) or "none") if isinstance(value, list | tuple) else str(value)
 
 
 def describe_crop(transform: PairedTransform, size: tuple[int, int], *, divisor: int) -> str:

@@ -15,7 +15,7 @@ from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
 
 
 Batch = Mapping[str, Tensor]
-GENERATOR_PHASE, DISCRIMINATOR_PHASE, STYLE_CHOICE = 1, 2, 3
+GENERATOR_PHASE, DISCRIMINATOR_PHASE, STYLE_CHOICE, AUGMENTATION = 1, 2, 3, 4
 
 
 def draw_latents(

@@ -1,0 +1,76 @@
+"""A frozen ImageNet network inside of a discriminator, its channels standardized.
+
+Legend: N pictures, C channels, H W height and width, s stride of a map.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .efficientnet_lite import EfficientNetLite0Features
+
+
+BACKBONES = {"efficientnet-lite0": EfficientNetLite0Features}
+STRIDES = (2, 4, 8, 16, 32)
+EPS = 1e-5  # of a variance
+
+
+class StandardizedFeatures(nn.Module):
+    """The maps of a frozen network, with mean 0 and variance 1 in every channel over some pictures.
+
+    All of it is buffers, not parameters: no optimizer moves it, `requires_grad_` does not reach it, and it is saved
+    with what it is a part of. Gradients flow through it to the pictures. Constructed, the weights are random; see
+    [`~StandardizedFeatures.prepare`].
+
+    Args:
+        backbone (`str`): Of `BACKBONES`.
+        strides (`Sequence[int]`): Of the maps, from 2, 4, 8, 16 and 32.
+
+    Raises:
+        ValueError: If there is no such network.
+    """
+
+    def __init__(self, backbone: str, strides: Sequence[int] = STRIDES) -> None:
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ValueError(f"`backbone` is {backbone!r}; allowed are {', '.join(BACKBONES)}.")
+        self.kind, self.levels = BACKBONES[backbone], [STRIDES.index(stride) for stride in strides]
+        self.network = as_buffers(self.kind())
+        self.channels = [self.kind.feature_channels()[level] for level in self.levels]
+        for number, channels in enumerate(self.channels):
+            self.register_buffer(f"mean_{number}", torch.zeros(channels, 1, 1))
+            self.register_buffer(f"deviation_{number}", torch.ones(channels, 1, 1))
+
+    @torch.no_grad()
+    def prepare(self, images: Tensor) -> None:
+        """Load the ImageNet weights, and standardize the channels on pictures `(N, 3, H, W)` in [-1, 1].
+
+        Raises:
+            ImportError: If the package of the weights is not installed.
+        """
+        self.network.load_state_dict(self.kind.from_pretrained().state_dict())
+        for number, features in enumerate(self._maps(images)):
+            variance, mean = torch.var_mean(features, dim=(0, 2, 3), keepdim=True)  # (1, C, 1, 1)
+            self.get_buffer(f"mean_{number}").copy_(mean[0])
+            self.get_buffer(f"deviation_{number}").copy_((variance[0] + EPS).sqrt())
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Pictures `(N, 3, H, W)` in [-1, 1] to maps `(N, C, ceil(H / s), ceil(W / s))`, shallow to deep."""
+        return [
+            (features - self.get_buffer(f"mean_{number}")) / self.get_buffer(f"deviation_{number}")
+            for number, features in enumerate(self._maps(images))
+        ]
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        maps = self.network(images)
+        return [maps[level] for level in self.levels]
+
+
+def as_buffers(module: nn.Module) -> nn.Module:
+    """The module with buffers in place of its parameters."""
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, parameter.detach())
+    return module

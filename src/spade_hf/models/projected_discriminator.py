@@ -1,0 +1,153 @@
+"""A discriminator on frozen ImageNet features, which are mixed at random across channels and scales.
+
+Sources: Projected GANs (Sauer et al. 2021, arXiv 2111.01007), whose mixing this is; a score of features and label
+together at every position (Richter et al. 2021, arXiv 2105.04619).
+
+Legend: N batch, C channels, L semantic channels, H W height and width.
+"""
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from ..layers.initialization import LEAKY_SLOPE, conv2d
+from .discriminator import MultiscaleDiscriminatorOutput, check_images
+from .frozen_features import StandardizedFeatures, as_buffers
+from .semantics import SemanticModelMixin, num_semantic_channels
+
+
+STRIDES = (4, 8, 16, 32)
+MIXED_MULT = (1, 2, 4, 8)  # widths of the mixed maps
+HEAD_MULT = 2  # width of the heads
+EMBEDDING_DEVIATION = 0.01  # of the labels' embeddings at first: the picture decides, then its labels as well
+
+
+class PatchHead(nn.Module):
+    """Two 3x3 convolutions, then at each position `w h + <e, h>`: e is the embedding of the position's labels.
+
+    Args:
+        in_channels (`int`): C of the map.
+        hidden_channels (`int`): Of h.
+        num_semantic_channels (`int`): L.
+        use_spectral_norm (`bool`): On the two convolutions.
+    """
+
+    mask_weights = ("embed.weight",)
+
+    def __init__(
+        self, in_channels: int, hidden_channels: int, num_semantic_channels: int, *, use_spectral_norm: bool
+    ) -> None:
+        super().__init__()
+        self.conv1 = conv2d(in_channels, hidden_channels, 3, padding=1, use_spectral_norm=use_spectral_norm)
+        self.conv2 = conv2d(hidden_channels, hidden_channels, 3, padding=1, use_spectral_norm=use_spectral_norm)
+        self.conv_out = conv2d(hidden_channels, 1, 3, padding=1)
+        self.embed = nn.Conv2d(num_semantic_channels, hidden_channels, 1, bias=False)
+        nn.init.normal_(self.embed.weight, std=EMBEDDING_DEVIATION)
+
+    def forward(self, x: Tensor, segmap: Tensor) -> Tensor:
+        """A map `(N, C, h, w)` and masks `(N, L, H, W)` to logits, float32 `(N, 1, h, w)`."""
+        hidden = F.leaky_relu(self.conv2(F.leaky_relu(self.conv1(x), LEAKY_SLOPE)), LEAKY_SLOPE)
+        with torch.autocast(x.device.type, enabled=False):
+            hidden = hidden.float()
+            shares = F.interpolate(segmap.float(), hidden.shape[-2:], mode="area")  # of each label at the position
+            return self.conv_out(hidden) + (self.embed(shares) * hidden).sum(dim=1, keepdim=True)
+
+
+class ProjectedDiscriminator(SemanticModelMixin):
+    """Judges mask and image together, on four scales of frozen features. The logits' scales are the heads.
+
+    Args:
+        num_labels (`int`): Classes, without unknown and edges.
+        use_unknown_label (`bool`, defaults to `False`): As in the generator.
+        use_instance_edges (`bool`, defaults to `False`): As in the generator.
+        base_channels (`int`, defaults to 64): Width of the finest mixed map; each coarser one has twice as many
+            channels, each head twice this.
+        backbone (`str`, defaults to `"efficientnet-lite0"`): The features; see
+            [`~ProjectedDiscriminator.prepare_backbone`].
+        use_spectral_norm (`bool`, defaults to `True`): On the heads, but for what gives the logits.
+    """
+
+    _no_split_modules = []
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        num_labels: int,
+        use_unknown_label: bool = False,
+        use_instance_edges: bool = False,
+        base_channels: int = 64,
+        backbone: str = "efficientnet-lite0",
+        use_spectral_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.frozen_features = StandardizedFeatures(backbone, STRIDES)
+        widths = [base_channels * factor for factor in MIXED_MULT]
+        # Frozen as they are drawn, and saved: all directions of the features count, not only those that are easy.
+        self.mix_channels = nn.ModuleList(
+            _frozen_mixing(channels, width)
+            for channels, width in zip(self.frozen_features.channels, widths, strict=True)
+        )
+        self.mix_scales = nn.ModuleList(
+            _frozen_mixing(deep, width) for deep, width in zip(widths[1:], widths[:-1], strict=True)
+        )
+        semantic = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        self.heads = nn.ModuleList(
+            PatchHead(width, HEAD_MULT * base_channels, semantic, use_spectral_norm=use_spectral_norm)
+            for width in widths
+        )
+
+    def prepare_backbone(self, images: Tensor) -> None:
+        """Load the features' ImageNet weights and standardize them; see [`StandardizedFeatures`].
+
+        Args:
+            images (`Tensor`): Some real ones, `(N, 3, H, W)` in [-1, 1].
+        """
+        self.frozen_features.prepare(images)
+
+    def forward(
+        self,
+        segmap: Tensor,
+        images: Tensor,
+        *,
+        instance_edges: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> MultiscaleDiscriminatorOutput | tuple[list[Tensor], list[list[Tensor]]]:
+        """Judge images.
+
+        Args:
+            segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
+            images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
+
+        Returns:
+            [`MultiscaleDiscriminatorOutput`]: float32 logits of the four heads, finest first; for feature matching,
+                the deepest mixed map alone.
+
+        Raises:
+            ValueError: If mask and images do not fit each other or the model.
+        """
+        check_images(segmap, images)
+        mask = self.read_mask(segmap, instance_edges, dtype=images.dtype)
+        labels = mask.segmap_at(mask.size)  # (N, L, H, W)
+        maps = self.mix(images)
+        logits = [head(features, labels) for head, features in zip(self.heads, maps, strict=True)]
+        output = MultiscaleDiscriminatorOutput(logits, [[maps[-1]]])
+        return output if return_dict else (output.logits, output.features)
+
+    def mix(self, images: Tensor) -> list[Tensor]:
+        """The mixed maps `(N, C, h, w)` of images, fine to coarse, each with about unit variance."""
+        maps = [mix(features) for mix, features in zip(self.mix_channels, self.frozen_features(images), strict=True)]
+        for level in reversed(range(len(maps) - 1)):
+            below = F.interpolate(self.mix_scales[level](maps[level + 1]), maps[level].shape[-2:], mode="bilinear")
+            maps[level] = (maps[level] + below) * 0.5**0.5
+        return maps
+
+
+def _frozen_mixing(in_channels: int, out_channels: int) -> nn.Module:
+    """A random 1x1 convolution that keeps the variance."""
+    conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+    nn.init.normal_(conv.weight, std=in_channels**-0.5)
+    return as_buffers(conv)

@@ -1,0 +1,147 @@
+"""A discriminator that segments: at each pixel one of the labels, or fake (Sushko et al. 2021, arXiv 2012.04781).
+
+With a frozen encoder it is the idea of DP-SIMS (Berrada et al. 2024, arXiv 2312.13314) with a small network.
+
+Legend: N batch, C channels, L labels without unknown, H W height and width.
+"""
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from ..layers.initialization import LEAKY_SLOPE, conv2d
+from .discriminator import MultiscaleDiscriminatorOutput, check_images
+from .frozen_features import StandardizedFeatures
+from .semantics import SemanticModelMixin, num_semantic_channels
+
+
+ENCODER_MULT = (1, 1, 2, 2, 4, 4)  # widths of the encoder that is trained, each at half of the last one's size
+IMAGE_WIDTH = 16  # channels that see the picture itself, for what frozen features do not show
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a 1x1 one, without normalization: `(N, I, H, W)` to `(N, O, H, W)`."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, use_spectral_norm: bool) -> None:
+        super().__init__()
+        self.conv1 = conv2d(in_channels, out_channels, 3, padding=1, use_spectral_norm=use_spectral_norm)
+        self.conv2 = conv2d(out_channels, out_channels, 3, padding=1, use_spectral_norm=use_spectral_norm)
+        self.shortcut = conv2d(in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        out = self.conv1(F.leaky_relu(x, LEAKY_SLOPE))
+        return self.shortcut(x) + self.conv2(F.leaky_relu(out, LEAKY_SLOPE))
+
+
+class Encoder(nn.Module):
+    """Residual blocks that halve the size, trained from scratch."""
+
+    def __init__(self, base_channels: int, *, use_spectral_norm: bool) -> None:
+        super().__init__()
+        self.channels = [base_channels * factor for factor in ENCODER_MULT]
+        self.blocks = nn.ModuleList(
+            ResidualBlock(before, width, use_spectral_norm=use_spectral_norm)
+            for before, width in zip([IMAGE_WIDTH, *self.channels[:-1]], self.channels, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """`(N, IMAGE_WIDTH, H, W)` to a map of each block, the first one of half the size."""
+        maps = []
+        for block in self.blocks:
+            x = F.avg_pool2d(block(x), 2, ceil_mode=True)
+            maps.append(x)
+        return maps
+
+
+class SegmentationDiscriminator(SemanticModelMixin):
+    """A U-Net that finds the label of each pixel of a real picture, and finds fake pixels fake.
+
+    It never sees the mask: a fake picture passes if its pixels are taken for what the mask says.
+
+    Args:
+        num_labels (`int`): L, without unknown and edges.
+        use_unknown_label (`bool`, defaults to `False`): As in the generator. Unknown is no class here.
+        use_instance_edges (`bool`, defaults to `False`): As in the generator; of no use here.
+        base_channels (`int`, defaults to 64): Width of the encoder's first block and of the decoder; the paper's is
+            128. The frozen encoder has its own widths, and its decoder this one at every size.
+        backbone (`str`, *optional*): A frozen encoder of ImageNet features, "efficientnet-lite0"; see
+            [`~SegmentationDiscriminator.prepare_backbone`]. Default: an encoder of its own, which is trained.
+        use_spectral_norm (`bool`, defaults to `True`): On everything that is trained but the last layer.
+    """
+
+    _no_split_modules = []
+    label_outputs = ("conv_out.weight", "conv_out.bias")  # of one row a label, then one for fake
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        num_labels: int,
+        use_unknown_label: bool = False,
+        use_instance_edges: bool = False,
+        base_channels: int = 64,
+        backbone: str | None = None,
+        use_spectral_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)  # checks them
+        norm = {"use_spectral_norm": use_spectral_norm}
+        self.conv_image = conv2d(3, IMAGE_WIDTH, 3, padding=1, **norm)
+        if backbone is None:
+            self.encoder = Encoder(base_channels, **norm)
+            widths = [base_channels, *self.encoder.channels[:-1]]
+        else:
+            self.frozen_features = StandardizedFeatures(backbone)
+            widths = [base_channels] * len(self.frozen_features.channels)
+        channels = (self.encoder if backbone is None else self.frozen_features).channels
+        before = [*widths[1:], channels[-1]]  # what comes from the level below; the deepest map into the last block
+        skips = [IMAGE_WIDTH, *channels[:-1]]
+        self.ups = nn.ModuleList(
+            ResidualBlock(deep + skip, width, **norm) for deep, skip, width in zip(before, skips, widths, strict=True)
+        )
+        self.conv_out = conv2d(base_channels, num_labels + 1, 1)
+
+    def prepare_backbone(self, images: Tensor) -> None:
+        """Load the frozen encoder's ImageNet weights and standardize it; see [`StandardizedFeatures`].
+
+        Args:
+            images (`Tensor`): Some real ones, `(N, 3, H, W)` in [-1, 1].
+        """
+        if self.config.backbone is not None:
+            self.frozen_features.prepare(images)
+
+    def forward(
+        self,
+        segmap: Tensor,
+        images: Tensor,
+        *,
+        instance_edges: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> MultiscaleDiscriminatorOutput | tuple[list[Tensor], list[list[Tensor]]]:
+        """Segment images.
+
+        Args:
+            segmap (`Tensor`): Masks, whose size is checked and nothing else.
+            images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
+            instance_edges (`Tensor`, *optional*): Is not looked at.
+            return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
+
+        Returns:
+            [`MultiscaleDiscriminatorOutput`]: One tensor of logits, float32 `(N, L + 1, H, W)`, the last one fake's;
+                no features.
+
+        Raises:
+            ValueError: If mask and images differ in size.
+        """
+        check_images(segmap, images)
+        skips = [self.conv_image(images)]
+        skips += self.encoder(skips[0]) if self.config.backbone is None else self.frozen_features(images)
+        x = skips.pop()
+        for up, skip in zip(reversed(self.ups), reversed(skips), strict=True):
+            x = up(torch.cat([F.interpolate(x, skip.shape[-2:]), skip], dim=1))
+        with torch.autocast(images.device.type, enabled=False):  # cross-entropy is sensitive to rounding
+            logits = self.conv_out(F.leaky_relu(x.float(), LEAKY_SLOPE))
+        output = MultiscaleDiscriminatorOutput([logits], [])
+        return output if return_dict else (output.logits, output.features)

@@ -1,0 +1,92 @@
+"""Random changes of what the discriminator is shown, so that it cannot learn a few pictures by heart.
+
+Source: Zhao et al. 2020 (arXiv 2006.10738). Real and fake images of a sample get the same change, and its maps move
+with them. Gradients flow through all of it.
+
+Legend: N batch, H W height and width.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..data import derive_seed
+from .synthesis import AUGMENTATION, Batch
+
+
+BRIGHTNESS, MAX_SATURATION, CONTRAST = 0.5, 2.0, 0.5
+MAX_SHIFT = 1 / 8  # of the side
+CUTOUT = 1 / 5  # of the shorter side
+MAPS = ("label_map", "instance_edges", "agreement")
+
+
+class DiscriminatorAugmentation:
+    """Call it with a batch, the phase and images.
+
+    Args:
+        kinds (`Sequence[str]`): "color" (brightness, saturation, contrast), "translation" (by up to an eighth, the
+            border's pixels go on outside) and "cutout" (a grey square), of each image.
+    """
+
+    KINDS = ("color", "translation", "cutout")
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        if unknown := set(kinds) - set(self.KINDS):
+            raise ValueError(f"`kinds` has {', '.join(sorted(unknown))}; allowed are {', '.join(self.KINDS)}.")
+        self.kinds = frozenset(kinds)
+
+    def __call__(self, batch: Batch, phase: int, *images: Tensor) -> tuple[Batch, list[Tensor]]:
+        """The batch with its maps moved, and the images `(N, 3, H, W)` changed.
+
+        What is random follows from the batch's seeds and the phase. With "cutout" the batch has `visible`, bool
+        `(N, H, W)`.
+        """
+        seeds = (derive_seed(seed, AUGMENTATION, phase) for seed in batch["seed"].tolist())
+        draws = torch.stack([torch.rand(7, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        draws = draws.to(batch["label_map"].device)  # (N, 7)
+        changed, maps = list(images), dict(batch)
+        if "color" in self.kinds:
+            changed = [_recolor(one, draws[:, :3]) for one in changed]
+        if "translation" in self.kinds:
+            changed = [_shift(one, draws[:, 3:5]) for one in changed]
+            maps |= {name: _shift(maps[name][:, None], draws[:, 3:5])[:, 0] for name in MAPS if name in maps}
+        if "cutout" in self.kinds:
+            visible = _outside_of_square(batch["label_map"], draws[:, 5:])
+            changed = [one * visible[:, None] for one in changed]
+            maps["visible"] = visible
+        return maps, changed
+
+
+def _recolor(images: Tensor, draws: Tensor) -> Tensor:
+    """Brightness, saturation and contrast by draws `(N, 3)` in 0..1."""
+    brightness, saturation, contrast = draws.to(images.dtype)[:, :, None, None, None].unbind(dim=1)  # (N, 1, 1, 1)
+    images = images + (2 * brightness - 1) * BRIGHTNESS
+    grey = images.mean(dim=1, keepdim=True)
+    images = grey + (images - grey) * saturation * MAX_SATURATION
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return mean + (images - mean) * (1 + (2 * contrast - 1) * CONTRAST)
+
+
+def _shift(maps: Tensor, draws: Tensor) -> Tensor:
+    """`(N, C, H, W)`, moved by draws `(N, 2)` in 0..1."""
+    height, width = maps.shape[-2:]
+    rows, columns = (
+        (torch.arange(side, device=maps.device) - ((2 * draw - 1) * MAX_SHIFT * side).round().long()[:, None]).clamp(
+            0, side - 1
+        )
+        for side, draw in zip((height, width), draws.unbind(dim=1), strict=True)
+    )  # (N, H), (N, W)
+    samples = torch.arange(len(maps), device=maps.device)[:, None, None]
+    return maps.movedim(1, -1)[samples, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+def _outside_of_square(label_map: Tensor, draws: Tensor) -> Tensor:
+    """bool `(N, H, W)`: False in a square whose place follows from draws `(N, 2)` in 0..1."""
+    height, width = label_map.shape[-2:]
+    side = max(1, round(min(height, width) * CUTOUT))
+    top, left = (draws * torch.tensor([height - side + 1, width - side + 1], device=draws.device)).long().unbind(dim=1)
+    rows, columns = torch.arange(height, device=draws.device), torch.arange(width, device=draws.device)
+    in_rows = (rows >= top[:, None]) & (rows < top[:, None] + side)  # (N, H)
+    in_columns = (columns >= left[:, None]) & (columns < left[:, None] + side)  # (N, W)
+    return ~(in_rows[:, :, None] & in_columns[:, None, :])
