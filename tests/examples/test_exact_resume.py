@@ -64,6 +64,16 @@ class Killed(BaseException):
     ("more", "stops"),
     [
         pytest.param((), (2, 3), id="plain"),  # in an epoch and at its end
+        pytest.param(
+            ("--discriminator", "segmentation", "--augment_discriminator", "translation"), (2,), id="segmentation"
+        ),
+        pytest.param(("--discriminator", "projected", "--reuse_fakes"), (2,), id="projected"),
+        pytest.param(
+            ("--discriminator", "segmentation", "--discriminator_backbone", "none"),
+            (3,),
+            id="segmentation from scratch",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(("--seed", 1), (1, 4), id="other moments", marks=pytest.mark.slow),  # 4: the next one has begun
         pytest.param(
             ("--gradient_accumulation_steps", 2, "--dataloader_num_workers", 2, "--max_grad_norm", 0.5),

@@ -1,7 +1,15 @@
+import math
+
 import pytest
 import torch
 
-from spade_hf.losses import hinge_discriminator_loss, hinge_generator_loss
+from spade_hf.losses import (
+    RelativisticObjective,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    relativistic_loss,
+)
+from spade_hf.models import MultiscaleDiscriminatorOutput
 
 
 @pytest.fixture
@@ -43,3 +51,14 @@ def test_gradients_point_the_right_way(logits):
         torch.testing.assert_close(scale.grad, -(scale < 1).float() / scale.numel() / 2)
     for scale in fake:
         torch.testing.assert_close(scale.grad, (scale > -1).float() / scale.numel() / 2)
+
+
+def test_relativistic_loss_compares_patches_in_pairs():
+    one, other = torch.tensor([[[[0.0, 2.0]]]]), torch.tensor([[[[1.0, -1.0]]]])
+    expected = (math.log1p(math.exp(1)) + math.log1p(math.exp(-3))) / 2
+    assert relativistic_loss([one], [other]).item() == pytest.approx(expected, rel=1e-6)
+    real, fake = (MultiscaleDiscriminatorOutput([logits], []) for logits in (one, other))
+    objective = RelativisticObjective()
+    assert objective.discriminator_terms(fake, real, {})["discriminator"].item() == pytest.approx(expected, rel=1e-6)
+    swapped = (math.log1p(math.exp(-1)) + math.log1p(math.exp(3))) / 2
+    assert objective.generator_loss(fake, real, {}).item() == pytest.approx(swapped, rel=1e-6)

@@ -43,6 +43,54 @@ def test_the_command_line_wins_over_the_preset():
     assert parse("--base_channels", "12", "--preset", "tiny").base_channels == 12
 
 
+def test_other_defaults_follow_the_discriminator():
+    assert (parse().discriminator, parse().discriminator_backbone, parse().perceptual_model) == (
+        "patch",
+        "none",
+        "vgg19",
+    )
+    args = parse("--discriminator", "segmentation")
+    assert (args.discriminator_backbone, args.perceptual_model, args.adam_beta2) == (
+        "efficientnet-lite0",
+        "none",
+        0.999,
+    )
+    args = parse("--discriminator", "projected")
+    assert args.augment_discriminator == ["color", "cutout"] and args.perceptual_model == "vgg19"
+    # a preset wins over them, and the command line over both
+    assert parse("--discriminator", "segmentation", "--preset", "landscapes").perceptual_model == "efficientnet-lite0"
+    given = ["--discriminator_backbone", "none", "--adam_beta2", "0.9"]
+    args = parse("--discriminator", "segmentation", *given)
+    assert (args.discriminator_backbone, args.adam_beta2) == ("none", 0.9)
+    assert parse("--discriminator", "projected", "--augment_discriminator", "none").augment_discriminator == []
+
+
+def test_the_discriminator_of_a_config_file(tmp_path):
+    file = tmp_path / "options.yaml"
+    file.write_text("discriminator: segmentation\n")
+    assert parse("--config", str(file)).perceptual_model == "none"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--discriminator_backbone", "efficientnet-lite0"], "with --discriminator patch it is none"),
+        (
+            ["--discriminator", "projected", "--discriminator_backbone", "none"],
+            "with --discriminator projected it is efficientnet-lite0",
+        ),
+        (
+            ["--discriminator", "segmentation", "--gan_loss", "relativistic"],
+            "--gan_loss belongs to --discriminator patch",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_the_discriminator(options, message, capsys):
+    with pytest.raises(SystemExit):
+        parse(*options)
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_presets_name_options_and_build_networks(preset):
     args = parse("--preset", preset)

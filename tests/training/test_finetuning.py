@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from spade_hf import LabelSet, MultiscaleDiscriminator, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
+from spade_hf import (
+    LabelSet,
+    MultiscaleDiscriminator,
+    ProjectedDiscriminator,
+    SegmentationDiscriminator,
+    SPADEGenerator,
+    SPADEImageProcessor,
+    SPADEPipeline,
+)
 from spade_hf.labels.label_set import Label
 from spade_hf.training.finetuning import Pretrained, match_channels
 
@@ -200,3 +208,38 @@ def test_a_fused_copy_is_what_is_read(trained, folder):
     generator.fuse_spectral_norm()
     loaded = Pretrained.load(str(folder)).networks["generator"]
     assert torch.equal(loaded.blocks[2].conv2.weight, generator.blocks[2].conv2.weight)
+
+
+@pytest.mark.parametrize("kind", [SegmentationDiscriminator, ProjectedDiscriminator])
+def test_other_discriminators_keep_what_has_the_labels_names(kind, folder, tmp_path):
+    torch.manual_seed(0)
+    labels = {"num_labels": 3, "use_unknown_label": True, "base_channels": 4}
+    backbone = {"backbone": "efficientnet-lite0"}
+    old, new = kind(**labels, **backbone), kind(**labels, **backbone)
+    for weight in (old.conv_out.weight,) if kind is SegmentationDiscriminator else [h.embed.weight for h in old.heads]:
+        torch.nn.init.normal_(weight)
+    old.prepare_backbone(torch.rand(2, 3, 64, 64))
+    old.save_pretrained(tmp_path / "discriminator")
+    pretrained = Pretrained.load(str(folder), str(tmp_path))
+    options = pretrained.options()
+    assert options["discriminator"] == {SegmentationDiscriminator: "segmentation"}.get(kind, "projected")
+    assert options["discriminator_backbone"] == "efficientnet-lite0"
+    pretrained.initialize({"discriminator": new}, SPADEImageProcessor(label_set=OTHER))
+    for name, value in old.state_dict().items():  # the frozen part is the old one's
+        if name.startswith(("frozen_features", "mix_")):
+            assert torch.equal(new.state_dict()[name], value), name
+    label_map = torch.randint(3, (1, 64, 64), generator=torch.Generator().manual_seed(0))
+    picture = torch.rand(1, 3, 64, 64)
+    renamed = torch.tensor([2, 3, 1])[label_map]  # sky, unknown in place of grass, which is not there, rock
+    with torch.no_grad():
+        found = new.eval()(renamed, picture).logits[0]
+        expected = old.eval()(label_map.where(label_map != 1, 3), picture).logits[0]
+    if kind is SegmentationDiscriminator:
+        assert_close(found[:, [2, 1, 3]], expected[:, [0, 2, 3]])  # sky, rock and fake
+    else:
+        assert_close(found, expected)
+
+
+def test_what_is_no_discriminator(folder):
+    with pytest.raises(ValueError, match="it holds a SPADEGenerator, and a discriminator is one of Multiscale"):
+        Pretrained.load(str(folder), str(folder / "generator"))

@@ -8,14 +8,17 @@ import math
 import pytest
 import torch
 
+from spade_hf import SegmentationDiscriminator
 from spade_hf.losses import (
     Objective,
+    SegmentationObjective,
     feature_matching_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
     masked_l1_loss,
 )
 from spade_hf.training import choose_random_styles, discriminator_step, generate, generator_step
+from spade_hf.training.augmentation import DiscriminatorAugmentation
 from spade_hf.training.synthesis import DISCRIMINATOR_PHASE, GENERATOR_PHASE
 
 from ..training_data import make_dataset, make_networks
@@ -28,9 +31,10 @@ def make_batch(*indices: int) -> dict[str, torch.Tensor]:
 
 def phase(step, networks, batch, **options):
     """`generator_step` or `discriminator_step` of the networks."""
+    more = {name: options.pop(name) for name in ("augmentation", "fake_images") if name in options}
     objective = options.pop("objective", None) or Objective(options.pop("weights", None), **options)
     generator, encoder, discriminator = (networks[name] for name in ("generator", "style_encoder", "discriminator"))
-    return step(generator, encoder, discriminator, batch, objective=objective, latent_dim=4)
+    return step(generator, encoder, discriminator, batch, objective=objective, latent_dim=4, **more)
 
 
 def fakes_of(networks, batch, number=GENERATOR_PHASE, **options):
@@ -232,3 +236,43 @@ def test_divergence_names_the_term(networks):
         networks["discriminator"].scales[0].conv_out.bias.fill_(math.inf)
     with pytest.raises(FloatingPointError, match=r"discriminator_fake is inf"):
         phase(discriminator_step, networks, batch)
+
+
+def test_the_discriminator_may_be_shown_the_images_of_the_generators_phase(networks):
+    batch = make_batch(0, 1)
+    made = phase(generator_step, networks, batch).fake_images
+    assert made.shape == (2, 3, 32, 32) and not made.requires_grad
+    with recorded(networks["generator"]) as fresh:
+        reused = phase(discriminator_step, networks, batch, fake_images=made)
+    assert fresh == [] and torch.equal(reused.fake_images, made)
+
+
+def test_a_discriminator_that_segments_is_shown_mixed_images_too(networks):
+    batch = make_batch(0, 1)
+    networks["discriminator"] = SegmentationDiscriminator(num_labels=3, use_unknown_label=True, base_channels=4)
+    shown = []
+    networks["discriminator"].register_forward_pre_hook(lambda module, inputs: shown.append(inputs))
+    adversarial = SegmentationObjective(3)
+    output = phase(discriminator_step, networks, batch, adversarial=adversarial)
+    ((label_map, images),) = shown
+    fake, real, mixed = images.chunk(3)
+    assert torch.equal(label_map, torch.cat([batch["label_map"]] * 3)) and torch.equal(real, batch["real_images"])
+    assert torch.equal(mixed, torch.where(adversarial.mixture(batch)[:, None], real, fake))
+    assert list(output.terms) == ["discriminator_real", "discriminator_fake", "label_mix"]
+    output = phase(generator_step, networks, batch, adversarial=adversarial)
+    assert list(output.terms) == ["adversarial", "kl"]  # no features to match
+    output.loss.backward()
+    assert len(grad_names(networks["generator"])) > 10
+
+
+def test_augmented_images_are_judged_and_plain_ones_compared(networks):
+    batch = make_batch(0, 1)
+    shown, compared = [], []
+    networks["discriminator"].register_forward_pre_hook(lambda module, inputs: shown.append(inputs))
+    augmentation = DiscriminatorAugmentation(["translation", "cutout"])
+    options = {"perceptual_loss": lambda fake, real, *_: compared.append(real) or l1(fake, real)}
+    phase(generator_step, networks, batch, augmentation=augmentation, **options)
+    judged, (expected,) = augmentation(batch, GENERATOR_PHASE, batch["real_images"])
+    (fake_map, _), (real_map, real) = shown
+    assert torch.equal(real, expected) and torch.equal(compared[0], batch["real_images"])
+    assert torch.equal(fake_map, judged["label_map"]) and torch.equal(real_map, judged["label_map"])

@@ -16,8 +16,9 @@ from .frozen_features import StandardizedFeatures
 from .semantics import SemanticModelMixin, num_semantic_channels
 
 
-ENCODER_MULT = (1, 1, 2, 2, 4, 4)  # widths of the encoder that is trained, each at half of the last one's size
-IMAGE_WIDTH = 16  # channels that see the picture itself, for what frozen features do not show
+ENCODER_MULT = (1, 2, 2, 4, 4)  # widths of the encoder that is trained, at strides 4, 8, 16, 32 and 64
+STRIDES = (4, 8, 16, 32)  # of the frozen encoder
+IMAGE_WIDTH = 16  # channels at stride 2 that see the picture itself, and what frozen features do not show
 
 
 class ResidualBlock(nn.Module):
@@ -47,7 +48,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """`(N, IMAGE_WIDTH, H, W)` to a map of each block, the first one of half the size."""
+        """`(N, IMAGE_WIDTH, H / 2, W / 2)` to a map of each block, each of half the size of the one before."""
         maps = []
         for block in self.blocks:
             x = F.avg_pool2d(block(x), 2, ceil_mode=True)
@@ -58,7 +59,8 @@ class Encoder(nn.Module):
 class SegmentationDiscriminator(SemanticModelMixin):
     """A U-Net that finds the label of each pixel of a real picture, and finds fake pixels fake.
 
-    It never sees the mask: a fake picture passes if its pixels are taken for what the mask says.
+    It never sees the mask: a fake picture passes if its pixels are taken for what the mask says. It decides at half
+    of the picture's size, and enlarges the logits.
 
     Args:
         num_labels (`int`): L, without unknown and edges.
@@ -88,12 +90,12 @@ class SegmentationDiscriminator(SemanticModelMixin):
         super().__init__()
         num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)  # checks them
         norm = {"use_spectral_norm": use_spectral_norm}
-        self.conv_image = conv2d(3, IMAGE_WIDTH, 3, padding=1, **norm)
+        self.conv_image = conv2d(3, IMAGE_WIDTH, 3, stride=2, padding=1, **norm)
         if backbone is None:
             self.encoder = Encoder(base_channels, **norm)
             widths = [base_channels, *self.encoder.channels[:-1]]
         else:
-            self.frozen_features = StandardizedFeatures(backbone)
+            self.frozen_features = StandardizedFeatures(backbone, STRIDES)
             widths = [base_channels] * len(self.frozen_features.channels)
         channels = (self.encoder if backbone is None else self.frozen_features).channels
         before = [*widths[1:], channels[-1]]  # what comes from the level below; the deepest map into the last block
@@ -143,5 +145,6 @@ class SegmentationDiscriminator(SemanticModelMixin):
             x = up(torch.cat([F.interpolate(x, skip.shape[-2:]), skip], dim=1))
         with torch.autocast(images.device.type, enabled=False):  # cross-entropy is sensitive to rounding
             logits = self.conv_out(F.leaky_relu(x.float(), LEAKY_SLOPE))
+            logits = F.interpolate(logits, images.shape[-2:], mode="bilinear")
         output = MultiscaleDiscriminatorOutput([logits], [])
         return output if return_dict else (output.logits, output.features)

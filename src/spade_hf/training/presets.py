@@ -15,6 +15,7 @@ DISCRIMINATORS: dict[str, dict[str, Any]] = {
     "projected": {
         "discriminator_backbone": "efficientnet-lite0",
         "augment_discriminator": ["color", "cutout"],
+        "discriminator_learning_rate": 2e-4,
         "adam_beta2": 0.99,
     },
 }

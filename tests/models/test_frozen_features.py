@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from spade_hf.models.efficientnet_lite import EfficientNetLite0Features
+from spade_hf.models.frozen_features import StandardizedFeatures
+
+from ..tiny_networks import random_images
+
+
+@pytest.fixture(scope="module")
+def features():
+    features = StandardizedFeatures("efficientnet-lite0", (4, 8, 16, 32))
+    features.prepare(random_images((64, 96), batch_size=4))
+    return features
+
+
+def test_channels_are_standardized_on_the_given_pictures(features):
+    maps = features(random_images((64, 96), batch_size=4))
+    assert [one.shape[1:] for one in maps] == [(24, 16, 24), (40, 8, 12), (112, 4, 6), (320, 2, 3)]
+    for one in maps:
+        torch.testing.assert_close(one.mean(dim=(0, 2, 3)), torch.zeros(one.shape[1]), atol=1e-3, rtol=0)
+        torch.testing.assert_close(one.var(dim=(0, 2, 3)), torch.ones(one.shape[1]), atol=1e-2, rtol=0)
+
+
+def test_the_maps_are_those_of_the_network(features):
+    images = random_images((64, 64))
+    expected = EfficientNetLite0Features.from_pretrained()(images)[1:]
+    for number, (found, raw) in enumerate(zip(features(images), expected, strict=True)):
+        mean, deviation = (features.get_buffer(f"{name}_{number}") for name in ("mean", "deviation"))
+        torch.testing.assert_close(found * deviation + mean, raw, atol=1e-4, rtol=1e-4)
+
+
+def test_nothing_of_it_can_be_trained_but_gradients_reach_the_picture(features):
+    assert list(features.parameters()) == []
+    features.requires_grad_(True)
+    images = random_images((64, 64)).requires_grad_()
+    sum(one.square().sum() for one in features(images)).backward()
+    assert images.grad.isfinite().all() and (images.grad != 0).float().mean() > 0.9
+
+
+def test_no_such_network():
+    with pytest.raises(ValueError, match="`backbone` is 'vgg19'; allowed are efficientnet-lite0"):
+        StandardizedFeatures("vgg19")
