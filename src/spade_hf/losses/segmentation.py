@@ -109,7 +109,7 @@ class SegmentationObjective(AdversarialObjective):
 def class_weights(labels: Tensor, num_labels: int, *, largest: float) -> Tensor:
     """Weights `(L,)` with which each label that occurs counts as much as any other, clipped.
 
-    A label of n of the N pixels, of K labels that occur, has the weight `N / (K n)`; the mean over pixels is 1.
+    A label of n of the N pixels (of one process), of K labels that occur, has the weight `N / (K n)`; the mean over pixels is 1.
 
     Args:
         labels (`Tensor`): int `(pixels,)` below L.

@@ -82,6 +82,7 @@ class TrainingRecipe:
     dataset_name: str | None
     license: str | None
     generator: str
+    discriminator: str
     resolution: tuple[int, int]
     resize_ratio: float
     random_flip: bool
