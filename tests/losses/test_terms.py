@@ -59,8 +59,8 @@ def test_the_loss_is_the_weighted_sum(arguments):
 
 def test_the_objective_of_the_discriminator_is_exchangeable(arguments):
     class Doubled(HingeObjective):
-        def generator_loss(self, fake, real, batch):
-            return 2 * super().generator_loss(fake, real, batch)
+        def generator_loss(self, batch, fake, real):
+            return 2 * super().generator_loss(batch, fake, real)
 
     terms = Objective(adversarial=Doubled()).generator_terms(*arguments)
     assert terms["adversarial"] == -1

@@ -23,16 +23,16 @@ class AdversarialObjective(ABC):
 
     @abstractmethod
     def generator_loss(
-        self, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput, batch: Mapping[str, Tensor]
+        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Low where fake images pass for real ones; a scalar. No gradient reaches the real images' output."""
 
     @abstractmethod
     def discriminator_terms(
         self,
+        batch: Mapping[str, Tensor],
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
-        batch: Mapping[str, Tensor],
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Scalars by name, to be added: of fake, of real, and of mixed images if there are such."""
@@ -50,16 +50,16 @@ class HingeObjective(AdversarialObjective):
     """The hinge on patches' logits, of [`MultiscaleDiscriminator`] (Park et al. 2019, section 3)."""
 
     def generator_loss(
-        self, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput, batch: Mapping[str, Tensor]
+        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """See [`hinge_generator_loss`]."""
         return hinge_generator_loss(fake.logits)
 
     def discriminator_terms(
         self,
+        batch: Mapping[str, Tensor],
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
-        batch: Mapping[str, Tensor],
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """See [`hinge_discriminator_loss`]."""
@@ -74,16 +74,16 @@ class RelativisticObjective(AdversarialObjective):
     """
 
     def generator_loss(
-        self, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput, batch: Mapping[str, Tensor]
+        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """See [`relativistic_loss`]."""
         return relativistic_loss(fake.logits, real.logits)
 
     def discriminator_terms(
         self,
+        batch: Mapping[str, Tensor],
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
-        batch: Mapping[str, Tensor],
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """See [`relativistic_loss`]."""

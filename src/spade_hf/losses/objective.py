@@ -78,4 +78,4 @@ class Objective:
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Scalars by name, whose sum is the discriminator's loss; see [`AdversarialObjective`] for the arguments."""
-        return self.adversarial.discriminator_terms(fake, real, batch, mixed)
+        return self.adversarial.discriminator_terms(batch, fake, real, mixed)

@@ -42,7 +42,7 @@ class SegmentationObjective(AdversarialObjective):
         self.label_mix_weight, self.boundary_relaxation = label_mix_weight, boundary_relaxation
 
     def generator_loss(
-        self, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput, batch: Mapping[str, Tensor]
+        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Low where fake pixels are taken for what the mask says."""
         labels = batch["label_map"]
@@ -56,9 +56,9 @@ class SegmentationObjective(AdversarialObjective):
 
     def discriminator_terms(
         self,
+        batch: Mapping[str, Tensor],
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
-        batch: Mapping[str, Tensor],
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """`discriminator_real` where the label is that of the image, `discriminator_fake`, and `label_mix`."""
@@ -109,7 +109,8 @@ class SegmentationObjective(AdversarialObjective):
 def class_weights(labels: Tensor, num_labels: int, *, largest: float) -> Tensor:
     """Weights `(L,)` with which each label that occurs counts as much as any other, clipped.
 
-    A label of n of the N pixels (of one process), of K labels that occur, has the weight `N / (K n)`; the mean over pixels is 1.
+    A label of n of the N pixels (of one process), of K labels that occur, has the weight `N / (K n)`; the mean over
+    the pixels is 1.
 
     Args:
         labels (`Tensor`): int `(pixels,)` below L.

@@ -66,7 +66,7 @@ class Term:
 
 def adversarial(outputs: GeneratorOutputs) -> Tensor:
     """What the discriminator says."""
-    return outputs.adversarial.generator_loss(outputs.fake, outputs.real, outputs.judged)
+    return outputs.adversarial.generator_loss(outputs.judged, outputs.fake, outputs.real)
 
 
 def feature_matching(outputs: GeneratorOutputs) -> Tensor | None:
