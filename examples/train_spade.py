@@ -26,7 +26,7 @@ try:
     import datasets  # noqa: F401 (what spade_hf.data needs)
     from accelerate import Accelerator
     from accelerate.logging import get_logger
-    from accelerate.utils import set_seed
+    from accelerate.utils import broadcast_object_list, set_seed
 except ModuleNotFoundError as error:
     sys.exit(f"error: training needs the package {error.name}, which is not installed: {install_command('train')}")
 
@@ -77,6 +77,7 @@ from spade_hf.training.discriminators import build_adversarial, build_discrimina
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, upload
 from spade_hf.training.model_card import GRID
+from spade_hf.training.remote_checkpoints import download_checkpoint
 from spade_hf.training.summary import (
     describe_crop,
     describe_discriminator,
@@ -171,13 +172,17 @@ def main(args: argparse.Namespace) -> None:
 
     # Trackers, and the repository on the Hub: a login fails now, and not when the training is done
     repo_id, uploads = args.hub_model_id or output_dir.resolve().name, None
+    resume_from = args.resume_from_checkpoint
+    if resume_from == "hub":  # before the repository is made, which would then have no checkpoint
+        downloaded = [str(download_checkpoint(repo_id)) if accelerator.is_main_process else None]
+        (resume_from,) = broadcast_object_list(downloaded)
     if accelerator.is_main_process:
         start_trackers(accelerator, "spade", vars(args))
         if args.push_to_hub:
             repo_id = open_repository(repo_id, private=args.hub_private_repo)
-            uploads = RevisionUploads(repo_id) if args.hub_strategy == "every_save" else None
-    options = {"recipe": build_recipe(args), "output_dir": output_dir, "repo_id": repo_id, "uploads": uploads}
-    publisher = Publisher(averages, dataset, shown, **options)
+            uploads = RevisionUploads(repo_id) if args.hub_strategy != "end" else None
+    options = {"output_dir": output_dir, "repo_id": repo_id, "uploads": uploads, "hub_strategy": args.hub_strategy}
+    publisher = Publisher(averages, dataset, shown, recipe=build_recipe(args), **options)
 
     # Resume
     if args.overwrite_output_dir:
@@ -192,7 +197,7 @@ def main(args: argparse.Namespace) -> None:
         arguments=vars(args),
         total_limit=args.checkpoints_total_limit,
     )
-    state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
+    state = checkpoints.resume(resume_from) if resume_from else TrainingState()
     if state.global_step >= num_steps:
         accelerator.print(describe_nothing_left(state.global_step, num_steps))
 
@@ -232,13 +237,14 @@ def main(args: argparse.Namespace) -> None:
             if stop.is_requested:
                 break
             if saving and accelerator.is_main_process:
-                publisher.push_revision(step)
+                publisher.push(checkpoint, step)
             if validating and accelerator.is_main_process:
                 log_image(accelerator, "validation", publisher.save_samples(pipeline, step), step)
             if evaluating:
                 monitor.log_figures(step, evaluation(pipeline))
     if stop.is_requested:
-        accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps))
+        is_on_hub = accelerator.is_main_process and publisher.push_last(checkpoint)
+        accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub))
         accelerator.end_training()  # else trackers take it for a crash
         sys.exit(stop.exit_status)
 

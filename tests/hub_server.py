@@ -161,6 +161,11 @@ class Handler(BaseHTTPRequestHandler):
             raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return commit, repo.commits[commit]
 
+    def whoami(self) -> None:
+        if not self.is_user:
+            raise HubError(401, "Invalid user token")
+        self.reply({"type": "user", "name": self.hub.user, "orgs": []})
+
     # Repos
 
     def create_repo(self) -> None:
@@ -287,6 +292,7 @@ API = r"/api/(?P<kind>models|datasets|spaces)/(?P<repo_id>[^/]+/[^/]+)"
 WEB = r"/(?:(?P<kind>datasets|spaces)/)?(?P<repo_id>[^/]+/[^/]+)"
 REVISION = r"(?P<revision>[^/]+)"
 ROUTES = (
+    (("GET",), r"/api/whoami-v2", Handler.whoami),
     (("POST",), r"/api/repos/create", Handler.create_repo),
     (("POST",), r"/api/validate-yaml", Handler.validate_yaml),
     (("GET",), rf"{API}(?:/revision/{REVISION})?", Handler.info),

@@ -169,12 +169,16 @@ def write_training_card(
         steps=num_steps,
         pairs="a stream of pairs" if num_samples is None else f"{num_samples:,} pairs",
         parameters=", ".join(f"{name} {part.num_parameters():,}" for name, part in networks.items()),
-        recipe="\n".join(f"| {name} | {_without_folder(value)} |" for name, value in recipe.settings().items()),
+        recipe="\n".join(f"| {name} | {without_folder(value)} |" for name, value in recipe.settings().items()),
         labels=label_table(pipeline),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _without_folder(value: Any) -> Any:
-    """An option's value; of a folder or file its name alone, as where it lies is nobody's business."""
-    return Path(value).name if isinstance(value, str) and Path(value).exists() else value
+def without_folder(value: Any) -> Any:
+    """An option's value; of a path its last part alone, as where it lies is nobody's business."""
+    if isinstance(value, list):
+        return [without_folder(item) for item in value]
+    if isinstance(value, str) and value and (Path(value).is_absolute() or Path(value).exists() or value[0] == "~"):
+        return Path(value).name
+    return value
