@@ -171,7 +171,7 @@ def main(args: argparse.Namespace) -> None:
         return
 
     # Trackers, and the repository on the Hub: a login fails now, and not when the training is done
-    repo_id, uploads = args.hub_model_id or output_dir.resolve().name, None
+    repo_id, uploads, recipe = args.hub_model_id or output_dir.resolve().name, None, build_recipe(args)
     resume_from = args.resume_from_checkpoint
     if resume_from == "hub":  # before the repository is made, which would then have no checkpoint
         downloaded = [str(download_checkpoint(repo_id)) if accelerator.is_main_process else None]
@@ -180,9 +180,10 @@ def main(args: argparse.Namespace) -> None:
         start_trackers(accelerator, "spade", vars(args))
         if args.push_to_hub:
             repo_id = open_repository(repo_id, private=args.hub_private_repo)
+            recipe.validate()
             uploads = RevisionUploads(repo_id) if args.hub_strategy != "end" else None
     options = {"output_dir": output_dir, "repo_id": repo_id, "uploads": uploads, "hub_strategy": args.hub_strategy}
-    publisher = Publisher(averages, dataset, shown, recipe=build_recipe(args), **options)
+    publisher = Publisher(averages, dataset, shown, recipe=recipe, **options)
 
     # Resume
     if args.overwrite_output_dir:

@@ -9,9 +9,9 @@ from PIL import Image
 from ..data import PairedImageDataset, StreamedImageDataset
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA
-from .export import export_pipeline, sample_grid, save_image
+from .export import export_pipeline, paint_samples, sample_grid, save_image
 from .hub import RevisionUploads
-from .model_card import GRID, TrainingRecipe, write_training_card
+from .model_card import GRID, MASK, PICTURE, TrainingRecipe, write_training_card
 from .remote_checkpoints import LAST_CHECKPOINT, delete_staged, stage_checkpoint
 from .synthesis import Batch
 
@@ -60,7 +60,7 @@ class Publisher:
 
     def save_samples(self, pipeline: SPADEPipeline, step: int) -> Image.Image:
         """Paint the sample grid after an update, and save it below `samples/`."""
-        grid = sample_grid(pipeline, self.shown)
+        grid = sample_grid(pipeline, paint_samples(pipeline, self.shown))
         save_image(grid, self.output_dir / "samples" / f"step-{step:07d}.png")
         return grid
 
@@ -99,7 +99,12 @@ class Publisher:
     def _save(self, folder: Path, *, num_samples: int | None, num_steps: int, revision: str | None = None) -> None:
         pipeline = self._export(STATISTICS_BATCHES)
         pipeline.save_pretrained(str(folder))
-        save_image(sample_grid(pipeline, self.shown), folder / GRID)
+        columns = paint_samples(pipeline, self.shown)
+        save_image(sample_grid(pipeline, columns), folder / GRID)
+        (_, masks), _, (_, painted), *_ = columns
+        for name, images in ((MASK, masks), (PICTURE, painted)):
+            for number, image in enumerate(pipeline.image_processor.postprocess(images), start=1):
+                save_image(image, folder / name.format(number))
         write_training_card(
             pipeline,
             folder,
@@ -107,5 +112,6 @@ class Publisher:
             recipe=self.recipe,
             num_samples=num_samples,
             num_steps=num_steps,
+            num_pictures=len(self.shown),
             revision=revision,
         )

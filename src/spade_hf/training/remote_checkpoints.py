@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from ..hub.model_card import without_folder
 from .checkpoints import (
     ARGUMENTS_FILE,
     CHECKSUMS_FILE,
@@ -29,7 +30,6 @@ from .checkpoints import (
     verify_checkpoint,
     write_json,
 )
-from .model_card import without_folder
 
 
 LAST_CHECKPOINT = "last-checkpoint"  # the branch
