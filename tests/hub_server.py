@@ -17,6 +17,8 @@ from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import yaml
+
 
 LFS_PATTERNS = ("*.safetensors", "*.bin", "*.parquet", "*.png", "*.jpg", "*.onnx")
 
@@ -51,6 +53,32 @@ class Repo:
         self.commits[commit] = files
         self.refs[branch] = commit
         return commit
+
+
+REPO_ID = r"([\w.-]{1,96}/)?[\w.-]{1,96}"
+LICENSES = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-nc-sa-4.0", "openrail", "other")  # some of the Hub's
+
+
+def metadata_problems(metadata: dict) -> list[str]:
+    """What the Hub's rules for a model's metadata forbid: licence, ids, and the form of `model-index` and `widget`."""
+    problems = []
+    if metadata.get("license", "mit") not in LICENSES:
+        problems.append(f'"license" must be one of {", ".join(LICENSES)}')
+    for key in ("datasets", "base_model"):
+        for name in [metadata[key]] if isinstance(metadata.get(key), str) else metadata.get(key, []):
+            if not re.fullmatch(REPO_ID, name):
+                problems.append(f'"{key}" with value "{name}" is not valid. It must be a repository\'s id')
+    if not all(isinstance(tag, str) for tag in metadata.get("tags", [])):
+        problems.append('"tags" must be an array of strings')
+    for model in metadata.get("model-index", []):
+        for result in model["results"]:
+            given = {*result["task"], *(f"dataset.{key}" for key in result["dataset"]), *result["metrics"][0]}
+            if missing := {"type", "dataset.type", "dataset.name", "value"} - given or not model.get("name"):
+                problems.append(f'"model-index" lacks {missing}')
+    for example in metadata.get("widget", []):
+        if not example.get("text") or example["output"]["url"].startswith("/"):
+            problems.append('"widget" needs texts, and addresses within the repository')
+    return problems
 
 
 class HubError(Exception):
@@ -161,6 +189,11 @@ class Handler(BaseHTTPRequestHandler):
             raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return commit, repo.commits[commit]
 
+    def whoami(self) -> None:
+        if not self.is_user:
+            raise HubError(401, "Invalid user token")
+        self.reply({"type": "user", "name": self.hub.user, "orgs": []})
+
     # Repos
 
     def create_repo(self) -> None:
@@ -218,7 +251,15 @@ class Handler(BaseHTTPRequestHandler):
     # Push: preupload says how each file travels, LFS files go to the CDN, the commit names everything
 
     def validate_yaml(self) -> None:
-        self.reply({"errors": [], "warnings": []})
+        """Refuse what the Hub refuses in a card's metadata, or is said to."""
+        request = json.loads(self.body)
+        fence = re.match(r"---\n(.*?)\n---\n", request["content"], re.DOTALL)
+        try:
+            metadata = yaml.safe_load(fence[1]) if fence else {}
+            problems = metadata_problems(metadata) if request["repoType"] == "model" else []
+        except yaml.YAMLError as error:
+            problems = [str(error)]
+        self.reply({"errors": [{"message": text} for text in problems], "warnings": []}, 400 if problems else 200)
 
     def preupload(self, kind: str, repo_id: str, revision: str) -> None:
         _, files = self.files_at(self.repo(kind, repo_id, write=True), revision)
@@ -287,6 +328,7 @@ API = r"/api/(?P<kind>models|datasets|spaces)/(?P<repo_id>[^/]+/[^/]+)"
 WEB = r"/(?:(?P<kind>datasets|spaces)/)?(?P<repo_id>[^/]+/[^/]+)"
 REVISION = r"(?P<revision>[^/]+)"
 ROUTES = (
+    (("GET",), r"/api/whoami-v2", Handler.whoami),
     (("POST",), r"/api/repos/create", Handler.create_repo),
     (("POST",), r"/api/validate-yaml", Handler.validate_yaml),
     (("GET",), rf"{API}(?:/revision/{REVISION})?", Handler.info),

@@ -66,3 +66,13 @@ def test_what_is_imported_is_declared(options):
 
 def test_there_is_no_extra_for_what_does_not_exist(options):
     assert ("export" in options["extras_require"]) == (PACKAGE / "export").exists()
+
+
+def test_uv_installs_for_the_training_script_what_its_extra_names(options):
+    """By the header that `uv run` and the Hub's Jobs read; all but the library, whose name on PyPI is not ours."""
+    script = (ROOT / "examples" / "train_spade.py").read_text(encoding="utf-8")
+    header = re.match(r"# /// script\n(.*?)# ///\n", script, re.DOTALL)[1]
+    found = re.findall(r'^#     "(.+)",$', header, re.MULTILINE)
+    assert found == [*options["install_requires"], *(one for one in options["extras_require"]["train"]
+                                                    if one not in options["install_requires"])]  # fmt: skip
+    assert f'requires-python = "{options["python_requires"]}"' in header

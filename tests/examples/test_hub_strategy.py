@@ -1,15 +1,22 @@
-"""The training script with `--hub_strategy every_save`: each checkpoint's pipeline is a revision on the Hub."""
+"""What the training script pushes on the way: a revision for each checkpoint, or the newest checkpoint, to resume."""
 
+import json
 import shutil
+import signal
 
 import pytest
 import torch
-from huggingface_hub import HfApi, ModelCard, hf_hub_download
+from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, hf_hub_download
+from huggingface_hub.errors import HTTPError
 
 from spade_hf import SPADEGenerator, SPADEPipeline
+from spade_hf.training import CheckpointManager, StopOnSignal
+from spade_hf.training.hub import RevisionUploads
+from spade_hf.training.remote_checkpoints import download_checkpoint
 
-from ..training_data import write_imagefolder
-from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+from ..training_data import mask, write_imagefolder
+from .test_exact_resume import assert_same, start
+from .test_train_spade import SMALL, checkpoints, run  # noqa: F401 (a fixture)
 
 
 @pytest.fixture
@@ -90,3 +97,184 @@ def test_the_upload_at_the_end_must_not_fail(push, hub):
     hub.repos["models", repo_id].refs["main"] = "lost"
     with pytest.raises(Exception, match="404"):
         push("broken")
+
+
+class Killed(BaseException):
+    """As SIGKILL: no handler in the script sees it."""
+
+
+@pytest.fixture
+def machine(run, hub, monkeypatch, tmp_path):  # noqa: F811
+    """Train five updates in the folder of a machine of its own, to be killed after an update's checkpoint."""
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    save, start, uploads = CheckpointManager.save, RevisionUploads.start, []
+    monkeypatch.setattr(
+        RevisionUploads, "start", lambda *args, **more: (uploads.append(args[0]), start(*args, **more))
+    )
+    for name in ("first", "second"):
+        write_imagefolder(tmp_path / name / "pairs", count=7)
+
+    def machine(name, *more, model="moved", killed_after=None):
+        def save_and_die(self, state, pipeline):
+            if state.global_step - 1 == killed_after:
+                uploads[-1].wait()  # for the checkpoint before
+                raise Killed
+            return save(self, state, pipeline)
+
+        monkeypatch.setattr(CheckpointManager, "save", save_and_die)
+        return run(*machine.options(name, model), *more)
+
+    machine.options = lambda name, model="moved": [
+        *SMALL, "--dataset_name", tmp_path / name / "pairs", "--output_dir", tmp_path / name / model,
+        "--max_train_steps", 5, "--checkpointing_steps", 1, "--push_to_hub", "--hub_strategy", "checkpoint",
+    ]  # fmt: skip
+    return machine
+
+
+KILLED_IN_THE_THIRD_UPLOAD = """
+import os, signal
+from huggingface_hub import HfApi
+from spade_hf.training.hub import RevisionUploads
+start, commit, commits = RevisionUploads.start, HfApi.create_commit, []
+def start_and_wait(self, *args, **more):
+    start(self, *args, **more)
+    self.wait()
+def commit_or_die(self, repo_id, operations, **more):
+    commits.append(1)
+    if len(commits) == 3:
+        additions = [operation for operation in operations if hasattr(operation, "path_or_fileobj")]
+        self.preupload_lfs_files(repo_id, additions, revision=more["revision"])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return commit(self, repo_id, operations, **more)
+RevisionUploads.start, HfApi.create_commit = start_and_wait, commit_or_die
+"""
+
+
+def test_a_run_goes_on_on_another_machine(machine, run, hub, tmp_path):  # noqa: F811
+    """SIGKILL in an epoch, with the third checkpoint half uploaded; the second machine has nothing but the Hub."""
+    process = start(KILLED_IN_THE_THIRD_UPLOAD, *machine.options("first"))
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL, error
+    assert checkpoints(tmp_path / "first" / "moved") == {"checkpoint-1", "checkpoint-2", "checkpoint-3"}
+    repo = hub.repos["models", f"{hub.user}/moved"]
+    assert set(repo.refs) == {"main", "last-checkpoint"}
+    assert set(repo.commits[repo.refs["main"]]) == {".gitattributes"}
+    shutil.rmtree(tmp_path / "first")
+
+    result = machine("second", "--resume_from_checkpoint", "hub")
+    assert result.status == 0, result.stderr
+    assert checkpoints(tmp_path / "second" / "moved") == {"checkpoint-3", "checkpoint-4", "checkpoint-5"}
+    whole = run(
+        *SMALL, "--dataset_name", tmp_path / "second" / "pairs", "--output_dir", tmp_path / "whole",
+        "--max_train_steps", 5, "--checkpointing_steps", 1,
+    )  # fmt: skip
+    assert whole.status == 0
+    assert_same(tmp_path / "whole" / "checkpoint-5", tmp_path / "second" / "moved" / "checkpoint-5")
+
+    assert load(f"{hub.user}/moved", revision="last-checkpoint")(mask(0)).images[0].size == (32, 32)
+    files = {name: file.data for commit in repo.commits.values() for name, file in commit.items()}
+    assert "optimizer.bin" in files and "samples/final.png" in files
+    names = [name for name, data in files.items() if str(tmp_path).encode() in data or b"pytest-of-" in data]
+    assert names == []
+    arguments = json.loads(repo.commits[repo.refs["last-checkpoint"]]["arguments.json"].data)
+    assert (arguments["dataset_name"], arguments["output_dir"]) == ("pairs", "moved")
+    assert not list((tmp_path / "second" / "moved").glob(".upload-*"))
+
+
+def test_a_partial_upload_is_not_resumed_from(machine, hub, tmp_path):
+    with pytest.raises(Killed):
+        machine("first", model="torn", killed_after=2)
+    repo = hub.repos["models", f"{hub.user}/torn"]
+    newest = repo.commits[repo.refs["last-checkpoint"]]
+    older = next(
+        files for files in repo.commits.values() if files.get("optimizer.bin") not in (None, newest["optimizer.bin"])
+    )
+    torn = {
+        "training_state.json is newer": older | {"training_state.json": newest["training_state.json"]},
+        "optimizer.bin is newer": older | {"optimizer.bin": newest["optimizer.bin"]},
+        "checksums.json is newer": older | {"checksums.json": newest["checksums.json"]},
+        "a file is missing": {name: file for name, file in newest.items() if name != "optimizer.bin"},
+        "no checksums": {name: file for name, file in newest.items() if name != "checksums.json"},
+        "nothing yet": repo.commits[repo.refs["main"]],
+    }
+    for what, files in torn.items():
+        repo.commit("last-checkpoint", files)
+        result = machine("second", "--resume_from_checkpoint", "hub", model="torn")
+        assert result.status == 2, what
+        assert f"error: Revision 'last-checkpoint' of '{hub.user}/torn' (commit " in result.stderr, what
+        assert "is not a complete checkpoint: " in result.stderr and "--resume_from_checkpoint FOLDER" in result.stderr
+    assert not checkpoints(tmp_path / "second" / "torn")
+
+    repo.commit("last-checkpoint", newest)
+    assert machine("second", "--resume_from_checkpoint", "hub", model="torn").status == 0
+
+
+def test_an_upload_that_fails_half_way_leaves_the_checkpoint_before(hub, monkeypatch, tmp_path, caplog):
+    """The commit names all files at once: without it, the Hub shows none of what was uploaded."""
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    uploads = RevisionUploads(HfApi().create_repo("halfway").repo_id)
+    for step in (1, 2):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "weights.safetensors").write_bytes(b"%d" % step)
+        (folder / f"only-{step}.json").write_text("{}")
+        if step == 2:
+            monkeypatch.setattr(HfApi, "create_commit", fail_after_the_files)
+        uploads.start(folder, "last-checkpoint", name=folder.name)
+        assert uploads.wait() is (step == 1)
+    repo = hub.repos["models", uploads.repo_id]
+    assert b"2" in hub.lfs_objects.values()
+    files = repo.commits[repo.refs["last-checkpoint"]]
+    assert set(files) == {".gitattributes", "weights.safetensors", "only-1.json"}
+    assert files["weights.safetensors"].data == b"1"
+    assert "checkpoint-2 was not uploaded to alice/halfway: the line is dead." in caplog.text
+
+
+def fail_after_the_files(api, repo_id, operations, *, revision, **_):
+    additions = [operation for operation in operations if isinstance(operation, CommitOperationAdd)]
+    api.preupload_lfs_files(repo_id, additions, revision=revision)
+    raise ConnectionError("the line is dead")
+
+
+def test_nothing_to_resume_from(machine, hub, monkeypatch):
+    result = machine("second", "--resume_from_checkpoint", "hub", model="nowhere")
+    assert result.status == 2
+    assert result.stderr.splitlines()[-1].startswith(
+        f"error: There is no repository '{hub.user}/nowhere' to resume from, or it is private and you are not logged "
+        "in. Name it with --hub_model_id, log in with `hf auth login`, or start without --resume_from_checkpoint."
+    )
+    assert ("models", f"{hub.user}/nowhere") not in hub.repos
+
+    HfApi().create_repo("fresh")
+    result = machine("second", "--resume_from_checkpoint", "hub", model="fresh")
+    assert result.status == 2
+    assert f"The repository '{hub.user}/fresh' has no revision 'last-checkpoint' to resume from" in result.stderr
+
+    result = machine("second", "--resume_from_checkpoint", "hub", "--hub_model_id", "bad name/x/y")
+    assert result.status == 2 and "cannot be downloaded: Repo id must" in result.stderr
+    monkeypatch.delenv("HF_TOKEN")
+    result = machine("second", "--resume_from_checkpoint", "hub", model="fresh")
+    assert result.status == 2 and "Name the repository as owner/name with --hub_model_id, or log in" in result.stderr
+
+
+def test_no_old_download_while_the_hub_is_away(machine, hub, monkeypatch):
+    with pytest.raises(Killed):
+        machine("first", model="away", killed_after=2)
+    download_checkpoint(f"{hub.user}/away")  # now it is in the cache
+    monkeypatch.setattr(HfApi, "model_info", refuse)
+    result = machine("second", "--resume_from_checkpoint", "hub", model="away")
+    assert result.status == 2 and "cannot be downloaded: no network." in result.stderr
+
+
+def refuse(*_, **__):
+    raise HTTPError("no network")
+
+
+def test_a_stopped_run_uploads_its_last_checkpoint(machine, hub, monkeypatch):
+    monkeypatch.setattr(StopOnSignal, "check", lambda self: setattr(self, "is_requested", True) or True)
+    result = machine("first", "--checkpointing_steps", 1000, model="stopped")
+    assert result.status == 143
+    assert "Go on, on another machine: the same command with --resume_from_checkpoint hub\n" in result.stdout
+    repo = hub.repos["models", f"{hub.user}/stopped"]
+    state = json.loads(repo.commits[repo.refs["last-checkpoint"]]["training_state.json"].data)
+    assert state["global_step"] == 1

@@ -334,7 +334,7 @@ def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
     assert api.model_info(repo_id).private
 
     card = ModelCard.load(repo_id, token=hub.token)
-    assert (card.data.license, card.data.library_name, card.data.datasets) == ("cc0-1.0", "diffusers", [data])
+    assert (card.data.license, card.data.library_name, card.data.datasets) == ("cc0-1.0", "spade-hf", [data])
     assert card.data.pipeline_tag == "image-to-image"
     assert "`import spade_hf`" in card.text.strip().splitlines()[2]  # at the top
     for text in (f'SPADEPipeline.from_pretrained("{repo_id}")', "| 4 | rock | `#804000` |", "2 updates on 6 pairs",

@@ -1,7 +1,12 @@
-"""Cards of foreign models: their names are text, whatever they hold."""
+"""Cards of converted models and of the bundled one; names of foreign models are text, whatever they hold."""
 
-from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
-from spade_hf.hub.model_card import label_table, write_converted_model_card
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf.hub.model_card import label_table, without_folder, write_converted_model_card
 from spade_hf.labels.label_set import Label
 from spade_hf_cli import main
 
@@ -47,3 +52,36 @@ def test_a_terminal_gets_no_control_characters(tmp_path, capsys):
 def test_a_converted_models_card_says_what_to_install(tmp_path):
     write_converted_model_card(pipeline(), tmp_path, source="latest_net_G.pth")
     assert 'import SPADEPipeline  # pip install "." (in a clone' in (tmp_path / "README.md").read_text("utf-8")
+
+
+def test_the_hub_takes_the_cards_and_shows_no_code_of_diffusers(hub, tmp_path):
+    write_converted_model_card(pipeline(), tmp_path, source="latest_net_G.pth")
+    for folder in (tmp_path, Path(BUNDLED_MODEL)):
+        card = ModelCard.load(folder / "README.md")
+        card.validate()
+        assert card.data.library_name == "spade-hf" and "diffusers" in card.data.tags and card.data.license
+    bundled = SPADEPipeline.from_pretrained(BUNDLED_MODEL)
+    assert label_table(bundled).split("\n\n", 1)[1] in card.text
+    assert card.data.eval_results is not None and "POST /api/validate-yaml" in hub.requests
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("me/street", "me/street"),
+        ("/home/me/street", "street"),  # also where no such folder is, as on another machine
+        ("~/street", "street"),
+        (["/home/me/a.json", "b"], ["a.json", "b"]),
+        ("", ""),
+        (None, None),
+        (3, 3),
+    ],
+)
+def test_a_path_is_its_last_part(value, shown):
+    assert without_folder(value) == shown
+
+
+def test_an_existing_path_is_one(tmp_path, monkeypatch):
+    (tmp_path / "me" / "street").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert without_folder("me/street") == "street"

@@ -168,6 +168,10 @@ def test_the_papers_recipes():
         (["--ema_decay", "1"], "--ema_decay is 1.0; it must be 0 or more and below 1."),
         (["--max_grad_norm", "0"], "--max_grad_norm is 0.0; it must be above 0. Leave it out to clip nothing."),
         (
+            ["--hub_strategy", "checkpoint"],
+            "--hub_strategy checkpoint needs --push_to_hub.",
+        ),
+        (
             ["--overwrite_output_dir", "--resume_from_checkpoint", "latest"],
             "--overwrite_output_dir deletes what --resume_from_checkpoint goes on with. Give one of them.",
         ),

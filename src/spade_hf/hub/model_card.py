@@ -3,6 +3,7 @@
 import html
 import re
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import ModelCardData
 
@@ -11,7 +12,9 @@ from ..project import install_command
 
 
 PUBLIC_WEIGHTS_LICENSE = "cc-by-nc-sa-4.0"
-TAGS = ["spade", "gaugan", "semantic-image-synthesis", "image-to-image"]
+# Not "diffusers": the Hub would show code with a prompt, which fails. The tag still finds the models among diffusers'.
+LIBRARY_NAME = "spade-hf"
+TAGS = ("diffusers", "spade", "gaugan", "semantic-image-synthesis", "image-to-image")
 
 # Without it, diffusers finds no such pipeline, and its error does not say why.
 IMPORT_NOTE = (
@@ -50,17 +53,23 @@ def write_converted_model_card(pipeline: SPADEPipeline, folder: Path, *, source:
         folder (`Path`): Where it was saved.
         source (`str`): The file it came from.
     """
-    metadata = ModelCardData(
-        license=PUBLIC_WEIGHTS_LICENSE, library_name="diffusers", pipeline_tag="image-to-image", tags=TAGS
-    )
     card = CONVERTED_CARD.format(
-        metadata=metadata.to_yaml(),
+        metadata=card_metadata(license=PUBLIC_WEIGHTS_LICENSE).to_yaml(),
         import_note=IMPORT_NOTE,
         source=source,
         install=install_command(),
         labels=label_table(pipeline),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def card_metadata(**more: Any) -> ModelCardData:
+    """The metadata of a SPADE model's card.
+
+    Args:
+        more: Fields of [`ModelCardData`], such as `license`.
+    """
+    return ModelCardData(library_name=LIBRARY_NAME, pipeline_tag="image-to-image", tags=list(TAGS), **more)
 
 
 def label_table(pipeline: SPADEPipeline) -> str:
@@ -73,6 +82,15 @@ def label_table(pipeline: SPADEPipeline) -> str:
     return "\n".join(
         [f"## Labels ({_markdown(label_set.name)})", "", "| id | name | colour |", "|---|---|---|", *rows]
     )
+
+
+def without_folder(value: Any) -> Any:
+    """An option's value; of a path its last part alone, as where it lies is nobody's business."""
+    if isinstance(value, list):
+        return [without_folder(item) for item in value]
+    if isinstance(value, str) and value and (Path(value).is_absolute() or Path(value).exists() or value[0] == "~"):
+        return Path(value).name
+    return value
 
 
 def printable(text: str) -> str:

@@ -9,6 +9,8 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.errors import HFValidationError, HTTPError
 
+from ..hub.model_card import without_folder
+
 
 NAMES = {"fid": "FID", "kid": "KID", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}  # others: their keys
 
@@ -48,9 +50,9 @@ def update_card(
         model (`str`): A folder or Hub id.
         dataset_name (`str`): A Hub id or path; the card names no path, only its last part.
         split (`str`): Of the data.
-        settings (`Mapping[str, Any]`): What else the figures depend on.
+        settings (`Mapping[str, Any]`): What else the figures depend on; the card names no path here either.
     """
-    name = Path(dataset_name).name if Path(dataset_name).exists() else dataset_name
+    name = without_folder(dataset_name)
     place: dict[str, Any] = {
         "task_type": "image-to-image",
         "dataset_type": name,
@@ -63,7 +65,7 @@ def update_card(
             metric_type=key,
             metric_name=NAMES.get(key, key.replace("_", " ")),
             metric_value=value,
-            metric_args=dict(settings),
+            metric_args={name: without_folder(value) for name, value in settings.items()},
         )
         for key, value in figures.items()
         if value is not None

@@ -111,6 +111,8 @@ def _problem(args: argparse.Namespace) -> str | None:
         return "--gan_loss belongs to --discriminator patch and projected; segmentation has a loss of its own."
     if args.overwrite_output_dir and args.resume_from_checkpoint:
         return "--overwrite_output_dir deletes what --resume_from_checkpoint goes on with. Give one of them."
+    if args.hub_strategy != "end" and not args.push_to_hub:
+        return f"--hub_strategy {args.hub_strategy} needs --push_to_hub."
     divisor = 2**args.num_upsampling_layers
     for name in ("resolution", "image_size"):
         size = getattr(args, name)
@@ -258,7 +260,7 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument("--overwrite_output_dir", action="store_true", help="delete the run in it and begin anew")
     output.add_argument("--checkpointing_steps", type=count, default=500)
     output.add_argument("--checkpoints_total_limit", type=count)
-    output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, or latest")
+    output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, latest, or hub")
     output.add_argument("--validation_steps", type=count, default=500, help="updates between sample images")
     output.add_argument("--num_validation_images", type=count, default=4)
     output.add_argument("--evaluation_steps", type=count, help="updates between figures of pairs not trained on")
@@ -277,9 +279,10 @@ def build_parser() -> argparse.ArgumentParser:
     hub.add_argument(
         "--hub_strategy",
         default="end",
-        choices=("end", "every_save"),
-        help="every_save: upload the pipeline of each checkpoint, too, as the revision step-0000500 and so on; takes "
-        "an estimate of the batch statistics each, and the weights' size on the Hub",
+        choices=("end", "every_save", "checkpoint"),
+        help="every_save: also upload the pipeline of each checkpoint, as the revision step-0000500 and so on; takes "
+        "an estimate of the batch statistics each, and the weights' size on the Hub. checkpoint: also upload the "
+        "newest checkpoint, as the revision last-checkpoint, for --resume_from_checkpoint hub on another machine",
     )
     hub.add_argument("--hub_model_id", help="name or owner/name of the repository; default: --output_dir's name")
     hub.add_argument("--hub_private_repo", action="store_true")

@@ -93,11 +93,11 @@ class CheckpointManager:
                 pipeline.save_pretrained(str(partial))
             for name, network in self._networks_on_disk():
                 network.save_pretrained(partial / name)
-            _write_json(partial / ARGUMENTS_FILE, dict(self.arguments))
-            _write_json(partial / STATE_FILE, asdict(state))
+            write_json(partial / ARGUMENTS_FILE, dict(self.arguments))
+            write_json(partial / STATE_FILE, asdict(state))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            _write_json(partial / CHECKSUMS_FILE, _checksums(partial))
+            write_json(partial / CHECKSUMS_FILE, _checksums(partial))
             for path in (*partial.rglob("*"), partial):
                 _sync(path)
             # before the rename: should the run be killed between, `latest` is what it started from
@@ -198,11 +198,11 @@ def verify_checkpoint(checkpoint: Path) -> None:
             raise DamagedCheckpointError(f"{checkpoint} is no complete checkpoint: it has no {file}.") from error
         except ValueError as error:
             raise _damaged(f"{checkpoint / file} is damaged", error) from error
-    for name, checksum in expected.items():
+    for name, written in expected.items():
         file = checkpoint / name
         if not file.is_file():
             raise DamagedCheckpointError(f"{checkpoint} is damaged: it has no {name}.")
-        if _checksum(file) != checksum:
+        if checksum(file) != written:
             raise DamagedCheckpointError(f"{file} is damaged: its checksum is not the one that was written.")
 
 
@@ -226,7 +226,8 @@ def _damaged(what: str, error: Exception) -> DamagedCheckpointError:
     return DamagedCheckpointError(f"{what}: {' '.join(str(error).split())}")  # torch writes lists over several lines
 
 
-def _write_json(file: Path, values: dict[str, Any]) -> None:
+def write_json(file: Path, values: dict[str, Any]) -> None:
+    """Write a checkpoint's JSON file."""
     file.write_text(json.dumps(values, indent=2, default=str) + "\n")
 
 
@@ -238,10 +239,10 @@ def _delete(checkpoint: Path) -> None:
 def _checksums(folder: Path) -> dict[str, str]:
     """Checksums of all files by their path in the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {file.relative_to(folder).as_posix(): _checksum(file) for file in files}
+    return {file.relative_to(folder).as_posix(): checksum(file) for file in files}
 
 
-def _checksum(file: Path) -> str:
+def checksum(file: Path) -> str:
     """SHA-256 of a file."""
     digest = hashlib.sha256()
     with file.open("rb") as content:

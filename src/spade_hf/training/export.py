@@ -61,15 +61,18 @@ def export_pipeline(
 
 
 @torch.no_grad()
-def sample_grid(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> Image.Image:
-    """A row for each sample: mask, real image, image in its own style, in the next sample's style, in a random one.
+def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tuple[str, Tensor]]:
+    """Masks, real images, and what a model makes of them: in their own styles, in the next sample's, in random ones.
 
-    Each column has a heading. A model without style encoder shows random styles only; one without latent shows a
-    single image.
+    A model without style encoder paints random styles only; one without latent paints a single image.
 
     Args:
         pipeline (`SPADEPipeline`): What to look at.
         samples (`Sequence[dict[str, Tensor]]`): N samples of a [`PairedImageDataset`].
+
+    Returns:
+        `list[tuple[str, Tensor]]`: Headings and images `(N, 3, H, W)` in [-1, 1]; the first are the masks in their
+        labels' colours, the second the real images.
     """
     batch = {name: torch.stack([sample[name] for sample in samples]).to(pipeline.device) for name in samples[0]}
     latent_dim = pipeline.generator.config.latent_dim
@@ -91,9 +94,20 @@ def sample_grid(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> Image.Imag
     ]
     palette = torch.from_numpy(pipeline.image_processor.label_set.palette.copy()).to(pipeline.device)
     masks = palette[batch["label_map"]].movedim(-1, 1) / 127.5 - 1  # (N, 3, H, W) in [-1, 1]
-    columns = torch.cat([masks, batch["real_images"], *generated], dim=-1)  # (N, 3, H, columns * W)
-    rows = torch.cat(list(columns), dim=-2)[None]  # (1, 3, N * H, columns * W)
-    return _with_headings(pipeline.image_processor.postprocess(rows)[0], ["mask", "photograph", *headings])
+    columns = [masks, batch["real_images"], *generated]
+    return list(zip(["mask", "photograph", *headings], columns, strict=True))
+
+
+def sample_grid(pipeline: SPADEPipeline, columns: Sequence[tuple[str, Tensor]]) -> Image.Image:
+    """A row for each sample, a column with a heading for each way to paint it.
+
+    Args:
+        pipeline (`SPADEPipeline`): Turns them into an image.
+        columns (`Sequence[tuple[str, Tensor]]`): See [`paint_samples`].
+    """
+    sheet = torch.cat([images for _, images in columns], dim=-1)  # (N, 3, H, columns * W)
+    rows = torch.cat(list(sheet), dim=-2)[None]  # (1, 3, N * H, columns * W)
+    return _with_headings(pipeline.image_processor.postprocess(rows)[0], [heading for heading, _ in columns])
 
 
 def _with_headings(grid: Image.Image, headings: Sequence[str]) -> Image.Image:

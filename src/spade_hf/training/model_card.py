@@ -1,34 +1,40 @@
 """The model card of a trained model."""
 
+import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCardData
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import HTTPError
 
-from ..hub.model_card import IMPORT_NOTE, TAGS, label_table
+from ..hub.model_card import IMPORT_NOTE, card_metadata, label_table, without_folder
 from ..pipelines import SPADEPipeline
 from ..project import install_command
 
 
+logger = logging.getLogger(__name__)
 GRID = "samples/final.png"
+MASK, PICTURE = "samples/gallery-{}-mask.png", "samples/gallery-{}.png"
+HUB = "https://huggingface.co"
 
 CARD = """\
----
 {metadata}
----
 
 # {title}
 
 {import_note}
 
 {method}: a semantic segmentation mask{style} in, an image out, in one pass. Trained with the `spade_hf` library on
-{data}.
+{data}{origin}.
 
 ![Mask, real image, and what the model makes of the mask, in several styles]({grid})
 
 From left to right: mask, real image, {columns}. These are training samples.
+
+{gallery}
 
 ## Usage
 
@@ -75,11 +81,13 @@ class TrainingRecipe:
 
     Args:
         dataset_name (`str`, *optional*): A Hub id or a path; the card names no path.
+        pretrained_model_name_or_path (`str`, *optional*): What training started from: likewise.
         license (`str`, *optional*): Of the weights.
         loss_weights (`Mapping[str, float]`): Of the terms of the generator's loss.
     """
 
     dataset_name: str | None
+    pretrained_model_name_or_path: str | None
     license: str | None
     generator: str
     discriminator: str
@@ -106,9 +114,45 @@ class TrainingRecipe:
     def settings(self) -> dict[str, Any]:
         """All but the names of the data and the licence, a value for each option."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("dataset_name", "license", "loss_weights"):
+        for name in ("dataset_name", "pretrained_model_name_or_path", "license", "loss_weights"):
             del values[name]
         return values | {f"{name}_weight": weight for name, weight in self.loss_weights.items()}
+
+    def metadata(self, *, num_pictures: int = 0) -> str:
+        """The card's metadata as YAML, in its fences.
+
+        Args:
+            num_pictures (`int`, defaults to 0): In the gallery.
+        """
+        base, data = _hub_id(self.pretrained_model_name_or_path), _hub_id(self.dataset_name)
+        pictures = [
+            {"text": f"Mask {number}, painted", "output": {"url": PICTURE.format(number)}}
+            for number in range(1, num_pictures + 1)
+        ]
+        metadata = card_metadata(
+            license=self.license,
+            datasets=[data] if data else None,
+            base_model=base,
+            base_model_relation="finetune" if base else None,
+            widget=pictures or None,
+        )
+        return f"---\n{metadata.to_yaml()}\n---"
+
+    def validate(self) -> None:
+        """Let the Hub check the metadata, before the training rather than at its end.
+
+        Raises:
+            ValueError: If it refuses them.
+        """
+        try:
+            ModelCard(f"{self.metadata()}\n").validate()
+        except HTTPError as error:
+            logger.warning("The Hub could not check the model card's metadata: %s", error)
+        except ValueError as error:
+            raise ValueError(
+                f"The Hub refuses the model card's metadata: {_reason(str(error))}. Give a `license` of "
+                f"{HUB}/docs/hub/repositories-licenses, or leave it out."
+            ) from error
 
 
 def write_training_card(
@@ -119,6 +163,7 @@ def write_training_card(
     recipe: TrainingRecipe,
     num_samples: int | None,
     num_steps: int,
+    num_pictures: int = 0,
     revision: str | None = None,
 ) -> None:
     """Write README.md beside a saved pipeline; the sample grid is expected at `samples/final.png`.
@@ -130,18 +175,14 @@ def write_training_card(
         recipe (`TrainingRecipe`): How it was trained.
         num_samples (`int`, *optional*): Pairs in the data set; `None` for a stream.
         num_steps (`int`): Updates.
+        num_pictures (`int`, defaults to 0): In the gallery: `samples/gallery-1-mask.png`, `samples/gallery-1.png`, ...
         revision (`str`, *optional*): To load it by, if not the repository's main one.
     """
-    name = recipe.dataset_name
-    hub_name = name if name is not None and not Path(name).exists() else None
-    data = f"[{name}](https://huggingface.co/datasets/{name})" if hub_name else "a data set that is not on the Hub"
-    metadata = ModelCardData(
-        license=recipe.license,
-        library_name="diffusers",
-        pipeline_tag="image-to-image",
-        datasets=[hub_name] if hub_name else None,
-        tags=TAGS,
-    )
+    data = _linked(recipe.dataset_name, "datasets/") or "a data set that is not on the Hub"
+    origin = ""
+    if recipe.pretrained_model_name_or_path is not None:
+        base = _linked(recipe.pretrained_model_name_or_path) or "a model that is not on the Hub"
+        origin = f", starting from {base}"
     has_style, has_latent = pipeline.style_encoder is not None, pipeline.generator.config.latent_dim is not None
     columns = "the mask painted" + (" in a random style" if has_latent else "")
     if has_style:
@@ -151,11 +192,13 @@ def write_training_card(
     height, width = (size, size) if isinstance(size, int) else size
     networks = {name: part for name, part in pipeline.components.items() if hasattr(part, "num_parameters")}
     card = CARD.format(
-        metadata=metadata.to_yaml(),
+        metadata=recipe.metadata(num_pictures=num_pictures),
         method=METHODS.get(type(pipeline.generator).__name__, f"A {type(pipeline.generator).__name__}"),
         title=repo_id.split("/")[-1],
         style=" and a style picture" if has_style else "",
         data=data,
+        origin=origin,
+        gallery=_gallery(num_pictures),
         import_note=IMPORT_NOTE,
         grid=GRID,
         columns=columns,
@@ -169,12 +212,33 @@ def write_training_card(
         steps=num_steps,
         pairs="a stream of pairs" if num_samples is None else f"{num_samples:,} pairs",
         parameters=", ".join(f"{name} {part.num_parameters():,}" for name, part in networks.items()),
-        recipe="\n".join(f"| {name} | {_without_folder(value)} |" for name, value in recipe.settings().items()),
+        recipe="\n".join(f"| {name} | {without_folder(value)} |" for name, value in recipe.settings().items()),
         labels=label_table(pipeline),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _without_folder(value: Any) -> Any:
-    """An option's value; of a folder or file its name alone, as where it lies is nobody's business."""
-    return Path(value).name if isinstance(value, str) and Path(value).exists() else value
+def _gallery(num_pictures: int) -> str:
+    """Masks and what the model makes of them, side by side."""
+    numbers = range(1, num_pictures + 1)
+    rows = [f"| ![Mask {n}]({MASK.format(n)}) | ![Mask {n}, painted]({PICTURE.format(n)}) |" for n in numbers]
+    return "\n".join(["| mask | picture |", "|---|---|", *rows]) if rows else ""
+
+
+def _reason(answer: str) -> str:
+    """What the Hub's validator says, as text or as JSON."""
+    try:
+        return "; ".join(problem["message"] for problem in json.loads(answer)["errors"])
+    except (ValueError, LookupError, TypeError):
+        return answer
+
+
+def _hub_id(name: str | None) -> str | None:
+    """A name if it is one on the Hub, not a path."""
+    return name if name is not None and without_folder(name) == name and not Path(name).exists() else None
+
+
+def _linked(name: str | None, kind: str = "") -> str | None:
+    """A name on the Hub with its address; `None` of a path."""
+    name = _hub_id(name)
+    return f"[{name}]({HUB}/{kind}{name})" if name else None

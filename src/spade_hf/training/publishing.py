@@ -9,9 +9,10 @@ from PIL import Image
 from ..data import PairedImageDataset, StreamedImageDataset
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA
-from .export import export_pipeline, sample_grid, save_image
+from .export import export_pipeline, paint_samples, sample_grid, save_image
 from .hub import RevisionUploads
-from .model_card import GRID, TrainingRecipe, write_training_card
+from .model_card import GRID, MASK, PICTURE, TrainingRecipe, write_training_card
+from .remote_checkpoints import LAST_CHECKPOINT, delete_staged, stage_checkpoint
 from .synthesis import Batch
 
 
@@ -29,7 +30,9 @@ class Publisher:
         recipe (`TrainingRecipe`): How the networks are trained.
         output_dir (`Path`): Of the run.
         repo_id (`str`): The name that cards call the model by.
-        uploads (`RevisionUploads`, *optional*): To that repository.
+        uploads (`RevisionUploads`, *optional*): To that repository, along the way.
+        hub_strategy (`str`, defaults to `"end"`): What they upload: `"every_save"`, a pipeline per checkpoint;
+            `"checkpoint"`, the newest checkpoint.
     """
 
     def __init__(
@@ -42,9 +45,13 @@ class Publisher:
         output_dir: Path,
         repo_id: str,
         uploads: RevisionUploads | None = None,
+        hub_strategy: str = "end",
     ) -> None:
         self.averages, self.dataset, self.shown, self.recipe = averages, dataset, shown, recipe
         self.output_dir, self.repo_id, self.uploads = output_dir, repo_id, uploads
+        self.hub_strategy = hub_strategy
+        if uploads is not None:
+            delete_staged(output_dir)
         self.num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
 
     def preview(self) -> SPADEPipeline:
@@ -53,16 +60,26 @@ class Publisher:
 
     def save_samples(self, pipeline: SPADEPipeline, step: int) -> Image.Image:
         """Paint the sample grid after an update, and save it below `samples/`."""
-        grid = sample_grid(pipeline, self.shown)
+        grid = sample_grid(pipeline, paint_samples(pipeline, self.shown))
         save_image(grid, self.output_dir / "samples" / f"step-{step:07d}.png")
         return grid
 
-    def push_revision(self, step: int) -> None:
-        """Begin to upload the averages as the revision `step-N`, if there are uploads."""
-        if self.uploads is not None:
+    def push(self, checkpoint: Path, step: int) -> None:
+        """Begin to upload what a checkpoint is worth to others, as `hub_strategy` says."""
+        if self.hub_strategy == "every_save" and self.uploads is not None:
             folder, revision = Path(tempfile.mkdtemp()), f"step-{step:07d}"
             self._save(folder, num_samples=self.num_samples, num_steps=step, revision=revision)
             self.uploads.start(folder, revision)
+        self._push_checkpoint(checkpoint)
+
+    def push_last(self, checkpoint: Path) -> bool:
+        """Upload the checkpoint of a run that was stopped, if `hub_strategy` says so: whether it is on the Hub."""
+        self._push_checkpoint(checkpoint)
+        return self.uploads is not None and self.uploads.wait() and self.hub_strategy == "checkpoint"
+
+    def _push_checkpoint(self, checkpoint: Path) -> None:
+        if self.hub_strategy == "checkpoint" and self.uploads is not None:
+            self.uploads.start(stage_checkpoint(checkpoint), LAST_CHECKPOINT, name=checkpoint.name)
 
     def save(self, step: int, *, num_broken: int = 0) -> None:
         """Save the finished model, its samples and its card in the output folder; wait for the uploads.
@@ -82,7 +99,12 @@ class Publisher:
     def _save(self, folder: Path, *, num_samples: int | None, num_steps: int, revision: str | None = None) -> None:
         pipeline = self._export(STATISTICS_BATCHES)
         pipeline.save_pretrained(str(folder))
-        save_image(sample_grid(pipeline, self.shown), folder / GRID)
+        columns = paint_samples(pipeline, self.shown)
+        save_image(sample_grid(pipeline, columns), folder / GRID)
+        (_, masks), _, (_, painted), *_ = columns
+        for name, images in ((MASK, masks), (PICTURE, painted)):
+            for number, image in enumerate(pipeline.image_processor.postprocess(images), start=1):
+                save_image(image, folder / name.format(number))
         write_training_card(
             pipeline,
             folder,
@@ -90,5 +112,6 @@ class Publisher:
             recipe=self.recipe,
             num_samples=num_samples,
             num_steps=num_steps,
+            num_pictures=len(self.shown),
             revision=revision,
         )

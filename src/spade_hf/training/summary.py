@@ -90,11 +90,12 @@ def describe_end(output_dir: Path, grid: str) -> str:
     )
 
 
-def describe_stop(reason: str, checkpoint: Path, step: int, num_steps: int) -> str:
+def describe_stop(reason: str, checkpoint: Path, step: int, num_steps: int, *, is_on_hub: bool = False) -> str:
     """Where a stopped run's states are, and how to go on."""
+    elsewhere = "Go on, on another machine: the same command with --resume_from_checkpoint hub\n" if is_on_hub else ""
     return (
         f"{reason}: stopped after {step} of {num_steps} updates; saved {checkpoint}\n"
-        "Go on: the same command with --resume_from_checkpoint latest\n"
+        f"Go on: the same command with --resume_from_checkpoint latest\n{elsewhere}"
         f"Paint with it: {paint_command(checkpoint)}"
     )
 

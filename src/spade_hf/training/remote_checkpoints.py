@@ -1,0 +1,123 @@
+"""A run's newest checkpoint on the Hub: one revision, replaced in one commit, and resumed from on another machine.
+
+The Hub's copy differs from the one on disk in its options alone: they name no path of the machine.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, snapshot_download
+
+# HTTPError is that of the library beneath huggingface_hub, for a Hub that cannot be reached; its own derive from it
+from huggingface_hub.errors import (
+    HFValidationError,
+    HTTPError,
+    LocalTokenNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from ..hub.model_card import without_folder
+from .checkpoints import (
+    ARGUMENTS_FILE,
+    CHECKSUMS_FILE,
+    DamagedCheckpointError,
+    checksum,
+    verify_checkpoint,
+    write_json,
+)
+
+
+LAST_CHECKPOINT = "last-checkpoint"  # the branch
+STAGED_PREFIX = ".upload-"
+
+
+def stage_checkpoint(checkpoint: Path) -> Path:
+    """Copy a checkpoint for its upload, which may take longer than the checkpoint is kept.
+
+    Files are hard links where the disk has them, and take no space. Paths among the options become their last parts.
+
+    Args:
+        checkpoint (`Path`): A complete one.
+
+    Returns:
+        `Path`: A new folder beside it, for the caller to delete.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=STAGED_PREFIX, dir=checkpoint.parent))
+    shutil.copytree(checkpoint, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
+    arguments = json.loads((checkpoint / ARGUMENTS_FILE).read_text())
+    _replace_json(folder / ARGUMENTS_FILE, {name: without_folder(value) for name, value in arguments.items()})
+    checksums = json.loads((checkpoint / CHECKSUMS_FILE).read_text())
+    _replace_json(folder / CHECKSUMS_FILE, checksums | {ARGUMENTS_FILE: checksum(folder / ARGUMENTS_FILE)})
+    return folder
+
+
+def delete_staged(output_dir: Path) -> None:
+    """Delete the copies of a run that was killed during an upload."""
+    for leftover in output_dir.glob(f"{STAGED_PREFIX}*"):
+        shutil.rmtree(leftover)
+
+
+def download_checkpoint(repo_id: str) -> Path:
+    """Download the newest checkpoint that a run pushed, and verify it.
+
+    Args:
+        repo_id (`str`): "owner/name", or "name" of a repository of your own.
+
+    Returns:
+        `Path`: Its folder in the Hub's cache.
+
+    Raises:
+        ValueError: If there is no such repository, or it has no checkpoint, or the Hub cannot be reached, or (a
+            `DamagedCheckpointError`) a file is missing or not what was written. An older download is never used.
+    """
+    api = HfApi()
+    try:
+        if "/" not in repo_id:
+            repo_id = f"{api.whoami()['name']}/{repo_id}"
+        # the commit first: asked for a branch, the client answers from its cache while the Hub cannot be reached
+        commit = api.model_info(repo_id, revision=LAST_CHECKPOINT).sha
+        folder = Path(snapshot_download(repo_id, revision=commit))
+    except RevisionNotFoundError as error:
+        raise ValueError(
+            f"The repository {repo_id!r} has no revision {LAST_CHECKPOINT!r} to resume from: no run pushed a "
+            "checkpoint to it. Start without `resume_from_checkpoint`; `hub_strategy=checkpoint` pushes one."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ValueError(
+            f"There is no repository {repo_id!r} to resume from, or it is private and you are not logged in. Name it "
+            "with `hub_model_id`, log in with `hf auth login`, or start without `resume_from_checkpoint`."
+        ) from error
+    except (HTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+        raise ValueError(
+            f"The checkpoint on the Hub, revision {LAST_CHECKPOINT!r} of {repo_id!r}, cannot be downloaded: {error}. "
+            "Name the repository as owner/name with `hub_model_id`, or log in with `hf auth login`."
+        ) from error
+    try:
+        if not (folder / CHECKSUMS_FILE).is_file():  # a checkpoint on disk may be older than checksums, none here is
+            raise DamagedCheckpointError(f"it has no {CHECKSUMS_FILE}")
+        verify_checkpoint(folder)
+    except DamagedCheckpointError as error:
+        raise DamagedCheckpointError(
+            f"Revision {LAST_CHECKPOINT!r} of {repo_id!r} (commit {commit}) is not a complete checkpoint: {error} "
+            f"Delete its copy in {folder} and try again, or get an earlier one: `hf download {repo_id} --revision "
+            "COMMIT --local-dir FOLDER`, then `resume_from_checkpoint=FOLDER`."
+        ) from error
+    return folder
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a disk without hard links
+        shutil.copyfile(source, target)
+
+
+def _replace_json(file: Path, values: dict[str, Any]) -> None:
+    """Write a new file: the one that is there may be a link to the checkpoint's."""
+    file.unlink()
+    write_json(file, values)
