@@ -20,6 +20,7 @@ from .nvlabs_keys import (
     convert_style_encoder_weights,
     shape_of_discriminator,
 )
+from .presets import PRESET_OF_CHANNELS
 
 
 NUM_UPSAMPLING_LAYERS = {"normal": 5, "more": 6, "most": 7}
@@ -41,7 +42,8 @@ def convert_nvlabs_checkpoint(
 ) -> SPADEPipeline:
     """Load a public SPADE checkpoint into a pipeline, spectral norm fused.
 
-    Widths, kernel size, latent and hidden width are read from the weights.
+    Widths, kernel size, latent and hidden width are read from the weights. What they do not tell is in `PRESETS` for
+    the three published checkpoints: `convert_nvlabs_checkpoint(path, **PRESETS["coco"])`.
 
     Args:
         generator_path (`str` or `Path`): `latest_net_G.pth`.
@@ -153,8 +155,13 @@ def _check_semantic_channels(found: int, labels: LabelSet, use_instance_edges: b
         raise ValueError(
             f"{path} reads {found} semantic channels, but {labels.num_labels} labels, {unknown} "
             f"`use_unknown_label` and {edges} `use_instance_edges`, make {expected}. Pass the label set and options "
-            "that the model was trained with."
+            f"that the model was trained with.{_hint_at_preset(found)}"
         )
+
+
+def _hint_at_preset(num_channels: int) -> str:
+    name = PRESET_OF_CHANNELS.get(num_channels)
+    return "" if name is None else f" The public weights of the preset {name} read {num_channels}."
 
 
 def _label_set(label_set: LabelSet | str | None, num_labels: int | None, use_unknown_label: bool | None) -> LabelSet:
