@@ -115,7 +115,7 @@ def address(tmp_path: Path):
 def test_urls_keep_their_mode(processor: SPADEImageProcessor, tmp_path: Path, address: str):
     FORMS["P"].save(tmp_path / "mask.png")
     assert processor.preprocess_mask(f"{address}/mask.png").tolist() == [CHANNELS]
-    with pytest.raises(ValueError, match="`mask` .*nothing.png.* cannot be read as an image: 404"):
+    with pytest.raises(ValueError, match="`mask` .*nothing.png.* cannot be downloaded: 404"):
         processor.preprocess_mask(f"{address}/nothing.png")
 
 

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
-import requests
 import torch
-from diffusers.utils.constants import DIFFUSERS_REQUEST_TIMEOUT
 
 from ..labels.label_set import LabelSet
+from .downloads import download, is_url
 
 
 ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer a pixel
@@ -25,13 +24,14 @@ COLOR_MODES = ("RGB", "RGBA")
 
 def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
     """Open a file or an http(s) URL in its own mode, turned upright by its EXIF tag; ValueError if that fails."""
+    file = source
+    if is_url(source):
+        try:
+            file = BytesIO(download(str(source)))
+        except Exception as error:  # ours, those of requests, and those of what is beneath it
+            raise ValueError(f"{argument} cannot be downloaded: {error}. Give the path of an image.") from error
     try:
-        if isinstance(source, str) and source.startswith(("http://", "https://")):
-            response = requests.get(source, timeout=DIFFUSERS_REQUEST_TIMEOUT)
-            response.raise_for_status()
-            image = PIL.Image.open(BytesIO(response.content))
-        else:
-            image = PIL.Image.open(source)
+        image = PIL.Image.open(file)
     except Exception as error:  # a foreign file breaks Pillow in many ways
         raise ValueError(
             f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
