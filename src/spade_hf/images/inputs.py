@@ -20,6 +20,7 @@ from .downloads import download, is_url
 
 ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer a pixel
 COLOR_MODES = ("RGB", "RGBA")
+PHOTO_DTYPES = (np.uint8, np.float16, np.float32, np.float64)
 
 
 def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
@@ -60,6 +61,8 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
     elif isinstance(value, str | Path):
         name = f"`{argument}` ({value})"
         yield open_image(value, argument=name), name
+    elif isinstance(value, torch.Tensor) and (value.is_meta or value.layout is not torch.strided):
+        raise ValueError(f"`{argument}` is a tensor without values or a sparse one; pass `tensor.to_dense()`.")
     elif isinstance(value, PIL.Image.Image | np.ndarray | torch.Tensor):
         yield value, f"`{argument}`"
     else:
@@ -148,6 +151,8 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
     if isinstance(value, np.ndarray):
         if value.ndim not in (3, 4) or value.shape[-1] != 3:
             raise ValueError(f"{argument} has shape {value.shape}; an array is (H, W, 3) or (N, H, W, 3).")
+        if value.dtype not in PHOTO_DTYPES:
+            raise ValueError(f"{argument} has dtype {value.dtype}; allowed are uint8 in 0..255 and floats in [0, 1].")
         pixels = torch.from_numpy(np.ascontiguousarray(value)).movedim(-1, -3)  # (..., 3, H, W)
     elif value.ndim in (3, 4) and value.shape[-3] == 3:
         pixels = value

@@ -244,7 +244,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         masks: list[torch.Tensor] = []
         for value, name in flatten(mask, "mask"):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-                value = torch.from_numpy(value)
+                value = torch.from_numpy(value.astype(np.float32))  # torch knows neither float128 nor big-endian ones
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 masks.extend(soft_masks(value, self.label_set, name))
                 continue
