@@ -2,13 +2,16 @@
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
-from .fuzzing import Result, run
+import PIL.Image
+
+from .fuzzing import MAX_PIXELS, Result, run
 from .targets import TARGETS
 
 
@@ -23,6 +26,8 @@ def main() -> int:
     parser.add_argument("--input", type=int, help="number of the one input to try, with --only and --seed")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    os.environ["SPADE_HF_ALLOW_URLS"] = "0"  # nothing here may leave the machine
     logging.disable(logging.ERROR)  # of diffusers, about spoiled configs
     totals, end, tried = {name: Result() for name in args.only}, time.monotonic() + args.seconds, 0
     folder = Path(tempfile.mkdtemp(prefix="spade-hf-fuzz-"))

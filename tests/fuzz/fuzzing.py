@@ -11,6 +11,7 @@ import spade_hf
 
 
 PACKAGE = str(Path(spade_hf.__file__).parent)
+MAX_PIXELS = 4_000_000  # of Pillow while fuzzing
 SLOW = 20.0  # seconds: no input of a few kilobytes may take longer
 Target = Callable[[Random, Path], None]  # draws an input, writes it into the folder, has it read
 

@@ -5,7 +5,6 @@ import functools
 import io
 import json
 import math
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -458,4 +457,3 @@ TARGETS: dict[str, Target] = {
     "painted_masks": painted_masks,
     "training_configs": training_configs,
 }
-os.environ["SPADE_HF_ALLOW_URLS"] = "0"  # nothing here may leave the machine

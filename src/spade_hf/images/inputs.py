@@ -37,6 +37,12 @@ def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
         raise ValueError(
             f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
         ) from error
+    limit = PIL.Image.MAX_IMAGE_PIXELS  # at twice as many Pillow raises; up to there it warns, and takes the memory
+    if limit is not None and image.width * image.height > limit:
+        raise ValueError(
+            f"{argument} has {image.width}x{image.height} pixels; at most {limit // 10**6} megapixels are read. Make "
+            "it smaller, or, if you trust it, set `PIL.Image.MAX_IMAGE_PIXELS`."
+        )
     return upright(image, argument=argument)
 
 

@@ -84,6 +84,11 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         config, kwargs = cls.load_config(
             pretrained_model_name_or_path, subfolder=subfolder, return_unused_kwargs=True, **kwargs
         )
+        # a config that is a text would be taken for the name of a repository
+        if not isinstance(config, dict) or not isinstance(config.get("label_set"), dict):
+            raise ValueError(
+                f"{pretrained_model_name_or_path} has a {cls.config_name} without `label_set`. Copy it again."
+            )
         processor: Any = cls.from_config(config, **kwargs)
         return processor
 

@@ -4,7 +4,7 @@ The VOC map (Everingham et al. 2010) spreads the bits of an index over the high 
 draws it is this map, and it gives distinct colours to any number of labels below 2**24.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from math import ceil
 from numbers import Integral
@@ -32,7 +32,7 @@ def voc_colors() -> Iterator[Color]:
 
 def checked_color(color: Any, label_set_name: str) -> Color:
     """The colour as a tuple; ValueError if it is not three integers in 0..255."""
-    values = tuple(color)
+    values = tuple(color) if isinstance(color, Iterable) else (color,)
     if len(values) != 3 or not all(isinstance(v, Integral) and 0 <= int(v) <= 255 for v in values):
         raise ValueError(
             f"label set '{label_set_name}' has the colour {list(values)}; a colour is three integers in 0..255."

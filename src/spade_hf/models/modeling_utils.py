@@ -70,8 +70,12 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
     @classmethod
     def from_config(cls, config: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `ConfigMixin.from_config`; ValueError if a value is missing, or of another type than the argument."""
-        if isinstance(config, dict):
-            check_config(cls, {**config, **kwargs})
+        if not isinstance(config, dict):  # diffusers would take it for the name of a repository, and go there
+            raise ValueError(
+                f"The config of {cls.__name__} is {str(config)[:60]!r}, which is not a dict. Copy or download "
+                "config.json again; a folder or repository goes to `from_pretrained`."
+            )
+        check_config(cls, {**config, **kwargs})
         return super().from_config(config, *args, **kwargs)
 
     def fuse_spectral_norm(self) -> None:
