@@ -20,14 +20,18 @@ MAX_COLOR_TOLERANCE = 442  # takes every colour: from black to white it is 441.7
 
 def voc_colors() -> Iterator[Color]:
     """The colours of the PASCAL VOC map from its second one on; all distinct, the first one left out is black."""
-    for index in count(1):
-        red = green = blue = 0
-        for bit in range(8):  # three bits of the index a round, the lowest into the highest bit of R, G, B
-            three_bits = index >> (3 * bit)
-            red |= (three_bits & 1) << (7 - bit)
-            green |= (three_bits >> 1 & 1) << (7 - bit)
-            blue |= (three_bits >> 2 & 1) << (7 - bit)
-        yield red, green, blue
+    return map(voc_color, count(1))
+
+
+def voc_color(index: int) -> Color:
+    """The colour of an index, 0 or more, in the PASCAL VOC map."""
+    red = green = blue = 0
+    for bit in range(8):  # three bits of the index a round, the lowest into the highest bit of R, G, B
+        three_bits = index >> (3 * bit)
+        red |= (three_bits & 1) << (7 - bit)
+        green |= (three_bits >> 1 & 1) << (7 - bit)
+        blue |= (three_bits >> 2 & 1) << (7 - bit)
+    return red, green, blue
 
 
 def checked_color(color: Any, label_set_name: str) -> Color:
