@@ -23,6 +23,7 @@ PARSERS = {
     "evaluate": "metrics/arguments.py",
     "synthesize": "synthesis/arguments.py",
 }
+PRESETS = ("ade20k", "coco", "cityscapes")  # of `spade-hf convert`, see conversion/presets.py
 USER_ERROR = 2  # exit status, as argparse's own
 INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
 
@@ -123,13 +124,18 @@ def build_parser() -> argparse.ArgumentParser:
         help="latest_net_D.pth: for training, saved in the folder as well",
     )
     labels_of = convert.add_mutually_exclusive_group(required=True)
+    labels_of.add_argument(
+        "--preset", choices=PRESETS, help="the public checkpoint of this data set: says all options below"
+    )
     labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
     labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")
     convert.add_argument("--use-unknown-label", action="store_true", default=None, help="with --num-labels")
-    convert.add_argument("--use-instance-edges", action="store_true")
-    convert.add_argument("--image-size", type=int, nargs="+", required=True, help="side, or height and width")
+    convert.add_argument("--use-instance-edges", action="store_true", default=None)
+    convert.add_argument(
+        "--image-size", type=int, nargs="+", help="side, or height and width; needed without --preset"
+    )
     convert.add_argument("--num-upsampling-layers", choices=("normal", "more", "most"))
-    convert.add_argument("--norm-type", choices=("sync_batch", "batch", "instance"), default="sync_batch")
+    convert.add_argument("--norm-type", choices=("sync_batch", "batch", "instance"), help="default: sync_batch")
     convert.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
 
     export = commands.add_parser("export", help="write a model as an ONNX file (needs the extra `export`)")

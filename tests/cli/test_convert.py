@@ -121,6 +121,36 @@ def test_errors_name_the_option_as_typed(weights, tmp_path, options, match, fail
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (["--image-size", "256"], "--image-size was given, and --preset coco says it already"),
+        (["--use-unknown-label"], "--use-unknown-label was given, and --preset coco says it already"),
+        (["--norm-type", "batch"], "--norm-type was given, and --preset coco says it already"),
+        ([], r"reads 3 semantic channels, but 182 labels, with --use-unknown-label .* make 184"),
+    ],
+)
+def test_a_preset_says_everything(weights, tmp_path, options, match, fails):
+    fails("convert", weights, tmp_path / "new", "--preset", "coco", *options, match=match)
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_without_a_preset_the_size_is_needed(weights, tmp_path, fails):
+    fails("convert", weights, tmp_path / "new", "--num-labels", 3, match="--image-size is missing")
+
+
+def test_nothing_is_left_of_a_conversion_that_fails_while_it_writes(weights, tmp_path, monkeypatch, fails):
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("spade_hf.cli.convert.write_converted_model_card", full)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "README.md").write_text("precious")
+    fails(*arguments(weights, tmp_path / "new"), "--overwrite", match="No space left")
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "README.md"]
+    assert (tmp_path / "new" / "README.md").read_text() == "precious"
+
+
 def test_files_that_are_not_weights(tmp_path, fails):
     fails(*arguments(tmp_path / "missing.pth", tmp_path / "new"), match=r"missing\.pth does not exist")
     text = tmp_path / "latest_net_G.pth"

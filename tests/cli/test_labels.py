@@ -59,3 +59,13 @@ def test_a_legend_without_suffix(tmp_path, fails, capsys):
 def test_unknown_sets(name, match, tmp_path, monkeypatch, fails):
     monkeypatch.chdir(tmp_path)
     fails("labels", name, match=match)
+
+
+def test_a_picture_that_cannot_be_saved_leaves_the_old_one(tmp_path, fails):
+    """375 columns of labels are wider than a JPEG can be."""
+    table, image = tmp_path / "labels.csv", tmp_path / "legend.jpg"
+    table.write_text("\n".join(f"{i}, label {i}" for i in range(12_000)))
+    image.write_bytes(b"precious")
+    fails("labels", table, "--image", image, "--overwrite", match=".")
+    assert image.read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.csv", "legend.jpg"]

@@ -12,6 +12,7 @@ from PIL import Image
 
 import spade_hf
 from spade_hf import LabelSet, SPADEPipeline, convert_nvlabs_checkpoint
+from spade_hf.conversion import convert_nvlabs_discriminator
 
 from .. import public_reference
 from ..parity_cases import Case, random_case, random_regions
@@ -352,7 +353,12 @@ def test_foreign_weights_are_not_dropped(plain_case, tmp_path):
         ("fc.weight", torch.zeros(3, 3, 3), r"has a weight 'fc\.weight' of shape \[3, 3, 3\]"),
         ("head_0.norm_0.mlp_shared.0.weight", torch.zeros(4), r"mlp_shared\.0\.weight' of shape \[4\]"),
         ("head_0.norm_0.mlp_shared.0.weight", torch.zeros(0, 6, 3, 3), r"of shape \[0, 6, 3, 3\]"),
-        ("attention", torch.zeros(3), "is not such a network of the public implementation: "),
+        ("attention", torch.zeros(3), r"the file has 1 weights too many, the first: attention\."),
+        ("head_0", torch.zeros(3), "is not such a network of the public implementation: unknown or missing ''"),
+        ("conv_img.weight", torch.zeros(1).expand(3, 10**9, 3, 3), "claims a shape .* of which the file holds a part"),
+        ("conv_img.bias", torch.tensor([0.0, 1.0, float("nan")]), "'conv_img.bias' that has values that are NaN"),
+        ("conv_img.bias", torch.zeros(3, dtype=torch.int64), r"'conv_img.bias' that has dtype torch\.int64"),
+        ("conv_img.bias", torch.zeros(3, device="meta"), "'conv_img.bias' that is not a plain tensor"),
         ("up_0.norm_0.mlp_beta.weight", torch.tensor(1.0), "is not such a network of the public implementation: "),
     ],
 )
@@ -360,6 +366,30 @@ def test_malformed_weights(plain_case, key, value, message, tmp_path):
     torch.save(dict(plain_case.weights) | {key: value}, tmp_path / "G.pth")
     with pytest.raises(ValueError, match=message):
         convert_nvlabs_checkpoint(tmp_path / "G.pth", **PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("discriminator_999999999.model0.0.weight", r"the file lacks \d+ weights, .* weights too many"),
+        ("discriminator_0.model99999999.0.weight", r"the file lacks \d+ weights, .* weights too many"),
+    ],
+)
+def test_a_key_makes_no_thousand_layers(key, message, tmp_path):
+    weights = public_reference.random_discriminator_weights(3)
+    torch.save({**weights, key: weights["discriminator_0.model0.0.weight"]}, tmp_path / "D.pth")
+    with pytest.raises(ValueError, match=message):
+        convert_nvlabs_discriminator(tmp_path / "D.pth", num_labels=3, use_instance_edges=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_kept_in_float32(plain_case, dtype, tmp_path):
+    halves = {
+        key: value.to(dtype) if value.is_floating_point() else value for key, value in plain_case.weights.items()
+    }
+    torch.save(halves, tmp_path / "G.pth")
+    generator = convert_nvlabs_checkpoint(tmp_path / "G.pth", **PLAIN).generator
+    assert {value.dtype for value in generator.parameters()} == {torch.float32}
 
 
 def test_malformed_encoder_weights(latent, tmp_path):

@@ -16,6 +16,7 @@ from PIL import Image
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo import build_demo
 from spade_hf.demo.app import QUEUE_SIZE
+from spade_hf.demo.handlers import Handlers
 from spade_hf.demo.uploads import MAX_FILE_SIZE
 
 from ..tiny_networks import tiny_generator
@@ -104,6 +105,51 @@ def test_no_file_outside_the_cache_is_served(url, client, mask, cache):
     answer = httpx.post(f"{url}gradio_api/call/generate", json={"data": [secret, None, 0]}).json()
     events = httpx.get(f"{url}gradio_api/call/generate/{answer['event_id']}").text
     assert "event: error" in events and "event: complete" not in events
+
+
+@pytest.fixture
+def fetched(monkeypatch) -> list[str]:
+    """What Gradio would fetch from the web, by any of its ways."""
+    urls: list[str] = []
+
+    async def get(url: str, **kwargs: object) -> None:
+        urls.append(url)
+        raise RuntimeError("fetched")
+
+    monkeypatch.setattr("gradio.processing_utils.sh.get", get)
+    monkeypatch.setattr("safehttpx.async_validate_url", get)
+    return urls
+
+
+@pytest.mark.parametrize("where", ["mask", "style", "seed", "nested"])
+def test_the_server_fetches_no_url_in_place_of_an_upload(url, fetched, where):
+    remote = {"path": "https://example.com/mask.png", "meta": {"_type": "gradio.FileData"}}
+    data = {"mask": [remote, None, 0], "style": [None, remote, 0], "seed": [None, None, remote]}
+    data["nested"] = [None, None, [{"a": [remote]}]]
+    answer = httpx.post(f"{url}gradio_api/call/generate", json={"data": data[where]}).json()
+    events = httpx.get(f"{url}gradio_api/call/generate/{answer['event_id']}").text
+    assert "event: error" in events and "Send the file itself" in events
+    assert not fetched
+
+
+def test_the_server_is_no_proxy(url, fetched):
+    for path in (
+        "file=https://example.com/",
+        "file=http://127.0.0.1:1/",
+        "proxy=https://example.com/",
+        "file=HTTPS://a.b/",
+    ):
+        assert httpx.get(f"{url}gradio_api/{path}").status_code in (403, 404)
+    assert not fetched
+
+
+def test_styles_from_a_browser_come_back_as_styles_alone(painter):
+    """What an event returns, Gradio searches for files to fetch."""
+    styles = Handlers(painter).first_styles()
+    styles[0] |= {"path": "a.png", "url": "https://example.com/", "meta": {"_type": "gradio.FileData"}}
+    kept = {"styles": styles, "blend": 0.5}
+    returned = Handlers(painter).restore(kept)[0]
+    assert [sorted(style) for style in returned] == [["latents", "name"]] * 2
 
 
 def test_files_of_visitors_are_deleted(serve, pipeline, mask, tmp_path, monkeypatch):

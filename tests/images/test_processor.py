@@ -115,7 +115,7 @@ def address(tmp_path: Path):
 def test_urls_keep_their_mode(processor: SPADEImageProcessor, tmp_path: Path, address: str):
     FORMS["P"].save(tmp_path / "mask.png")
     assert processor.preprocess_mask(f"{address}/mask.png").tolist() == [CHANNELS]
-    with pytest.raises(ValueError, match="`mask` .*nothing.png.* cannot be read as an image: 404"):
+    with pytest.raises(ValueError, match="`mask` .*nothing.png.* cannot be downloaded: 404"):
         processor.preprocess_mask(f"{address}/nothing.png")
 
 
@@ -370,7 +370,11 @@ def test_numpys_integers_are_sizes(processor: SPADEImageProcessor):
         (np.full((2, 2, 3), 2.0), r"`image` has values in \[2, 2\]; floats must be in \[0, 1\]"),
         (torch.full((3, 2, 2), -1.0), r"`image` has values in \[-1, -1\]"),
         (torch.full((3, 2, 2), float("nan")), r"`image` has values in \[nan, nan\]"),
-        (np.zeros((2, 2, 3), np.int32), "`image` has dtype torch.int32; allowed are uint8"),
+        (np.zeros((2, 2, 3), np.int32), "`image` has dtype int32; allowed are uint8"),
+        (np.zeros((2, 2, 3), object), "`image` has dtype object; allowed are uint8"),
+        (np.zeros((2, 2, 3), ">f4"), "`image` has dtype >f4; allowed are uint8"),
+        (torch.zeros(3, 2, 2, device="meta"), "`image` is a tensor without values or a sparse one"),
+        (torch.zeros(3, 2, 2).to_sparse(), "`image` is a tensor without values or a sparse one"),
         (np.zeros((3, 2, 2), np.uint8), r"`image` has shape \(3, 2, 2\); an array is \(H, W, 3\)"),
         (torch.zeros(2, 2, 3), r"`image` has shape \(2, 2, 3\); a tensor is \(3, H, W\)"),
         (None, "`image` is a NoneType; give a path"),
@@ -447,3 +451,12 @@ def test_is_a_component_that_diffusers_loads(processor: SPADEImageProcessor, tmp
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["image_processor"] == ["spade_hf", "SPADEImageProcessor"]
     assert Pipeline.from_pretrained(tmp_path).image_processor.label_set == processor.label_set
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_small_file_may_claim_many_pixels(processor: SPADEImageProcessor, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10**6)
+    PIL.Image.new("L", (1001, 1000)).save(tmp_path / "large.png")
+    for read in (processor.preprocess_mask, processor.preprocess_image):
+        with pytest.raises(ValueError, match="has 1001x1000 pixels; at most 1 megapixels are read. Make it smaller"):
+            read(tmp_path / "large.png")

@@ -62,3 +62,10 @@ def test_what_is_no_table_is_named_by_file_and_line(text, message, tmp_path):
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=f"colors.csv' cannot be read as a label set: .*{message}"):
         LabelSet.from_file(file)
+
+
+def test_a_large_id_without_a_colour_takes_no_time(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("999999999, road\n1, sky")
+    with pytest.raises(ValueError, match=r"has ids \[999999999\]; allowed are 0\.\.65535"):
+        LabelSet.from_file(path)

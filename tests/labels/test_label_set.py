@@ -261,6 +261,10 @@ def test_unknown_names_list_the_known_ones(sparse: LabelSet):
         ),
         ((Label(70000, "a", (0, 0, 0)),), r"has ids \[70000\]; allowed are 0\.\.65535"),
         ((Label(0, "a", (0, 0, 256)),), r"has the colour \[0, 0, 256\]; a colour is three integers"),
+        ((Label(0, "a", 7),), r"has the colour \[7\]; a colour is three integers"),
+        ((Label(1.5, "a", (0, 0, 0)),), r"has the id 1\.5; an id is an integer in 0\.\.65535"),
+        ((Label(True, "a", (0, 0, 0)),), "has the id True; an id is an integer"),
+        ((Label(0, None, (0, 0, 0)), Label(0, "a", (1, 1, 1))), "has the name None; names are texts"),
     ],
 )
 def test_bad_labels_are_an_error(labels: tuple[Label, ...], message: str):
@@ -285,6 +289,9 @@ def test_anonymous_counts_are_checked(num_labels: int):
         ("{", "cannot be read as a label set"),
         ("[1]", "cannot be read as a label set"),
         ('{"classes": []}', "is not in a known form"),
+        ("[" * 100_000, "cannot be read as a label set"),
+        ('{"name": 5, "labels": [{"id": 0, "name": "a", "color": [0, 0, 0]}]}', "has the name 5; names are texts"),
+        ('{"ignore_index": "x", "labels": [{"id": 0, "name": "a", "color": [0, 0, 0]}]}', "has the id 'x'; an id is"),
         ('{"id2label": {"0": "a"}, "palette": []}', "`palette` has 0 colours for 1 names"),
     ],
 )

@@ -282,6 +282,43 @@ def test_wrong_shape(copied):
         SPADEGenerator.from_pretrained(str(copied))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base_channels": "4"}, "config of SPADEGenerator has `base_channels` '4'; allowed is int"),
+        ({"base_channels": 10**30}, "has `base_channels` '1000+'; allowed is int"),
+        ({"num_labels": True}, "has `num_labels` 'True'; allowed is int"),
+        ({"num_labels": None}, "has `num_labels` 'None'; allowed is int"),
+        ({"use_unknown_label": 1}, "has `use_unknown_label` '1'; allowed is bool"),
+        ({"image_size": [64]}, r"has `image_size` '\[64\]'; allowed is int \| tuple\[int, int\]"),
+        ({"channel_mult": [1, "x"]}, "has `channel_mult`"),
+        ({"norm_type": "layer"}, "has `norm_type` 'layer'; allowed is"),
+    ],
+)
+def test_values_of_a_config_are_checked(copied, changes, message):
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, **changes}))
+    with pytest.raises(ValueError, match=message):
+        SPADEGenerator.from_pretrained(str(copied))
+
+
+def test_a_config_without_what_is_needed(copied):
+    config = json.loads((copied / "config.json").read_text())
+    del config["num_labels"]
+    (copied / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="The config of SPADEGenerator lacks `num_labels`"):
+        SPADEGenerator.from_pretrained(str(copied))
+
+
+@pytest.mark.parametrize("text", ['"alice/other"', "7", "[1]"])
+def test_a_config_that_is_no_object_leads_nowhere(copied, text, monkeypatch):
+    """Diffusers takes a text for a repository's name, and goes there."""
+    (copied / "config.json").write_text(text)
+    monkeypatch.setattr("diffusers.configuration_utils.hf_hub_download", None)
+    with pytest.raises(ValueError, match="The config of SPADEGenerator is .* which is not a dict"):
+        SPADEGenerator.from_pretrained(str(copied))
+
+
 def test_pickles_are_not_read(copied):
     torch.save(load_file(copied / WEIGHTS), copied / "diffusion_pytorch_model.bin")
     with pytest.raises(ValueError, match="`use_safetensors` is False, but .* safetensors only"):

@@ -312,6 +312,26 @@ def test_components_must_agree(pipeline):
         SPADEPipeline(pipeline.generator, pipeline.image_processor, encoder)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("model_index.json", '{"_class_name": "SPADEPipeline", "generator": []}', "has a bad index: "),
+        ("model_index.json", '{"_class_name": "SPADEPipeline", "generator": [7, 7]}', "has a bad index: "),
+        (
+            "image_processor/preprocessor_config.json",
+            '"alice/other"',
+            "has a preprocessor_config.json without `label_set`",
+        ),
+        ("image_processor/preprocessor_config.json", "{}", "has a preprocessor_config.json without `label_set`"),
+    ],
+)
+def test_damaged_files_of_a_pipeline(pipeline, tmp_path, file, text, message):
+    pipeline.save_pretrained(tmp_path)
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        SPADEPipeline.from_pretrained(tmp_path)
+
+
 def test_a_generator_for_each_image(pipeline, masks):
     together = pipeline(masks, generator=[seeded(0), seeded(1)], output_type="pt").images
     alone = [pipeline(masks[i], generator=seeded(i), output_type="pt").images for i in (0, 1)]

@@ -14,7 +14,7 @@ from spade_hf_cli.options import problem_with_data
 from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
 from ..project import install_command
-from .outputs import check_picture_file
+from .outputs import check_picture_file, save_picture
 
 
 try:
@@ -54,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
         print(describe_labels(good, reader.processor.label_set))
     if args.sheet is not None and good:
         shown = [good[number * len(good) // SHEET_PAIRS].index for number in range(SHEET_PAIRS)]
-        args.sheet.parent.mkdir(parents=True, exist_ok=True)
-        overlay_sheet(rows, reader, list(dict.fromkeys(shown))).save(args.sheet)
+        save_picture(overlay_sheet(rows, reader, list(dict.fromkeys(shown))), args.sheet)
         print(args.sheet)
     if bad:
         print("Mend these pairs or take them away; training goes past them with --skip_broken.", file=sys.stderr)

@@ -2,38 +2,59 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from ..conversion.nvlabs import convert_nvlabs_checkpoint, convert_nvlabs_discriminator
+from ..conversion import PRESETS, convert_nvlabs_checkpoint, convert_nvlabs_discriminator
 from ..hub.model_card import write_converted_model_card
 from .inputs import read_label_set
-from .outputs import check_folder
+from .outputs import check_folder, writing_folder
+
+
+# What a preset says; the first two are also kept apart from it by the parser.
+SAID_BY_PRESET = ("use_unknown_label", "use_instance_edges", "image_size", "num_upsampling_layers", "norm_type")
 
 
 def run(args: argparse.Namespace) -> None:
     """Convert public weights, save the pipeline, its model card and perhaps a discriminator; print the folder."""
-    if len(args.image_size) > 2:
-        raise ValueError(f"--image-size has {len(args.image_size)} numbers; give one side, or height and width.")
     inputs = (args.generator, args.style_encoder_path, args.discriminator_path, args.label_set)
     check_folder(args.output, option="the output", inputs=inputs, overwrite=args.overwrite)
-    labels = {
-        "label_set": None if args.label_set is None else read_label_set(args.label_set),
-        "num_labels": args.num_labels,
-        "use_unknown_label": args.use_unknown_label,
-        "use_instance_edges": args.use_instance_edges,
-    }
+    labels, options = _model_options(args)
     pipeline = convert_nvlabs_checkpoint(
-        args.generator,
-        **labels,
-        style_encoder_path=args.style_encoder_path,
-        image_size=(args.image_size[0], args.image_size[-1]),
-        num_upsampling_layers=args.num_upsampling_layers,
-        norm_type=args.norm_type,
+        args.generator, **labels, **options, style_encoder_path=args.style_encoder_path
     )
     discriminator = None  # all is read before anything is written
     if args.discriminator_path is not None:
         discriminator = convert_nvlabs_discriminator(args.discriminator_path, **labels)
-    pipeline.save_pretrained(args.output)
-    if discriminator is not None:
-        discriminator.save_pretrained(args.output / "discriminator")
-    write_converted_model_card(pipeline, args.output, source=Path(args.generator).name)
+    with writing_folder(args.output) as folder:
+        pipeline.save_pretrained(folder)
+        if discriminator is not None:
+            discriminator.save_pretrained(folder / "discriminator")
+        write_converted_model_card(pipeline, folder, source=Path(args.generator).name)
     print(args.output)
+
+
+def _model_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was said about the model: its labels, which a discriminator shares, and the rest."""
+    if args.preset is not None:
+        if given := [name for name in SAID_BY_PRESET if getattr(args, name) is not None]:
+            raise ValueError(
+                f"`{given[0]}` was given, and --preset {args.preset} says it already. Leave it out; for weights that "
+                "differ from the public ones leave --preset out and give the options themselves."
+            )
+        options: dict[str, Any] = dict(PRESETS[args.preset])
+        return {name: options.pop(name) for name in ("label_set", "use_instance_edges")}, options
+    if args.image_size is None:
+        raise ValueError("--image-size is missing: give the side, or height and width, that the model was trained at.")
+    if len(args.image_size) > 2:
+        raise ValueError(f"--image-size has {len(args.image_size)} numbers; give one side, or height and width.")
+    labels = {
+        "label_set": None if args.label_set is None else read_label_set(args.label_set),
+        "num_labels": args.num_labels,
+        "use_unknown_label": args.use_unknown_label,
+        "use_instance_edges": bool(args.use_instance_edges),
+    }
+    return labels, {
+        "image_size": (args.image_size[0], args.image_size[-1]),
+        "num_upsampling_layers": args.num_upsampling_layers,
+        "norm_type": args.norm_type or "sync_batch",
+    }

@@ -8,7 +8,7 @@ import torch
 
 from . import generate_folder
 from .inputs import load_pipeline
-from .outputs import check_picture_file
+from .outputs import check_picture_file, save_picture
 
 
 MAX_SEED = 2**63 - 1
@@ -62,9 +62,8 @@ def paint(args: argparse.Namespace) -> None:
         color_tolerance=args.color_tolerance,
         generator=torch.Generator().manual_seed(args.seed or 0),
     )
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
     for path, image in zip(paths, output.images, strict=True):
-        image.save(path)
+        save_picture(image, path)
         print(path)
 
 

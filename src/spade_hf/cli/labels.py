@@ -7,7 +7,7 @@ from .. import BUNDLED_MODEL
 from ..hub.model_card import printable
 from ..labels.legend import draw_legend
 from .inputs import read_label_set
-from .outputs import check_picture_file
+from .outputs import check_picture_file, save_picture
 
 
 def run(args: argparse.Namespace) -> None:
@@ -22,6 +22,5 @@ def run(args: argparse.Namespace) -> None:
         unknown = " (unknown)" if label.id == label_set.unknown_id else ""
         print(f"{label.id:>5}  {swatch}#{red:02x}{green:02x}{blue:02x}  {printable(label.name)}{unknown}")
     if args.image is not None:
-        args.image.parent.mkdir(parents=True, exist_ok=True)
-        draw_legend(label_set).save(args.image)
+        save_picture(draw_legend(label_set), args.image)
         print(args.image)

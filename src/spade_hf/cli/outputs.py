@@ -1,8 +1,12 @@
-"""Checks of what a command will write, before it starts its work."""
+"""What a command writes: checked before it starts its work, and in place only when it is whole."""
 
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from PIL import Image
 
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -46,6 +50,30 @@ def check_folder(path: Path, *, option: str, inputs: Iterable[str | None], overw
         raise ValueError(f"{option} is {path}, which is a file. Give a folder.")
     if path.is_dir() and any(path.iterdir()) and not overwrite:
         raise ValueError(f"{option} is {path}, which is not empty. Give another folder, or --overwrite.")
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """A folder to write in beside `path`; its files are moved to `path` when the block ends, else deleted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{path.name}.unfinished-", dir=path.parent) as name:
+        unfinished = Path(name)
+        yield unfinished
+        for file in sorted(one for one in unfinished.rglob("*") if one.is_file()):
+            target = path / file.relative_to(unfinished)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, target)
+
+
+def save_picture(image: Image.Image, path: Path) -> None:
+    """Save a picture, whole or not at all; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.stem}.unfinished{path.suffix}")
+    try:
+        image.save(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _check_place(path: Path, *, option: str, inputs: Iterable[str | None]) -> None:

@@ -1,6 +1,7 @@
 """Public weights in."""
 
 from .nvlabs import convert_nvlabs_checkpoint, convert_nvlabs_discriminator
+from .presets import PRESETS
 
 
-__all__ = ["convert_nvlabs_checkpoint", "convert_nvlabs_discriminator"]
+__all__ = ["PRESETS", "convert_nvlabs_checkpoint", "convert_nvlabs_discriminator"]

@@ -33,9 +33,9 @@ def convert_generator_weights(weights: StateDict) -> StateDict:
     outer = {"fc": "conv_in" if weights["fc.weight"].ndim == 4 else "linear_in", "conv_img": "conv_out"}
     converted = {}
     for key, value in weights.items():
-        name, rest = key.split(".", 1)
+        name, _, rest = key.partition(".")
         if name in BLOCKS:
-            part, rest = rest.split(".", 1)
+            part, _, rest = rest.partition(".")
             rest = rest.replace("mlp_shared.0.", "conv_mask.")
             prefix = f"blocks.{BLOCKS.index(name)}.{BLOCK_PARTS[part]}"
             if rest.startswith("mlp_beta."):
@@ -45,7 +45,7 @@ def convert_generator_weights(weights: StateDict) -> StateDict:
                 rest = rest.replace("mlp_gamma", "conv_gamma_beta")
             converted[f"{prefix}.{SPECTRAL_NORM_PARTS.get(rest, rest)}"] = value
         else:
-            converted[f"{outer.get(name, name)}.{rest}"] = value
+            converted[f"{outer[name]}.{rest}" if name in outer else key] = value
     return converted
 
 
@@ -80,4 +80,5 @@ def convert_discriminator_weights(weights: StateDict) -> StateDict:
 def shape_of_discriminator(weights: StateDict) -> tuple[int, int]:
     """Scales of a public discriminator, and its layers before the one that gives the logits."""
     places = [(int(match[1]), int(match[2])) for match in map(DISCRIMINATOR_KEY.fullmatch, weights) if match]
-    return 1 + max(scale for scale, _ in places), max(layer for _, layer in places)
+    # counted, not read from the largest number, which may be any: what is out of the order will be too many
+    return len({scale for scale, _ in places}), len({layer for _, layer in places}) - 1

@@ -13,6 +13,7 @@ from ..pipelines import SPADEPipeline
 from .handlers import ASSETS, MASKS, STYLES, Handlers, StyleList, describe
 from .keeping import before_painting, canvas_key, recall
 from .mask_canvas import mask_canvas, page_part
+from .no_urls import REFUSE_URLS, BlocksWithoutUrls
 from .painter import Painter, load_pipeline, new_seed
 from .scene import DOWNLOADS, SCENE_FILE
 from .thumbnails import thumbnails
@@ -62,7 +63,7 @@ def build_demo(pipeline: SPADEPipeline) -> gr.Blocks:
     """
     painter = Painter(pipeline)
     on = Handlers(painter)
-    with gr.Blocks(title="Paint with labels", delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
+    with BlocksWithoutUrls(title="Paint with labels", delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
         page = lay_out(on, on.first_canvas(), on.first_styles())
         wire(on, page)
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
@@ -244,6 +245,7 @@ def launch_options() -> dict[str, Any]:
         "css_paths": PAGE_CSS,
         "head": f"<script>{page_part('shrink_uploads.js')}</script>",
         "max_file_size": MAX_FILE_SIZE,
+        "app_kwargs": {"middleware": [REFUSE_URLS]},
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "run_history": False,

@@ -106,7 +106,8 @@ class Handlers:
             try:
                 styles, blend = kept.get("styles", self.first_styles()), float(kept.get("blend", 1))
                 shown = self.paint(kept.get("mask", self.first_canvas()), styles, blend)
-                return styles, blend, describe(styles), self.name_of_mask(kept.get("start")), *shown
+                read = None if styles is None else self._read_styles(styles).to_list()  # and nothing else in it
+                return read, blend, describe(styles), self.name_of_mask(kept.get("start")), *shown
             except (gr.Error, AttributeError, TypeError, ValueError):  # of an older version of this page
                 pass
         return (gr.skip(),) * 7

@@ -64,10 +64,12 @@ class Scene:
             names = [str(name) for name in values["labels"]]
             if channels.max() >= len(names):
                 raise ValueError("its mask has a label without name")
-            blend = min(max(float(values["blend"]), 0.0), 1.0)
+            blend = float(values["blend"])
+            if not 0 <= blend <= 1:  # also true of NaN
+                raise ValueError(f"its blend is {blend}, allowed is 0 to 1")
             entries = values.get("styles")
             styles = None if entries is None or latent_dim is None else Styles.from_list(entries, latent_dim)
-        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, ValueError, RecursionError) as error:
             raise ValueError(f"This file is no scene of this demo: {error}.") from error
         used = np.unique(channels)
         if strangers := [names[i] for i in used if names[i] not in label_set.names]:

@@ -12,6 +12,7 @@ from ..project import install_command
 
 
 PUBLIC_WEIGHTS_LICENSE = "cc-by-nc-sa-4.0"
+PUBLIC_WEIGHTS_LICENSE_TEXT = "https://creativecommons.org/licenses/by-nc-sa/4.0/"
 # Not "diffusers": the Hub would show code with a prompt, which fails. The tag still finds the models among diffusers'.
 LIBRARY_NAME = "spade-hf"
 TAGS = ("diffusers", "spade", "gaugan", "semantic-image-synthesis", "image-to-image")
@@ -32,13 +33,14 @@ CONVERTED_CARD = """\
 {import_note}
 
 Weights of the public SPADE implementation (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291), converted by
-`spade-hf convert`. They stay under their authors' licence: non-commercial, share alike.
+`spade-hf convert`. They stay under their authors' licence, [CC BY-NC-SA 4.0]({license}): name the authors, no
+commercial use, share alike. The conversion renamed the weights and divided the spectral norm out of them.
 
 ```python
 from spade_hf import SPADEPipeline  # {install}
 
 pipeline = SPADEPipeline.from_pretrained("THIS_REPOSITORY")
-image = pipeline("mask.png").images[0]
+image = pipeline({arguments}).images[0]
 ```
 
 {labels}
@@ -58,6 +60,8 @@ def write_converted_model_card(pipeline: SPADEPipeline, folder: Path, *, source:
         import_note=IMPORT_NOTE,
         source=source,
         install=install_command(),
+        license=PUBLIC_WEIGHTS_LICENSE_TEXT,
+        arguments='"mask.png"' + ', instance_map="instances.png"' * pipeline.generator.config.use_instance_edges,
         labels=label_table(pipeline),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")

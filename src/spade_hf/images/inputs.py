@@ -12,30 +12,37 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
-import requests
 import torch
-from diffusers.utils.constants import DIFFUSERS_REQUEST_TIMEOUT
 
 from ..labels.label_set import LabelSet
+from .downloads import download, is_url
 
 
 ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer a pixel
 COLOR_MODES = ("RGB", "RGBA")
+PHOTO_DTYPES = (np.uint8, np.float16, np.float32, np.float64)
 
 
 def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
     """Open a file or an http(s) URL in its own mode, turned upright by its EXIF tag; ValueError if that fails."""
+    file = source
+    if is_url(source):
+        try:
+            file = BytesIO(download(str(source)))
+        except Exception as error:  # ours, those of requests, and those of what is beneath it
+            raise ValueError(f"{argument} cannot be downloaded: {error}. Give the path of an image.") from error
     try:
-        if isinstance(source, str) and source.startswith(("http://", "https://")):
-            response = requests.get(source, timeout=DIFFUSERS_REQUEST_TIMEOUT)
-            response.raise_for_status()
-            image = PIL.Image.open(BytesIO(response.content))
-        else:
-            image = PIL.Image.open(source)
+        image = PIL.Image.open(file)
     except Exception as error:  # a foreign file breaks Pillow in many ways
         raise ValueError(
             f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
         ) from error
+    limit = PIL.Image.MAX_IMAGE_PIXELS  # at twice as many Pillow raises; up to there it warns, and takes the memory
+    if limit is not None and image.width * image.height > limit:
+        raise ValueError(
+            f"{argument} has {image.width}x{image.height} pixels; at most {limit // 10**6} megapixels are read. Make "
+            "it smaller, or, if you trust it, set `PIL.Image.MAX_IMAGE_PIXELS`."
+        )
     return upright(image, argument=argument)
 
 
@@ -60,6 +67,8 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
     elif isinstance(value, str | Path):
         name = f"`{argument}` ({value})"
         yield open_image(value, argument=name), name
+    elif isinstance(value, torch.Tensor) and (value.is_meta or value.layout is not torch.strided):
+        raise ValueError(f"`{argument}` is a tensor without values or a sparse one; pass `tensor.to_dense()`.")
     elif isinstance(value, PIL.Image.Image | np.ndarray | torch.Tensor):
         yield value, f"`{argument}`"
     else:
@@ -148,6 +157,8 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
     if isinstance(value, np.ndarray):
         if value.ndim not in (3, 4) or value.shape[-1] != 3:
             raise ValueError(f"{argument} has shape {value.shape}; an array is (H, W, 3) or (N, H, W, 3).")
+        if value.dtype not in PHOTO_DTYPES:
+            raise ValueError(f"{argument} has dtype {value.dtype}; allowed are uint8 in 0..255 and floats in [0, 1].")
         pixels = torch.from_numpy(np.ascontiguousarray(value)).movedim(-1, -3)  # (..., 3, H, W)
     elif value.ndim in (3, 4) and value.shape[-3] == 3:
         pixels = value

@@ -84,6 +84,11 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         config, kwargs = cls.load_config(
             pretrained_model_name_or_path, subfolder=subfolder, return_unused_kwargs=True, **kwargs
         )
+        # a config that is a text would be taken for the name of a repository
+        if not isinstance(config, dict) or not isinstance(config.get("label_set"), dict):
+            raise ValueError(
+                f"{pretrained_model_name_or_path} has a {cls.config_name} without `label_set`. Copy it again."
+            )
         processor: Any = cls.from_config(config, **kwargs)
         return processor
 
@@ -244,7 +249,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         masks: list[torch.Tensor] = []
         for value, name in flatten(mask, "mask"):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-                value = torch.from_numpy(value)
+                value = torch.from_numpy(value.astype(np.float32))  # torch knows neither float128 nor big-endian ones
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 masks.extend(soft_masks(value, self.label_set, name))
                 continue

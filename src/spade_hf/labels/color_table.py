@@ -9,10 +9,9 @@ Forms:
 """
 
 import re
-from itertools import islice
 from typing import Any
 
-from .colors import Color, voc_colors
+from .colors import Color, voc_color
 
 
 UNKNOWN_NAMES = ("unknown", "unlabelled", "unlabeled", "void")  # of pixels without class
@@ -68,4 +67,4 @@ def _color(row: dict[str, str], label_id: int) -> Color:
     """The row's colour, or the id's in the VOC map, whose first one is black."""
     if row.get("red") is not None:
         return int(row["red"]), int(row["green"]), int(row["blue"])
-    return next(islice(voc_colors(), label_id - 1, None)) if label_id else (0, 0, 0)
+    return voc_color(label_id)

@@ -4,7 +4,7 @@ The VOC map (Everingham et al. 2010) spreads the bits of an index over the high 
 draws it is this map, and it gives distinct colours to any number of labels below 2**24.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from math import ceil
 from numbers import Integral
@@ -20,19 +20,23 @@ MAX_COLOR_TOLERANCE = 442  # takes every colour: from black to white it is 441.7
 
 def voc_colors() -> Iterator[Color]:
     """The colours of the PASCAL VOC map from its second one on; all distinct, the first one left out is black."""
-    for index in count(1):
-        red = green = blue = 0
-        for bit in range(8):  # three bits of the index a round, the lowest into the highest bit of R, G, B
-            three_bits = index >> (3 * bit)
-            red |= (three_bits & 1) << (7 - bit)
-            green |= (three_bits >> 1 & 1) << (7 - bit)
-            blue |= (three_bits >> 2 & 1) << (7 - bit)
-        yield red, green, blue
+    return map(voc_color, count(1))
+
+
+def voc_color(index: int) -> Color:
+    """The colour of an index, 0 or more, in the PASCAL VOC map."""
+    red = green = blue = 0
+    for bit in range(8):  # three bits of the index a round, the lowest into the highest bit of R, G, B
+        three_bits = index >> (3 * bit)
+        red |= (three_bits & 1) << (7 - bit)
+        green |= (three_bits >> 1 & 1) << (7 - bit)
+        blue |= (three_bits >> 2 & 1) << (7 - bit)
+    return red, green, blue
 
 
 def checked_color(color: Any, label_set_name: str) -> Color:
     """The colour as a tuple; ValueError if it is not three integers in 0..255."""
-    values = tuple(color)
+    values = tuple(color) if isinstance(color, Iterable) else (color,)
     if len(values) != 3 or not all(isinstance(v, Integral) and 0 <= int(v) <= 255 for v in values):
         raise ValueError(
             f"label set '{label_set_name}' has the colour {list(values)}; a colour is three integers in 0..255."

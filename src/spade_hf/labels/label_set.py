@@ -8,9 +8,10 @@ Shape letters: N batch, L semantic channels (classes and unknown, never edges), 
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,17 +60,28 @@ class LabelSet:
     distinct_colors: Mapping[int, Color] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        labels = [Label(int(i), str(name), checked_color(color, self.name)) for i, name, color in self.labels]
-        replacements = {int(i): checked_color(color, self.name) for i, color in self.distinct_colors.items()}
+        labels = [Label(self._checked_id(i), name, checked_color(color, self.name)) for i, name, color in self.labels]
+        replacements = {self._checked_id(i): checked_color(c, self.name) for i, c in self.distinct_colors.items()}
+        if self.unknown_id is not None:
+            object.__setattr__(self, "unknown_id", self._checked_id(self.unknown_id))
         if self.unknown_id is not None and self.unknown_id not in {label.id for label in labels}:
             taken = {label.color for label in labels} | set(replacements.values())
             free = BLACK if BLACK not in taken else next(color for color in voc_colors() if color not in taken)
             labels.append(Label(self.unknown_id, "unknown", free))
-        object.__setattr__(self, "labels", tuple(sorted(labels)))  # the only writes to a frozen instance
+        object.__setattr__(
+            self, "labels", tuple(sorted(labels, key=lambda label: label.id))
+        )  # the only writes to a frozen instance
         object.__setattr__(self, "distinct_colors", replacements)
         self._check()
 
+    def _checked_id(self, label_id: Any) -> int:
+        if not isinstance(label_id, Integral) or isinstance(label_id, bool):
+            raise ValueError(f"label set '{self.name}' has the id {label_id!r}; an id is an integer in 0..{MAX_ID}.")
+        return int(label_id)
+
     def _check(self) -> None:
+        if bad := [name for name in (self.name, *self.names) if not isinstance(name, str)]:
+            raise ValueError(f"label set '{self.name}' has the name {bad[0]!r}; names are texts.")
         if self.num_labels < 1:
             raise ValueError(f"`labels` of label set '{self.name}' has no class; give at least one beside unknown.")
         if bad := [i for i in self.ids if not 0 <= i <= MAX_ID]:
@@ -101,14 +113,13 @@ class LabelSet:
     def from_file(cls, path: str | Path) -> "LabelSet":
         """Read a JSON file of a form of `from_dict`, or a table of colours, `.txt` or `.csv`.
 
-        A table has one line per class, `128 64 128 road` or `road,128,64,128`; see `read_color_table`. Its stem is the
-        name if it states none.
+        A table has a line per class, `128 64 128 road` or `road,128,64,128`, see `read_color_table`.
         """
         try:
             text = Path(path).read_text(encoding="utf-8-sig")  # Excel's CSV files start with a byte order mark
             values = read_color_table(text) if Path(path).suffix.lower() in (".txt", ".csv") else json.loads(text)
             return cls.from_dict({"name": Path(path).stem, **values})
-        except (OSError, TypeError, ValueError) as error:  # unreadable, no JSON object, not a label set
+        except (OSError, RecursionError, TypeError, ValueError) as error:  # no file, no JSON object, no label set
             raise ValueError(f"`path` {str(path)!r} cannot be read as a label set: {error}") from error
 
     @classmethod
@@ -283,17 +294,7 @@ class LabelSet:
 
     def describe_ids(self) -> str:
         """The ids in words, e.g. "0..11 and 255 (unknown)"."""
-        classes = [i for i in self.ids if i != self.unknown_id]
-        text = ", ".join(f"{first}..{last}" if first < last else f"{first}" for first, last in _runs(classes))
+        classes = set(self.ids) - {self.unknown_id}
+        runs = zip(*(sorted(i for i in classes if i + side not in classes) for side in (-1, 1)), strict=True)
+        text = ", ".join(f"{first}..{last}" if first < last else f"{first}" for first, last in runs)
         return text if self.unknown_id is None else f"{text} and {self.unknown_id} (unknown)"
-
-
-def _runs(ids: list[int]) -> Iterator[tuple[int, int]]:
-    """Neighbouring ids as (first, last): 0, 1, 2, 7 -> (0, 2), (7, 7)."""
-    first = ids[0]
-    for this, following in zip(ids, [*ids[1:], None], strict=True):
-        if following is None:
-            yield first, this
-        elif following != this + 1:
-            yield first, this
-            first = following

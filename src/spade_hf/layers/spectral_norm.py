@@ -22,6 +22,10 @@ class SpectralNorm(_SpectralNorm):
             self._power_method(matrix, self.n_power_iterations)
         return _DivideBySigma.apply(weight, self._u.clone(), self._v.clone())  # the next iteration overwrites both
 
+    def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
+        if not weight_mat.is_meta:  # it has no values, and torch takes a second per network to go through the motions
+            super()._power_method(weight_mat, n_power_iterations)
+
 
 class _DivideBySigma(torch.autograd.Function):
     """W / sigma with sigma = u^T W v; the gradient is (G - <G, W / sigma> u v^T) / sigma (Miyato et al., eq. 11)."""

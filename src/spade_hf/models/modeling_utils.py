@@ -8,6 +8,7 @@ from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
 from diffusers.utils import is_accelerate_available
 
 from ..layers.spectral_norm import fuse_spectral_norm
+from .config_values import check_config
 
 
 class PortableConfigMixin(ConfigMixin):
@@ -65,6 +66,17 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
         if not any(parameter.is_meta for parameter in model.parameters()):  # hooks load such weights as they are
             model.to(memory_format=torch.channels_last)  # a forward pass has less to rearrange: up to 8 % on a CPU
         return (model, info) if wants_info else model
+
+    @classmethod
+    def from_config(cls, config: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `ConfigMixin.from_config`; ValueError if a value is missing, or of another type than the argument."""
+        if not isinstance(config, dict):  # diffusers would take it for the name of a repository, and go there
+            raise ValueError(
+                f"The config of {cls.__name__} is {str(config)[:60]!r}, which is not a dict. Copy or download "
+                "config.json again; a folder or repository goes to `from_pretrained`."
+            )
+        check_config(cls, {**config, **kwargs})
+        return super().from_config(config, *args, **kwargs)
 
     def fuse_spectral_norm(self) -> None:
         """Replace the spectrally normalized weights by their values, in place, for inference and saving."""

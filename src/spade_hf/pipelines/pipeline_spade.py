@@ -66,9 +66,15 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "SPADEPipeline":
-        """As `DiffusionPipeline.from_pretrained`, without its advice to install accelerate where that is missing."""
+        """As `DiffusionPipeline.from_pretrained`, without its advice to install accelerate where that is missing.
+
+        A ValueError says that an index, a config or weights are damaged.
+        """
         kwargs.setdefault("low_cpu_mem_usage", is_accelerate_available())
-        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        except (AttributeError, LookupError, RecursionError, TypeError) as error:
+            raise ValueError(f"{pretrained_model_name_or_path} has a bad index: {error!r}. Copy it again.") from error
 
     # Quoted, `help` prints the names of the types, and not the unions that they stand for.
     @torch.no_grad()

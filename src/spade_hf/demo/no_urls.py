@@ -1,0 +1,50 @@
+"""The demo's server fetches nothing from the web; Gradio would, for whoever names a URL in place of an upload."""
+
+import re
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+URL = re.compile(r"\s*https?:", re.IGNORECASE)
+URL_IN_PATH = re.compile(r"/(file|proxy)[=/]+\s*https?:", re.IGNORECASE)
+
+
+class BlocksWithoutUrls(gr.Blocks):
+    """A page whose events take uploads, and no URLs of files."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Gradio's own, which downloads the URLs, after a look whether there are any."""
+        for component, value in zip(block_fn.inputs, inputs, strict=False):
+            # an upload has a `url` besides, of this server, which Gradio does not read; in other data it might
+            keys = ("path",) if isinstance(component, gr.File | gr.UploadButton) else ("path", "url")
+            if _names_url(value, keys):
+                raise gr.Error("Files are not fetched from URLs here. Send the file itself.", print_exception=False)
+        return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+
+
+def _names_url(value: Any, keys: tuple[str, ...]) -> bool:
+    if isinstance(value, dict):
+        return any(isinstance(value.get(key), str) and URL.match(value[key]) for key in keys) or any(
+            _names_url(part, keys) for part in value.values()
+        )
+    return isinstance(value, list) and any(_names_url(part, keys) for part in value)
+
+
+class _RefuseUrls:
+    """Gradio's `/file=https://...` fetches a page for anyone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and URL_IN_PATH.search(scope["path"]):
+            await PlainTextResponse("This server fetches nothing from the web.", 403)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+REFUSE_URLS = Middleware(_RefuseUrls)

@@ -1,0 +1,42 @@
+"""Checks of the values in a network's config.json, which others may have written."""
+
+import inspect
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+MAX_NUMBER = 10**6  # widths, sizes and numbers of labels are far below
+
+
+def check_config(cls: type, config: dict[str, Any]) -> None:
+    """Raise a ValueError unless a config has the constructor's arguments, in their types."""
+    hints = get_type_hints(cls.__init__)
+    for name, parameter in inspect.signature(cls.__init__).parameters.items():
+        if name == "self" or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        if name not in config and parameter.default is parameter.empty:
+            raise ValueError(f"The config of {cls.__name__} lacks `{name}`. Copy or download config.json again.")
+        hint = hints.get(name, Any)
+        if name in config and not _fits(config[name], hint):
+            raise ValueError(
+                f"The config of {cls.__name__} has `{name}` {str(config[name])[:60]!r}; allowed is "
+                f"{getattr(hint, '__name__', hint)}. Copy or download config.json again."
+            )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type; true of types that a JSON file does not have."""
+    parts = get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if get_origin(hint) is Literal:
+        return isinstance(value, str) and value in parts
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            return False
+        hints = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return len(value) == len(hints) and all(map(_fits, value, hints))
+    if hint in (int, float):
+        is_number = isinstance(value, int | hint) and not isinstance(value, bool)
+        return is_number and abs(value) <= MAX_NUMBER  # NaN is not, either
+    return isinstance(value, hint) if hint in (bool, str, NoneType) else True
