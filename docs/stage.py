@@ -2,7 +2,7 @@
 
 python docs/stage.py outputs/docs_source
 
-Copies README.md, the pages of docs/ and every file of the repository that a copied page links to, each to the same place
+Copies README.md, CONTRIBUTING.md, CHANGELOG.md, the pages of docs/ and every file of the repository that a copied page links to, each to the same place
 below the folder. Links therefore need no rewriting. `make docs` runs this, then builds the site.
 """
 
@@ -48,7 +48,8 @@ def main() -> None:
     if folder == ROOT or ROOT.is_relative_to(folder):
         parser.error(f"{folder} contains the repository")
     shutil.rmtree(folder, ignore_errors=True)
-    for path in linked_files([ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]):
+    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    for path in linked_files([*pages, *sorted((ROOT / "docs").rglob("*.md"))]):
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
