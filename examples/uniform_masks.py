@@ -46,7 +46,7 @@ def main() -> None:
             num_labels=args.num_labels, base_channels=args.base_channels, norm_type="instance"
         ),
     }
-    colors = torch.as_tensor(LANDSCAPES.palette)[[0, 5]] / 127.5 - 1  # (2, 3), in [-1, 1]
+    colors = torch.tensor(LANDSCAPES.palette[[0, 5]]) / 127.5 - 1  # (2, 3), in [-1, 1]
     columns = [colors[:, :, None, None].expand(-1, -1, args.image_size, args.image_size)]  # the masks
     print("mean absolute difference between the images of two uniform masks, pixels in [-1, 1]")
     for name, generator in generators.items():
