@@ -1,7 +1,7 @@
 """The documentation's commands are commands that the programs take, its Python runs, its links lead somewhere.
 
-Every page in docs/ is tested without being named here. A page whose Python needs files or names that its reader has gets
-them from `PREPARE`. The blocks of extending.md run in test_extending.py, which also tests what they define.
+Every page in docs/ is tested without being named here. A page whose Python needs files or names that its reader has
+gets them from `PREPARE`. The blocks of extending.md run in test_extending.py, which also tests what they define.
 """
 
 import argparse
