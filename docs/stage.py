@@ -3,8 +3,8 @@
 python docs/stage.py outputs/docs_source
 
 Copies README.md, CONTRIBUTING.md, CHANGELOG.md, the pages of docs/ and every file of the repository that a copied page
-links to, each to the same place below the folder. Links therefore need no rewriting. `make docs` runs this, then builds
-the site.
+links to, each to the same place below the folder. Links therefore need no rewriting. `make docs` runs this, then
+builds the site.
 """
 
 import argparse
