@@ -2,18 +2,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := setup.py src tests $(wildcard examples spaces_demo)
+CODE := setup.py src tests $(wildcard examples spaces_demo docs)
 
 export HF_HOME ?= $(CURDIR)/$(VENV)/huggingface
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo space browser test slow quality style clean
+.PHONY: help demo space browser docs test slow quality style clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     paint the example mask in the example style with the bundled model: outputs/demo.png"
 	@echo "make space    serve the painting demo (Gradio) at http://127.0.0.1:7860"
 	@echo "make browser  serve the page that paints in the browser itself at http://127.0.0.1:8000"
+	@echo "make docs     build the documentation site: outputs/docs/index.html"
 	@echo "make test     run the tests, without those marked slow"
 	@echo "make slow     run the slow ones, for an hour or so"
 	@echo "make quality  check the code with ruff, its types with pyright"
@@ -31,6 +32,10 @@ browser: $(VENV)/.installed-browser
 	$(BIN)/python spaces_demo/browser/build.py --output_dir outputs/site
 	@echo "Open http://127.0.0.1:8000"
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory outputs/site 8000
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python docs/stage.py outputs/docs_source
+	$(BIN)/zensical build --strict --clean
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow"
@@ -55,6 +60,7 @@ $(VENV)/.installed-demo: REQUIREMENT := -e .
 $(VENV)/.installed-space: REQUIREMENT := -e ".[demo]"
 $(VENV)/.installed-browser: REQUIREMENT := -e ".[demo,export]"
 $(VENV)/.installed-test: REQUIREMENT := -e ".[test]"
+$(VENV)/.installed-docs: REQUIREMENT := -e ".[docs]"
 $(VENV)/.installed-quality: REQUIREMENT := -e ".[quality]"
 
 $(VENV)/.installed-%: setup.py constraints.txt src/spade_hf/version.py | $(BIN)/python

@@ -38,6 +38,7 @@ EXTRAS = {
     "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],
     "transformers": ["transformers>=5.0"],  # to evaluate by its backbones and segmentation models
     "quality": ["ruff>=0.15", "pyright>=1.1.400"],
+    "docs": ["zensical>=0.0.73", "mkdocstrings-python>=2.0"],  # the site, and its API pages from the docstrings
 }
 EXTRAS["test"] = [
     *EXTRAS["train"],

@@ -1,4 +1,4 @@
-"""Draw which pixels of a mask SPADE has to look at; the picture in README.md is made by this.
+"""Draw which pixels of a mask SPADE has to look at; the picture in docs/spade.md is made by this.
 
 python examples/distinct_neighborhoods.py
 python examples/distinct_neighborhoods.py --mask mine.png --label_set coco-stuff --output mine.png

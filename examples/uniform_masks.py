@@ -1,16 +1,24 @@
 """Uniform masks (Park et al. 2019, figure 3): what ordinary normalization washes away and SPADE keeps.
 
     python examples/uniform_masks.py
+    python examples/uniform_masks.py --output uniform_masks.png
 
 Two masks, each of a single label, go through untrained generators, in the same style. Instance norm turns the constant
-activation of either mask into zero, so that pix2pixHD's generator paints both alike.
+activation of either mask into zero, so that pix2pixHD's generator paints both alike. The picture has a row per mask:
+the mask (sky, grass), SPADE's image, pix2pixHD's.
 """
 
 import argparse
+from pathlib import Path
 
 import torch
+from PIL import Image
+from torch import Tensor
 
-from spade_hf import Pix2PixHDGenerator, SPADEGenerator
+from spade_hf import LabelSet, Pix2PixHDGenerator, SPADEGenerator
+
+
+LANDSCAPES = LabelSet.from_name("landscapes")
 
 
 def main() -> None:
@@ -20,6 +28,7 @@ def main() -> None:
     parser.add_argument("--base_channels", type=int, default=16, help="width of both generators; the paper's is 64")
     parser.add_argument("--image_size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="also draw the images")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
@@ -37,6 +46,8 @@ def main() -> None:
             num_labels=args.num_labels, base_channels=args.base_channels, norm_type="instance"
         ),
     }
+    colors = torch.tensor(LANDSCAPES.palette[[0, 5]]) / 127.5 - 1  # (2, 3), in [-1, 1]
+    columns = [colors[:, :, None, None].expand(-1, -1, args.image_size, args.image_size)]  # the masks
     print("mean absolute difference between the images of two uniform masks, pixels in [-1, 1]")
     for name, generator in generators.items():
         generator.eval().apply(make_visible)
@@ -44,6 +55,18 @@ def main() -> None:
             inputs = (sky_and_grass, z) if name == "SPADEGenerator" else (sky_and_grass,)
             images = generator(*inputs).images  # (2, 3, H, W)
         print(f"{name:20} {(images[0] - images[1]).abs().mean():.2e}")
+        columns.append(images)
+    if args.output:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        draw(columns).save(args.output)
+
+
+def draw(columns: list[Tensor]) -> Image.Image:
+    """Columns of images, each `(2, 3, H, W)` in [-1, 1], white lines between them."""
+    tiles = torch.stack(columns, dim=1)  # (2, columns, 3, H, W)
+    tiles = torch.nn.functional.pad(tiles, (0, 4, 0, 4), value=1.0)
+    pixels = tiles.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)[:-4, :-4]  # (rows, columns, 3)
+    return Image.fromarray(((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy())
 
 
 def make_visible(module: torch.nn.Module) -> None:

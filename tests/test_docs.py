@@ -1,21 +1,38 @@
-"""The commands in the documentation are commands that the programs take."""
+"""The documentation's commands are commands that the programs take, its Python runs, its links lead somewhere.
 
+Every page in docs/ is tested without being named here. A page whose Python needs files or names that its reader has
+gets them from `PREPARE`. The blocks of extending.md run in test_extending.py, which also tests what they define.
+"""
+
+import argparse
+import importlib
+import inspect
 import re
+import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import datasets
+import numpy as np
+import PIL.Image
 import pytest
 import yaml
 from accelerate.commands.launch import launch_command_parser
 
 import spade_hf_cli
+from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf.export import export_generator, save_onnx
 from spade_hf.metrics import arguments as metrics
 from spade_hf.synthesis import arguments as synthesis
 from spade_hf.training import arguments as training
 
+from .tiny_networks import NUM_LABELS, random_latents, tiny_generator
+
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TRAINING, EVALUATION = "examples/train_spade.py", "examples/evaluate_spade.py"
 SYNTHESIS = "examples/synthesize_dataset.py"
 PARSERS = {
@@ -33,6 +50,44 @@ def commands(page: Path) -> list[list[str]]:
     """The command lines of a page, split at blanks; `a && b` are two."""
     lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
     return [shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
+
+
+class Parsed(Exception):
+    """Raised in the place of what a script does after it has parsed its command line."""
+
+
+def script_of(command: list[str]) -> Path | None:
+    """The script of `python .../examples/NAME.py`, wherever the page has changed to."""
+    if command[0] == "python" and (name := re.search(r"(?:examples|spaces_demo|docs)/.+\.py$", command[1])):
+        assert (ROOT / name[0]).is_file(), command[1]
+        return ROOT / name[0]
+    return None
+
+
+def parse_by_script(script: Path, arguments: list[str]) -> None:
+    """Run a script until its parser has taken the arguments; SystemExit if it does not."""
+    if "argparse" not in script.read_text(encoding="utf-8"):  # `main(*sys.argv[1:])`
+        inspect.signature(runpy.run_path(str(script))["main"]).bind(*arguments)
+        return
+    parse_args = argparse.ArgumentParser.parse_args
+
+    def parse_and_stop(parser, *args, **kwargs):
+        parse_args(parser, *args, **kwargs)
+        raise Parsed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
+        patch.setattr(sys, "argv", [str(script), *arguments])
+        patch.syspath_prepend(script.parent)
+        with pytest.raises(Parsed):
+            runpy.run_path(str(script), run_name="__main__")
+
+
+def test_a_wrong_option_of_a_script_is_found(capsys):
+    parse_by_script(ROOT / "examples" / "style_grid.py", ["--random_styles", "4"])
+    with pytest.raises(SystemExit):
+        parse_by_script(ROOT / "examples" / "style_grid.py", ["--random_style", "4", "--sise", "3"])
+    assert "--sise" in capsys.readouterr().err
 
 
 def options(parser) -> set[str]:
@@ -60,6 +115,10 @@ def test_commands_parse(page, capsys):
                 PARSERS[f"examples/{spade_hf_cli.SCRIPTS[command[1]]}"]().parse_args(command[2:])
             elif command[0] == "spade-hf":
                 spade_hf_cli.build_parser().parse_args(command[1:])
+            elif script := script_of(command):
+                parse_by_script(script, command[2:])
+            elif command[0] == "make":
+                assert re.search(rf"^{command[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         except SystemExit:
             pytest.fail(f"{' '.join(command)}: {capsys.readouterr().err}")
 
@@ -71,7 +130,9 @@ def test_options_in_the_text_exist(page):
         launch_command_parser(),
         *spade_hf_cli.build_parser()._subparsers._group_actions[0].choices.values(),
     ]
-    known = set().union(*map(options, parsers)) | {
+    scripts = [*ROOT.glob("examples/**/*.py"), *ROOT.glob("spaces_demo/**/*.py")]
+    written = {option for script in scripts for option in re.findall(r'"(--[a-z_]+)"', script.read_text("utf-8"))}
+    known = set().union(written, *map(options, parsers)) | {
         "--nproc_per_node",
         "--standalone",
         "--help",
@@ -89,17 +150,73 @@ def test_config_files_hold_options(page):
         assert not yaml.safe_load(block).keys() - {action.dest for action in training.build_parser()._actions}
 
 
-def test_python_of_the_readme_runs_as_printed(tmp_path, monkeypatch):
+def prepare_export(folder: Path) -> dict:
+    """A sparse ONNX file, and the reader's own codes and latents."""
+    pipeline = SPADEPipeline(tiny_generator(), SPADEImageProcessor(label_set=LabelSet.anonymous(NUM_LABELS)))
+    save_onnx(export_generator(pipeline, modulation="sparse"), folder / "sparse.onnx")
+    return {"codes": np.zeros((32, 32), np.int64), "latents": random_latents(1).numpy()}
+
+
+def prepare_synthesis(folder: Path) -> dict:
+    """What `spade-hf synthesize` leaves behind, as far as the page reads it."""
+    picture = PIL.Image.new("RGB", (8, 8))
+    rows = datasets.Dataset.from_dict({"image": [picture]}, features=datasets.Features({"image": datasets.Image()}))
+    (folder / "street_synthetic" / "data").mkdir(parents=True)
+    rows.to_parquet(folder / "street_synthetic" / "data" / "train-00000-of-00001.parquet")
+    return {}
+
+
+PREPARE = {"docs/export.md": prepare_export, "docs/synthesis.md": prepare_synthesis}
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "extending.md"]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+def test_python_runs_as_printed(page, tmp_path, monkeypatch):
     """In the order of the page, in a folder with the clone's examples; later blocks know what earlier ones define."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    for snippet in blocks(ROOT / "README.md", "python"):
-        exec(compile(snippet, "README.md", "exec"), names)
-    assert {path.name for path in tmp_path.glob("*.png")} == {"sunset.png", "mask.png", "first.png"}
+    names = PREPARE.get(page.relative_to(ROOT).as_posix(), lambda folder: {})(tmp_path)
+    for snippet in blocks(page, "python"):
+        exec(compile(snippet, str(page), "exec"), names)
+    written = set(re.findall(r'\.save\("(.+?)"\)', "".join(blocks(page, "python"))))
+    assert {path.name for path in tmp_path.glob("*.png")} == written
+
+
+def test_every_python_block_is_found():
+    """None is hidden from the tests by its indentation or by how its language is written."""
+    for page in PAGES:
+        fences = re.findall(r"^ *```+ *(?:py|Python|python).*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(fences) == len(blocks(page, "python")), page.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_a_page_shows_are_there(page):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_the_menu_names_pages():
+    """The site's builder passes over entries without a page."""
+
+    def pages(entries):
+        for entry in entries:
+            for target in entry.values():
+                yield from [target] if isinstance(target, str) else pages(target)
+
+    for page in pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]):
+        assert (ROOT / page).is_file(), page
+
+
+def test_names_in_the_api_pages_exist():
+    for page in (ROOT / "docs" / "api").glob("*.md"):
+        for name in re.findall(r"^::: (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+            module, _, attribute = name.rpartition(".")
+            assert getattr(importlib.import_module(module), attribute).__doc__, name
+
+
+def test_the_site_is_built_from_what_pages_link_to(tmp_path):
+    subprocess.run([sys.executable, str(ROOT / "docs" / "stage.py"), str(tmp_path / "site")], check=True)
+    copied = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.*")}
+    assert {"README.md", "docs/index.md", "docs/api/pipeline.md", "examples/assets/overview.jpg"} <= copied
+    assert "spaces_demo/browser/desktop.jpg" in copied  # through spaces_demo/browser/README.md
+    assert "setup.py" not in copied
