@@ -68,13 +68,16 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
         return (model, info) if wants_info else model
 
     @classmethod
+    def load_config(cls, *args: Any, **kwargs: Any) -> Any:
+        """As `ConfigMixin.load_config`; ValueError if the file holds anything but an object."""
+        loaded: Any = super().load_config(*args, **kwargs)
+        _require_dict(cls, loaded[0] if isinstance(loaded, tuple) else loaded)
+        return loaded
+
+    @classmethod
     def from_config(cls, config: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `ConfigMixin.from_config`; ValueError if a value is missing, or of another type than the argument."""
-        if not isinstance(config, dict):  # diffusers would take it for the name of a repository, and go there
-            raise ValueError(
-                f"The config of {cls.__name__} is {str(config)[:60]!r}, which is not a dict. Copy or download "
-                "config.json again; a folder or repository goes to `from_pretrained`."
-            )
+        _require_dict(cls, config)
         check_config(cls, {**config, **kwargs})
         return super().from_config(config, *args, **kwargs)
 
@@ -88,6 +91,14 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
         """Change values of the config so that `from_config` knows them, too; it drops those left at the default."""
         defaults = [name for name in self.config.get("_use_default_values", ()) if name not in values]
         self.register_to_config(**values, _use_default_values=defaults)
+
+
+def _require_dict(cls: type, config: Any) -> None:
+    if not isinstance(config, dict):  # a text would be taken for the name of a repository, and fetched
+        raise ValueError(
+            f"The config of {cls.__name__} is {str(config)[:60]!r}, which is not a dict. Copy or download config.json "
+            "again; a folder or repository goes to `from_pretrained`."
+        )
 
 
 def _is_damaged_file(error: Exception) -> bool:
