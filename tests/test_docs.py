@@ -18,6 +18,7 @@ import datasets
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 import yaml
 from accelerate.commands.launch import launch_command_parser
 
@@ -28,6 +29,7 @@ from spade_hf.metrics import arguments as metrics
 from spade_hf.synthesis import arguments as synthesis
 from spade_hf.training import arguments as training
 
+from .conversion.test_presets import weights_of
 from .tiny_networks import NUM_LABELS, random_latents, tiny_generator
 
 
@@ -166,7 +168,28 @@ def prepare_synthesis(folder: Path) -> dict:
     return {}
 
 
-PREPARE = {"docs/export.md": prepare_export, "docs/synthesis.md": prepare_synthesis}
+def prepare_convert(folder: Path) -> dict:
+    """The published COCO weights, narrow ones."""
+    weights = weights_of("coco", base_channels=2, hidden_channels=4)
+    torch.save(weights, folder / "latest_net_G.pth")
+    return {}
+
+
+def prepare_rented_gpu(folder: Path) -> dict:
+    """The model, as if the Hub had given it, and a mask."""
+    pipeline = SPADEPipeline(tiny_generator(), SPADEImageProcessor(label_set=LabelSet.anonymous(NUM_LABELS)))
+    pipeline.save_pretrained(folder / "me" / "street-model")
+    (folder / "street" / "masks").mkdir(parents=True)
+    PIL.Image.new("L", (64, 64)).save(folder / "street" / "masks" / "0001.png")
+    return {}
+
+
+PREPARE = {
+    "docs/convert.md": prepare_convert,
+    "docs/export.md": prepare_export,
+    "docs/rented_gpu.md": prepare_rented_gpu,
+    "docs/synthesis.md": prepare_synthesis,
+}
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "extending.md"]
 
 
