@@ -55,6 +55,22 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 2e-4,
         "train_batch_size": 4,
     },
+    # A few hundred pairs, one machine: what did best on CamVid's 367 street scenes at 96x128 (docs/evaluation.md).
+    "small-data": {
+        "resolution": [128],
+        "resize_ratio": 1.1,
+        "base_channels": 16,
+        "channel_mult": [8, 8, 8, 4, 2, 1, 1],
+        "discriminator": "projected",
+        "discriminator_base_channels": 32,
+        "spade_hidden_channels": 32,
+        "latent_dim": 64,
+        "use_style_encoder": False,  # styles are random: few pictures show few of them
+        "perceptual_model": "efficientnet-lite0",
+        "learning_rate": 2e-4,
+        "ema_decay": 0.995,
+        "train_batch_size": 8,
+    },
     # The paper's recipes, for 8 GPUs with 4 samples each. Its prior term is a sum over the samples of one GPU, then a
     # mean over GPUs; ours is a sum over all of them.
     "coco-256": {**PAPER, "label_set": "coco-stuff", "resolution": [256], "num_train_epochs": 100},
