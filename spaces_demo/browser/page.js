@@ -226,7 +226,7 @@ async function openFile(file) {
 function openScene(text) {
   let scene;
   try { scene = JSON.parse(text); } catch { throw new Error("This file is no scene: it is not JSON."); }
-  if (scene?.format !== SCENE_FORMAT) throw new Error("This file is no scene of this page. Open one that “Scene” wrote.");
+  if (scene?.format !== SCENE_FORMAT) throw new Error("This file is not a scene of this page. Open one that “Scene” wrote.");
   const numbers = scene.labels.map((name) => config.labels.findIndex((label) => label.name === name));
   const grid = LabelGrid.decode(scene.mask, numbers.length);
   if (grid.labels.some((label) => numbers[label] < 0)) throw new Error("The scene has labels that this model does not know.");
@@ -273,7 +273,7 @@ function nearest(color) {
 
 async function bitmapOf(file) {
   try { return await createImageBitmap(file); }
-  catch { throw new Error(`${file.name} is no picture that this browser can read. Try a PNG or JPEG.`); }
+  catch { throw new Error(`${file.name} is not a picture that this browser can read. Try a PNG or JPEG.`); }
 }
 
 /** A picture's pixels, RGBA, at a size. */

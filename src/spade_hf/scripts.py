@@ -1,4 +1,4 @@
-"""Runs the scripts of `examples/`, which the wheel holds, too, from the command line `spade-hf`."""
+"""Runs the scripts of `examples/`, which the wheel also holds, from the command line `spade-hf`."""
 
 import runpy
 import sys

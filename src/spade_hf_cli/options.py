@@ -78,7 +78,9 @@ def add_data_options(parser: _TakesOptions) -> None:
         help="built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json beside the data, "
         "CVAT's labelmap.txt or Roboflow's _classes.csv in --mask_folder, or the categories of --panoptic_json",
     )
-    parser.add_argument("--color_tolerance", type=nonnegative, help="take colours this near (RGB) to a label's for it")
+    parser.add_argument(
+        "--color_tolerance", type=nonnegative, help="map other colours to the nearest label within this RGB distance"
+    )
 
 
 def problem_with_data(args: argparse.Namespace) -> str | None:

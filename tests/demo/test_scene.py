@@ -71,13 +71,13 @@ def test_unknown_labels_are_named():
 )
 def test_broken_scenes_are_refused(changes):
     values = json.loads(Scene(IDS, STYLES, 1.0).to_json(LABELS))
-    with pytest.raises(ValueError, match="This file is no scene of this demo"):
+    with pytest.raises(ValueError, match="This file is not a scene of this demo"):
         load(json.dumps({**values, **changes}))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "{" * 10**5, "null"])
 def test_other_files_are_refused(text):
-    with pytest.raises(ValueError, match="This file is no scene of this demo"):
+    with pytest.raises(ValueError, match="This file is not a scene of this demo"):
         load(text)
 
 

@@ -215,8 +215,8 @@ def test_bad_files_are_explained_and_the_canvas_stays(browser, url, tmp_path):
     noise = np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")
     for name, words in (
-        ("text.png", "text.png is no picture that this browser can read"),
-        ("other.json", "This file is no scene of this page"),
+        ("text.png", "text.png is not a picture that this browser can read"),
+        ("other.json", "This file is not a scene of this page"),
         ("photo.png", "100 % of this picture is not in the labels' colours"),
     ):
         visitor.page.set_input_files("#open-file", tmp_path / name)

@@ -59,7 +59,7 @@ class PairReader:
         self._image_types: dict[str, datasets.Image] = {}
 
     def prepare(self, rows: Rows) -> Rows:
-        """The rows with the columns that are read alone, images undecoded.
+        """Keep only the columns that are read, without decoding the images.
 
         Raises:
             ValueError: If a column is missing or holds no images.

@@ -83,7 +83,7 @@ def load_label_set(
         raise ValueError(
             f"`label_set` is missing, and there is no {LABELS_FILE} with {where!r}. Pass one of "
             f"{', '.join(LabelSet.built_in_names())}, a JSON file such as "
-            '{"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}, or a .txt or .csv file with a line a class '
+            '{"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}, or a .txt or .csv file with one line per class '
             "such as sky,70,130,180."
         )
     if not file.is_file():

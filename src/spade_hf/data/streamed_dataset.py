@@ -24,7 +24,7 @@ class StreamedImageDataset(torch.utils.data.IterableDataset):
         rows (`datasets.IterableDataset`): The stream.
         reader (`PairReader`): Reads its rows.
         seed (`int`): The run's seed.
-        shuffle_buffer_size (`int`): Each sample is drawn from as many rows; the shards are shuffled, too.
+        shuffle_buffer_size (`int`): Each sample is drawn from as many rows; the shards are also shuffled.
         skip_broken (`bool`, defaults to `False`): Leave out rows that cannot be read, with a warning each time.
 
     Raises:

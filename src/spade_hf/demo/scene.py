@@ -70,7 +70,7 @@ class Scene:
             entries = values.get("styles")
             styles = None if entries is None or latent_dim is None else Styles.from_list(entries, latent_dim)
         except (KeyError, TypeError, AttributeError, OverflowError, ValueError, RecursionError) as error:
-            raise ValueError(f"This file is no scene of this demo: {error}.") from error
+            raise ValueError(f"This file is not a scene of this demo: {error}.") from error
         used = np.unique(channels)
         if strangers := [names[i] for i in used if names[i] not in label_set.names]:
             raise ValueError(f"The scene has labels that this model does not know: {', '.join(strangers[:10])}.")

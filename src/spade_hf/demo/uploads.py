@@ -35,7 +35,7 @@ def open_upload(data: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         raise ValueError(f"The picture is too large; at most {MAX_PIXELS // 10**6} megapixels are taken.") from None
     except Exception as error:  # a stranger's file breaks Pillow in many ways
-        raise ValueError(f"This file is no picture that can be read. Send one as {', '.join(FORMATS)}.") from error
+        raise ValueError(f"This file is not a picture that can be read. Send one as {', '.join(FORMATS)}.") from error
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(
             f"The picture has {image.width}x{image.height} pixels; at most {MAX_PIXELS // 10**6} megapixels are taken."

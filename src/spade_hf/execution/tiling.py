@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 
-# glibc keeps smaller blocks for the next call. Larger ones it hands back to the system at once and gets anew, page by
-# page, every time: filling the pages takes as long as the arithmetic. The largest block that was freed decides how
-# much it keeps, so that smaller parts save little memory and cost 2 % of the time.
+# glibc reuses blocks below this size. Larger ones go back to the system and are faulted in again, page by page, on
+# every call, which takes as long as the arithmetic. The largest block that was freed decides how much it keeps, so
+# that smaller parts save little memory and cost 2 % of the time.
 MAX_RECYCLED_BYTES = 2**25
 MAX_BAND_BYTES = 2**24  # of what a band reads: measured fastest among 2**22 to 2**25, 256x256 images in fp32 and bf16
 
@@ -44,7 +44,8 @@ def map_bands(work: Callable[[Tensor, slice], Tensor], x: Tensor, *, num_bands: 
     """`work` on the rows of `(N, C, h, w)`, some at a time.
 
     Args:
-        work (`Callable`): Some rows of `x`, and which ones they are, to as many rows of the result or a multiple.
+        work (`Callable`): Maps some rows of `x`, and their slice, to the corresponding output rows, at any integer
+            upsampling.
         x (`Tensor`): `(N, C, h, w)`.
         num_bands (`int`): Parts to cut it into.
         halo (`int`): Rows above and below that a row of the result depends on.

@@ -1,4 +1,4 @@
-"""From what users hand over (paths, URLs, PIL images, arrays, tensors, lists of them) to arrays, one a picture.
+"""Converts user input (paths, URLs, PIL images, arrays, tensors, lists of them) to one array per image.
 
 Label maps must keep their ids: they are opened in the file's own mode, a `P` image gives its indices, and nothing is
 converted to RGB. Errors call an input by its argument, its place in a list and its file.

@@ -105,8 +105,8 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
 
         Args:
             mask: See `preprocess_mask`; also for `height`, `width` and `color_tolerance`.
-            instance_map (*optional*): See `preprocess_instance_map`; one a mask, of the mask's size. Needed exactly if
-                `use_instance_edges`.
+            instance_map (*optional*): See `preprocess_instance_map`; one per mask, of the mask's size. Required if and
+                only if the model has `use_instance_edges`.
 
         Returns:
             `tuple`: What `preprocess_mask` returns, and the edges, bool `(N, H, W)`, or `None` without instance map.
@@ -137,7 +137,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         instance_maps = _read_instance_maps(instance_map)
         if len(masks) != len(instance_maps):
             raise ValueError(
-                f"`instance_map` holds {len(instance_maps)} maps for {len(masks)} masks; give one a mask."
+                f"`instance_map` holds {len(instance_maps)} maps for {len(masks)} masks; give one per mask."
             )
         for index, (one_mask, one_map) in enumerate(zip(masks, instance_maps, strict=True)):
             if one_mask.shape[-2:] != one_map.shape[-2:]:

@@ -103,6 +103,6 @@ def _stack(images: list[torch.Tensor], argument: str) -> torch.Tensor:
 
 
 def _nearest_indices(source: int, target: int) -> np.ndarray:
-    """The source positions that Pillow picks, int64 `(target,)`, asked of itself so that rounding matches."""
+    """The source positions that Pillow picks, int64 `(target,)`; computed by Pillow, so that rounding matches."""
     positions = PIL.Image.fromarray(np.arange(source, dtype=np.int32)[None])  # (1, source)
     return np.array(positions.resize((target, 1), PIL.Image.Resampling.NEAREST))[0].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Tables of colours as data sets and annotation tools write them: a line a class, its name and its colour.
+"""Tables of colours as data sets and annotation tools write them: one line per class, its name and its colour.
 
 Forms:
     128 64 128   road        label_colors.txt of CamVid

@@ -194,7 +194,7 @@ class LabelSet:
 
     @property
     def num_channels(self) -> int:
-        """L: one channel a class and one for unknown; the edge channel is the model's affair."""
+        """L: one channel per class plus one for unknown; the edge channel is added by the model."""
         return len(self.labels)
 
     @property

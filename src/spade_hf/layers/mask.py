@@ -179,7 +179,7 @@ class SemanticMask:
 
 
 def _nearest_indices(source: int, target: int) -> Tensor:
-    """The source positions that `F.interpolate(mode="nearest")` picks, asked of itself so that rounding agrees.
+    """The source positions that `F.interpolate(mode="nearest")` picks; computed by it, so that rounding matches.
 
     On the CPU: other devices may have no float64.
     """

@@ -41,7 +41,7 @@ def parameter_free_norm(norm_type: NormType, num_channels: int) -> nn.Module:
 
 
 class SPADE(nn.Module):
-    """Normalize the activations alone, then scale and shift every position by what the mask says there (equation 1).
+    """Parameter-free normalization, then a per-position scale and shift predicted from the mask (equation 1).
 
     Args:
         num_channels (`int`): C.
@@ -110,7 +110,7 @@ class SPADE(nn.Module):
         return is_allowed and all(_has_weights_at_hand(conv, mask) for conv in (self.conv_mask, self.conv_gamma_beta))
 
     def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
-        """Whether the output at a position depends on no other position of the input, so that parts of it will do."""
+        """Whether an output position depends on its input position only, so that parts can be processed alone."""
         if not (self._is_permitted(mask) and self._has_fixed_statistics()):
             return False
         return self._pays_off(mask.neighborhoods(size, self.kernel_size))

@@ -11,8 +11,8 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 class SpectralNorm(_SpectralNorm):
     """PyTorch's parametrization, buffers and all, with a leaner backward pass.
 
-    Large weights at small images are passed over as often as the images are; autograd's way takes about eight passes
-    and as many tensors of the weight's size, this one three.
+    For large weights and small images, memory traffic over the weight dominates: autograd needs about eight passes
+    over it, and as many tensors of its size; this one needs three.
     """
 
     def forward(self, weight: Tensor) -> Tensor:

@@ -31,8 +31,8 @@ class PerceptualLoss(nn.Module):
             Frozen network that takes `(N, 3, H, W)` in [-1, 1] and returns a list of feature maps, such as
             [`VGG19Features`] or [`EfficientNetLite0Features`]; see [`load_perceptual_net`].
         weights (`Sequence[float]`, *optional*):
-            One weight a level, shallow to deep. Default: the net's own `level_weights`, for VGG-19 `(1/32, 1/16, 1/8,
-            1/4, 1)`.
+            One weight per level, shallow to deep. Default: the net's own `level_weights`, for VGG-19 `(1/32, 1/16,
+            1/8, 1/4, 1)`.
     """
 
     def __init__(self, feature_net: nn.Module, weights: Sequence[float] | None = None) -> None:

@@ -52,7 +52,7 @@ class SPADEGenerator(SemanticModelMixin):
         use_unknown_label (`bool`, defaults to `False`): One more channel for pixels of unknown class.
         use_instance_edges (`bool`, defaults to `False`): One more channel that is 1 at the borders of instances.
         image_size (`int` or `tuple[int, int]`, defaults to 256): (height, width) in pixels that the model is made for,
-            a multiple of `2 ** num_upsampling_layers`. Other sizes can be generated, too.
+            a multiple of `2 ** num_upsampling_layers`. Other sizes can also be generated.
         base_channels (`int`, defaults to 64): Width of the last block.
         channel_mult (`tuple[float, ...]`, *optional*): Width of each block's output as a multiple of `base_channels`;
             the first one is also the start's. `None` means the paper's: (16, 16, 16, 8, 4, 2, 1), and 0.5 for an 8th.
@@ -147,7 +147,8 @@ class SPADEGenerator(SemanticModelMixin):
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         images_per_mask = self._images_per_mask(mask.num_masks, z)
         mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=permits_sparse(self, mask))
-        # Channels last, the convolutions and what lies between them are faster, and a position's channels are one row.
+        # Channels-last speeds up the convolutions and the pointwise work between them, and makes a position's channels
+        # contiguous.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
         synthesize = partial(synthesize_in_bands, self) if self._is_tiled(x) else self.synthesize
         images = run_eagerly(synthesize, x, mask) if mask.permits_sparse else synthesize(x, mask)  # (N * S, 3, H, W)

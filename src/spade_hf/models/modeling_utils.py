@@ -32,7 +32,7 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
-        """As `ModelMixin.from_pretrained`; the weights of convolutions lie channels last, as their inputs do.
+        """As `ModelMixin.from_pretrained`; convolution weights are converted to channels-last, like their inputs.
 
         Raises:
             ValueError: If the weights file is damaged, or lacks weights that the config asks for; for
@@ -88,7 +88,7 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
             self.update_config(use_spectral_norm=False)
 
     def update_config(self, **values: Any) -> None:
-        """Change values of the config so that `from_config` knows them, too; it drops those left at the default."""
+        """Change values of the config so that `from_config` also knows them; it drops those left at the default."""
         defaults = [name for name in self.config.get("_use_default_values", ()) if name not in values]
         self.register_to_config(**values, _use_default_values=defaults)
 

@@ -74,7 +74,7 @@ class SegmentationDiscriminator(SemanticModelMixin):
     """
 
     _no_split_modules = []
-    label_outputs = ("conv_out.weight", "conv_out.bias")  # of one row a label, then one for fake
+    label_outputs = ("conv_out.weight", "conv_out.bias")  # one row per label, then one for fake
 
     @register_to_config
     def __init__(

@@ -37,7 +37,7 @@ class SPADEPipelineOutput(BaseOutput):
 
 
 class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
-    """Paints masks.
+    """Pipeline for semantic image synthesis: paints masks.
 
     Args:
         generator (`SPADEGenerator`): Mask and latent to image.
@@ -60,7 +60,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         super().__init__()
         for network in (generator, style_encoder):
             if network is not None:
-                network.eval()  # batch statistics of a single mask would wash its picture out
+                network.eval()  # batch statistics of a single mask would wash out its image
         self.register_modules(generator=generator, image_processor=image_processor, style_encoder=style_encoder)
         _check_components(generator, image_processor, style_encoder)
 

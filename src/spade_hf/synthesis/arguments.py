@@ -16,7 +16,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", default="train", help="of the data set; also a slice such as train[:100]")
     parser.add_argument("--mask_column", default="label", help="masks, as ids or in the model's colours")
     parser.add_argument("--instance_column", help="instance maps, for models with an edge channel")
-    parser.add_argument("--color_tolerance", type=nonnegative, help="take colours this near (RGB) to a label's for it")
+    parser.add_argument(
+        "--color_tolerance", type=nonnegative, help="map other colours to the nearest label within this RGB distance"
+    )
     parser.add_argument(
         "--images_per_mask",
         dest="num_images_per_mask",

@@ -19,7 +19,7 @@ from .row import Row, encode_ids, encode_instances, encode_picture, picture_seed
 
 @dataclass(frozen=True)
 class Synthesizer:
-    """Paints masks.
+    """Paints the masks of a data set.
 
     Args:
         pipeline (`SPADEPipeline`): The model.

@@ -195,7 +195,7 @@ def verify_checkpoint(checkpoint: Path) -> None:
         except FileNotFoundError as error:
             if file == CHECKSUMS_FILE:  # written before there were checksums
                 return
-            raise DamagedCheckpointError(f"{checkpoint} is no complete checkpoint: it has no {file}.") from error
+            raise DamagedCheckpointError(f"{checkpoint} is not a complete checkpoint: it has no {file}.") from error
         except ValueError as error:
             raise _damaged(f"{checkpoint / file} is damaged", error) from error
     for name, written in expected.items():

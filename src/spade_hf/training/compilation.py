@@ -28,7 +28,7 @@ def compile_modules(modules: Iterable[nn.Module], *, device: torch.device, backe
 
 
 def _check_backend(backend: str, device: torch.device) -> None:
-    """Compile something small now, and not find out in the first update that there is no compiler."""
+    """Compile something trivial now, so that a missing compiler shows up before the first update."""
     try:
         torch.compile(torch.square, backend=backend)(torch.ones(2, device=device))
     except Exception as error:  # each backend raises its own classes

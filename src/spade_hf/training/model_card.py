@@ -59,9 +59,9 @@ estimated from the training images. Parameters: {parameters}.
 
 ## Limits
 
-The model knows its training images and no others: what it paints for rare labels, unusual layouts or masks much
-smoother or finer than theirs is a guess. It has not been measured against other models. Its images may repeat what is
-private or unfair in the training data, and are not photographs of anything.
+Expect poor results for rare labels, unusual layouts, and masks much smoother or finer than those in training. The
+model has not been compared with others. Its images may reproduce private or biased content of the training data, and
+show nothing that exists.
 
 {labels}
 """

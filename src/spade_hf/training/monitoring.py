@@ -1,4 +1,4 @@
-"""What a run shows of itself: numbers to the log and the trackers, images to those that take them."""
+"""Logging of a training run: numbers to the log and the trackers, images to those that take them."""
 
 import logging
 import time
@@ -47,7 +47,7 @@ class Monitor:
     def log(self, step: int, outputs: tuple[StepOutput, StepOutput]) -> None:
         """Losses, logits, learning rates, and images per second since the last call; the main ones to the log.
 
-        The rate is a user's: it contains the time of checkpoints and samples.
+        The rate is that of the wall clock, checkpoints and sample images included.
         """
         values = _scalars(*outputs)  # first: it waits for the device, whose work the clock has to see
         now = time.perf_counter()
