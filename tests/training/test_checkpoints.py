@@ -307,7 +307,7 @@ DAMAGES = [
     ("optimizer_1.bin", cut, r"optimizer_1.bin is damaged: its checksum is not the one that was written"),
     ("generator_ema/diffusion_pytorch_model.safetensors", flip_a_bit, r"generator_ema.*model.safetensors is damaged"),
     ("random_states_0.pkl", lambda file: file.unlink(), r"checkpoint-4 is damaged: it has no random_states_0.pkl"),
-    ("training_state.json", lambda file: file.unlink(), r"checkpoint-4 is no complete .* no training_state.json"),
+    ("training_state.json", lambda file: file.unlink(), r"checkpoint-4 is not a complete .* no training_state.json"),
     ("training_state.json", cut, r"training_state.json is damaged"),
     ("checksums.json", cut, r"checksums.json is damaged"),
 ]
