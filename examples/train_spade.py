@@ -158,7 +158,8 @@ def main(args: argparse.Namespace) -> None:
     generators, discriminators = build_networks(args, dataset.processor)
     if args.discriminator_name_or_path is None:
         prepare_backbone(discriminators["discriminator"], preview_samples(dataset, BACKBONE_SAMPLES))
-    accelerator.print(describe_discriminator(args))
+    if args.discriminator != "patch":
+        accelerator.print(describe_discriminator(args))
     if shown:
         reader, divisor = dataset.reader, generators["generator"].size_divisor
         accelerator.print(describe_crop(reader.transform, reader.last_size, divisor=divisor))

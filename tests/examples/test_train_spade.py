@@ -107,6 +107,7 @@ def test_what_a_run_leaves(trained):
         "step-0000002.png",
         "step-0000004.png",
         "final.png",
+        *(f"gallery-{number}{kind}.png" for number in range(1, 5) for kind in ("", "-mask")),
     }
     assert "Traceback" not in result.stderr
 
@@ -175,7 +176,7 @@ def test_a_run_is_not_overwritten_by_accident(trained, run, data, tmp_path):
     assert run(*options, "--dry_run").status == 0 and sorted(output.rglob("*")) == before
     assert run(*options, "--overwrite_output_dir").status == 0
     assert checkpoints(output) == {"checkpoint-1"} and (output / "notes.txt").is_file()
-    assert [path.name for path in (output / "samples").iterdir()] == ["final.png"]
+    assert {path.name.split("-")[0] for path in (output / "samples").iterdir()} == {"final.png", "gallery"}
     assert not json.loads((output / "checkpoint-1" / "arguments.json").read_text())["overwrite_output_dir"]
 
 
