@@ -80,7 +80,7 @@ def test_eight_clients_at_once_get_their_own_pictures(url, pipeline, tmp_path):
     [
         (png(Image.new("1", (30000, 1000))), "at most 16 megapixels"),
         (png(np.full((8, 8), 99, np.uint8)), r"label ids \[99\]"),
-        (b"hello", "no picture that can be read"),
+        (b"hello", "not a picture that can be read"),
         (None, "`mask` is missing"),
         (os.urandom(MAX_FILE_SIZE + 1), "exceeds the maximum file size"),
     ],

@@ -339,7 +339,7 @@ def test_a_file_that_is_no_mask_gets_an_answer(visitor):
     visitor.upload("#open", "notes.png", b"hello")
     toast = visitor.page.locator(".toast-body")
     toast.wait_for()
-    assert "no picture that can be read" in toast.inner_text()
+    assert "not a picture that can be read" in toast.inner_text()
     assert "sky" in visitor.page.locator("#canvas").inner_text()  # the page goes on
     assert visitor.page.locator("#sides .wrap:not(.hide) .error").count() == 0  # no mark of failure on a slider
     toast, picture = toast.bounding_box(), visitor.page.locator("#picture").bounding_box()

@@ -129,7 +129,7 @@ def test_seeds(on):
 def test_own_picture(on):
     styles = on.pick_own_picture(on.first_styles(), png(Image.new("RGB", (80, 40), "orange")))[0]
     assert styles[1]["name"] == "your picture"
-    with pytest.raises(gr.Error, match="no picture that can be read"):
+    with pytest.raises(gr.Error, match="not a picture that can be read"):
         on.pick_own_picture(styles, b"hello")
 
 
