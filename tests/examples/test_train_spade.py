@@ -176,7 +176,10 @@ def test_a_run_is_not_overwritten_by_accident(trained, run, data, tmp_path):
     assert run(*options, "--dry_run").status == 0 and sorted(output.rglob("*")) == before
     assert run(*options, "--overwrite_output_dir").status == 0
     assert checkpoints(output) == {"checkpoint-1"} and (output / "notes.txt").is_file()
-    assert {path.name.split("-")[0] for path in (output / "samples").iterdir()} == {"final.png", "gallery"}
+    assert {path.name for path in (output / "samples").iterdir()} == {
+        "final.png",
+        *(f"gallery-{number}{kind}.png" for number in (1, 2) for kind in ("", "-mask")),
+    }
     assert not json.loads((output / "checkpoint-1" / "arguments.json").read_text())["overwrite_output_dir"]
 
 
