@@ -1,0 +1,83 @@
+"""Custom handler for Hugging Face Inference Endpoints: a mask in, a picture out (docs/hub.md says how to deploy it).
+
+Put this file and a `requirements.txt` that installs spade_hf into the model's repository, beside `model_index.json`.
+"""
+
+import base64
+from io import BytesIO
+from typing import Any
+
+import PIL.Image
+import torch
+
+from spade_hf import SPADEPipeline
+
+
+PICTURES = ("mask", "style_image", "instance_map")
+PARAMETERS = ("num_images_per_mask", "height", "width", "color_tolerance", "seed")
+MAX_IMAGES = 16  # of one request
+
+
+class EndpointHandler:
+    """Answers the requests of an endpoint.
+
+    Args:
+        path (`str`): Folder of the model.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        self.pipeline = SPADEPipeline.from_pretrained(path)
+        self.pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def __call__(self, data: dict[str, Any]) -> PIL.Image.Image | list[PIL.Image.Image]:
+        """Paint a mask.
+
+        Args:
+            data (`dict`): `inputs` is a dict of base64 strings of image files: `mask` (ids or colours) and optionally
+                `style_image` and `instance_map`. In place of it, the body of an `image/png` request: a mask in the
+                label set's colours, since the server turns it to RGB. `parameters` has optionally
+                `num_images_per_mask` (1 to 16), `height`, `width`, `color_tolerance` (see [`SPADEPipeline`]) and
+                `seed`.
+
+        Returns:
+            `PIL.Image.Image` or a list of them: One picture, or as many as `num_images_per_mask` says. The server
+            answers with base64 strings of PNG files.
+
+        Raises:
+            ValueError: If the request is not valid; the server answers with status 400 and the message.
+        """
+        pictures = _read_pictures(data["inputs"])
+        parameters = dict(data.get("parameters") or {})
+        if unknown := sorted(set(parameters) - set(PARAMETERS)):
+            raise ValueError(f"`parameters` has {unknown}; allowed are {', '.join(PARAMETERS)}.")
+        num_images = parameters.get("num_images_per_mask", 1)
+        if type(num_images) is not int or not 1 <= num_images <= MAX_IMAGES:
+            raise ValueError(f"`num_images_per_mask` is {num_images!r}; allowed are 1 to {MAX_IMAGES}.")
+        seed = parameters.pop("seed", None)
+        if seed is not None and type(seed) is not int:
+            raise ValueError(f"`seed` is {seed!r}; allowed are whole numbers.")
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        images = self.pipeline(**pictures, **parameters, generator=generator).images
+        return images[0] if num_images == 1 else images
+
+
+def _read_pictures(inputs: Any) -> dict[str, PIL.Image.Image]:
+    if isinstance(inputs, PIL.Image.Image):
+        return {"mask": inputs}
+    if not isinstance(inputs, dict):
+        raise ValueError(f"`inputs` is a {type(inputs).__name__}; send an image, or a dict of {', '.join(PICTURES)}.")
+    if unknown := sorted(set(inputs) - set(PICTURES)):
+        raise ValueError(f"`inputs` has {unknown}; allowed are {', '.join(PICTURES)}.")
+    if "mask" not in inputs:
+        raise ValueError("`inputs` has no `mask`; send the base64 string of an image file.")
+    return {name: _decode(name, text) for name, text in inputs.items()}
+
+
+def _decode(name: str, text: Any) -> PIL.Image.Image:
+    # Only the file itself: with a path or a URL, a client could have the server read what it cannot read itself.
+    try:
+        image = PIL.Image.open(BytesIO(base64.b64decode(text, validate=True)))
+        image.load()
+    except (TypeError, ValueError, OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        raise ValueError(f"`{name}` is not the base64 string of an image file: {error}.") from error
+    return image

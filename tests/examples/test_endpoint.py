@@ -1,0 +1,86 @@
+"""The handler for Inference Endpoints, called as their server calls it: with an image, or with base64 in JSON."""
+
+import base64
+import importlib.util
+import json
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from spade_hf import BUNDLED_MODEL
+
+
+HANDLER = Path(__file__).parents[2] / "examples" / "endpoint" / "handler.py"
+MASK = Path(BUNDLED_MODEL).parent / "demo" / "assets" / "lake_mask.png"
+STYLES = [MASK.with_name(name) for name in ("noon_style.jpg", "sunset_style.jpg")]
+
+
+@pytest.fixture(scope="module")
+def handler():
+    spec = importlib.util.spec_from_file_location("handler", HANDLER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.EndpointHandler(str(BUNDLED_MODEL))
+
+
+def request(mask=MASK, style=None, **parameters):
+    """What the server makes of a JSON body."""
+    inputs = {"mask": base64.b64encode(mask.read_bytes()).decode()}
+    if style is not None:
+        inputs["style_image"] = base64.b64encode(style.read_bytes()).decode()
+    return json.loads(json.dumps({"inputs": inputs, "parameters": {"height": 64, **parameters}}))
+
+
+def test_json_gives_a_picture_of_the_mask_in_the_style(handler):
+    noon, sunset = (np.asarray(handler(request(style=style)), dtype=float) for style in STYLES)
+    assert noon.shape == (64, 64, 3)
+    assert noon.std() > 10
+    assert np.abs(noon - sunset).mean() > 10
+    expected = handler.pipeline(str(MASK), style_image=str(STYLES[0]), height=64).images[0]
+    assert np.array_equal(noon, np.asarray(expected))
+
+
+def test_an_image_body_is_a_mask_in_the_labels_colours(handler):
+    labels = handler.pipeline.image_processor.label_set
+    coloured = PIL.Image.fromarray(labels.colorize(np.asarray(PIL.Image.open(MASK))))  # the server converts to RGB
+    from_body = handler({"inputs": coloured, "parameters": {"height": 64, "seed": 1}})
+    assert np.array_equal(np.asarray(from_body), np.asarray(handler(request(seed=1))))
+
+
+def test_a_seed_repeats_the_styles_and_several_pictures_come_as_a_list(handler):
+    first, again, other = (handler(request(seed=seed, num_images_per_mask=2)) for seed in (1, 1, 2))
+    assert [image.size for image in first] == [(64, 64)] * 2
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"inputs": "lake.png"}, r"`inputs` is a str; send an image, or a dict of mask, style_image"),
+        ({"inputs": {"style_image": ""}}, r"`inputs` has no `mask`"),
+        ({"inputs": {"mask": "", "url": ""}}, r"`inputs` has \['url'\]; allowed are mask"),
+        ({"inputs": {"mask": str(MASK)}}, r"`mask` is not the base64 string of an image file"),
+        ({"inputs": {"mask": "https://example.com/mask.png"}}, r"`mask` is not the base64 string"),
+        ({"inputs": {"mask": base64.b64encode(MASK.read_bytes()[:300]).decode()}}, r"`mask` is not the base64 string"),
+        ({"inputs": {"mask": 3}}, r"`mask` is not the base64 string"),
+        ({"parameters": {"guidance_scale": 7}}, r"`parameters` has \['guidance_scale'\]; allowed are num_images_per"),
+        ({"parameters": {"num_images_per_mask": 17}}, r"`num_images_per_mask` is 17; allowed are 1 to 16"),
+        ({"parameters": {"num_images_per_mask": 1.0}}, r"`num_images_per_mask` is 1\.0; allowed"),
+        ({"parameters": {"seed": "one"}}, r"`seed` is 'one'; allowed are whole numbers"),
+    ],
+)
+def test_bad_requests(handler, change, message):
+    with pytest.raises(ValueError, match=message):
+        handler({**request(), **change})
+
+
+def test_errors_of_the_pipeline_reach_the_client(handler):
+    buffer = BytesIO()
+    PIL.Image.fromarray(np.full((64, 64), 77, np.uint8)).save(buffer, "PNG")
+    with pytest.raises(ValueError, match=r"`mask` has label ids? \[77\]"):
+        handler({"inputs": {"mask": base64.b64encode(buffer.getvalue()).decode()}})
