@@ -229,6 +229,21 @@ def test_resume_goes_on_and_prunes(trained, run, data, tmp_path, caplog):
     )  # fmt: skip
     assert result.status == 0 and f"Resumed from {output / 'checkpoint-4'}" in caplog.text
     assert checkpoints(output) == {"checkpoint-5", "checkpoint-6"}
+    assert "Other options than the checkpoint's" not in caplog.text
+
+
+def test_resuming_with_other_options_warns(trained, run, data, tmp_path, caplog):
+    output = tmp_path / "copy"
+    shutil.copytree(trained[0], output)
+    result = run(
+        *("--preset", "tiny", "--perceptual_model", "none", "--dataset_name", data, "--output_dir", output),
+        *("--resume_from_checkpoint", "latest", "--max_train_steps", 4, "--seed", 7),
+        *("--augment_discriminator", "color", "cutout"),
+    )
+    assert result.status == 0
+    [warning] = [record.message for record in caplog.records if "Other options" in record.message]
+    assert "--seed 7 (checkpoint: 0)" in warning and "color cutout (checkpoint: none)" in warning
+    assert "train_steps" not in warning and "output_dir" not in warning
 
 
 @pytest.mark.parametrize("layout", ["parquet", "saved with palette masks, not square", "hub", "instances, no latent"])

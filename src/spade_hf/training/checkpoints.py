@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA
 from .loop import TrainingState
+from .summary import warn_of_changes
 
 
 logger = logging.getLogger(__name__)
@@ -159,6 +160,7 @@ class CheckpointManager:
             average.num_updates = state.global_step
         self._step = state.global_step
         logger.info("Resumed from %s", checkpoint)
+        warn_of_changes(checkpoint / ARGUMENTS_FILE, self.arguments)
         return state
 
     def _networks_on_disk(self) -> list[tuple[str, ModelMixin]]:

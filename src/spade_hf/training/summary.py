@@ -1,6 +1,8 @@
 """What a run is going to do, and what it left, in words."""
 
 import argparse
+import json
+import logging
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +12,11 @@ from typing import Any
 from torch import nn
 
 from ..data import PairedTransform
+from ..hub.model_card import without_folder
 from .synthesis import Batch
+
+
+logger = logging.getLogger(__name__)
 
 
 def summarize(
@@ -52,7 +58,7 @@ def describe_discriminator(args: argparse.Namespace) -> str:
 
 
 def _words(value: Any) -> str:
-    return (" ".join(value) or "none") if isinstance(value, list | tuple) else str(value)
+    return (" ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
 def describe_crop(transform: PairedTransform, size: tuple[int, int], *, divisor: int) -> str:
@@ -75,6 +81,42 @@ def describe_crop(transform: PairedTransform, size: tuple[int, int], *, divisor:
     if better_share > shown + 0.05:
         text += f" --resolution {better[0]} {better[1]} shows {better_share:.0%}."
     return text
+
+
+# Options that may differ between the parts of a run: they change where, when and how long it works, not its updates.
+FREE_TO_CHANGE = {
+    *("config", "preset", "dry_run", "cache_dir", "dataloader_num_workers", "num_train_epochs", "max_train_steps"),
+    *("pretrained_model_name_or_path", "discriminator_name_or_path", "gradient_checkpointing", "torch_compile"),
+    *("torch_compile_backend", "output_dir", "overwrite_output_dir", "checkpointing_steps", "checkpoints_total_limit"),
+    *("resume_from_checkpoint", "validation_steps", "num_validation_images", "evaluation_steps", "evaluation_split"),
+    *("num_evaluation_images", "log_steps", "report_to", "logging_dir", "push_to_hub", "hub_strategy"),
+    *("hub_model_id", "hub_private_repo", "license"),
+}
+
+
+def warn_of_changes(file: Path, arguments: Mapping[str, Any]) -> None:
+    """Log the options in which a resumed run's updates differ from those of its checkpoint.
+
+    Args:
+        file (`Path`): The checkpoint's options, JSON. Without a readable file, nothing is logged.
+        arguments (`Mapping[str, Any]`): The run's options. Those that the file does not have are left out.
+    """
+    try:
+        before = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return
+    now = json.loads(json.dumps(dict(arguments), default=str))
+    changes = [
+        f"--{name} {_words(value)} (checkpoint: {_words(before[name])})"
+        for name, value in now.items()
+        if name in before and name not in FREE_TO_CHANGE and without_folder(value) != without_folder(before[name])
+    ]
+    if changes:
+        logger.warning(
+            "Other options than the checkpoint's, so this does not repeat an uninterrupted run: %s. The optimizers' "
+            "learning rates, betas and epsilon stay the checkpoint's.",
+            ", ".join(changes),
+        )
 
 
 def paint_command(folder: Path) -> str:
