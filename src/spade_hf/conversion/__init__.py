@@ -1,7 +1,8 @@
-"""Public weights in."""
+"""Public weights in, and out."""
 
 from .nvlabs import convert_nvlabs_checkpoint, convert_nvlabs_discriminator
 from .presets import PRESETS
+from .to_nvlabs import save_nvlabs_checkpoint
 
 
-__all__ = ["PRESETS", "convert_nvlabs_checkpoint", "convert_nvlabs_discriminator"]
+__all__ = ["PRESETS", "convert_nvlabs_checkpoint", "convert_nvlabs_discriminator", "save_nvlabs_checkpoint"]
