@@ -1,8 +1,8 @@
-"""Make a model's random styles like those of a data set's pictures; the pictures' own styles stay what they are.
+"""Match a model's random styles to the styles of a data set's pictures, without changing pictures in those styles.
 
     python examples/align_styles.py --model my-model --dataset_name FOLDER_OR_HUB_ID --output_dir aligned
 
-Worth a try where pictures in random styles look worse than those in the style of a picture. It takes a minute.
+Try it if pictures in random styles look worse than pictures in the style of a picture. It takes a minute.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def pictures(pipeline: SPADEPipeline, rows: datasets.Dataset) -> Iterator[Tensor]:
-    """The data set's pictures `(N, 3, H, W)`, at the style encoder's size."""
+    """Yield the data set's pictures `(N, 3, H, W)`, at the style encoder's size."""
     side = pipeline.style_encoder.config.image_size
     (column,) = rows.column_names
     for batch in rows.iter(BATCH_SIZE):
