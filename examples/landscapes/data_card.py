@@ -60,7 +60,7 @@ label map shows; there are no buildings, people or animals.
 
 
 def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
-    """Write the README.md of a data set.
+    """Format the README.md of a data set.
 
     Args:
         settings: options of `render.py` that all pictures share.
@@ -100,6 +100,6 @@ def ranges(numbers: list[int]) -> str:
 
 
 def labels_json() -> str:
-    """Write labels.json: names and colours of the ids."""
+    """Format labels.json: names and colours of the ids."""
     names = {str(label): name for label, name in enumerate(LABELS)}
     return json.dumps({"id2label": names, "palette": PALETTE, "ignore_label": None}, indent=1)

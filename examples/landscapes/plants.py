@@ -12,7 +12,7 @@ BOULDER_PLANES = 16  # flat faces cut off the sphere
 
 
 def conifer(rng: np.random.Generator, whorls: int, branches: int) -> Mesh:
-    """Make a conifer of drooping triangles, `branches` per whorl: few wide ones for far trees, many narrow for near."""
+    """Make a conifer of drooping triangles, `branches` per whorl: few wide ones if far away, many narrow if near."""
     count = whorls * branches
     scatter = 0.4 if branches < 15 else 1.6  # of a branch's height, in whorls
     height = np.repeat((np.arange(whorls) + 0.5) / whorls, branches)

@@ -43,7 +43,7 @@ function startWorker() {
   $("loading-text").textContent = "Loading the model…";
   worker?.terminate();
   isReady = false;
-  for (const { reject } of waiting.values()) reject(new Error("The model is started anew."));
+  for (const { reject } of waiting.values()) reject(new Error("The model is being restarted."));
   waiting.clear();
   worker = new Worker("painter.js", { type: "module" });
   worker.onmessage = ({ data }) => receive(data);

@@ -4,7 +4,7 @@
 const DEBOUNCE = 50; // ms from the end of a stroke to its picture, so that quick strokes make one
 const FOLLOW = 150; // ms between the pictures of a stroke that goes on
 const UNDO_STEPS = 30;
-const MARGIN = 60; // screen pixels around the canvas in which a stroke may begin
+const MARGIN = 60; // screen pixels around the canvas in which a stroke can begin
 const NEAR = 10; // screen pixels from a polygon's corner that count as the corner
 const MAX_ZOOM = 8;
 const CONTROLS = "a, button, canvas, img, input, label, select, summary, textarea";
@@ -290,7 +290,7 @@ function lift(event) {
 }
 
 canvas.addEventListener("pointerdown", press);
-document.addEventListener("pointerdown", (event) => { // a stroke may begin beside the canvas
+document.addEventListener("pointerdown", (event) => { // a stroke can begin beside the canvas
   if (event.pointerType === "touch" || event.button !== 0 || event.target.closest?.(CONTROLS)) return;
   const box = stage.getBoundingClientRect();
   const away = Math.max(box.left - event.clientX, event.clientX - box.right, box.top - event.clientY, event.clientY - box.bottom);

@@ -11,7 +11,7 @@ def build_parser() -> argparse.ArgumentParser:
     description = "Score a model: does it paint what the mask says, and do its pictures look like the real ones?"
     parser = OneLineParser(description=description, allow_abbrev=False)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
-    parser.add_argument("--real", action="store_true", help="score the real pictures in place of a model's")
+    parser.add_argument("--real", action="store_true", help="score the real pictures instead of a model's")
     parser.add_argument("--reduce", type=count, help="with --real: reduce the shorter side to this, and enlarge again")
     add_data_options(parser)
     parser.add_argument("--split", default="validation")

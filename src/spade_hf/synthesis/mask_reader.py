@@ -28,7 +28,7 @@ class SourceMask:
 
 
 class MaskReader:
-    """Reader that also checks the masks.
+    """Reader of masks, which also checks them.
 
     Args:
         rows (`datasets.Dataset`): Rows of the source.
