@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset_name", required=True, help="its training pictures")
     parser.add_argument("--split", default="train")
     parser.add_argument("--image_column", default="image")
-    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of the saved weights")
+    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="type of the saved weights")
     parser.add_argument("--output_dir", required=True)
     args = parser.parse_args(arguments)
     pipeline = SPADEPipeline.from_pretrained(args.model)

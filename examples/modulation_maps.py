@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--model", default=BUNDLED_MODEL, help="folder or Hub id")
     parser.add_argument("--mask", type=Path, default=ASSETS / "lake_mask.png")
     parser.add_argument("--block", type=int, default=5, help="number of the residual block, from 0")
-    parser.add_argument("--seed", type=int, default=0, help="of the random style")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random style")
     parser.add_argument("--output", type=Path, default=Path("outputs/modulation_maps.png"))
     args = parser.parse_args()
 

@@ -99,7 +99,7 @@ class Run:
             options = {"images_per_mask": self.args.images_per_mask, "seed": self.seed, "output_dir": output}
             run_script("synthesize_dataset.py", options, model=model, dataset_name=source, height=height, width=width)
             rows = load_rows(str(output)).select_columns(COLUMNS).cast(real_rows.features)
-            times = max(1, round(len(rows) / len(real_rows)))  # half of what the segmenter sees is real
+            times = max(1, round(len(rows) / len(real_rows)))  # about half of the pairs are then real
             self.measure(arm, datasets.concatenate_datasets([real_rows] * times + [rows]), test, network)
 
     def measure(self, arm: str, train: datasets.Dataset, test: datasets.Dataset, network: FeatureNetwork) -> None:

@@ -26,7 +26,7 @@ def main() -> None:
         "--random_styles", type=int, default=0, help="additional columns: the same random latents for all masks"
     )
     parser.add_argument("--model", default=BUNDLED_MODEL)
-    parser.add_argument("--seed", type=int, default=0, help="of the random styles")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random styles")
     parser.add_argument("--size", type=int, default=256, help="pixels of one picture in the table")
     parser.add_argument("--output", type=Path, default=Path("outputs/style_grid.jpg"))
     args = parser.parse_args()

@@ -86,7 +86,7 @@ class GroundCover:
         canopy = mix(DARK_CANOPY, LIGHT_CANOPY, np.clip(0.5 + clumps * 0.9, 0, 1)[:, None])
         colors = np.where(forest[:, None], canopy * layout.tint, colors)
 
-        ragged = 0 if layout.kind == "snow" else 220  # metres by which the snow line wanders
+        ragged = 0 if layout.kind == "snow" else 220  # metres by which the snow line varies
         snow = (points.z > layout.snow_line + ragged * patches) & (points.slope < 0.85 + 0.3 * clumps) & ~forest
         labels[snow] = SNOW
         colors = np.where(snow[:, None], SNOW_WHITE * (1 + 0.05 * clumps[:, None]), colors)

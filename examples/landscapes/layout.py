@@ -46,10 +46,10 @@ class Layout:
     phase: float  # of the meanders; also decides whether other kinds have a lake
     bend: float  # amplitude of the meanders
     path_width: float  # half width of the river or road
-    roll: float  # height of the foreground's waves
+    roll: float  # height of the foreground's undulations
     tilt: float  # slope of the ground to the right
     valley: float  # slope of the ground away from the middle
-    tint: np.ndarray  # (3,) factors on the colours of what grows
+    tint: np.ndarray  # (3,) factors on most colours of plants, ground and water
     skyline: float  # part of the picture's upper half that the mountains reach
     has_islands: bool
 

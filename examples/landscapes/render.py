@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--styles", type=int, default=4, help="pictures per layout, each in another light")
     parser.add_argument("--size", type=int, default=256, help="pixels per side; another size draws other pictures")
     parser.add_argument("--samples_per_pixel", type=int, default=16, help="paths per pixel, before denoising")
-    parser.add_argument("--kind", choices=KINDS, help="of all layouts; by default a layout's number decides")
+    parser.add_argument("--kind", choices=KINDS, help="kind of all layouts; by default a layout's number decides")
     parser.add_argument(
         "--style_names", nargs="+", choices=list(STYLES), help="taken in turn; by default each layout shuffles all"
     )

@@ -19,7 +19,7 @@ HAZE_COLOR = np.array([0.75, 1.0, 1.45])  # extinction of red, green and blue di
 SKY_HAZE_HEIGHT = 1200  # metres of haze in front of the zenith
 CLOUD_THRESHOLD = 108  # of 255: above this opacity, the sky's label is cloud
 FARTHEST_REFLECTION = 2e4  # metres
-RIPPLE_BLUR = 4  # 128ths of the picture, to each side
+RIPPLE_BLUR = 4  # in 1/128 of the picture's side, in each direction
 
 
 @dataclass

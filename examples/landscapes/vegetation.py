@@ -92,7 +92,7 @@ class Vegetation:
         x, y = distance * np.sin(azimuth), distance * np.cos(azimuth)
         z, shore = self.terrain.height(x, y)
         step = 0.02 * distance + 0.1
-        # x + 0.02 * distance + 0.1, not x + step: the rounding differs, and the data set's trees stand on it
+        # x + 0.02 * distance + 0.1, not x + step: the rounding differs, and the data set's trees depend on it
         z_right, _ = self.terrain.height(x + 0.02 * distance + 0.1, y)
         z_beyond, _ = self.terrain.height(x, y + 0.02 * distance + 0.1)
         slope = np.hypot(z_right - z, z_beyond - z) / step

@@ -25,7 +25,7 @@ from .formats import formats_of, nearest_format
 
 
 try:
-    import spaces  # pyright: ignore[reportMissingImports]  # Hugging Face's ZeroGPU: a GPU is lent for the length of a call
+    import spaces  # pyright: ignore[reportMissingImports]  # Hugging Face's ZeroGPU: lends a GPU for the duration of a call
 except ImportError:
     spaces = None
 

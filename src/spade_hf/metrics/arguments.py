@@ -18,7 +18,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--group_column", help="column of scenes, each shown in several styles; needed for light")
     parser.add_argument("--resolution", type=count, nargs="+", help="side, or height and width; default: the model's")
     parser.add_argument("--num_images", type=count, help="number of rows, spread evenly over the split; default: all")
-    parser.add_argument("--painted_masks", action=argparse.BooleanOptionalAction, default=True, help="also score them")
+    parser.add_argument(
+        "--painted_masks",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also score masks that are painted as by hand",
+    )
     parser.add_argument(
         "--feature_network",
         default="efficientnet-lite2",

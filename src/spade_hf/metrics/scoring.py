@@ -51,7 +51,7 @@ class Scorer:
         shown (`frozenset[int]`): Rows that are shown on the sheet.
         pipeline (`SPADEPipeline`, *optional*): The model to score. Without it, the real pictures are scored.
         reduce (`int`, *optional*): The side for [`reduce_and_enlarge`]; used only without a pipeline.
-        device (`str` or `torch.device`): Where pictures are measured.
+        device (`str` or `torch.device`): Device for the measurements.
         cache (`PictureCache`, *optional*): Keeps the pictures that a pipeline makes.
     """
 

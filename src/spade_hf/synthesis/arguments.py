@@ -13,7 +13,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--dataset_name", help="masks: Hub data set, local folder or parquet file")
     parser.add_argument("--dataset_config_name", help="configuration of the data set")
-    parser.add_argument("--split", default="train", help="of the data set; also a slice such as train[:100]")
+    parser.add_argument("--split", default="train", help="split of the data set, or a slice such as train[:100]")
     parser.add_argument("--mask_column", default="label", help="column of masks, as ids or in the model's colours")
     parser.add_argument("--instance_column", help="column of instance maps, for models with an edge channel")
     parser.add_argument(
