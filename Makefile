@@ -1,4 +1,4 @@
-# Every target works in a fresh clone: it sets up .venv in this folder and writes nothing outside of it.
+# Every target works in a fresh clone: it sets up .venv in this folder and writes nothing outside this folder.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,9 +16,9 @@ help:
 	@echo "make browser  serve the page that paints in the browser itself at http://127.0.0.1:8000"
 	@echo "make docs     build the documentation site: outputs/docs/index.html"
 	@echo "make test     run the tests, without those marked slow"
-	@echo "make slow     run the slow ones, for an hour or so"
-	@echo "make quality  check the code with ruff, its types with pyright"
-	@echo "make style    let ruff mend what it can"
+	@echo "make slow     run the slow tests, which takes about an hour"
+	@echo "make quality  check the code with ruff, and its types with pyright"
+	@echo "make style    let ruff fix what it can"
 	@echo "make clean    remove $(VENV) and the caches"
 
 demo: $(VENV)/.installed-demo
@@ -55,7 +55,7 @@ style: $(VENV)/.installed-quality
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache build src/*.egg-info
 
-# One stamp an extra; the painting itself (`demo`) needs the package alone, not the Gradio app's extra.
+# One stamp file per extra; the target `demo` needs only the package, not the extra for the Gradio app.
 $(VENV)/.installed-demo: REQUIREMENT := -e .
 $(VENV)/.installed-space: REQUIREMENT := -e ".[demo]"
 $(VENV)/.installed-browser: REQUIREMENT := -e ".[demo,export]"

@@ -1,11 +1,11 @@
-"""Train and evaluate a grid of models with equal budgets, and tabulate what each change costs.
+"""Train and evaluate a grid of models with equal budgets, and tabulate their figures and costs.
 
     python examples/ablation.py examples/ablations/camvid.yaml --dataset_name FOLDER_OR_HUB_ID --output_dir ablation
 
-A file names the options that all arms share, each arm's own, and the seeds; see examples/ablations/. Every arm is a
-run of train_spade.py, then of evaluate_spade.py. Stopped, the same command goes on where it was: with the checkpoint
-of the run that was interrupted, and without what is done. At the end it writes table.md, and sheet.png: mask, real
-picture, and the first seed of each arm.
+A file names the options that all arms share, each arm's own options, and the seeds; see examples/ablations/. Each arm
+and seed is a run of train_spade.py, then of evaluate_spade.py. If it was stopped, the same command resumes: from the
+last checkpoint of the interrupted run, skipping finished runs. At the end it writes table.md, and sheet.png: mask,
+real picture, and the first seed of each arm.
 """
 
 import argparse
@@ -34,13 +34,13 @@ TIMED_PICTURES = 20
 
 @dataclass(frozen=True)
 class Grid:
-    """What is compared.
+    """The models to compare.
 
     Args:
         data (`dict`): Options that both scripts share, such as `dataset_name`.
         training, evaluation (`dict`): Options of all arms.
-        seeds (`list[int]`): Of an arm that names none of its own.
-        arms (`dict[str, dict]`): Name -> training options in which it differs, and perhaps `seeds`.
+        seeds (`list[int]`): Of every arm without seeds of its own.
+        arms (`dict[str, dict]`): Name -> training options that differ, and optionally `seeds`.
     """
 
     data: Mapping[str, Any]
@@ -54,7 +54,7 @@ class Grid:
         """Read a YAML or JSON file.
 
         Raises:
-            ValueError: If it is not a grid; it says what is missing or unknown.
+            ValueError: If it is not a grid; the message says what is missing or unknown.
         """
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -62,12 +62,12 @@ class Grid:
         except (OSError, yaml.YAMLError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
-                f"{file} cannot be used as a grid: {reason}. It holds `data` and `arms`, perhaps `seeds`, `training` "
-                "and `evaluation`, each a table of options."
+                f"{file} cannot be used as a grid: {reason}. It needs `data` and `arms`, and can have `seeds`, "
+                "`training` and `evaluation`; all but `seeds` are tables of options."
             ) from error
 
     def runs(self) -> list[tuple[str, int, dict[str, Any]]]:
-        """Name of the arm, seed and training options of each run; all arms once before any gets its second seed."""
+        """List arm name, seed and training options of each run; all arms run once before any gets its second seed."""
         arms = {name: dict(options or {}) for name, options in self.arms.items()}
         seeds = {name: options.pop("seeds", self.seeds) for name, options in arms.items()}
         longest = max(map(len, seeds.values()))
@@ -80,7 +80,7 @@ class Grid:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Do what is left to do, then write the table."""
+    """Do the remaining runs, then write the table."""
     grid = Grid.from_file(args.grid)
     if args.dataset_name is not None:
         grid = replace(grid, data={**grid.data, "dataset_name": args.dataset_name})
@@ -110,16 +110,16 @@ def run_script(script: str, options: Mapping[str, Any], **more: Any) -> None:
     """Run one of the scripts beside this one.
 
     Raises:
-        ValueError: If it fails; it has said why.
+        ValueError: If it fails; the script has printed the reason.
     """
     words = as_words({**options, **more})
     status = subprocess.run([sys.executable, str(SCRIPTS / script), *words]).returncode
     if status != 0:
-        raise ValueError(f"{script} ended with status {status}. Mend what it says, and give the same command again.")
+        raise ValueError(f"{script} ended with status {status}. Fix what it says, and run the same command again.")
 
 
 def as_words(options: Mapping[str, Any]) -> list[str]:
-    """Options as a command line has them."""
+    """Convert options to command-line arguments."""
     words: list[str] = []
     for name, value in options.items():
         if isinstance(value, bool):
@@ -130,7 +130,7 @@ def as_words(options: Mapping[str, Any]) -> list[str]:
 
 
 def add_seconds(folder: Path, seconds: float) -> None:
-    """Keep the time that training took, that of earlier starts included."""
+    """Store the training time, including that of earlier starts."""
     file = folder / "seconds.json"
     before = json.loads(file.read_text()) if file.is_file() else 0.0
     file.write_text(json.dumps(before + seconds))
@@ -138,7 +138,7 @@ def add_seconds(folder: Path, seconds: float) -> None:
 
 @torch.no_grad()
 def write_costs(folder: Path) -> None:
-    """Measure a model: its generator's parameters, and the time of a picture of random blocks of labels."""
+    """Measure a model: its generator's parameters, and the time per picture for masks of random blocks of labels."""
     pipeline = SPADEPipeline.from_pretrained(str(folder))
     generator, config = pipeline.generator, pipeline.generator.config
     size = config.image_size
@@ -157,7 +157,7 @@ def write_costs(folder: Path) -> None:
 
 
 def tabulate(output_dir: Path, runs: Sequence[tuple[str, int, Mapping[str, Any]]]) -> str:
-    """A Markdown table: a line for each arm, mean and range over its seeds."""
+    """Format a Markdown table: one line per arm, with mean and range over its seeds."""
     arms: dict[str, dict[int, dict[str, float | None]]] = {}
     for name, seed, _ in runs:
         arms.setdefault(name, {})[seed] = read_run(output_dir / f"{name}-{seed}")
@@ -171,20 +171,20 @@ def tabulate(output_dir: Path, runs: Sequence[tuple[str, int, Mapping[str, Any]]
 
 
 def read_run(folder: Path) -> dict[str, float | None]:
-    """The figures of a run, by the table's columns."""
+    """Read the figures of a run, by the table's columns."""
     figures, costs = (json.loads((folder / name).read_text()) for name in ("figures.json", "costs.json"))
     seconds = folder / "seconds.json"
     return {
         **{name: figures[name] for name in FIGURES},
         "painted miou": None if figures["painted"] is None else figures["painted"]["miou"],
         "parameters, M": costs["parameters"] / 1e6,
-        "ms a picture": 1000 * costs["seconds_per_picture"],
+        "ms per picture": 1000 * costs["seconds_per_picture"],
         "training, min": json.loads(seconds.read_text()) / 60 if seconds.is_file() else None,
     }
 
 
 def side_by_side(folders: Sequence[Path]) -> Image.Image:
-    """Mask, real picture, and each run's picture of the exact mask: the first three columns of its own sheet."""
+    """Combine mask, real picture, and each run's picture of the exact mask, the first three columns of its sheet."""
     columns: list[Image.Image] = []
     for folder in folders:
         settings = json.loads((folder / "figures.json").read_text())["settings"]
@@ -199,7 +199,7 @@ def side_by_side(folders: Sequence[Path]) -> Image.Image:
 
 
 def mean_and_range(values: Sequence[float | None]) -> str:
-    """The mean and, of several values, half of the distance from the least to the largest."""
+    """Format the mean and, for several values, half of their range."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"
@@ -211,9 +211,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
     parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("grid", type=Path, help="YAML or JSON file")
-    parser.add_argument("--dataset_name", help="Hub data set, folder or parquet file, in the place of the file's")
-    parser.add_argument("--output_dir", type=Path, default=Path("ablation"), help="gets a folder a run, and table.md")
-    parser.add_argument("--threads", type=count, help="of the CPU, for the time of a picture")
+    parser.add_argument("--dataset_name", help="Hub data set, folder or parquet file, instead of the grid's")
+    parser.add_argument("--output_dir", type=Path, default=Path("ablation"), help="one folder per run, and table.md")
+    parser.add_argument("--threads", type=count, help="CPU threads for timing pictures")
     args = parser.parse_args(arguments)
     if args.threads is not None:
         torch.set_num_threads(args.threads)

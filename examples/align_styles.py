@@ -1,8 +1,8 @@
-"""Make a model's random styles like those of a data set's pictures; the pictures' own styles stay what they are.
+"""Match a model's random styles to the styles of a data set's pictures, without changing pictures in those styles.
 
     python examples/align_styles.py --model my-model --dataset_name FOLDER_OR_HUB_ID --output_dir aligned
 
-Worth a try where pictures in random styles look worse than those in the style of a picture. It takes a minute.
+Try it if pictures in random styles look worse than pictures in the style of a picture. It takes a minute.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset_name", required=True, help="its training pictures")
     parser.add_argument("--split", default="train")
     parser.add_argument("--image_column", default="image")
-    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of the saved weights")
+    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="type of the saved weights")
     parser.add_argument("--output_dir", required=True)
     args = parser.parse_args(arguments)
     pipeline = SPADEPipeline.from_pretrained(args.model)
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def pictures(pipeline: SPADEPipeline, rows: datasets.Dataset) -> Iterator[Tensor]:
-    """The data set's pictures `(N, 3, H, W)`, at the style encoder's size."""
+    """Yield the data set's pictures `(N, 3, H, W)`, at the style encoder's size."""
     side = pipeline.style_encoder.config.image_size
     (column,) = rows.column_names
     for batch in rows.iter(BATCH_SIZE):

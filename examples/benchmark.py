@@ -1,14 +1,14 @@
-"""Time and memory of exact sparse modulation against the dense one, in one interleaved run.
+"""Compare time and memory of sparse and dense modulation, in one interleaved run.
 
     pip install ".[train]"                                                  # for the suites training and recipe
     python examples/benchmark.py                                            # the masks in examples/assets
     python examples/benchmark.py --mask_folder masks --json results.json
     python examples/benchmark.py --dataset_name user/repo --mask_column label --suites latency styles
 
-All of a suite's variants take turns on every mask, so that a machine whose speed drifts slows all of them; ratios are
-medians over masks of one variant's time over another's. The generator has the paper's widths and random weights,
-and is set up as a pipeline loads it. "textbook" is SPADE as the paper writes it, on the same weights: every
-layer convolves the one-hot mask, and PyTorch's default layout of activations and weights.
+All variants of a suite take turns on every mask, so that drifts in the machine's speed affect all of them. Ratios are
+medians over masks of one variant's time divided by another's. The generator has the paper's widths and random weights,
+and is set up as a pipeline loads it. "textbook" is SPADE as in the paper, with the same weights: every layer convolves
+the one-hot mask, and activations and weights have PyTorch's default layout.
 """
 
 import argparse
@@ -49,23 +49,23 @@ MASK_PATH = "mask path"
 def main() -> None:
     """Run the suites, print their tables, write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    masks = parser.add_argument_group("masks: ids as gray values or a palette's indices; 255 and beyond is unknown")
-    masks.add_argument("--mask_folder", type=Path, default=ASSETS, help="images named *mask* there, else all PNGs")
-    masks.add_argument("--dataset_name", help="a data set that `datasets` loads, or a parquet file, in its place")
+    masks = parser.add_argument_group("masks: ids as gray values or a palette's indices; unknown from --num_labels on")
+    masks.add_argument("--mask_folder", type=Path, default=ASSETS, help="PNGs named *mask* in it, else all PNGs")
+    masks.add_argument("--dataset_name", help="data set that `datasets` loads, or parquet file, instead of the folder")
     masks.add_argument("--split", default="train")
     masks.add_argument("--mask_column", default="label")
-    masks.add_argument("--num_masks", type=int, default=13, help="at most")
+    masks.add_argument("--num_masks", type=int, default=13, help="largest number of masks")
     masks.add_argument("--resolution", type=int, default=256, help="height and width, a multiple of 32")
     model = parser.add_argument_group("generator")
-    model.add_argument("--num_labels", type=int, default=183, help="besides the unknown one: ADE20K 150, COCO 183")
+    model.add_argument("--num_labels", type=int, default=183, help="without the unknown one: ADE20K 150, COCO 182")
     model.add_argument("--base_channels", type=int, default=64)
     model.add_argument("--latent_dim", type=int, default=256, help="0 for none")
     run = parser.add_argument_group("run")
     run.add_argument("--suites", nargs="+", choices=SUITES, default=list(SUITES))
     run.add_argument("--rounds", type=int, default=1, help="passes over the masks")
-    run.add_argument("--threads", type=int, default=2, help="of the CPU")
+    run.add_argument("--threads", type=int, default=2, help="CPU threads")
     run.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    run.add_argument("--json", type=Path, help="write the figures there, too")
+    run.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
     if missing := missing_packages(args):
         parser.error(
@@ -88,19 +88,19 @@ def main() -> None:
     for name in args.suites:
         rows = results[name] = SUITES[name](args, label_maps)
         print_table(SUITES[name].__doc__.splitlines()[0], rows)
-        if args.json is not None:  # after each suite: a run that is cut short keeps what it has
+        if args.json is not None:  # after each suite: an interrupted run keeps its results
             args.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def missing_packages(args: argparse.Namespace) -> list[str]:
-    """What the suites and the data need beyond the library and is not installed; found out before hours of work."""
+    """List packages that the suites or the data need and that are missing, before hours of work."""
     needed = ("accelerate", "datasets") if {"training", "recipe"} & {*args.suites} or args.dataset_name else ()
     return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
 @torch.inference_mode()
 def latency(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Latency of one image, against the textbook's images"""
+    """Latency of one image, and its difference to the textbook's image"""
     generator = build_generator(args)
     half = build_generator(args).bfloat16()
     variants = {"textbook fp32": textbook_painter(generator)}
@@ -127,7 +127,7 @@ def latency(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
 
 @torch.inference_mode()
 def breakdown(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Where the sparse path's time goes, ms an image, by PyTorch's profiler"""
+    """Parts of the sparse path's time, ms per image, by PyTorch's profiler"""
     generator = build_generator(args)
     rows = []
     for name, network in (("fp32", generator), ("bf16", build_generator(args).bfloat16())):
@@ -135,7 +135,7 @@ def breakdown(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
             if isinstance(module, SPADE):
                 module._scale_shift = torch.profiler.record_function(MASK_PATH)(module._scale_shift)
         paint = painter(network, "sparse")
-        for label_map in label_maps:  # until the allocator has all the memory that it takes
+        for label_map in label_maps:  # warm up, until the allocator has all the memory it needs
             paint(label_map)
         with torch.profiler.profile() as profile:
             for label_map in label_maps:
@@ -164,7 +164,7 @@ def _is_within(name: str, event: FunctionEvent | None) -> bool:
 
 @torch.inference_mode()
 def styles(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Eight styles of one mask against one"""
+    """Time of eight styles of one mask against one style"""
     if not args.latent_dim:
         return [{"note": "a generator without latent has one style"}]
     generator = build_generator(args)
@@ -188,7 +188,7 @@ def memory(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     rows = []
     for resolution in (256, 512, 1024):
         label_map = resize_labels(label_maps[0], (resolution, resolution))
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:  # each starts from nothing
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:  # each in a new process
             dense, sparse = (pool.apply(peak_memory, (args, backend, label_map)) for backend in BACKENDS)
         row = {"resolution": float(resolution)}
         for what, a, b in zip(("activations", "process"), dense, sparse, strict=True):
@@ -199,7 +199,7 @@ def memory(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
 
 @torch.inference_mode()
 def scaling(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """How time grows: resolution, batch, labels, share of distinct neighbourhoods (a random label for each n x n)"""
+    """Time by resolution, batch, labels and share of distinct neighbourhoods (a random label per n x n block)"""
     generator = build_generator(args)
     cases = [
         (f"resolution {size}", generator, resize_labels(label_maps[0], (size, size))) for size in (256, 512, 1024)

@@ -18,9 +18,9 @@ Outcome = tuple[Tensor, dict[str, Tensor]]
 def equality(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     """Distance of images (largest) and of a training step's gradients (of the worst parameter, relative, L2 norm)
 
-    LeakyReLU's derivative jumps at zero, and what rounding carries across zero gets the other slope: float32 gradients
-    differ by that more than by all else. So they are compared once more with every activation on the side of its kink
-    on which the float64 network has it, where all of them are values of one continuous function.
+    LeakyReLU's derivative jumps at zero. Activations that rounding moves across zero get the other slope, which is the
+    largest cause of differences between float32 gradients. Therefore they are compared again with every activation on
+    the side of its kink where the float64 network has it; then all networks compute one continuous function.
     """
     label_map = torch.cat([*itertools.islice(itertools.cycle(label_maps), 4)])
     direction = torch.randn(4, 3, *label_map.shape[-2:], generator=torch.Generator().manual_seed(0)).to(args.device)
@@ -37,13 +37,13 @@ def equality(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
         (paint(label_map) * direction.to(dtype)).mean().backward()
         return images.double(), {name: parameter.grad.double() for name, parameter in network.named_parameters()}
 
-    dense = images_and_gradients("dense", torch.float64, hold_sides=True)  # notes the sides, and is not changed by it
+    dense = images_and_gradients("dense", torch.float64, hold_sides=True)  # records the sides, result unchanged
     sparse = images_and_gradients("sparse", torch.float64)
     dense32, sparse32 = (images_and_gradients(backend, torch.float32) for backend in BACKENDS)
     dense_held, sparse_held = (images_and_gradients(backend, torch.float32, hold_sides=True) for backend in BACKENDS)
     exact = dense[1]
     largest = max(gradient.norm() for gradient in exact.values())
-    # batch norm takes away the mean, so the gradient of a bias before it is nothing but rounding
+    # batch norm subtracts the mean, so the gradient of a bias before it is only rounding error
     names = [name for name, gradient in exact.items() if gradient.norm() > 1e-12 * largest]
     rows = []
     for pair, (images, gradients), (other_images, other_gradients) in (
@@ -61,10 +61,10 @@ def equality(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
 
 
 def hold_sides_of_kinks(generator: SPADEGenerator, sides: dict[str, Tensor]) -> None:
-    """Apply LeakyReLU's slopes where `sides` has them, whatever the sign; what `sides` lacks is noted there.
+    """Take LeakyReLU's slopes from `sides` instead of the signs; sides that are missing are recorded from the signs.
 
     Args:
-        generator (`SPADEGenerator`): Gets hooks behind every LeakyReLU.
+        generator (`SPADEGenerator`): Gets a hook at every LeakyReLU.
         sides (`dict[str, Tensor]`): By module, where its activation is positive.
     """
 

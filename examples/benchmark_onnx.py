@@ -19,7 +19,7 @@ from spade_hf.export import as_size, export_generator, graph_inputs, save_onnx
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print a line for each mask: medians in milliseconds, with the search for the neighbourhoods apart."""
+    """Print one line per mask: median milliseconds, and how many of them the search for the neighbourhoods takes."""
     disable_progress_bar()
     pipeline = SPADEPipeline.from_pretrained(args.model)
     height, width = as_size(pipeline.generator.config.image_size)

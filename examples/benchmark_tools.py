@@ -1,4 +1,4 @@
-"""What the suites of benchmark.py share: masks, generators, fair timing, peak memory, tables."""
+"""Shared parts of benchmark.py's suites: masks, generators, fair timing, peak memory, tables."""
 
 import argparse
 import copy
@@ -25,7 +25,7 @@ Row = dict[str, str | float]
 
 
 def load_label_maps(args: argparse.Namespace) -> list[Tensor]:
-    """Label maps int64 `(1, H, W)`, resized by nearest neighbour; ids that the model does not know are unknown."""
+    """Load label maps int64 `(1, H, W)`, resized by nearest neighbour; ids that the model lacks become unknown."""
     if args.resolution < 32 or args.resolution % 32:
         raise ValueError(f"--resolution is {args.resolution}; allowed are multiples of 32, for five upsamplings.")
     if args.num_masks < 1:
@@ -58,10 +58,10 @@ def load_label_maps(args: argparse.Namespace) -> list[Tensor]:
 
 
 def build_generator(args: argparse.Namespace, *, num_labels: int | None = None) -> SPADEGenerator:
-    """As a pipeline loads it: evaluation mode, spectral norm fused, weights channels last.
+    """Build a generator as a pipeline loads it: evaluation mode, no spectral norm, channels-last.
 
-    The weights are random, but of a trained network's size: the recipe's small ones would paint a gray picture, on
-    which no two ways of computing it could differ.
+    The weights are random, but as large as a trained network's: with the recipe's small ones the image would be gray,
+    and different computations could not differ.
     """
     torch.manual_seed(0)
     generator = SPADEGenerator(
@@ -79,7 +79,7 @@ def build_generator(args: argparse.Namespace, *, num_labels: int | None = None) 
 
 
 def painter(generator: SPADEGenerator, backend: str, *, styles: int = 1, seed: int = 0) -> Callable[[Tensor], Tensor]:
-    """A function from label maps `(N, H, W)` to images, each mask in `styles` random styles."""
+    """Return a function from label maps `(N, H, W)` to images, each mask in `styles` random styles."""
     latent_dim = generator.config.latent_dim
 
     def paint(label_map: Tensor) -> Tensor:
@@ -92,10 +92,11 @@ def painter(generator: SPADEGenerator, backend: str, *, styles: int = 1, seed: i
 
 
 def textbook_painter(generator: SPADEGenerator) -> Callable[[Tensor], Tensor]:
-    """The same images, as the paper's figures 2 and 4 draw them, with weights in PyTorch's default layout.
+    """Return a function that computes the same images as in the paper's figures 2 and 4, in PyTorch's default layout.
 
-    The one-hot mask lies channels last, as `one_hot` makes it, and so do the mask's convolutions. That favours the
-    textbook: in the default layout it takes about a third longer (0.436 s for 0.316, 128x128, base 32, one thread).
+    The one-hot mask is channels-last, as `one_hot` makes it, and so are the mask's convolutions. That favours the
+    textbook: in the default layout it takes about a third longer (0.436 instead of 0.316 s, 128x128, base 32, one
+    thread).
     """
     generator = copy.deepcopy(generator).to(memory_format=torch.contiguous_format)
     size = generator.start_size
@@ -127,10 +128,10 @@ def textbook_painter(generator: SPADEGenerator) -> Callable[[Tensor], Tensor]:
 def interleave(
     variants: dict[str, Callable[[Tensor], object]], inputs: Iterable[Tensor], *, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of every variant for every input; the variants take turns.
+    """Measure the seconds of every variant for every input; the variants take turns.
 
-    A turn is two calls, and the second one counts: after another variant's call the allocator has other memory at hand
-    than in a process that does one thing.
+    A turn is two calls, and only the second one is timed: after another variant's call, the allocator holds other
+    memory than in a process that runs one variant.
     """
     inputs = list(inputs)
     seconds = {name: [] for name in variants}
@@ -145,13 +146,13 @@ def interleave(
 
 
 def ratio(slow: list[float], fast: list[float]) -> float:
-    """How many times faster, in the median over inputs."""
+    """Compute the speedup, as the median over inputs."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 @torch.inference_mode()
 def peak_memory(args: argparse.Namespace, backend: str, label_map: Tensor) -> tuple[float, float]:
-    """MB that a forward pass adds to what the weights need, and MB in all, at its peak."""
+    """Measure the peak MB of a forward pass, beyond the weights and in total."""
     torch.set_num_threads(args.threads)
     generator = build_generator(args)
     if args.device == "cuda":
@@ -160,14 +161,14 @@ def peak_memory(args: argparse.Namespace, backend: str, label_map: Tensor) -> tu
         painter(generator, backend)(label_map)
         peak = torch.cuda.max_memory_allocated()
         return (peak - before) / 1e6, peak / 1e6
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak of building the generator
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: reset the peak, which includes building the generator
     before = _status("VmRSS")
     painter(generator, backend)(label_map)
     return _status("VmHWM") - before, _status("VmHWM")
 
 
 def _status(name: str) -> float:
-    """MB, from Linux's accounts of this process."""
+    """Read a memory figure of this process from Linux, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
@@ -178,7 +179,7 @@ def _synchronize(device: torch.device) -> None:
 
 
 def print_table(title: str, rows: list[Row]) -> None:
-    """Columns aligned, numbers with three digits."""
+    """Print aligned columns, numbers with three digits."""
     cells = [
         [
             value if isinstance(value, str) else f"{value:.3g}" if value < 1000 else f"{value:.0f}"

@@ -19,7 +19,7 @@ BATCH_SIZE = 4
 
 def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     """Training, batch of 4: the generator's forward and backward pass, and a whole iteration"""
-    # not above: processes of the memory suite import this module, and one that paints does not need it
+    # imported here, because the memory suite's processes import this module and do not train
     from spade_hf.losses import Objective
     from spade_hf.training import discriminator_step, generate, generator_step
 
@@ -87,7 +87,7 @@ def _batch(args: argparse.Namespace, label_maps: list[Tensor]) -> dict[str, Tens
 def _landscapes_iteration(
     args: argparse.Namespace, batch: dict[str, Tensor], *, autocast: bool
 ) -> Callable[[Tensor], None]:
-    """The preset's networks on the given masks; the perceptual network's weights are random, its work is the same."""
+    """Return an iteration of the preset; the perceptual network has random weights, which take the same time."""
     from accelerate.utils import convert_outputs_to_fp32
 
     from spade_hf.losses import Objective
@@ -117,7 +117,7 @@ def _landscapes_iteration(
     ]
     for network in networks:
         network.to(args.device).train()
-        if autocast:  # the networks alone, as accelerate does
+        if autocast:  # only the networks, as accelerate does
             network.forward = convert_outputs_to_fp32(torch.autocast(args.device, torch.bfloat16)(network.forward))
     generator, encoder, discriminator = networks
     objective = Objective(perceptual_loss=PerceptualLoss(EfficientNetLite0Features()).to(args.device))

@@ -1,10 +1,10 @@
-"""Draw which pixels of a mask SPADE has to look at; the picture in docs/spade.md is made by this.
+"""Draw the pixels of a mask for which SPADE computes gamma and beta. This script makes the picture in docs/spade.md.
 
 python examples/distinct_neighborhoods.py
 python examples/distinct_neighborhoods.py --mask mine.png --label_set coco-stuff --output mine.png
 
-On the left the mask; on the right it fades, and a dot marks the first pixel of each distinct 5x5 neighbourhood of
-labels: gamma and beta are computed there and nowhere else, and looked up for all the other pixels.
+The mask is on the left. On the right it is faded, and a dot marks the first pixel of each distinct 5x5 neighbourhood
+of labels: gamma and beta are computed only there, and looked up for all other pixels.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mask", type=Path, default=Path(__file__).parent / "assets" / "lake_mask.png")
     parser.add_argument("--label_set", default="landscapes")
-    parser.add_argument("--size", type=int, default=256, help="pixels of the mask that the model reads")
+    parser.add_argument("--size", type=int, default=256, help="the mask's side in pixels, after resizing")
     parser.add_argument("--output", type=Path, default=Path("outputs/distinct_neighborhoods.png"))
     args = parser.parse_args()
 

@@ -3,7 +3,7 @@
     python examples/evaluate_spade.py --model my-model --dataset_name FOLDER_OR_HUB_ID --split validation \
         --output_dir evaluation --json evaluation.json
 
-    python examples/evaluate_spade.py --real --reduce 192 --dataset_name ...    # what a figure means: a reference
+    python examples/evaluate_spade.py --real --reduce 192 --dataset_name ...    # figures for reference
 
 See docs/evaluation.md, and `--help` for all options.
 """
@@ -68,9 +68,9 @@ SHEET_ROWS = 8
 def main(args: argparse.Namespace) -> None:
     """Evaluate as the parsed command line says."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpx2"):  # they name every request to the Hub
+    for name in ("httpx", "httpx2"):  # they log every request to the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
-    card = load_card(args.model) if args.update_model_card else None  # now: scoring takes minutes
+    card = load_card(args.model) if args.update_model_card else None  # before scoring, which takes minutes
     state = join_processes(args.device)
     args.device = args.device or str(state.device)
     pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
         args.resolution = [size, size] if isinstance(size, int) else list(size)
     dataset, groups = build_dataset(args, processor)
     network = load_feature_network(args.feature_network).to(args.device)
-    with state.main_process_first():  # which keeps what it trains in --output_dir
+    with state.main_process_first():  # it saves the trained segmenter in --output_dir
         segmenter, segmenter_reason = build_segmenter(args, processor, network)
     judge = Judge(network, segmenter, processor.label_set)
 
@@ -139,14 +139,14 @@ def main(args: argparse.Namespace) -> None:
 
 
 def score_all(scorer: Scorer, batch_size: int, state: PartialState) -> list[ScoredBatch]:
-    """Score the whole data set, each process its share of batches; all of them, in order, on the main process."""
+    """Score the whole data set, each process its share of batches; return all batches in order."""
     count = len(scorer.dataset)
     batches = [range(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
     mine = batches[state.process_index :: state.num_processes]
     logger.info("Process %d of %d has %d batches", state.process_index + 1, state.num_processes, len(mine))
     with tqdm(mine, desc="Scoring", disable=not state.is_local_main_process) as progress:
         done = {rows.start: scorer.score(rows) for rows in progress}
-    shares = gather_object([done])  # one for each process
+    shares = gather_object([done])  # one per process
     state.destroy_process_group()
     return [batch for _, batch in sorted((start, batch) for share in shares for start, batch in share.items())]
 
@@ -154,7 +154,7 @@ def score_all(scorer: Scorer, batch_size: int, state: PartialState) -> list[Scor
 def build_cache(
     args: argparse.Namespace, pipeline: SPADEPipeline, dataset: PairedImageDataset, partners: Sequence[int]
 ) -> PictureCache:
-    """The folder of these pictures, named by a hash of everything that they depend on."""
+    """Return the folder of these pictures, named by a hash of everything that they depend on."""
     networks = [network for network in (pipeline.generator, pipeline.style_encoder) if network is not None]
     settings = {
         "version": spade_hf.__version__,
@@ -171,7 +171,7 @@ def build_cache(
 
 
 def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:
-    """Why painted masks are not scored; `None` if they are."""
+    """Return why painted masks are not scored; `None` if they are."""
     if args.real:
         return "real pictures have exact masks only"
     if processor.config.use_instance_edges:
@@ -182,12 +182,12 @@ def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) ->
 def why_no_styles(
     pipeline: SPADEPipeline | None, groups: Sequence[object] | None, count: int
 ) -> dict[str, str | None]:
-    """Why `style` and `diversity` are not scored; `None` if they are."""
+    """Return why `style` and `diversity` are not scored; `None` if they are."""
     if pipeline is None:
         return dict.fromkeys(("style", "diversity"), "real pictures have one style each")
     style = diversity = None
     if pipeline.generator.config.latent_dim is None:
-        diversity = "the model has no latent: one picture for a mask"
+        diversity = "the model has no latent: one picture per mask"
     if pipeline.style_encoder is None:
         style = "the model has no style encoder"
     elif (count if groups is None else len(set(groups))) < 2:
@@ -196,14 +196,14 @@ def why_no_styles(
 
 
 def build_processor(args: argparse.Namespace) -> SPADEImageProcessor:
-    """Without a model: reads masks by the data's own label set."""
+    """Build the processor of real pictures, with the data's own label set."""
     return SPADEImageProcessor(label_set=open_label_set(args))
 
 
 def build_dataset(
     args: argparse.Namespace, processor: SPADEImageProcessor
 ) -> tuple[PairedImageDataset, list[object] | None]:
-    """The pairs to score, and the scene of each if a column of them was named."""
+    """Build the data set to score, and the scene of each pair if `--group_column` is given."""
     rows, columns = open_rows(args, split=args.split), columns_of(args)
     if len(rows) == 0:
         raise ValueError(f"--split {args.split!r} of {args.dataset_name} has no rows. Name another one.")
@@ -225,8 +225,8 @@ def pairs(
     columns: dict[str, Any],
     random_flip: bool = False,
 ) -> PairedImageDataset:
-    """Whole pictures, cropped only where their proportions are not those of `--resolution`."""
-    if args.resolution is None:  # real pictures alone: the size of the first mask
+    """Build a data set of whole pictures, cropped only if their proportions differ from those of `--resolution`."""
+    if args.resolution is None:  # only for real pictures: the size of the first mask
         width, height = rows[0][columns["mask_column"]].size
         args.resolution = [height, width]
     transform = PairedTransform(
@@ -244,7 +244,7 @@ def pairs(
 def build_segmenter(
     args: argparse.Namespace, processor: SPADEImageProcessor, network: FeatureNetwork
 ) -> tuple["AnySegmenter | None", str]:
-    """The segmenter, or `None` and why."""
+    """Return the segmenter, or `None` and the reason."""
     if args.segmenter == "none":
         return None, "--segmenter none"
     label_set = processor.label_set
@@ -279,7 +279,7 @@ def build_segmenter(
 
 
 def read_names(file: Path) -> dict[str, str]:
-    """A segmenter's classes and our labels for them."""
+    """Read a segmenter's classes and our labels for them."""
     try:
         names = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -296,7 +296,7 @@ def write(
     sheet: Image.Image,
     real: Measurements,
 ) -> None:
-    """Print the table; write the JSON file, and into the folder table and sheet."""
+    """Print the table; write the JSON file, and the table and the sheet in the output folder."""
     settings = {name: value for name, value in vars(args).items() if name not in ("json", "output_dir")}
     report = {
         **figures["exact"].values,
@@ -319,7 +319,7 @@ def write(
 
 
 def format_table(figures: dict[str, Figures]) -> str:
-    """A Markdown table: a line per figure, a column per set of pictures."""
+    """Format a Markdown table: one line per figure, one column per set of pictures."""
     kinds = [kind for kind in figures if kind != "real"] + ["real"]
     lines = [f"| | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
     for name in figures["exact"].values:

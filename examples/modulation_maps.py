@@ -1,10 +1,10 @@
-"""Draw what one SPADE layer reads from a mask: the figure in docs/spade.md is made by this.
+"""Draw the modulation that one SPADE layer predicts from a mask. This script makes the figure in docs/spade.md.
 
     python examples/modulation_maps.py
     python examples/modulation_maps.py --model street_model --mask street/masks/0001.png --block 5
 
 From the left: the mask, one channel of the normalized activation, its gamma and beta, and the modulated channel
-(Park et al. 2019, equation 1). Red is positive, blue negative, white 0; each map has a scale of its own.
+(Park et al. 2019, equation 1). Red is positive, blue negative, white 0; each map has its own scale.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from spade_hf import BUNDLED_MODEL, SPADEPipeline
 
 
 ASSETS = Path(__file__).parent / "assets"
-SIDE, CAPTION = 232, 30  # pixels of a tile and of the line above it
+SIDE, CAPTION = 232, 30  # pixels of a tile and of the caption above it
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--model", default=BUNDLED_MODEL, help="folder or Hub id")
     parser.add_argument("--mask", type=Path, default=ASSETS / "lake_mask.png")
     parser.add_argument("--block", type=int, default=5, help="number of the residual block, from 0")
-    parser.add_argument("--seed", type=int, default=0, help="of the random style")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random style")
     parser.add_argument("--output", type=Path, default=Path("outputs/modulation_maps.png"))
     args = parser.parse_args()
 
@@ -59,14 +59,14 @@ def main() -> None:
 
 
 def diverging(values: Tensor) -> Image.Image:
-    """A map `(H, W)` from blue over white (0) to red; the largest hundredth is clipped."""
+    """Colour a map `(H, W)` from blue over white (0) to red; the largest 1 % of magnitudes are clipped."""
     scaled = (values / values.abs().quantile(0.99)).clamp(-1, 1).float().numpy()
     red, blue = np.minimum(1 + scaled, 1), np.minimum(1 - scaled, 1)
     return Image.fromarray((np.stack([red, 1 - np.abs(scaled), blue], axis=-1) * 255).round().astype(np.uint8))
 
 
 def in_a_row(tiles: dict[str, Image.Image]) -> Image.Image:
-    """Pictures side by side, each below its name."""
+    """Place pictures side by side, each below its name."""
     picture = Image.new("RGB", (len(tiles) * (SIDE + 8) - 8, SIDE + CAPTION), "white")
     draw = ImageDraw.Draw(picture)
     for number, (name, tile) in enumerate(tiles.items()):

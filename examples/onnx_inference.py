@@ -1,9 +1,9 @@
-"""Paint a mask of label ids with an exported model; needs onnxruntime, numpy and pillow alone.
+"""Paint a mask of label ids with an exported model; needs only onnxruntime, numpy and pillow.
 
     spade-hf export --output generator.onnx --style-encoder encoder.onnx
     python examples/onnx_inference.py generator.onnx mask.png picture.png encoder.onnx noon.jpg
 
-The last two may be missing: then the style is random.
+Without the last two arguments, the style is random.
 """
 
 import json

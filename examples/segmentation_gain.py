@@ -3,11 +3,12 @@
     python examples/segmentation_gain.py examples/ablations/camvid.yaml --dataset_name FOLDER_OR_HUB_ID \
         --shares 0.05 1 --seeds 0 1 2 --output_dir gain
 
-For each share of the real pairs and each seed: take that share at random, train SPADE on it alone (train_spade.py,
-with the training options of the file), paint its masks in random styles (synthesize_dataset.py), and train one
-segmenter on the real pairs and one on both, with equal updates. With a share below 1 there is a third one: real pairs,
-and pictures that the same SPADE paints of all masks, as if masks were to be had without their pictures. All are tested
-on the real pictures of another split. Stopped, the same command goes on where it was. At the end it writes table.md.
+For each share of the real pairs and each seed: take that share at random, train SPADE only on it (train_spade.py, with
+the training options of the file), paint its masks in random styles (synthesize_dataset.py), and train one segmenter on
+the real pairs and one on both, with the same number of updates. With a share below 1, a third segmenter is trained on
+the real pairs and on pictures that the same SPADE paints of all masks, as if there were more masks than pictures. All
+segmenters are tested on the real pictures of another split. If it was stopped, the same command resumes. At the end it
+writes table.md.
 """
 
 import argparse
@@ -42,7 +43,7 @@ TEST_BATCH = 16
 
 
 def main(args: argparse.Namespace) -> None:
-    """Do what is left to do, then write the table."""
+    """Do the remaining runs, then write the table."""
     datasets.disable_progress_bars()
     grid = Grid.from_file(args.grid)
     name = args.dataset_name or grid.data["dataset_name"]
@@ -66,9 +67,9 @@ class Run:
         args (`argparse.Namespace`): The options.
         grid (`Grid`): Options of training.
         label_set (`LabelSet`): The data's labels.
-        folder (`Path`): Where everything about it lies: `real/`, `model/`, `synthesized/`, `figures.json`.
+        folder (`Path`): Folder of its files: `real/`, `model/`, `synthesized/`, `figures.json`.
         share (`float`): Of the real pairs, in (0, 1].
-        seed (`int`): Of the choice of pairs and of all that is trained.
+        seed (`int`): Of the choice of pairs and of all training.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Run:
         self.folder, self.share, self.seed = folder, share, seed
 
     def complete(self, train: datasets.Dataset, test: datasets.Dataset, network: FeatureNetwork) -> None:
-        """Do what is left to do."""
+        """Do the remaining steps."""
         real, model, synthesized = self.folder / "real", self.folder / "model", self.folder / "synthesized"
         if not (real / "labels.json").is_file():  # written last
             write_rows(real, take(train, self.share, self.seed), self.label_set)
@@ -98,11 +99,11 @@ class Run:
             options = {"images_per_mask": self.args.images_per_mask, "seed": self.seed, "output_dir": output}
             run_script("synthesize_dataset.py", options, model=model, dataset_name=source, height=height, width=width)
             rows = load_rows(str(output)).select_columns(COLUMNS).cast(real_rows.features)
-            times = max(1, round(len(rows) / len(real_rows)))  # half of what the segmenter sees is real
+            times = max(1, round(len(rows) / len(real_rows)))  # about half of the pairs are then real
             self.measure(arm, datasets.concatenate_datasets([real_rows] * times + [rows]), test, network)
 
     def measure(self, arm: str, train: datasets.Dataset, test: datasets.Dataset, network: FeatureNetwork) -> None:
-        """Train a segmenter and test it, unless that is done."""
+        """Train a segmenter and test it, unless its figures exist."""
         file = self.folder / "figures.json"
         figures = json.loads(file.read_text()) if file.is_file() else {}
         if arm in figures:
@@ -115,7 +116,7 @@ class Run:
         unfinished.replace(file)
 
     def pairs(self, rows: datasets.Dataset, random_flip: bool = False) -> PairedImageDataset:
-        """Whole pictures at the size that SPADE paints."""
+        """Build a data set of whole pictures at the size that SPADE paints."""
         transform = PairedTransform(
             resolution=tuple(self.grid.data["resolution"]), resize_ratio=1.0, center_crop=True, random_flip=random_flip
         )
@@ -127,14 +128,14 @@ class Run:
 
 
 def take(rows: datasets.Dataset, share: float, seed: int) -> datasets.Dataset:
-    """A random share of the rows."""
+    """Take a random share of the rows."""
     number = max(1, round(share * len(rows)))
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:number]
     return rows.select(sorted(chosen.tolist()))
 
 
 def write_rows(folder: Path, rows: datasets.Dataset, label_set: LabelSet) -> None:
-    """A data set that `load_dataset` reads, with its labels."""
+    """Write a data set that `load_dataset` reads, with its labels."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     rows.to_parquet(str(folder / "data" / "train-00000-of-00001.parquet"))
     (folder / "labels.json").write_text(json.dumps(label_set.to_dict()), encoding="utf-8")
@@ -144,7 +145,7 @@ def write_rows(folder: Path, rows: datasets.Dataset, label_set: LabelSet) -> Non
 def test_segmenter(
     segmenter: Segmenter, dataset: PairedImageDataset, network: FeatureNetwork, label_set: LabelSet
 ) -> dict[str, object]:
-    """The figures of a segmenter on real pictures."""
+    """Compute the figures of a segmenter on real pictures."""
     number = label_set.num_channels
     confusion = torch.zeros(number, number, dtype=torch.int64)
     for start in range(0, len(dataset), TEST_BATCH):
@@ -161,7 +162,7 @@ def test_segmenter(
 
 
 def tabulate(output_dir: Path, shares: Sequence[float], seeds: Sequence[int]) -> str:
-    """A Markdown table: mean and half range over the seeds; gains are taken seed by seed."""
+    """Format a Markdown table: mean and half range over the seeds; gains are computed seed by seed."""
     lines = ["| share | trained on | pairs | mIoU | gain | pixel accuracy | gain |", "|---" * 7 + "|"]
     for part in shares:
         runs = [json.loads((output_dir / f"{part:g}-{seed}" / "figures.json").read_text()) for seed in seeds]
@@ -178,9 +179,9 @@ def tabulate(output_dir: Path, shares: Sequence[float], seeds: Sequence[int]) ->
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
     parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("grid", type=Path, help="YAML or JSON file as for ablation.py, whose arms do not matter")
-    parser.add_argument("--dataset_name", help="Hub data set, folder or parquet file, in the place of the file's")
-    parser.add_argument("--test_split", default="validation", help="real pictures that the segmenters are tested on")
+    parser.add_argument("grid", type=Path, help="YAML or JSON file as for ablation.py; its arms are ignored")
+    parser.add_argument("--dataset_name", help="Hub data set, folder or parquet file, instead of the grid's")
+    parser.add_argument("--test_split", default="validation", help="split to test the segmenters on")
     parser.add_argument("--shares", type=positive_share, nargs="+", default=[0.05, 1.0], help="of the split train")
     parser.add_argument("--seeds", type=natural, nargs="+", default=[0, 1, 2])
     parser.add_argument("--images_per_mask", type=count, default=4)

@@ -1,4 +1,4 @@
-"""Paint every mask in every style and lay the pictures out as a table; the picture in README.md is made by this.
+"""Paint every mask in every style and show the pictures as a table. This script makes the picture in README.md.
 
 python examples/style_grid.py
 python examples/style_grid.py --masks mine.png --styles a.jpg b.jpg --model user/repo --output table.png
@@ -23,10 +23,10 @@ def main() -> None:
     parser.add_argument("--masks", nargs="+", type=Path, default=sorted(ASSETS.glob("*_mask.png")))
     parser.add_argument("--styles", nargs="+", type=Path, default=sorted(ASSETS.glob("*_style.jpg")))
     parser.add_argument(
-        "--random_styles", type=int, default=0, help="columns more: the same random latents for all masks"
+        "--random_styles", type=int, default=0, help="additional columns: the same random latents for all masks"
     )
     parser.add_argument("--model", default=BUNDLED_MODEL)
-    parser.add_argument("--seed", type=int, default=0, help="of the random styles")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random styles")
     parser.add_argument("--size", type=int, default=256, help="pixels of one picture in the table")
     parser.add_argument("--output", type=Path, default=Path("outputs/style_grid.jpg"))
     args = parser.parse_args()

@@ -3,7 +3,7 @@
     python examples/synthesize_dataset.py --model my-model --dataset_name FOLDER_OR_HUB_ID --images_per_mask 4 \
         --output_dir synthetic
 
-    accelerate launch examples/synthesize_dataset.py ...    # on several processes or machines: the same rows
+    accelerate launch examples/synthesize_dataset.py ...    # the same rows, from several processes or machines
 
 See docs/synthesis.md, and `--help` for all options.
 """
@@ -52,11 +52,11 @@ PICTURES_PER_FILE = 256
 
 
 def main(args: argparse.Namespace) -> int:
-    """Synthesize as the parsed command line says; the exit status: 1 if masks are broken."""
+    """Synthesize as the parsed command line says; return the exit status, 1 if masks are broken."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpx2"):  # they name every request to the Hub
+    for name in ("httpx", "httpx2"):  # they log every request to the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
-    datasets.disable_progress_bars()  # one of them for each file
+    datasets.disable_progress_bars()  # one bar per file
     if args.device is not None:
         check_device(args.device)
     state = join_processes(args.device)
@@ -68,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
     folder = Path(args.output_dir)
     with state.main_process_first():
         open_folder(folder, settings, pipeline.image_processor.label_set)
-    if args.push_to_hub and state.is_main_process:  # now: painting takes hours
+    if args.push_to_hub and state.is_main_process:  # before painting, which takes hours
         args.repo_id = open_repository(
             args.repo_id or folder.resolve().name, private=args.private, repo_type="dataset"
         )
@@ -92,14 +92,14 @@ def main(args: argparse.Namespace) -> int:
     if summary.missing:
         print(
             f"error: {len(summary.missing)} of {len(synthesizer.masks)} masks are left out, because they cannot be "
-            f"read: rows {row_numbers(summary.missing)}. Mend them and give the same command again.",
+            f"read: rows {row_numbers(summary.missing)}. Fix them and run the same command again.",
             file=sys.stderr,
         )
     return 1 if summary.missing else 0
 
 
 def make_all(synthesizer: Synthesizer, output: Output, state: PartialState) -> dict[int, str]:
-    """Make what is not there, each process its share of chunks; on every process the broken rows of all of them."""
+    """Make the missing rows, each process its share of chunks; return the broken rows of all processes."""
     mine = output.chunks[state.process_index :: state.num_processes]
     logger.info("Process %d of %d has %d masks", state.process_index + 1, state.num_processes, sum(map(len, mine)))
     broken: dict[int, str] = {}
@@ -111,13 +111,13 @@ def make_all(synthesizer: Synthesizer, output: Output, state: PartialState) -> d
                 logger.warning("Left out: %s", typed(message))
             broken.update(found)
             progress.update(len(chunk))
-    shares = gather_object([broken])  # one for each process
+    shares = gather_object([broken])  # one per process
     state.destroy_process_group()
     return {index: message for share in shares for index, message in share.items()}
 
 
 def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synthesizer:
-    """What paints the data set's masks."""
+    """Build the synthesizer for the data set's masks."""
     rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
     if len(rows) == 0:
         raise ValueError(f"`split` {args.split!r} of {args.dataset_name} has no rows. Name another one.")
@@ -140,7 +140,7 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
 
 
 def build_output(args: argparse.Namespace, synthesizer: Synthesizer) -> Output:
-    """Where the rows go. Masks are written in the same groups by any number of processes."""
+    """Build the output; the groups in which masks are written do not depend on the number of processes."""
     step = synthesizer.masks_per_batch if args.output_format == "folders" else masks_per_file(args)
     count = len(synthesizer.masks)
     kind = FolderOutput if args.output_format == "folders" else ParquetOutput
@@ -154,7 +154,7 @@ def build_output(args: argparse.Namespace, synthesizer: Synthesizer) -> Output:
 
 
 def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesizer) -> dict[str, object]:
-    """What the rows depend on; an earlier run in the folder must agree."""
+    """Collect the settings that rows depend on; an earlier run in the folder must have the same."""
     names = ("dataset_config_name", "split", "mask_column", "instance_column", "color_tolerance")
     more = ("num_images_per_mask", "seed", "height", "width", "output_format")
     return {
@@ -169,12 +169,12 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
 
 
 def masks_per_file(args: argparse.Namespace) -> int:
-    """Masks whose rows are in a parquet file."""
+    """Return the number of masks per parquet file."""
     return args.masks_per_file or max(1, PICTURES_PER_FILE // args.num_images_per_mask)
 
 
 def typed(message: str) -> str:
-    """An error in the words of the options."""
+    """Name the options in an error as they are typed."""
     return as_typed(" ".join(message.split()), options_of(build_parser()))
 
 

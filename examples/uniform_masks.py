@@ -1,11 +1,11 @@
-"""Uniform masks (Park et al. 2019, figure 3): what ordinary normalization washes away and SPADE keeps.
+"""Paint uniform masks (Park et al. 2019, figure 3): ordinary normalization loses their labels, SPADE keeps them.
 
     python examples/uniform_masks.py
     python examples/uniform_masks.py --output uniform_masks.png
 
 Two masks, each of a single label, go through untrained generators, in the same style. Instance norm turns the constant
-activation of either mask into zero, so that pix2pixHD's generator paints both alike. The picture has a row per mask:
-the mask (sky, grass), SPADE's image, pix2pixHD's.
+activation of either mask into zero, so that pix2pixHD's generator paints both masks alike. The picture has one row per
+mask: the mask (sky, grass), SPADE's image, pix2pixHD's image.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def draw(columns: list[Tensor]) -> Image.Image:
-    """Columns of images, each `(2, 3, H, W)` in [-1, 1], white lines between them."""
+    """Arrange columns of images, each `(2, 3, H, W)` in [-1, 1], with white lines between them."""
     tiles = torch.stack(columns, dim=1)  # (2, columns, 3, H, W)
     tiles = torch.nn.functional.pad(tiles, (0, 4, 0, 4), value=1.0)
     pixels = tiles.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)[:-4, :-4]  # (rows, columns, 3)
@@ -70,15 +70,15 @@ def draw(columns: list[Tensor]) -> Image.Image:
 
 
 def make_visible(module: torch.nn.Module) -> None:
-    """Draw weights, and soften norms, so that an untrained image shows what the architecture keeps of the mask."""
+    """Draw random weights and soften norms, so that untrained images show whether the architecture keeps the mask."""
     if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.Linear):
         # Xavier's own gain: the recipe's 0.02 would make any untrained image nearly gray.
         torch.nn.init.xavier_normal_(module.weight)
         if module.bias is not None:
             torch.nn.init.normal_(module.bias, std=0.1)
     elif isinstance(module, torch.nn.InstanceNorm2d):
-        # With the usual 1e-5, each of pix2pixHD's norms would blow up the rounding errors of a constant activation
-        # 300 times, until the images differ by noise. The label is lost either way.
+        # With the usual 1e-5, each of pix2pixHD's norms would multiply the rounding errors of a constant activation by
+        # 300, until the images differ by noise. The label is lost either way.
         module.eps = 1.0
 
 

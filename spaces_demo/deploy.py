@@ -1,7 +1,7 @@
 """Put the demo on the Hugging Face Hub: `python spaces_demo/deploy.py USER/SPACE`.
 
 Builds the package's wheel, assembles a Space folder (this folder's app.py, README.md, requirements.txt and pictures,
-and the wheel's content, since the package is on no index) and uploads it. Log in first: `hf auth login`.
+and the wheel's content, because the package is not on PyPI) and uploads it. Log in first: `hf auth login`.
 """
 
 import argparse
@@ -25,8 +25,8 @@ of static Spaces: spaces_demo/browser/build.py makes one of this demo. Gradio Sp
 
 
 def build_wheel(folder: Path) -> Path:
-    """The package's wheel, written to `folder`."""
-    # Of a copy: setuptools would otherwise leave its build folder in the checkout, and take stale files from it.
+    """Build the package's wheel in `folder`, and return its path."""
+    # From a copy: otherwise setuptools leaves its build folder in the checkout, and reuses stale files in it.
     source = folder / "source"
     source.mkdir(parents=True)
     root = HERE.parent
@@ -44,9 +44,9 @@ def assemble(folder: Path, wheel: Path) -> None:
     """Fill the folder of a Space.
 
     Args:
-        folder (`Path`): Made if it is not there.
+        folder (`Path`): Created if it does not exist.
         wheel (`Path`): From `build_wheel`. It is unpacked: when the Hub installs the requirements, a Space's own files
-            are not there yet, and those of a private Space cannot be fetched by address.
+            do not exist yet, and those of a private Space cannot be fetched by URL.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for pattern in SPACE_FILES:
@@ -57,7 +57,7 @@ def assemble(folder: Path, wheel: Path) -> None:
 
 
 def upload(folder: Path, repo_id: str, *, private: bool = False, hardware: str = HARDWARE) -> str:
-    """Create the Space if it is not there, upload the folder in one commit, and return the Space's address."""
+    """Create the Space if it does not exist, upload the folder in one commit, and return the Space's address."""
     api = HfApi()
     url = api.create_repo(
         repo_id, repo_type="space", space_sdk="gradio", space_hardware=hardware, private=private, exist_ok=True
@@ -72,10 +72,10 @@ def upload(folder: Path, repo_id: str, *, private: bool = False, hardware: str =
 def main(arguments: list[str] | None = None) -> None:
     """Build, assemble, upload."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("repo_id", nargs="?", help="USER/SPACE on the Hub; leave out with --folder to look first")
+    parser.add_argument("repo_id", nargs="?", help="USER/SPACE on the Hub; omit it with --folder to look first")
     parser.add_argument("--folder", type=Path, help="assemble here and keep it; default: a temporary folder")
-    parser.add_argument("--private", action="store_true", help="if the Space is created")
-    parser.add_argument("--hardware", default=HARDWARE, help="if the Space is created; default: ZeroGPU")
+    parser.add_argument("--private", action="store_true", help="make a new Space private")
+    parser.add_argument("--hardware", default=HARDWARE, help="hardware of a new Space; default: ZeroGPU")
     args = parser.parse_args(arguments)
     if args.repo_id is None and args.folder is None:
         parser.error("give USER/SPACE to upload, --folder to assemble, or both")

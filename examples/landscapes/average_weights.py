@@ -3,8 +3,8 @@ r"""Average the weights of pipelines that were fine-tuned from each other, and s
     python examples/landscapes/average_weights.py --models early late end --weights 0.25 0.5 0.25 \
         --dataset_name landscapes --output_dir averaged
 
-Between a soft early and a too sharp late state of one training lie pictures that are better than either's (Wang et al.
-2018, ESRGAN, section 3.4). Batch statistics are no mean of statistics: they are estimated anew, on training pairs.
+The mean of a soft early and a too sharp late state of one training can paint better pictures than both (Wang et al.
+2018, ESRGAN, section 3.4). Batch statistics are not averaged: they are estimated again, on training pairs.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def mean(states: list[dict[str, Tensor]], weights: list[float]) -> dict[str, Tensor]:
-    """The weighted mean of state dicts; counts, which are integers, are the first one's."""
+    """Compute the weighted mean of state dicts; integers, which are counts, are taken from the first one."""
     return {
         key: sum(weight * state[key] for weight, state in zip(weights, states, strict=True))
         if value.is_floating_point()
@@ -54,7 +54,7 @@ def mean(states: list[dict[str, Tensor]], weights: list[float]) -> dict[str, Ten
 
 
 def calls(pipeline: SPADEPipeline, rows: datasets.Dataset) -> Iterator[dict[str, Tensor | None]]:
-    """Arguments of the generator: masks `(N, H, W)` and latents `(N, Z)` in the style of their own pictures."""
+    """Yield arguments of the generator: masks `(N, H, W)` and latents `(N, Z)`, the styles of their own pictures."""
     processor, rng = pipeline.image_processor, torch.Generator().manual_seed(0)
     for batch in rows.select(range(min(len(rows), BATCH_SIZE * NUM_BATCHES))).iter(BATCH_SIZE):
         label_maps, _ = processor.preprocess(batch["label"])

@@ -14,16 +14,16 @@ REMEDY = f"LLVM {MINIMUM_LLVM} or newer is needed: apt-get install libllvm19, or
 
 
 def llvm_version(path: str) -> int | None:
-    """Major version in the name of an LLVM library, `None` where the name has none."""
+    """Read the major version in the name of an LLVM library, `None` if the name has none."""
     found = re.search(r"(?:-|\.so\.)(\d+)", os.path.basename(path))
     return int(found[1]) if found else None
 
 
 def choose_llvm() -> None:
-    """Point Dr.Jit to the newest LLVM, unless the user did: it takes the first one, however old.
+    """Point Dr.Jit to the newest LLVM, unless the user set one: by default it takes the first one, even if too old.
 
     Raises:
-        ImportError: the only ones are too old. Where none is found, Dr.Jit searches in its own way.
+        ImportError: all LLVM libraries found are too old. If none is found, Dr.Jit does its own search.
     """
     if path := os.environ.get(PATH_VARIABLE):
         if (llvm_version(path) or MINIMUM_LLVM) < MINIMUM_LLVM:

@@ -9,17 +9,17 @@ from noise import cloud_texture, fractal_noise, plane_texture, smoothstep
 
 
 CLOUD_BASE, CLOUD_THICKNESS = 1300, 1100  # metres
-LONGEST_RAY = 9000  # metres inside of the layer
+LONGEST_RAY = 9000  # metres inside the layer
 LOWEST_RAY = 0.015  # z of directions that meet clouds
 EXTINCTION = 0.020  # per metre, at density 1
-STEP_LIMIT = 220  # metres of a step that count for its opacity
-# Towards the sun, the density is sampled at these distances, for as many metres each.
-SHADOW_SAMPLES = ((60, 30), (120, 120), (260, 310), (500, 690))  # (metres, distance)
+STEP_LIMIT = 220  # metres: a longer step counts as this long for its opacity
+# Samples of the density towards the sun, in metres: length that a sample stands for, and its distance.
+SHADOW_SAMPLES = ((60, 30), (120, 120), (260, 310), (500, 690))  # (length, distance)
 BILLOW_SIZE, DETAIL_SIZE, WEATHER_SIZE = 5600, 1250, 600000  # metres: periods of the noise
 
 
 def opaque(value: float) -> mi.Float:
-    """A number that Dr.Jit does not compile into its kernels, which then serve every scene."""
+    """Make a number that Dr.Jit does not compile into its kernels, so that they serve every scene."""
     return dr.opaque(mi.Float, float(value))
 
 
@@ -33,7 +33,7 @@ class Clouds:
         self.ambient = ambient
 
     def march(self, directions: np.ndarray, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Radiance times opacity `(n, 3)`, opacity `(n,)`, and distance to the cumulus layer `(n,)` in metres."""
+        """Return radiance times opacity `(n, 3)`, opacity `(n,)`, and metres to the cumulus layer `(n,)`."""
         transmittance, direct, indirect, distance, phase = self._march_cumulus(directions, steps, seed)
         radiance = direct[:, None] * self.sun_irradiance * 1.05 + indirect[:, None] * self.ambient * 0.85
         cirrus = self._cirrus(directions)
@@ -42,7 +42,7 @@ class Clouds:
         return radiance, 1 - transmittance * (1 - cirrus), distance
 
     def _density(self) -> Callable[[mi.Point3f, bool], mi.Float]:
-        """Density of the cumulus in [0, 1] at points in metres, with or without fine detail."""
+        """Return a function: density of the cumulus in [0, 1] at points in metres, with or without fine detail."""
         base, thickness = opaque(CLOUD_BASE), opaque(CLOUD_THICKNESS)
         cover, shift = opaque(self.layout.cloud_cover), opaque(self.layout.seed * 0.013 % 1)
         billows, weather = cloud_texture(), plane_texture()
@@ -61,7 +61,7 @@ class Clouds:
         return density
 
     def _march_cumulus(self, directions: np.ndarray, steps: int, seed: int) -> tuple[np.ndarray, ...]:
-        """Transmittance, direct and ambient light, distance and phase function of each ray, `(n,)` each."""
+        """Compute transmittance, direct and ambient light, distance and phase function of each ray, `(n,)` each."""
         density = self._density()
         base, thickness, extinction = opaque(CLOUD_BASE), opaque(CLOUD_THICKNESS), opaque(EXTINCTION)
         direction = mi.Vector3f(directions.T.astype(np.float32))
@@ -89,7 +89,7 @@ class Clouds:
                 depth += density(point + sun * distance, False) * length
             depth *= extinction
             height = (point.z - base) / thickness
-            # the first term stands for light scattered many times, which goes deeper
+            # the first term approximates multiply scattered light, which reaches deeper
             scattered = 0.30 * dr.exp(-0.22 * depth) + 0.16 * dr.exp(-depth) * phase
             lit = scattered * (1 - 0.45 * dr.exp(-rho * 9))
             opacity = 1 - dr.exp(-rho * extinction * dr.minimum(step, STEP_LIMIT))
@@ -111,7 +111,7 @@ class Clouds:
         return tuple(np.array(value) for value in (transmittance, direct, ambient, start, phase + zero))
 
     def _cirrus(self, directions: np.ndarray) -> np.ndarray:
-        """Opacity `(n,)` of streaks on a plane at height 1."""
+        """Compute the opacity `(n,)` of streaks on a plane at height 1."""
         layout, seed = self.layout, self.layout.seed
         to_layer = 1 / np.maximum(directions[:, 2], 0.03)
         x, y = directions[:, 0] * to_layer, directions[:, 1] * to_layer

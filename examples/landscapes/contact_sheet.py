@@ -1,4 +1,4 @@
-"""A preview of layouts: one row of pictures per layout, and below it one of label maps in colour."""
+"""A preview of layouts: one row of pictures per layout, and below it one row of label maps in colour."""
 
 import io
 from pathlib import Path

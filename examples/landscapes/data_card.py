@@ -1,4 +1,4 @@
-"""The data set's README.md: metadata for `load_dataset` and the Hub, and what a user should know."""
+"""The data set's README.md: metadata for `load_dataset` and the Hub, and information for users."""
 
 import json
 
@@ -30,8 +30,8 @@ configs:
 # Rendered landscapes, {size}x{size}
 
 {pictures} pairs of a picture and its label map: {layouts} procedural landscapes, each in {styles} {light} of light.
-The pictures are renders, to be called so: Mitsuba 3 path-traces terrain, plants, water and clouds that come from
-random numbers alone. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0).
+The pictures are renders, not photographs: Mitsuba 3 path-traces terrain, plants, water and clouds that are generated
+from random numbers only. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0).
 
 | split | layouts | pictures |
 |---|---|---|
@@ -48,7 +48,7 @@ random numbers alone. No photograph, scan or model was used, so they are free of
 
 Labels: {labels}.
 
-Layouts {first_training} to {last_training} are for training. Those below are kept for evaluation and those above for
+Layouts {first_training} to {last_training} are for training. Lower numbers are kept for evaluation, higher numbers for
 judging models; both are in the split `test`. Do not train on them.
 
 Rendered by `examples/landscapes/render.py` of spade_hf with `{settings}`.
@@ -60,7 +60,7 @@ label map shows; there are no buildings, people or animals.
 
 
 def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
-    """README.md of a data set.
+    """Format the README.md of a data set.
 
     Args:
         settings: options of `render.py` that all pictures share.
@@ -89,7 +89,7 @@ def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
 
 
 def ranges(numbers: list[int]) -> str:
-    """Sorted numbers in short: `1000-1003, 1005`."""
+    """Sort and abbreviate numbers: `1000-1003, 1005`."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][-1] + 1:
@@ -100,6 +100,6 @@ def ranges(numbers: list[int]) -> str:
 
 
 def labels_json() -> str:
-    """labels.json: names and colours of the ids."""
+    """Format labels.json: names and colours of the ids."""
     names = {str(label): name for label, name in enumerate(LABELS)}
     return json.dumps({"id2label": names, "palette": PALETTE, "ignore_label": None}, indent=1)

@@ -1,10 +1,10 @@
 """A data set that grows by one parquet file per layout, and that `datasets.load_dataset` reads at any time.
 
-    settings.json                   what all pictures share; another run must agree
+    settings.json                   settings of all pictures; another run must have the same
     labels.json, README.md          names and colours of the labels; data card
     data/train-01000.parquet        a layout's pictures, one row per style
 
-Every file is written under another name and then renamed, so that a run that is killed leaves no half of one.
+Every file is written under another name and then renamed, so that a killed run leaves no incomplete file.
 """
 
 import io
@@ -33,14 +33,14 @@ JPEG_OPTIONS = dict(quality=93, subsampling=0)  # colour at full resolution
 
 
 class DatasetFolder:
-    """The folder of a data set, new or begun by an earlier run.
+    """The folder of a data set, new or from an earlier run.
 
     Args:
-        folder: where the data set lies or will lie.
-        settings: options that all pictures share, as JSON has them.
+        folder: folder of the data set; created if it does not exist.
+        settings: options that all pictures share, as JSON values.
 
     Raises:
-        ValueError: the folder holds something else, or pictures of other settings.
+        ValueError: the folder holds something else, or pictures with other settings.
     """
 
     def __init__(self, folder: Path, settings: dict):
@@ -73,7 +73,7 @@ class DatasetFolder:
                 )
 
     def layouts(self) -> dict[str, list[int]]:
-        """Numbers of the complete layouts in each split that has any."""
+        """List the numbers of the complete layouts in each split that has any."""
         found = {}
         for split in SPLITS:
             paths = (self.folder / "data").glob(f"{split}-*.parquet")
@@ -82,14 +82,14 @@ class DatasetFolder:
         return found
 
     def path(self, split: str, layout: int) -> Path:
-        """The parquet file of a layout."""
+        """Return the parquet file of a layout."""
         return self.folder / "data" / f"{split}-{layout:05d}.parquet"
 
     def missing(self, splits: dict[int, str]) -> list[int]:
-        """The layouts among the keys of `splits` that are not in the folder yet.
+        """List the layouts among the keys of `splits` that are not in the folder yet.
 
         Raises:
-            ValueError: a layout is in another split than wanted.
+            ValueError: a layout is in the folder in another split.
         """
         present = {number: split for split, numbers in self.layouts().items() for number in numbers}
         for number, split in splits.items():
@@ -101,7 +101,7 @@ class DatasetFolder:
         return [number for number in splits if number not in present]
 
     def add(self, split: str, layout: int, rows: list[dict]) -> None:
-        """Write a layout's rows, made by `encode_row`, and bring the data card up to date."""
+        """Write a layout's rows, made by `encode_row`, and update the data card."""
         path = self.path(split, layout)
         unfinished = path.with_suffix(".unfinished")
         Dataset.from_list(rows, features=FEATURES).to_parquet(unfinished)
@@ -113,7 +113,7 @@ class DatasetFolder:
         self._write_text("README.md", data_card(self.settings, self.layouts()))
 
     def _write_text(self, name: str, text: str) -> None:
-        """Write a text file in one step."""
+        """Write a text file whole or not at all."""
         unfinished = self.folder / f"{name}.unfinished"
         unfinished.write_text(text, encoding="utf-8")
         os.replace(unfinished, self.folder / name)
@@ -122,7 +122,7 @@ class DatasetFolder:
 def encode_row(
     image: np.ndarray, labels: np.ndarray, *, layout: int, index: int, kind: str, style: str, sun_elevation: float
 ) -> dict:
-    """A row of the data set: uint8 image `(h, w, 3)` as JPEG, uint8 labels `(h, w)` as PNG; `index` in the layout."""
+    """Encode a row: uint8 image `(h, w, 3)` as JPEG, uint8 labels `(h, w)` as PNG; `index` counts in the layout."""
     jpeg, png = io.BytesIO(), io.BytesIO()
     PILImage.fromarray(image).save(jpeg, "JPEG", **JPEG_OPTIONS)
     PILImage.fromarray(labels).save(png, "PNG")

@@ -10,7 +10,7 @@ SATURATION = 1.06
 
 
 def grade(radiance: np.ndarray, land: np.ndarray, sky: Sky) -> np.ndarray:
-    """sRGB in [0, 1] `(n, 3)` of linear radiance `(n, 3)`.
+    """Convert linear radiance `(n, 3)` to sRGB in [0, 1] `(n, 3)`.
 
     Args:
         land: part of each pixel `(n,)` that is land, in [0, 1]; the rest is sky or haze.
@@ -27,7 +27,7 @@ def grade(radiance: np.ndarray, land: np.ndarray, sky: Sky) -> np.ndarray:
 
 
 def filter_sky(radiance: np.ndarray, land: np.ndarray) -> np.ndarray:
-    """Pull land and sky together, as a graduated filter on the lens does."""
+    """Reduce the contrast between land and sky, as a graduated filter on the lens does."""
     log_luminance = np.log(radiance @ LUMINANCE + 1e-4)
     land_weight, sky_weight = land + 1e-3, 1 - land + 1e-3
     land_level = (log_luminance * land_weight).sum() / land_weight.sum()
@@ -37,7 +37,7 @@ def filter_sky(radiance: np.ndarray, land: np.ndarray) -> np.ndarray:
 
 
 def expose(radiance: np.ndarray, exposure: float) -> np.ndarray:
-    """Middle grey at 0.22 unless the highlights would burn out, but never below 0.13."""
+    """Scale middle grey to 0.22, or lower if highlights would clip, but never below 0.13."""
     luminance = radiance @ LUMINANCE
     middle = np.exp(np.log(luminance + 1e-4).mean())
     highlights = np.percentile(luminance, 97)
@@ -45,6 +45,6 @@ def expose(radiance: np.ndarray, exposure: float) -> np.ndarray:
 
 
 def filmic(x: np.ndarray) -> np.ndarray:
-    """Narkowicz's fit of the ACES curve, then the sRGB transfer function."""
+    """Apply Narkowicz's fit of the ACES curve, then the sRGB transfer function."""
     x = np.clip(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0, 1)
     return np.where(x < 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-6) ** (1 / 2.4) - 0.055)

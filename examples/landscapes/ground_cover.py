@@ -9,8 +9,8 @@ from terrain import Terrain
 from vocabulary import DIRT, FLOWER, GRASS, MOUNTAIN, ROCK, SAND, SNOW, TREE
 
 
-MOUNTAIN_DISTANCE = 1200  # metres: farther rock is called mountain
-FAR_FOREST_DISTANCE = 350  # metres: farther forest is painted on the ground, nearer trees stand on it
+MOUNTAIN_DISTANCE = 1200  # metres: farther rock is labelled mountain
+FAR_FOREST_DISTANCE = 350  # metres: farther forest is only painted on the ground, nearer trees are meshes
 
 GREEN_GRASS, DRY_GRASS = [0.082, 0.110, 0.030], [0.21, 0.17, 0.07]
 DARK_ROCK, LIGHT_ROCK = [0.085, 0.08, 0.075], [0.21, 0.19, 0.165]
@@ -40,14 +40,14 @@ class GroundPoints:
 
 
 class GroundCover:
-    """Decides what grows or lies where in a layout."""
+    """Labels, colours and forest density of a layout's ground."""
 
     def __init__(self, layout: Layout, terrain: Terrain):
         self.layout = layout
         self.terrain = terrain
 
     def forest_density(self, points: GroundPoints) -> np.ndarray:
-        """Probability of trees, 0 to 1: none on steep or high ground, at the water, and on the road."""
+        """Compute the probability of trees, 0 to 1: none on steep or high ground, at the water, and on the road."""
         layout = self.layout
         density = fractal_noise(points.x, points.y, 420, 5, layout.seed + 30) * 1.3
         density = density + layout.forest + 0.25 * smoothstep(points.distance, 200, 1200)
@@ -59,11 +59,11 @@ class GroundCover:
         return smoothstep(density, -0.1, 0.15)
 
     def distance_to_path(self, points: GroundPoints) -> np.ndarray:
-        """Distance to the centre line of the river or road, across the view."""
+        """Compute the distance to the centre line of the river or road, across the view."""
         return np.abs(points.x - self.terrain.path_x(points.y))
 
     def classify(self, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
-        """Labels uint8 `(n,)` and colours `(n, 3)`. Later covers lie on top of earlier ones."""
+        """Compute labels uint8 `(n,)` and colours `(n, 3)`. Later covers replace earlier ones."""
         layout, seed = self.layout, self.layout.seed
         x, y = points.x, points.y
         patches = fractal_noise(x, y, 350, 6, seed + 20)
@@ -86,7 +86,7 @@ class GroundCover:
         canopy = mix(DARK_CANOPY, LIGHT_CANOPY, np.clip(0.5 + clumps * 0.9, 0, 1)[:, None])
         colors = np.where(forest[:, None], canopy * layout.tint, colors)
 
-        ragged = 0 if layout.kind == "snow" else 220  # metres by which the snow line wanders
+        ragged = 0 if layout.kind == "snow" else 220  # metres by which the snow line varies
         snow = (points.z > layout.snow_line + ragged * patches) & (points.slope < 0.85 + 0.3 * clumps) & ~forest
         labels[snow] = SNOW
         colors = np.where(snow[:, None], SNOW_WHITE * (1 + 0.05 * clumps[:, None]), colors)
@@ -111,14 +111,14 @@ class GroundCover:
         return labels, np.clip(colors, 0.004, 0.9)
 
     def _rock_colors(self, points: GroundPoints, clumps: np.ndarray) -> np.ndarray:
-        """Rock in layers of equal height."""
+        """Compute the colours of rock in horizontal layers."""
         layout = self.layout
         strata = fractal_noise(points.z * 3, points.x * 0.15 + points.y * 0.1, 60, 4, layout.seed + 23)
         lightness = np.clip(0.5 + 0.7 * strata + 0.5 * clumps, 0, 1)
         return mix(DARK_ROCK, LIGHT_ROCK, lightness[:, None]) * (RED_ROCK if layout.kind == "desert" else layout.tint)
 
     def _bare_colors(self, points: GroundPoints, patches: np.ndarray, clumps: np.ndarray) -> np.ndarray:
-        """Sand or mud, dark where it is wet, with ripples of the wind."""
+        """Compute the colours of sand or mud, dark where it is wet, with wind ripples."""
         layout, seed = self.layout, self.layout.seed
         x, y = points.x, points.y
         if layout.kind == "desert":

@@ -18,7 +18,7 @@ class Layout:
 
     number: int
     kind: str
-    rng: np.random.Generator  # goes on where the parameters end; plants and stones are drawn from it
+    rng: np.random.Generator  # also used after the parameters, to draw plants and stones
     eye_height: float  # above the ground or the water
     field_of_view: float  # degrees, horizontal and vertical
     pitch: float  # degrees, positive looks up
@@ -27,7 +27,7 @@ class Layout:
     mountain_full: float
     mountain_wavelength: float
     hill_height: float
-    snow_line: float  # height above which snow lies
+    snow_line: float  # height above which there is snow
     tree_line: float
     forest: float  # -1 has no trees, 0.5 is all forest
     conifers: float  # part of the trees, 0 to 1
@@ -46,31 +46,31 @@ class Layout:
     phase: float  # of the meanders; also decides whether other kinds have a lake
     bend: float  # amplitude of the meanders
     path_width: float  # half width of the river or road
-    roll: float  # height of the foreground's waves
+    roll: float  # height of the foreground's undulations
     tilt: float  # slope of the ground to the right
     valley: float  # slope of the ground away from the middle
-    tint: np.ndarray  # (3,) factors on the colours of what grows
-    skyline: float  # how far up the picture's upper half the mountains reach
+    tint: np.ndarray  # (3,) factors on most colours of plants, ground and water
+    skyline: float  # part of the picture's upper half that the mountains reach
     has_islands: bool
 
     @property
     def seed(self) -> int:
-        """First of the layout's seeds of noise."""
+        """First of the layout's noise seeds."""
         return self.number * 50
 
     @property
     def has_lake(self) -> bool:
-        """Every lake scene, and some others that have room for one."""
+        """Whether there is a lake: in every lake scene, and in some of the kinds that can have one."""
         return self.kind == "lake" or (self.kind in ("snow", "forest", "meadow") and self.phase > 3.6)
 
     @property
     def is_sandy(self) -> bool:
-        """Sand at the shore, and not mud."""
+        """Whether the shore is sand, not mud."""
         return self.kind in ("sea", "desert")
 
 
 def draw_layout(number: int, kind: str | None = None) -> Layout:
-    """Parameters of layout `number`, of its own kind unless another is given.
+    """Draw the parameters of layout `number`, of its own kind unless another is given.
 
     The order of the draws is part of the data set.
     """
@@ -81,7 +81,7 @@ def draw_layout(number: int, kind: str | None = None) -> Layout:
         return float(rng.uniform(low, high))
 
     def by_kind(ranges: dict[str, tuple[float, float] | float], otherwise: tuple[float, float]) -> float:
-        """Draw from every range, whatever the kind, and return the value of this kind; a plain number is not drawn."""
+        """Draw from every range, for any kind, and return the value of this kind; plain numbers are not drawn."""
         values = {name: uniform(*value) if isinstance(value, tuple) else value for name, value in ranges.items()}
         default = uniform(*otherwise)
         return values.get(kind, default)
@@ -132,7 +132,7 @@ def draw_layout(number: int, kind: str | None = None) -> Layout:
         conifers=conifers,
         autumn=autumn,
         dryness=dryness,
-        # Python evaluates the following arguments in this order, and so they are drawn
+        # Python evaluates the following arguments in this order, which is the order of the draws
         flowers=uniform(-0.3, 0.25) if blooms else -9,
         cloud_cover=uniform(-0.9, 0.9),
         cirrus=uniform(-0.6, 0.5),

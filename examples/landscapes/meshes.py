@@ -1,4 +1,4 @@
-"""Triangle meshes in numpy: one mesh, a soup of many, and grids around the eye."""
+"""Triangle meshes in numpy: single meshes, a triangle soup of many, and grids around the eye."""
 
 from dataclasses import dataclass
 
@@ -17,12 +17,12 @@ class Mesh:
 
 
 def separate_faces(num_vertices: int) -> np.ndarray:
-    """Faces `(num_vertices / 3, 3)` of triangles that share no vertices."""
+    """Make faces `(num_vertices / 3, 3)` of triangles that share no vertices."""
     return np.arange(num_vertices).reshape(-1, 3)
 
 
 def grid_faces(rows: int, columns: int) -> np.ndarray:
-    """Two triangles per cell of a grid of vertices `(rows, columns)`, in row-major order."""
+    """Make two triangles per cell of a grid of vertices `(rows, columns)`, in row-major order."""
     corner = np.arange((rows - 1) * columns).reshape(rows - 1, columns)[:, :-1].ravel()
     lower = np.stack([corner, corner + 1, corner + columns], 1)
     upper = np.stack([corner + 1, corner + columns + 1, corner + columns], 1)
@@ -30,21 +30,21 @@ def grid_faces(rows: int, columns: int) -> np.ndarray:
 
 
 def polar_grid(azimuths: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Grid around the eye: x and y, each `(distances, azimuths)`, and its faces. Azimuth 0 is forward, in radians."""
+    """Make a grid around the eye: x, y, each `(distances, azimuths)`, and faces. Azimuth 0 is forward, in radians."""
     azimuth, distance = np.meshgrid(azimuths, distances)
     faces = grid_faces(len(distances), len(azimuths))
     return distance * np.sin(azimuth), distance * np.cos(azimuth), faces
 
 
 def grid_normals(vertices: np.ndarray) -> np.ndarray:
-    """Upward unit normals of a grid of vertices `(rows, columns, 3)`."""
+    """Compute upward unit normals of a grid of vertices `(rows, columns, 3)`."""
     normals = np.cross(np.gradient(vertices, axis=1), np.gradient(vertices, axis=0))
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-12
     return normals * np.sign(normals[..., 2:])
 
 
 class TriangleSoup:
-    """Collects triangles with normals, colours and one label per triangle."""
+    """A collection of triangles with normals, colours and one label per triangle."""
 
     def __init__(self):
         self._vertices, self._normals, self._colors, self._faces, self._labels = [], [], [], [], []
@@ -93,7 +93,7 @@ class TriangleSoup:
         )
 
     def build(self, name: str, bsdf: dict) -> tuple[mi.Mesh, np.ndarray]:
-        """Mitsuba mesh with the attribute `vertex_color`, and the labels `(f,)` of its faces."""
+        """Build a Mitsuba mesh with the attribute `vertex_color`; return it and the labels `(f,)` of its faces."""
         properties = mi.Properties()
         properties["bsdf"] = mi.load_dict(bsdf)
         vertices, faces = np.concatenate(self._vertices), np.concatenate(self._faces)

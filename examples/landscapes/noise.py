@@ -1,4 +1,4 @@
-"""Tileable noise textures and fractal noise. Everything irregular in a landscape comes from here."""
+"""Tileable noise textures and fractal noise, the source of all irregular shapes in a landscape."""
 
 from functools import cache
 
@@ -14,18 +14,18 @@ LACUNARITY = 2.03  # ratio of two octaves' frequencies; not quite 2, so that the
 
 
 def smoothstep(value: np.ndarray | float, start: np.ndarray | float, end: np.ndarray | float) -> np.ndarray:
-    """Smooth ramp from 0 at `start` to 1 at `end`; `start` may be the larger one."""
+    """Compute a smooth ramp from 0 at `start` to 1 at `end`; `start` can be the larger one."""
     t = np.clip((value - start) / (end - start), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def mix(a: np.ndarray | float, b: np.ndarray | float, weight: np.ndarray | float) -> np.ndarray:
-    """`a` where `weight` is 0, `b` where it is 1. Colours `(..., 3)` need a weight `(..., 1)`."""
+    """Interpolate from `a` (`weight` 0) to `b` (`weight` 1). Colours `(..., 3)` need a weight `(..., 1)`."""
     return np.asarray(a) * (1 - np.asarray(weight)) + np.asarray(b) * np.asarray(weight)
 
 
 def gradient_noise_tile(pixels: int, cells: int, seed: int, dim: int) -> np.ndarray:
-    """Periodic gradient noise (Perlin 2002), float32 `(pixels,) * dim`, with `cells` lattice cells per side."""
+    """Make periodic gradient noise (Perlin 2002), float32 `(pixels,) * dim`, with `cells` lattice cells per side."""
     gradients = np.random.default_rng(seed).normal(size=(cells,) * dim + (dim,))
     gradients /= np.linalg.norm(gradients, axis=-1, keepdims=True)
     position = np.arange(pixels) * cells / pixels  # in cells, the same along every axis
@@ -46,7 +46,7 @@ def gradient_noise_tile(pixels: int, cells: int, seed: int, dim: int) -> np.ndar
 
 
 def cellular_noise_tile(pixels: int, cells: int, seed: int) -> np.ndarray:
-    """Periodic cellular noise (Worley 1996), `(pixels,) * 3`: 1 - distance to the nearest of one point per cell."""
+    """Make periodic cellular noise (Worley 1996), `(pixels,) * 3`: 1 - distance to the nearest point, one per cell."""
     points = np.random.default_rng(seed).random((cells,) * 3 + (3,))
     position = (np.arange(pixels) * cells / pixels).astype(np.float32)  # in cells
     cell = np.floor(position).astype(int)
@@ -63,7 +63,7 @@ def cellular_noise_tile(pixels: int, cells: int, seed: int) -> np.ndarray:
 
 
 def cloud_volume(pixels: int = CLOUD_PIXELS) -> np.ndarray:
-    """Billowing periodic noise for clouds, float32 `(pixels, pixels, pixels, 1)`, mean 0, standard deviation 1."""
+    """Make billowing periodic noise for clouds, float32 `(pixels, pixels, pixels, 1)`, with mean 0 and variance 1."""
     wisps = sum(
         gradient_noise_tile(pixels, cells, cells, 3) * weight for cells, weight in ((4, 1), (8, 0.5), (16, 0.25))
     )
@@ -76,14 +76,14 @@ def cloud_volume(pixels: int = CLOUD_PIXELS) -> np.ndarray:
 
 @cache
 def plane_texture() -> mi.Texture2f:
-    """Gradient noise on the unit square, repeated."""
+    """Make a texture of gradient noise on the unit square, repeated."""
     tile = gradient_noise_tile(TILE_PIXELS, TILE_CELLS, seed=1, dim=2)
     return mi.Texture2f(mi.TensorXf(tile[..., None]), wrap_mode=dr.WrapMode.Repeat)
 
 
 @cache
 def cloud_texture() -> mi.Texture3f:
-    """`cloud_volume` on the unit cube, repeated."""
+    """Make a texture of `cloud_volume` on the unit cube, repeated."""
     return mi.Texture3f(mi.TensorXf(cloud_volume()), wrap_mode=dr.WrapMode.Repeat)
 
 
@@ -96,14 +96,14 @@ def fractal_noise(
     gain: float = 0.5,
     ridged: bool = False,
 ) -> np.ndarray:
-    """Sum of octaves of gradient noise, each turned and shifted at random.
+    """Sum octaves of gradient noise, each rotated and shifted at random.
 
     Args:
         x, y: coordinates of the points, any shape, in the unit of `wavelength`.
         wavelength: size of the first octave's features.
-        octaves: number of octaves; each has about twice the frequency of the one before.
-        gain: amplitude of an octave over that of the one before.
-        ridged: sharp crests in place of round hills (Musgrave's ridged multifractal).
+        octaves: number of octaves; each has about twice the frequency of the previous one.
+        gain: amplitude of an octave divided by that of the previous one.
+        ridged: sharp crests instead of round hills (Musgrave's ridged multifractal).
 
     Returns:
         float32 of the shape of `x`, about in [-1, 1], or in [0, 1] where `ridged`.
@@ -119,7 +119,7 @@ def fractal_noise(
     crest = 1.0
     for _ in range(octaves):
         angle = rng.uniform(0, 6.28)
-        # opaque: as literals, every seed's numbers would be a new kernel to compile
+        # opaque: with literals, Dr.Jit would compile a new kernel for every seed
         cos, sin = (dr.opaque(mi.Float, float(v)) for v in (np.cos(angle) * frequency, np.sin(angle) * frequency))
         shift_x, shift_y = (dr.opaque(mi.Float, float(v)) for v in rng.random(2))
         point = mi.Point2f(cos * x - sin * y + shift_x, sin * x + cos * y + shift_y)

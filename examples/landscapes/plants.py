@@ -1,4 +1,4 @@
-"""Meshes of unit height to be copied many times: conifers, broadleaf crowns and bushes, trunks, boulders."""
+"""Meshes to be copied many times: conifers, broadleaf crowns and bushes of unit height, trunks, boulders."""
 
 import numpy as np
 from backend import mi
@@ -12,7 +12,7 @@ BOULDER_PLANES = 16  # flat faces cut off the sphere
 
 
 def conifer(rng: np.random.Generator, whorls: int, branches: int) -> Mesh:
-    """Conifer of drooping triangles, `branches` per whorl: few wide ones for far trees, many narrow ones for near."""
+    """Make a conifer of drooping triangles, `branches` per whorl: few wide ones if far away, many narrow if near."""
     count = whorls * branches
     scatter = 0.4 if branches < 15 else 1.6  # of a branch's height, in whorls
     height = np.repeat((np.arange(whorls) + 0.5) / whorls, branches)
@@ -43,13 +43,13 @@ def conifer(rng: np.random.Generator, whorls: int, branches: int) -> Mesh:
 def broadleaf(
     rng: np.random.Generator, leaves: int, leaf_size: float, crown_start: float = 0.25, squat: float = 1.0
 ) -> Mesh:
-    """Crown of clusters of leaves, one triangle each.
+    """Make a crown of clusters of leaves, one triangle per leaf.
 
     Args:
         leaves: number of triangles.
         leaf_size: standard deviation of their corners, in heights of the tree.
         crown_start: height at which the crown begins; 0 is a bush.
-        squat: width of the crown over that of a tree.
+        squat: width of the crown divided by that of a tree.
     """
     clusters = rng.integers(7, 13)
     middle = (1 + crown_start) / 2  # height
@@ -71,7 +71,7 @@ def broadleaf(
 
 
 def trunk(height: float, radius: float) -> Mesh:
-    """Three-sided trunk that tapers to half of its radius, in metres."""
+    """Make a three-sided trunk that tapers to half of its radius, in metres."""
     azimuth = np.arange(4) * 2 * np.pi / 3
     foot = np.stack([np.cos(azimuth), np.sin(azimuth), 0 * azimuth], -1) * radius
     top = foot * 0.5 + np.array([0, 0, height])
@@ -81,7 +81,7 @@ def trunk(height: float, radius: float) -> Mesh:
 
 
 def boulder(rng: np.random.Generator) -> Mesh:
-    """Flattened unit sphere cut by random planes, then roughened."""
+    """Make a boulder: a flattened unit sphere, cut by random planes, then roughened."""
     azimuth, inclination = np.meshgrid(
         np.linspace(0, 2 * np.pi, BOULDER_COLUMNS), np.linspace(0.02, np.pi - 0.02, BOULDER_ROWS)
     )
@@ -93,7 +93,7 @@ def boulder(rng: np.random.Generator) -> Mesh:
         facing = np.maximum(direction @ (normal / np.linalg.norm(normal)), 0.05)
         radius = np.minimum(radius, rng.uniform(0.62, 1.05) / facing)
     points = (direction * radius[..., None]).reshape(-1, 3).T.astype(np.float32)
-    place = float(rng.random())  # in the noise
+    place = float(rng.random())  # position in the noise
     rough, grain = (
         np.array(cloud_texture().eval(mi.Point3f(points * frequency + place))[0]).reshape(radius.shape)
         for frequency in (0.12, 0.45)

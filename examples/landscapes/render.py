@@ -3,8 +3,8 @@
     python examples/landscapes/render.py --output_dir landscapes --first 1000 --layouts 384 --validation_layouts 12
     python examples/landscapes/render.py --output_dir judge --first 9000 --layouts 100 --styles 1
 
-A run that was stopped goes on when it is started again with the same options. The same layout in the same style and
-size is always the same picture.
+A stopped run resumes when it is started again with the same options. The same layout in the same style and size is
+always the same picture.
 """
 
 import argparse
@@ -18,13 +18,13 @@ SMALLEST, LARGEST = 32, 1024  # pixels per side
 
 
 def main() -> None:
-    """Read the options, render what is missing."""
+    """Read the options, and render the missing layouts."""
     parser = build_parser()
     args = parser.parse_args()
     if error := find_error(args):
         parser.error(error)
     try:
-        # here, so that wrong options are reported at once, and what is not installed in one line
+        # imported here, so that wrong options are reported at once, and a missing package in one line
         from rendering_run import RenderingRun
 
         run = RenderingRun(
@@ -48,15 +48,15 @@ def main() -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output_dir", type=Path, required=True, help="folder of the data set, new or begun before")
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder of the data set, new or to be resumed")
     parser.add_argument("--first", type=int, default=TRAINING_LAYOUTS.start, help="number of the first layout")
     parser.add_argument("--layouts", type=int, default=8, help="number of layouts")
     parser.add_argument("--styles", type=int, default=4, help="pictures per layout, each in another light")
     parser.add_argument("--size", type=int, default=256, help="pixels per side; another size draws other pictures")
     parser.add_argument("--samples_per_pixel", type=int, default=16, help="paths per pixel, before denoising")
-    parser.add_argument("--kind", choices=KINDS, help="of all layouts; by default a layout's number decides")
+    parser.add_argument("--kind", choices=KINDS, help="kind of all layouts; by default a layout's number decides")
     parser.add_argument(
         "--style_names", nargs="+", choices=list(STYLES), help="taken in turn; by default each layout shuffles all"
     )
@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def find_error(args: argparse.Namespace) -> str | None:
-    """What is wrong with the options, `None` if nothing is."""
+    """Return an error message for wrong options, else `None`."""
     if args.layouts < 1:
         return f"--layouts is {args.layouts}; at least 1 is needed"
     last = args.first + args.layouts - 1
@@ -91,12 +91,12 @@ def find_error(args: argparse.Namespace) -> str | None:
 
 
 def layout_numbers(args: argparse.Namespace) -> range:
-    """Numbers of the layouts to render."""
+    """Return the numbers of the layouts to render."""
     return range(args.first, args.first + args.layouts)
 
 
 def choose_splits(args: argparse.Namespace) -> dict[int, str]:
-    """The split of each layout."""
+    """Choose the split of each layout."""
     numbers = layout_numbers(args)
     splits = {number: "train" if number in TRAINING_LAYOUTS else "test" for number in numbers}
     validation = numbers[args.layouts - args.validation_layouts :]

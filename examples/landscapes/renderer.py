@@ -1,4 +1,4 @@
-"""Renders a layout in any style: path-traced land and water, denoised, before the sky and behind the haze."""
+"""Rendering of a layout in any style: path-traced land and water, denoised, with the sky behind and haze in front."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ from sky import Sky, environment_directions
 from vocabulary import CLOUD, LABELS, SEA, SKY, STYLES, WATER
 
 
-RAYS_PER_SIDE = 4  # exact rays per pixel: their square
+RAYS_PER_SIDE = 4  # 4 x 4 exact rays per pixel
 PATH_DEPTH = 4
 ENVIRONMENT_STEPS, PICTURE_STEPS, SUN_STEPS = 20, 48, 40  # samples along a ray through the clouds
-HAZE_COLOR = np.array([0.75, 1.0, 1.45])  # extinction of red, green and blue over that of green
-SKY_HAZE_HEIGHT = 1200  # metres of haze before the zenith
-CLOUD_THRESHOLD = 108  # of 255: opacity from which the sky's label is cloud
+HAZE_COLOR = np.array([0.75, 1.0, 1.45])  # extinction of red, green and blue divided by that of green
+SKY_HAZE_HEIGHT = 1200  # metres of haze in front of the zenith
+CLOUD_THRESHOLD = 108  # of 255: above this opacity, the sky's label is cloud
 FARTHEST_REFLECTION = 2e4  # metres
-RIPPLE_BLUR = 4  # 128ths of the picture, to each side
+RIPPLE_BLUR = 4  # in 1/128 of the picture's side, in each direction
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Picture:
 
 
 class Renderer:
-    """Builds a layout once, then renders any number of styles of it.
+    """Renderer of a layout, which is built once and rendered in any number of styles.
 
     Args:
         size: pixels per side. The same layout at another size is another picture.
@@ -56,7 +56,7 @@ class Renderer:
         self._trace_reflections()
 
     def _load_scene(self, shapes: dict[str, mi.Mesh]) -> mi.Scene:
-        """Shapes, camera, and a sky and a sun that each style sets anew."""
+        """Load shapes, camera, and a sky and a sun that each style replaces."""
         layout, pitch = self.layout, np.radians(self.layout.pitch)
         target = [0, float(np.cos(pitch)), self.eye_z + float(np.sin(pitch))]
         width, height = self.environment_size
@@ -85,13 +85,13 @@ class Renderer:
         return mi.load_dict({"type": "scene", **shapes, "sensor": camera, "sky": sky, "sun": sun})
 
     def _per_pixel(self, values: np.ndarray) -> np.ndarray:
-        """`(rays, ...)` in the picture's rows to `(pixels, rays per pixel, ...)`."""
+        """Group rays by pixel: `(rays, ...)`, row by row, to `(pixels, rays per pixel, ...)`."""
         size, k = self.size, RAYS_PER_SIDE
         blocks = values.reshape(size, k, size, k, -1).transpose(0, 2, 1, 3, 4)
         return blocks.reshape(size * size, k * k, -1)
 
     def _trace_pixels(self) -> None:
-        """Depth, view direction and majority label of every pixel, from exact rays."""
+        """Compute depth, view direction and majority label of every pixel, from exact rays."""
         rays = self.size * RAYS_PER_SIDE
         position = (np.arange(rays) + 0.5) / rays
         u, v = (grid.ravel().astype(np.float32) for grid in np.meshgrid(position, position))
@@ -114,7 +114,7 @@ class Renderer:
         self.labels = votes.argmax(-1).astype(np.uint8)  # (pixels,)
 
     def _trace_reflections(self) -> None:
-        """How far away each pixel's reflection in the water is, and the part of the light that is reflected."""
+        """Compute the distance of each pixel's reflection in the water, and the part of the light it reflects."""
         size = self.size
         mirrored = self.directions * [1, 1, -1]
         wet = np.isin(self.labels, (WATER, SEA)) & (mirrored[:, 2] > 0.003)
@@ -136,7 +136,7 @@ class Renderer:
         self.fresnel = 0.02 + 0.98 * (1 - np.clip(mirrored[:, 2:] + 0.08, 0, 1)) ** 5  # (pixels, 1)
 
     def render(self, style: str, variant: int = 0) -> Picture:
-        """Render one style; its variants differ in the height of the sun, haze, and the like."""
+        """Render one style; its variants differ in the sun's height, the haze and similar parameters."""
         size = self.size
         seed = (self.layout.seed, variant, list(STYLES).index(style))
         sky = Sky(self.layout, style, np.random.default_rng(seed))
@@ -162,11 +162,11 @@ class Renderer:
         radiance[~upper] = np.tile(radiance[upper][-width:].reshape(width, 3), (height // 2, 1))
         radiance = radiance.reshape(height, width, 3)
         _, opacity = sky.cloud_layer(sky.sun_direction[None], SUN_STEPS)
-        sunlight = 1 - 0.6 * float(opacity[0])  # a cloud before the sun dims it
+        sunlight = 1 - 0.6 * float(opacity[0])  # a cloud in front of the sun dims it
 
         parameters = mi.traverse(self.scene)
-        # Mitsuba reads the outer columns as a border that repeats the opposite side's. Ours repeat nothing, which
-        # stretches the sky's light by two columns; mending it would draw another data set.
+        # Mitsuba expects the outer columns to be a border that repeats the opposite side. Ours do not, which stretches
+        # the sky's light by two columns; a fix would change the data set.
         parameters["sky.data"] = mi.TensorXf(radiance)
         direction = (-sky.sun_direction).tolist()
         parameters["sun.to_world"] = mi.Transform4f(mi.ScalarTransform4f().look_at([0, 0, 0], direction, [0, 0, 1]))
@@ -174,11 +174,11 @@ class Renderer:
         parameters.update()
 
     def _render_land(self, variant: int) -> tuple[np.ndarray, np.ndarray]:
-        """Denoised radiance `(pixels, 3)` of what is not sky, times its coverage `(pixels,)`."""
+        """Render the denoised radiance `(pixels, 3)` of land and water times their coverage, and the coverage."""
         output = mi.render(self.scene, integrator=self.integrator, spp=self.samples_per_pixel, seed=variant + 1)
         output = np.array(output)  # (size, size, 10): RGBA, albedo, normal
         color, alpha = np.nan_to_num(output[..., :3]), np.clip(output[..., 3], 0, 1)
-        brightest = min(6.0, 30 * float(np.median(color)) + 1)  # single brighter samples are noise
+        brightest = min(6.0, 30 * float(np.median(color)) + 1)  # brighter single samples are noise
         color = oidn.denoise(
             np.ascontiguousarray(np.minimum(color, brightest).astype(np.float32)),
             np.ascontiguousarray(np.clip(output[..., 4:7], 0, 1).astype(np.float32)),
@@ -191,7 +191,7 @@ class Renderer:
     def _add_haze(
         self, sky: Sky, land: np.ndarray, alpha: np.ndarray, sky_radiance: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Radiance `(pixels, 3)` of land and sky behind haze, and the visibility `(pixels,)` of the land."""
+        """Compute the radiance `(pixels, 3)` of land and sky behind haze, and the land's visibility `(pixels,)`."""
         extinction = sky.haze * 1e-3 * HAZE_COLOR  # per metre
         hit = np.isfinite(self.depth)
         depth = np.where(hit, self.depth, 0)
@@ -203,7 +203,7 @@ class Renderer:
         towards_sun = np.clip(self.directions @ sky.sun_direction, 0, 1)[:, None]
         air = air * 0.92 + sky.sun_irradiance * 0.03 * towards_sun**8
 
-        # the path tracer knows no haze, so that the water reflects far mountains without it
+        # the path tracer has no haze, so its reflections of far mountains lack it
         mirrored = np.exp(-extinction * self.reflection_distance)
         reflected = 0.55 * self.fresnel
         land = land * (1 - (1 - mirrored) * reflected / (reflected + 0.06)) + reflected * (1 - mirrored) * air
@@ -215,7 +215,7 @@ class Renderer:
         return radiance, transmittance[:, 1]
 
     def _label_clouds(self, opacity: np.ndarray) -> np.ndarray:
-        """Labels uint8 `(size, size)`, clouds included, with borders smoothed over 3x3 pixels."""
+        """Compute labels uint8 `(size, size)`, clouds included, with borders smoothed over 3x3 pixels."""
         size = self.size
         opacity = Image.fromarray((opacity * 255).reshape(size, size).astype(np.uint8))
         opacity = np.array(opacity.filter(ImageFilter.GaussianBlur(size / 100)))

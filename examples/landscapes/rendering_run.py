@@ -1,4 +1,4 @@
-"""Renders the layouts that a data set's folder lacks."""
+"""Rendering of the layouts that a data set's folder lacks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from vocabulary import STYLES
 
 
 class RenderingRun:
-    """One run of the renderer, from nothing or from where an earlier run was stopped.
+    """One run of the renderer, new or resuming a stopped run.
 
     Args:
         output_dir: folder of the data set.
@@ -70,7 +70,7 @@ class RenderingRun:
         save_contact_sheet([self.folder.path(split, number) for number, split in self.splits.items()], path)
 
     def _render_layout(self, number: int) -> Iterator[dict]:
-        """Rows of one layout. Where a style comes again, it is another variant of it."""
+        """Yield the rows of one layout. A repeated style is another variant of it."""
         layout = draw_layout(number, self.kind)
         renderer = Renderer(layout, self.size, self.samples_per_pixel)
         names = self.style_names or [str(name) for name in np.random.default_rng(number).permutation(list(STYLES))]

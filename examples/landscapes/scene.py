@@ -14,12 +14,12 @@ from vocabulary import MOUNTAIN, ROCK, SNOW, TREE
 from water import build_water
 
 
-GROUND_NEAR, GROUND_MIDDLE, GROUND_FAR = 1.2, 150, 22000  # metres: the rows lie closer before the middle
+GROUND_NEAR, GROUND_MIDDLE, GROUND_FAR = 1.2, 150, 22000  # metres: the grid is finer before the middle
 
 
 @dataclass
 class Scene:
-    """What a layout looks like in no light yet."""
+    """Meshes and labels of a layout, still without light."""
 
     layout: Layout
     eye_z: float  # metres
@@ -28,7 +28,7 @@ class Scene:
 
 
 def build_scene(layout: Layout, detail: float = 1.0) -> Scene:
-    """Build a layout's meshes. `detail` is a factor on the resolution; another one draws another scene."""
+    """Build a layout's meshes. `detail` is a factor on the resolution; another value gives another scene."""
     terrain = Terrain(layout)
     cover = GroundCover(layout, terrain)
     half_angle = np.radians(layout.field_of_view / 2) * 1.25 + 0.12  # beyond the picture, for shadows and reflections
@@ -59,7 +59,7 @@ def add_ground(
     azimuths: np.ndarray,
     distances: np.ndarray,
 ) -> np.ndarray:
-    """Add the ground as a grid around the eye; its heights `(distances * azimuths,)` without relief."""
+    """Add the ground as a grid around the eye; return its heights `(distances * azimuths,)` without relief."""
     grid_x, grid_y, faces = polar_grid(azimuths, distances)
     x, y = grid_x.ravel(), grid_y.ravel()
     z, shore = terrain.height(x, y)
@@ -74,7 +74,7 @@ def add_ground(
 
 
 def relief(layout: Layout, x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Height that a label adds to its ground, metres `(n,)`: treetops of far forest, crags, drifts of snow."""
+    """Compute the height that a label adds to the ground, metres `(n,)`: treetops of far forest, crags, snowdrifts."""
     distance, seed = np.hypot(x, y), layout.seed
     treetops = (6 + 7 * fractal_noise(x, y, 14, 3, seed + 40)) * smoothstep(distance, 350, 600)
     crag_height = 0.02 * np.minimum(distance, 3000) * 0.35

@@ -10,17 +10,17 @@ from vocabulary import STYLES
 
 SUN_DIAMETER = 0.5358  # degrees
 LUMINANCE = [0.2, 0.7, 0.1]
-LOW_SUN = (14, 2)  # degrees: the sun's height where its colours begin, and where they are full
+LOW_SUN = (14, 2)  # degrees: the sun's height where its colours begin, and where they reach full strength
 LOW_SUN_SKY, LOW_SUN_DISK = [1.12, 0.86, 1.12], [1.1, 0.78, 0.9]  # the sky model lacks the pinks of a low sun
 DUSK_SKY, DUSK_GLOW = [0.62, 0.66, 1.15], np.array([0.3, 0.45, 1.0])
 SUN_STRENGTH = dict(dusk=0.12, golden=1.4, sunset=1.3)  # factors of styles
 VEIL_COLOR = np.array([0.97, 1.0, 1.05])
-HORIZON = 0.004  # the sky model is not defined below; sine of the elevation
-AIR_LIGHT_DISTANCE = 26000  # metres in which a cloud sinks into the air light to 1 / e
+HORIZON = 0.004  # smallest sine of the elevation; the sky model is not defined below the horizon
+AIR_LIGHT_DISTANCE = 26000  # metres after which 1 / e of a cloud's radiance is left, and the rest is air light
 
 
 def environment_directions(width: int, height: int) -> np.ndarray:
-    """Directions `(height * width, 3)` of the pixels of an equirectangular map; its upper half is the sky."""
+    """Compute the directions `(height * width, 3)` of an equirectangular map's pixels; its upper half is the sky."""
     azimuth, inclination = np.meshgrid(
         (np.arange(width) + 0.5) / width * 2 * np.pi, (np.arange(height) + 0.5) / height * np.pi
     )
@@ -29,7 +29,7 @@ def environment_directions(width: int, height: int) -> np.ndarray:
 
 
 def evaluate_emitter(emitter: mi.Emitter, directions: np.ndarray) -> np.ndarray:
-    """Radiance float32 `(n, 3)` of a distant emitter seen in `directions` `(n, 3)` of any length."""
+    """Compute the radiance float32 `(n, 3)` of a distant emitter in `directions` `(n, 3)` of any length."""
     directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
     directions = np.stack([directions[:, 0], directions[:, 1], np.maximum(directions[:, 2], HORIZON)], 1)
     interaction = dr.zeros(mi.SurfaceInteraction3f, len(directions))
@@ -77,11 +77,11 @@ class Sky:
 
     @property
     def low_sun(self) -> float:
-        """1 where the sun is at the horizon, 0 where it is high."""
+        """1 if the sun is at the horizon, 0 if it is high."""
         return smoothstep(self.elevation, *LOW_SUN)
 
     def clear(self, directions: np.ndarray) -> np.ndarray:
-        """Sky without clouds and sun: the Hosek-Wilkie dome, blended into an overcast veil."""
+        """Compute the sky without clouds and sun: the Hosek-Wilkie dome, blended with an overcast veil."""
         radiance = evaluate_emitter(self._dome, directions)
         radiance = radiance * mix([1.0, 1, 1], LOW_SUN_SKY, self.low_sun * 0.55)
         if self.style == "dusk":
@@ -95,7 +95,7 @@ class Sky:
         return mix(radiance, self._veil * (0.55 + 0.6 * up) * blotches, self.overcast)
 
     def cloud_layer(self, directions: np.ndarray, steps: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Radiance of the clouds times their opacity `(n, 3)`, and their opacity `(n,)` in [0, 1].
+        """Compute the clouds' radiance times their opacity `(n, 3)`, and their opacity `(n,)` in [0, 1].
 
         `steps` samples are taken along each ray; `seed` jitters them.
         """
@@ -106,7 +106,7 @@ class Sky:
     def radiance(
         self, directions: np.ndarray, steps: int, with_sun: bool = True, seed: int = 0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Whole sky, with or without the sun and its glow, and the opacity `(n,)` of the clouds."""
+        """Compute the whole sky, with or without the sun and its glow, and the opacity `(n,)` of the clouds."""
         clear = self.clear(directions)
         clouds, opacity = self.cloud_layer(directions, steps, seed)
         if with_sun:
@@ -114,7 +114,7 @@ class Sky:
         return clear * (1 - opacity[:, None]) + clouds, opacity
 
     def _sun_disk(self, directions: np.ndarray) -> np.ndarray:
-        """The sun, a bright ring around it, and a wide glow."""
+        """Compute the sun, a bright ring around it, and a wide glow."""
         angle = np.degrees(np.arccos(np.clip(directions @ self.sun_direction, -1, 1)))[:, None]
         tint = mix([1.0, 1, 1], LOW_SUN_DISK, self.low_sun)
         disk = 60 * smoothstep(angle, 0.5, 0.3)

@@ -1,4 +1,4 @@
-"""The height of the ground, and how far it is from the water."""
+"""The height of the ground, and its distance from the water."""
 
 import numpy as np
 from layout import Layout
@@ -38,16 +38,16 @@ class Terrain:
             self.hill_height *= min(1, max(factor, 0.4))
 
     def path_x(self, y: np.ndarray) -> np.ndarray:
-        """Centre line of the river or road at forward distance `y`."""
+        """Compute the centre line of the river or road at forward distance `y`."""
         layout = self.layout
         start = layout.side * (4 + layout.eye_height)
         meander = layout.bend * np.sin(y / (45 + 0.18 * np.abs(y)) + layout.phase)
         return start + meander * smoothstep(y, 0, 250) * (1 + y / 400)
 
     def height(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Height of the ground, and a distance to the shore, negative in the water, both in metres.
+        """Compute the height of the ground and the distance to the shore, negative in the water, both in metres.
 
-        The second is a distance near the shore only; `NO_WATER` or more says that no shore is near.
+        The distance is accurate only near the shore; `NO_WATER` or more means that no shore is near.
         """
         layout = self.layout
         distance = np.hypot(x, y)
@@ -71,7 +71,7 @@ class Terrain:
         return height, shore
 
     def _dry_height(self, x: np.ndarray, y: np.ndarray, distance: np.ndarray) -> np.ndarray:
-        """Height without water and road: bumps, hills, mountains, and a desert's dunes and mesas."""
+        """Compute the height without water and road: bumps, hills, mountains, and a desert's dunes and mesas."""
         layout, seed = self.layout, self.layout.seed
         height = 1.2 * fractal_noise(x, y, 45, 4, seed) * smoothstep(distance, 2, 60)
         height = height + 0.12 * fractal_noise(x, y, 5, 3, seed + 1) + 0.6
@@ -98,7 +98,7 @@ class Terrain:
         return height
 
     def _shore_distance(self, x: np.ndarray, y: np.ndarray, distance: np.ndarray) -> np.ndarray:
-        """Distance to the shore of lake, sea or river, negative in the water."""
+        """Compute the distance to the shore of lake, sea or river, negative in the water."""
         layout, seed = self.layout, self.layout.seed
         if layout.has_lake:
             across = (x - layout.lake_x) / layout.lake_width

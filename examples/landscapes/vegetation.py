@@ -1,4 +1,4 @@
-"""Places trees, bushes, boulders, grass and flowers on the ground. The order of all draws is part of the data set."""
+"""Trees, bushes, boulders, grass and flowers on the ground. The order of all draws is part of the data set."""
 
 from dataclasses import dataclass
 
@@ -26,12 +26,12 @@ BLOSSOMS = np.array([[0.75, 0.08, 0.1], [0.8, 0.62, 0.05], [0.35, 0.12, 0.6], [0
 
 @dataclass(frozen=True)
 class TreeTier:
-    """Trees between two distances, and how detailed they are."""
+    """Trees between two distances, and their detail."""
 
     candidates: int
     near: float  # metres
     far: float
-    is_even: bool  # on the ground; otherwise even in the logarithm of the distance
+    is_even: bool  # uniform on the ground; otherwise uniform in the logarithm of the distance
     conifer: tuple[int, int]  # whorls, branches per whorl
     broadleaf: tuple[int, float]  # leaves, size of a leaf
     density: float = 1.0
@@ -50,11 +50,11 @@ TREE_TIERS = [
 
 
 class Vegetation:
-    """Adds a layout's plants and boulders to a soup of triangles.
+    """Plants and boulders of a layout, which are added to a triangle soup.
 
     Args:
         half_angle: azimuth of the scene's left and right border, radians.
-        detail: factor on the number of grass blades; its root is the factor on the number of trees.
+        detail: factor on the number of grass blades; its square root is the factor on the number of trees.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Vegetation:
         self.needle_colors = mix(NEEDLES, SNOW_ON_NEEDLES, 0.12) if layout.kind == "snow" else NEEDLES
 
     def add_all(self) -> None:
-        """Trees, bushes, boulders, grass and flowers, in this order."""
+        """Add trees, bushes, boulders, grass and flowers, in this order."""
         for tier in TREE_TIERS:
             self._add_trees(tier)
         self._add_bushes()
@@ -85,21 +85,21 @@ class Vegetation:
         self._add_grass_and_flowers()
 
     def _scatter(self, count: int, near: float, far: float, is_even: bool) -> GroundPoints:
-        """Random points on the ground between two distances, even on the ground or in the distance's logarithm."""
+        """Draw random points between two distances, uniform on the ground or in the distance's logarithm."""
         u = self.rng.random(count)
         distance = np.sqrt(near**2 + u * (far**2 - near**2)) if is_even else near * (far / near) ** u
         azimuth = self.rng.uniform(-self.half_angle, self.half_angle, count)
         x, y = distance * np.sin(azimuth), distance * np.cos(azimuth)
         z, shore = self.terrain.height(x, y)
         step = 0.02 * distance + 0.1
-        # x + 0.02 * distance + 0.1, not x + step: the rounding differs, and the data set's trees stand on it
+        # x + 0.02 * distance + 0.1, not x + step: the rounding differs, and the data set's trees depend on it
         z_right, _ = self.terrain.height(x + 0.02 * distance + 0.1, y)
         z_beyond, _ = self.terrain.height(x, y + 0.02 * distance + 0.1)
         slope = np.hypot(z_right - z, z_beyond - z) / step
         return GroundPoints(x, y, z, slope, shore)
 
     def _add_trees(self, tier: TreeTier) -> None:
-        """Conifers and broadleaf trees, in the forest and alone."""
+        """Add conifers and broadleaf trees, in the forest and single ones."""
         layout, rng = self.layout, self.rng
         points = self._scatter(int(tier.candidates * self.detail**0.5), tier.near, tier.far, tier.is_even)
         # single trees outside the forest as well
@@ -134,7 +134,7 @@ class Vegetation:
                 self.soup.add_instances(trunk(*shape), positions[chosen], sizes[chosen], yaws[chosen], colors, TREE)
 
     def _add_bushes(self) -> None:
-        """Thickets of bushes near the eye."""
+        """Add thickets of bushes near the eye."""
         layout, rng = self.layout, self.rng
         points = self._scatter(500, 8, 160, is_even=True)
         if layout.kind in ("desert", "snow"):
@@ -155,7 +155,7 @@ class Vegetation:
         )
 
     def _add_boulders(self) -> None:
-        """Groups of boulders, larger far away, where small ones would not be seen."""
+        """Add groups of boulders, larger far away, where small ones would not be visible."""
         layout, rng = self.layout, self.rng
         points = self._scatter(200, 6, 200, is_even=False)
         lies = (fractal_noise(points.x, points.y, 40, 3, layout.seed + 51) > 0.22) & (points.z > -0.25)
@@ -177,7 +177,7 @@ class Vegetation:
             )
 
     def _add_grass_and_flowers(self) -> None:
-        """Grass near the eye, and blossoms where the ground is labelled flower."""
+        """Add grass near the eye, and blossoms where the ground is labelled flower."""
         points = self._scatter(int(42000 * self.detail), 1.5, 130, is_even=False)
         labels, colors = self.cover.classify(points)
         grows = np.isin(labels, (GRASS, FLOWER))
@@ -189,7 +189,7 @@ class Vegetation:
             self._add_blossoms(points, blooms)
 
     def _add_blades(self, points: GroundPoints, grows: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> None:
-        """One leaning triangle per tuft, dark at the foot; wider far away, where a pixel covers more than a blade."""
+        """Add one leaning triangle per tuft, dark at the foot; wider far away, where a pixel covers several blades."""
         rng, count = self.rng, grows.sum()
         lushness = np.clip(0.5 + fractal_noise(points.x, points.y, 9, 3, self.layout.seed + 52), 0, 1)
         heights = (0.10 + 0.25 * lushness)[grows] * rng.uniform(0.5, 1.3, count)
@@ -208,7 +208,7 @@ class Vegetation:
         )
 
     def _add_blossoms(self, points: GroundPoints, blooms: np.ndarray) -> None:
-        """One triangle per blossom, in two colours per layout."""
+        """Add one triangle per blossom, in two colours per layout."""
         rng, count = self.rng, blooms.sum()
         palette = BLOSSOMS[rng.integers(0, len(BLOSSOMS), 2)]
         centers = np.stack([points.x, points.y, points.z + rng.uniform(0.15, 0.4, len(points.x))], -1)[blooms]

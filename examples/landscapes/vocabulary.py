@@ -1,4 +1,4 @@
-"""The words of the data set: labels with their colours, kinds of scene and styles of light. Needs no Mitsuba."""
+"""The vocabulary of the data set: labels with their colours, kinds of scene and styles of light. Needs no Mitsuba."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ PALETTE = [
 # A layout's number modulo 8 is its kind. The order is part of the data set.
 KINDS = ["lake", "meadow", "sea", "river", "snow", "desert", "road", "forest"]
 
-# Layouts outside of this range are never trained on: those below are for evaluation, those above for judging.
+# Layouts outside this range are never used in training: lower numbers are for evaluation, higher ones for judging.
 TRAINING_LAYOUTS = range(1000, 9000)
 
 

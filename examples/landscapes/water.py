@@ -1,4 +1,4 @@
-"""The surface of lake, river or sea: waves as normals, the ground that shows through, foam."""
+"""The surface of lake, river or sea: waves as normals, the visible ground below, foam."""
 
 import numpy as np
 from backend import mi
@@ -11,7 +11,7 @@ from vocabulary import SEA, WATER
 
 SURFACE_DISTANCE = 60000  # metres
 NORMAL_STEP = 0.15  # metres, for the waves' slopes
-SHALLOW_LAND = 0.6  # metres: the surface goes on under land up to this height, so that no gap shows
+SHALLOW_LAND = 0.6  # metres: the surface continues under land up to this height, so that there is no gap
 ABSORPTION = [1.6, 0.7, 0.8]  # of red, green and blue per metre of depth
 DEEP_SEA, DEEP_LAKE = np.array([0.006, 0.040, 0.058]), np.array([0.010, 0.022, 0.022])
 SEA_BED, LAKE_BED = np.array([0.30, 0.26, 0.18]), np.array([0.09, 0.08, 0.055])
@@ -20,7 +20,7 @@ REFRACTIVE_INDEX = 1.333
 
 
 def wave_height(layout: Layout, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Height of the waves in calm wind, in metres."""
+    """Compute the height of the waves in calm wind, in metres."""
     swell = 0.22 if layout.kind == "sea" else 0.06
     ripples = 0.05 * fractal_noise(x, y * 1.3, 1.1, 3, layout.seed + 60)
     gusts = smoothstep(fractal_noise(x, y, 120, 3, layout.seed + 62), -0.5, 0.4)
@@ -28,7 +28,7 @@ def wave_height(layout: Layout, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def wave_normals(layout: Layout, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Normals `(n, 3)` of the waves, flatter far away, where a pixel covers many of them."""
+    """Compute the normals `(n, 3)` of the waves, flatter far away, where a pixel covers many of them."""
     strength = layout.wind * (1.3 if layout.kind == "sea" else 0.55) / (1 + np.hypot(x, y) / 500)
     height = wave_height(layout, x, y)
     slope_x = (wave_height(layout, x + NORMAL_STEP, y) - height) / NORMAL_STEP
@@ -37,7 +37,7 @@ def wave_normals(layout: Layout, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def water_colors(layout: Layout, x: np.ndarray, y: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """Linear albedos `(n, 3)`: the bed through the water, and the sea's foam. `ground` is the bed's height, metres."""
+    """Compute linear albedos `(n, 3)`: the bed through the water, and the sea's foam. `ground` is the bed's height."""
     is_sea, seed = layout.kind == "sea", layout.seed
     deep = (DEEP_SEA if is_sea else DEEP_LAKE) * layout.tint
     depth = np.clip(-ground, 0, 30)[:, None]
@@ -53,7 +53,7 @@ def water_colors(layout: Layout, x: np.ndarray, y: np.ndarray, ground: np.ndarra
 
 
 def build_water(layout: Layout, terrain: Terrain, azimuths: np.ndarray, detail: float) -> tuple[mi.Mesh, np.ndarray]:
-    """Mitsuba mesh of the surface at z = 0 where the ground is lower, and the labels of its faces."""
+    """Build the Mitsuba mesh of the surface at z = 0 where the ground is lower; return it and its faces' labels."""
     grid_x, grid_y, faces = polar_grid(azimuths, np.geomspace(1, SURFACE_DISTANCE, int(900 * detail)))
     x, y = grid_x.ravel(), grid_y.ravel()
     ground, _ = terrain.height(x, y)

@@ -1,4 +1,4 @@
-"""Time the page in headless Chromium, with sparse and with dense modulation in turns.
+"""Time the page in headless Chromium, alternating between sparse and dense modulation.
 
     python spaces_demo/browser/benchmark.py
 
@@ -27,26 +27,26 @@ ROUNDS = 4
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
-    """Files, without a line for each."""
+    """File server without a log line per file."""
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def serve(folder: Path) -> str:
-    """Serve a folder on loopback; its address."""
+    """Serve a folder on loopback; return its address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}/"
 
 
 def compressed_size(folder: Path) -> int:
-    """Bytes of a visit, as a server that compresses sends them."""
+    """Count the bytes of a visit, as sent by a server that compresses."""
     return sum(len(gzip.compress(path.read_bytes())) for path in folder.rglob("*") if path.is_file())
 
 
 def paint(page: Page, count: int) -> list[float]:
-    """Paint the example masks and styles in turns; milliseconds of each picture."""
+    """Paint the example masks and styles in turns; return the milliseconds of each picture."""
     times = []
     for number in range(count):
         done = int(page.evaluate("document.body.dataset.pictures"))
@@ -58,10 +58,10 @@ def paint(page: Page, count: int) -> list[float]:
 
 
 def main() -> None:
-    """Print median times of a picture, the time until the first one, and what a visit transfers."""
+    """Print the median time of a picture, the time until the first one, and the size of a visit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=BUNDLED_MODEL, help="folder or Hub id; default: the bundled landscapes")
-    parser.add_argument("--pictures", type=int, default=20, help="of each modulation")
+    parser.add_argument("--pictures", type=int, default=20, help="number of each modulation's pictures")
     args = parser.parse_args()
     pipeline = SPADEPipeline.from_pretrained(args.model)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:

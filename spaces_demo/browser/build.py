@@ -1,7 +1,7 @@
 """Build the static page: `python spaces_demo/browser/build.py --output_dir site`.
 
 The page needs no server: any host of static files will do, such as a static Space of the Hub (`--repo_id USER/SPACE`).
-The model runs in the visitor's browser, by onnxruntime-web, which npm brings (or `--runtime FOLDER`).
+The model runs in the visitor's browser, by onnxruntime-web, which npm downloads (or `--runtime FOLDER` provides).
 """
 
 import argparse
@@ -53,8 +53,8 @@ def build(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modu
     """Write the page.
 
     Args:
-        pipeline (`SPADEPipeline`): Any model; of SPADE layers for sparse modulation.
-        folder (`Path`): Made if it is not there.
+        pipeline (`SPADEPipeline`): Any model; sparse modulation needs SPADE layers.
+        folder (`Path`): Created if it does not exist.
         runtime (`Path`): Folder of onnxruntime-web's files.
         modulation (`str`, defaults to "sparse"): Of the generator's file; see `spade_hf.export.export_generator`.
     """
@@ -80,7 +80,7 @@ def build(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modu
 
 
 def write_shared_parts(folder: Path) -> None:
-    """What both pages have, as modules: Gradio runs these scripts as functions, and keeps their styles apart."""
+    """Write the parts shared with the Gradio page, as modules; Gradio runs scripts as functions and scopes the CSS."""
     (folder / "label_grid.js").write_text(page_part("label_grid.js") + "export { LabelGrid };\n", encoding="utf-8")
     for part, function, arguments, place in (
         ("mask_canvas", "mountCanvas", "element, props, trigger, watch", "#canvas"),
@@ -98,7 +98,7 @@ element.innerHTML = {json.dumps(page_part(f"{part}.html"))};
 
 
 def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[str, Any] | None) -> dict[str, Any]:
-    """What the page must know of the model.
+    """Build the page's configuration for the model.
 
     Args:
         pipeline (`SPADEPipeline`): The model.
@@ -141,7 +141,7 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
 
 
 def write_service_worker(folder: Path) -> None:
-    """The service worker, with the list of what it keeps; its version changes with any file."""
+    """Write the service worker, with the list of files that it keeps; its version changes with any file."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
     names = ["./", *(path.relative_to(folder).as_posix() for path in files if path.name != "service_worker.js")]
@@ -151,7 +151,7 @@ def write_service_worker(folder: Path) -> None:
 
 
 def fetch_runtime(folder: Path) -> Path:
-    """Download onnxruntime-web from npm; the folder of its files."""
+    """Download onnxruntime-web from npm; return the folder of its files."""
     try:
         command = ["npm", "pack", "--silent", RUNTIME]
         packed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
@@ -167,7 +167,7 @@ def fetch_runtime(folder: Path) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Build, and perhaps upload."""
+    """Build, and upload if `--repo_id` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=BUNDLED_MODEL, help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to write")

@@ -1,5 +1,5 @@
-// Distinct label neighbourhoods of a mask: what a generator of sparse modulation reads. The same as neighborhoods.py
-// of spade_hf.export.
+// Distinct label neighbourhoods of a mask, the inputs of a generator with sparse modulation. The same as
+// neighborhoods.py of spade_hf.export.
 //
 // Legend: H W height and width, K label codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 
@@ -27,12 +27,12 @@ export function neighborhoodInputs(codes, height, width, reading) {
   return inputs;
 }
 
-/** Those of one resolution. The code K is outside of the image; a patch whose centre is outside holds nothing else. */
+/** The neighbourhoods of one resolution. The code K means outside the image; a patch with its centre outside has only K. */
 export function distinctNeighborhoods(codes, height, width, numCodes, kernelSize) {
   const radius = kernelSize >> 1;
   const padded = pad(codes, height, width, 2 * radius, numCodes);
   const patches = distinctWindows(padded, kernelSize, padded.height - 2 * radius, padded.width - 2 * radius, radius);
-  if (radius) patches.windows.fill(numCodes, 0, kernelSize * kernelSize); // of the places outside, which come first
+  if (radius) patches.windows.fill(numCodes, 0, kernelSize * kernelSize); // of the positions outside, which come first
   const ids = { values: patches.ids, height: height + 2 * radius, width: width + 2 * radius };
   const neighborhoods = distinctWindows(ids, kernelSize, height, width, 0);
   const taps = kernelSize * kernelSize;
@@ -71,7 +71,7 @@ function distinctWindows({ values, width }, size, outHeight, outWidth, border) {
   return { ids, windows: listWindows(values, width, ids, outWidth, size) };
 }
 
-/** The values of each distinct window; windows that no place has any more are left out, and `ids` numbered anew. */
+/** The values of each distinct window; windows that no position has are left out, and `ids` are renumbered. */
 function listWindows(values, width, ids, outWidth, size) {
   const numbers = new Map();
   const windows = [];

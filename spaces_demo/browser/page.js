@@ -1,4 +1,4 @@
-// The page: what each button does. The painting itself is painter.js's, in a worker.
+// The page: the action of each button. The painting itself is done by painter.js, in a worker.
 
 import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
@@ -14,7 +14,7 @@ const $ = (id) => document.getElementById(id);
 const config = await (await fetch("config.json")).json();
 const storage = `${config.storage} styles`;
 
-// What the person has made: the canvas keeps its mask by itself.
+// The visitor's styles; the canvas keeps its mask by itself.
 let styles = kept() ?? config.first_styles; // the last two, each {name, latents}
 let blend = 1;
 
@@ -29,7 +29,7 @@ function keep() {
   try { localStorage.setItem(storage, JSON.stringify({ styles })); } catch { /* full or forbidden */ }
 }
 
-// The worker: one picture at a time, and of those that wait, the last.
+// The worker: one picture at a time; of the waiting ones, only the last is painted.
 
 let worker = null;
 let isReady = false;
@@ -43,7 +43,7 @@ function startWorker() {
   $("loading-text").textContent = "Loading the model…";
   worker?.terminate();
   isReady = false;
-  for (const { reject } of waiting.values()) reject(new Error("The model is started anew."));
+  for (const { reject } of waiting.values()) reject(new Error("The model is being restarted."));
   waiting.clear();
   worker = new Worker("painter.js", { type: "module" });
   worker.onmessage = ({ data }) => receive(data);
@@ -62,12 +62,12 @@ function receive(data) {
   }
 }
 
-/** The page's words for a model that did not load; the canvas stays as it is. */
+/** Shows that the model did not load; the canvas stays as it is. */
 function fail(text) {
   $("loading").hidden = false;
   $("progress").hidden = true;
   $("retry").hidden = false;
-  const advice = navigator.onLine ? "Try again; if it stays so, reload the page." : "You are offline: connect, then try again.";
+  const advice = navigator.onLine ? "Try again. If that does not help, reload the page." : "You are offline: connect, then try again.";
   $("loading-text").textContent = `The model could not be loaded. ${text} ${advice} Your mask is kept.`;
 }
 
@@ -96,7 +96,7 @@ function codes() {
   const [height, width] = formatOf(grid.width, grid.height).size;
   const labels = Int32Array.from(grid.resized(width, height).labels);
   if (!config.has_edges) return { size: [height, width], codes: labels };
-  const coded = labels.slice(); // every area of one label counts as one instance
+  const coded = labels.slice(); // all pixels of one label count as one instance
   const mark = (i, j) => { if (labels[i] !== labels[j]) for (const k of [i, j]) coded[k] = labels[k] + config.labels.length; };
   for (let i = 0; i < labels.length; i++) {
     if (i % width) mark(i, i - 1);
@@ -118,7 +118,7 @@ function styleOfSeed(seed) {
   return { name, seed, latents: Array.from(randn(seed, config.latent_dim), (value) => vividness * value) };
 }
 
-/** A style to go on with; the same seed in another vividness takes the place of the last. */
+/** Makes a style the last one; the same seed in another vividness replaces the last one. */
 function pick(style) {
   const isSame = style.seed !== undefined && style.seed === styles[1].seed;
   styles = [styles[isSame ? 0 : 1], style];
@@ -225,7 +225,7 @@ async function openFile(file) {
 
 function openScene(text) {
   let scene;
-  try { scene = JSON.parse(text); } catch { throw new Error("This file is no scene: it is not JSON."); }
+  try { scene = JSON.parse(text); } catch { throw new Error("This file is not a scene: it is not JSON."); }
   if (scene?.format !== SCENE_FORMAT) throw new Error("This file is not a scene of this page. Open one that “Scene” wrote.");
   const numbers = scene.labels.map((name) => config.labels.findIndex((label) => label.name === name));
   const grid = LabelGrid.decode(scene.mask, numbers.length);
@@ -259,11 +259,11 @@ function openMask(bitmap) {
   const share = strangers / grid.labels.length;
   if (share > 0.2) {
     throw new Error(
-      `${Math.round(100 * share)} % of this picture is not in the labels' colours, so it is no mask. For its light, use “Your picture”.`,
+      `${Math.round(100 * share)} % of this picture is not in the labels' colours, so it is not a mask. To use its light, choose “Your picture”.`,
     );
   }
   setMask(grid.encode());
-  if (strangers) say(`${Math.max(1, Math.round(100 * share))} % had other colours and took the nearest label's.`);
+  if (strangers) say(`${Math.max(1, Math.round(100 * share))} % of the pixels had other colours and became the nearest label.`);
 }
 
 function nearest(color) {
@@ -373,5 +373,5 @@ else {
 
 if ("serviceWorker" in navigator && window.isSecureContext) {
   navigator.serviceWorker.register("service_worker.js");
-  navigator.serviceWorker.ready.then(() => { $("offline").textContent = "It works offline, too."; });
+  navigator.serviceWorker.ready.then(() => { $("offline").textContent = "It also works offline."; });
 }

@@ -14,7 +14,7 @@ let encoder = null;
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL("./runtime/", import.meta.url).href;
 
-/** A file's bytes; `onBytes` is told of each part that arrives. */
+/** A file's bytes; `onBytes` is called for each part that arrives. */
 async function download(url, size, onBytes) {
   const lost = () => { throw new Error(`The connection was lost while loading ${url}.`); };
   const response = await fetch(new URL(url, import.meta.url)).catch(lost);

@@ -52,7 +52,7 @@ export function randn(seed, count) {
   return values;
 }
 
-/** Few numbers, which PyTorch draws in double precision. */
+/** Fewer than 16 numbers, which PyTorch draws in double precision. */
 function drawPairs(bits, count) {
   const uniform = () => {
     const high = bits() & 0x1fffff;
@@ -68,7 +68,7 @@ function drawPairs(bits, count) {
   return values;
 }
 
-/** 16 uniform numbers to normal ones, in place. */
+/** Turns 16 uniform numbers into normal ones, in place. */
 function toNormal(block) {
   for (let i = 0; i < 8; i++) {
     const radius = Math.sqrt(-2 * Math.log(1 - block[i]));

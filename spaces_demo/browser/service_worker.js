@@ -1,4 +1,4 @@
-// Keeps the whole page, the model among it, so that it works offline. build.py writes VERSION and FILES before this.
+// Keeps the whole page, the model included, so that it works offline. build.py writes VERSION and FILES before this.
 
 const CACHE = `paint-with-labels-${VERSION}`;
 

@@ -107,7 +107,7 @@ def test_means_and_ranges(ablation):
 def test_a_file_that_is_not_a_grid(text, tmp_path, ablation):
     file = tmp_path / "grid.yaml"
     file.write_text(text)
-    with pytest.raises(ValueError, match=r"grid.yaml cannot be used as a grid: .* It holds `data` and `arms`"):
+    with pytest.raises(ValueError, match=r"grid.yaml cannot be used as a grid: .* It needs `data` and `arms`"):
         ablation.Grid.from_file(file)
 
 
@@ -115,5 +115,5 @@ def test_a_run_that_fails_is_named(grid, tmp_path):
     grid.write_text(grid.read_text().replace("max_train_steps: 2", "max_train_steps: 0"))
     result = run(grid, tmp_path / "out")
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith("error: train_spade.py ended with status 2. Mend what it says")
+    assert result.stderr.splitlines()[-1].startswith("error: train_spade.py ended with status 2. Fix what it says")
     assert "--max_train_steps is 0; it must be 1 or more" in result.stderr

@@ -33,7 +33,7 @@ def test_pooled_features_are_the_deepest_map_s_mean():
 
 def test_training_s_network_cannot_judge():
     with pytest.raises(
-        ValueError, match="'efficientnet-lite0'; allowed are .*efficientnet-lite2.* Training sees that"
+        ValueError, match="'efficientnet-lite0'; allowed are .*efficientnet-lite2.* Training uses that"
     ):
         load_feature_network("efficientnet-lite0")
     with pytest.raises(ValueError, match="`feature_network` is 'vgg19'; allowed are"):

@@ -143,7 +143,7 @@ def cached_file(dataset, folder):
 def test_a_broken_cache_is_named(dataset, tmp_path):
     file = cached_file(dataset, tmp_path)
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(ValueError, match=rf"{file.name}` can't be read as a segmenter: .* Delete it to train it anew"):
+    with pytest.raises(ValueError, match=rf"{file.name}` can't be read as a segmenter: .* Delete it to train again"):
         obtain(dataset, tmp_path)
 
 

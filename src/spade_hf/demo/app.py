@@ -1,4 +1,4 @@
-"""The page: what it looks like, and which function each event calls."""
+"""The page: its layout, and the functions that its events call."""
 
 import os
 from functools import partial
@@ -24,7 +24,7 @@ PAGE_CSS = Path(__file__).parent / "page.css"
 IMAGE_FILES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
 HOUR = 3600  # seconds that a visitor's files are kept
 QUEUE_SIZE = 32  # waiting calls; the next one is told that the demo is busy
-FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # of the visitor's machine: nothing to load
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # installed fonts: nothing to download
 MAX_VIVIDNESS = 1.5
 SHOW_COMPARE = """() => { document.dispatchEvent(new CustomEvent("view", { detail: "compare" })); }"""
 SHOW_VARIANTS = """(canvas, vividness) => {
@@ -38,7 +38,7 @@ SAVE_PICTURE = """() => {
 SAVE_FILE = """(file) => {
     const link = document.createElement("a");
     link.href = file.url; link.download = file.orig_name; link.click();
-    if (file.orig_name === "SCENE") document.dispatchEvent(new Event("scene-saved")); // the canvas warns no more
+    if (file.orig_name === "SCENE") document.dispatchEvent(new Event("scene-saved")); // the canvas stops warning
 }""".replace("SCENE", SCENE_FILE)
 API_HELP = """```python
 from gradio_client import Client, handle_file
@@ -56,10 +56,10 @@ def build_demo(pipeline: SPADEPipeline) -> gr.Blocks:
     """Build the page around a model.
 
     Args:
-        pipeline (`SPADEPipeline`): Any; what it cannot do (styles, styles from pictures) is left out of the page.
+        pipeline (`SPADEPipeline`): Any model. Without styles or a style encoder, the page lacks their controls.
 
     Returns:
-        `gr.Blocks`: With its queue; start it by `demo.launch(**launch_options())`.
+        `gr.Blocks`: The page with its queue; start it by `demo.launch(**launch_options())`.
     """
     painter = Painter(pipeline)
     on = Handlers(painter)
@@ -70,7 +70,7 @@ def build_demo(pipeline: SPADEPipeline) -> gr.Blocks:
 
 
 def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> SimpleNamespace:
-    """Place everything, starting with this canvas and these styles."""
+    """Place all components, starting with this canvas and these styles."""
     painter, page = on.painter, SimpleNamespace()
     page.styles, page.variants, page.kept = (gr.JSON(value, visible=False) for value in (styles, None, None))
     page.file = gr.File(visible=False)  # the link that a download follows
@@ -90,7 +90,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> SimpleNamesp
             lay_out_start(on, page)
         with gr.Column(min_width=300, elem_id="save"):
             heading(
-                "Download", "The mask in colours, or grey with label numbers; the style; or the scene, to go on with."
+                "Download", "The mask in colours or as grey label numbers, the style, or the scene to continue later."
             )
             with gr.Row():
                 page.downloads = {
@@ -100,7 +100,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> SimpleNamesp
     page.shown = [page.picture, page.status, page.examples]
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
-    with gr.Column(visible=False):  # the endpoint's form: it has no place on the page
+    with gr.Column(visible=False):  # inputs and output of the API endpoint, not shown on the page
         page.api = [
             gr.File(label="mask", type="binary"),
             gr.File(label="style", type="binary"),
@@ -111,7 +111,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> SimpleNamesp
 
 
 def lay_out_picture(on: Handlers, page: SimpleNamespace, canvas: str, styles: StyleList | None) -> None:
-    """The picture, what can be laid over it, and its buttons."""
+    """Place the picture, its overlays and its buttons."""
     with gr.Row(elem_id="actions"):
         page.four = gr.Button(
             "Four styles", visible=on.painter.has_styles, elem_id="four", size="md", min_width=70
@@ -135,7 +135,7 @@ def lay_out_picture(on: Handlers, page: SimpleNamespace, canvas: str, styles: St
 
 
 def lay_out_start(on: Handlers, page: SimpleNamespace) -> None:
-    """What a canvas can begin with."""
+    """Place the ways to start a canvas."""
     heading("Start from", ("An example, your" if on.has_examples else "Your") + " own mask, or a scene you saved.")
     page.masks = thumbnails(
         [ASSETS / f"{name}_mask.png" for name in MASKS], MASKS,
@@ -153,7 +153,7 @@ def lay_out_start(on: Handlers, page: SimpleNamespace) -> None:
 
 
 def lay_out_style(on: Handlers, page: SimpleNamespace, styles: StyleList | None) -> None:
-    """Ways to a style, and the blend of the last two."""
+    """Place the ways to choose a style, and the blend of the last two."""
     reads_pictures = on.painter.reads_pictures
     page.examples = thumbnails(
         [ASSETS / f"{name}_style.jpg" for name in STYLES], STYLES,
@@ -176,21 +176,21 @@ def lay_out_style(on: Handlers, page: SimpleNamespace, styles: StyleList | None)
 
 
 def small_slider(maximum: float, value: float, label: str, name: str) -> gr.Slider:
-    """A slider from 0, without a number field."""
+    """Create a slider from 0, without a number field."""
     return gr.Slider(
         0, maximum, value, step=0.01, label=label, container=False, show_label=False, buttons=[], elem_id=name
     )
 
 
 def heading(title: str, text: str = "") -> None:
-    """A section's title and what it is for."""
+    """Show a section's title and purpose."""
     gr.HTML(f"<h3>{title}</h3><p>{text}</p>", elem_classes="heading")
 
 
 def wire(on: Handlers, page: SimpleNamespace) -> None:
-    """Say which function each event calls."""
+    """Connect the events to their functions."""
     private = {"api_visibility": "private"}
-    # the mark of progress becomes one of failure, on everything that the event would have changed
+    # otherwise Gradio marks all outputs of an event as failed if it fails
     hidden = {**private, "show_progress": "hidden"}
     model = {**private, "concurrency_id": "model", "concurrency_limit": 1}  # the cores paint one picture at a time
     quiet = {**model, "show_progress": "hidden"}
@@ -237,7 +237,7 @@ def wire(on: Handlers, page: SimpleNamespace) -> None:
 
 
 def launch_options() -> dict[str, Any]:
-    """What `demo.launch` needs for the page to look right and stay within its limits."""
+    """Return the options of `demo.launch` for the page's look and limits."""
     return {
         "theme": gr.themes.Soft(
             primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=["monospace"]

@@ -1,4 +1,4 @@
-"""The mask that the page starts with where there are no examples: a plain scene of the model's own labels."""
+"""The first mask of a page without examples: a plain scene of the model's own labels."""
 
 import re
 
@@ -7,7 +7,7 @@ import numpy as np
 from ..labels.label_set import LabelSet
 
 
-# The words by which a label belongs above, on the left, on the right or below in the scene, the most telling first
+# Words in the names of labels that fit above, on the left, on the right or below in the scene; the best ones first
 PLACES = (
     "sky clouds cloud ceiling",
     "building house wall skyscraper mountain hill rock",
@@ -18,14 +18,14 @@ NO_LABELS = {"unknown", "unlabelled", "unlabeled", "void", "background", "other"
 
 
 def first_mask(label_set: LabelSet, size: tuple[int, int]) -> tuple[np.ndarray, list[str]]:
-    """A scene of up to four labels, found by their names; places that no name fits take the next labels.
+    """Build a scene of up to four labels, chosen by name; a place that no name fits gets the next unused label.
 
     Args:
-        label_set (`LabelSet`): Any.
+        label_set (`LabelSet`): Any label set.
         size (`tuple[int, int]`): Height and width in pixels.
 
     Returns:
-        `tuple`: ids, int64 `(H, W)`, and the names of the labels in it, from above to below.
+        `tuple`: ids, int64 `(H, W)`, and the names of the labels in it, from top to bottom.
     """
     channels = _scene_channels(label_set)
     y, x = np.mgrid[0 : 1 : size[0] * 1j, 0 : 1 : size[1] * 1j]  # (H, W) each
@@ -49,5 +49,5 @@ def _scene_channels(label_set: LabelSet) -> list[int]:
         for place in PLACES
     ]
     spare = [channel for channel in usable if channel not in fitting]
-    spare += usable * len(PLACES)  # fewer labels than places
+    spare += usable * len(PLACES)  # if there are fewer labels than places
     return [channel if channel is not None else spare.pop(0) for channel in fitting]

@@ -1,23 +1,23 @@
-"""Shapes of pictures that the page offers."""
+"""Formats of pictures that the page offers."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
-CANVAS_SIDE = 512  # pixels at least, so that a small model's canvas is not coarse to paint on
+CANVAS_SIDE = 512  # pixels; a smaller canvas is enlarged by an integer factor up to this, so that it is not coarse
 RATIOS = {"Square": 1.0, "3:2": 3 / 2, "16:9": 16 / 9}  # width to height
-NEAR_RATIO = 0.03  # how far the sides that a model can paint may be from a ratio
+NEAR_RATIO = 0.03  # largest relative deviation from a ratio
 
 
 @dataclass(frozen=True)
 class Format:
-    """A shape.
+    """A format of pictures.
 
     Args:
-        name (`str`): What the page calls it.
+        name (`str`): Its name on the page.
         size (`tuple[int, int]`): Height and width of the pictures.
-        canvas_size (`tuple[int, int]`): Height and width of the canvas, the same multiple of both.
+        canvas_size (`tuple[int, int]`): Height and width of the canvas, an integer multiple of `size`.
     """
 
     name: str
@@ -26,10 +26,10 @@ class Format:
 
 
 def formats_of(size: tuple[int, int], divisor: int) -> tuple[Format, ...]:
-    """The formats of a model, its own first; wider ones only for a square model.
+    """List the formats of a model, its own first; wider ones only for a square model.
 
     Args:
-        size (`tuple[int, int]`): Height and width that it was made for.
+        size (`tuple[int, int]`): Height and width that the model was made for.
         divisor (`int`): Sides of its pictures are multiples of it.
     """
     height, width = size
@@ -44,6 +44,6 @@ def formats_of(size: tuple[int, int], divisor: int) -> tuple[Format, ...]:
 
 
 def nearest_format(shape: Sequence[int], formats: Sequence[Format]) -> Format:
-    """The format whose ratio is nearest to that of `shape`, height and width."""
+    """Find the format whose ratio is nearest to that of `shape`, height and width."""
     ratio = math.log(shape[1] / shape[0])
     return min(formats, key=lambda one: abs(math.log(one.size[1] / one.size[0]) - ratio))

@@ -1,4 +1,4 @@
-"""What happens on each event of the page. Nothing here is kept between calls: a visitor's state goes in and out."""
+"""Event handlers of the page. They keep nothing between calls: each call gets and returns the visitor's state."""
 
 import functools
 import html
@@ -26,11 +26,11 @@ MASKS = ("lake", "river", "sea", "forest", "snow", "desert")  # ids of the lands
 STYLES = ("noon", "sunset", "golden", "dusk", "misty", "overcast")
 TOAST_SECONDS = 5
 SCENE_CANVASES = 4  # a scene's pixels are at most this many times the canvas'
-StyleList = list[dict[str, Any]]  # `Styles.to_list`: the styles are kept in the browser, which forgets nothing
+StyleList = list[dict[str, Any]]  # from `Styles.to_list`; the browser keeps the styles
 
 
 def tells_the_user(function: Callable) -> Callable:
-    """Shows a ValueError of ours, which says what to do, in the page."""
+    """Show a ValueError, whose message says what to do, on the page."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -45,7 +45,7 @@ def tells_the_user(function: Callable) -> Callable:
 
 
 class Handlers:
-    """The events' functions; `app.py` wires them.
+    """Functions of the events, to which `app.py` connects them.
 
     Args:
         painter (`Painter`): The model.
@@ -54,24 +54,24 @@ class Handlers:
     def __init__(self, painter: Painter) -> None:
         self.painter = painter
         self.processor, self.label_set = painter.processor, painter.label_set
-        # by content: a model trained from a data set's own labels.json calls them by another name
+        # compared by content: a label set from a data set's own labels.json has another name
         self.has_examples = self.label_set.id2label == LabelSet.from_name("landscapes").id2label
 
     # What the page starts with
 
     @property
     def has_example_styles(self) -> bool:
-        """Whether the example pictures are of what the model paints, and it can read them."""
+        """Whether the example pictures show what the model paints, and the model can read them."""
         return self.has_examples and self.painter.reads_pictures
 
     def first_canvas(self) -> str:
-        """The first example, or a plain scene of the model's own labels."""
+        """Return the first example, or a plain scene of the model's own labels."""
         if self.has_examples:
             return self.example_mask(0)
         return self._write(self._own_first_mask()[0])
 
     def first_styles(self) -> StyleList | None:
-        """The first two example styles, or random ones."""
+        """Return the first two example styles, or random ones."""
         if not self.painter.has_styles:
             return None
         if not self.has_example_styles:
@@ -79,11 +79,11 @@ class Handlers:
         return Styles(self.example_style(1), self.example_style(0)).to_list()
 
     def first_label(self) -> str:
-        """What the brush paints at first: the second label of the scene, so that a stroke over the first one shows."""
+        """Return the brush's first label: the scene's second one, so that a stroke over the first one is visible."""
         return "cloud" if self.has_examples else self._own_first_mask()[1][:2][-1]
 
     def invitation(self) -> str:
-        """What to do on the page, in the model's own labels."""
+        """Write the page's instruction, with the model's own labels."""
         if self.has_examples:
             return "Draw where sky, mountains and water are. The model paints the picture."
         *names, last = map(html.escape, self._own_first_mask()[1])
@@ -94,10 +94,10 @@ class Handlers:
         return first_mask(self.label_set, self.painter.formats[0].canvas_size)
 
     def restore(self, kept: dict[str, Any] | None) -> tuple:
-        """What the visitor's browser kept through a reload.
+        """Restore what the visitor's browser kept through a reload.
 
         Args:
-            kept (`dict`, *optional*): Of `keeping.recall`; it is as trustworthy as any upload.
+            kept (`dict`, *optional*): From `keeping.recall`; to be trusted no more than an upload.
 
         Returns:
             `tuple`: the styles, the slider, the line beneath it, the marked example mask, and what `paint` returns.
@@ -106,9 +106,9 @@ class Handlers:
             try:
                 styles, blend = kept.get("styles", self.first_styles()), float(kept.get("blend", 1))
                 shown = self.paint(kept.get("mask", self.first_canvas()), styles, blend)
-                read = None if styles is None else self._read_styles(styles).to_list()  # and nothing else in it
+                read = None if styles is None else self._read_styles(styles).to_list()  # drops anything else
                 return read, blend, describe(styles), self.name_of_mask(kept.get("start")), *shown
-            except (gr.Error, AttributeError, TypeError, ValueError):  # of an older version of this page
+            except (gr.Error, AttributeError, TypeError, ValueError):  # kept by an older version of this page
                 pass
         return (gr.skip(),) * 7
 
@@ -116,7 +116,7 @@ class Handlers:
 
     @tells_the_user
     def paint(self, canvas: str, styles: StyleList | None, blend: float) -> tuple[Image.Image, str, str]:
-        """Canvas and style to a picture, a line about it, and the names of the styles in it."""
+        """Paint the canvas in the style; return the picture, a line about it, and the names of the styles in it."""
         label_map = self._read(canvas)
         if styles is None:
             (painting,) = self.painter.paint(label_map, None)
@@ -126,18 +126,18 @@ class Handlers:
         return painting.picture, line_about(painting), ",".join(read.parts(blend))
 
     def first_picture(self, canvas: str, styles: StyleList | None) -> tuple[Image.Image, str]:
-        """Picture and line without its time: at the server's start it takes longer than any later one."""
+        """Return picture and line without its time: at the server's start it takes longer than any later one."""
         latest = None if styles is None else [self._read_styles(styles).last]
         (painting,) = self.painter.paint(self._read(canvas), latest)
         return painting.picture, line_about(painting, timed=False)
 
     def paint_live(self, live: bool, canvas: str, styles: StyleList | None, blend: float) -> Any:
-        """The same after each stroke, in live mode."""
+        """Paint after each stroke, in live mode."""
         return self.paint(canvas, styles, blend) if live else gr.skip()
 
     @tells_the_user
     def paint_variants(self, canvas: str | None, vividness: float) -> Any:
-        """The canvas in several random styles: what `pick_variant` needs to know, and a gallery of them."""
+        """Paint the canvas in several random styles; return the input of `pick_variant`, and the gallery."""
         if canvas is None:  # the view was closed
             return gr.skip()
         seeds = [new_seed() for _ in range(VARIANTS)]
@@ -148,22 +148,22 @@ class Handlers:
     # Styles: each returns the styles, the slider and the line beneath it
 
     def pick_example_style(self, styles: StyleList, event: gr.SelectData) -> tuple:
-        """A picture of the gallery."""
+        """Pick an example."""
         return self._picked(styles, self.example_style(event.index))
 
     @tells_the_user
     def pick_own_picture(self, styles: StyleList, data: bytes) -> tuple:
-        """A picture of the visitor's."""
+        """Pick the style of the visitor's own picture."""
         return self._picked(styles, self.painter.style_of_picture(read_picture(data), "your picture"))
 
     @tells_the_user
     def pick_seed(self, styles: StyleList, seed: float | None, vividness: float) -> tuple:
-        """The random style of a seed."""
+        """Pick the random style of a seed."""
         return self._picked(styles, self.painter.style_of_seed(checked_seed(seed), vividness))
 
     @tells_the_user
     def pick_variant(self, styles: StyleList, variants: dict[str, Any] | None, event: gr.SelectData) -> tuple:
-        """One of the four: its style is the style now."""
+        """Pick the style of one of the four variants."""
         try:
             seed, vividness = (variants or {})["seeds"][event.index], float((variants or {})["vividness"])
         except (TypeError, KeyError, IndexError):
@@ -181,7 +181,7 @@ class Handlers:
         return read
 
     def example_style(self, index: int) -> Style:
-        """One of `STYLES`."""
+        """Load one of `STYLES`."""
         name = STYLES[index]
         with Image.open(ASSETS / f"{name}_style.jpg") as picture:
             return self.painter.style_of_picture(picture.convert("RGB"), name)
@@ -190,15 +190,16 @@ class Handlers:
 
     @tells_the_user
     def pick_example_mask(self, canvas: str, event: gr.SelectData) -> tuple[str, str]:
-        """An example onto the canvas, whose format stays, and its mark."""
+        """Put an example on the canvas, whose format stays; return the canvas and the example's name."""
         return self.example_mask(event.index, canvas), MASKS[event.index]
 
     @tells_the_user
     def open_file(self, data: bytes, styles: StyleList | None, blend: float, *, is_mask: bool = False) -> tuple:
-        """A mask or a saved scene; a photograph is opened only if `is_mask` says that it is meant as a mask.
+        """Open a mask or a saved scene; a photograph is opened only if `is_mask` says that it is meant as a mask.
 
         Returns:
-            `tuple`: canvas, styles, slider, the line beneath it, no mark on an example, the question what it is.
+            `tuple`: canvas, styles, slider, the line beneath it, no example's name, and the question whether it is a
+                photograph: its visibility and text.
         """
         if data.lstrip()[:1] == b"{":
             height, width = self.painter.formats[-1].canvas_size  # the widest
@@ -220,13 +221,13 @@ class Handlers:
         return self._write(label_map), styles, blend, describe(styles), "", gr.update(visible=False), ""
 
     def example_mask(self, index: int, canvas: str | None = None) -> str:
-        """One of `MASKS` as a canvas' value, of the size of `canvas` or else of its own."""
+        """Load one of `MASKS` as a canvas' value, at the size of `canvas` if it is given."""
         data = (ASSETS / f"{MASKS[index]}_mask.png").read_bytes()
         label_map = read_mask(data, self.processor, self.painter.formats).label_map
         return self._write(label_map if canvas is None else resize_labels(label_map, self._read(canvas).shape))
 
     def name_of_mask(self, canvas: str | None) -> str:
-        """The example that a canvas is, or an empty text."""
+        """Return the name of the example that equals a canvas, or an empty string."""
         indices = range(len(MASKS)) if self.has_examples and canvas else ()
         return next((MASKS[index] for index in indices if self.example_mask(index, canvas) == canvas), "")
 
@@ -240,7 +241,7 @@ class Handlers:
 
     @tells_the_user
     def download(self, what: str, cache: str, canvas: str, styles: StyleList | None, blend: float) -> str:
-        """One of `DOWNLOADS` as a file in Gradio's cache."""
+        """Save one of `DOWNLOADS` as a file in Gradio's cache."""
         name, save = DOWNLOADS[what]
         path = new_path(cache, name)
         save(
@@ -257,7 +258,7 @@ class Handlers:
         Args:
             mask: An image of label ids, or in the labels' colours; colours off the palette become the nearest one.
             style: A picture whose light and colours to take, or None for a random style.
-            seed: Of the random style; not used if a style is given.
+            seed: Seed of the random style; not used if a style is given.
 
         Returns:
             The picture, a PNG.
@@ -277,7 +278,7 @@ class Handlers:
 
 
 def line_about(painting: Painting, *, timed: bool = True) -> str:
-    """Time, size and style of a painting, as HTML."""
+    """Format time, size and style of a painting as HTML."""
     width, height = painting.picture.size
     facts = [f"<b>{painting.seconds * 1000:.0f} ms</b>"] if timed else []
     facts.append(f"{width} x {height} pixels")
@@ -287,7 +288,7 @@ def line_about(painting: Painting, *, timed: bool = True) -> str:
 
 
 def describe(styles: StyleList | None) -> str:
-    """What the blend slider lies between."""
+    """Format the names of the two styles at the ends of the blend slider."""
     if styles is None:
         return ""
     before, last = (html.escape(str(style["name"])) for style in styles)

@@ -1,26 +1,26 @@
-"""What a visitor's browser keeps, so that a reload loses nothing: scripts for Gradio's events.
+"""Scripts for Gradio's events that keep a visitor's state in the browser, so that a reload loses nothing.
 
-The canvas' script keeps the mask (`mask_canvas.js`), these keep the two styles and their blend. Where a browser cannot
-keep anything (private mode, full), the page works without.
+The canvas' script (`mask_canvas.js`) keeps the mask, these scripts keep the two styles and their blend. The page also
+works in a browser that cannot keep anything (private mode, full storage).
 """
 
 import json
 
 
 def canvas_key(fingerprint: str) -> str:
-    """The name under which browsers keep this model's canvas."""
+    """Return the name under which browsers keep this model's canvas."""
     return f"spade_hf.{fingerprint}.canvas"
 
 
 def style_key(fingerprint: str) -> str:
-    """The name under which browsers keep the styles picked for this model."""
+    """Return the name under which browsers keep the styles picked for this model."""
     return f"spade_hf.{fingerprint}.style"
 
 
 def before_painting(fingerprint: str) -> str:
-    """A script that passes on the inputs of a painting event, of which styles and blend are the last.
+    """Return a script that passes on the inputs of a painting event; the last two are styles and blend.
 
-    On the way it keeps these two, and takes away the view of the four styles: it is not of what is painted now.
+    The script also keeps these two, and closes the view of the four styles, which the new picture makes outdated.
     """
     return f"""(...inputs) => {{
         const [styles, blend] = inputs.slice(-2);
@@ -33,7 +33,7 @@ def before_painting(fingerprint: str) -> str:
 
 
 def recall(fingerprint: str) -> str:
-    """A script that returns what is kept, an object with `mask`, `start`, `styles` and `blend`, or null."""
+    """Return a script that returns the kept state, an object with `mask`, `start`, `styles` and `blend`, or null."""
     return f"""() => {{
         try {{
             const canvas = JSON.parse(localStorage.getItem({json.dumps(canvas_key(fingerprint))}));

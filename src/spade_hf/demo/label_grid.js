@@ -1,12 +1,12 @@
-// A picture of label numbers, never of colours: no blended edges, and a step back is a copy.
-// As text it is runs of equal labels in reading order: "width height count label count label ...".
-// Places are {x, y} in pixels from the top left corner, and may lie outside.
+// An image of label numbers, never of colours: no blended edges, and undo restores a copy.
+// Its text is the runs of equal labels in reading order: "width height count label count label ...".
+// Positions are {x, y} in pixels from the top left corner, and can be outside.
 class LabelGrid {
   constructor(width, height, labels = new Uint16Array(width * height)) {
     Object.assign(this, { width, height, labels });
   }
 
-  /** A text's grid; an Error if it is no such text, or has labels from `labelCount` on. */
+  /** The grid of a text; an Error if the text is not valid, or has labels from `labelCount` on. */
   static decode(text, labelCount) {
     const [width, height, ...runs] = text.split(" ").map(Number);
     if (!(width * height > 0)) throw new Error("not a grid");
@@ -32,7 +32,7 @@ class LabelGrid {
     return new LabelGrid(this.width, this.height, this.labels.slice());
   }
 
-  /** At another size: the label under each new pixel's centre. */
+  /** The grid at another size: the label under each new pixel's centre. */
   resized(width, height) {
     const grid = new LabelGrid(width, height);
     for (let row = 0, i = 0; row < height; row++) {
@@ -44,7 +44,7 @@ class LabelGrid {
     return grid;
   }
 
-  /** The index of a place's pixel; outside, that of the nearest one. */
+  /** The index of the pixel at a position; outside, that of the nearest pixel. */
   index({ x, y }) {
     const column = Math.min(Math.max(Math.floor(x), 0), this.width - 1);
     return Math.min(Math.max(Math.floor(y), 0), this.height - 1) * this.width + column;
@@ -54,7 +54,7 @@ class LabelGrid {
     return this.labels[this.index(place)];
   }
 
-  /** A line with round ends. `paint` is a label, or a grid of this size whose labels come through. */
+  /** Draws a line with round ends. `paint` is a label, or a grid of this size to copy labels from. */
   line(from, to, radius, paint) {
     const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / Math.max(1, radius / 3)));
     for (let step = 0; step <= steps; step++) {
@@ -78,7 +78,7 @@ class LabelGrid {
     else this.labels.fill(paint, from, to);
   }
 
-  /** The area of one label around a place. */
+  /** The connected area of one label around a position. */
   fill(place, label) {
     const { labels, width } = this;
     const old = this.at(place);
@@ -96,12 +96,12 @@ class LabelGrid {
     }
   }
 
-  /** One label by another, everywhere. */
+  /** Replaces one label by another, everywhere. */
   replace(old, label) {
     this.labels.forEach((one, i) => { if (one === old) this.labels[i] = label; });
   }
 
-  /** The inside of a polygon of places: pixels whose centre an odd number of its sides lies left of. */
+  /** The inside of a polygon of positions: pixels with an odd number of its sides to the left of their centre. */
   polygon(places, label) {
     for (let row = 0; row < this.height; row++) {
       const crossings = [];

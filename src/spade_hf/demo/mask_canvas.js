@@ -1,10 +1,10 @@
 // The label canvas. gr.HTML runs this as a function body with `element`, `props`, `trigger` and `watch`, after
-// label_grid.js. `props.value`, both ways, is the text of a LabelGrid. The browser keeps it through a reload, and what
-// the eraser brings back with it.
+// label_grid.js. `props.value` is the text of a LabelGrid in both directions. The browser keeps it through a reload,
+// together with the mask that the eraser restores.
 const DEBOUNCE = 50; // ms from the end of a stroke to its picture, so that quick strokes make one
 const FOLLOW = 150; // ms between the pictures of a stroke that goes on
 const UNDO_STEPS = 30;
-const MARGIN = 60; // screen pixels around the canvas in which a stroke may begin
+const MARGIN = 60; // screen pixels around the canvas in which a stroke can begin
 const NEAR = 10; // screen pixels from a polygon's corner that count as the corner
 const MAX_ZOOM = 8;
 const CONTROLS = "a, button, canvas, img, input, label, select, summary, textarea";
@@ -20,9 +20,9 @@ const buttons = (kind) => [...element.querySelectorAll(`[data-${kind}]`)];
 const context = canvas.getContext("2d");
 const colors = Uint32Array.from(labels, ({ color: [r, g, b] }) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
 
-let grid, start; // what is painted, and what the eraser brings back
+let grid, start; // the painted mask, and the mask that the eraser restores
 let image, words; // the canvas' pixels, and the same as one little-endian RGBA word each
-let saved = ""; // leaving is warned of while the value is not `saved`
+let saved = ""; // the page warns before leaving while the value is not `saved`
 let past = [], future = []; // each {grid, start}
 let tool = "brush", label = first;
 let last = null; // the pointer's last place in a stroke
@@ -44,7 +44,7 @@ function redraw() {
     image = context.createImageData(width, height);
     words = new Uint32Array(image.data.buffer);
     outline.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    document.documentElement.style.setProperty("--ratio", width / height); // for the picture's frame, too
+    document.documentElement.style.setProperty("--ratio", width / height); // also for the picture's frame
     formatInput.value = formats.findIndex((format) => format.width === width && format.height === height);
     showView(1);
   }
@@ -61,7 +61,7 @@ function draw(left, top, right, bottom) {
     for (let i = row * grid.width + left; i < row * grid.width + right; i++) words[i] = colors[grid.labels[i]];
   }
   if (right > left && bottom > top) context.putImageData(image, 0, 0, left, top, right - left, bottom - top);
-  document.dispatchEvent(new Event("mask")); // for who shows it elsewhere
+  document.dispatchEvent(new Event("mask")); // for other views of the mask
 }
 
 function showCursor(x, y) {
@@ -78,7 +78,7 @@ function showOutline(next = null) {
   outline.innerHTML = `<polyline points="${places.map(({ x, y }) => `${x},${y}`).join(" ")}"/>`;
 }
 
-/** The view at a scale, with what is at a place of the screen staying there. */
+/** Zooms to a scale around a fixed position on the screen. */
 function showView(scale, clientX = null, clientY = null, movedX = 0, movedY = 0) {
   const box = stage.getBoundingClientRect();
   const [x, y] = clientX === null ? [box.width / 2, box.height / 2] : [clientX - box.left, clientY - box.top];
@@ -105,7 +105,7 @@ function remember() {
 
 function keep() {
   try { localStorage.setItem(storage, JSON.stringify({ mask: props.value, start: start.encode() })); }
-  catch { /* full or forbidden: leaving is warned of all the same */ }
+  catch { /* full or forbidden: the page still warns before leaving */ }
 }
 
 function publish() {
@@ -290,7 +290,7 @@ function lift(event) {
 }
 
 canvas.addEventListener("pointerdown", press);
-document.addEventListener("pointerdown", (event) => { // a stroke may begin beside the canvas
+document.addEventListener("pointerdown", (event) => { // a stroke can begin beside the canvas
   if (event.pointerType === "touch" || event.button !== 0 || event.target.closest?.(CONTROLS)) return;
   const box = stage.getBoundingClientRect();
   const away = Math.max(box.left - event.clientX, event.clientX - box.right, box.top - event.clientY, event.clientY - box.bottom);
@@ -373,7 +373,7 @@ function restore() {
     load(mask, start);
     setTimeout(() => { props.value = mask; }); // Gradio takes no value while it builds the page
     return true;
-  } catch { return false; } // nothing is kept, or nothing can be
+  } catch { return false; } // nothing is kept, or the browser cannot keep anything
 }
 watch("value", () => { remember(); load(props.value, props.value); keep(); }); // a mask from the server
 window.addEventListener("beforeunload", (event) => { if (props.value !== saved) event.preventDefault(); });

@@ -1,8 +1,8 @@
 """The canvas that masks are painted on: a `gr.HTML` whose script keeps a grid of label numbers, not of colours.
 
-Between browser and server a mask is a text of runs, "width height count label count label ...": exact, and small for
-painted areas. A label number is a semantic channel, the label's place in the label set. `label_grid.js` has the
-script's side of it.
+Between browser and server a mask is run-length encoded as text, "width height count label count label ...": exact,
+and short for painted areas. A label number is a semantic channel, the label's position in the label set.
+`label_grid.js` is the browser's part.
 """
 
 import re
@@ -20,15 +20,15 @@ from .formats import Format
 def mask_canvas(
     label_set: LabelSet, formats: Sequence[Format], value: str, *, label: str, storage: str, **kwargs: Any
 ) -> gr.HTML:
-    """A canvas with its tools and the labels' palette, which is the legend too. Its `input` event follows a stroke.
+    """Create a canvas with its tools and the labels' palette, which is also the legend. A stroke triggers `input`.
 
     Args:
-        label_set (`LabelSet`): What can be painted.
-        formats (`Sequence[Format]`): Shapes that the canvas can take.
-        value (`str`): The first mask, of one of these, from `write_canvas`.
+        label_set (`LabelSet`): The labels to paint with.
+        formats (`Sequence[Format]`): Formats that the canvas can take.
+        value (`str`): The first mask, in one of these formats, from `write_canvas`.
         label (`str`): The name of the label to paint with at first.
         storage (`str`): The name under which the browser keeps the canvas through a reload.
-        kwargs: Of `gr.HTML`.
+        kwargs: Other arguments of `gr.HTML`.
     """
     # a function and not a subclass: Gradio writes a stub file beside the source of every component class
     return gr.HTML(
@@ -48,7 +48,7 @@ def page_part(name: str) -> str:
 
 
 def canvas_props(label_set: LabelSet, formats: Sequence[Format], *, label: str, storage: str) -> dict[str, Any]:
-    """What the script must know, besides its value; the arguments are those of `mask_canvas`."""
+    """Return the script's properties, except the value; the arguments are those of `mask_canvas`."""
     labels = zip(label_set.names, label_set.palette.tolist(), strict=True)
     return {
         "labels": [{"name": name, "color": color} for name, color in labels],
@@ -60,7 +60,7 @@ def canvas_props(label_set: LabelSet, formats: Sequence[Format], *, label: str, 
 
 
 def read_canvas(text: str, label_set: LabelSet, formats: Sequence[Format]) -> np.ndarray:
-    """The canvas' value to ids, int64 `(H, W)`; ValueError if it is no mask of these formats and labels."""
+    """Convert the canvas' value to ids, int64 `(H, W)`; ValueError if formats or labels do not fit."""
     sizes = [one.canvas_size for one in formats]
     size = next((size for size in sizes if text.startswith(f"{size[1]} {size[0]} ")), sizes[0])
     try:
@@ -70,19 +70,19 @@ def read_canvas(text: str, label_set: LabelSet, formats: Sequence[Format]) -> np
 
 
 def write_canvas(label_map: np.ndarray, label_set: LabelSet) -> str:
-    """Ids `(H, W)` to the canvas' value; undoes `read_canvas`."""
+    """Convert ids `(H, W)` to the canvas' value; undoes `read_canvas`."""
     return encode_runs(label_set.ids_to_channels(label_map))
 
 
 def blank_channel(label_set: LabelSet) -> int:
-    """What an empty canvas is made of: unknown where the label set has it, else sky, else the first label."""
+    """Return the channel of an empty canvas: unknown if the label set has it, else sky, else the first label."""
     if label_set.use_unknown_label:
         return label_set.ids.index(label_set.unknown_id)
     return label_set.names.index("sky") if "sky" in label_set.names else 0
 
 
 def encode_runs(channels: np.ndarray) -> str:
-    """Semantic channels `(H, W)` as runs."""
+    """Encode semantic channels `(H, W)` as runs."""
     flat = channels.ravel()
     starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 1))  # where each run begins
     counts = np.diff(starts, append=flat.size)
@@ -91,7 +91,7 @@ def encode_runs(channels: np.ndarray) -> str:
 
 
 def decode_runs(text: str, size: tuple[int, int]) -> np.ndarray:
-    """Undoes `encode_runs`: int64 `(H, W)`, not checked to be channels; ValueError if it is not of that size."""
+    """Undo `encode_runs`: int64 `(H, W)`, not checked to be channels; ValueError if it is not of that size."""
     pixels = size[0] * size[1]
     if len(text) > 16 * pixels + 64 or not re.fullmatch(r"\d{1,9}( \d{1,9})*", text, flags=re.ASCII):
         raise ValueError("not a text of runs")

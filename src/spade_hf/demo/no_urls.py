@@ -1,4 +1,4 @@
-"""The demo's server fetches nothing from the web; Gradio would, for whoever names a URL in place of an upload."""
+"""Refusal of URLs: without it, Gradio's server fetches any URL that a visitor sends instead of an upload."""
 
 import re
 from typing import Any
@@ -14,12 +14,12 @@ URL_IN_PATH = re.compile(r"/(file|proxy)[=/]+\s*https?:", re.IGNORECASE)
 
 
 class BlocksWithoutUrls(gr.Blocks):
-    """A page whose events take uploads, and no URLs of files."""
+    """A page whose events take uploads but no URLs of files."""
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Gradio's own, which downloads the URLs, after a look whether there are any."""
+        """Refuse URLs, before Gradio's own method downloads them."""
         for component, value in zip(block_fn.inputs, inputs, strict=False):
-            # an upload has a `url` besides, of this server, which Gradio does not read; in other data it might
+            # an upload also has a `url`, of this server, which Gradio ignores; in other data Gradio can read it
             keys = ("path",) if isinstance(component, gr.File | gr.UploadButton) else ("path", "url")
             if _names_url(value, keys):
                 raise gr.Error("Files are not fetched from URLs here. Send the file itself.", print_exception=False)
@@ -35,7 +35,7 @@ def _names_url(value: Any, keys: tuple[str, ...]) -> bool:
 
 
 class _RefuseUrls:
-    """Gradio's `/file=https://...` fetches a page for anyone."""
+    """Middleware that refuses `/file=https://...`, by which Gradio fetches any page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""The model's side of the demo: label maps and styles in, pictures out. It keeps nothing about anyone.
+"""The model's side of the demo: from label maps and styles to pictures. It keeps nothing about visitors.
 
 Shape letters: M pictures, H W height and width, Z latent.
 """
@@ -25,7 +25,7 @@ from .formats import formats_of, nearest_format
 
 
 try:
-    import spaces  # pyright: ignore[reportMissingImports]  # Hugging Face's ZeroGPU: a GPU is lent for the length of a call
+    import spaces  # pyright: ignore[reportMissingImports]  # Hugging Face's ZeroGPU: lends a GPU for the duration of a call
 except ImportError:
     spaces = None
 
@@ -35,13 +35,13 @@ Function = TypeVar("Function", bound=Callable)
 
 
 def on_gpu(function: Function) -> Function:
-    """Lends `function` a GPU where the demo runs on ZeroGPU hardware; elsewhere it is left as it is."""
+    """Give `function` a GPU on ZeroGPU hardware; elsewhere return it unchanged."""
     return function if spaces is None else spaces.GPU(duration=GPU_SECONDS)(function)
 
 
 @dataclass(frozen=True)
 class Style:
-    """A point in the style space, and what people call it. `latents` is `(1, Z)`."""
+    """A point in the style space, and its name. `latents` is `(1, Z)`."""
 
     name: str
     latents: Tensor
@@ -55,22 +55,22 @@ class Style:
 
 @dataclass(frozen=True)
 class Styles:
-    """The two styles last picked, which the slider blends: 0 is the one before, 1 the last."""
+    """The two styles picked last, which the slider blends: 0 is `before`, 1 is `last`."""
 
     before: Style
     last: Style
 
     def pick(self, style: Style) -> "Styles":
-        """These styles after another pick; the same seed in another vividness takes the place of the last."""
+        """Return the styles after another pick; the same seed in another vividness replaces the last style."""
         is_same = style.seed is not None and style.seed == self.last.seed
         return Styles(before=self.before if is_same else self.last, last=style)
 
     def parts(self, amount: float) -> list[str]:
-        """The names of the styles in `blend(amount)`."""
+        """Return the names of the styles in `blend(amount)`."""
         return [*([self.before.name] if amount < 1 else []), *([self.last.name] if amount > 0 else [])]
 
     def blend(self, amount: float) -> Style:
-        """The style between the two; `amount` in [0, 1]."""
+        """Interpolate between the two styles; `amount` in [0, 1]."""
         if amount >= 1:
             return self.last
         if amount <= 0:
@@ -79,16 +79,16 @@ class Styles:
         return Style(name, torch.lerp(self.before.latents, self.last.latents, amount))
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Plain values, for a browser or a file; `from_list` undoes it."""
+        """Return plain values, for a browser or a file; `from_list` undoes it."""
         return [{"name": style.name, "latents": style.latents[0].tolist()} for style in (self.before, self.last)]
 
     @classmethod
     def from_list(cls, entries: list[dict[str, Any]], latent_dim: int) -> "Styles | None":
-        """Read what `to_list` returned; it may come from a stranger.
+        """Read the result of `to_list`, which can come from an untrusted source.
 
         Args:
             entries (`list[dict]`): Two objects with `name` and `latents`.
-            latent_dim (`int`): Of this model.
+            latent_dim (`int`): This model's.
 
         Returns:
             `Styles`: `None` if the styles are of another `latent_dim`. ValueError if they are not two styles.
@@ -109,7 +109,7 @@ class Styles:
 
 @dataclass(frozen=True)
 class Painting:
-    """A picture, its style, and how long it took."""
+    """A picture, its style, and the time it took."""
 
     picture: Image.Image
     style: Style | None
@@ -134,22 +134,22 @@ class Painter:
         self.latent_dim = pipeline.generator.config.latent_dim
         self.has_styles = self.latent_dim is not None
         self.reads_pictures = pipeline.style_encoder is not None
-        # bound methods of their own: what crosses to a ZeroGPU process is the arguments, not the model
+        # wrapped bound methods: only the arguments are sent to a ZeroGPU process, not the model
         self._generate = on_gpu(self._generate_here)
         self._encode = on_gpu(self._encode_here)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tell this model from others: a browser gives back only what it keeps under this name."""
+        """Name of this model in browsers, which restore only what they keep under this name."""
         weight = self.pipeline.generator.conv_out.weight.detach().float().cpu().numpy()
         facts = json.dumps([self.label_set.to_dict(), self.formats[0].canvas_size, self.latent_dim])
         return hashlib.sha256(facts.encode() + weight.tobytes()).hexdigest()[:16]
 
     def paint(self, label_map: np.ndarray, styles: list[Style] | None) -> list[Painting]:
-        """One picture for each style.
+        """Paint one picture per style.
 
         Args:
-            label_map (`np.ndarray`): Ids, integers `(H, W)` of any size; the picture's is that of the nearest format.
+            label_map (`np.ndarray`): Ids, integers `(H, W)` of any size; the picture has the nearest format's size.
             styles (`list[Style]`, *optional*): M styles; `None` for a model without.
         """
         label_map = self.at_picture_size(label_map)
@@ -158,28 +158,28 @@ class Painter:
         return [Painting(picture, style, seconds) for picture, style in zip(pictures, styles or [None], strict=True)]
 
     def at_picture_size(self, label_map: np.ndarray) -> np.ndarray:
-        """A label map at the size of its picture, int64."""
+        """Resize a label map to the size of its picture, int64."""
         size = nearest_format(label_map.shape, self.formats).size
         return resize_labels(label_map, size).astype(np.int64)
 
     def style_of_seed(self, seed: int, vividness: float = 1.0) -> Style:
-        """The random style that `SPADEPipeline` draws for a single mask from a generator of this seed.
+        """Return the random style that `SPADEPipeline` draws for a single mask from a generator with this seed.
 
         Args:
             seed (`int`): Of the draw.
-            vividness (`float`, defaults to 1): Factor of the latents: below 1 nearer to the mean style.
+            vividness (`float`, defaults to 1): Factor on the latents; below 1 it is nearer to the mean style.
         """
         generator = torch.Generator().manual_seed(seed)
         name = f"seed {seed}" if vividness == 1 else f"seed {seed}, vivid {vividness:.0%}".replace("%", " %")
         return Style(name, vividness * torch.randn(1, self.latent_dim, generator=generator))
 
     def style_of_picture(self, picture: Image.Image, name: str) -> Style:
-        """The style of a picture; only where `reads_pictures`."""
+        """Encode the style of a picture; only if `reads_pictures`."""
         return Style(name, self._encode(picture))
 
     def _generate_here(self, label_map: np.ndarray, latents: Tensor | None) -> tuple[list[Image.Image], float]:
         start = time.perf_counter()
-        # nobody paints instances: where a model wants them, every area of one label counts as one
+        # the page has no instances: for a model that needs them, all pixels of one label are one instance
         instance_map = label_map if self.processor.config.use_instance_edges else None
         height, width = label_map.shape
         output: Any = self.pipeline(label_map, latents=latents, instance_map=instance_map, height=height, width=width)
@@ -196,12 +196,12 @@ def new_seed() -> int:
 
 
 def checked_seed(seed: float | None) -> int:
-    """A seed from a number field; ValueError if it is none."""
+    """Return the seed of a number field; ValueError if it is not a seed."""
     if seed is None or not 0 <= seed <= MAX_SEED or seed != int(seed):
         raise ValueError(f"The seed is {seed}; it is a whole number from 0 to {MAX_SEED}.")
     return int(seed)
 
 
 def load_pipeline(model: str | os.PathLike) -> SPADEPipeline:
-    """The pipeline in a folder or Hub repository, on a GPU if there is one."""
+    """Load the pipeline in a folder or Hub repository, on a GPU if there is one."""
     return SPADEPipeline.from_pretrained(model).to("cuda" if torch.cuda.is_available() else "cpu")

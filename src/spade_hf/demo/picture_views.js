@@ -1,6 +1,6 @@
-// What lies over the picture: nothing, the mask up to a line ("compare"), or four pictures to choose from ("variants").
-// gr.HTML runs this as a function body with `element`. Document events: "view" (its detail is the name; the same again
-// takes it away), "mask" (the canvas changed), "picture" (the picture is painted anew, so the four are outdated).
+// Overlays of the picture: none, the mask up to a line ("compare"), or four pictures to choose from ("variants").
+// gr.HTML runs this as a function body with `element`. Document events: "view" (its detail is the name; the same name
+// again removes it), "mask" (the canvas changed), "picture" (a new picture is painted, so the four are outdated).
 const frame = element.closest("#show");
 const mask = element.querySelector("canvas");
 const divider = element.querySelector("input");

@@ -1,4 +1,4 @@
-"""What leaves the demo as files: a scene to go on with later, and its parts to use elsewhere."""
+"""Files that the demo saves: a scene to continue later, and its parts to use elsewhere."""
 
 import json
 import uuid
@@ -20,14 +20,14 @@ SCENE_FORMAT = "spade_hf scene 1"
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a person has made: the canvas, int64 `(H, W)` of ids, the two last styles and their blend in [0, 1]."""
+    """A visitor's work: the canvas, int64 `(H, W)` of ids, the last two styles and their blend in [0, 1]."""
 
     label_map: np.ndarray
     styles: Styles | None
     blend: float
 
     def to_json(self, label_set: LabelSet) -> str:
-        """The scene as the text of a file; labels are kept by name."""
+        """Return the scene as the text of a file, with labels by name."""
         channels = label_set.ids_to_channels(self.label_map)
         values = {
             "format": SCENE_FORMAT,
@@ -42,16 +42,16 @@ class Scene:
 
     @classmethod
     def from_json(cls, text: str | bytes, label_set: LabelSet, latent_dim: int | None, max_pixels: int) -> "Scene":
-        """Read a scene of any model that has the labels in it.
+        """Read a scene, also of another model, if this model has its labels.
 
         Args:
-            text (`str` or `bytes`): What `to_json` wrote.
+            text (`str` or `bytes`): From `to_json`.
             label_set (`LabelSet`): This model's.
-            latent_dim (`int`, *optional*): Of this model; the scene's styles are kept only if they fit it.
+            latent_dim (`int`, *optional*): This model's; the scene's styles are kept only if they fit it.
             max_pixels (`int`): A larger canvas is refused.
 
         Raises:
-            ValueError: If it is no scene, or has labels that this model does not know.
+            ValueError: If it is not a scene, or has labels that this model does not know.
         """
         try:
             values = json.loads(text)
@@ -109,7 +109,7 @@ DOWNLOADS: dict[str, tuple[str, Callable[[Scene, Painter, Path], None]]] = {
 
 
 def new_path(cache: str | Path, name: str) -> Path:
-    """A file called `name` in a folder of its own in Gradio's cache, where it is served from and later deleted."""
+    """Return the path of a file `name` in a new folder of Gradio's cache, where it is served and later deleted."""
     folder = Path(cache) / uuid.uuid4().hex
     folder.mkdir(parents=True)
     return folder / name

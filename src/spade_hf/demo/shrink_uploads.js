@@ -1,5 +1,5 @@
-// Photographs of a phone are larger than the server takes, and than a style needs: they are made smaller before they
-// leave. Masks are PNGs, whose labels no blending may touch: they are left as they are.
+// A phone's photographs are larger than the server accepts, and than a style needs: they are reduced before the upload.
+// Masks are PNGs, whose labels must not be blended: they are left as they are.
 (() => {
   const MOST_BYTES = 1e6, SIDE = 1024;
 
@@ -15,7 +15,7 @@
     return new File([blob], file.name, { type: "image/jpeg" });
   }
 
-  const passed = new WeakSet(); // what has been here already
+  const passed = new WeakSet(); // files that were handled already
 
   document.addEventListener("change", async (event) => {
     const input = event.target;
@@ -24,7 +24,7 @@
     event.stopImmediatePropagation();
     const files = new DataTransfer();
     try { files.items.add(await smaller(file)); }
-    catch { files.items.add(file); } // no picture for this browser: the server says what it takes
+    catch { files.items.add(file); } // this browser cannot read it: the server's message says what is allowed
     input.files = files.files;
     passed.add(input.files[0]);
     input.dispatchEvent(new Event("change", { bubbles: true }));

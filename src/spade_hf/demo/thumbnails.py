@@ -1,4 +1,4 @@
-"""A row of small named pictures to choose from: a `gr.HTML`, since `gr.Gallery` takes the room of a whole page."""
+"""A row of small named pictures to choose from: a `gr.HTML`, because `gr.Gallery` takes as much space as a page."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image
 
 
-SIDE = 144  # pixels; twice what is shown, for sharp screens
+SIDE = 144  # pixels; twice the displayed size, for high-resolution screens
 
 TEMPLATE = """<div class="thumbnails" role="group" aria-label="${label}">
 {{#each items}}<button type="button" data-index="{{@index}}" title="{{name}}"><img src="{{source}}" alt=""
@@ -49,14 +49,14 @@ element.addEventListener("click", (event) => {
 
 
 def thumbnails(pictures: Sequence[Path], names: Sequence[str], **kwargs: Any) -> gr.HTML:
-    """Named pictures; the `select` event says which one was clicked (`gr.SelectData.index`).
+    """Create a row of named pictures; the `select` event has the index of the clicked one (`gr.SelectData.index`).
 
-    The value is the names of those that are marked as chosen, with commas between.
+    The value lists the names of the pictures that are marked as chosen, separated by commas.
 
     Args:
         pictures (`Sequence[Path]`): Image files.
-        names (`Sequence[str]`): What to write below them.
-        kwargs: Of `gr.HTML`; `label` is what screen readers call the row.
+        names (`Sequence[str]`): Captions.
+        kwargs: Other arguments of `gr.HTML`; `label` is the row's name for screen readers.
     """
     items = [{"name": name, "source": data_url(path)} for path, name in zip(pictures, names, strict=True)]
     return gr.HTML(
@@ -70,7 +70,7 @@ def thumbnails(pictures: Sequence[Path], names: Sequence[str], **kwargs: Any) ->
 
 
 def data_url(path: Path) -> str:
-    """A small copy of a picture, as the text that an `img` takes."""
+    """Return a small copy of a picture as a data URL for an `img` element."""
     with Image.open(path) as image:
         small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

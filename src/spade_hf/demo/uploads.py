@@ -1,4 +1,4 @@
-"""Files that strangers send: checked before they are decoded, and told apart by their content, not by their name."""
+"""Uploaded files: checked before they are decoded, and recognized by their content, not by their name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ from .mask_canvas import blank_channel
 MAX_FILE_SIZE = 5 * 2**20  # bytes
 MAX_PIXELS = 4096 * 4096
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-STYLE_SIDE = 512  # pixels; a style encoder looks at less
+STYLE_SIDE = 512  # pixels; style encoders read smaller pictures
 ANY_COLOR = 442.0  # the largest distance in RGB
-# Of masks saved as JPEG, even at quality 30, at most a quarter of the pixels are further than this from every label's
-# colour; of photographs, two thirds and more are, with any of the built-in label sets.
+# In masks saved as JPEG, even at quality 30, at most a quarter of the pixels are farther than this from every label's
+# colour. In photographs, at least two thirds are, with any of the built-in label sets.
 NEAR_COLOR = 10.0
 PHOTO_SHARE = 0.4
 
 
 def open_upload(data: bytes) -> Image.Image:
-    """A picture in its own mode; ValueError for anything else, before a pixel of it is decoded."""
+    """Open a picture in its own mode; ValueError for anything else, before any pixel is decoded."""
     if len(data) > MAX_FILE_SIZE:
         raise ValueError(f"The file has {len(data) / 2**20:.1f} MB; at most {MAX_FILE_SIZE // 2**20} MB are taken.")
     try:
         image = Image.open(BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
         raise ValueError(f"The picture is too large; at most {MAX_PIXELS // 10**6} megapixels are taken.") from None
-    except Exception as error:  # a stranger's file breaks Pillow in many ways
+    except Exception as error:  # a broken file makes Pillow raise many kinds of errors
         raise ValueError(f"This file is not a picture that can be read. Send one as {', '.join(FORMATS)}.") from error
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(
@@ -48,7 +48,7 @@ def open_upload(data: bytes) -> Image.Image:
 
 
 def read_picture(data: bytes) -> Image.Image:
-    """A style picture: RGB, at most 512 pixels a side."""
+    """Read a style picture: RGB, at most 512 pixels per side."""
     image = open_upload(data)
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
@@ -64,8 +64,8 @@ class OpenedMask:
 
     Args:
         label_map (`np.ndarray`): Ids, int64 `(H, W)`.
-        notes (`list[str]`): What was changed, for the user.
-        far_share (`float`): Share of the pixels whose colour is near no label's, in [0, 1]; 0 for a mask of ids.
+        notes (`list[str]`): Changes that the user should know.
+        far_share (`float`): Share of the pixels far from every label's colour, in [0, 1]; 0 for a mask of ids.
     """
 
     label_map: np.ndarray
@@ -79,13 +79,13 @@ class OpenedMask:
 
 
 def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[Format]) -> OpenedMask:
-    """A mask in whatever form people have it.
+    """Read a mask in any common form.
 
     Args:
         data (`bytes`): An image file: ids (grey or indexed), or the label set's colours. A colour off the palette
-            becomes the nearest label's; transparent pixels become what an empty canvas is made of.
+            becomes the nearest label's; transparent pixels get the label of an empty canvas.
         processor (`SPADEImageProcessor`): The model's.
-        formats (`Sequence[Format]`): It is brought to the canvas of the nearest one, by nearest neighbour.
+        formats (`Sequence[Format]`): The mask is resized to the canvas of the nearest one, by nearest neighbour.
 
     Raises:
         ValueError: If it cannot be read.
@@ -117,7 +117,7 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
 
 
 def percent(share: float) -> str:
-    """A share of 1 in words that never round a little to nothing."""
+    """Format a share in [0, 1]; a small one is not rounded to 0."""
     return "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
 
 
@@ -127,9 +127,9 @@ def _ids(image: Image.Image, processor: SPADEImageProcessor) -> np.ndarray:
 
 
 def _holds_ids(image: Image.Image, label_set: LabelSet) -> bool:
-    """Whether the indices of a `P` image are ids; where their colours are all labels', the colours decide."""
+    """Return whether a `P` image's indices are ids; if all of its colours are labels', the colours decide."""
     used = np.unique(np.array(image)).tolist()
-    entries = np.zeros((256, 3), dtype=np.uint8)  # a file may hold fewer than its pixels use
+    entries = np.zeros((256, 3), dtype=np.uint8)  # a file can hold fewer entries than its pixels use
     stored = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
     entries[: len(stored)] = stored
     id_of_color = {tuple(color): id_ for color, id_ in zip(label_set.palette.tolist(), label_set.ids, strict=True)}

@@ -1,4 +1,4 @@
-"""From users' masks and images to tensors and back, and the one rule by which labels are resized."""
+"""Conversion of users' masks and images to tensors and back, and the resizing of labels."""
 
 from .processor import SPADEImageProcessor
 from .resize import resize_labels

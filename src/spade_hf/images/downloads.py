@@ -1,4 +1,4 @@
-"""Images from the web: streamed, up to a size and for a time; or not at all."""
+"""Downloads of images: streamed, with limits on size and time. They can be switched off."""
 
 import os
 import queue
@@ -9,36 +9,36 @@ import requests
 
 
 MAX_BYTES = 64 * 2**20
-MAX_SECONDS = 60.0  # for the whole of it, however slowly it drips
-SILENCE_SECONDS = 10.0  # without an answer, or between two parts of it
+MAX_SECONDS = 60.0  # for the whole download
+SILENCE_SECONDS = 10.0  # before the answer begins, or between two parts of it
 CHUNK = 2**14  # bytes
-SWITCH = "SPADE_HF_ALLOW_URLS"  # of the environment: "0" switches URLs off
+SWITCH = "SPADE_HF_ALLOW_URLS"  # environment variable; "0" switches URLs off
 
 
 def is_url(source: object) -> bool:
-    """Whether a source is an http(s) URL rather than a path."""
+    """Return whether a source is an http(s) URL rather than a path."""
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
 
 
 def download(url: str) -> bytes:
     """Fetch a file of at most 64 MB, within a minute.
 
-    It follows redirects to wherever they lead: a service that passes on its users' strings must switch URLs off, by
+    It follows redirects to any address: a service that passes on strings from its users must switch URLs off, by
     `SPADE_HF_ALLOW_URLS=0` in the environment.
 
     Args:
-        url (`str`): Of http or https.
+        url (`str`): An http or https URL.
 
     Raises:
         ValueError: If URLs are switched off, the file is too large, or it takes too long.
-        requests.RequestException: If it cannot be had.
+        requests.RequestException: If the download fails.
     """
     allowed = os.environ.get(SWITCH, "1")
     if allowed not in ("0", "1"):
         raise ValueError(f"{SWITCH} is {allowed!r} in the environment; it is 1 (URLs are fetched) or 0 (they are not)")
     if allowed == "0":
         raise ValueError(f"URLs are switched off here ({SWITCH}=0 in the environment)")
-    # In a thread: a server that sends a byte now and then keeps every read below its time-out, but not the caller.
+    # In a thread: a server that sends a byte now and then never exceeds the time-out of a single read.
     answers: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
     threading.Thread(target=lambda: answers.put(_outcome(url)), daemon=True).start()
     try:

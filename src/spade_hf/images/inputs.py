@@ -1,7 +1,7 @@
 """Converts user input (paths, URLs, PIL images, arrays, tensors, lists of them) to one array per image.
 
 Label maps must keep their ids: they are opened in the file's own mode, a `P` image gives its indices, and nothing is
-converted to RGB. Errors call an input by its argument, its place in a list and its file.
+converted to RGB. Errors name an input by its argument, its position in a list and its file.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from ..labels.label_set import LabelSet
 from .downloads import download, is_url
 
 
-ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer a pixel
+ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer per pixel
 COLOR_MODES = ("RGB", "RGBA")
 PHOTO_DTYPES = (np.uint8, np.float16, np.float32, np.float64)
 
@@ -29,15 +29,15 @@ def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
     if is_url(source):
         try:
             file = BytesIO(download(str(source)))
-        except Exception as error:  # ours, those of requests, and those of what is beneath it
+        except Exception as error:  # ours, those of requests, and those of the libraries below it
             raise ValueError(f"{argument} cannot be downloaded: {error}. Give the path of an image.") from error
     try:
         image = PIL.Image.open(file)
-    except Exception as error:  # a foreign file breaks Pillow in many ways
+    except Exception as error:  # a broken file makes Pillow raise many kinds of errors
         raise ValueError(
             f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
         ) from error
-    limit = PIL.Image.MAX_IMAGE_PIXELS  # at twice as many Pillow raises; up to there it warns, and takes the memory
+    limit = PIL.Image.MAX_IMAGE_PIXELS  # Pillow only warns above it, and raises above twice as many pixels
     if limit is not None and image.width * image.height > limit:
         raise ValueError(
             f"{argument} has {image.width}x{image.height} pixels; at most {limit // 10**6} megapixels are read. Make "
@@ -47,18 +47,18 @@ def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
 
 
 def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
-    """Decode an image and turns it as its EXIF tag says; ValueError if either fails."""
+    """Decode an image and turn it upright by its EXIF tag; ValueError if either fails."""
     try:
         image.load()  # a cut-off file fails here, not at its first use
         return PIL.ImageOps.exif_transpose(image)
-    except Exception as error:  # as above, and damaged EXIF tags in more
+    except Exception as error:  # as above; damaged EXIF tags raise even more kinds
         raise ValueError(
             f"{argument} cannot be read as an image: {error}. It is cut off or damaged; save it again."
         ) from error
 
 
 def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
-    """Yield every single input with its name for messages; paths and URLs are opened, lists taken apart."""
+    """Yield every single input with its name for messages; open paths and URLs, and unpack lists."""
     if isinstance(value, list | tuple):
         if not value:
             raise ValueError(f"`{argument}` is an empty list; give at least one.")
@@ -79,13 +79,13 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
 
 
 def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> np.ndarray:
-    """The pixels of one input that holds ids or colours.
+    """Read the pixels of one input of ids or colours.
 
     Returns:
         `np.ndarray`: Integers `(N, H, W)` of ids, or uint8 `(N, H, W, 3 | 4)` of colours.
 
     Raises:
-        ValueError: If the mode, dtype or shape is none of these.
+        ValueError: If the mode, dtype or shape is not allowed.
     """
     if isinstance(value, PIL.Image.Image):
         if value.mode not in ID_MODES + COLOR_MODES:
@@ -116,13 +116,13 @@ def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: s
 def check_indices(image: PIL.Image.Image, label_set: LabelSet, argument: str) -> None:
     """Raise a ValueError for a palette image in the labels' colours whose indices are other labels' ids.
 
-    Programs that save a picture of few colours as a palette image number the colours as they like.
+    Programs that save a picture of few colours as a palette image can number the colours in any order.
     """
     colors = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
     indices = [index for index in np.unique(np.array(image)).tolist() if index < len(colors)]
     label_of = dict(zip(map(tuple, label_set.palette.tolist()), label_set.ids, strict=True))
     drawn = [label_of.get(tuple(colors[index].tolist())) for index in indices]
-    # One colour, or several of one label, say nothing: palettes are often left black.
+    # A single colour, or one colour at several indices, proves nothing: palettes are often left black.
     if None not in drawn and len(set(drawn)) == len(drawn) > 1 and drawn != indices:
         index, drawn_id = next((i, d) for i, d in zip(indices, drawn, strict=True) if i != d)
         raise ValueError(
@@ -132,12 +132,12 @@ def check_indices(image: PIL.Image.Image, label_set: LabelSet, argument: str) ->
 
 
 def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch.Tensor:
-    """One-hot or soft masks as float32 `(N, L, H, W)`; ValueError for another shape, or weights below 0."""
+    """Read one-hot or soft masks as float32 `(N, L, H, W)`; ValueError for another shape, or weights below 0."""
     num_channels = label_set.num_channels
     if value.ndim != 4 or value.shape[1] != num_channels or 0 in value.shape:
         raise ValueError(
-            f"{argument} has shape {tuple(value.shape)}; a float mask is (N, {num_channels}, H, W), one channel a "
-            f"label of '{label_set.name}' and none for edges. Ids must have an integer dtype."
+            f"{argument} has shape {tuple(value.shape)}; a float mask is (N, {num_channels}, H, W), one channel "
+            f"per label of '{label_set.name}' and none for edges. Ids must have an integer dtype."
         )
     value = value.float()
     low, high = value.min().item(), value.max().item()
@@ -147,10 +147,10 @@ def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch
 
 
 def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
-    """One input picture, or a batch, as float32 `(N, 3, H, W)` in [0, 1].
+    """Read one picture, or a batch of pictures, as float32 `(N, 3, H, W)` in [0, 1].
 
     Raises:
-        ValueError: If the mode, shape or dtype is wrong or a float is outside [0, 1]; ranges are never guessed.
+        ValueError: If the mode, shape or dtype is wrong or a float is outside [0, 1]; value ranges are never guessed.
     """
     if isinstance(value, PIL.Image.Image):
         value = _rgb(upright(value, argument=argument), argument)
@@ -197,13 +197,13 @@ def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
 
 
 def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
-    """uint8 `(H, W, 3)`, or float32 in [0, 1] of 16 bits, which `convert` would clip."""
+    """Convert to uint8 `(H, W, 3)`, or 16 bits, which `convert` would clip, to float32 in [0, 1]."""
     if image.mode.startswith("I;16"):
         gray = np.array(image).astype(np.float32) / 65535  # (H, W)
         return np.stack([gray] * 3, axis=-1)
     if image.mode in ("I", "F"):
         raise ValueError(
-            f"{argument} has the PIL mode {image.mode!r}: 32 bits, of which nobody knows what is white. Save it with "
-            "8 or 16 bits."
+            f"{argument} has the PIL mode {image.mode!r}: 32 bits, whose white level is unknown. Save it with 8 or 16 "
+            "bits."
         )
     return np.array(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""`SPADEImageProcessor`: masks, instance maps and style images in every usual form -> tensors, and images back.
+"""`SPADEImageProcessor`: converts masks, instance maps and style images to tensors, and model outputs to images.
 
 Shape letters: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
 """
@@ -26,22 +26,22 @@ from .inputs import (
 from .resize import size_of, stack_labels, stack_photos
 
 
-# Quoted where they are used, so that `help` prints these names.
+# Annotations quote these names, so that `help` prints them.
 SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
 ImageInput: TypeAlias = SingleImage | list[SingleImage]
 OUTPUT_TYPES = ("pil", "np", "pt")
-OPAQUE_ALPHA = 128  # from here on a brush's soft edge counts as painted, when colours may be off the palette too
+OPAQUE_ALPHA = 128  # with `color_tolerance`, a brush's soft edge counts as painted from this alpha on
 
 
 class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
-    """Turn what people have into what the models take.
+    """Converter of masks, instance maps and images to model inputs, and of model outputs to images.
 
     It is saved with a pipeline, so that a loaded pipeline knows the names and colours of its labels.
 
     Args:
         label_set (`LabelSet` or `dict`): The labels of the masks; a `dict` as `LabelSet.to_dict` returns it.
-        use_instance_edges (`bool`, defaults to `False`): The model has an edge channel, so that `preprocess` demands
-            an instance map.
+        use_instance_edges (`bool`, defaults to `False`): Whether the model has an edge channel; `preprocess` then
+            requires an instance map.
     """
 
     config: Any  # diffusers' FrozenDict, whose attributes are the constructor's arguments
@@ -62,7 +62,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """Save the configuration as `preprocessor_config.json`.
 
         Args:
-            save_directory (`str` or `os.PathLike`): The folder, made if it is not there.
+            save_directory (`str` or `os.PathLike`): The folder, created if it does not exist.
             push_to_hub (`bool`, defaults to `False`): Also uploads it, to `repo_id` or under the folder's name.
             kwargs (`dict`, *optional*): `repo_id`, `token`, `private`, `commit_message`, `create_pr`, `subfolder`.
         """
@@ -76,7 +76,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
 
         Args:
             pretrained_model_name_or_path (`str` or `os.PathLike`): A folder or a Hub repository.
-            subfolder (`str`, *optional*): Where in it, e.g. "image_processor" for a pipeline's.
+            subfolder (`str`, *optional*): A subfolder of it, e.g. "image_processor" for a pipeline's processor.
             kwargs (`dict`, *optional*): `revision`, `token`, `cache_dir`, `local_files_only`, and arguments of the
                 constructor that replace the saved ones.
         """
@@ -84,7 +84,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         config, kwargs = cls.load_config(
             pretrained_model_name_or_path, subfolder=subfolder, return_unused_kwargs=True, **kwargs
         )
-        # a config that is a text would be taken for the name of a repository
+        # `from_config` would take a string for the name of a repository
         if not isinstance(config, dict) or not isinstance(config.get("label_set"), dict):
             raise ValueError(
                 f"{pretrained_model_name_or_path} has a {cls.config_name} without `label_set`. Copy it again."
@@ -109,10 +109,10 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
                 only if the model has `use_instance_edges`.
 
         Returns:
-            `tuple`: What `preprocess_mask` returns, and the edges, bool `(N, H, W)`, or `None` without instance map.
+            `tuple`: Masks as from `preprocess_mask`, and edges, bool `(N, H, W)`, or `None` without instance map.
 
         Raises:
-            ValueError: If the two differ in number or size, or one is given or missing against `use_instance_edges`.
+            ValueError: If masks and maps differ in number or size, or a map contradicts `use_instance_edges`.
         """
         return self.resize(*self.read(mask, instance_map, color_tolerance=color_tolerance), height=height, width=width)
 
@@ -155,7 +155,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         height: int | None = None,
         width: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Bring what `read` returns to one size and finds the edges there; see `preprocess`."""
+        """Resize the result of `read` to one size and find the edges there; see `preprocess`."""
         label_maps = stack_labels(masks, height, width, "mask")
         if instance_maps is None:
             return label_maps, None
@@ -188,7 +188,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
                 `(N, L, H, W)`.
 
         Raises:
-            ValueError: For unknown ids, colours off the palette, another form, or masks of unlike size without
+            ValueError: For unknown ids, colours off the palette, another form, or masks of different sizes without
                 `height` and `width`.
         """
         return stack_labels(self._read_masks(mask, color_tolerance), height, width, "mask")
@@ -196,11 +196,11 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     def preprocess_instance_map(
         self, instance_map: "ImageInput", *, height: int | None = None, width: int | None = None
     ) -> torch.Tensor:
-        """Read instance maps and finds the edges at the final size, as the public implementation does.
+        """Read instance maps and find the edges at the final size, as the public implementation does.
 
         Args:
             instance_map: Ids of instances in any hard form that `preprocess_mask` takes; every colour of an `RGB`
-                image is an instance.
+                image is one instance.
             height, width (`int`, *optional*): Size to resize to, by nearest neighbour; `None` keeps the map's.
 
         Returns:
@@ -245,11 +245,11 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return [PIL.Image.fromarray(self.label_set.palette[one.cpu().numpy()]) for one in channels]
 
     def _read_masks(self, mask: "ImageInput", color_tolerance: float | None) -> list[torch.Tensor]:
-        """Every mask at its own size: int64 `(H, W)` of channels, or float32 `(L, H, W)`."""
+        """Read every mask at its own size: int64 `(H, W)` of channels, or float32 `(L, H, W)`."""
         masks: list[torch.Tensor] = []
         for value, name in flatten(mask, "mask"):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-                value = torch.from_numpy(value.astype(np.float32))  # torch knows neither float128 nor big-endian ones
+                value = torch.from_numpy(value.astype(np.float32))  # torch has neither float128 nor big-endian types
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 masks.extend(soft_masks(value, self.label_set, name))
                 continue
@@ -260,11 +260,11 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             channels = torch.from_numpy(self.label_set.ids_to_channels(ids, argument=name))  # (N, H, W)
             masks.extend(channels.to(value.device) if isinstance(value, torch.Tensor) else channels)
         if len({one.ndim for one in masks}) > 1:
-            raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colours); give one kind in a call.")
+            raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colours); give one kind per call.")
         return masks
 
     def _ids_from_colors(self, maps: np.ndarray, color_tolerance: float | None, name: str) -> np.ndarray:
-        """uint8 `(N, H, W, 3 | 4)` of colours -> int64 `(N, H, W)` of ids; transparent pixels are unknown."""
+        """Convert colours, uint8 `(N, H, W, 3 | 4)`, to ids, int64 `(N, H, W)`; transparent pixels are unknown."""
         colors, alpha = maps[..., :3], maps[..., 3:]
         if alpha.size == 0:
             return self.label_set.ids_from_colors(colors, color_tolerance=color_tolerance, argument=name)
@@ -283,13 +283,13 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
                 "no unknown label for them. Give every pixel a label's colour."
             )
         ids = np.full(transparent.shape, self.label_set.unknown_id or 0, dtype=np.int64)
-        opaque = colors[~transparent]  # (P, 3), whatever P is
+        opaque = colors[~transparent]  # (P, 3), P opaque pixels
         ids[~transparent] = self.label_set.ids_from_colors(opaque, color_tolerance=color_tolerance, argument=name)
         return ids
 
 
 def _read_instance_maps(instance_map: "ImageInput") -> list[torch.Tensor]:
-    """Every instance map at its own size: int64 `(H, W)`."""
+    """Read every instance map at its own size: int64 `(H, W)`."""
     instance_maps: list[torch.Tensor] = []
     for value, name in flatten(instance_map, "instance_map"):
         maps = integer_maps(value, name)

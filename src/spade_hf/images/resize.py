@@ -1,8 +1,8 @@
-"""Sizes of masks and pictures: the one rule by which labels are resized, pictures' own, and what keeps proportions.
+"""Resizing of label maps and pictures, and image sizes in a mask's proportions.
 
-Each pixel of a resized label map takes the label under its centre, as Pillow has it. Pictures are resized by centres
-as well, so that a photograph and its mask stay in place beside each other; torch's `mode="nearest"` goes by corners,
-half a pixel off. Inside the networks masks shrink by that one, as published weights expect: `layers/mask.py`.
+Each pixel of a resized label map takes the label under its centre, as in Pillow. Pictures are also resized by pixel
+centres, so that a photograph and its mask stay aligned. Torch's `mode="nearest"` takes the label under a pixel's
+corner, half a pixel off. The networks use this mode for their masks, as published weights expect: `layers/mask.py`.
 """
 
 import itertools
@@ -20,14 +20,14 @@ Labels = TypeVar("Labels", PIL.Image.Image, np.ndarray, torch.Tensor)
 
 
 def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
-    """Resize ids, their colours or soft masks by nearest neighbour: no value is there that was not.
+    """Resize ids, their colours or soft masks by nearest neighbour, which creates no new values.
 
     Args:
         labels (`PIL.Image.Image`, `np.ndarray` or `torch.Tensor`): An image of any mode, or `(..., H, W)` of any type.
         size (`tuple[int, int]`): Height and width.
 
     Returns:
-        The same kind, of that size; the same pixels are picked from each kind.
+        The same kind of object at that size; the same pixels are picked from every kind.
     """
     if isinstance(labels, PIL.Image.Image):
         return labels.resize((size[1], size[0]), PIL.Image.Resampling.NEAREST)
@@ -45,30 +45,30 @@ def resize_photo(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def stack_labels(label_maps: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
-    """Bring `(..., H, W)` of labels to one size, `None` for their own, and stack them: `(N, ..., height, width)`."""
+    """Resize labels `(..., H, W)` to one size, `None` for their own, and stack them: `(N, ..., height, width)`."""
     return _stack([resize_labels(one, _size(one, height, width)) for one in label_maps], argument)
 
 
 def stack_photos(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
-    """Bring pictures `(3, H, W)` to one size, `None` for their own, and stack them: `(N, 3, height, width)`."""
+    """Resize pictures `(3, H, W)` to one size, `None` for their own, and stack them: `(N, 3, height, width)`."""
     return _stack([resize_photo(one, _size(one, height, width)) for one in images], argument)
 
 
 def size_of(image: torch.Tensor) -> str:
-    """Height and width of `(..., H, W)` for messages."""
+    """Format height and width of `(..., H, W)` for messages."""
     return f"{image.shape[-2]}x{image.shape[-1]}"
 
 
 def size_in_proportion(
     mask_size: tuple[int, int], *, area: int, divisor: int, height: int | None = None, width: int | None = None
 ) -> tuple[int, int]:
-    """The size of an image that keeps its mask's proportions as well as multiples of `divisor` can.
+    """Choose an image size that keeps the mask's proportions as closely as multiples of `divisor` allow.
 
     Args:
         mask_size (`tuple[int, int]`): Height and width of the mask.
-        area (`int`): Pixels of the image, about, where neither side is given.
-        divisor (`int`): Sides that are chosen here are multiples of it, next to the exact ones.
-        height, width (`int`, *optional*): Given sides; the other one follows.
+        area (`int`): Approximate number of pixels of the image if neither side is given.
+        divisor (`int`): A chosen side is one of the two multiples of it next to the exact side.
+        height, width (`int`, *optional*): Given sides; a missing side is chosen.
     """
     proportions = mask_size[0] / mask_size[1]
     exact_height = height or (width or math.sqrt(area / proportions)) * proportions
@@ -98,11 +98,11 @@ def _size(image: torch.Tensor, height: int | None, width: int | None) -> tuple[i
 def _stack(images: list[torch.Tensor], argument: str) -> torch.Tensor:
     if len({image.shape[-2:] for image in images}) > 1:
         sizes = ", ".join(dict.fromkeys(map(size_of, images)))
-        raise ValueError(f"`{argument}` holds sizes {sizes} (height x width); make them equal or say the size wanted.")
+        raise ValueError(f"`{argument}` holds sizes {sizes} (height x width); make them equal or give one size.")
     return torch.stack(images)
 
 
 def _nearest_indices(source: int, target: int) -> np.ndarray:
-    """The source positions that Pillow picks, int64 `(target,)`; computed by Pillow, so that rounding matches."""
+    """Return the source positions that Pillow picks, int64 `(target,)`; Pillow computes them, so rounding matches."""
     positions = PIL.Image.fromarray(np.arange(source, dtype=np.int32)[None])  # (1, source)
     return np.array(positions.resize((target, 1), PIL.Image.Resampling.NEAREST))[0].astype(np.int64)

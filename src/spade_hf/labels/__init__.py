@@ -1,4 +1,4 @@
-"""What a mask holds: label sets, the files and tables they are read from, their colours, a legend."""
+"""Label sets of masks: their files and tables, colours and legend."""
 
 from .label_set import Label, LabelSet
 

@@ -10,12 +10,12 @@ def read_categories(categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Read COCO's `categories`.
 
     Args:
-        categories (`Sequence[dict]`): `id` and `name` of each, and perhaps `color`; classes without one, or with one
-            that another class has, are drawn in colours of the PASCAL VOC map.
+        categories (`Sequence[dict]`): `id`, `name` and optionally `color` of each class. A class without a colour, or
+            with the colour of an earlier class, is drawn in a colour of the PASCAL VOC map.
 
     Returns:
-        `dict`: `labels`, `distinct_colors` and `ignore_index` as [`LabelSet.from_dict`] takes them. The last, of
-            pixels of no segment, is 0 or, if that is a category's id, 255 or 65535.
+        `dict`: `labels`, `distinct_colors` and `ignore_index` as [`LabelSet.from_dict`] takes them. `ignore_index`,
+            the id of pixels without segment, is the first of 0, 255 and 65535 that is not a category's id.
     """
     taken: set[Color] = {tuple(row["color"]) for row in categories if "color" in row}
     free = (color for color in voc_colors() if color not in taken)

@@ -1,7 +1,7 @@
-"""Colours of label maps: the PASCAL VOC colour map, and colours -> rows of a palette, exactly or to the nearest.
+"""Colours of label maps: the PASCAL VOC colour map, and the conversion of colours to rows of a palette.
 
-The VOC map (Everingham et al. 2010) spreads the bits of an index over the high bits of R, G and B. COCO-Stuff as SPADE
-draws it is this map, and it gives distinct colours to any number of labels below 2**24.
+The VOC map (Everingham et al. 2010) spreads the bits of an index over the high bits of R, G and B. SPADE draws
+COCO-Stuff in this map. It gives distinct colours to any number of labels below 2**24.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,18 +15,18 @@ import numpy as np
 
 Color = tuple[int, int, int]
 COLORS_IN_MESSAGE = 5
-MAX_COLOR_TOLERANCE = 442  # takes every colour: from black to white it is 441.7
+MAX_COLOR_TOLERANCE = 442  # accepts every colour: the distance from black to white is 441.7
 
 
 def voc_colors() -> Iterator[Color]:
-    """The colours of the PASCAL VOC map from its second one on; all distinct, the first one left out is black."""
+    """Iterate over the colours of the PASCAL VOC map, all distinct, without the first one, which is black."""
     return map(voc_color, count(1))
 
 
 def voc_color(index: int) -> Color:
-    """The colour of an index, 0 or more, in the PASCAL VOC map."""
+    """Return the colour of an index, 0 or more, in the PASCAL VOC map."""
     red = green = blue = 0
-    for bit in range(8):  # three bits of the index a round, the lowest into the highest bit of R, G, B
+    for bit in range(8):  # three bits of the index per round; the lowest three become the highest bits of R, G, B
         three_bits = index >> (3 * bit)
         red |= (three_bits & 1) << (7 - bit)
         green |= (three_bits >> 1 & 1) << (7 - bit)
@@ -35,24 +35,24 @@ def voc_color(index: int) -> Color:
 
 
 def checked_color(color: Any, label_set_name: str) -> Color:
-    """The colour as a tuple; ValueError if it is not three integers in 0..255."""
+    """Return the colour as a tuple; ValueError if it is not three integers in 0..255."""
     values = tuple(color) if isinstance(color, Iterable) else (color,)
     if len(values) != 3 or not all(isinstance(v, Integral) and 0 <= int(v) <= 255 for v in values):
         raise ValueError(
             f"label set '{label_set_name}' has the colour {list(values)}; a colour is three integers in 0..255."
         )
-    red, green, blue = map(int, values)  # numpy's would not go into a JSON file
+    red, green, blue = map(int, values)  # numpy integers cannot be written to JSON
     return red, green, blue
 
 
 def pack_colors(image: np.ndarray) -> np.ndarray:
-    """uint8 `(..., 3)` -> int32 `(...)`, one 24-bit number a colour."""
+    """Pack uint8 `(..., 3)` into int32 `(...)`, one 24-bit number per colour."""
     red, green, blue = (image[..., i].astype(np.int32) for i in range(3))
     return (red << 16) | (green << 8) | blue
 
 
 def unpack_colors(packed: np.ndarray) -> np.ndarray:
-    """Undoes `pack_colors`: `(...)` -> uint8 `(..., 3)`."""
+    """Undo `pack_colors`: `(...)` -> uint8 `(..., 3)`."""
     return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=-1).astype(np.uint8)
 
 
@@ -65,7 +65,7 @@ def rows_of_colors(
         image (`np.ndarray`): uint8 `(..., 3)`.
         palette (`np.ndarray`): uint8 `(L, 3)`, distinct rows.
         color_tolerance (`float`, *optional*): Largest Euclidean distance at which the nearest row is taken; `None`: 0.
-        argument, palette_name (`str`): What error messages call the image and the palette.
+        argument, palette_name (`str`): Names of the image and the palette in error messages.
 
     Returns:
         `np.ndarray`: int64 `(...)`, values in `0..L - 1`.
@@ -115,7 +115,7 @@ def _off_palette_message(
     argument: str,
     palette_name: str,
 ) -> str:
-    """`enough` is the tolerance that takes all of the map's colours."""
+    """Write the error message; `enough` is the tolerance that accepts all of the map's colours."""
     most_first = np.argsort(-counts, kind="stable")[:COLORS_IN_MESSAGE]
     shown = ", ".join(
         f"{tuple(color)} on {number} pixel{'s' if number > 1 else ''}"

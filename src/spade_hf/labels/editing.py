@@ -1,6 +1,8 @@
-"""Changes of label maps, which make new pictures from known masks.
+"""Edits of label maps, for new pictures from known masks.
 
-Resizing is `images.resize.resize_labels`, repainting as by hand `data.paint_label_map`. Legend: H W height and width.
+For resizing see `images.resize.resize_labels`, for simulated hand painting `data.paint_label_map`.
+
+Legend: H W height and width.
 """
 
 from collections.abc import Mapping
@@ -9,7 +11,7 @@ import numpy as np
 
 
 def replace_labels(label_map: np.ndarray, changes: Mapping[int, int]) -> np.ndarray:
-    """Put other ids in the place of some, all at once: `{5: 4, 4: 5}` swaps two.
+    """Replace ids, all at once: `{5: 4, 4: 5}` swaps two.
 
     Args:
         label_map (`np.ndarray`): Ids, integers `(H, W)`.
@@ -30,18 +32,18 @@ def paste_region(
     instance_map: np.ndarray | None = None,
     source_instances: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Copy a region of one label map onto another; what falls outside is lost.
+    """Copy a region of one label map onto another; parts that fall outside are dropped.
 
     Args:
-        label_map (`np.ndarray`): Ids, integers `(H, W)`: what is pasted onto.
-        source (`np.ndarray`): Ids `(H, W)`: what is copied from.
-        region (`np.ndarray`): bool, of the source's shape: where it is copied.
+        label_map (`np.ndarray`): The map to paste onto, ids, integers `(H, W)`.
+        source (`np.ndarray`): The map to copy from, ids `(H, W)`.
+        region (`np.ndarray`): The pixels to copy, bool, of the source's shape.
         shift (`tuple[int, int]`): Pixels down and to the right.
         instance_map (`np.ndarray`, *optional*): Of `label_map`.
         source_instances (`np.ndarray`, *optional*): Of `source`; without it the region is one instance.
 
     Returns:
-        `tuple`: The label map, and its instance map, in which what was pasted has ids of its own; `None` without one.
+        `tuple`: The label map, and its instance map with new ids for the pasted instances, or `None` without one.
     """
     rows, columns = np.nonzero(region)
     there = rows + shift[0], columns + shift[1]
@@ -61,15 +63,15 @@ def paste_region(
 
 
 def connected_components(label_map: np.ndarray) -> np.ndarray:
-    """Number the areas of one label, from 0 in reading order: an instance map for who has none.
+    """Number the connected areas of equal label, from 0 in reading order: a substitute for an instance map.
 
     Args:
-        label_map (`np.ndarray`): Ids, integers `(H, W)`. Pixels of an area touch by their sides.
+        label_map (`np.ndarray`): Ids, integers `(H, W)`. Areas are 4-connected.
 
     Returns:
         `np.ndarray`: int64 `(H, W)`.
     """
-    from skimage.measure import label  # of the extra `train`
+    from skimage.measure import label  # needs the extra `train`
 
-    above_zero = label_map.astype(np.int64) - int(label_map.min()) + 1  # 0 is what skimage leaves out
+    above_zero = label_map.astype(np.int64) - int(label_map.min()) + 1  # skimage leaves out 0
     return np.asarray(label(above_zero, background=0, connectivity=1), dtype=np.int64) - 1

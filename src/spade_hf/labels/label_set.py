@@ -1,7 +1,7 @@
-"""Label sets: which ids a label map holds, their names and colours, and which channel each one becomes.
+"""Label sets: the ids of a label map, their names and colours, and their semantic channels.
 
-The rule of the whole library: semantic channels are the ids in ascending order, the unknown id among them. It gives
-the channels of the public SPADE checkpoints (COCO-Stuff: 0..181, and 255 -> 182; ADE20K: 0 = unknown -> 0, 1..150).
+In the whole library, semantic channels are the ids in ascending order, the unknown id included. This matches the
+public SPADE checkpoints (COCO-Stuff: 0..181, and 255 -> 182; ADE20K: 0 = unknown -> 0, 1..150).
 
 Shape letters: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
 """
@@ -28,7 +28,7 @@ MAX_ID = 65535  # label files are 8- or 16-bit PNGs
 
 
 class Label(NamedTuple):
-    """One class: its id in label files, its name, and the colour its data set's authors gave it."""
+    """One class: its id in label files, its name, and its official colour in the data set."""
 
     id: int
     name: str
@@ -40,15 +40,15 @@ class LabelSet:
     """The classes of a data set. Immutable; two sets with the same content are equal.
 
     Args:
-        name (`str`): What the set is called in messages.
-        labels (`tuple[Label, ...]`): The classes, ids in `0..65535`. The unknown label may be among them; otherwise
+        name (`str`): Name of the set in messages.
+        labels (`tuple[Label, ...]`): The classes, ids in `0..65535`. The unknown label can be among them; otherwise
             it is added under the name "unknown" in black (or, if a class is black, in the next free colour).
         unknown_id (`int`, *optional*): The id of pixels without class, e.g. 255. `None`: every pixel has a class.
         distinct_colors (`dict[int, Color]`, *optional*): Replacements, by id, for colours that several classes share,
             so that `palette` is invertible. `labels` keep the official colours.
 
     Attributes:
-        labels (`tuple[Label, ...]`): One label a semantic channel, ids ascending, unknown included.
+        labels (`tuple[Label, ...]`): One label per semantic channel, ids ascending, unknown included.
 
     Raises:
         ValueError: If an id, name or palette colour occurs twice, or a value is outside its range.
@@ -83,7 +83,7 @@ class LabelSet:
         if bad := [name for name in (self.name, *self.names) if not isinstance(name, str)]:
             raise ValueError(f"label set '{self.name}' has the name {bad[0]!r}; names are texts.")
         if self.num_labels < 1:
-            raise ValueError(f"`labels` of label set '{self.name}' has no class; give at least one beside unknown.")
+            raise ValueError(f"`labels` of label set '{self.name}' has no class; give at least one besides unknown.")
         if bad := [i for i in self.ids if not 0 <= i <= MAX_ID]:
             raise ValueError(f"`labels` of label set '{self.name}' has ids {bad}; allowed are 0..{MAX_ID}.")
         for what, values in (("id", self.ids), ("name", self.names), ("colour", map(tuple, self.palette.tolist()))):
@@ -96,7 +96,7 @@ class LabelSet:
 
     @classmethod
     def from_name(cls, name: str) -> "LabelSet":
-        """A built-in label set, one of `built_in_names()` such as "ade20k"; ValueError for another name."""
+        """Load a built-in label set, one of `built_in_names()` such as "ade20k"; ValueError for another name."""
         if name not in cls.built_in_names():
             raise ValueError(
                 f"`name` is {name!r}; the built-in label sets are {', '.join(cls.built_in_names())}. "
@@ -106,14 +106,14 @@ class LabelSet:
 
     @staticmethod
     def built_in_names() -> tuple[str, ...]:
-        """The names `from_name` takes, in alphabetical order."""
+        """Return the names that `from_name` takes, in alphabetical order."""
         return tuple(sorted(path.stem for path in BUILT_IN_FOLDER.glob("*.json")))
 
     @classmethod
     def from_file(cls, path: str | Path) -> "LabelSet":
-        """Read a JSON file of a form of `from_dict`, or a table of colours, `.txt` or `.csv`.
+        """Read a JSON file in a form that `from_dict` takes, or a table of colours, `.txt` or `.csv`.
 
-        A table has a line per class, `128 64 128 road` or `road,128,64,128`, see `read_color_table`.
+        A table has one line per class, `128 64 128 road` or `road,128,64,128`, see `read_color_table`.
         """
         try:
             text = Path(path).read_text(encoding="utf-8-sig")  # Excel's CSV files start with a byte order mark
@@ -129,9 +129,9 @@ class LabelSet:
         Args:
             values (`dict`): Either `{"name", "ignore_index", "labels": [{"id", "name", "color"}], "distinct_colors":
                 [{"id", "color"}]}`, as `to_dict` returns it, or `{"id2label": {"0": "sky"}, "palette": [[r, g, b]],
-                "ignore_label"}`, with one palette row an id in ascending order, or COCO's `{"categories": [{"id",
-                "name", "color"}]}`; see `read_categories`. `ignore_index`, `ignore_label` and `distinct_colors` may
-                be missing; other keys are documentation.
+                "ignore_label"}`, with one palette row per id in ascending order, or COCO's `{"categories": [{"id",
+                "name", "color"}]}`; see `read_categories`. `ignore_index`, `ignore_label` and `distinct_colors` can
+                be missing; other keys are ignored.
 
         Raises:
             ValueError: If a key is missing or a value is not valid.
@@ -159,22 +159,22 @@ class LabelSet:
 
     @classmethod
     def anonymous(cls, num_labels: int, use_unknown_label: bool = False) -> "LabelSet":
-        """Name labels "label 0", "label 1", ... in the colours of the PASCAL VOC map, where the classes are not known.
+        """Build a set of "label 0", "label 1", ... in the colours of the PASCAL VOC map, for classes without names.
 
         Args:
             num_labels (`int`): Number of classes, in `1..65535`, without unknown. Their ids are `0..num_labels - 1`.
-            use_unknown_label (`bool`, defaults to `False`): Adds an unknown id, which becomes the last channel: 255,
-                or 65535 where 255 is a class's id, which are the largest values of an 8- and a 16-bit file.
+            use_unknown_label (`bool`, defaults to `False`): Whether to add an unknown id, which becomes the last
+                channel: 255, or 65535 if 255 is a class's id (the largest values of 8-bit and 16-bit files).
         """
         if not 1 <= num_labels <= MAX_ID:
             raise ValueError(f"`num_labels` is {num_labels}; allowed are 1..{MAX_ID}.")
-        colors = voc_colors()  # the first one is black, which is unknown's
+        colors = voc_colors()  # without black, the colour of the unknown label
         labels = tuple(Label(i, f"label {i}", color) for i, color in zip(range(num_labels), colors, strict=False))
         unknown_id = None if not use_unknown_label else 255 if num_labels <= 255 else MAX_ID
         return cls(name=f"{num_labels} labels", labels=labels, unknown_id=unknown_id)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a JSON file; `from_dict` gives an equal label set back."""
+        """Return plain values for a JSON file, from which `from_dict` builds an equal label set."""
         return {
             "name": self.name,
             "ignore_index": self.unknown_id,
@@ -189,7 +189,7 @@ class LabelSet:
 
     @property
     def use_unknown_label(self) -> bool:
-        """Whether pixels may belong to no class."""
+        """Whether pixels can be without class."""
         return self.unknown_id is not None
 
     @property
@@ -221,11 +221,11 @@ class LabelSet:
         return palette
 
     def id_of(self, name: str) -> int:
-        """The id of the label called `name`; ValueError if there is none."""
+        """Return the id of the label called `name`; ValueError if there is none."""
         return self.ids[self.channel_of(name)]
 
     def channel_of(self, name: str) -> int:
-        """The semantic channel of the label called `name`, in `0..L - 1`; ValueError if there is none."""
+        """Return the semantic channel of the label called `name`, in `0..L - 1`; ValueError if there is none."""
         if name not in self.names:
             known = ", ".join(self.names[:12]) + (", ..." if len(self.names) > 12 else "")
             raise ValueError(f"`name` is {name!r}; label set '{self.name}' has {known}.")
@@ -242,7 +242,7 @@ class LabelSet:
 
         Args:
             label_map (`np.ndarray`): Any integer type and shape, ids of this set.
-            argument (`str`): What an error message calls `label_map`.
+            argument (`str`): Name of `label_map` in error messages.
 
         Returns:
             `np.ndarray`: int64, same shape, values in `0..L - 1`. ValueError for other ids (it lists them) or dtypes.
@@ -282,7 +282,7 @@ class LabelSet:
             image (`np.ndarray`): uint8 `(..., 3)`, RGB.
             color_tolerance (`float`, *optional*): A colour off the palette counts as the nearest palette colour up to
                 this Euclidean distance in RGB, in `0..442`. `None`: colours must match exactly.
-            argument (`str`): What an error message calls `image`.
+            argument (`str`): Name of `image` in error messages.
 
         Returns:
             `np.ndarray`: int64 ids `(...)`. ValueError for colours off the palette; it lists them with their counts.
@@ -293,7 +293,7 @@ class LabelSet:
         return np.array(self.ids, dtype=np.int64)[channels]
 
     def describe_ids(self) -> str:
-        """The ids in words, e.g. "0..11 and 255 (unknown)"."""
+        """Describe the ids, e.g. "0..11 and 255 (unknown)"."""
         classes = set(self.ids) - {self.unknown_id}
         runs = zip(*(sorted(i for i in classes if i + side not in classes) for side in (-1, 1)), strict=True)
         text = ", ".join(f"{first}..{last}" if first < last else f"{first}" for first, last in runs)

@@ -13,7 +13,7 @@ def draw_legend(label_set: LabelSet) -> Image.Image:
     """Draw the legend, in columns of at most 32 labels.
 
     Args:
-        label_set (`LabelSet`): Drawn in the order of its channels, in the colours that masks are read by.
+        label_set (`LabelSet`): Drawn in the order of its channels, in the colours of its palette.
     """
     columns = -(-len(label_set.labels) // ROWS_A_COLUMN)
     rows = min(len(label_set.labels), ROWS_A_COLUMN)

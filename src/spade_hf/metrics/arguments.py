@@ -1,4 +1,4 @@
-"""The command line of the evaluation script. Nothing of this package is imported here, so that `--help` is quick."""
+"""Command line of the evaluation script. This module imports nothing from its package, to keep `--help` fast."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,31 +7,41 @@ from spade_hf_cli.options import OneLineParser, add_data_options, count, natural
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All options with their defaults."""
+    """Build the parser with all options and their defaults."""
     description = "Score a model: does it paint what the mask says, and do its pictures look like the real ones?"
     parser = OneLineParser(description=description, allow_abbrev=False)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
-    parser.add_argument("--real", action="store_true", help="score the real pictures in place of a model's")
+    parser.add_argument("--real", action="store_true", help="score the real pictures instead of a model's")
     parser.add_argument("--reduce", type=count, help="with --real: reduce the shorter side to this, and enlarge again")
     add_data_options(parser)
     parser.add_argument("--split", default="validation")
-    parser.add_argument("--group_column", help="which rows show one scene in several styles; needed for light")
+    parser.add_argument("--group_column", help="column of scenes, each shown in several styles; needed for light")
     parser.add_argument("--resolution", type=count, nargs="+", help="side, or height and width; default: the model's")
-    parser.add_argument("--num_images", type=count, help="this many, spread evenly over the split; default: all")
-    parser.add_argument("--painted_masks", action=argparse.BooleanOptionalAction, default=True, help="score them, too")
+    parser.add_argument("--num_images", type=count, help="number of rows, spread evenly over the split; default: all")
+    parser.add_argument(
+        "--painted_masks",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also score masks that are painted as by hand",
+    )
     parser.add_argument(
         "--feature_network",
         default="efficientnet-lite2",
-        help="efficientnet-lite1 or -lite2, inception-v3, or a folder or Hub id of one or of a backbone",
+        help="efficientnet-lite1 or -lite2, inception-v3, or a folder or Hub id of an Inception-v3 or a backbone",
     )
     parser.add_argument(
-        "--segmenter", default="train", help="train, none, a segmenter-*.safetensors file, or folder or Hub id"
+        "--segmenter", default="train", help="train, none, a segmenter-*.safetensors file, or a folder or Hub id"
     )
-    parser.add_argument("--segmenter_labels", help='JSON file {"class of such a segmenter": "label of the masks"}')
-    parser.add_argument("--segmenter_dataset", help="real pairs to train it on; default: --dataset_name")
+    parser.add_argument("--segmenter_labels", help='JSON file {"class of the segmenter": "label of the masks"}')
+    parser.add_argument("--segmenter_dataset", help="real pairs to train the segmenter on; default: --dataset_name")
     parser.add_argument("--segmenter_split", default="train")
     parser.add_argument("--segmenter_steps", type=count, default=300, help="updates of 8 pairs")
-    parser.add_argument("--ignored_pixels", choices=("leave_out", "count"), default="leave_out", help="unknown pixels")
+    parser.add_argument(
+        "--ignored_pixels",
+        choices=("leave_out", "count"),
+        default="leave_out",
+        help="leave unknown pixels out, or count predictions there as wrong",
+    )
     parser.add_argument("--batch_size", type=count, default=8)
     parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--device", help="default: cuda if there is a GPU, else cpu")

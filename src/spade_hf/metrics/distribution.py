@@ -9,7 +9,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 
 class _Features(nn.Module):
-    """Stands in for the network that torchmetrics would run: the features are there already."""
+    """Stand-in for torchmetrics' feature network: the features are already computed."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -20,18 +20,18 @@ class _Features(nn.Module):
 
 
 def standardize(features: Tensor, real_features: Tensor) -> Tensor:
-    """Each dimension shifted and scaled so that the real pictures have mean 0 and standard deviation 1."""
+    """Shift and scale each dimension so that the real pictures have mean 0 and standard deviation 1."""
     std = real_features.std(dim=0, unbiased=False)
     return (features - real_features.mean(dim=0)) / torch.where(std > 0, std, 1)
 
 
 def kernel_distance(features: Tensor, real_features: Tensor) -> float:
-    """KID: the squared maximum mean discrepancy with the kernel (x . y / D + 1)^3, all pictures in one set.
+    """Compute KID, the squared maximum mean discrepancy with the kernel (x . y / D + 1)^3, on all pictures at once.
 
-    Features are standardized by the real ones, so that no dimension outweighs the others. The estimate leaves out the
-    products of a picture with its own real one, as the U-statistic for pairs does: with them (as torchmetrics has it)
-    pictures of the real ones' masks score below 0, since the two sets are not independent. Here the real pictures
-    themselves score exactly 0.
+    Features are standardized by the real pictures' statistics, so that no dimension outweighs the others. Like the
+    U-statistic for pairs, the estimate leaves out the product of a picture with its own real picture. Torchmetrics
+    includes it, so that pictures of the same masks score below 0: the two sets are not independent. Here the real
+    pictures themselves score exactly 0.
 
     Args:
         features, real_features (`Tensor`): `(N, D)`, in the same order, N at least 2.
@@ -45,19 +45,19 @@ def kernel_distance(features: Tensor, real_features: Tensor) -> float:
 
 
 def _products_of_others(x: Tensor, y: Tensor) -> Tensor:
-    """Sum of the kernel over all pairs (i, j) with i != j."""
+    """Sum the kernel over all pairs (i, j) with i != j."""
     kernel = (x @ y.T / x.shape[1] + 1) ** 3  # (N, N)
     return kernel.sum() - kernel.trace()
 
 
 def frechet_distance(features: Tensor, real_features: Tensor) -> float:
-    """FID: the Frechet distance between the Gaussians of the same mean and covariance. Features are as they come.
+    """Compute FID, the Frechet distance between Gaussians fitted to both sets. Features are not standardized.
 
     Args:
         features, real_features (`Tensor`): `(N, D)` with more pictures than dimensions.
 
     Raises:
-        ValueError: If N is D or less: the covariance would be singular, and the distance would mean nothing.
+        ValueError: If N is D or less: the covariance would be singular and the distance meaningless.
 
     Source: Heusel et al. 2017, arXiv 1706.08500.
     """

@@ -1,4 +1,4 @@
-"""Feature networks of evaluation, none of which any training sees.
+"""Feature networks for evaluation. Training uses none of them.
 
 Legend: N pictures, C channels, D feature dimensions, H W height and width.
 """
@@ -37,19 +37,19 @@ def load_feature_network(name: str) -> FeatureNetwork:
         name (`str`): "efficientnet-lite1" or "efficientnet-lite2", each from the PyPI package of its name;
             "inception-v3", torchvision's from the Hub; or a folder or Hub id (`owner/name`) of an Inception-v3 in
             timm's form, of one in a file `*inception*.pth`, or of a vision backbone of transformers. Lite0 is not
-            allowed: it is the perceptual loss of training, and a network would be scored by what it was fitted to.
+            allowed: training uses it for the perceptual loss, so that its scores would be biased.
 
     Returns:
         `FeatureNetwork`
 
     Raises:
-        ValueError: If the name is another one, or the network can't be loaded.
+        ValueError: If the name is unknown, or the network can't be loaded.
         ImportError: If the network's package is not installed.
     """
     if name in FEATURE_NETWORKS:
         return FEATURE_NETWORKS[name].from_pretrained()
     if name != INCEPTION and "/" not in name and not Path(name).is_dir():
-        reason = " Training sees that network, so it can't judge." if name == "efficientnet-lite0" else ""
+        reason = " Training uses that network, so it can't judge." if name == "efficientnet-lite0" else ""
         raise ValueError(
             f"`feature_network` is {name!r}; allowed are {', '.join((*FEATURE_NETWORKS, INCEPTION))}, and folders and "
             f"Hub ids (owner/name) of an Inception-v3 or of vision backbones.{reason}"
@@ -62,10 +62,10 @@ def load_feature_network(name: str) -> FeatureNetwork:
 
 
 def import_transformers_networks(option: str) -> ModuleType:
-    """Import the module beside this one that needs transformers.
+    """Import `transformers_networks`, which needs the package transformers.
 
     Raises:
-        ImportError: If it is not installed; it names the option.
+        ImportError: If the package is not installed; the message names the option.
     """
     try:
         from . import transformers_networks
@@ -79,10 +79,11 @@ def import_transformers_networks(option: str) -> ModuleType:
 
 @torch.no_grad()
 def feature_maps(network: FeatureNetwork, images: Tensor) -> list[Tensor]:
-    """The network's maps of images `(N, 3, H, W)` in [-1, 1].
+    """Compute the network's feature maps of images `(N, 3, H, W)` in [-1, 1].
 
-    On a CPU it works image by image: their activations fit into memory that is recycled, which takes a third less time
-    at 256x256 (55 against 37 ms of CPU time an image with Lite2), and the result does not depend on the batch.
+    On a CPU, images are processed one by one: the activations of one image fit into memory that is reused, which takes
+    a third less time at 256x256 (37 instead of 55 ms of CPU time per image with Lite2), and the result does not depend
+    on the batch.
     """
     if images.device.type != "cpu":
         return network(images)
@@ -91,15 +92,15 @@ def feature_maps(network: FeatureNetwork, images: Tensor) -> list[Tensor]:
 
 
 def pooled_features(maps: Sequence[Tensor]) -> Tensor:
-    """The mean of the deepest map over its positions, float64 `(N, D)`."""
+    """Average the deepest map over its positions: float64 `(N, D)`."""
     return maps[-1].mean(dim=(2, 3)).double()
 
 
 def feature_distance(maps: Sequence[Tensor], real_maps: Sequence[Tensor]) -> Tensor:
-    """How far each picture is from the real one of its mask: 0 for the same features, about 2 per level for unrelated.
+    """Measure the distance of each picture to its real picture: 0 for equal features, about 2 per level if unrelated.
 
-    The sum over levels of the mean squared distance between the channel vectors of a position, each scaled to length
-    1. Source: LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1), without its learned weights.
+    It is the squared distance between the unit-length channel vectors at a position, averaged over positions and
+    summed over levels. Source: LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1), without its learned weights.
 
     Args:
         maps, real_maps (`Sequence[Tensor]`): Levels `(N, C, H, W)` of the same shapes.

@@ -1,4 +1,4 @@
-"""Networks that judge, in folders or on the Hub."""
+"""Files of evaluation networks, in folders or on the Hub."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,10 @@ FILES = ["*.json", "*.safetensors", "*inception*.pth"]
 
 
 def fetch(name: str) -> Path:
-    """The folder of a network; downloads it from the Hub if it is not a folder.
+    """Return the folder of a network; download it from the Hub if `name` is not a folder.
 
     Raises:
-        ValueError: If that fails.
+        ValueError: If the download fails.
     """
     if Path(name).is_dir():
         return Path(name)
@@ -24,7 +24,7 @@ def fetch(name: str) -> Path:
 
 
 def inception_weights(folder: Path) -> Path | None:
-    """The weights file of an Inception-v3, in a folder as timm has them or by its name; `None` if there is none."""
+    """Find the weights file of an Inception-v3, by its name or in timm's folder layout; `None` if there is none."""
     named = sorted(file for suffix in ("safetensors", "pth") for file in folder.glob(f"*inception*.{suffix}"))
     if named:
         return named[0]

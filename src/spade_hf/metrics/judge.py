@@ -1,4 +1,4 @@
-"""From pictures, real ones and masks to the figures of an evaluation.
+"""Measurement of pictures against real pictures and masks, and the figures of an evaluation.
 
 Legend: N pictures, L semantic channels, D feature dimensions, H W height and width.
 """
@@ -17,19 +17,19 @@ from .segmentation import AnySegmenter, class_ious, confusion_matrix, pixel_accu
 from .styles import channel_statistics, color_statistics, style_agreement
 
 
-ROWS = ("features", "sharpness", "colors", "channels", "distances")  # of `Measurements`, one for each picture
+ROWS = ("features", "sharpness", "colors", "channels", "distances")  # of `Measurements`, with one row per picture
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What is kept of N pictures: a row each, and the counts of their pixels. All on the CPU.
+    """Measurements of N pictures: one row per picture, and counts of their pixels. All on the CPU.
 
     Args:
         features (`Tensor`): Pooled features, float64 `(N, D)`.
         sharpness (`Tensor`): Variance of the Laplacian, float64 `(N,)`.
-        colors (`Tensor`): Mean and deviation of red, green and blue, float64 `(N, 6)`.
-        channels (`Tensor`): Mean and deviation of every channel of the feature maps, float64 `(N, K)`.
-        distances (`Tensor`): Feature distance to the picture of comparison, float64 `(N,)`.
+        colors (`Tensor`): Mean and standard deviation of red, green and blue, float64 `(N, 6)`.
+        channels (`Tensor`): Mean and standard deviation of every channel of the feature maps, float64 `(N, K)`.
+        distances (`Tensor`): Feature distance to the reference picture, float64 `(N,)`.
         confusion (`Tensor`, *optional*): int64 `(L, L)`; `None` without a segmenter.
     """
 
@@ -42,13 +42,13 @@ class Measurements:
 
     @classmethod
     def concatenate(cls, parts: Sequence["Measurements"]) -> "Measurements":
-        """The measurements of all pictures from those of batches, in order."""
+        """Concatenate the measurements of batches, in order."""
         rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in ROWS}
         confusions = [part.confusion for part in parts if part.confusion is not None]
         return cls(**rows, confusion=torch.stack(confusions).sum(dim=0) if confusions else None)
 
     def take(self, indices: Sequence[int]) -> "Measurements":
-        """The measurements of these pictures, without counts of pixels."""
+        """Select the measurements of these pictures, without counts of pixels."""
         return Measurements(**{name: getattr(self, name)[list(indices)] for name in ROWS}, confusion=None)
 
 
@@ -58,7 +58,7 @@ class Figures:
 
     Args:
         values (`dict[str, float | None]`): Name -> figure; `None` where it can't be computed.
-        reasons (`dict[str, str]`): Name -> why it can't.
+        reasons (`dict[str, str]`): Name -> why the figure is `None`.
         class_ious (`dict[str, float]`): Label -> intersection over union; empty without a segmenter.
     """
 
@@ -67,18 +67,18 @@ class Figures:
     class_ious: dict[str, float] = field(default_factory=dict)
 
     def put(self, name: str, value: float | None, reason: str) -> None:
-        """Add a figure; the reason counts where there is none."""
+        """Add a figure; the reason is kept if the value is `None`."""
         self.values[name] = value
         if value is None:
             self.reasons[name] = reason
 
 
 class Judge:
-    """Measures pictures, batch by batch; [`score`] makes figures of what was measured.
+    """Measurement of pictures, batch by batch; [`score`] turns measurements into figures.
 
     Args:
         network (`FeatureNetwork`): Frozen, see [`load_feature_network`].
-        segmenter (`Segmenter` or `TransformersSegmenter`, *optional*): Reads pictures back into labels.
+        segmenter (`Segmenter` or `TransformersSegmenter`, *optional*): Predicts labels from pictures.
         label_set (`LabelSet`): The masks' labels.
     """
 
@@ -86,20 +86,20 @@ class Judge:
         self.network, self.segmenter, self.label_set = network, segmenter, label_set
 
     def features(self, pictures: Tensor) -> list[Tensor]:
-        """The network's maps of uint8 pictures `(N, 3, H, W)`."""
+        """Compute the network's feature maps of uint8 pictures `(N, 3, H, W)`."""
         return feature_maps(self.network, pictures.float() / 127.5 - 1)
 
     @torch.no_grad()
     def measure(
         self, pictures: Tensor, maps: Sequence[Tensor], compared_maps: Sequence[Tensor], label_maps: Tensor
     ) -> Measurements:
-        """Measure pictures, how far they are from others, and their labels beside the masks.
+        """Measure pictures, their distance to reference pictures, and how well their labels match the masks.
 
         Args:
-            pictures (`Tensor`): uint8 `(N, 3, H, W)`: 8 bits, as a PNG would keep them.
+            pictures (`Tensor`): uint8 `(N, 3, H, W)`, the precision of a PNG.
             maps (`Sequence[Tensor]`): Their [`features`].
-            compared_maps (`Sequence[Tensor]`): [`features`] of the pictures of comparison, such as the real ones.
-            label_maps (`Tensor`): The masks that the pictures were made from, int64 `(N, H, W)` of channels.
+            compared_maps (`Sequence[Tensor]`): [`features`] of the reference pictures, such as the real ones.
+            label_maps (`Tensor`): The masks that the pictures were made from, int64 `(N, H, W)` of semantic channels.
         """
         confusion = None
         if self.segmenter is not None:
@@ -124,14 +124,14 @@ def score(
     has_own_style: bool = True,
     count_unknown: bool = False,
 ) -> Figures:
-    """The figures of a set of pictures against the real ones of the same masks.
+    """Score a set of pictures against the real pictures of the same masks.
 
     Args:
-        measured, real (`Measurements`): Of the pictures and the real ones, in the same order.
+        measured, real (`Measurements`): Of the scored and of the real pictures, in the same order.
         label_set (`LabelSet`): The masks' labels.
         groups (`Sequence`, *optional*): The scene of each picture, for `light`.
-        has_own_style (`bool`, defaults to `True`): Each picture was made in the style of its real one; `light` and
-            `feature_distance` mean nothing otherwise.
+        has_own_style (`bool`, defaults to `True`): Whether each picture was made in the style of its real picture; if
+            not, `light` and `feature_distance` are `None`.
         count_unknown (`bool`, defaults to `False`): See [`class_ious`].
 
     Returns:
@@ -186,8 +186,9 @@ def score_styles(
         figures (`Figures`): Of the model.
         styled (`Measurements`, *optional*): Of pictures, each in the style of another picture.
         styles (`Measurements`, *optional*): Of those style pictures, in the same order.
-        varied (`Measurements`, *optional*): Of pictures in random styles, compared with others of the same masks.
-        reasons (`Mapping[str, str]`): Why one of them is missing, by `"style"` and `"diversity"`.
+        varied (`Measurements`, *optional*): Of pictures in random styles, compared with other random styles of the
+            same masks.
+        reasons (`Mapping[str, str]`): Why measurements are missing, by `"style"` and `"diversity"`.
     """
     for name, statistics in (("style", "colors"), ("style_features", "channels")):
         value = None

@@ -1,4 +1,4 @@
-"""Figures in a model card's metadata, where the Hub shows them: its `model-index`."""
+"""Evaluation figures in a model card's metadata (`model-index`), which the Hub shows."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,8 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from ..hub.model_card import without_folder
 
 
-NAMES = {"fid": "FID", "kid": "KID", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}  # others: their keys
+# Names on the card; other figures are named by their keys
+NAMES = {"fid": "FID", "kid": "KID", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
 
 
 def load_card(model: str) -> ModelCard:
@@ -22,7 +23,7 @@ def load_card(model: str) -> ModelCard:
         model (`str`): A folder or Hub id.
 
     Raises:
-        ValueError: If it has none, or one that cannot be read.
+        ValueError: If the model has no card, or the card cannot be read.
     """
     folder = Path(model)
     try:
@@ -48,9 +49,9 @@ def update_card(
         card (`ModelCard`): See [`load_card`].
         figures (`Mapping[str, float | None]`): By key; those that are `None` are left out.
         model (`str`): A folder or Hub id.
-        dataset_name (`str`): A Hub id or path; the card names no path, only its last part.
+        dataset_name (`str`): A Hub id or path; of a path, the card names only the last part.
         split (`str`): Of the data.
-        settings (`Mapping[str, Any]`): What else the figures depend on; the card names no path here either.
+        settings (`Mapping[str, Any]`): Other settings that the figures depend on; paths are shortened in the same way.
     """
     name = without_folder(dataset_name)
     place: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Generated pictures on disk: a stopped evaluation goes on, and another judge scores the same pictures."""
+"""Generated pictures on disk: a stopped evaluation can resume, and another judge can score the same pictures."""
 
 import os
 from collections.abc import Callable
@@ -22,11 +22,11 @@ class PictureCache:
     folder: Path
 
     def obtain(self, kind: str, rows: range, size: tuple[int, int], make: Callable[[], Tensor]) -> Tensor:
-        """Read the pictures of rows, uint8 `(N, 3, H, W)`; if one is missing, make them and keep them.
+        """Read the pictures of rows, uint8 `(N, 3, H, W)`; if one is missing, make all of them and save them.
 
         Args:
-            kind (`str`): Of pictures, a subfolder.
-            rows (`range`): Of the data set.
+            kind (`str`): Kind of pictures, which names the subfolder.
+            rows (`range`): Rows of the data set.
             size (`tuple[int, int]`): H and W.
             make (`Callable`): Makes the pictures of all rows.
 
@@ -50,7 +50,7 @@ def read_picture(file: Path, size: tuple[int, int]) -> Tensor:
             picture = torch.from_numpy(np.array(image.convert("RGB"))).movedim(-1, 0)
         if picture.shape[1:] != size:
             raise ValueError(f"it is {image.width}x{image.height}, not {size[1]}x{size[0]} (width x height)")
-    except (OSError, SyntaxError, ValueError) as error:  # PIL has no class of its own for half a PNG
+    except (OSError, SyntaxError, ValueError) as error:  # PIL has no specific error for a truncated PNG
         raise ValueError(f"{file} can't be read: {error}. Delete it, and give the same command again.") from error
     return picture
 

@@ -1,4 +1,4 @@
-"""What is measured on the pixels themselves: sharpness, and whether a picture has the light of the real one.
+"""Measures computed from pixels: sharpness, and agreement with the light of the real picture.
 
 Legend: N pictures, H W height and width. Pictures are uint8 `(N, 3, H, W)`.
 """
@@ -15,7 +15,7 @@ LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
 def laplacian_variance(pictures: Tensor) -> Tensor:
-    """Variance of the Laplacian of the grey picture, in squared grey levels of 0..255; the border is left out.
+    """Compute the variance of the grey picture's Laplacian, in squared grey levels of 0..255, without the border.
 
     Args:
         pictures (`Tensor`): uint8 `(N, 3, H, W)`, at least 3x3.
@@ -30,13 +30,13 @@ def laplacian_variance(pictures: Tensor) -> Tensor:
 
 
 def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object]) -> Tensor | None:
-    """Correlation of mean red, green and blue with those of the real pictures, within scenes.
+    """Correlate mean red, green and blue with those of the real pictures, within scenes.
 
-    Each scene's mean is taken away: what is left is its light, not what is in it.
+    Each scene's mean is subtracted, so that differences in light remain, and the scene's content does not matter.
 
     Args:
-        colors, real_colors (`Tensor`): `(N, 3)`, means of a picture.
-        groups (`Sequence`): The scene of each picture. Scenes with a single picture say nothing and are left out.
+        colors, real_colors (`Tensor`): `(N, 3)`, the mean colour of each picture.
+        groups (`Sequence`): The scene of each picture. Scenes with a single picture are left out.
 
     Returns:
         `Tensor` or `None`: float64 `(3,)` in -1..1; `None` if no scene has pictures that differ in light.
@@ -47,7 +47,7 @@ def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object
     several = counts[scene] > 1
 
     def within(values: Tensor) -> Tensor:
-        """`(N, 3)` to the differences from the scene's mean, `(rows of scenes with several pictures, 3)`."""
+        """Subtract the scene's mean: `(N, 3)` -> `(rows of scenes with several pictures, 3)`."""
         sums = values.new_zeros(len(counts), 3).index_add_(0, scene, values)
         return (values - (sums / counts[:, None])[scene])[several]
 
@@ -59,7 +59,7 @@ def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object
 
 
 def reduce_and_enlarge(pictures: Tensor, side: int) -> Tensor:
-    """The pictures with their shorter side reduced to `side` pixels and enlarged again: a reference for lost detail.
+    """Reduce the shorter side of pictures to `side` pixels and enlarge them again: a reference for lost detail.
 
     Args:
         pictures (`Tensor`): uint8 `(N, 3, H, W)`.

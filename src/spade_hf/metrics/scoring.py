@@ -1,4 +1,4 @@
-"""Pictures of a data set's masks, measured batch by batch; batches can be scored in any order, by any process.
+"""Generation and measurement of pictures for a data set's masks, in batches that any process can score in any order.
 
 Legend: N pictures, H W height and width, Z latent.
 """
@@ -18,20 +18,20 @@ from .picture_cache import PictureCache
 from .pictures import reduce_and_enlarge
 
 
-PAINTING, STYLE, FIRST, SECOND = range(4)  # which of a row's random numbers a seed is for
+PAINTING, STYLE, FIRST, SECOND = range(4)  # purposes of a row's seeds
 # Sets of pictures, and the figures that need them: exact and painted masks in the real pictures' styles, exact masks
-# in another picture's style, and in two random ones.
+# in another picture's style, and exact masks in two random styles.
 KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
 RANDOM = {"random": FIRST, "again": SECOND}
 
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """What is kept of a batch.
+    """Results of a batch.
 
     Args:
         measurements (`dict[str, Measurements]`): Of the real pictures (`"real"`) and of each kind.
-        rows (`list[Tensor]`): Of pictures to look at: masks and pictures side by side, uint8 `(3, H, columns * W)`.
+        rows (`list[Tensor]`): Of the sheet: masks and pictures side by side, uint8 `(3, H, columns * W)`.
     """
 
     measurements: dict[str, Measurements]
@@ -40,18 +40,18 @@ class ScoredBatch:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Makes the pictures of a batch and measures them. Row by row, the same in every batch and process.
+    """Generation and measurement of a batch's pictures. A row's results do not depend on its batch or process.
 
     Args:
-        judge (`Judge`): Measures.
+        judge (`Judge`): Measures the pictures.
         dataset (`PairedImageDataset`): The pairs.
-        processor (`SPADEImageProcessor`): Knows the labels.
-        kinds (`Sequence[str]`): Of `KINDS`.
-        partners (`Sequence[int]`): Of each row the one that gives its style, for the kind `"styled"`.
-        shown (`frozenset[int]`): Rows that are kept to be looked at.
-        pipeline (`SPADEPipeline`, *optional*): What is scored. Without it, the real pictures are.
-        reduce (`int`, *optional*): Without a pipeline, see [`reduce_and_enlarge`].
-        device (`str` or `torch.device`): Where pictures are measured.
+        processor (`SPADEImageProcessor`): Has the label set.
+        kinds (`Sequence[str]`): Keys of `KINDS`.
+        partners (`Sequence[int]`): For each row, the row whose style it gets, for the kind `"styled"`.
+        shown (`frozenset[int]`): Rows that are shown on the sheet.
+        pipeline (`SPADEPipeline`, *optional*): The model to score. Without it, the real pictures are scored.
+        reduce (`int`, *optional*): The side for [`reduce_and_enlarge`]; used only without a pipeline.
+        device (`str` or `torch.device`): Device for the measurements.
         cache (`PictureCache`, *optional*): Keeps the pictures that a pipeline makes.
     """
 
@@ -102,7 +102,7 @@ class Scorer:
     def _pictures(
         self, masks: Tensor, styles: Tensor | None, seeds: Sequence[int], instance_edges: Tensor | None
     ) -> Tensor:
-        """Pictures of masks, uint8 `(N, 3, H, W)`: in given styles, or in those of the seeds."""
+        """Make pictures, uint8 `(N, 3, H, W)`: in the given styles if the model has an encoder, else random."""
         if self.pipeline is None:
             assert styles is not None
             return styles if self.reduce is None else reduce_and_enlarge(styles, self.reduce)
@@ -115,23 +115,23 @@ class Scorer:
         return to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images)
 
     def _paint(self, label_map: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Masks as a hand would paint them, as in training; int64 `(N, H, W)` to the same."""
+        """Simulate hand-painted masks, as in training: int64 `(N, H, W)` -> int64 `(N, H, W)`."""
         num_channels = self.processor.label_set.num_channels
         rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
         painted = [paint_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
         return torch.stack(painted).to(label_map.device)
 
     def _draw(self, label_map: Tensor) -> Tensor:
-        """Label maps `(N, H, W)` in their colours, uint8 `(N, 3, H, W)`."""
+        """Draw label maps `(N, H, W)` in their colours: uint8 `(N, 3, H, W)`."""
         palette = torch.from_numpy(self.processor.label_set.palette.copy()).to(label_map.device)
         return palette[label_map].movedim(-1, 1)
 
 
 def seeds_of(batch: dict[str, Tensor], purpose: int) -> list[int]:
-    """A seed for each row, the same whatever batch it is in."""
+    """Derive a seed for each row, which does not depend on the batch."""
     return [derive_seed(seed, purpose) for seed in batch["seed"].tolist()]
 
 
 def to_8_bits(images: Tensor) -> Tensor:
-    """[-1, 1] to uint8, as a PNG would keep the picture."""
+    """Convert [-1, 1] to uint8, the precision of a PNG."""
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte()

@@ -1,4 +1,4 @@
-"""A segmenter that reads a picture back into labels, and how well they agree with the mask.
+"""A segmenter that predicts labels from a picture, and measures of their agreement with the mask.
 
 Legend: N pictures, L semantic channels, C feature channels, H W height and width.
 """
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 WIDTH = 32  # channels of the decoder at every resolution
 BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 8, 3e-3, 1e-4
-NEVER = -1e4  # logit of unknown; interpolation would make NaN of -inf
-BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the logarithmic gains that training multiplies pictures by
+NEVER = -1e4  # logit of unknown; interpolation would turn -inf into NaN
+BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the random log gains by which training scales pictures
 
 
 class Segmenter(nn.Module):
     """A small decoder on the maps of a frozen feature network: a feature pyramid (Lin et al. 2017, arXiv 1612.03144).
 
-    The network itself is not a part of it, so that one forward pass of it serves all figures.
+    The feature network is not part of this module, so that one of its forward passes serves all figures.
 
     Args:
-        feature_channels (`Sequence[int]`): C of each map, shallow to deep; each map has half the size of the last.
+        feature_channels (`Sequence[int]`): C of each map, shallow to deep; each has half the size of the previous one.
         label_set (`LabelSet`): The labels. Unknown is never predicted.
     """
 
@@ -50,7 +50,7 @@ class Segmenter(nn.Module):
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Logits `(N, L, H, W)` at the size of the shallowest map."""
+        """Compute logits `(N, L, H, W)` at the size of the shallowest map."""
         x = None
         for level, lateral, merge in zip(reversed(maps), reversed(self.lateral), reversed(self.merge), strict=True):
             level = lateral(level)
@@ -62,7 +62,7 @@ class Segmenter(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """The likeliest label of each pixel of images `(N, 3, H, W)` with these maps, int64 `(N, H, W)`."""
+        """Predict the label of each pixel of images `(N, 3, H, W)` from their feature maps: int64 `(N, H, W)`."""
         return F.interpolate(self(maps), images.shape[-2:], mode="bilinear").argmax(dim=1)
 
 
@@ -70,7 +70,7 @@ AnySegmenter: TypeAlias = "Segmenter | TransformersSegmenter"
 
 
 def unknown_channel(label_set: LabelSet) -> int | None:
-    """The channel of pixels without class, or `None`."""
+    """Return the channel of pixels without class, or `None`."""
     return None if label_set.unknown_id is None else label_set.ids.index(label_set.unknown_id)
 
 
@@ -82,17 +82,17 @@ def train_segmenter(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> Segmenter:
-    """Train a segmenter on real pictures, which it sees in random light.
+    """Train a segmenter on real pictures with random brightness and tint.
 
     Args:
         network (`FeatureNetwork`): Frozen.
         dataset (`PairedImageDataset`): Real pictures and their masks.
-        num_steps (`int`): Updates of batch 8, or of as many rows as there are.
-        seed (`int`): Of the weights, the order and the light.
+        num_steps (`int`): Number of updates; the batch size is 8, or the number of rows if that is smaller.
+        seed (`int`): Of the weights, the order of the rows and the random light.
         device (defaults to "cpu"): Where the network is.
     """
     label_set = dataset.processor.label_set
-    with torch.random.fork_rng(devices=[]):  # layers initialize themselves from the global state
+    with torch.random.fork_rng(devices=[]):  # layers are initialized from the global random state
         torch.manual_seed(seed)
         segmenter = Segmenter(network.feature_channels(), label_set).to(device).train()
     optimizer = torch.optim.AdamW(segmenter.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
@@ -122,14 +122,14 @@ def _batches(dataset: PairedImageDataset, rng: torch.Generator) -> Iterator[dict
 
 
 def _in_random_light(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Pictures in [-1, 1], brighter or darker and tinted."""
+    """Change brightness and tint of pictures in [-1, 1] at random."""
     gains = torch.randn(len(images), 1, 1, 1, generator=rng) * BRIGHTNESS
     gains = gains + torch.randn(len(images), 3, 1, 1, generator=rng) * TINT
     return ((images + 1) * gains.exp() - 1).clamp(-1, 1)
 
 
 def confusion_matrix(predictions: Tensor, label_maps: Tensor, num_channels: int) -> Tensor:
-    """Count of pixels, int64 `(L, L)`: row the mask's label, column the predicted one.
+    """Count pixels by label: int64 `(L, L)`, rows for the mask's labels, columns for the predicted ones.
 
     Args:
         predictions, label_maps (`Tensor`): int64 in `0..num_channels - 1`, of the same shape.
@@ -140,11 +140,11 @@ def confusion_matrix(predictions: Tensor, label_maps: Tensor, num_channels: int)
 
 
 def class_ious(confusion: Tensor, *, unknown: int | None = None, count_unknown: bool = False) -> dict[int, float]:
-    """Intersection over union of each class that occurs in the masks, by channel.
+    """Compute the intersection over union of each class that occurs in the masks, by channel.
 
     Args:
         confusion (`Tensor`): int64 `(L, L)`, see [`confusion_matrix`].
-        unknown (`int`, *optional*): The channel of pixels without class. It is never a class of its own.
+        unknown (`int`, *optional*): The channel of pixels without class. It is not scored as a class.
         count_unknown (`bool`, defaults to `False`): Count every label predicted at such a pixel as wrong; by default
             these pixels are left out.
     """
@@ -155,13 +155,13 @@ def class_ious(confusion: Tensor, *, unknown: int | None = None, count_unknown: 
 
 
 def pixel_accuracy(confusion: Tensor, *, unknown: int | None = None, count_unknown: bool = False) -> float | None:
-    """Share of the pixels whose label is right; arguments as in [`class_ious`]. `None` without a pixel to score."""
+    """Compute the share of correctly labelled pixels, `None` if no pixel is scored; arguments as in [`class_ious`]."""
     scored = _scored(confusion, unknown, count_unknown)
     return (scored.trace() / scored.sum()).item() if scored.any() else None
 
 
 def _scored(confusion: Tensor, unknown: int | None, count_unknown: bool) -> Tensor:
-    """float64 `(L, L)`, the unknown pixels' row emptied unless they count."""
+    """Convert to float64, and set the row of unknown pixels to 0 unless they count."""
     scored = confusion.double()
     if unknown is not None and not count_unknown:
         scored[unknown] = 0

@@ -1,4 +1,4 @@
-"""Trained segmenters on disk, named by what they were trained on."""
+"""Trained segmenters on disk, named by a hash of their training data and settings."""
 
 import hashlib
 import json
@@ -32,13 +32,13 @@ def obtain_segmenter(
     cache_dir: Path | None,
     device: torch.device | str = "cpu",
 ) -> Segmenter:
-    """Load the segmenter that was trained on these pictures with these settings, or train and keep it.
+    """Load the segmenter that was trained on these pictures with these settings, or train and save it.
 
     Args:
         network (`nn.Module`): Feature network, called `network_name`.
         dataset (`PairedImageDataset`): Real pictures and their masks.
         num_steps, seed, device: See [`train_segmenter`].
-        cache_dir (`Path`, *optional*): Folder of `segmenter-*.safetensors` files. `None` keeps nothing.
+        cache_dir (`Path`, *optional*): Folder of `segmenter-*.safetensors` files. `None`: nothing is saved.
 
     Raises:
         ValueError: If the cached file is broken.
@@ -59,12 +59,12 @@ def obtain_segmenter(
     if not file.exists():
         segmenter = train_segmenter(network, dataset, num_steps=num_steps, seed=seed, device=device)
         save_segmenter(segmenter, file, settings)
-        logger.info("Kept the segmenter in %s", file)
+        logger.info("Saved the segmenter to %s", file)
     return load_segmenter(file, network, dataset.processor.label_set, network_name=network_name).to(device)
 
 
 def fingerprint(dataset: PairedImageDataset) -> str:
-    """A hash of the files of all images and masks, in order."""
+    """Hash the files of all images and masks, in order."""
     digest = hashlib.blake2b(digest_size=16)
     reader = dataset.reader
     columns = [reader.image_column, reader.mask_column, reader.instance_column]
@@ -80,13 +80,13 @@ def fingerprint(dataset: PairedImageDataset) -> str:
 
 
 def _read_bytes(path: str) -> bytes:
-    """Of a path or of an address such as `zip://`."""
+    """Read a file by its path, or by an address such as `zip://`."""
     file_system, name = fsspec.url_to_fs(path)
     return file_system.cat_file(name)
 
 
 def save_segmenter(segmenter: Segmenter, file: Path, settings: dict[str, Any]) -> None:
-    """Write the weights, with the settings as metadata; a file that is there is complete."""
+    """Write the weights, with the settings as metadata; an existing file is always complete."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".unfinished")
     state = {name: weight.cpu().contiguous() for name, weight in segmenter.state_dict().items()}
@@ -95,12 +95,12 @@ def save_segmenter(segmenter: Segmenter, file: Path, settings: dict[str, Any]) -
 
 
 def load_segmenter(file: Path, network: FeatureNetwork, label_set: LabelSet, *, network_name: str) -> Segmenter:
-    """Read a segmenter that [`obtain_segmenter`] kept.
+    """Read a segmenter that [`obtain_segmenter`] saved.
 
     Raises:
         ValueError: If it can't be read, or belongs to other labels or another feature network.
     """
-    remedy = "Delete it to train it anew, or name another file."
+    remedy = "Delete it to train again, or name another file."
     try:
         with safe_open(file, framework="pt") as content:
             settings = json.loads(content.metadata()["settings"])

@@ -1,4 +1,4 @@
-"""Whether pictures take the style that they are given, and how much pictures of one mask differ.
+"""Agreement of pictures with the styles they are given, and the choice of these styles.
 
 Legend: N pictures, C channels, K statistics, H W height and width.
 """
@@ -12,31 +12,31 @@ from .distribution import standardize
 
 
 def color_statistics(pictures: Tensor) -> Tensor:
-    """Mean and deviation of red, green and blue of uint8 pictures `(N, 3, H, W)`: float64 `(N, 6)`."""
+    """Compute mean and standard deviation of red, green and blue of pictures `(N, 3, H, W)`: float64 `(N, 6)`."""
     deviation, mean = torch.std_mean(pictures.double(), dim=(2, 3), correction=0)
     return torch.cat([mean, deviation], dim=1)
 
 
 def channel_statistics(maps: Sequence[Tensor]) -> Tensor:
-    """Mean and deviation of every channel of feature maps `(N, C, H, W)`, of all levels: float64 `(N, K)`.
+    """Compute mean and standard deviation of every channel of all levels' maps `(N, C, H, W)`: float64 `(N, K)`.
 
-    They are what carries a picture's style (Huang and Belongie 2017, arXiv 1703.06868).
+    These statistics carry a picture's style (Huang and Belongie 2017, arXiv 1703.06868).
     """
     return torch.cat([color_statistics(level) for level in maps], dim=1)
 
 
 def style_agreement(statistics: Tensor, style_statistics: Tensor) -> float:
-    """How much nearer pictures are to their own style pictures than to the others: 1 for equal, 0 at chance.
+    """Measure how much closer pictures are to their own style pictures than to the others: 1 if equal, 0 at chance.
 
-    1 minus the mean distance to the own style picture over the mean distance to all others'. Each statistic is
-    measured in deviations of the style pictures.
+    It is 1 minus the mean distance to the own style picture divided by the mean distance to all others. Each statistic
+    is standardized by the style pictures.
 
     Args:
-        statistics, style_statistics (`Tensor`): `(N, K)` of the pictures and of their style pictures, N at least 2,
-            which are not all equal.
+        statistics, style_statistics (`Tensor`): `(N, K)` of the pictures and of their style pictures, N at least 2.
+            The style pictures must not all be equal.
     """
     ours, styles = (standardize(one.double(), style_statistics.double()) for one in (statistics, style_statistics))
-    exact = "donot_use_mm_for_euclid_dist"  # by way of products, equal rows have a distance
+    exact = "donot_use_mm_for_euclid_dist"  # with matrix products, equal rows get a distance above 0
     distances = torch.cdist(ours, styles, compute_mode=exact)  # (N, N), picture by style picture
     own, count = distances.diagonal().mean(), len(distances)
     others = (distances.sum() - distances.trace()) / (count * (count - 1))
@@ -44,17 +44,17 @@ def style_agreement(statistics: Tensor, style_statistics: Tensor) -> float:
 
 
 def choose_partners(groups: Sequence[object], generator: torch.Generator) -> list[int]:
-    """Whose style each picture is given: a random picture of another group, each used about equally often.
+    """Choose whose style each picture gets: a random picture of another group, each used about equally often.
 
     Args:
-        groups (`Sequence`): The scene of each of N pictures, or their numbers where scenes are not known.
-        generator (`torch.Generator`): Of the order in which partners follow each other.
+        groups (`Sequence`): The scene of each of N pictures, or the pictures' numbers if scenes are unknown.
+        generator (`torch.Generator`): For the random order of the pictures.
 
     Raises:
-        ValueError: If all pictures are of one group.
+        ValueError: If all pictures belong to one group.
     """
     if len(set(groups)) < 2:
-        raise ValueError("`groups` has a single scene; styles are exchanged between scenes. Give pictures of several.")
+        raise ValueError("`groups` has a single scene; styles are exchanged between scenes. Give several scenes.")
     order = torch.randperm(len(groups), generator=generator).tolist()
     partners = [0] * len(groups)
     for place, picture in enumerate(order):

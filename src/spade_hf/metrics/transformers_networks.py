@@ -1,7 +1,7 @@
-"""Networks of the package `transformers` that judge: vision backbones and semantic segmentation models.
+"""Evaluation networks of the package `transformers`: vision backbones and semantic segmentation models.
 
-Their image processors are not used, as those need torchvision: pictures keep their size, and are normalized as the
-model's preprocessor_config.json says.
+Their image processors are not used, because those need torchvision. Pictures keep their size and are normalized as
+the model's preprocessor_config.json says.
 
 Legend: N pictures, T the model's own classes, L semantic channels, C feature channels, H W height and width.
 """
@@ -23,15 +23,15 @@ from .folders import fetch
 from .segmentation import NEVER, unknown_channel
 
 
-MAX_LEVELS = 4  # of a backbone's maps
+MAX_LEVELS = 4  # feature maps taken from a backbone
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Normalization(nn.Module):
-    """Pictures in [-1, 1] as a model wants them.
+    """Normalization of pictures in [-1, 1] for a model.
 
     Args:
-        folder (`Path`): Of the model. Without a preprocessor_config.json, ImageNet's mean and deviation are used.
+        folder (`Path`): Of the model. Without a preprocessor_config.json, ImageNet's statistics are used.
     """
 
     mean: Tensor
@@ -48,7 +48,7 @@ class Normalization(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(N, 3, H, W)` to the same."""
+        """Normalize `(N, 3, H, W)` in [-1, 1]."""
         return ((images + 1) / 2 - self.mean) / self.std
 
 
@@ -77,23 +77,23 @@ class TransformersBackbone(nn.Module):
         self.eval().requires_grad_(False)
 
     def feature_channels(self) -> tuple[int, ...]:
-        """C of each map, shallow to deep."""
+        """Return C of each map, shallow to deep."""
         return tuple(self.model.channels)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """`(N, 3, H, W)` in [-1, 1] to maps `(N, C, h, w)`."""
+        """Compute feature maps `(N, C, h, w)` of images `(N, 3, H, W)` in [-1, 1]."""
         return list(self.model(self.normalization(images)).feature_maps)
 
 
 class TransformersSegmenter(nn.Module):
     """A semantic segmentation model with its classes mapped to a label set.
 
-    A label's score is that of the likeliest of its classes. Classes that mean none of the labels are never predicted.
+    A label's score is the highest score of its classes. Classes that match no label are never predicted.
 
     Args:
         name (`str`): Folder or Hub id.
         label_set (`LabelSet`): The masks' labels.
-        label_names (`Mapping[str, str]`, *optional*): The model's class -> ours, for classes of another name.
+        label_names (`Mapping[str, str]`, *optional*): The model's class -> our label, where the names differ.
 
     Raises:
         ValueError: If it can't be loaded, or a label has no class.
@@ -111,7 +111,7 @@ class TransformersSegmenter(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """The likeliest label of each pixel of images `(N, 3, H, W)` in [-1, 1], int64 `(N, H, W)`."""
+        """Predict the label of each pixel of images `(N, 3, H, W)` in [-1, 1]: int64 `(N, H, W)`."""
         scores = self.model(self.normalization(images)).logits  # (N, T, h, w)
         never = torch.full_like(scores[:, 0], NEVER)
         logits = [scores[:, classes].amax(dim=1) if classes else never for classes in self.classes]  # L of (N, h, w)
@@ -120,9 +120,9 @@ class TransformersSegmenter(nn.Module):
 
 @contextlib.contextmanager
 def loading(name: str, kind: str) -> Iterator[None]:
-    """Give whatever a broken or wrong folder raises one form."""
+    """Turn any error from a broken or wrong folder into a ValueError."""
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # else it reports weights of heads that nobody asked for
+    logging.set_verbosity_error()  # otherwise it reports the weights of unused heads
     try:
         yield
     except Exception as error:  # OSError, ValueError, SafetensorError, AttributeError, ...
@@ -132,9 +132,9 @@ def loading(name: str, kind: str) -> Iterator[None]:
 
 
 def load(model_class: Any, folder: Path, **options: Any) -> Any:
-    """Load a model, all of whose weights are there.
+    """Load a model, and check that no weight is missing.
 
-    Norms may be missing: the maps of a backbone have norms that its checkpoint does not know, and that do nothing.
+    Norms can be missing: a backbone's maps have norms that its checkpoint lacks, and whose initial weights are kept.
     """
     model, info = model_class.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **options)
     state = model.state_dict()
@@ -145,7 +145,7 @@ def load(model_class: Any, folder: Path, **options: Any) -> Any:
 
 
 def spread(num_stages: int) -> list[int]:
-    """Stages, the stem not counted: all of a few, else some at equal distances; the last one is always there."""
+    """Choose at most four stages, without the stem: evenly spaced, the last one included."""
     count = min(num_stages - 1, MAX_LEVELS)
     return [(number + 1) * (num_stages - 1) // count for number in range(count)]
 
@@ -153,17 +153,17 @@ def spread(num_stages: int) -> list[int]:
 def match_labels(
     names: Sequence[str], label_set: LabelSet, label_names: Mapping[str, str], *, model: str
 ) -> list[list[int]]:
-    """The classes of a model that mean each of our channels; none mean unknown.
+    """Find the model's classes for each of our channels; the unknown channel gets none.
 
     Args:
         names (`Sequence[str]`): The model's classes.
         label_set (`LabelSet`): Ours.
-        label_names (`Mapping[str, str]`): The model's class -> ours. Other classes are matched by their names: case,
-            hyphens, and synonyms after a comma do not matter.
-        model (`str`): What errors call the model.
+        label_names (`Mapping[str, str]`): The model's class -> our label. Other classes are matched by name: case,
+            hyphens, underscores, and synonyms after a comma are ignored.
+        model (`str`): Name of the model in error messages.
 
     Raises:
-        ValueError: If a name is in neither set, or a label has no class.
+        ValueError: If `label_names` has an unknown class or label, or a label has no class.
     """
     for kind, given, known in (("class", label_names, names), ("label", label_names.values(), label_set.names)):
         if unknown := sorted(set(given) - set(known)):
@@ -180,12 +180,12 @@ def match_labels(
     missing = [name for name, channel in exact.items() if not classes[channel]]
     if missing:
         raise ValueError(
-            f"The segmenter {model!r} has no class for {', '.join(missing)}. Its classes are {', '.join(names)}. Say "
-            "which of them mean these labels by `segmenter_labels`, or name another segmenter."
+            f"The segmenter {model!r} has no class for {', '.join(missing)}. Its classes are {', '.join(names)}. Map "
+            "some of them to these labels with `segmenter_labels`, or name another segmenter."
         )
     return classes
 
 
 def plain(name: str) -> str:
-    """A label's name as names are compared."""
+    """Normalize a label's name for comparison."""
     return " ".join(name.partition(",")[0].replace("-", " ").replace("_", " ").lower().split())

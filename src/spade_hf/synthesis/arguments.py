@@ -1,4 +1,4 @@
-"""The command line of the synthesis script. Nothing of this package is imported here, so that `--help` is quick."""
+"""Command line of the synthesis script. This module imports nothing from its package, to keep `--help` fast."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ from spade_hf_cli.options import OneLineParser, count, natural, nonnegative
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All options with their defaults."""
+    """Build the parser with all options and their defaults."""
     description = "Paint each mask of a data set in several styles, and write the pictures as a data set."
     parser = OneLineParser(description=description, allow_abbrev=False)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--dataset_name", help="masks: Hub data set, local folder or parquet file")
     parser.add_argument("--dataset_config_name", help="configuration of the data set")
-    parser.add_argument("--split", default="train", help="of the data set; also a slice such as train[:100]")
-    parser.add_argument("--mask_column", default="label", help="masks, as ids or in the model's colours")
-    parser.add_argument("--instance_column", help="instance maps, for models with an edge channel")
+    parser.add_argument("--split", default="train", help="split of the data set, or a slice such as train[:100]")
+    parser.add_argument("--mask_column", default="label", help="column of masks, as ids or in the model's colours")
+    parser.add_argument("--instance_column", help="column of instance maps, for models with an edge channel")
     parser.add_argument(
         "--color_tolerance", type=nonnegative, help="map other colours to the nearest label within this RGB distance"
     )
@@ -24,16 +24,18 @@ def build_parser() -> argparse.ArgumentParser:
         dest="num_images_per_mask",
         type=count,
         default=1,
-        help="each in a random style of its own",
+        help="pictures of each mask, each in its own random style",
     )
-    parser.add_argument("--seed", type=natural, default=0, help="the seeds of the pictures follow from it")
+    parser.add_argument("--seed", type=natural, default=0, help="the seeds of all pictures are derived from it")
     parser.add_argument("--height", type=count, help="in pixels; default: in the mask's proportions")
     parser.add_argument("--width", type=count, help="in pixels; default: in the mask's proportions")
     parser.add_argument("--batch_size", type=count, default=8, help="pictures that are painted at once")
     parser.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
-    parser.add_argument("--output_dir", help="folder of the data set; a stopped run goes on there")
+    parser.add_argument("--output_dir", help="folder of the data set; a stopped run resumes there")
     parser.add_argument("--output_format", choices=("parquet", "folders"), default="parquet")
-    parser.add_argument("--masks_per_file", type=count, help="of parquet; default: as many as make 256 pictures")
+    parser.add_argument(
+        "--masks_per_file", type=count, help="masks per parquet file; default: enough for 256 pictures"
+    )
     parser.add_argument("--push_to_hub", action="store_true", help="upload the data set at the end")
     parser.add_argument(
         "--hub_dataset_id",

@@ -1,4 +1,4 @@
-"""The README.md of a synthesized data set: metadata for `load_dataset` and the Hub, and what a user should know."""
+"""The README.md of a synthesized data set: metadata for `load_dataset` and the Hub, and information for users."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,8 @@ CARD = """\
 # {title}
 
 {num_rows} pictures that the model `{model}` painted from the masks of `{source}`, split `{split}`: {styles}.
-None is a photograph. What a mask shows and a picture does not is an error of the label; train with that in mind.
+None is a photograph. Where a picture does not show what its mask says, the label is wrong; keep that in mind when you
+train on them.
 
 | column | content |
 |---|---|
@@ -54,13 +55,13 @@ None is a photograph. What a mask shows and a picture does not is an error of th
 
 @dataclass(frozen=True)
 class Summary:
-    """What a data set holds.
+    """Contents of a data set.
 
     Args:
-        num_rows (`int`): Pictures.
-        num_bytes (`int`): Of their files.
+        num_rows (`int`): Number of pictures.
+        num_bytes (`int`): Size of their files.
         missing (`Sequence[int]`): Rows of the source without pictures.
-        columns (`Sequence[str]`): Of images.
+        columns (`Sequence[str]`): Names of the image columns.
         features (`datasets.Features`, *optional*): For the metadata, if the rows are in parquet files.
     """
 
@@ -78,10 +79,10 @@ def write_data_card(
 
     Args:
         folder (`Path`): Of the data set.
-        summary (`Summary`): What it holds.
-        settings (`Mapping[str, Any]`): What all rows depend on.
+        summary (`Summary`): Its contents.
+        settings (`Mapping[str, Any]`): Settings that all rows depend on.
         pipeline (`SPADEPipeline`): The model.
-        license (`str`, *optional*): The model's.
+        license (`str`, *optional*): The model's licence.
     """
     count = settings["num_images_per_mask"]
     left_out = f"Left out, because their masks cannot be read: rows {row_numbers(summary.missing)} of the source.\n\n"
@@ -92,7 +93,7 @@ def write_data_card(
         model=settings["model"],
         source=settings["dataset_name"],
         split=settings["split"],
-        styles="one for each mask" if count == 1 else f"{count} for each mask, each in a random style of its own",
+        styles="one for each mask" if count == 1 else f"{count} for each mask, each in its own random style",
         columns="\n".join(f"| `{name}` | {COLUMNS[name]} |" for name in (*summary.columns, "source_index", "seed")),
         labels=label_table(pipeline),
         left_out=left_out if summary.missing else "",
@@ -104,7 +105,7 @@ def write_data_card(
 
 
 def license_of(model: str) -> str | None:
-    """The licence that a model's card states, in its folder or on the Hub; `None` without one."""
+    """Return the licence that a model's card states, in its folder or on the Hub; `None` if it states none."""
     folder = Path(model)
     try:
         data: Any = ModelCard.load(folder / "README.md" if folder.is_dir() else model).data
@@ -114,7 +115,7 @@ def license_of(model: str) -> str | None:
 
 
 def row_numbers(rows: Sequence[int], limit: int = 20) -> str:
-    """Row numbers in a sentence; of many, the first ones."""
+    """List row numbers for a sentence, at most `limit` of them."""
     named = ", ".join(map(str, rows[:limit]))
     return named if len(rows) <= limit else f"{named} and {len(rows) - limit} more"
 
@@ -141,7 +142,7 @@ def _metadata(summary: Summary, label_set: LabelSet, license: str | None) -> Dat
 
 
 def _features(features: datasets.Features, label_set: LabelSet) -> list[dict[str, Any]]:
-    """Columns as a card lists them, with the labels' names, which `datasets` reads over: images have none."""
+    """List the columns for a card, with the labels' names; `datasets` ignores names of an image column."""
     columns: Any = features._to_yaml_list()
     for column in columns:
         if column["name"] == "label":

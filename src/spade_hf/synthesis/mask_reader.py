@@ -1,4 +1,4 @@
-"""Masks of a `datasets` data set, with their instance maps and without pictures.
+"""Reading of masks and their instance maps from a `datasets` data set, without pictures.
 
 Legend: H W height and width of a mask as it is stored.
 """
@@ -17,7 +17,7 @@ class SourceMask:
     """A row of the source.
 
     Args:
-        index (`int`): Its number there.
+        index (`int`): Number of the row.
         ids (`np.ndarray`): int64 `(H, W)`, ids of the label set.
         instances (`np.ndarray`, *optional*): int64 `(H, W)`, ids of instances.
     """
@@ -28,13 +28,13 @@ class SourceMask:
 
 
 class MaskReader:
-    """Reads and checks masks.
+    """Reader of masks, which also checks them.
 
     Args:
-        rows (`datasets.Dataset`): Of the source.
+        rows (`datasets.Dataset`): Rows of the source.
         mask_column (`str`): Label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours.
         instance_column (`str`, *optional*): Instance maps, for models with instance edges.
-        processor (`SPADEImageProcessor`): The model's, which knows the labels.
+        processor (`SPADEImageProcessor`): The model's, with its label set.
         color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
 
     Raises:
@@ -57,7 +57,7 @@ class MaskReader:
         self.mask_column, self.instance_column = mask_column, instance_column
         self.processor, self.color_tolerance = processor, color_tolerance
         self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
-        for column in self._image_types:  # decoded here, where an error can name the row and the file
+        for column in self._image_types:  # decoded by `read`, where an error can name the row and the file
             rows = rows.cast_column(column, datasets.Image(decode=False))
         names = [column for column in ("file_name",) if column in rows.column_names]
         self.rows = rows.select_columns([*self._image_types, *names])
@@ -66,10 +66,10 @@ class MaskReader:
         return len(self.rows)
 
     def read(self, index: int) -> SourceMask:
-        """One mask at its own size.
+        """Read one mask at its own size.
 
         Raises:
-            ValueError: If it is broken or not a mask of this model; it starts with the row and its files.
+            ValueError: If the mask is broken or not one of this model; the message starts with the row and its files.
         """
         row = self.rows[index]
         try:

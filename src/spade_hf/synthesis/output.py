@@ -1,4 +1,4 @@
-"""Where rows are written: parquet files, or plain folders of PNG files. No file is ever there by half."""
+"""Output of rows: parquet files, or plain folders of PNG files. No file is ever left half-written."""
 
 import json
 import os
@@ -24,8 +24,8 @@ class Output(ABC):
 
     Args:
         folder (`Path`): Of the data set.
-        columns (`Sequence[str]`): Of images: `image`, `label` and perhaps `instance`.
-        num_images_per_mask (`int`): Rows for each mask.
+        columns (`Sequence[str]`): Image columns: `image`, `label` and, if there are instance maps, `instance`.
+        num_images_per_mask (`int`): Rows per mask.
         seed (`int`): Of the data set.
         chunks (`Sequence[range]`): Rows of the source that are written together.
     """
@@ -38,7 +38,7 @@ class Output(ABC):
 
     @abstractmethod
     def missing(self, chunk: range) -> list[int]:
-        """Masks of a chunk that do not have all of their rows."""
+        """List the masks of a chunk that lack some or all of their rows."""
 
     @abstractmethod
     def write(self, chunk: range, rows: Iterable[Row]) -> None:
@@ -46,14 +46,14 @@ class Output(ABC):
 
     @abstractmethod
     def files(self) -> list[Path]:
-        """All files of rows that are there."""
+        """List the existing files of rows."""
 
     @abstractmethod
     def features(self) -> datasets.Features | None:
-        """Columns for the card's metadata; `None` if the files' own say enough."""
+        """Return the columns for the card's metadata; `None` if the card needs none."""
 
     def finish(self) -> Summary:
-        """Look at what is there, when all chunks are written."""
+        """Summarize the existing rows after all chunks are written."""
         missing = [index for chunk in self.chunks for index in self.missing(chunk)]
         num_masks = sum(map(len, self.chunks))
         return Summary(
@@ -66,15 +66,15 @@ class Output(ABC):
 
 
 class ParquetOutput(Output):
-    """`data/train-00000-of-00012.parquet`, a file for each chunk: what `load_dataset` and the Hub read."""
+    """Parquet files `data/train-00000-of-00012.parquet`, one per chunk, which `load_dataset` and the Hub read."""
 
     def path(self, chunk: range) -> Path:
-        """The file of a chunk."""
+        """Return the file of a chunk."""
         number = chunk.start // len(self.chunks[0])
         return self.folder / "data" / f"train-{number:05}-of-{len(self.chunks):05}.parquet"
 
     def missing(self, chunk: range) -> list[int]:
-        """Masks of a chunk that do not have all of their rows."""
+        """List the masks of a chunk that lack some or all of their rows."""
         path = self.path(chunk)
         if not path.is_file():
             return list(chunk)
@@ -82,7 +82,7 @@ class ParquetOutput(Output):
         return [index for index in chunk if index not in present]
 
     def write(self, chunk: range, rows: Iterable[Row]) -> None:
-        """Write the file of a chunk, unless it has no row."""
+        """Write the file of a chunk, unless it has no rows."""
         values = [
             {
                 **{name: {"bytes": data, "path": f"{row.name}.png"} for name, data in row.images.items()},
@@ -100,11 +100,11 @@ class ParquetOutput(Output):
         os.replace(unfinished, path)
 
     def files(self) -> list[Path]:
-        """All files of rows that are there."""
+        """List the existing files of rows."""
         return [path for path in map(self.path, self.chunks) if path.is_file()]
 
     def features(self) -> datasets.Features:
-        """Columns of the files, and for the card's metadata."""
+        """Return the columns of the files, also for the card's metadata."""
         numbers = ("source_index", "seed")
         return datasets.Features(
             {name: datasets.Image() for name in self.columns} | {name: datasets.Value("int64") for name in numbers}
@@ -112,15 +112,15 @@ class ParquetOutput(Output):
 
 
 class FolderOutput(Output):
-    """`images/NAME.png`, `labels/NAME.png`, and at the end `metadata.jsonl`, with which `load_dataset` reads them."""
+    """Files `images/NAME.png`, `labels/NAME.png`, and at the end `metadata.jsonl` for `load_dataset`."""
 
     def paths(self, source_index: int, number: int) -> dict[str, Path]:
-        """The files of a row."""
+        """Return the files of a row."""
         name = f"{row_name(source_index, number)}.png"
         return {column: self.folder / FOLDER_OF[column] / name for column in self.columns}
 
     def missing(self, chunk: range) -> list[int]:
-        """Masks of a chunk that do not have all of their rows."""
+        """List the masks of a chunk that lack some or all of their rows."""
         return [
             index
             for index in chunk
@@ -138,14 +138,14 @@ class FolderOutput(Output):
                 os.replace(unfinished, path)
 
     def files(self) -> list[Path]:
-        """All files of rows that are there."""
+        """List the existing files of rows."""
         return [path for column in self.columns for path in (self.folder / FOLDER_OF[column]).glob("*.png")]
 
     def features(self) -> None:
-        """The files' own say enough."""
+        """Return `None`: `metadata.jsonl` takes the place of the card's metadata."""
 
     def finish(self) -> Summary:
-        """Look at what is there, when all chunks are written, and list it in `metadata.jsonl`."""
+        """Summarize the existing rows after all chunks are written, and list them in `metadata.jsonl`."""
         summary = super().finish()
         left_out = set(summary.missing)
         lines = [

@@ -12,7 +12,7 @@ import PIL.Image
 from ..data.seeding import derive_seed
 
 
-NUM_SEEDS = 2**31  # seeds are in 0..2**31 - 1, which every program reads
+NUM_SEEDS = 2**31  # seeds are in 0..2**31 - 1, which every program accepts
 MAX_PNG_ID = 65535
 
 
@@ -22,8 +22,8 @@ class Row:
 
     Args:
         source_index (`int`): Row of the mask in the source.
-        number (`int`): Of the picture among those of its mask.
-        seed (`int`): What its style was drawn from.
+        number (`int`): Number of the picture among those of its mask.
+        seed (`int`): Seed of its style.
         images (`dict[str, bytes]`): PNG files: `image`, `label` and, for models with instance edges, `instance`.
     """
 
@@ -34,17 +34,17 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Of its files, without extension."""
+        """Name of its files, without extension."""
         return row_name(self.source_index, self.number)
 
 
 def row_name(source_index: int, number: int) -> str:
-    """The name of a row's files, without extension."""
+    """Return the name of a row's files, without extension."""
     return f"{source_index:06}-{number:03}"
 
 
 def picture_seeds(seed: int, source_index: int, count: int) -> list[int]:
-    """Seeds of the pictures of a mask, all different; the first ones do not depend on how many there are.
+    """Derive the seeds of a mask's pictures, all different; the first ones do not depend on `count`.
 
     Args:
         seed (`int`): Of the data set.
@@ -54,7 +54,7 @@ def picture_seeds(seed: int, source_index: int, count: int) -> list[int]:
     Returns:
         `list[int]`: In `0..2**31 - 1`.
     """
-    seeds: dict[int, None] = {}  # in order; two equal hashes are rare, and the second one is passed over
+    seeds: dict[int, None] = {}  # in order; a seed that occurs a second time, which is rare, is skipped
     number = 0
     while len(seeds) < count:
         seeds[derive_seed(seed, source_index, number) % NUM_SEEDS] = None
@@ -63,19 +63,19 @@ def picture_seeds(seed: int, source_index: int, count: int) -> list[int]:
 
 
 def encode_picture(image: PIL.Image.Image) -> bytes:
-    """A picture as a PNG file."""
+    """Encode a picture as a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def encode_ids(ids: np.ndarray, max_id: int) -> bytes:
-    """Ids `(H, W)` as a PNG file: of 8 bits if `max_id` fits them, else of 16."""
+    """Encode ids `(H, W)` as a PNG file of 8 bits if `max_id` fits, else of 16 bits."""
     return encode_picture(PIL.Image.fromarray(ids.astype(np.uint8 if max_id <= 255 else np.uint16)))
 
 
 def encode_instances(instances: np.ndarray) -> bytes:
-    """Ids of instances `(H, W)` as a PNG file; those of more than 16 bits, such as colours, are numbered.
+    """Encode ids of instances `(H, W)` as a PNG file; if ids such as colours exceed 16 bits, renumber them.
 
     Raises:
         ValueError: If there are more instances than a PNG file can number.

@@ -1,4 +1,4 @@
-"""The folder of a synthesized data set: begun by one run, and gone on with by a run of the same settings."""
+"""The folder of a synthesized data set, which a later run with the same settings can resume."""
 
 import hashlib
 import json
@@ -13,21 +13,21 @@ from ..pipelines import SPADEPipeline
 
 
 SETTINGS_FILE = "settings.json"
-UNFINISHED = ".unfinished"  # end of the names of files that are being written
+UNFINISHED = ".unfinished"  # suffix of files that are being written
 
 
 def open_folder(folder: Path, settings: Mapping[str, Any], label_set: LabelSet) -> None:
-    """Make the folder with its settings and labels, or check that it is of the same settings.
+    """Create the folder with its settings and labels, or check that its settings are the same.
 
-    Settings of a folder without rows are replaced: a run that failed at its first mask leaves nothing behind.
+    Settings of a folder without rows are replaced, so that a run that failed at its first mask does not block others.
 
     Args:
         folder (`Path`): Of the data set.
-        settings (`Mapping[str, Any]`): What all rows depend on, as JSON has it.
+        settings (`Mapping[str, Any]`): Settings that all rows depend on, as JSON values.
         label_set (`LabelSet`): The model's, for `labels.json`.
 
     Raises:
-        ValueError: If the folder holds something else, or rows of other settings.
+        ValueError: If the folder holds something else, or rows with other settings.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`output_dir` is {folder}, which is a file. Give a folder.")
@@ -53,7 +53,7 @@ def open_folder(folder: Path, settings: Mapping[str, Any], label_set: LabelSet) 
 
 
 def hash_model(pipeline: SPADEPipeline) -> str:
-    """A short hash of the weights and settings that a picture depends on."""
+    """Hash the weights and settings that a picture depends on."""
     configs = [dict(part.config) for part in (pipeline.generator, pipeline.image_processor)]
     digest = hashlib.blake2b(json.dumps(configs, sort_keys=True, default=str).encode(), digest_size=8)
     for weight in pipeline.generator.state_dict().values():
@@ -62,7 +62,7 @@ def hash_model(pipeline: SPADEPipeline) -> str:
 
 
 def public_name(name: str) -> str:
-    """A Hub id as it is, of a path the last part alone: what is shared names no folders of this machine."""
+    """Return a Hub id as it is, and of a path only the last part, so that shared files name no local folders."""
     return Path(name).resolve().name if Path(name).exists() else name
 
 
@@ -78,7 +78,7 @@ def _has_rows(folder: Path) -> bool:
 
 
 def _labels(label_set: LabelSet) -> dict[str, Any]:
-    """The form that data sets on the Hub have; see [`LabelSet.from_dict`]."""
+    """Return the label set in the form of data sets on the Hub; see [`LabelSet.from_dict`]."""
     return {
         "name": label_set.name,
         "id2label": {str(i): name for i, name in label_set.id2label.items()},

@@ -1,4 +1,4 @@
-"""Masks to rows: each mask in several random styles, the same in every process and after every stop.
+"""Synthesis of rows from masks: each mask in several random styles, the same in every process and resumed run.
 
 Legend: N masks, K pictures of each, H W height and width of a mask.
 """
@@ -19,13 +19,13 @@ from .row import Row, encode_ids, encode_instances, encode_picture, picture_seed
 
 @dataclass(frozen=True)
 class Synthesizer:
-    """Paints the masks of a data set.
+    """Synthesizer of pictures for the masks of a data set.
 
     Args:
         pipeline (`SPADEPipeline`): The model.
-        masks (`MaskReader`): What is painted.
-        num_images_per_mask (`int`): K, each picture of its own seed; 1 for a model without latent.
-        seed (`int`): The seeds of all pictures follow from it.
+        masks (`MaskReader`): The masks to paint.
+        num_images_per_mask (`int`): K, each picture with its own seed; 1 for a model without latent.
+        seed (`int`): The seeds of all pictures are derived from it.
         batch_size (`int`): Pictures that are painted at once.
         height, width (`int`, *optional*): Of the pictures, see [`SPADEPipeline`].
 
@@ -50,18 +50,18 @@ class Synthesizer:
         return max(1, self.batch_size // self.num_images_per_mask)
 
     def make(self, chunk: range, output: Output) -> dict[int, str]:
-        """Paint masks and write their rows, unless they are there.
+        """Paint masks and write their rows, unless the rows exist.
 
         Args:
             chunk (`range`): Rows of the source that are written together.
-            output (`Output`): Where to.
+            output (`Output`): Where the rows are written.
 
         Returns:
-            `dict[int, str]`: Rows of the source that are broken, which have no pictures, and what is wrong with them.
+            `dict[int, str]`: Broken rows of the source, which get no pictures -> their error messages.
         """
         missing = output.missing(chunk)
         broken: dict[int, str] = {}
-        if len(missing) < len(chunk):  # made before: was a mask mended that was broken, or is a file gone?
+        if len(missing) < len(chunk):  # written before: redo it only if a broken mask was fixed or a file is gone
             for index in missing:
                 self._read(index, broken)
             if len(broken) == len(missing):
@@ -77,7 +77,7 @@ class Synthesizer:
             return None
 
     def _rows(self, chunk: range, broken: dict[int, str]) -> Iterator[Row]:
-        """The rows of a chunk; neighbours of one size are painted together, the same ones in every run."""
+        """Yield the rows of a chunk; successive masks of one size are painted together, the same ones in every run."""
         batch: list[SourceMask] = []
         for index in chunk:
             mask = self._read(index, broken)
