@@ -346,7 +346,9 @@ def test_wrong_edges(generator):
         generator(label_map, z)
     with pytest.raises(ValueError, match=r"`instance_edges` has shape \(2, 32, 64\); the mask needs \(2, 64, 64\)"):
         generator(label_map, z, instance_edges=torch.zeros_like(label_map)[:, :32])
-    with pytest.raises(ValueError, match=r"`instance_edges` has values in 0\.\.21; .*computes edges from instance ids"):
+    with pytest.raises(
+        ValueError, match=r"`instance_edges` has values in 0\.\.21; .*computes edges from instance ids"
+    ):
         generator(label_map, z, instance_edges=7 * label_map)
     segmap = torch.cat([one_hot(label_map), torch.zeros(2, 1, 64, 64)], dim=1)
     with pytest.raises(ValueError, match="`segmap` already has an edge channel"):
