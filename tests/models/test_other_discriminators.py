@@ -104,5 +104,5 @@ def test_mixed_maps_have_unit_variance():
 
 
 def test_a_wrong_size(discriminator):
-    with pytest.raises(ValueError, match=r"`images` has shape \(2, 3, 64, 64\); beside a mask of shape"):
+    with pytest.raises(ValueError, match=r"`images` has shape \(2, 3, 64, 64\); with a mask of shape"):
         discriminator(random_label_map(SIZE), random_images((64, 64)))
