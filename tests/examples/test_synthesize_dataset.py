@@ -312,7 +312,7 @@ def test_pushed_to_the_hub(synthesize, model, masks, tmp_path, hub, monkeypatch)
     np.testing.assert_array_equal(rows[11]["image"], local[11]["image"])
     assert load_label_set(None, dataset_name=name) == LABELS
     private = synthesize(*command, "--hub_private_repo")
-    assert private.status == 2 and f"--hub_private_repo: the repository '{name}' is there already" in private.stderr
+    assert private.status == 2 and f"--hub_private_repo: the repository '{name}' already exists" in private.stderr
 
 
 def another_seed(folder, synthesize, model, masks):

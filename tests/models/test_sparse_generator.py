@@ -236,5 +236,5 @@ def test_tiling_is_on_until_it_is_disabled():
 
 
 def test_tiles_of_no_bytes():
-    with pytest.raises(ValueError, match=r"`max_bytes` is 0; it is at least 1. `disable_tiling\(\)`"):
+    with pytest.raises(ValueError, match=r"`max_bytes` is 0; it must be at least 1. `disable_tiling\(\)`"):
         tiny_generator().enable_tiling(max_bytes=0)

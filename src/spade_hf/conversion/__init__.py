@@ -1,4 +1,4 @@
-"""Public weights in."""
+"""Conversion of public weights to this library's models."""
 
 from .nvlabs import convert_nvlabs_checkpoint, convert_nvlabs_discriminator
 from .presets import PRESETS

@@ -1,4 +1,4 @@
-"""The three public SPADE checkpoints (Park et al. 2019): what their weights do not say of themselves."""
+"""Arguments for the three public SPADE checkpoints (Park et al. 2019) that their weights do not contain."""
 
 from typing import Literal, TypedDict
 
