@@ -271,8 +271,8 @@ def test_instances_come_along(synthesize, tmp_path):
     several = synthesize(*command[:-1], tmp_path / "other", "--instance_column", "instance", "--images_per_mask", 2)
     assert several.status == 2
     assert several.stderr.splitlines()[-1] == (
-        "error: --images_per_mask 2 was given, but this model has no latent: it paints one image for a mask. Leave it "
-        "out."
+        "error: --images_per_mask 2 was given, but this model has no latent: it generates one image per mask. "
+        "Leave it out."
     )
 
 
