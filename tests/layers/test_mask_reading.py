@@ -1,4 +1,4 @@
-"""SPADE layers in networks of one's own, given label maps and one-hot tensors."""
+"""SPADE layers in custom networks, with label maps and one-hot tensors as masks."""
 
 import pytest
 import torch

@@ -114,7 +114,9 @@ def test_channel_mult():
 )
 def test_published_parameter_counts(config, millions):
     with torch.device("meta"):
-        generator = SPADEGenerator(**config, use_spectral_norm=False)  # has no parameters, and is slow to build
+        generator = SPADEGenerator(
+            **config, use_spectral_norm=False
+        )  # the norm has no parameters, and is slow to build
     assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
@@ -139,7 +141,7 @@ def test_same_input_same_output(generator):
 @pytest.mark.parametrize("config", [{}, NO_LATENT])
 @torch.no_grad()
 def test_one_mask_alone_is_painted_as_in_a_batch(config):
-    # in float64: alone and in a batch, float32 rounds otherwise, up to 1.2e-5
+    # in float64: float32 rounds differently for one image and for a batch, by up to 1.2e-5
     generator, label_map, z = tiny_generator(**config).double(), random_label_map(), random_latents().double()
     z = z if generator.config.latent_dim else None
     together = generator(label_map, z).images
@@ -174,7 +176,7 @@ def test_unknown():
 
 
 def test_255_is_no_channel_as_unknown_is_not_always_the_last():
-    """ADE20K's unknown is id 0 and channel 0: read as the last channel, 255 would be its last class, a flag."""
+    """ADE20K's unknown is id 0 and channel 0; if 255 meant the last channel, it would be ADE20K's last class, flag."""
     labels = LabelSet.from_name("ade20k")
     generator = tiny_generator(num_labels=labels.num_labels, use_unknown_label=True)
     label_map = torch.full((1, 64, 64), 255)
@@ -203,7 +205,7 @@ def test_instance_edges(backend):
 
 @torch.no_grad()
 def test_soft_mask(generator):
-    """A mixture of labels is neither label's image, and the sparse backend leaves it to the dense path."""
+    """A mixture of two labels gives another image than either label, and the sparse backend uses the dense path."""
     segmap, z = one_hot(random_label_map()), random_latents()
     soft = 0.5 * segmap + 0.5 * segmap.flip(1)
     other = copy.deepcopy(generator)
@@ -233,7 +235,7 @@ def test_fused_generator_paints_the_same(config):
     assert sum(p.numel() for p in fused.parameters()) == num_weights
     assert fused.config.use_spectral_norm is False
 
-    assert generator.config.use_spectral_norm is True  # a deep copy's fusing leaves the original alone
+    assert generator.config.use_spectral_norm is True  # fusing a deep copy does not change the original
     assert any("parametrizations" in name for name in generator.state_dict())
     torch.testing.assert_close(paint(generator), expected, **SAME)
     again = copy.deepcopy(generator)

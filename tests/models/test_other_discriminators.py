@@ -13,7 +13,7 @@ LITE0 = {"backbone": "efficientnet-lite0"}
 
 
 def build(kind, **options):
-    """With the frozen part as it is, and everything else at random."""
+    """A discriminator with an unchanged frozen part and random weights elsewhere."""
     discriminator = kind(num_labels=NUM_LABELS, base_channels=4, **options)
     discriminator.prepare_backbone(random_images(SIZE))
     frozen = {name: buffer.clone() for name, buffer in discriminator.named_buffers()}
