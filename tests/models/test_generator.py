@@ -114,9 +114,7 @@ def test_channel_mult():
 )
 def test_published_parameter_counts(config, millions):
     with torch.device("meta"):
-        generator = SPADEGenerator(
-            **config, use_spectral_norm=False
-        )  # the norm has no parameters, and is slow to build
+        generator = SPADEGenerator(**config, use_spectral_norm=False)  # it has no parameters, and is slow to build
     assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
 
 

@@ -18,7 +18,7 @@ DEVIATIONS = {  # of each map
     1000: [0.211610, 0.229142, 0.204022, 0.203872],
     1008: [0.211610, 0.229142, 0.204196, 0.204012],
 }
-FEATURES = {1000: [0.2126327, 0.7040884], 1008: [0.2128091, 0.6987569]}  # features 2 and 3 of the first image
+FEATURES = {1000: [0.2126327, 0.7040884], 1008: [0.2128091, 0.6987569]}  # second and third of the first image
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Foreign `.pth` files: read without running code, and loaded into a network only if they fit it.
 
-No memory is allocated by the shapes that a file claims: a tensor of a few bytes can claim any shape.
+Memory is never allocated for the shapes that a file claims: a tensor of a few bytes can claim any shape.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ def read_weights(path: str | Path, *, required: Mapping[str, tuple[int, ...]]) -
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist; pass the path of a `latest_net_*.pth` file.") from error
-    except Exception as error:  # on foreign bytes the unpickler raises all kinds: KeyError, struct.error, ...
+    except Exception as error:  # on foreign bytes the unpickler raises anything: KeyError, struct.error, ...
         # torch's message is left out: it recommends `weights_only=False`
         raise ValueError(
             f"{path} cannot be read as a state dict of tensors ({type(error).__name__}): it is damaged, is not a "
@@ -86,8 +86,8 @@ def network_of(
     """Build a network and load weights into it.
 
     Args:
-        network (`type`): Its class.
-        config (`dict`): Arguments of its constructor.
+        network (`type`): Class of the network.
+        config (`dict`): Arguments of the constructor.
         convert (`Callable`): Renames public weights to the network's names.
         weights (`dict`): Result of `read_weights`.
         path (`str` or `Path`): File of the weights, for error messages.

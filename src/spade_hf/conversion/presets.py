@@ -27,7 +27,7 @@ PRESETS: dict[str, Preset] = {
         "image_size": (256, 256),
         "num_upsampling_layers": "normal",
     },
-    # labelIds 0..34, none unknown, edges: 36 channels; starts at 4x8
+    # labelIds 0..34, no unknown, edges: 36 channels; starts at 4x8
     "cityscapes": {
         "label_set": "cityscapes",
         "use_instance_edges": True,

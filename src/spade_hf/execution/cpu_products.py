@@ -29,7 +29,7 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Compute `conv(x)`, `(N, I, H, W)` to `(N, O, H, W)`, of a padded convolution with bias and stride 1.
 
-    If the image is small relative to the weights, one product of all windows; other large weights are split.
+    If the image is small relative to the weights, it is one product of all windows. Other large weights are split.
     """
     if not is_cpu_inference(x) or torch.is_autocast_enabled("cpu"):  # the layer itself follows autocast
         return conv(x)
@@ -41,7 +41,7 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     if 4 * num_positions <= len(weight) and weight.is_contiguous(memory_format=torch.channels_last):
         out = linear(_windows(x, conv), weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)
         return out.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
-    num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)  # oneDNN allocates memory to rearrange
+    num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)  # oneDNN allocates a rearranged copy
     if num_parts == 1:
         return F.conv2d(x, weight, bias, padding=conv.padding)
     parts = zip(weight.chunk(num_parts), bias.chunk(num_parts), strict=True)

@@ -1,4 +1,4 @@
-"""Gradient checkpointing that leaves a network's statistics as they are.
+"""Gradient checkpointing that does not change a network's statistics.
 
 Recomputing a block for the backward pass would otherwise update batch-norm statistics a second time, and run one more
 power iteration, so that the gradients would belong to other weights than those of the forward pass.

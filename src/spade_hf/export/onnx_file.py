@@ -28,8 +28,8 @@ def trace(
     """Export a module to ONNX.
 
     Args:
-        module (`nn.Module`): In evaluation mode; its parameters have the inputs' names.
-        inputs (`Mapping[str, Any]`): Example inputs by name; a nested dictionary's keys are names as well.
+        module (`nn.Module`): In evaluation mode; the parameters of its `forward` have the inputs' names.
+        inputs (`Mapping[str, Any]`): Example inputs by name; a nested dictionary has the names of its inputs as keys.
         outputs (`tuple[str, ...]`): Names of the outputs.
         dynamic_shapes (`Mapping[str, Any]`, *optional*): In the format of `torch.export`; `None` fixes all shapes.
         metadata (`Mapping[str, str]`): Metadata of the file.
@@ -99,7 +99,7 @@ def forget_source(model: ModelProto) -> None:
 def store_in_half(model: ModelProto) -> None:
     """Store float32 weights as float16, and cast them at the start of the graph.
 
-    Only weights that lose nothing are converted: the caller has rounded the network's weights for comparison.
+    Only weights that stay exact are converted: the caller has already rounded the network's weights.
     """
     casts = []
     for weight in model.graph.initializer:

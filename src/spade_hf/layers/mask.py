@@ -126,7 +126,7 @@ class SemanticMask:
         return replace(self, band=MaskBand(size, rows))
 
     def keeping_modulations(self) -> "SemanticMask":
-        """Return this mask with a `modulation` that caches, for layers that read the mask more than once."""
+        """Return this mask with a caching `modulation`, for layers that read the mask more than once."""
         return self if self._modulations is not None else replace(self, _modulations={})
 
     def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
@@ -179,7 +179,7 @@ class SemanticMask:
 
 
 def _nearest_indices(source: int, target: int) -> Tensor:
-    """Return the source positions that `F.interpolate(mode="nearest")` picks, found by it so that rounding matches.
+    """Find the source positions with `F.interpolate(mode="nearest")` itself, so that rounding matches.
 
     Runs on the CPU, because other devices can lack float64.
     """

@@ -13,7 +13,7 @@ from .mask import SemanticMask
 
 
 def as_semantic_mask(mask: SemanticMask | Tensor, x: Tensor, *, num_channels: int) -> SemanticMask:
-    """Convert the mask that is given to a layer in a custom network.
+    """Convert a mask given to a layer in a custom network to a [`SemanticMask`].
 
     Args:
         mask (`SemanticMask` or `Tensor`): int `(N, H, W)` in `0..L - 1`, or float `(N, L, H, W)`, one-hot or soft, at

@@ -38,7 +38,7 @@ class AdversarialObjective(ABC):
         """Compute scalars by name, to be summed: for fake, real and, if given, mixed images."""
 
     def mixture(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """Return where to mix real pixels into fake images, bool `(N, H, W)`; `None` for no mixed images."""
+        """Return where to mix real pixels into fake images, bool `(N, H, W)`; `None` if no mixed images are needed."""
         return None
 
     def realness(self, output: MultiscaleDiscriminatorOutput) -> Tensor:
@@ -112,7 +112,7 @@ def hinge_discriminator_loss(real_logits: Sequence[Tensor], fake_logits: Sequenc
 
 
 def relativistic_loss(logits: Sequence[Tensor], other_logits: Sequence[Tensor]) -> Tensor:
-    """Compute `E[softplus(other_logits - logits)]`, averaged over scales: low if `logits` are the higher ones.
+    """Compute `E[softplus(other_logits - logits)]`, averaged over scales: low if `logits` exceed `other_logits`.
 
     Args:
         logits, other_logits (`Sequence[Tensor]`): S tensors `(N, 1, H, W)` each, of the same masks.

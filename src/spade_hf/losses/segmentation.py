@@ -20,8 +20,11 @@ LABEL_MIX = 5  # number of the random stream for `mixture`; training uses 1 to 4
 class SegmentationObjective(AdversarialObjective):
     """Cross-entropy per pixel, of the discriminator and the generator.
 
+    The discriminator's target is the label for a real pixel, and fake for a fake pixel. The generator's target is the
+    label.
+
     Args:
-        num_labels (`int`): L. Labels from L on mean unknown.
+        num_labels (`int`): L. Labels from L on mean unknown; losses against labels skip them.
         max_class_weight (`float`, defaults to 20): Largest weight of a pixel of a rare label; see [`class_weights`].
         label_mix_weight (`float`, defaults to 5): Weight of the consistency loss on images that mix real and fake
             regions, chosen at random per label; 0 turns it off.

@@ -65,7 +65,7 @@ class Term:
 
 
 def adversarial(outputs: GeneratorOutputs) -> Tensor:
-    """Compute the discriminator's loss for the generator."""
+    """Compute the generator's adversarial loss."""
     return outputs.adversarial.generator_loss(outputs.judged, outputs.fake, outputs.real)
 
 

@@ -38,7 +38,7 @@ class NLayerDiscriminator(nn.Module):
         in_channels (`int`): Mask and image channels together.
         base_channels (`int`, defaults to 64): Width of the first layer; it doubles with each layer, up to 512.
         num_layers (`int`, defaults to 4): Number of convolutions before the logits.
-        use_spectral_norm (`bool`, defaults to `True`): On the layers between the first and the last.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the layers between the first and the last.
     """
 
     mask_weights = ("conv_in.weight",)
@@ -73,7 +73,7 @@ class NLayerDiscriminator(nn.Module):
 
 
 class MultiscaleDiscriminator(SemanticModelMixin):
-    """A discriminator of mask and image together, at full size and at repeatedly halved sizes.
+    """A discriminator that judges mask and image together, at full size and at repeatedly halved sizes.
 
     Args:
         num_labels (`int`): Classes, without unknown and edges.
@@ -82,7 +82,7 @@ class MultiscaleDiscriminator(SemanticModelMixin):
         base_channels (`int`, defaults to 64): Width of the first layer.
         num_layers (`int`, defaults to 4): Number of convolutions before the logits, per scale.
         num_scales (`int`, defaults to 2): S.
-        use_spectral_norm (`bool`, defaults to `True`): On the layers between the first and the last.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the layers between the first and the last.
     """
 
     _no_split_modules = []
@@ -129,7 +129,7 @@ class MultiscaleDiscriminator(SemanticModelMixin):
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
             images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. In training, pass fake and real images as one batch, or keep
                 the singular vectors fixed in the second call, so that the same weights judge both.
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
 
         Raises:

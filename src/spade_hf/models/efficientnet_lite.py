@@ -28,7 +28,7 @@ FEATURE_STAGES = (0, 1, 2, 4, 6)  # the last stage at stride 2, 4, 8, 16, 32
 
 # The weights expect (pixel - 127) / 128 for pixels in 0..255. Determined by experiment: on 13 COCO photographs, SAME
 # padding with this input gives a mean top-1 probability of 0.42 and sensible classes; symmetric padding gives 0.40,
-# ImageNet mean and standard deviation 0.39, both changes 0.29.
+# ImageNet mean and standard deviation 0.39, both together 0.29.
 INPUT_GAIN, INPUT_OFFSET = 127.5 / 128, 0.5 / 128  # from [-1, 1]
 
 BATCH_NORM_EPS = 1e-3  # TensorFlow's default for these networks, not torch's 1e-5

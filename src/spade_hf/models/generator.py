@@ -141,7 +141,7 @@ class SPADEGenerator(SemanticModelMixin):
                 from ids), or float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
             z (`Tensor`, *optional*): `(N * S, Z)` latents, required by a model with `latent_dim`; the S latents of a
                 mask are consecutive and share the work on the mask.
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
         Raises:

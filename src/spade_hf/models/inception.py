@@ -196,7 +196,7 @@ class InceptionV3Features(nn.Module):
             file (`Path`): A torch state dict, or safetensors.
 
         Raises:
-            ValueError: If it can't be read, or is not an Inception-v3.
+            ValueError: If the file can't be read, or is not an Inception-v3.
         """
         try:
             if file.suffix == ".safetensors":

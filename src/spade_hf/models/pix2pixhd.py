@@ -98,7 +98,7 @@ class Pix2PixHDGenerator(SemanticModelMixin):
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. H and W are multiples of
                 `2 ** num_downsampling_layers`, and at least twice that.
             z (`None`): Always `None`, as in a [`SPADEGenerator`] without latent.
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
         Raises:

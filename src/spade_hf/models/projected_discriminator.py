@@ -55,7 +55,7 @@ class PatchHead(nn.Module):
 
 
 class ProjectedDiscriminator(SemanticModelMixin):
-    """A discriminator of mask and image together, with one head on each of four scales of frozen features.
+    """A discriminator that judges mask and image together, with one head on each of four scales of frozen features.
 
     Args:
         num_labels (`int`): Classes, without unknown and edges.
@@ -119,7 +119,7 @@ class ProjectedDiscriminator(SemanticModelMixin):
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
             images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
 
         Returns:

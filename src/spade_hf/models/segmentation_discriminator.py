@@ -57,7 +57,7 @@ class Encoder(nn.Module):
 
 
 class SegmentationDiscriminator(SemanticModelMixin):
-    """A U-Net that classifies each pixel of real images as its label, and each pixel of fake images as fake.
+    """A U-Net that classifies each pixel: as its label in real images, as fake in fake images.
 
     It never sees the mask: a fake image passes if its pixels are classified as the mask's labels. The logits are
     computed at half the image size, then upsampled.
