@@ -178,9 +178,7 @@ def test_255_is_no_channel_as_unknown_is_not_always_the_last():
     labels = LabelSet.from_name("ade20k")
     generator = tiny_generator(num_labels=labels.num_labels, use_unknown_label=True)
     label_map = torch.full((1, 64, 64), 255)
-    message = (
-        r"`segmap` has label ids \[255\]; this model knows the channels 0\.\.150\. .*preprocess_mask` makes channels"
-    )
+    message = r"`segmap` has label ids \[255\]; this model knows the channels 0\.\.150\. .*preprocess_mask` maps a data"
     with pytest.raises(ValueError, match=message):
         generator(label_map, random_latents(1))
 
@@ -288,7 +286,10 @@ def test_half_precision(dtype, tolerance, backend):
         ({"base_channels": 0}, "`base_channels` is 0; .* a block has no channels"),
         ({"latent_dim": 0}, "`latent_dim` is 0; pass at least 1, or None for a model without latent"),
         ({"norm_type": "layer"}, "`norm_type` is 'layer'; allowed are 'sync_batch', 'batch' and 'instance'"),
-        ({"norm_type": "instance", "image_size": 32}, "`image_size` is 32x32: .* single position.*least is 32x64"),
+        (
+            {"norm_type": "instance", "image_size": 32},
+            "`image_size` is 32x32: .* single position.*smallest size is 32x64",
+        ),
         ({"spade_kernel_size": 7}, "`kernel_size` is 7; allowed are 1, 3 and 5"),
     ],
 )
