@@ -104,7 +104,7 @@ def test_the_model_whose_labels_are_read_is_not_written_over(weights, model, fai
         (["--label-set", "mars", "--image-size", "64"], "'mars' is not a label set"),
         (
             ["--num-labels", "3", "--image-size", "64"],
-            r"--num-upsampling-layers is missing: .*latest_net_G\.pth .* at normal and at more",
+            r"--num-upsampling-layers is missing: .*latest_net_G\.pth .* for 'normal' and 'more'",
         ),
         (
             ["--num-labels", "2", "--image-size", "64"],

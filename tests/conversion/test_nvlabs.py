@@ -239,7 +239,7 @@ def test_full_cases(name, shared_folder):
         ({"num_upsampling_layers": "many"}, "`num_upsampling_layers` is 'many'; allowed are normal, more, most"),
         ({"num_upsampling_layers": "most", "image_size": 128}, "does not fit a SPADEGenerator .*the file lacks"),
         ({"num_upsampling_layers": None}, "`num_upsampling_layers` is missing: .*plain_net_G.pth has no latent"),
-        ({"norm_type": "instance"}, r"does not fit .*`norm_type`\): the file has \d+ weights too many"),
+        ({"norm_type": "instance"}, r"does not fit .*`norm_type`\): the file has \d+ extra weights"),
         ({"norm_type": "layer"}, "`norm_type` is 'layer'; allowed are"),
         ({"image_size": 100}, "`image_size` is 100x100 .*multiples of 32"),
     ],
@@ -258,7 +258,9 @@ def test_style_encoder_of_another_model(plain, latent, encoder, folder):
     with pytest.raises(ValueError, match="plain_net_G.pth has no latent, so it has no style encoder"):
         convert_nvlabs_checkpoint(plain, style_encoder_path=encoder, **PLAIN)
     options = {**OPTIONS, "use_instance_edges": True}
-    with pytest.raises(ValueError, match="latent_net_G.pth has no weight 'fc_mu.weight'; it is not such a network"):
+    with pytest.raises(
+        ValueError, match="latent_net_G.pth has no weight 'fc_mu.weight'; it is not the expected network"
+    ):
         convert_nvlabs_checkpoint(latent, style_encoder_path=latent, **options)
     other = save(folder, "other_net_E.pth", public_reference.random_encoder_weights(latent_dim=4))
     with pytest.raises(ValueError, match="`latent_dim` is 8 in the generator and 4 in the style encoder"):
@@ -312,7 +314,7 @@ def test_missing_file(tmp_path):
         ([torch.zeros(2)], "G.pth is not a dict of named tensors"),
         ({"state_dict": {}}, "G.pth is not a dict of named tensors"),
         ({3: torch.zeros(2)}, "G.pth is not a dict of named tensors"),
-        ({}, r"G.pth has no weight 'conv_img\.weight'; it is not such a network"),
+        ({}, r"G.pth has no weight 'conv_img\.weight'; it is not the expected network"),
     ],
 )
 def test_other_content(content, message, tmp_path):
@@ -338,7 +340,7 @@ def test_incomplete_weights(plain_case, removed, message, tmp_path):
 
 def test_foreign_weights_are_not_dropped(plain_case, tmp_path):
     torch.save(dict(plain_case.weights) | {"attention.weight": torch.zeros(3)}, tmp_path / "G.pth")
-    with pytest.raises(ValueError, match=r"the file has 1 weights too many, the first: attention\.weight"):
+    with pytest.raises(ValueError, match=r"the file has 1 extra weights, the first: attention\.weight"):
         convert_nvlabs_checkpoint(tmp_path / "G.pth", **PLAIN)
 
 
@@ -348,18 +350,26 @@ def test_foreign_weights_are_not_dropped(plain_case, tmp_path):
         (
             "conv_img.weight",
             torch.zeros(3),
-            r"has a weight 'conv_img\.weight' of shape \[3\]; it is not such a network",
+            r"has a weight 'conv_img\.weight' of shape \[3\]; it is not the expected network",
         ),
         ("fc.weight", torch.zeros(3, 3, 3), r"has a weight 'fc\.weight' of shape \[3, 3, 3\]"),
         ("head_0.norm_0.mlp_shared.0.weight", torch.zeros(4), r"mlp_shared\.0\.weight' of shape \[4\]"),
         ("head_0.norm_0.mlp_shared.0.weight", torch.zeros(0, 6, 3, 3), r"of shape \[0, 6, 3, 3\]"),
-        ("attention", torch.zeros(3), r"the file has 1 weights too many, the first: attention\."),
-        ("head_0", torch.zeros(3), "is not such a network of the public implementation: unknown or missing ''"),
-        ("conv_img.weight", torch.zeros(1).expand(3, 10**9, 3, 3), "claims a shape .* of which the file holds a part"),
+        ("attention", torch.zeros(3), r"the file has 1 extra weights, the first: attention\."),
+        ("head_0", torch.zeros(3), "is not the expected network of the public implementation: unknown or missing ''"),
+        (
+            "conv_img.weight",
+            torch.zeros(1).expand(3, 10**9, 3, 3),
+            "claims the shape .*, of which the file holds only a part",
+        ),
         ("conv_img.bias", torch.tensor([0.0, 1.0, float("nan")]), "'conv_img.bias' that has values that are NaN"),
         ("conv_img.bias", torch.zeros(3, dtype=torch.int64), r"'conv_img.bias' that has dtype torch\.int64"),
         ("conv_img.bias", torch.zeros(3, device="meta"), "'conv_img.bias' that is not a plain tensor"),
-        ("up_0.norm_0.mlp_beta.weight", torch.tensor(1.0), "is not such a network of the public implementation: "),
+        (
+            "up_0.norm_0.mlp_beta.weight",
+            torch.tensor(1.0),
+            "is not the expected network of the public implementation: ",
+        ),
     ],
 )
 def test_malformed_weights(plain_case, key, value, message, tmp_path):
@@ -371,8 +381,8 @@ def test_malformed_weights(plain_case, key, value, message, tmp_path):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("discriminator_999999999.model0.0.weight", r"the file lacks \d+ weights, .* weights too many"),
-        ("discriminator_0.model99999999.0.weight", r"the file lacks \d+ weights, .* weights too many"),
+        ("discriminator_999999999.model0.0.weight", r"the file lacks \d+ weights, .* extra weights"),
+        ("discriminator_0.model99999999.0.weight", r"the file lacks \d+ weights, .* extra weights"),
     ],
 )
 def test_a_key_makes_no_thousand_layers(key, message, tmp_path):

@@ -271,8 +271,8 @@ def test_instances_come_along(synthesize, tmp_path):
     several = synthesize(*command[:-1], tmp_path / "other", "--instance_column", "instance", "--images_per_mask", 2)
     assert several.status == 2
     assert several.stderr.splitlines()[-1] == (
-        "error: --images_per_mask 2 was given, but this model has no latent: it paints one image for a mask. Leave it "
-        "out."
+        "error: --images_per_mask 2 was given, but this model has no latent: it generates one image per mask. "
+        "Leave it out."
     )
 
 
@@ -312,7 +312,7 @@ def test_pushed_to_the_hub(synthesize, model, masks, tmp_path, hub, monkeypatch)
     np.testing.assert_array_equal(rows[11]["image"], local[11]["image"])
     assert load_label_set(None, dataset_name=name) == LABELS
     private = synthesize(*command, "--hub_private_repo")
-    assert private.status == 2 and f"--hub_private_repo: the repository '{name}' is there already" in private.stderr
+    assert private.status == 2 and f"--hub_private_repo: the repository '{name}' already exists" in private.stderr
 
 
 def another_seed(folder, synthesize, model, masks):

@@ -370,7 +370,7 @@ def test_a_public_repository_that_must_be_private_is_refused(run, hub, data, mon
     result = run(*SMALL, "--dataset_name", data, *options)
     assert result.status == 2 and "Training:" not in result.stderr and checkpoints(tmp_path / "public-before") == set()
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert f"--hub_private_repo: the repository '{hub.user}/public-before' is there already, and public" in line
+    assert f"--hub_private_repo: the repository '{hub.user}/public-before' already exists and is public" in line
     files = HfApi(token=hub.token).list_repo_files(f"{hub.user}/public-before")
     assert files == [".gitattributes"]
 
@@ -388,7 +388,7 @@ def test_push_without_a_connection_fails_before_the_training(run, data, monkeypa
     options = ("--output_dir", tmp_path / "out", "--push_to_hub", "--hub_model_id", "me/toy")
     result = run(*SMALL, "--dataset_name", data, *options)
     assert result.status == 2 and not (tmp_path / "out").exists()
-    assert "The repository 'me/toy' cannot be made" in result.stderr
+    assert "The repository 'me/toy' cannot be created" in result.stderr
 
 
 def test_two_folders_and_a_table_of_colors(run, data, tmp_path):

@@ -41,7 +41,7 @@ def test_a_resolution_is_computed_once():
 
 
 def test_no_float64_on_the_masks_device():
-    """Apple's GPUs have none; "meta" stands for them."""
+    """Apple's GPUs have no float64; the "meta" device stands for them."""
     made = set()
 
     class Recorder(TorchDispatchMode):
@@ -81,7 +81,7 @@ def test_painting_one_by_one_leaves_the_callers_mask_as_it_is():
     assert len(computed) == 1  # kept for the three images
     assert mask.images_per_mask == 3
     mask.modulation(layer, lambda: computed.append(1) or torch.zeros(1))
-    assert len(computed) == 2  # and for nobody else
+    assert len(computed) == 2  # and only for them
     with pytest.raises(dataclasses.FrozenInstanceError, match="images_per_mask"):
         mask.images_per_mask = 1
 
@@ -101,7 +101,7 @@ def test_a_band_is_read_as_the_whole_mask_is(is_hard: bool):
 
 
 def test_permission_is_asked_once_in_a_forward_pass():
-    """A layer trusts the forward pass that it is part of: it does not ask again."""
+    """A layer uses the decision of its forward pass, and does not check again."""
     layer, asked = SPADE(4, 4).eval().double(), []
     layer.may_be_sparse = lambda mask: asked.append(mask) or True
     layer(

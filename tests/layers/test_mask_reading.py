@@ -1,4 +1,4 @@
-"""SPADE layers in networks of one's own, given label maps and one-hot tensors."""
+"""SPADE layers in custom networks, with label maps and one-hot tensors as masks."""
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ def test_gradients_reach_the_layer_in_a_network_of_ones_own():
         (torch.full((2, 12, 16), LABELS), r"label ids \[5\]; this model knows the channels 0..4"),
         (torch.zeros(2, LABELS + 1, 12, 16), "6 channels; this model reads 5"),
         (torch.zeros(12, 16), r"float32 of shape \(12, 16\); pass label channels"),
-        (torch.zeros(3, 12, 16).long(), "`x` holds 2 images and `mask` 3 masks"),
+        (torch.zeros(3, 12, 16).long(), "`x` has 2 images and `mask` has 3 masks"),
     ],
 )
 def test_masks_that_do_not_fit(kind: str, mask: torch.Tensor, message: str):

@@ -14,7 +14,7 @@ def test_shortcut_is_learned_where_the_width_changes(out_channels: int):
 
 
 class InstanceNorm(nn.Module):
-    """In place of SPADE: a norm that says nothing about being local."""
+    """A norm in place of SPADE, without `is_local`."""
 
     def forward(self, x: Tensor, mask: SemanticMask, *, negative_slope: float = 1.0) -> Tensor:
         return nn.functional.instance_norm(x)

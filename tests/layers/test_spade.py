@@ -45,7 +45,7 @@ MAPS = {
 
 
 def outcome(layer: SPADE, backend: str, x: Tensor, mask: SemanticMask, slope: float) -> dict[str, Tensor]:
-    """Output, every gradient and every statistic of one training step."""
+    """Output, all gradients and all statistics of one training step."""
     layer, x = copy.deepcopy(layer), x.clone().requires_grad_()
     layer.modulation_backend = backend
     out = layer(x, mask, negative_slope=slope)
@@ -150,7 +150,7 @@ def test_auto_looks_at_the_mask():
     calm = SemanticMask(
         codes=torch.zeros(1, 64, 64).long(), num_label_channels=12, has_edges=False, dtype=torch.float32
     )
-    layer.eval()  # fixed statistics: local wherever it is sparse
+    layer.eval()  # fixed statistics: local if it is sparse
     assert not layer.is_local(busy, (64, 64))
     assert layer.is_local(calm, (64, 64))
     layer.modulation_backend = "sparse"
@@ -167,7 +167,7 @@ def test_kernel_size_is_checked():
     [("cpu", "auto", True), ("meta", "auto", False), ("meta", "sparse", True), ("meta", "dense", False)],
 )
 def test_auto_is_sparse_where_that_was_measured(device: str, backend: str, expected: bool):
-    """A "meta" device stands for a GPU: what "sparse" asks for it gets on any device."""
+    """A "meta" device stands for a GPU. "sparse" applies on every device."""
     layer = spade().to(device)
     layer.modulation_backend = backend
     assert layer.may_be_sparse(pyramid(random_map().to(device))) is expected

@@ -34,7 +34,7 @@ def test_every_parameter_gets_a_finite_gradient(options):
 
 
 def test_it_is_spades_decoder_with_other_norms():
-    """The convolutions of the blocks have the mask's channels more; nothing else but the norms differs."""
+    """The blocks' convolutions also read the mask's channels; otherwise only the norms differ."""
     ours, spade = (one.state_dict() for one in (tiny_concatenation(), tiny_generator()))
     others = {key for key in ours.keys() | spade.keys() if ".norm" not in key and ".conv" not in key}
     assert all(ours[key].shape == spade[key].shape for key in others)

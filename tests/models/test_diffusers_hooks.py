@@ -1,4 +1,4 @@
-"""Hooks of diffusers that cast or load weights for a layer's call: sparse modulation must not read past them."""
+"""Hooks of diffusers that cast or load weights for a layer's call: sparse modulation must not bypass them."""
 
 import copy
 import re
@@ -25,7 +25,7 @@ def paint(generator: SPADEGenerator, backend: str) -> Tensor:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("pattern", [None, ("param_free_norm",), ("conv_out",)])
 def test_layerwise_casting(pattern: tuple[str, ...] | None, backend: str):
-    """As diffusers does it by default, by the class's own pattern, and with another one."""
+    """With diffusers' default pattern, with the class's own pattern, and with a third pattern."""
     generator = tiny_generator(use_spectral_norm=False).double()
     rounded = copy.deepcopy(generator)
     skipped = pattern or DEFAULT_SKIP_MODULES_PATTERN
@@ -45,7 +45,7 @@ def test_layerwise_casting(pattern: tuple[str, ...] | None, backend: str):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("offload_type", ["leaf_level", "block_level"])
 def test_group_offload(offload_type: str, backend: str):
-    """Without a GPU the weights stay where they are; that each hooked layer is called is what brings them there."""
+    """Without a GPU no weights move, so the test checks that each hooked layer is called, which would load them."""
     generator = tiny_generator(use_spectral_norm=False).double()
     expected = paint(generator, "dense")
     generator.enable_group_offload(

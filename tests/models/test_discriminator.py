@@ -20,7 +20,7 @@ def discriminator() -> MultiscaleDiscriminator:
 
 
 def patch_side(side: int, num_layers: int) -> int:
-    """Positions of the logits along a side: 4x4 convolutions, padding 2, stride 2 but for the last two."""
+    """Positions of the logits along a side: 4x4 convolutions, padding 2, stride 2 except in the last two."""
     for stride in [2] * (num_layers - 1) + [1, 1]:
         side = (side + 2 * 2 - 4) // stride + 1
     return side

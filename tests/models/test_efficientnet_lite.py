@@ -31,13 +31,13 @@ WITH_WEIGHTS = [
     )
     for net_class in VARIANTS
 ]
-# Expansion, kernel size, stride, output channels, repeats: the paper's table 1, written again.
+# Expansion, kernel size, stride, output channels, repeats: the paper's table 1, copied independently of the code.
 STAGES = ((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4))
 STAGES += ((6, 3, 1, 320, 1),)
 
 
 def scaled_stages(net_class: type[EfficientNetLiteFeatures]) -> list[tuple[int, int, int, int, int]]:
-    """The table scaled: widths to multiples of 8, never below 90 %; depths up, but for the first and last stage."""
+    """The scaled table: widths rounded to multiples of 8, never below 90 %; depths up, except first and last stage."""
     width, depth = VARIANTS[net_class]
     stages = []
     for number, (expansion, kernel_size, stride, channels, repeats) in enumerate(STAGES):
@@ -50,7 +50,7 @@ def scaled_stages(net_class: type[EfficientNetLiteFeatures]) -> list[tuple[int, 
 
 @pytest.fixture(scope="module")
 def checkpoint() -> dict[str, torch.Tensor]:
-    """A random state dict with the package's keys, its classifier's included."""
+    """A random state dict with the package's keys, including the classifier's."""
     generator = torch.Generator().manual_seed(0)
     state = {}
 
@@ -77,7 +77,7 @@ def checkpoint() -> dict[str, torch.Tensor]:
 
 
 def reference_features(state: dict[str, torch.Tensor], images: torch.Tensor, stages=STAGES) -> list[torch.Tensor]:
-    """The unfolded network, functional, batch norms and all; sizes must be multiples of 32."""
+    """The network in functional form, with its batch norms unfolded; sizes must be multiples of 32."""
 
     def conv_norm(x: torch.Tensor, conv: str, norm: str, stride: int = 1) -> torch.Tensor:
         weight = state[f"{conv}.weight"]
@@ -149,7 +149,7 @@ def test_feature_shapes(size):
 def test_same_padding_of_stride_2(kernel_size, size, before):
     conv = SamePadConv2d(1, 1, kernel_size, stride=2, bias=False)
     conv.weight.data = torch.zeros_like(conv.weight)
-    conv.weight.data[..., before, before] = 1  # reads the pixel that lies under the first output
+    conv.weight.data[..., before, before] = 1  # reads the pixel at the position of the first output
     x = torch.arange(size * size, dtype=torch.float32).view(1, 1, size, size)
     torch.testing.assert_close(conv(x), x[..., ::2, ::2])
 
@@ -170,7 +170,7 @@ def test_packaged_weights(net_class):
     assert_features_match(net, checkpoint)
     assert [feature.shape[1] for feature in net(random_images(1, 3, 32, 32))] == list(net_class.feature_channels())
     folded = sum(weight.ndim == 4 for name, weight in checkpoint.items() if "_conv_head" not in name)
-    assert len(net.state_dict()) == 2 * folded  # a weight and a bias for each convolution: none is left out
+    assert len(net.state_dict()) == 2 * folded  # a weight and a bias for each convolution
 
 
 @pytest.mark.parametrize("net_class", WITH_WEIGHTS)

@@ -114,7 +114,7 @@ def test_channel_mult():
 )
 def test_published_parameter_counts(config, millions):
     with torch.device("meta"):
-        generator = SPADEGenerator(**config, use_spectral_norm=False)  # has no parameters, and is slow to build
+        generator = SPADEGenerator(**config, use_spectral_norm=False)  # it has no parameters, and is slow to build
     assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
@@ -139,7 +139,7 @@ def test_same_input_same_output(generator):
 @pytest.mark.parametrize("config", [{}, NO_LATENT])
 @torch.no_grad()
 def test_one_mask_alone_is_painted_as_in_a_batch(config):
-    # in float64: alone and in a batch, float32 rounds otherwise, up to 1.2e-5
+    # in float64: float32 rounds differently for one image and for a batch, by up to 1.2e-5
     generator, label_map, z = tiny_generator(**config).double(), random_label_map(), random_latents().double()
     z = z if generator.config.latent_dim else None
     together = generator(label_map, z).images
@@ -174,13 +174,11 @@ def test_unknown():
 
 
 def test_255_is_no_channel_as_unknown_is_not_always_the_last():
-    """ADE20K's unknown is id 0 and channel 0: read as the last channel, 255 would be its last class, a flag."""
+    """ADE20K's unknown is id 0 and channel 0; if 255 meant the last channel, it would be ADE20K's last class, flag."""
     labels = LabelSet.from_name("ade20k")
     generator = tiny_generator(num_labels=labels.num_labels, use_unknown_label=True)
     label_map = torch.full((1, 64, 64), 255)
-    message = (
-        r"`segmap` has label ids \[255\]; this model knows the channels 0\.\.150\. .*preprocess_mask` makes channels"
-    )
+    message = r"`segmap` has label ids \[255\]; this model knows the channels 0\.\.150\. .*preprocess_mask` maps .*ids"
     with pytest.raises(ValueError, match=message):
         generator(label_map, random_latents(1))
 
@@ -203,7 +201,7 @@ def test_instance_edges(backend):
 
 @torch.no_grad()
 def test_soft_mask(generator):
-    """A mixture of labels is neither label's image, and the sparse backend leaves it to the dense path."""
+    """A mixture of two labels gives another image than either label, and the sparse backend uses the dense path."""
     segmap, z = one_hot(random_label_map()), random_latents()
     soft = 0.5 * segmap + 0.5 * segmap.flip(1)
     other = copy.deepcopy(generator)
@@ -233,7 +231,7 @@ def test_fused_generator_paints_the_same(config):
     assert sum(p.numel() for p in fused.parameters()) == num_weights
     assert fused.config.use_spectral_norm is False
 
-    assert generator.config.use_spectral_norm is True  # a deep copy's fusing leaves the original alone
+    assert generator.config.use_spectral_norm is True  # fusing a deep copy does not change the original
     assert any("parametrizations" in name for name in generator.state_dict())
     torch.testing.assert_close(paint(generator), expected, **SAME)
     again = copy.deepcopy(generator)
@@ -284,11 +282,14 @@ def test_half_precision(dtype, tolerance, backend):
         ({"num_upsampling_layers": 4}, "`num_upsampling_layers` is 4; allowed are 5, 6 and 7"),
         ({"image_size": 100}, r"`image_size` is 100x100 .*multiples of 32 .*such as 96x96"),
         ({"image_size": (64, 16)}, r"`image_size` is 64x16 .*such as 64x32"),
-        ({"channel_mult": (4, 2, 1)}, "`channel_mult` has 3 entries; 5 upsamplings take 7"),
-        ({"base_channels": 0}, "`base_channels` is 0; .* a block is empty"),
-        ({"latent_dim": 0}, "`latent_dim` is 0; pass None for a model without latent"),
+        ({"channel_mult": (4, 2, 1)}, "`channel_mult` has 3 entries; with `num_upsampling_layers` 5 it must have 7"),
+        ({"base_channels": 0}, "`base_channels` is 0; .* a block has no channels"),
+        ({"latent_dim": 0}, "`latent_dim` is 0; pass at least 1, or None for a model without latent"),
         ({"norm_type": "layer"}, "`norm_type` is 'layer'; allowed are 'sync_batch', 'batch' and 'instance'"),
-        ({"norm_type": "instance", "image_size": 32}, "`image_size` is 32x32: .* single position.*least is 32x64"),
+        (
+            {"norm_type": "instance", "image_size": 32},
+            "`image_size` is 32x32: .* single position.*smallest size is 32x64",
+        ),
         ({"spade_kernel_size": 7}, "`kernel_size` is 7; allowed are 1, 3 and 5"),
     ],
 )
@@ -346,7 +347,9 @@ def test_wrong_edges(generator):
         generator(label_map, z)
     with pytest.raises(ValueError, match=r"`instance_edges` has shape \(2, 32, 64\); the mask needs \(2, 64, 64\)"):
         generator(label_map, z, instance_edges=torch.zeros_like(label_map)[:, :32])
-    with pytest.raises(ValueError, match=r"`instance_edges` has values in 0\.\.21; .*makes edges of instance ids"):
+    with pytest.raises(
+        ValueError, match=r"`instance_edges` has values in 0\.\.21; .*computes edges from instance ids"
+    ):
         generator(label_map, z, instance_edges=7 * label_map)
     segmap = torch.cat([one_hot(label_map), torch.zeros(2, 1, 64, 64)], dim=1)
     with pytest.raises(ValueError, match="`segmap` already has an edge channel"):

@@ -18,7 +18,7 @@ DEVIATIONS = {  # of each map
     1000: [0.211610, 0.229142, 0.204022, 0.203872],
     1008: [0.211610, 0.229142, 0.204196, 0.204012],
 }
-FEATURES = {1000: [0.2126327, 0.7040884], 1008: [0.2128091, 0.6987569]}  # the second and third of the first picture
+FEATURES = {1000: [0.2126327, 0.7040884], 1008: [0.2128091, 0.6987569]}  # second and third of the first image
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def weights() -> dict[str, Tensor]:
 
 
 def write(weights: dict[str, Tensor], folder: Path, num_classes: int) -> Path:
-    """A folder as the Hub has them; the weights file in it."""
+    """Write a weights file as on the Hub into a folder."""
     file = folder / NAMES[num_classes]
     state = {**weights, "fc.weight": torch.zeros(num_classes, 2048), "fc.bias": torch.zeros(num_classes)}
     save_file(state, file) if file.suffix == ".safetensors" else torch.save(state, file)

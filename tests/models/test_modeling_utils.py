@@ -1,4 +1,4 @@
-"""What every network inherits: configs, saving, loading, the Hub, and the names of its weights."""
+"""The base class of all networks: configs, saving, loading, the Hub, and the names of the weights."""
 
 import copy
 import json
@@ -94,7 +94,7 @@ def copied(saved, tmp_path) -> Path:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_names_of_weights_are_pinned(name):
-    """They are a file format. A change orphans every checkpoint there is: add a conversion before you change them."""
+    """The names are a file format. Changing them breaks all existing checkpoints: add a conversion first."""
     shapes = {key: list(tensor.shape) for key, tensor in NETWORKS[name]().state_dict().items()}
     assert shapes == json.loads(STATE_DICTS.read_text())[name]
 
@@ -166,7 +166,7 @@ def test_loaded_generator_trains_on(tmp_path):
 
 
 def test_auto_model(tmp_path):
-    """`diffusers.AutoModel` finds the classes, by a pipeline's index as well."""
+    """`diffusers.AutoModel` finds the classes, also by a pipeline's index."""
     pipeline = spade_hf.SPADEPipeline(
         generator=fused(tiny_generator()),
         image_processor=spade_hf.SPADEImageProcessor(label_set=spade_hf.LabelSet.anonymous(4)),
@@ -315,7 +315,7 @@ def test_a_config_without_what_is_needed(copied):
 
 @pytest.mark.parametrize("text", ['"alice/other"', "7", "[1]"])
 def test_a_config_that_is_no_object_leads_nowhere(copied, text, monkeypatch):
-    """Diffusers takes a text for a repository's name, and goes there."""
+    """Diffusers takes a string for a repository's name, and downloads it."""
     (copied / "config.json").write_text(text)
     monkeypatch.setattr("diffusers.configuration_utils.hf_hub_download", None)
     with pytest.raises(ValueError, match="The config of SPADEGenerator is .* which is not a dict"):

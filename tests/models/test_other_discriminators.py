@@ -13,7 +13,7 @@ LITE0 = {"backbone": "efficientnet-lite0"}
 
 
 def build(kind, **options):
-    """With the frozen part as it is, and everything else at random."""
+    """A discriminator with an unchanged frozen part and random weights elsewhere."""
     discriminator = kind(num_labels=NUM_LABELS, base_channels=4, **options)
     discriminator.prepare_backbone(random_images(SIZE))
     frozen = {name: buffer.clone() for name, buffer in discriminator.named_buffers()}
@@ -104,5 +104,5 @@ def test_mixed_maps_have_unit_variance():
 
 
 def test_a_wrong_size(discriminator):
-    with pytest.raises(ValueError, match=r"`images` has shape \(2, 3, 64, 64\); beside a mask of shape"):
+    with pytest.raises(ValueError, match=r"`images` has shape \(2, 3, 64, 64\); with a mask of shape"):
         discriminator(random_label_map(SIZE), random_images((64, 64)))

@@ -46,10 +46,10 @@ def test_it_has_no_latent():
 
 @torch.no_grad()
 def test_instance_norm_forgets_a_uniform_mask_and_spade_does_not():
-    """Figure 3: after the first normalization nothing of a uniform mask is left.
+    """Figure 3: the first normalization removes all information from a uniform mask.
 
-    In float64: instance norm divides by no less than sqrt(eps) = 1 / 316, so that each layer amplifies the rounding
-    errors of a constant activation; in float32 they would become visible.
+    In float64: instance norm divides a constant activation by sqrt(eps) = 1 / 316, so that each layer amplifies its
+    rounding errors; in float32 they would become visible.
     """
     masks = [torch.full((1, 64, 64), label) for label in (0, 2)]
     baseline, spade = tiny_pix2pixhd().double(), tiny_generator(norm_type="instance").double()

@@ -1,4 +1,4 @@
-"""The whole generator, sparse against dense, and what keeps less of it in memory."""
+"""The whole generator, sparse against dense, and its options that save memory."""
 
 import copy
 from pathlib import Path
@@ -32,7 +32,7 @@ def outcomes(
 
 
 def largest_difference(expected: dict[str, Tensor], actual: dict[str, Tensor], *, noise: float = 1e-11) -> float:
-    """Relative to each tensor's largest value; biases before a batch norm have noise for a gradient."""
+    """The largest difference, relative to each tensor's maximum; gradients of biases before batch norm are noise."""
     noise *= max(tensor.abs().max().item() for tensor in expected.values())
     return max(
         ((actual[name] - tensor).abs().max() / tensor.abs().max()).item()
@@ -55,9 +55,10 @@ def test_training_step(kernel_size: int, norm_type: str):
 
 @pytest.mark.slow
 def test_float32_training_step_at_the_papers_widths(monkeypatch: pytest.MonkeyPatch):
-    """Without LeakyReLU's kink: what rounding carries across it changes sign.
+    """Without LeakyReLU's kink, across which rounding flips a few activations.
 
-    Gradients of any two orders of the sums, the dense path's in float32 and in float64 among them, are 3e-3 apart.
+    With the kink, gradients of any two summation orders differ by 3e-3, also those of the dense path in float32 and
+    float64.
     """
     for module in ("spade_hf.layers.resnet", "spade_hf.models.generator"):
         monkeypatch.setattr(f"{module}.LEAKY_SLOPE", 1.0)
@@ -98,7 +99,7 @@ def test_several_styles_of_each_mask(backend: str):
 @torch.no_grad()
 @pytest.mark.parametrize("masks", ["dense", "sparse", "soft"])
 def test_images_painted_one_by_one(masks: str, monkeypatch: pytest.MonkeyPatch):
-    """Large batches on a CPU: the same images, and every layer reads a mask once for all its styles."""
+    """A large batch on a CPU gives the same images, and every layer reads a mask once for all its styles."""
     generator, label_map, z = tiny_generator(use_instance_edges=True).double(), random_label_map(), random_latents(6)
     generator.set_modulation_backend("dense" if masks == "soft" else masks)
     edges = torch.rand(label_map.shape, generator=torch.Generator().manual_seed(4)) < 0.05
@@ -122,7 +123,7 @@ def test_images_painted_one_by_one(masks: str, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("norm_type", ["sync_batch", "instance"])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_one_image_painted_in_bands(kernel_size: int, norm_type: str):
-    """A large image on a CPU: the same one; instance norm needs the whole of it."""
+    """A large image on a CPU stays the same in bands, except that instance norm processes it whole."""
     generator = tiny_generator(spade_kernel_size=kernel_size, norm_type=norm_type).double()
     generator.set_modulation_backend("sparse")
     label_map, z = random_label_map((96, 160), batch_size=1), random_latents(1).double()
@@ -137,7 +138,7 @@ def test_one_image_painted_in_bands(kernel_size: int, norm_type: str):
 
 @torch.no_grad()
 def test_training_mode_keeps_the_batch_together():
-    """Batch norm takes its statistics from all of it."""
+    """Batch norm takes its statistics from the whole batch."""
     generator = tiny_generator().train()
     generator.enable_tiling(max_bytes=512)
     block_inputs = []
@@ -154,7 +155,7 @@ def test_latents_that_are_no_multiple_of_the_masks(num_latents: int):
 
 @pytest.mark.parametrize("backend", ["dense", "sparse"])
 def test_gradient_checkpointing_changes_no_bit(backend: str):
-    """Neither images nor gradients, batch-norm statistics, or the singular vectors of spectral norm."""
+    """Images, gradients, batch-norm statistics and the singular vectors of spectral norm stay the same."""
     generator = tiny_generator()
     generator.set_modulation_backend(backend)
     expected = outcome(generator, random_label_map(), random_latents())
@@ -183,7 +184,7 @@ def test_dense_path_compiles_as_one_graph():
 @torch.no_grad()
 @pytest.mark.parametrize("what", ["generator", "repeated blocks"])
 def test_a_compiled_generator_stays_sparse(what: str, monkeypatch: pytest.MonkeyPatch):
-    """A graph cannot depend on the labels, and a compiled dense one would be slower than none."""
+    """A graph cannot depend on the labels, and a compiled dense graph would be slower than the sparse path."""
     torch._dynamo.reset()
     generator = tiny_generator()
     label_map, z = random_label_map(), random_latents()
@@ -211,7 +212,7 @@ def test_one_graph_of_the_sparse_path():
 
 @torch.no_grad()
 def test_an_exported_generator_is_dense():
-    """So that it serves any labels."""
+    """An exported graph must work for any labels."""
     generator, z = tiny_generator(), random_latents()
     exported = torch.export.export(generator, (random_label_map(), z)).module()
     other = random_label_map().flip(2)
@@ -236,5 +237,5 @@ def test_tiling_is_on_until_it_is_disabled():
 
 
 def test_tiles_of_no_bytes():
-    with pytest.raises(ValueError, match=r"`max_bytes` is 0; it is at least 1. `disable_tiling\(\)`"):
+    with pytest.raises(ValueError, match=r"`max_bytes` is 0; it must be at least 1. `disable_tiling\(\)`"):
         tiny_generator().enable_tiling(max_bytes=0)

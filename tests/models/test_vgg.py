@@ -10,7 +10,7 @@ from spade_hf.models.vgg import VGG19_REPO, VGG19Features
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
-    """Random weights of a VGG-19 of width 4, with torchvision's keys, the unused last layers included."""
+    """Random weights of a VGG-19 of width 4, with torchvision's keys, including the unused last layers."""
     generator = torch.Generator().manual_seed(0)
     convs = [(0, 3, 4), (2, 4, 4), (5, 4, 8), (7, 8, 8), (10, 8, 16), (12, 16, 16), (14, 16, 16), (16, 16, 16)]
     convs += [(19, 16, 32), (21, 32, 32), (23, 32, 32), (25, 32, 32), (28, 32, 32), (30, 32, 32)]

@@ -182,7 +182,9 @@ def test_a_picture_keeps_its_masks_proportions(pipeline, mask_size, given, expec
 
 def test_masks_of_one_call_make_images_of_one_size(pipeline):
     tall, wide, near = (np.zeros(size, dtype=np.uint8) for size in ((64, 32), (32, 64), (66, 32)))
-    with pytest.raises(ValueError, match=r"unlike proportions: .* 64x32, 32x64 .* Give `height` and `width`, or call"):
+    with pytest.raises(
+        ValueError, match=r"different proportions: .* 64x32, 32x64 .* Give `height` and `width`, or call"
+    ):
         pipeline([tall, wide])
     assert [image.size for image in pipeline([tall, near]).images] == [(32, 64)] * 2
     assert [image.size for image in pipeline([tall, wide], height=32, width=32).images] == [(32, 32)] * 2
@@ -279,7 +281,7 @@ def test_style_and_latents_exclude_each_other(pipeline, masks, style):
 
 
 def test_several_images_in_one_style_are_refused(pipeline, masks, style):
-    with pytest.raises(ValueError, match="`style_image` fixes the style: the images would all be the same"):
+    with pytest.raises(ValueError, match="`style_image` fixes the style: all images would be the same"):
         pipeline(masks, style_image=style, num_images_per_mask=2)
 
 
@@ -290,7 +292,7 @@ def test_style_without_encoder(masks, style):
 
 @pytest.mark.parametrize("arguments", [{"num_images_per_mask": 2}, {"latents": torch.zeros(1, LATENT_DIM)}])
 def test_style_without_latent(masks, arguments):
-    with pytest.raises(ValueError, match="this model has no latent: it paints one image for a mask"):
+    with pytest.raises(ValueError, match="this model has no latent: it generates one image per mask"):
         make_pipeline(latent_dim=None)(masks, **arguments)
 
 

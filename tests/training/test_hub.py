@@ -25,7 +25,7 @@ def test_a_repository_that_must_be_private(hub):
     assert hub.repos["models", name].is_private
     assert open_repository("secret-photos", private=True) == name  # a second run
     assert open_repository("shown-photos", private=False) == f"{hub.user}/shown-photos"
-    message = f"`private`: the repository '{hub.user}/shown-photos' is there already, and public"
+    message = f"`private`: the repository '{hub.user}/shown-photos' already exists and is public"
     with pytest.raises(ValueError, match=message):
         open_repository("shown-photos", private=True)
 

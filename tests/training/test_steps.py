@@ -162,10 +162,10 @@ def test_a_weight_of_zero_turns_a_term_off(networks, weights, terms):
 
 
 def test_bad_weights():
-    with pytest.raises(ValueError, match=r"`weights` has 'kl': -0.1; the weight of a loss is 0 \(off\) or more"):
+    with pytest.raises(ValueError, match=r"`weights` has 'kl': -0.1; a weight must be 0 \(off\) or more"):
         Objective({"kl": -0.1})
     with pytest.raises(
-        ValueError, match="`weights` names the term 'lpips'; there are adversarial, feature_matching, "
+        ValueError, match="`weights` has the unknown term 'lpips'; allowed are adversarial, feature_matching, "
     ):
         Objective({"lpips": 1})
 

@@ -124,7 +124,7 @@ def paint(
     except (ValueError, OSError) as error:
         if len(batch) == 1:
             yield batch[0][0], error
-        else:  # a broken mask, or masks of unlike proportions: one by one
+        else:  # a broken mask, or masks of different proportions: one by one
             for one in batch:
                 yield from paint(pipeline, [one], args)
         return

@@ -1,4 +1,4 @@
-"""Public weights in, and out."""
+"""Conversion of public weights to pipelines, and back."""
 
 from .nvlabs import convert_nvlabs_checkpoint, convert_nvlabs_discriminator
 from .presets import PRESETS

@@ -1,6 +1,6 @@
-"""Foreign `.pth` files: read without running code, and put into a network only if they are what it needs.
+"""Foreign `.pth` files: read without running code, and loaded into a network only if they fit it.
 
-Nothing is allocated on the word of a file: a tensor of a few bytes can claim any shape.
+Memory is never allocated for the shapes that a file claims: a tensor of a few bytes can claim any shape.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from .nvlabs_keys import StateDict
 
 
 Network = TypeVar("Network", bound=nn.Module)
-BATCH_COUNT = "num_batches_tracked"  # files of torch before 0.4.1 do not have it, and it is not read
+BATCH_COUNT = "num_batches_tracked"  # missing in files of torch before 0.4.1, and never read
 
 
 def read_weights(path: str | Path, *, required: Mapping[str, tuple[int, ...]]) -> StateDict:
@@ -22,20 +22,20 @@ def read_weights(path: str | Path, *, required: Mapping[str, tuple[int, ...]]) -
 
     Args:
         path (`str` or `Path`): The file.
-        required (`dict`): Key -> numbers of dimensions that its tensor may have.
+        required (`dict`): Required key -> allowed numbers of dimensions of its tensor.
 
     Raises:
-        ValueError: If the file cannot be read, or holds anything but whole, finite tensors under names.
+        ValueError: If the file cannot be read, or holds anything other than complete, finite, named tensors.
     """
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist; pass the path of a `latest_net_*.pth` file.") from error
-    except Exception as error:  # the unpickler fails on foreign bytes in every way: KeyError, struct.error, ...
-        # torch's own text is left out: it recommends `weights_only=False`
+    except Exception as error:  # on foreign bytes the unpickler raises anything: KeyError, struct.error, ...
+        # torch's message is left out: it recommends `weights_only=False`
         raise ValueError(
-            f"{path} cannot be read as a state dict of tensors ({type(error).__name__}): it is damaged, no file of "
-            "torch's, or holds Python objects, which are not loaded because that could run code. Pass a "
+            f"{path} cannot be read as a state dict of tensors ({type(error).__name__}): it is damaged, is not a "
+            "torch file, or holds Python objects, which are not loaded because that could run code. Pass a "
             "`latest_net_*.pth` file of the public implementation."
         ) from error
     if not isinstance(weights, dict) or not all(
@@ -52,21 +52,23 @@ def read_weights(path: str | Path, *, required: Mapping[str, tuple[int, ...]]) -
             )
     for key, ranks in required.items():
         if key not in weights:
-            raise ValueError(f"{path} has no weight '{key}'; it is not such a network of the public implementation.")
+            raise ValueError(
+                f"{path} has no weight '{key}'; it is not the expected network of the public implementation."
+            )
         if weights[key].ndim not in ranks or 0 in weights[key].shape:
             raise ValueError(
-                f"{path} has a weight '{key}' of shape {list(weights[key].shape)}; it is not such a network of the "
-                "public implementation."
+                f"{path} has a weight '{key}' of shape {list(weights[key].shape)}; it is not the expected network "
+                "of the public implementation."
             )
     return weights
 
 
 def _problem(key: str, value: Tensor) -> str | None:
-    """What is wrong with a tensor, whatever it is for."""
+    """Describe what is wrong with a tensor of any kind, if anything."""
     if value.is_meta or value.layout is not torch.strided:
         return "is not a plain tensor"
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        return f"claims a shape {list(value.shape)} of which the file holds a part"
+        return f"claims the shape {list(value.shape)}, of which the file holds only a part"
     if key.endswith(BATCH_COUNT):
         return None
     if not value.is_floating_point():
@@ -81,17 +83,17 @@ def network_of(
     weights: StateDict,
     path: str | Path,
 ) -> Network:
-    """Build a network and put weights into it.
+    """Build a network and load weights into it.
 
     Args:
-        network (`type`): Its class.
-        config (`dict`): Arguments of its constructor.
-        convert (`Callable`): Public names of weights to the network's.
-        weights (`dict`): Of `read_weights`.
-        path (`str` or `Path`): Their file, for messages.
+        network (`type`): Class of the network.
+        config (`dict`): Arguments of the constructor.
+        convert (`Callable`): Renames public weights to the network's names.
+        weights (`dict`): Result of `read_weights`.
+        path (`str` or `Path`): File of the weights, for error messages.
 
     Raises:
-        ValueError: If the weights are not those of such a network.
+        ValueError: If the weights do not fit the network.
     """
     try:
         converted = convert(weights)
@@ -99,10 +101,10 @@ def network_of(
             model = network(**config)
     except KeyError as error:
         raise ValueError(
-            f"{path} is not such a network of the public implementation: unknown or missing {error}."
+            f"{path} is not the expected network of the public implementation: unknown or missing {error}."
         ) from error
-    except RuntimeError as error:  # gamma and beta that do not fit, sizes that are more than a tensor can have
-        raise ValueError(f"{path} is not such a network of the public implementation: {error}.") from error
+    except RuntimeError as error:  # gamma and beta do not fit each other, or sizes exceed a tensor's limits
+        raise ValueError(f"{path} is not the expected network of the public implementation: {error}.") from error
     expected = model.state_dict()
     missing = [key for key in expected if key not in converted and not key.endswith(BATCH_COUNT)]
     unexpected = [key for key in converted if key not in expected]
@@ -112,7 +114,7 @@ def network_of(
         if key in converted and converted[key].shape != value.shape
     ]
     problems = [f"the file lacks {len(missing)} weights, the first: {missing[0]}"] if missing else []
-    problems += [f"the file has {len(unexpected)} weights too many, the first: {unexpected[0]}"] if unexpected else []
+    problems += [f"the file has {len(unexpected)} extra weights, the first: {unexpected[0]}"] if unexpected else []
     problems += shapes[:1]
     if problems:
         raise ValueError(

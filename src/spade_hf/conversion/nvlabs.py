@@ -21,7 +21,7 @@ from .presets import PRESET_OF_CHANNELS
 
 NUM_UPSAMPLING_LAYERS = {"normal": 5, "more": 6, "most": 7}
 IMAGE_CHANNELS = 3
-ENCODER_FEATURES_PER_CHANNEL = 8 * 4 * 4  # its last convolution is 8 times as wide as the first and ends at 4x4
+ENCODER_FEATURES_PER_CHANNEL = 8 * 4 * 4  # its last convolution has 8 times the first one's width, at 4x4
 
 
 def convert_nvlabs_checkpoint(
@@ -38,23 +38,23 @@ def convert_nvlabs_checkpoint(
 ) -> SPADEPipeline:
     """Load a public SPADE checkpoint into a pipeline, spectral norm fused.
 
-    Widths, kernel size, latent and hidden width are read from the weights. What they do not tell is in `PRESETS` for
-    the three published checkpoints: `convert_nvlabs_checkpoint(path, **PRESETS["coco"])`.
+    Widths, kernel size, latent and hidden width are read from the weights. `PRESETS` has the other arguments for the
+    three published checkpoints: `convert_nvlabs_checkpoint(path, **PRESETS["coco"])`.
 
     Args:
         generator_path (`str` or `Path`): `latest_net_G.pth`.
         style_encoder_path (`str` or `Path`, *optional*): `latest_net_E.pth` of a model with an encoder.
         label_set (`LabelSet` or `str`, *optional*): The model's labels, or the name of a built-in set.
-        num_labels (`int`, *optional*): In place of `label_set`: a count, which makes an anonymous set.
-        use_unknown_label (`bool`, *optional*): Whether the model has an unknown channel; a label set knows it itself.
+        num_labels (`int`, *optional*): Number of labels of an anonymous set, instead of `label_set`.
+        use_unknown_label (`bool`, *optional*): Whether the model has an unknown channel; not needed with a label set.
         use_instance_edges (`bool`): Whether the model reads instance edges.
         image_size (`int` or `tuple[int, int]`): (height, width) that the model was trained at.
-        num_upsampling_layers (`str`, *optional*): `"normal"`, `"more"` or `"most"`. Needed for weights without latent,
-            which look the same at the first two; `None` is `"normal"` for weights with one.
+        num_upsampling_layers (`str`, *optional*): `"normal"`, `"more"` or `"most"`. Required for weights without
+            latent, which look the same for the first two; for weights with a latent, `None` means `"normal"`.
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
 
     Raises:
-        ValueError: If a file cannot be read, or its weights do not fit what was said about them.
+        ValueError: If a file cannot be read, or its weights do not fit the other arguments.
     """
     labels = _label_set(label_set, num_labels, use_unknown_label)
     if num_upsampling_layers not in (None, *NUM_UPSAMPLING_LAYERS):
@@ -70,9 +70,9 @@ def convert_nvlabs_checkpoint(
     has_latent = first_conv.ndim == 2
     if num_upsampling_layers is None and not has_latent:
         raise ValueError(
-            f"`num_upsampling_layers` is missing: {generator_path} has no latent, and such weights look the same at "
-            "normal and at more, but paint at another scale. Pass the one that the model was trained with: normal for "
-            "the public COCO-Stuff and ADE20K models, more for Cityscapes."
+            f"`num_upsampling_layers` is missing: {generator_path} has no latent, and weights without latent look the "
+            "same for 'normal' and 'more', but the images differ. Pass the value that the model was trained with: "
+            "'normal' for the public COCO-Stuff and ADE20K models, 'more' for Cityscapes."
         )
     num_upsampling_layers = num_upsampling_layers or "normal"
     if style_encoder_path is not None and not has_latent:
@@ -118,14 +118,14 @@ def convert_nvlabs_discriminator(
     use_unknown_label: bool | None = None,
     use_instance_edges: bool,
 ) -> MultiscaleDiscriminator:
-    """Load a public discriminator, spectral norm fused, for a training that goes on from public weights.
+    """Load a public discriminator, spectral norm fused, to continue training from public weights.
 
     Args:
         path (`str` or `Path`): `latest_net_D.pth`.
         label_set, num_labels, use_unknown_label, use_instance_edges: See [`convert_nvlabs_checkpoint`].
 
     Raises:
-        ValueError: If the file cannot be read, or its weights do not fit what was said about them.
+        ValueError: If the file cannot be read, or its weights do not fit the other arguments.
     """
     labels = _label_set(label_set, num_labels, use_unknown_label)
     weights = read_weights(path, required={"discriminator_0.model0.0.weight": (4,)})
@@ -164,7 +164,7 @@ def _hint_at_preset(num_channels: int) -> str:
 
 def _label_set(label_set: LabelSet | str | None, num_labels: int | None, use_unknown_label: bool | None) -> LabelSet:
     if (label_set is None) == (num_labels is None):
-        raise ValueError("Give either `label_set` or `num_labels`: what the model's labels are, or how many.")
+        raise ValueError("Give either `label_set` or `num_labels`: the model's labels, or their number.")
     if label_set is None:
         assert num_labels is not None
         return LabelSet.anonymous(num_labels, use_unknown_label=bool(use_unknown_label))

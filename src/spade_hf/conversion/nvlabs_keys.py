@@ -1,6 +1,6 @@
-"""Names of weights: from those of the public implementation's checkpoints to ours.
+"""Weight names: from the public implementation's checkpoints to ours.
 
-The key names below are that format's; nothing of its code is used.
+The key names below belong to the checkpoint format; none of the implementation's code is used.
 """
 
 import re
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 StateDict = dict[str, Tensor]
-# The public names of the residual blocks, in the order of our `blocks`; the last one is there with "most".
+# The public names of the residual blocks, in the order of our `blocks`; the last one exists only with "most".
 BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4")
 BLOCK_PARTS = {
     "conv_0": "conv1",
@@ -29,7 +29,7 @@ DISCRIMINATOR_KEY = re.compile(r"discriminator_(\d+)\.model(\d+)\.(?:0\.)+(\w+)"
 
 
 def convert_generator_weights(weights: StateDict) -> StateDict:
-    """Public generator weights under the names of [`SPADEGenerator`], spectral norm kept as a parametrization."""
+    """Rename public generator weights to [`SPADEGenerator`]'s names; spectral norm stays a parametrization."""
     outer = {"fc": "conv_in" if weights["fc.weight"].ndim == 4 else "linear_in", "conv_img": "conv_out"}
     converted = {}
     for key, value in weights.items():
@@ -39,7 +39,7 @@ def convert_generator_weights(weights: StateDict) -> StateDict:
             rest = rest.replace("mlp_shared.0.", "conv_mask.")
             prefix = f"blocks.{BLOCKS.index(name)}.{BLOCK_PARTS[part]}"
             if rest.startswith("mlp_beta."):
-                continue  # joins gamma below
+                continue  # concatenated with gamma below
             if rest.startswith("mlp_gamma."):
                 value = torch.cat([value, weights[key.replace("mlp_gamma", "mlp_beta")]])
                 rest = rest.replace("mlp_gamma", "conv_gamma_beta")
@@ -50,7 +50,7 @@ def convert_generator_weights(weights: StateDict) -> StateDict:
 
 
 def convert_style_encoder_weights(weights: StateDict) -> StateDict:
-    """Public encoder weights under the names of [`SPADEStyleEncoder`]."""
+    """Rename public encoder weights to [`SPADEStyleEncoder`]'s names."""
     converted = {}
     for key, value in weights.items():
         if match := re.fullmatch(r"layer(\d+)\.0\.(\w+)", key):
@@ -63,7 +63,7 @@ def convert_style_encoder_weights(weights: StateDict) -> StateDict:
 
 
 def convert_discriminator_weights(weights: StateDict) -> StateDict:
-    """Public discriminator weights under the names of [`MultiscaleDiscriminator`]."""
+    """Rename public discriminator weights to [`MultiscaleDiscriminator`]'s names."""
     _, last_layer = shape_of_discriminator(weights)
     converted = {}
     for key in weights:
@@ -78,7 +78,7 @@ def convert_discriminator_weights(weights: StateDict) -> StateDict:
 
 
 def shape_of_discriminator(weights: StateDict) -> tuple[int, int]:
-    """Scales of a public discriminator, and its layers before the one that gives the logits."""
+    """Count the scales of a public discriminator, and its layers before the logits."""
     places = [(int(match[1]), int(match[2])) for match in map(DISCRIMINATOR_KEY.fullmatch, weights) if match]
-    # counted, not read from the largest number, which may be any: what is out of the order will be too many
+    # counted, not read from the largest number, which can be arbitrary: keys out of order are reported as extra
     return len({scale for scale, _ in places}), len({layer for _, layer in places}) - 1

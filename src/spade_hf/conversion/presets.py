@@ -1,4 +1,4 @@
-"""The three public SPADE checkpoints (Park et al. 2019): what their weights do not say of themselves."""
+"""Arguments for the three public SPADE checkpoints (Park et al. 2019) that their weights do not contain."""
 
 from typing import Literal, TypedDict
 
@@ -27,7 +27,7 @@ PRESETS: dict[str, Preset] = {
         "image_size": (256, 256),
         "num_upsampling_layers": "normal",
     },
-    # labelIds 0..34, none unknown, edges: 36 channels; starts at 4x8
+    # labelIds 0..34, no unknown, edges: 36 channels; starts at 4x8
     "cityscapes": {
         "label_set": "cityscapes",
         "use_instance_edges": True,

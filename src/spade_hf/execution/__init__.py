@@ -1,1 +1,1 @@
-"""How a forward pass is run, apart from what it computes: in parts, by which product, with what kept for backward."""
+"""Execution of a forward pass, separate from its mathematics: tiling, CPU products, gradient checkpointing."""

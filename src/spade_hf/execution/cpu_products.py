@@ -1,7 +1,7 @@
-"""Matrix products and convolutions by the route that is fastest on a CPU.
+"""Matrix products and convolutions, each in the way that is fastest on a CPU.
 
-oneDNN rearranges the second operand of a product, the "weight", with every call. Where it is the larger one by far, as
-the weights of a small image's convolution are, that takes longer than the arithmetic.
+oneDNN rearranges the second operand of a product, the "weight", in every call. If the weight is much larger than the
+first operand, as in the convolution of a small image, this takes longer than the arithmetic.
 
 Legend: R rows, I inputs, O outputs, k kernel size, H W height and width.
 """
@@ -14,7 +14,7 @@ from .tiling import MAX_RECYCLED_BYTES, is_cpu_inference
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`F.linear` of `(R, I)` and `(O, I)`, which on a CPU in float32 is up to three times faster as a 1x1 convolution.
+    """Compute `F.linear` of `(R, I)` and `(O, I)`; in float32 on a CPU as a 1x1 convolution, up to three times faster.
 
     PyTorch dispatches `F.linear` to MKL, which is poorly tuned for non-Intel CPUs, and 1x1 convolutions to oneDNN.
     """
@@ -22,26 +22,26 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(rows, weight, bias)
     if 4 * len(rows) > min(weight.shape):
         return _pointwise(rows, weight, bias)
-    out = _pointwise(weight, rows).T.contiguous()  # few rows: they are rearranged, and a small result turned around
+    out = _pointwise(weight, rows).T.contiguous()  # few rows: swap the operands, and transpose a small result
     return out if bias is None else out + bias
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """`conv(x)`, `(N, I, H, W)` to `(N, O, H, W)`, of a convolution with a bias, padded, of stride 1.
+    """Compute `conv(x)`, `(N, I, H, W)` to `(N, O, H, W)`, of a padded convolution with bias and stride 1.
 
-    For an image that is small beside the weights it is a product of the windows; other large weights go in parts.
+    If the image is small relative to the weights, it is one product of all windows. Other large weights are split.
     """
-    if not is_cpu_inference(x) or torch.is_autocast_enabled("cpu"):  # autocast's types are the layer's affair
+    if not is_cpu_inference(x) or torch.is_autocast_enabled("cpu"):  # the layer itself follows autocast
         return conv(x)
-    weight, bias = conv.weight, conv.bias  # read once: under spectral norm that is a computation of its own
+    weight, bias = conv.weight, conv.bias  # read once: under spectral norm each read is a computation
     assert bias is not None
-    if weight.dtype != x.dtype or weight.is_meta:  # a hook may cast or load the weight
+    if weight.dtype != x.dtype or weight.is_meta:  # a hook can cast or load the weight
         return conv(x)
     num_positions = x.numel() // x.shape[1]
     if 4 * num_positions <= len(weight) and weight.is_contiguous(memory_format=torch.channels_last):
         out = linear(_windows(x, conv), weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)
         return out.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
-    num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)  # oneDNN rearranges into fresh memory
+    num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)  # oneDNN allocates a rearranged copy
     if num_parts == 1:
         return F.conv2d(x, weight, bias, padding=conv.padding)
     parts = zip(weight.chunk(num_parts), bias.chunk(num_parts), strict=True)
@@ -54,7 +54,7 @@ def _pointwise(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 
 
 def _windows(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """What `conv` sees at each position, `(N * H * W, k * k * I)`."""
+    """Return the input window of `conv` at each position, `(N * H * W, k * k * I)`."""
     rows, columns = conv.kernel_size[0] // 2, conv.kernel_size[1] // 2
     x = F.pad(x.permute(0, 2, 3, 1), (0, 0, columns, columns, rows, rows))  # (N, H + 2r, W + 2r, I)
     windows = x.unfold(1, conv.kernel_size[0], 1).unfold(2, conv.kernel_size[1], 1)  # (N, H, W, I, k, k)

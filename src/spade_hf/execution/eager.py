@@ -1,4 +1,4 @@
-"""What a compiled graph leaves to PyTorch itself."""
+"""Calls that run outside of compiled graphs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ import torch
 
 
 @torch.compiler.disable(
-    reason="sparse modulation depends on labels, a graph cannot; `set_modulation_backend('dense')` makes one graph"
+    reason="sparse modulation depends on labels, a graph must not; `set_modulation_backend('dense')` makes one graph"
 )
 def run_eagerly(function: Callable[..., Any], *args: Any) -> Any:
-    """`function(*args)`, whose work depends on the labels, outside of any graph."""
+    """Call `function(*args)`, which depends on the labels, outside of any graph."""
     return function(*args)

@@ -1,7 +1,7 @@
-"""Gradient checkpointing that leaves a network's statistics as they are.
+"""Gradient checkpointing that does not change a network's statistics.
 
-Recomputing a block for the backward pass would update batch-norm statistics a second time, and run one more power
-iteration, so that the gradients would not even belong to the weights of the forward pass.
+Recomputing a block for the backward pass would otherwise update batch-norm statistics a second time, and run one more
+power iteration, so that the gradients would belong to other weights than those of the forward pass.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from torch.utils.checkpoint import checkpoint
 
 
 def checkpoint_block(block: nn.Module, *args: Any) -> Any:
-    """`block(*args)`, computed again in the backward pass instead of kept; every number stays the same."""
+    """Call `block(*args)`, recomputed in the backward pass instead of saved, with the same results."""
     return checkpoint(block, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block)))
 
 
 @contextmanager
 def frozen_statistics(block: nn.Module) -> Iterator[None]:
-    """Normalize by the batch, as in training, without moving running statistics or singular vectors."""
+    """Normalize by batch statistics, as in training, without updating running statistics or singular vectors."""
     norms = [module for module in block.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     saved = [(norm, norm.momentum, norm.get_buffer("num_batches_tracked").clone()) for norm in norms]
     power_iterations = [module for module in block.modules() if isinstance(module, _SpectralNorm) and module.training]

@@ -1,4 +1,4 @@
-"""Inference on a CPU in parts that recycle their memory."""
+"""CPU inference in parts that reuse memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from torch import Tensor
 
 
 # glibc reuses blocks below this size. Larger ones go back to the system and are faulted in again, page by page, on
-# every call, which takes as long as the arithmetic. The largest block that was freed decides how much it keeps, so
-# that smaller parts save little memory and cost 2 % of the time.
+# every call, which takes as long as the arithmetic. The largest freed block determines how much memory glibc keeps, so
+# smaller parts save little memory and cost 2 % of the time.
 MAX_RECYCLED_BYTES = 2**25
-MAX_BAND_BYTES = 2**24  # of what a band reads: measured fastest among 2**22 to 2**25, 256x256 images in fp32 and bf16
+MAX_BAND_BYTES = 2**24  # input of a band: fastest of 2**22 to 2**25, measured for 256x256 images in fp32 and bf16
 
 
 def is_cpu_inference(x: Tensor) -> bool:
-    """Whether work on `x` may be cut into parts that recycle their memory: no gradient, no graph needs the whole."""
+    """Return whether `x` can be processed in parts that reuse memory: on a CPU, without gradients or compilation."""
     return x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How large the parts are.
+    """The size of the parts.
 
     Args:
-        max_bytes (`int`): Largest activation, upsampled, that a block reads at once.
+        max_bytes (`int`): Bytes of the largest upsampled activation that a block reads at once.
     """
 
     max_bytes: int = MAX_BAND_BYTES
@@ -32,23 +32,23 @@ class Tiling:
     def __post_init__(self) -> None:
         if self.max_bytes < 1:
             raise ValueError(
-                f"`max_bytes` is {self.max_bytes}; it is at least 1. `disable_tiling()` turns tiling off."
+                f"`max_bytes` is {self.max_bytes}; it must be at least 1. `disable_tiling()` turns tiling off."
             )
 
     def num_bands(self, x: Tensor, scale: int = 1) -> int:
-        """Parts that work on `x`, upsampled, is cut into."""
+        """Compute the number of row bands for processing `x`, upsampled by `scale`."""
         return -(-(scale**2) * x.nbytes // self.max_bytes)
 
 
 def map_bands(work: Callable[[Tensor, slice], Tensor], x: Tensor, *, num_bands: int, halo: int) -> Tensor:
-    """`work` on the rows of `(N, C, h, w)`, some at a time.
+    """Apply `work` to the rows of `(N, C, h, w)` in bands.
 
     Args:
         work (`Callable`): Maps some rows of `x`, and their slice, to the corresponding output rows, at any integer
             upsampling.
         x (`Tensor`): `(N, C, h, w)`.
-        num_bands (`int`): Parts to cut it into.
-        halo (`int`): Rows above and below that a row of the result depends on.
+        num_bands (`int`): Number of bands.
+        halo (`int`): Rows of `x` above and below that an output row depends on.
 
     Returns:
         `Tensor`: `(N, C', s * h, w')`.
@@ -69,5 +69,5 @@ def map_bands(work: Callable[[Tensor, slice], Tensor], x: Tensor, *, num_bands: 
         out[:, :, scale * start : scale * end] = band[:, :, scale * (start - rows.start) :][
             :, :, : scale * (end - start)
         ]
-    assert out is not None  # there is a row
+    assert out is not None  # `x` has rows
     return out

@@ -1,4 +1,4 @@
-"""What an exported graph computes: a network between inputs and outputs that need no code of this library.
+"""Modules for export: networks whose inputs and outputs need no code of this library.
 
 Legend: N batch, L semantic channels, C activation channels, D hidden channels, H W height and width, Z latent, K label
 codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
@@ -21,7 +21,7 @@ class ImagesOfLabelIds(nn.Module):
     """A generator that reads a data set's label ids.
 
     Args:
-        generator (`nn.Module`): Of a pipeline, in evaluation mode.
+        generator (`nn.Module`): A pipeline's generator, in evaluation mode.
         label_set (`LabelSet`): Its labels.
     """
 
@@ -36,12 +36,12 @@ class ImagesOfLabelIds(nn.Module):
     def forward(
         self, label_ids: Tensor, latents: Tensor | None = None, instance_edges: Tensor | None = None
     ) -> Tensor:
-        """Paint masks.
+        """Generate images from masks.
 
         Args:
-            label_ids (`Tensor`): int64 `(N, H, W)`. A pixel whose id is none of the label set's has no label.
-            latents (`Tensor`, *optional*): `(N, Z)`, of a model with latents.
-            instance_edges (`Tensor`, *optional*): bool `(N, H, W)`, of a model with edges.
+            label_ids (`Tensor`): int64 `(N, H, W)`. A pixel whose id is not in the label set has no label.
+            latents (`Tensor`, *optional*): `(N, Z)`, for a model with latents.
+            instance_edges (`Tensor`, *optional*): bool `(N, H, W)`, for a model with edges.
 
         Returns:
             `Tensor`: `(N, 3, H, W)` in [-1, 1].
@@ -68,14 +68,14 @@ class Neighborhoods:
     positions: Tensor
 
     def codes(self) -> Tensor:
-        """The label code of each position, `(H, W)`."""
+        """Return the label code of each position, `(H, W)`."""
         center = self.patches.shape[1] // 2
         codes = self.patches[:, center].index_select(0, self.neighborhoods[:, center])  # (B,)
         return codes.index_select(0, self.positions.flatten()).unflatten(0, self.positions.shape)
 
 
 class SparseModulation(nn.Module):
-    """A SPADE layer that reads distinct neighbourhoods, in operations that ONNX has: the same numbers, less work.
+    """A SPADE layer that reads distinct neighbourhoods, in operations that ONNX has: the same results, less work.
 
     Args:
         spade (`SPADE`): In evaluation mode.
@@ -95,7 +95,7 @@ class SparseModulation(nn.Module):
         if has_edges:
             table = torch.cat([table, table + weight[-1:]])
         self.num_codes, self.num_taps = table.shape[:2]  # K, T
-        table = F.pad(table, (0, 0, 0, 0, 0, 1))  # outside of the image adds nothing
+        table = F.pad(table, (0, 0, 0, 0, 0, 1))  # zeros for outside the image
         assert spade.conv_mask.bias is not None and spade.conv_gamma_beta.bias is not None
         self.hidden_bias = nn.Parameter(spade.conv_mask.bias.detach())
         self.bias = nn.Parameter(spade.conv_gamma_beta.bias.detach())
@@ -105,7 +105,7 @@ class SparseModulation(nn.Module):
         self.register_buffer("taps", torch.arange(self.num_taps, dtype=torch.int32))
 
     def forward(self, x: Tensor, mask: Neighborhoods) -> Tensor:
-        """`(N, C, H, W)`, images of one mask, to the same."""
+        """Modulate `(N, C, H, W)`, images of one mask; the shape stays the same."""
         rows = mask.patches * self.num_taps + self.taps  # (A, T)
         hidden = F.relu(F.embedding(rows, self.table).sum(dim=1) + self.hidden_bias)  # (A, D)
         is_inside = mask.patches[:, self.num_taps // 2, None] < self.num_codes
@@ -114,11 +114,11 @@ class SparseModulation(nn.Module):
         gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
         if isinstance(self.norm, nn.InstanceNorm2d):
             x, scale, shift = self.norm(x), 1 + gamma, beta
-        else:  # fixed statistics, which the small tables take in
+        else:  # fixed statistics, folded into the small tables
             inverse_std = torch.rsqrt(self.norm.running_var + self.norm.eps)
             scale = (1 + gamma) * inverse_std
             shift = beta - self.norm.running_mean * scale
-        # whole rows and a transpose: onnxruntime gathers columns number by number, which takes longer than dense work
+        # gather rows, then transpose: onnxruntime gathers columns element by element, slower than the dense path
         positions = mask.positions.flatten()
         scale, shift = (F.embedding(positions, table).T.unflatten(1, mask.positions.shape) for table in (scale, shift))
         return x * scale + shift
@@ -132,7 +132,7 @@ class ImagesOfNeighborhoods(nn.Module):
         num_label_channels (`int`): L without the edge channel.
 
     Raises:
-        ValueError: If its blocks or norms are others than SPADE's.
+        ValueError: If its blocks or norms are not SPADE's.
     """
 
     def __init__(self, generator: Any, num_label_channels: int) -> None:
@@ -147,11 +147,11 @@ class ImagesOfNeighborhoods(nn.Module):
                 setattr(block, name, SparseModulation(getattr(block, name), num_label_channels, self.has_edges))
 
     def forward(self, neighborhoods: dict[str, Tensor], latents: Tensor | None = None) -> Tensor:
-        """Paint the mask.
+        """Generate images from one mask.
 
         Args:
-            neighborhoods (`dict[str, Tensor]`): Of [`neighborhood_inputs`].
-            latents (`Tensor`, *optional*): `(N, Z)`, styles, of a model with latents.
+            neighborhoods (`dict[str, Tensor]`): The result of [`neighborhood_inputs`], as tensors.
+            latents (`Tensor`, *optional*): `(N, Z)`, one per image, for a model with latents.
 
         Returns:
             `Tensor`: `(N, 3, H, W)` in [-1, 1].
@@ -164,7 +164,7 @@ class ImagesOfNeighborhoods(nn.Module):
         return self.generator.to_image(x)
 
     def _start(self, mask: Neighborhoods, latents: Tensor | None) -> Tensor:
-        """The first activation, `(N, C, H / 2^n, W / 2^n)`."""
+        """Compute the first activation, `(N, C, H / 2^n, W / 2^n)`."""
         if latents is not None:
             x = self.generator.linear_in(latents).unflatten(1, (-1, *self.generator.start_size))
             return F.interpolate(x, mask.positions.shape, mode="bilinear", align_corners=False)
@@ -177,14 +177,14 @@ class ImagesOfNeighborhoods(nn.Module):
 
 
 def modulated_block(block: SPADEResnetBlock, x: Tensor, mask: Neighborhoods) -> Tensor:
-    """What [`SPADEResnetBlock`] computes, its norms replaced by [`SparseModulation`]."""
+    """Run a [`SPADEResnetBlock`] whose norms are replaced by [`SparseModulation`]."""
     shortcut = block.conv_shortcut(block.norm_shortcut(x, mask)) if block.has_learned_shortcut else x
     x = block.conv1(F.leaky_relu(block.norm1(x, mask), LEAKY_SLOPE))
     return shortcut + block.conv2(F.leaky_relu(block.norm2(x, mask), LEAKY_SLOPE))
 
 
 def is_plain(generator: Any) -> bool:
-    """Whether a generator is the library's own, with SPADE layers in its blocks."""
+    """Return whether all blocks of a generator are the library's own, with SPADE layers."""
     blocks = getattr(generator, "blocks", [])
     return bool(blocks) and all(
         type(block) is SPADEResnetBlock and all(type(getattr(block, name)) is SPADE for name in norm_names(block))
@@ -193,12 +193,12 @@ def is_plain(generator: Any) -> bool:
 
 
 def norm_names(block: SPADEResnetBlock) -> tuple[str, ...]:
-    """The attributes of a block that read the mask."""
+    """Return the names of a block's layers that read the mask."""
     return ("norm1", "norm2", "norm_shortcut") if block.has_learned_shortcut else ("norm1", "norm2")
 
 
 def divisors_of(generator: Any) -> tuple[int, ...]:
-    """By how much the mask is reduced for each block."""
+    """Return the factor by which the mask is downsampled for each block."""
     divisor, divisors = generator.size_divisor, []
     for scale in generator.upsampling:
         divisor //= scale
@@ -210,7 +210,7 @@ class LatentsOfPictures(nn.Module):
     """A style encoder with plain outputs.
 
     Args:
-        encoder (`nn.Module`): Of a pipeline, in evaluation mode.
+        encoder (`nn.Module`): A pipeline's style encoder, in evaluation mode.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -218,5 +218,5 @@ class LatentsOfPictures(nn.Module):
         self.encoder = encoder
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures `(N, 3, H, W)` in [-1, 1] to the mean and the logarithm of the variance, each `(N, Z)`."""
+        """Map images `(N, 3, H, W)` in [-1, 1] to the mean and the logarithm of the variance, each `(N, Z)`."""
         return self.encoder(pictures, return_dict=False)

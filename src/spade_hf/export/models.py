@@ -34,27 +34,27 @@ def export_generator(
 ) -> ModelProto:
     """Export a pipeline's generator.
 
-    Inputs are `label_ids`, int64 `(N, H, W)`, the data set's ids; `latents`, float32 `(N, Z)`, of a model with
-    latents; `instance_edges`, bool `(N, H, W)`, of a model with edges. The output is `images`, float32
-    `(N, 3, H, W)` in [-1, 1]. The metadata say labels, colours and sizes.
+    Inputs are `label_ids`, int64 `(N, H, W)`, the data set's ids; `latents`, float32 `(N, Z)`, for a model with
+    latents; `instance_edges`, bool `(N, H, W)`, for a model with edges. The output is `images`, float32
+    `(N, 3, H, W)` in [-1, 1]. The metadata contain labels, colours and sizes.
 
-    A file of sparse modulation paints one mask in N styles. In the place of ids and edges it takes what
-    [`neighborhood_inputs`] makes of them.
+    A file with sparse modulation generates images of one mask in N styles. Instead of ids and edges, it takes the
+    result of [`neighborhood_inputs`].
 
     Args:
         pipeline (`SPADEPipeline`): On the CPU.
-        size (`tuple[int, int]`, *optional*): Freeze H and W, and N at 1. Default: they may be any, H and W multiples
-            of the metadata's `size_divisor`.
-        dtype (`str`, defaults to "float32"): "float16" stores weights in half precision; the arithmetic is float32's.
+        size (`tuple[int, int]`, *optional*): Fixed H and W; a dense file then also has N = 1. Default: dynamic, with H
+            and W multiples of the metadata's `size_divisor`.
+        dtype (`str`, defaults to "float32"): "float16" stores weights in half precision; the arithmetic is float32.
         modulation (`str`, defaults to "dense"): "sparse" computes gamma and beta once for each distinct label
-            neighbourhood; exact, for models of SPADE layers.
+            neighbourhood. The result is exact; the model must have SPADE layers.
 
     Returns:
         `ModelProto`: See [`save_onnx`].
 
     Raises:
-        ValueError: If the size does not fit the model, a weight has no half precision, or the model has no SPADE
-            layers to be sparse.
+        ValueError: If the size does not fit the model, a weight is too large for half precision, or `modulation` is
+            "sparse" and the model has no SPADE layers.
     """
     generator = exported_copy(pipeline.generator, dtype)
     config, divisor = generator.config, generator.size_divisor
@@ -70,8 +70,8 @@ def export_generator(
         "modulation": modulation,
     }
     if size is None:
-        # An example unlike the model's own size, for which a graph would do without the start's resizing; and with
-        # sides that differ, else the tracer may take one for the other.
+        # The example differs from the model's native size, for which the graph would not resize the first activation.
+        # Its sides differ because the tracer could treat equal sides as one.
         example, batch_size = (height + divisor, height + 2 * divisor), 2
     else:
         check_size(size, divisor)
@@ -100,8 +100,8 @@ def export_generator(
 def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -> ModelProto:
     """Export a pipeline's style encoder.
 
-    The input is `pictures`, float32 `(N, 3, H, W)` in [-1, 1], which are resized to the metadata's `image_size`;
-    pictures that were resized to it with antialiasing give the pipeline's styles. Outputs are `latents`, the mean,
+    The input is `pictures`, float32 `(N, 3, H, W)` in [-1, 1], which are resized to the metadata's `image_size`. To
+    get the pipeline's styles, resize them to this size with antialiasing first. Outputs are `latents`, the mean,
     and `logvar`, the logarithm of the variance, each float32 `(N, Z)`.
 
     Args:
@@ -109,7 +109,7 @@ def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
         dtype (`str`, defaults to "float32"): See [`export_generator`].
 
     Raises:
-        ValueError: If the pipeline has no style encoder, or a weight has no half precision.
+        ValueError: If the pipeline has no style encoder, or a weight is too large for half precision.
     """
     if pipeline.style_encoder is None:
         raise ValueError("This model has no style encoder to export.")
@@ -122,7 +122,7 @@ def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
 
 
 def check_size(size: tuple[int, int], divisor: int) -> None:
-    """Raise a ValueError unless a model makes images of this size."""
+    """Raise a ValueError unless a model can generate images of this size."""
     if min(size) < divisor or size[0] % divisor or size[1] % divisor:
         nearest = [max(1, round(side / divisor)) * divisor for side in size]
         raise ValueError(
@@ -132,12 +132,12 @@ def check_size(size: tuple[int, int], divisor: int) -> None:
 
 
 def exported_copy(network: Any, dtype: Dtype) -> Any:
-    """A copy as it is exported: spectral norm fused, and for "float16" its weights rounded to half precision."""
+    """Copy a network for export: spectral norm fused, and for "float16" weights rounded to half precision."""
     network = deepcopy(network).float().eval()
     network.fuse_spectral_norm()
     if dtype == "float16":
         for name, weight in network.named_parameters():
-            if weight.ndim >= 2:  # biases and statistics are few, and stay exact
+            if weight.ndim >= 2:  # biases and statistics are small and stay exact
                 weight.data = weight.data.half().float()
                 if not weight.isfinite().all():
                     raise ValueError(f"The weight {name} is too large for float16. Export float32.")
@@ -145,7 +145,7 @@ def exported_copy(network: Any, dtype: Dtype) -> Any:
 
 
 def generator_shapes(inputs: Mapping[str, Tensor], divisor: int) -> dict[str, Any]:
-    """What may vary, as `torch.export` wants it."""
+    """Return the dynamic shapes of a dense file, in the format of `torch.export`."""
     batch = Dim("batch")
     rows, columns = Dim("height_in_units", min=2), Dim("width_in_units", min=2)
     return {
@@ -155,7 +155,7 @@ def generator_shapes(inputs: Mapping[str, Tensor], divisor: int) -> dict[str, An
 
 
 def neighborhood_shapes(inputs: Mapping[str, Any], size: tuple[int, int] | None) -> dict[str, Any]:
-    """What may vary in a file of sparse modulation: numbers of neighbourhoods and styles, and perhaps the size."""
+    """Return the dynamic shapes of a sparse file: numbers of neighbourhoods and styles, and the size if not fixed."""
     shapes: dict[str, Any] = {"neighborhoods": {}}
     for name in inputs["neighborhoods"]:
         kind = name.partition("_")[0]
@@ -168,7 +168,7 @@ def neighborhood_shapes(inputs: Mapping[str, Any], size: tuple[int, int] | None)
 
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """The same in torch."""
+    """Convert arrays to tensors."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
@@ -180,7 +180,7 @@ def finish(
     metadata: Mapping[str, str],
     dtype: Dtype,
 ) -> ModelProto:
-    """Trace, and store weights as asked for."""
+    """Trace a module, and store its weights in the requested precision."""
     metadata = {"spade_hf_version": __version__, "dtype": dtype, **metadata}
     model = trace(module, inputs, outputs, shapes, metadata)
     if dtype == "float16":
@@ -189,5 +189,5 @@ def finish(
 
 
 def as_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    """H and W of a config's `image_size`."""
+    """Return H and W of a config's `image_size`."""
     return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])

@@ -1,6 +1,6 @@
-"""Distinct label neighbourhoods in numpy: what the caller of a sparse ONNX file computes. Copy it where torch is not.
+"""Distinct label neighbourhoods in numpy, the inputs of a sparse ONNX file. Copy this file to use it without torch.
 
-The same as [`LabelNeighborhoods`], of one mask.
+Equivalent to [`LabelNeighborhoods`] for one mask.
 
 Legend: H W height and width, K label codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
 """
@@ -11,12 +11,12 @@ import numpy as np
 def neighborhood_inputs(
     codes: np.ndarray, *, num_codes: int, kernel_size: int, divisors: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
-    """Make the inputs of a sparse file.
+    """Compute the inputs of a sparse file.
 
     Args:
         codes (`np.ndarray`): `(H, W)` in `0..K - 1`: a pixel's channel (the number of its label in the metadata),
-            plus the number of labels where an instance edge runs.
-        num_codes, kernel_size, divisors: As the file's metadata say.
+            plus the number of label channels on an instance edge.
+        num_codes, kernel_size, divisors: Values from the file's metadata.
 
     Returns:
         `dict[str, np.ndarray]`: For each divisor d, int32: `patches_d` `(A, T)`, `neighborhoods_d` `(B, T)`, and
@@ -33,9 +33,9 @@ def neighborhood_inputs(
 def distinct_neighborhoods(
     codes: np.ndarray, *, num_codes: int, kernel_size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find them at one resolution: patches `(A, T)` of codes, neighbourhoods `(B, T)` of patches, positions `(H, W)`.
+    """Find distinct patches `(A, T)` of codes, neighbourhoods `(B, T)` of patches, and positions `(H, W)` in these.
 
-    The code K stands for outside of the image. A patch whose centre is outside holds nothing else.
+    The code K means outside the image. A patch whose centre is outside holds only this code.
     """
     padded = np.pad(codes, 2 * (kernel_size // 2), constant_values=num_codes)
     windows = all_windows(padded, kernel_size)  # (H + 2r, W + 2r, T)
@@ -46,17 +46,17 @@ def distinct_neighborhoods(
 
 
 def all_windows(ids: np.ndarray, size: int) -> np.ndarray:
-    """`(H, W)` to `(H - size + 1, W - size + 1, size * size)`, int64."""
+    """List all windows of `(H, W)` as int64 `(H - size + 1, W - size + 1, size * size)`."""
     windows = np.lib.stride_tricks.sliding_window_view(ids, (size, size))
     return windows.reshape(*windows.shape[:2], -1).astype(np.int64)
 
 
 def distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct rows of `(H, W, T)`, ids 0 or more: `(R, T)`, and which of them each place has `(H, W)`."""
+    """Find the distinct rows `(R, T)` of non-negative ids `(H, W, T)`, and the index of each position `(H, W)`."""
     base = int(rows.max()) + 1
     key, num_keys = np.zeros(rows.shape[:2], dtype=np.int64), 1
     for column in np.moveaxis(rows, -1, 0):
-        if num_keys * base > 2**63 - 1:  # a key of all columns would not fit: number what there is
+        if num_keys * base > 2**63 - 1:  # the key would overflow: renumber the distinct keys so far
             distinct, key = np.unique(key, return_inverse=True)
             num_keys = len(distinct)
         key, num_keys = key * base + column, num_keys * base

@@ -1,4 +1,4 @@
-"""From a graph to an ONNX file: names, metadata, weights in half precision."""
+"""Export of a module to an ONNX file: names, metadata, weights in half precision."""
 
 import contextlib
 import logging
@@ -28,11 +28,11 @@ def trace(
     """Export a module to ONNX.
 
     Args:
-        module (`nn.Module`): In evaluation mode; its parameters have the inputs' names.
-        inputs (`Mapping[str, Any]`): Examples; a dictionary of them gives its own names.
-        outputs (`tuple[str, ...]`): Names.
-        dynamic_shapes (`Mapping[str, Any]`, *optional*): Of each input, as `torch.export` wants them; `None` freezes.
-        metadata (`Mapping[str, str]`): Of the file.
+        module (`nn.Module`): In evaluation mode; the parameters of its `forward` have the inputs' names.
+        inputs (`Mapping[str, Any]`): Example inputs by name; a nested dictionary has the names of its inputs as keys.
+        outputs (`tuple[str, ...]`): Names of the outputs.
+        dynamic_shapes (`Mapping[str, Any]`, *optional*): In the format of `torch.export`; `None` fixes all shapes.
+        metadata (`Mapping[str, str]`): Metadata of the file.
     """
     with torch.no_grad(), quiet():
         program: Any = torch.onnx.export(
@@ -57,7 +57,7 @@ def trace(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back the exporter's warnings, which are of its own affairs."""
+    """Suppress the exporter's warnings, which concern only its internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -70,9 +70,9 @@ def quiet() -> Iterator[None]:
 
 
 def simplify(model: Any) -> None:
-    """Fold constants, and no more: the exporter's own optimization also folds batch norms into weights.
+    """Fold only constants: the exporter's own optimization also folds batch norms into weights.
 
-    Those have no exact half precision then. onnxruntime folds them when it loads the file.
+    Such weights would not be exact in half precision. onnxruntime folds batch norms when it loads the file.
     """
     optimizer.inline(model)
     for _ in range(2):
@@ -81,7 +81,7 @@ def simplify(model: Any) -> None:
 
 
 def forget_source(model: ModelProto) -> None:
-    """Remove what the exporter writes about the code, among it paths of this machine."""
+    """Remove the exporter's information on the source code, which includes local paths."""
     graphs = [model.graph, *model.functions]
     for graph in graphs:
         graph.doc_string = ""
@@ -97,9 +97,9 @@ def forget_source(model: ModelProto) -> None:
 
 
 def store_in_half(model: ModelProto) -> None:
-    """Keep float32 weights as float16, and cast them at the start of the graph.
+    """Store float32 weights as float16, and cast them at the start of the graph.
 
-    Only those that lose nothing: the caller has rounded the network's weights, so that it can be compared.
+    Only weights that stay exact are converted: the caller has already rounded the network's weights.
     """
     casts = []
     for weight in model.graph.initializer:
@@ -118,7 +118,7 @@ def store_in_half(model: ModelProto) -> None:
 
 
 def save_onnx(model: ModelProto, file: Path) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(file.name + ".unfinished")
     unfinished.write_bytes(model.SerializeToString())

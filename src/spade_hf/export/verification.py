@@ -20,19 +20,19 @@ from .neighborhoods import neighborhood_inputs
 
 
 TOLERANCE = 1e-4  # largest difference of an output in [-1, 1]
-BLOB = 16  # pixels a side, of random masks
+BLOB = 16  # pixels per side of the blobs in random masks
 
 
 def generator_difference(
     model: ModelProto, pipeline: SPADEPipeline, label_maps: Iterable[Tensor], *, dtype: Dtype
 ) -> float:
-    """The largest difference between the file's images and the library's, whose weights are rounded alike.
+    """Return the largest difference between the file's images and the library's, with weights rounded alike.
 
     Args:
-        model (`ModelProto`): Of [`export_generator`].
-        pipeline (`SPADEPipeline`): What it was exported from.
+        model (`ModelProto`): The result of [`export_generator`].
+        pipeline (`SPADEPipeline`): The pipeline that the model was exported from.
         label_maps (`Iterable[Tensor]`): Masks, each int64 `(N, H, W)` of channels.
-        dtype (`str`): Of the weights.
+        dtype (`str`): Type of the stored weights.
     """
     session = open_session(model)
     generator = exported_copy(pipeline.generator, dtype)
@@ -59,11 +59,11 @@ def graph_inputs(
     latents: Tensor | None = None,
     edges: Tensor | None = None,
 ) -> dict[str, np.ndarray]:
-    """What a file reads, dense or sparse.
+    """Build the inputs of a dense or sparse file.
 
     Args:
-        session (`InferenceSession`): Of the file.
-        label_set (`LabelSet`): Of the model.
+        session (`InferenceSession`): Session of the file.
+        label_set (`LabelSet`): Label set of the model.
         label_map (`Tensor`): int64 `(N, H, W)` of channels; N is 1 for a sparse file.
         latents (`Tensor`, *optional*): `(N, Z)`.
         edges (`Tensor`, *optional*): bool `(N, H, W)`.
@@ -81,7 +81,7 @@ def graph_inputs(
 
 
 def style_encoder_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtype: Dtype) -> float:
-    """The largest difference between the file's latents and the library's, on smooth random pictures."""
+    """Return the largest difference between the file's latents and the library's, on smooth random images."""
     encoder = exported_copy(pipeline.style_encoder, dtype)
     size = encoder.config.image_size
     colors = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -94,7 +94,7 @@ def style_encoder_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtyp
 
 
 def random_label_maps(num_channels: int, sizes: Iterable[tuple[int, int]], *, batch_size: int = 1) -> list[Tensor]:
-    """Masks of square blobs, one for each size, int64 `(N, H, W)` of channels."""
+    """Draw masks of square blobs, one batch per size, int64 `(N, H, W)` of channels."""
     rng = torch.Generator().manual_seed(0)
     label_maps = []
     for height, width in sizes:
@@ -104,5 +104,5 @@ def random_label_maps(num_channels: int, sizes: Iterable[tuple[int, int]], *, ba
 
 
 def open_session(model: ModelProto) -> onnxruntime.InferenceSession:
-    """The file, ready to run on the CPU."""
+    """Load a model into onnxruntime on the CPU."""
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

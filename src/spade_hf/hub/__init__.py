@@ -1,1 +1,1 @@
-"""What makes this library one of the Hub's: registration with diffusers, and cards of converted models."""
+"""Integration with the Hub: registration with diffusers, model cards and repositories."""

@@ -13,14 +13,14 @@ from ..project import install_command
 
 PUBLIC_WEIGHTS_LICENSE = "cc-by-nc-sa-4.0"
 PUBLIC_WEIGHTS_LICENSE_TEXT = "https://creativecommons.org/licenses/by-nc-sa/4.0/"
-# Not "diffusers": the Hub would show code with a prompt, which fails. The tag still finds the models among diffusers'.
+# Not "diffusers": the Hub would show code with a prompt, which fails. The tag still lists the models under diffusers.
 LIBRARY_NAME = "spade-hf"
 TAGS = ("diffusers", "spade", "gaugan", "semantic-image-synthesis", "image-to-image")
 
-# Without it, diffusers finds no such pipeline, and its error does not say why.
+# Without the import, diffusers does not find the pipeline, and its error does not say why.
 IMPORT_NOTE = (
-    "> `import spade_hf` comes first, also before `DiffusionPipeline.from_pretrained`: it makes this pipeline known "
-    "to diffusers."
+    "> Run `import spade_hf` first, also before `DiffusionPipeline.from_pretrained`: it registers this pipeline with "
+    "diffusers."
 )
 
 CONVERTED_CARD = """\
@@ -33,8 +33,8 @@ CONVERTED_CARD = """\
 {import_note}
 
 Weights of the public SPADE implementation (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291), converted by
-`spade-hf convert`. They stay under their authors' licence, [CC BY-NC-SA 4.0]({license}): name the authors, no
-commercial use, share alike. The conversion renamed the weights and divided the spectral norm out of them.
+`spade-hf convert`. They keep their authors' licence, [CC BY-NC-SA 4.0]({license}): name the authors, no commercial
+use, share alike. The conversion renamed the weights and divided spectrally normalized ones by their norm.
 
 ```python
 from spade_hf import SPADEPipeline  # {install}
@@ -51,9 +51,9 @@ def write_converted_model_card(pipeline: SPADEPipeline, folder: Path, *, source:
     """Write the card of a converted checkpoint.
 
     Args:
-        pipeline (`SPADEPipeline`): What was converted.
-        folder (`Path`): Where it was saved.
-        source (`str`): The file it came from.
+        pipeline (`SPADEPipeline`): The converted pipeline.
+        folder (`Path`): The folder it was saved to.
+        source (`str`): The file it was converted from.
     """
     card = CONVERTED_CARD.format(
         metadata=card_metadata(license=PUBLIC_WEIGHTS_LICENSE).to_yaml(),
@@ -68,16 +68,16 @@ def write_converted_model_card(pipeline: SPADEPipeline, folder: Path, *, source:
 
 
 def card_metadata(**more: Any) -> ModelCardData:
-    """The metadata of a SPADE model's card.
+    """Build the metadata of a SPADE model's card.
 
     Args:
-        more: Fields of [`ModelCardData`], such as `license`.
+        more: Further fields of [`ModelCardData`], such as `license`.
     """
     return ModelCardData(library_name=LIBRARY_NAME, pipeline_tag="image-to-image", tags=list(TAGS), **more)
 
 
 def label_table(pipeline: SPADEPipeline) -> str:
-    """The labels that a pipeline knows, as a Markdown table of ids, names and colours."""
+    """Format a pipeline's labels as a Markdown table of ids, names and colours."""
     label_set = pipeline.image_processor.label_set
     rows = [
         f"| {label.id} | {_markdown(label.name)} | `#{bytes(color.tolist()).hex()}` |"
@@ -89,7 +89,7 @@ def label_table(pipeline: SPADEPipeline) -> str:
 
 
 def without_folder(value: Any) -> Any:
-    """An option's value; of a path its last part alone, as where it lies is nobody's business."""
+    """Return an option's value, of a path only the last part, so that no local folder is published."""
     if isinstance(value, list):
         return [without_folder(item) for item in value]
     if isinstance(value, str) and value and (Path(value).is_absolute() or Path(value).exists() or value[0] == "~"):
@@ -98,10 +98,10 @@ def without_folder(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """A name that came with foreign weights, without control characters: a terminal would obey them."""
+    """Replace the control characters in a name from foreign weights, because a terminal would obey them."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _markdown(text: str) -> str:
-    """A name as text in a Markdown table: neither HTML nor links nor another column."""
+    """Escape a name for a Markdown table, so that it contains no HTML, link or further column."""
     return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(printable(text), quote=False))

@@ -1,8 +1,8 @@
-"""Makes diffusers accept this library's components as its own.
+"""Registration of this library's components with diffusers.
 
-diffusers imports only libraries that it knows: without this, a pipeline would load from a folder but not from the Hub,
-and not through `DiffusionPipeline.from_pretrained`. There is no public hook for it; the registry below has had this
-form since diffusers 0.17.
+diffusers imports only libraries that it knows: without registration, a pipeline would load from a folder, but neither
+from the Hub nor through `DiffusionPipeline.from_pretrained`. diffusers has no public hook for this; the registry below
+has had this form since diffusers 0.17.
 """
 
 import logging
@@ -45,9 +45,9 @@ def register_with_diffusers() -> None:
         pipeline_loading_utils.ALL_IMPORTABLE_CLASSES.update(loadable)
     except (ImportError, AttributeError) as error:
         logger.warning(
-            "This version of diffusers has no known registry (%s): pipelines load by `SPADEPipeline.from_pretrained` "
-            "from a folder, but not from the Hub or by `DiffusionPipeline`.",
+            "This version of diffusers has no known registry (%s): `SPADEPipeline.from_pretrained` loads pipelines "
+            "from a folder, but not from the Hub, and `DiffusionPipeline` does not load them.",
             error,
         )
-    for by_name in (SPADEPipeline, *NETWORKS):  # for `DiffusionPipeline` and `AutoModel`, which look here
+    for by_name in (SPADEPipeline, *NETWORKS):  # `DiffusionPipeline` and `AutoModel` look here
         setattr(diffusers, by_name.__name__, by_name)

@@ -1,4 +1,4 @@
-"""Layers as SPADE's recipe begins them: weights, biases, and spectral normalization where it is asked for."""
+"""Layer initialization by SPADE's recipe: weights, biases and, on request, spectral normalization."""
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -11,12 +11,13 @@ LEAKY_SLOPE = 0.2  # of every LeakyReLU in the networks
 
 
 def initialize(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, *, outputs: int = 1) -> None:
-    """Xavier-normal weights and zero bias, in place.
+    """Set Xavier-normal weights and zero bias, in place.
 
     Args:
-        layer: The layer to initialize. Not parametrized yet: what is written to a parametrized weight is lost.
-        outputs (`int`, defaults to 1): How many layers of equal width are fused along the output axis; each part gets
-            the variance that it would have on its own.
+        layer: The layer to initialize. It must not be parametrized yet: values written to a parametrized weight are
+            lost.
+        outputs (`int`, defaults to 1): Number of equally wide layers that are fused along the output axis; each part
+            gets the variance that it would have as a separate layer.
     """
     for part in layer.weight.chunk(outputs):
         nn.init.xavier_normal_(part, gain=XAVIER_GAIN)
@@ -34,7 +35,7 @@ def conv2d(
     bias: bool = True,
     use_spectral_norm: bool = False,
 ) -> nn.Conv2d:
-    """An initialized convolution, then wrapped in spectral normalization if asked for."""
+    """Build an initialized convolution, wrapped in spectral normalization if requested."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
     initialize(conv)
     if use_spectral_norm:
@@ -43,7 +44,7 @@ def conv2d(
 
 
 def linear(in_features: int, out_features: int) -> nn.Linear:
-    """An initialized linear layer."""
+    """Build an initialized linear layer."""
     layer = nn.Linear(in_features, out_features)
     initialize(layer)
     return layer

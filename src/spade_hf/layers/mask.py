@@ -1,4 +1,4 @@
-"""One mask at every resolution of a forward pass.
+"""A semantic mask that can be read at every resolution of a forward pass.
 
 Legend: N masks, S images of one mask, L semantic channels (classes, unknown, instance edges), H W height and width,
 K label codes.
@@ -20,7 +20,7 @@ class MaskBand:
 
     Args:
         size (`tuple[int, int]`): Height and width of the resolution.
-        rows (`slice`): Of that height.
+        rows (`slice`): The rows, out of that height.
     """
 
     size: tuple[int, int]
@@ -31,8 +31,8 @@ class MaskBand:
 class SemanticMask:
     """A semantic mask that the layers of one forward pass read at their own resolutions.
 
-    Each resolution is computed once and shared by all layers that ask for it. A hard mask is held as one integer code
-    a pixel: the label's channel, plus the number of labels where an instance edge runs.
+    Each resolution is computed once and shared by all layers that read it. A hard mask is stored as one integer code
+    per pixel: the label's channel, plus `num_label_channels` on an instance edge.
 
     Args:
         codes (`Tensor`, *optional*): int64 `(N, H, W)`, codes of a hard mask.
@@ -40,10 +40,10 @@ class SemanticMask:
         num_label_channels (`int`): Channels without the edge channel.
         has_edges (`bool`): Whether the last semantic channel holds instance edges.
         dtype (`torch.dtype`): Type of the one-hot maps.
-        images_per_mask (`int`, defaults to 1): S, images that are made of each mask, side by side in a batch.
-        permits_sparse (`bool`, *optional*): Whether the layers of this forward pass may read labels, not one-hot maps;
-            `None` leaves each layer to find out.
-        band (`MaskBand`, *optional*): The part that the layers read, of a mask at one resolution; the default is all.
+        images_per_mask (`int`, defaults to 1): S, images generated from each mask; they are consecutive in a batch.
+        permits_sparse (`bool`, *optional*): Whether the layers of this forward pass can read labels instead of one-hot
+            maps; with `None`, each layer decides for itself.
+        band (`MaskBand`, *optional*): The rows that the layers read, at one resolution. Default: the whole mask.
     """
 
     codes: Tensor | None = None
@@ -54,7 +54,7 @@ class SemanticMask:
     images_per_mask: int = 1
     permits_sparse: bool | None = None
     band: MaskBand | None = None
-    # What has been computed: of the whole mask, so that copies for another S or band share it; and, if kept, by layer.
+    # Caches: maps of the whole mask, so that copies with another S or band share them; modulations by layer, if kept.
     _segmaps: dict[tuple[int, int] | str, Tensor] = field(default_factory=dict, repr=False)
     _neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = field(default_factory=dict, repr=False)
     _modulations: dict[nn.Module, Tensor] | None = field(default=None, repr=False)
@@ -65,7 +65,7 @@ class SemanticMask:
     @property
     def num_masks(self) -> int:
         """N."""
-        return self._given.shape[0]  # `len` would be a constant of an exported graph
+        return self._given.shape[0]  # `len` would become a constant in an exported graph
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,24 +74,24 @@ class SemanticMask:
 
     @property
     def device(self) -> torch.device:
-        """Where the mask is."""
+        """The device of the mask."""
         return self._given.device
 
     @property
     def is_hard(self) -> bool:
-        """Whether every pixel carries exactly one label, as sparse modulation needs."""
+        """Whether every pixel has exactly one label, which sparse modulation needs."""
         return self.codes is not None
 
     @property
     def num_codes(self) -> int:
-        """K: labels, twice as many with edges."""
+        """K: the number of label channels, doubled with edges."""
         return self.num_label_channels * (1 + self.has_edges)
 
     def segmap_at(self, size: tuple[int, int]) -> Tensor:
-        """The mask as `(N, L, *size)`, resized by nearest neighbour."""
+        """Return the mask as `(N, L, *size)`, resized by nearest neighbour."""
         if self.band is not None:
             return self._whole.segmap_at(self.band.size)[:, :, self.band.rows]
-        key = str(size) if torch.compiler.is_exporting() else size  # an exported graph's symbolic sizes have no hash
+        key = str(size) if torch.compiler.is_exporting() else size  # symbolic sizes are not hashable
         if key not in self._segmaps:
             if self.segmap is not None:
                 self._segmaps[key] = F.interpolate(self.segmap, size, mode="nearest").to(self.dtype)
@@ -100,7 +100,7 @@ class SemanticMask:
         return self._segmaps[key]
 
     def codes_at(self, size: tuple[int, int]) -> Tensor:
-        """The codes of a hard mask as int64 `(N, *size)`, of the same pixels that `segmap_at` picks."""
+        """Return the codes of a hard mask as int64 `(N, *size)`, at the same pixels that `segmap_at` picks."""
         if self.band is not None:
             return self._whole.codes_at(self.band.size)[:, self.band.rows]
         rows, columns = (
@@ -110,11 +110,11 @@ class SemanticMask:
         return self.codes[:, rows[:, None], columns]
 
     def for_every_image(self, maps: Tensor) -> Tensor:
-        """`(N, ...)` of masks to `(N * S, ...)` of images."""
+        """Repeat maps of the masks `(N, ...)` for their images: `(N * S, ...)`."""
         return maps if self.images_per_mask == 1 else maps.repeat_interleave(self.images_per_mask, dim=0)
 
     def one_by_one(self, x: Tensor) -> Iterator[tuple[Tensor, "SemanticMask"]]:
-        """Each image of `x` `(N * S, ...)` with its mask, which keeps modulations for the S images."""
+        """Yield each image of `x` `(N * S, ...)` with its mask, which keeps modulations if it has several images."""
         for mask, images in zip(self._single_masks(), x.split(self.images_per_mask), strict=True):
             if len(images) > 1:
                 mask = mask.keeping_modulations()
@@ -122,15 +122,15 @@ class SemanticMask:
                 yield image, mask
 
     def rows(self, size: tuple[int, int], rows: slice) -> "SemanticMask":
-        """What layers read that get these rows of an activation of `size` alone."""
+        """Return a view of the mask for layers that process only these rows of an activation of `size`."""
         return replace(self, band=MaskBand(size, rows))
 
     def keeping_modulations(self) -> "SemanticMask":
-        """This mask, with a `modulation` that remembers, for layers that read the mask more than once."""
+        """Return this mask with a caching `modulation`, for layers that read the mask more than once."""
         return self if self._modulations is not None else replace(self, _modulations={})
 
     def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-        """`compute()`, or what it gave for this layer before, while modulations are kept."""
+        """Return `compute()`, or its cached result for this layer if modulations are kept."""
         if self._modulations is None:
             return compute()
         if layer not in self._modulations:
@@ -138,7 +138,7 @@ class SemanticMask:
         return self._modulations[layer]
 
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
-        """The distinct neighbourhoods of a hard mask at `size`; a band's table is the whole mask's."""
+        """Find the distinct neighbourhoods of a hard mask at `size`; a band shares the tables of the whole mask."""
         if self.band is not None:
             return self._whole.neighborhoods(self.band.size, kernel_size).rows(self.band.rows)
         key = (*size, kernel_size)
@@ -179,9 +179,9 @@ class SemanticMask:
 
 
 def _nearest_indices(source: int, target: int) -> Tensor:
-    """The source positions that `F.interpolate(mode="nearest")` picks; computed by it, so that rounding matches.
+    """Find the source positions with `F.interpolate(mode="nearest")` itself, so that rounding matches.
 
-    On the CPU: other devices may have no float64.
+    Runs on the CPU, because other devices can lack float64.
     """
     positions = torch.arange(source, dtype=torch.float64)[None, None]
     return F.interpolate(positions, target, mode="nearest")[0, 0].long()

@@ -1,4 +1,4 @@
-"""From label maps and one-hot tensors to the mask that layers read.
+"""Conversion of label maps and one-hot tensors to the mask that layers read.
 
 Legend: N masks, S images of one mask, L semantic channels, H W height and width.
 """
@@ -13,12 +13,12 @@ from .mask import SemanticMask
 
 
 def as_semantic_mask(mask: SemanticMask | Tensor, x: Tensor, *, num_channels: int) -> SemanticMask:
-    """A mask as layers read it, of what a layer in a network of one's own is given.
+    """Convert a mask given to a layer in a custom network to a [`SemanticMask`].
 
     Args:
         mask (`SemanticMask` or `Tensor`): int `(N, H, W)` in `0..L - 1`, or float `(N, L, H, W)`, one-hot or soft, at
             any resolution.
-        x (`Tensor`): `(N * S, C, h, w)`, the activation, the S images of a mask side by side.
+        x (`Tensor`): `(N * S, C, h, w)`, the activation; the S images of a mask are consecutive.
         num_channels (`int`): L.
 
     Raises:
@@ -31,8 +31,8 @@ def as_semantic_mask(mask: SemanticMask | Tensor, x: Tensor, *, num_channels: in
     )
     if len(x) % mask.num_masks:
         raise ValueError(
-            f"`x` holds {len(x)} images and `mask` {mask.num_masks} masks; pass one image for each mask, or the same "
-            "number for each, side by side."
+            f"`x` has {len(x)} images and `mask` has {mask.num_masks} masks; pass one image per mask, or the same "
+            "number of consecutive images per mask."
         )
     return replace(mask, images_per_mask=len(x) // mask.num_masks)
 
@@ -87,27 +87,27 @@ def read_mask(
 
 
 def _check_channels(label_map: Tensor, num_channels: int) -> Tensor:
-    """The label map. Which channel a data set's unknown id has depends on the other ids, which no network knows."""
-    if torch.compiler.is_compiling():  # a graph cannot depend on the labels
+    """Return the label map, or raise a ValueError for unknown channels. A network does not know a data set's ids."""
+    if torch.compiler.is_compiling():  # a graph must not depend on the labels
         return label_map
     bad = label_map[(label_map < 0) | (label_map >= num_channels)].unique().tolist()
     if bad:
         raise ValueError(
             f"`segmap` has label ids {bad[:10]}{' ...' if len(bad) > 10 else ''}; this model knows the channels "
-            f"0..{num_channels - 1}. `SPADEImageProcessor.preprocess_mask` makes channels of a data set's ids, its "
-            "unknown id (such as 255) among them."
+            f"0..{num_channels - 1}. `SPADEImageProcessor.preprocess_mask` maps a data set's ids, including its "
+            "unknown id (such as 255), to channels."
         )
     return label_map
 
 
 def _check_edges(edges: Tensor | None, mask: Tensor, use_instance_edges: bool) -> Tensor | None:
-    """The edges as `(N, H, W)`."""
+    """Return the edges as `(N, H, W)`, or `None` for a model without edges."""
     if not use_instance_edges:
         if edges is not None:
             raise ValueError("`instance_edges` was given, but this model has no edge channel; leave it out.")
         return None
     if edges is None:
-        raise ValueError("This model reads instance edges; pass `instance_edges`, all zero where there are none.")
+        raise ValueError("This model reads instance edges; pass `instance_edges`, all zeros if there are none.")
     if edges.ndim == 4 and edges.shape[1] == 1:
         edges = edges[:, 0]
     if edges.shape != (len(mask), *mask.shape[-2:]):
@@ -116,7 +116,7 @@ def _check_edges(edges: Tensor | None, mask: Tensor, use_instance_edges: bool) -
         )
     if ((edges != 0) & (edges != 1)).any():
         raise ValueError(
-            f"`instance_edges` has values in {edges.min().item()}..{edges.max().item()}; an edge is 1 and the rest 0. "
-            "`SPADEImageProcessor.preprocess` makes edges of instance ids."
+            f"`instance_edges` has values in {edges.min().item()}..{edges.max().item()}; edges are 1, all else 0. "
+            "`SPADEImageProcessor.preprocess` computes edges from instance ids."
         )
     return edges

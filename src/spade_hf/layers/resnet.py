@@ -17,7 +17,7 @@ from .spade import SPADE, NormType
 
 
 class SPADEResnetBlock(nn.Module):
-    """Twice SPADE, LeakyReLU, convolution, beside a skip that is learned where the width changes.
+    """Two rounds of SPADE, LeakyReLU and convolution, with a skip that is learned if the width changes.
 
     Args:
         in_channels (`int`): I.
@@ -27,11 +27,11 @@ class SPADEResnetBlock(nn.Module):
         spade_kernel_size (`int`, defaults to 3): 1, 3 or 5.
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on this block's own convolutions, not on SPADE's.
-        build_norm (`Callable[[int, int], nn.Module]`, *optional*): Channels of an activation and of the mask to a norm
-            that is called as [`SPADE`] is. Default: SPADE with the three options above.
+        build_norm (`Callable[[int, int], nn.Module]`, *optional*): Builds a norm that is called like [`SPADE`] from
+            the channels of the activation and of the mask. Default: SPADE with `norm_type` and the `spade_` options.
     """
 
-    halo = 2  # positions around one that the two convolutions see
+    halo = 2  # receptive-field radius of the two 3x3 convolutions
 
     def __init__(
         self,
@@ -61,11 +61,11 @@ class SPADEResnetBlock(nn.Module):
             self.conv_shortcut = conv2d(in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm)
 
     def forward(self, x: Tensor, mask: SemanticMask | Tensor) -> Tensor:
-        """Modulate, activate and convolve twice, beside the skip.
+        """Modulate, activate and convolve twice, and add the skip.
 
         Args:
             x (`Tensor`): `(N, I, H, W)`.
-            mask (`Tensor` or `SemanticMask`): As [`SPADE`] reads it.
+            mask (`Tensor` or `SemanticMask`): As in [`SPADE`].
 
         Returns:
             `Tensor`: `(N, O, H, W)`.
@@ -80,7 +80,7 @@ class SPADEResnetBlock(nn.Module):
         return shortcut + x
 
     def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
-        """Whether the output at a position depends on the input within `halo` of it only."""
+        """Return whether the output at a position depends only on the input within `halo` positions of it."""
         norms: list[Any] = [self.norm1, self.norm2, *([self.norm_shortcut] if self.has_learned_shortcut else [])]
-        # a norm that does not say so may need statistics of the whole image
+        # a norm without `is_local` can need statistics of the whole image
         return all(hasattr(norm, "is_local") and norm.is_local(mask, size) for norm in norms)

@@ -21,19 +21,20 @@ from .sparse.neighborhoods import LabelNeighborhoods
 NormType = Literal["sync_batch", "batch", "instance"]
 ModulationBackend = Literal["auto", "dense", "sparse"]
 
-# "auto" compares multiply-adds: T * D * (L + 2C) at each position with T * D * (2C + 2D) for each distinct
-# neighbourhood, where 2D stands for the copying, at 85 % of the dense path's speed. Fitted to where both took equally
-# long: shares of 0.4 to 0.85 (2 CPU cores; fp32, bf16; D = 128; C = 128, 512; L = 12, 183; 32x32, 128x128).
+# "auto" compares multiply-adds: T * D * (L + 2C) per position on the dense path, T * D * (2C + 2D) per distinct
+# neighbourhood on the sparse path, which runs at 85 % of the dense path's speed. The term 2D stands for copying.
+# Fitted to the shares of distinct neighbourhoods at which both paths took equally long: 0.4 to 0.85
+# (2 CPU cores; fp32, bf16; D = 128; C = 128, 512; L = 12, 183; 32x32, 128x128).
 SPARSE_EFFICIENCY = 0.85
-# Where that was measured. On other devices "auto" is dense: large regions make long bags in the backward pass, and
-# finding the neighbourhoods waits for the device.
+# The devices of this measurement. On others "auto" is dense: large regions make long bags in the backward pass, and
+# finding the neighbourhoods synchronizes with the device.
 SPARSE_DEVICES = ("cpu",)
 COMPUTE_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def parameter_free_norm(norm_type: NormType, num_channels: int) -> nn.Module:
-    """Equations 2 and 3: zero mean and unit deviation a channel, without learned scale and shift."""
-    if norm_type in ("sync_batch", "batch"):  # training across processes converts "sync_batch"
+    """Build the norm of equations 2 and 3: zero mean and unit deviation per channel, no learned scale and shift."""
+    if norm_type in ("sync_batch", "batch"):  # multi-process training converts "sync_batch"
         return nn.BatchNorm2d(num_channels, affine=False)
     if norm_type == "instance":
         return nn.InstanceNorm2d(num_channels, affine=False)
@@ -47,7 +48,7 @@ class SPADE(nn.Module):
         num_channels (`int`): C.
         num_semantic_channels (`int`): L.
         hidden_channels (`int`, defaults to 128): D, width of the mask's hidden activation.
-        kernel_size (`int`, defaults to 3): 1, 3 or 5, of the convolutions of the mask.
+        kernel_size (`int`, defaults to 3): 1, 3 or 5, for the convolutions over the mask.
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
     """
 
@@ -78,11 +79,11 @@ class SPADE(nn.Module):
         """Modulate by the mask, then apply LeakyReLU.
 
         Args:
-            x (`Tensor`): `(N * S, C, H, W)`, the S images of a mask side by side.
+            x (`Tensor`): `(N * S, C, H, W)`; the S images of a mask are consecutive.
             mask (`Tensor` or `SemanticMask`): N masks of any resolution, read at `(H, W)`: int `(N, h, w)` in
-                `0..L - 1`, or float `(N, L, h, w)`, one-hot or soft; or `read_mask`'s result, which several layers
-                share.
-            negative_slope (`float`, defaults to 1): Of the LeakyReLU, above 0; none at 1.
+                `0..L - 1`, or float `(N, L, h, w)`, one-hot or soft; or the result of `read_mask`, which several
+                layers can share.
+            negative_slope (`float`, defaults to 1): Slope of the LeakyReLU, above 0; 1 means no LeakyReLU.
 
         Returns:
             `Tensor`: `(N * S, C, H, W)`.
@@ -93,7 +94,7 @@ class SPADE(nn.Module):
         mask = as_semantic_mask(mask, x, num_channels=self.conv_mask.in_channels)
         out = run_eagerly(self._modulate_by_labels, x, mask, negative_slope) if self._is_permitted(mask) else None
         if out is not None:
-            return out  # the same, once for each distinct neighbourhood of labels; None where that would be slower
+            return out  # the same, computed once per distinct label neighbourhood; None where that would be slower
         gamma_beta = mask.modulation(
             self, lambda: self._dense_modulation(mask, (x.shape[-2], x.shape[-1]))
         )  # (N, 2C, H, W)
@@ -102,7 +103,7 @@ class SPADE(nn.Module):
         return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
 
     def may_be_sparse(self, mask: SemanticMask) -> bool:
-        """Whether the sparse path is allowed: it reads the weights, and the labels, on which no graph may depend."""
+        """Return whether the sparse path is allowed: it reads weights directly, and no exported graph can use it."""
         is_chosen = self.modulation_backend == "sparse" or (
             self.modulation_backend == "auto" and mask.device.type in SPARSE_DEVICES
         )
@@ -110,7 +111,7 @@ class SPADE(nn.Module):
         return is_allowed and all(_has_weights_at_hand(conv, mask) for conv in (self.conv_mask, self.conv_gamma_beta))
 
     def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
-        """Whether an output position depends on its input position only, so that parts can be processed alone."""
+        """Return whether an output depends only on the same input position, so that `x` can be processed in parts."""
         if not (self._is_permitted(mask) and self._has_fixed_statistics()):
             return False
         return self._pays_off(mask.neighborhoods(size, self.kernel_size))
@@ -128,18 +129,18 @@ class SPADE(nn.Module):
         return modulate(x, scale_shift, neighborhoods, negative_slope)
 
     def _pays_off(self, neighborhoods: LabelNeighborhoods) -> bool:
-        """Whether the sparse path takes less time than the dense one."""
+        """Return whether the sparse path was requested, or is expected to be faster than the dense one."""
         outputs, hidden_channels = self.conv_gamma_beta.weight.shape[:2]  # 2C, D
         dense_cost = SPARSE_EFFICIENCY * (self.conv_mask.in_channels + outputs)
         sparse_cost = neighborhoods.distinct_share * (outputs + 2 * hidden_channels)
         return sparse_cost <= dense_cost or self.modulation_backend == "sparse"
 
     def _dense_modulation(self, mask: SemanticMask, size: tuple[int, int]) -> Tensor:
-        """gamma and beta of every position, `(N, 2C, *size)`."""
+        """Compute gamma and beta at every position, `(N, 2C, *size)`."""
         return self.conv_gamma_beta(F.relu(self.conv_mask(mask.segmap_at(size))))
 
     def _scale_shift(self, neighborhoods: LabelNeighborhoods, has_edges: bool) -> Tensor:
-        """1 + gamma beside beta of every distinct neighbourhood, `(B, 2C)`; fixed statistics are folded in."""
+        """Compute 1 + gamma and beta of every distinct neighbourhood, `(B, 2C)`; fixed statistics are folded in."""
         gamma_beta = neighborhood_modulation(neighborhoods, self.conv_mask, self.conv_gamma_beta, has_edges=has_edges)
         gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
         norm: Any = self.param_free_norm
@@ -157,12 +158,12 @@ class SPADE(nn.Module):
 
 
 def _has_weights_at_hand(conv: nn.Conv2d, mask: SemanticMask) -> bool:
-    """Whether they can be read as they are: hooks that offload or cast weights bring them for a call of `conv`."""
+    """Return whether weights can be read directly: offloading and casting hooks prepare them only for a call."""
     is_hooked = hasattr(conv, "_diffusers_hook")  # group offload, layerwise casting
     return conv.weight.device == mask.device and conv.weight.dtype in COMPUTE_DTYPES and not is_hooked
 
 
 def permits_sparse(network: nn.Module, mask: SemanticMask) -> bool:
-    """Whether a network has SPADE layers, and all of them may read the labels of a mask."""
+    """Return whether a network has SPADE layers and all of them allow the sparse path for a mask."""
     layers = [module for module in network.modules() if isinstance(module, SPADE)]
     return bool(layers) and all(layer.may_be_sparse(mask) for layer in layers)

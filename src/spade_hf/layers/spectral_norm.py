@@ -9,21 +9,21 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 
 
 class SpectralNorm(_SpectralNorm):
-    """PyTorch's parametrization, buffers and all, with a leaner backward pass.
+    """PyTorch's parametrization, with the same buffers and a backward pass that needs less memory traffic.
 
     For large weights and small images, memory traffic over the weight dominates: autograd needs about eight passes
-    over it, and as many tensors of its size; this one needs three.
+    over it, and as many tensors of its size; this class needs three.
     """
 
     def forward(self, weight: Tensor) -> Tensor:
-        """`(O, ...)`, divided by the largest singular value of `(O, -1)`."""
+        """Divide a weight `(O, ...)` by the largest singular value of its `(O, -1)` matrix."""
         matrix = weight.flatten(1)
         if self.training:
             self._power_method(matrix, self.n_power_iterations)
         return _DivideBySigma.apply(weight, self._u.clone(), self._v.clone())  # the next iteration overwrites both
 
     def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
-        if not weight_mat.is_meta:  # it has no values, and torch takes a second per network to go through the motions
+        if not weight_mat.is_meta:  # no values to iterate on, and torch would take a second per network
             super()._power_method(weight_mat, n_power_iterations)
 
 
@@ -48,15 +48,15 @@ class _DivideBySigma(torch.autograd.Function):
 def fuse_spectral_norm(module: nn.Module) -> None:
     """Replace every spectrally normalized weight by its normalized value, in place.
 
-    Plain convolutions are faster, smaller and exportable. The module computes what it computed in evaluation mode.
+    Plain convolutions are faster, smaller and exportable. Outputs in evaluation mode stay the same.
     """
     was_training = module.training
     module.eval()  # in training mode, reading a parametrized weight runs one more power iteration
     layer: Any
     for layer in module.modules():
         if parametrize.is_parametrized(layer, "weight"):
-            # not `remove_parametrizations`: it takes `weight` from a class that copies of the layer share, which
-            # breaks a model when its deep copy is fused
+            # not `remove_parametrizations`: it deletes `weight` from a class that copies of the layer share, so that
+            # fusing a deep copy would break the original model
             weight = layer.weight.detach().clone()
             layer.__class__ = type(layer).__base__
             del layer.parametrizations

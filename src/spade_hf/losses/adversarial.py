@@ -1,4 +1,4 @@
-"""Adversarial losses: what a discriminator's logits mean, for it and for the generator.
+"""Adversarial losses on a discriminator's logits, for the discriminator and the generator.
 
 Legend: N batch, S scales, L labels without unknown, H W height and width.
 """
@@ -14,18 +14,18 @@ from ..models import MultiscaleDiscriminatorOutput
 
 
 class AdversarialObjective(ABC):
-    """The losses that belong to a discriminator.
+    """The losses that belong to one type of discriminator.
 
-    `batch` is what the discriminator was shown with the images: `label_map` int `(N, H, W)`; perhaps `agreement` bool
-    `(N, H, W)`, outside of which the real image is not what the label says, and `visible` bool `(N, H, W)`, outside
-    of which augmentation hid the images.
+    `batch` has the maps that the discriminator saw with the images: `label_map` int `(N, H, W)`; optionally
+    `agreement` bool `(N, H, W)`, False where the real image does not match the label, and `visible` bool `(N, H, W)`,
+    False where augmentation hid the images.
     """
 
     @abstractmethod
     def generator_loss(
         self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
-        """Low where fake images pass for real ones; a scalar. No gradient reaches the real images' output."""
+        """Compute a scalar that is low if fake images pass for real ones; no gradient flows into `real`."""
 
     @abstractmethod
     def discriminator_terms(
@@ -35,19 +35,19 @@ class AdversarialObjective(ABC):
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
-        """Scalars by name, to be added: of fake, of real, and of mixed images if there are such."""
+        """Compute scalars by name, to be summed: for fake, real and, if given, mixed images."""
 
     def mixture(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """Where images that the discriminator is shown in addition are real, bool `(N, H, W)`; elsewhere fake."""
+        """Return where to mix real pixels into fake images, bool `(N, H, W)`; `None` if no mixed images are needed."""
         return None
 
     def realness(self, output: MultiscaleDiscriminatorOutput) -> Tensor:
-        """How real the images look to the discriminator, for the log: a scalar, high means real."""
+        """Return how real the images look to the discriminator, for the log: a scalar, high means real."""
         return torch.stack([logits.mean() for logits in output.logits]).mean()
 
 
 class HingeObjective(AdversarialObjective):
-    """The hinge on patches' logits, of [`MultiscaleDiscriminator`] (Park et al. 2019, section 3)."""
+    """Hinge losses on patch logits, as of [`MultiscaleDiscriminator`] (Park et al. 2019, section 3)."""
 
     def generator_loss(
         self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
@@ -68,9 +68,9 @@ class HingeObjective(AdversarialObjective):
 
 
 class RelativisticObjective(AdversarialObjective):
-    """A fake patch against the real patch of the same place and mask (Jolicoeur-Martineau 2018, arXiv 1807.00734).
+    """Fake patches against real patches of the same position and mask (Jolicoeur-Martineau 2018, arXiv 1807.00734).
 
-    The pairing is that of Huang et al. 2024 (arXiv 2501.05441), whose penalties on gradients are left out.
+    The pairing follows Huang et al. 2024 (arXiv 2501.05441), without their gradient penalties.
     """
 
     def generator_loss(
@@ -91,7 +91,7 @@ class RelativisticObjective(AdversarialObjective):
 
 
 def hinge_generator_loss(fake_logits: Sequence[Tensor]) -> Tensor:
-    """`-E[D(fake)]`, averaged over the discriminator's scales (Lim and Ye 2017); a scalar.
+    """Compute `-E[D(fake)]`, averaged over the discriminator's scales (Lim and Ye 2017); a scalar.
 
     Args:
         fake_logits (`Sequence[Tensor]`): S tensors `(N, 1, H, W)`; high means real.
@@ -100,7 +100,7 @@ def hinge_generator_loss(fake_logits: Sequence[Tensor]) -> Tensor:
 
 
 def hinge_discriminator_loss(real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """`E[max(0, 1 - D(real))]` and `E[max(0, 1 + D(fake))]`, two scalars to be added (Lim and Ye 2017).
+    """Compute `E[max(0, 1 - D(real))]` and `E[max(0, 1 + D(fake))]`, two scalars to be summed (Lim and Ye 2017).
 
     Args:
         real_logits (`Sequence[Tensor]`): S tensors `(N, 1, H, W)`; high means real.
@@ -112,7 +112,7 @@ def hinge_discriminator_loss(real_logits: Sequence[Tensor], fake_logits: Sequenc
 
 
 def relativistic_loss(logits: Sequence[Tensor], other_logits: Sequence[Tensor]) -> Tensor:
-    """`E[softplus(D(other) - D(one))]`, averaged over scales: low where one looks more real than the other.
+    """Compute `E[softplus(other_logits - logits)]`, averaged over scales: low if `logits` exceed `other_logits`.
 
     Args:
         logits, other_logits (`Sequence[Tensor]`): S tensors `(N, 1, H, W)` each, of the same masks.

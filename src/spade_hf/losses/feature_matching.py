@@ -16,12 +16,12 @@ def feature_matching_loss(
     real_features: Sequence[Sequence[Tensor]],
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Mean absolute difference of each layer's features, summed over layers and averaged over scales; a scalar.
+    """Compute each layer's mean absolute difference, summed over layers and averaged over scales; a scalar.
 
     Args:
-        fake_features (`Sequence[Sequence[Tensor]]`): For each of S scales the layers' outputs `(N, C, H, W)`.
-        real_features (`Sequence[Sequence[Tensor]]`): The same of the real images; no gradient flows into them.
-        mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images are to match.
+        fake_features (`Sequence[Sequence[Tensor]]`): For each of S scales, the layers' outputs `(N, C, H, W)`.
+        real_features (`Sequence[Sequence[Tensor]]`): The same for the real images; no gradient flows into them.
+        mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images should match.
     """
     total = torch.zeros((), device=fake_features[0][0].device)
     for fake_layers, real_layers in zip(fake_features, real_features, strict=True):

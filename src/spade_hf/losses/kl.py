@@ -6,7 +6,7 @@ from ..models import DiagonalGaussianDistribution
 
 
 def kl_loss(posterior: DiagonalGaussianDistribution) -> Tensor:
-    """Divergence from the standard normal, **summed** over batch and dimensions as in the paper's recipe; a scalar.
+    """Compute the KL divergence from the standard normal, **summed** over batch and dimensions as in the paper.
 
     Args:
         posterior (`DiagonalGaussianDistribution`): mean and logvar `(N, Z)`.

@@ -1,4 +1,4 @@
-"""Comparison of features where a mask allows it.
+"""L1 loss between features, limited to a mask.
 
 Legend: N batch, C channels, H W height and width of the images, h w of the features.
 """
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def masked_l1_loss(fake: Tensor, real: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean absolute difference; what the mask excludes counts as equal.
+    """Compute the mean absolute difference; features outside the mask count as equal.
 
     Args:
         fake, real (`Tensor`): `(N, C, h, w)`.
-        mask (`Tensor`, *optional*): bool `(N, H, W)`, True where they are compared. A feature counts as much as its
-            share of such pixels.
+        mask (`Tensor`, *optional*): bool `(N, H, W)`, True where features are compared. A feature's weight is the
+            share of its pixels that are True.
     """
     if mask is None:
         return F.l1_loss(fake, real)

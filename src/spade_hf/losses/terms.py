@@ -1,7 +1,7 @@
-"""The terms of the generator's loss. Each is named here and nowhere else.
+"""The terms of the generator's loss. Only this file names them.
 
-Options (`--NAME_weight`), their defaults and checks, the numbers in logs and the model card follow from [`TERMS`].
-Terms import what they compute with when they are called: `spade-hf train --help` reads this file without torch.
+Options (`--NAME_weight`), their defaults and checks, the numbers in logs and the model card derive from [`TERMS`].
+Terms import their dependencies when called, so that `spade-hf train --help` reads this file without torch.
 
 Legend: N batch, H W height and width.
 """
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GeneratorOutputs:
-    """What the generator's phase computed: everything that a term may read.
+    """The results of the generator's phase: everything that a term can read.
 
     Args:
-        batch (`dict[str, Tensor]`): `real_images` `(N, 3, H, W)` in [-1, 1], `label_map` int `(N, H, W)`; perhaps
-            `agreement` bool `(N, H, W)`, outside of which a picture need not match the real one, and
-            `has_random_style` bool `(N,)`, samples in another style than the real picture's.
+        batch (`dict[str, Tensor]`): `real_images` `(N, 3, H, W)` in [-1, 1], `label_map` int `(N, H, W)`; optionally
+            `agreement` bool `(N, H, W)`, False where a fake image need not match the real one, and
+            `has_random_style` bool `(N,)`, True for samples in another style than the real image's.
         fake_images (`Tensor`): `(N, 3, H, W)` in [-1, 1], with gradients.
-        posterior (`DiagonalGaussianDistribution`, *optional*): Of the style encoder.
-        fake, real: The discriminator's outputs; those of real images without gradients.
-        judged (`dict[str, Tensor]`): The batch as the discriminator was shown it: augmentation moves its maps.
-        adversarial (`AdversarialObjective`): What the discriminator's logits mean.
+        posterior (`DiagonalGaussianDistribution`, *optional*): Output of the style encoder.
+        fake, real: The discriminator's outputs; `real` is without gradients.
+        judged (`dict[str, Tensor]`): The batch as the discriminator saw it, its maps moved by augmentation.
+        adversarial (`AdversarialObjective`): The discriminator's losses.
         perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask, has_other_style) -> scalar`.
     """
 
@@ -51,11 +51,11 @@ class Term:
     """A term of the generator's loss.
 
     Args:
-        function (`Callable[[GeneratorOutputs], Tensor | None]`): To a scalar; `None` where a model has no such term.
-        weight (`float`): By default; 0 turns the term off.
-        help (`str`, *optional*): Of the option for its weight.
-        is_sum (`bool`, defaults to `False`): A sum over the samples, not a mean: it must not shrink where gradients
-            of several processes or batches are averaged.
+        function (`Callable[[GeneratorOutputs], Tensor | None]`): Computes a scalar, or `None` if it does not apply.
+        weight (`float`): Default weight; 0 turns the term off.
+        help (`str`, *optional*): Help text of the option for the weight.
+        is_sum (`bool`, defaults to `False`): Whether the term is a sum over the samples, not a mean. A sum must not
+            shrink when gradients of several processes or batches are averaged.
     """
 
     function: Callable[[GeneratorOutputs], Any]
@@ -65,12 +65,12 @@ class Term:
 
 
 def adversarial(outputs: GeneratorOutputs) -> Tensor:
-    """What the discriminator says."""
+    """Compute the generator's adversarial loss."""
     return outputs.adversarial.generator_loss(outputs.judged, outputs.fake, outputs.real)
 
 
 def feature_matching(outputs: GeneratorOutputs) -> Tensor | None:
-    """Features of the discriminator; not of samples in another style than the real picture's."""
+    """Compare discriminator features, but not of samples in another style than the real image's."""
     import torch
 
     from .feature_matching import feature_matching_loss
@@ -85,7 +85,7 @@ def feature_matching(outputs: GeneratorOutputs) -> Tensor | None:
 
 
 def perceptual(outputs: GeneratorOutputs) -> Tensor | None:
-    """Features of a frozen network; of samples in another style, their content alone."""
+    """Compare features of a frozen network; samples in another style by content only."""
     if outputs.perceptual_loss is None:
         return None
     batch = outputs.batch
@@ -95,7 +95,7 @@ def perceptual(outputs: GeneratorOutputs) -> Tensor | None:
 
 
 def kl(outputs: GeneratorOutputs) -> Tensor | None:
-    """Distance of the encoder's posterior from the prior."""
+    """Compute the divergence of the encoder's posterior from the prior."""
     from .kl import kl_loss
 
     return None if outputs.posterior is None else kl_loss(outputs.posterior)
@@ -106,5 +106,5 @@ TERMS = {
     "adversarial": Term(adversarial, 1.0),
     "feature_matching": Term(feature_matching, 10.0),
     "perceptual": Term(perceptual, 10.0),
-    "kl": Term(kl, 0.05, help="of the sum over all samples of an update", is_sum=True),
+    "kl": Term(kl, 0.05, help="weight of the KL term, a sum over all samples of an update", is_sum=True),
 }

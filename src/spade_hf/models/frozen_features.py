@@ -1,6 +1,6 @@
-"""A frozen ImageNet network inside of a discriminator, its channels standardized.
+"""Standardized features of a frozen ImageNet network, for use inside a discriminator.
 
-Legend: N pictures, C channels, H W height and width, s stride of a map.
+Legend: N images, C channels, H W height and width, s stride of a map.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from .efficientnet_lite import EfficientNetLite0Features
 
 BACKBONES = {"efficientnet-lite0": EfficientNetLite0Features}
 STRIDES = (2, 4, 8, 16, 32)
-EPS = 1e-5  # of a variance
+EPS = 1e-5  # added to variances
 
 
 class StandardizedFeatures(nn.Module):
-    """The maps of a frozen network, with mean 0 and variance 1 in every channel over some pictures.
+    """The feature maps of a frozen network, standardized to mean 0 and variance 1 per channel over some images.
 
-    All of it is buffers, not parameters: no optimizer moves it, `requires_grad_` does not reach it, and it is saved
-    with what it is a part of. Gradients flow through it to the pictures. Constructed, the weights are random; see
+    Its weights are buffers, not parameters: optimizers and `requires_grad_` do not affect them, and they are saved
+    with the enclosing module. Gradients flow through to the images. Constructed directly, the weights are random; see
     [`~StandardizedFeatures.prepare`].
 
     Args:
-        backbone (`str`): Of `BACKBONES`.
-        strides (`Sequence[int]`): Of the maps, from 2, 4, 8, 16 and 32.
+        backbone (`str`): A key of `BACKBONES`.
+        strides (`Sequence[int]`): Strides of the maps, out of 2, 4, 8, 16 and 32.
 
     Raises:
-        ValueError: If there is no such network.
+        ValueError: If the backbone is unknown.
     """
 
     def __init__(self, backbone: str, strides: Sequence[int] = STRIDES) -> None:
@@ -44,10 +44,10 @@ class StandardizedFeatures(nn.Module):
 
     @torch.no_grad()
     def prepare(self, images: Tensor) -> None:
-        """Load the ImageNet weights, and standardize the channels on pictures `(N, 3, H, W)` in [-1, 1].
+        """Load the ImageNet weights, and standardize the channels over images `(N, 3, H, W)` in [-1, 1].
 
         Raises:
-            ImportError: If the package of the weights is not installed.
+            ImportError: If the package with the weights is not installed.
         """
         self.network.load_state_dict(self.kind.from_pretrained().state_dict())
         for number, features in enumerate(self._maps(images)):
@@ -56,7 +56,7 @@ class StandardizedFeatures(nn.Module):
             self.get_buffer(f"deviation_{number}").copy_((variance[0] + EPS).sqrt())
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Pictures `(N, 3, H, W)` in [-1, 1] to maps `(N, C, ceil(H / s), ceil(W / s))`, shallow to deep."""
+        """Map images `(N, 3, H, W)` in [-1, 1] to features `(N, C, ceil(H / s), ceil(W / s))`, shallow to deep."""
         return [
             (features - self.get_buffer(f"mean_{number}")) / self.get_buffer(f"deviation_{number}")
             for number, features in enumerate(self._maps(images))
@@ -68,7 +68,7 @@ class StandardizedFeatures(nn.Module):
 
 
 def as_buffers(module: nn.Module) -> nn.Module:
-    """The module with buffers in place of its parameters."""
+    """Replace a module's parameters by buffers, in place, and return the module."""
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
             delattr(part, name)

@@ -1,7 +1,7 @@
 """The SPADE generator (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291, figure 4 and appendix A).
 
-What differs from the paper: gamma and beta come from one fused convolution, and the start of a model with a latent is
-resized when another image size is asked for, so that one model serves any size and shape.
+Differences from the paper: gamma and beta come from one fused convolution, and the first activation of a model with a
+latent is resized if another image size is requested, so that one model serves any size and shape.
 
 Legend: N masks, S images of one mask, C channels, L semantic channels, H W height and width, Z latent.
 """
@@ -29,7 +29,7 @@ from .tiled_synthesis import synthesize_in_bands
 
 # Widths of the blocks' outputs, as multiples of `base_channels`, by number of upsamplings.
 PAPER_CHANNEL_MULT = {5: (16, 16, 16, 8, 4, 2, 1), 6: (16, 16, 16, 8, 4, 2, 1), 7: (16, 16, 16, 8, 4, 2, 1, 0.5)}
-# By how much each block's input is upsampled before it.
+# Upsampling factors of each block's input.
 UPSAMPLING = {5: (1, 2, 1, 2, 2, 2, 2), 6: (1, 2, 2, 2, 2, 2, 2), 7: (1, 2, 2, 2, 2, 2, 2, 2)}
 
 
@@ -45,21 +45,22 @@ class SPADEGeneratorOutput(BaseOutput):
 
 
 class SPADEGenerator(SemanticModelMixin):
-    """Label map, and optionally a latent, to image.
+    """A generator from a label map, and optionally a latent, to an image.
 
     Args:
         num_labels (`int`): Classes, without unknown and edges.
         use_unknown_label (`bool`, defaults to `False`): One more channel for pixels of unknown class.
         use_instance_edges (`bool`, defaults to `False`): One more channel that is 1 at the borders of instances.
-        image_size (`int` or `tuple[int, int]`, defaults to 256): (height, width) in pixels that the model is made for,
-            a multiple of `2 ** num_upsampling_layers`. Other sizes can also be generated.
-        base_channels (`int`, defaults to 64): Width of the last block.
+        image_size (`int` or `tuple[int, int]`, defaults to 256): Native (height, width) in pixels, multiples of
+            `2 ** num_upsampling_layers`. Other sizes can also be generated.
+        base_channels (`int`, defaults to 64): Unit of the widths in `channel_mult`.
         channel_mult (`tuple[float, ...]`, *optional*): Width of each block's output as a multiple of `base_channels`;
-            the first one is also the start's. `None` means the paper's: (16, 16, 16, 8, 4, 2, 1), and 0.5 for an 8th.
-        latent_dim (`int` or `None`, defaults to 256): Z. `None` starts from the downsampled mask instead: such a model
+            the first is also the width of the first activation. `None` means the paper's values: (16, 16, 16, 8, 4, 2,
+            1), and 0.5 for an eighth block.
+        latent_dim (`int` or `None`, defaults to 256): Z. With `None`, the model starts from the downsampled mask and
             is deterministic.
         spade_hidden_channels (`int`, defaults to 128): Width of the mask's hidden activation in each SPADE layer.
-        spade_kernel_size (`int`, defaults to 3): 1, 3 or 5, of the mask's convolutions.
+        spade_kernel_size (`int`, defaults to 3): 1, 3 or 5, for the convolutions over the mask.
         norm_type (`str`, defaults to `"sync_batch"`): `"sync_batch"`, `"batch"` or `"instance"`.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm in the residual blocks. `fuse_spectral_norm` sets
             it to `False`, as the weights then hold the normalized values.
@@ -96,7 +97,8 @@ class SPADEGenerator(SemanticModelMixin):
         channel_mult = channel_mult or PAPER_CHANNEL_MULT[num_upsampling_layers]
         if len(channel_mult) != expected:
             raise ValueError(
-                f"`channel_mult` has {len(channel_mult)} entries; {num_upsampling_layers} upsamplings take {expected}."
+                f"`channel_mult` has {len(channel_mult)} entries; with `num_upsampling_layers` "
+                f"{num_upsampling_layers} it must have {expected}."
             )
         self.size_divisor = 2**num_upsampling_layers
         height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
@@ -105,10 +107,11 @@ class SPADEGenerator(SemanticModelMixin):
         widths = [round(base_channels * mult) for mult in channel_mult]
         if min(widths) < 1:
             raise ValueError(
-                f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a block is empty."
+                f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a block has no channels. "
+                "Increase either."
             )
         if latent_dim is not None and latent_dim < 1:
-            raise ValueError(f"`latent_dim` is {latent_dim}; pass None for a model without latent.")
+            raise ValueError(f"`latent_dim` is {latent_dim}; pass at least 1, or None for a model without latent.")
 
         if latent_dim is None:
             self.conv_in = conv2d(num_semantics, widths[0], 3, padding=1)
@@ -134,11 +137,11 @@ class SPADEGenerator(SemanticModelMixin):
         """Generate images as large as the mask.
 
         Args:
-            segmap (`Tensor`): int `(N, H, W)` of label channels (`SPADEImageProcessor.preprocess_mask` makes them of a
-                data set's ids), or float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
-            z (`Tensor`, *optional*): `(N * S, Z)` latents, required by a model with `latent_dim`; the S of a mask side
-                by side. Several styles of one mask share the work on the mask.
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            segmap (`Tensor`): int `(N, H, W)` of label channels (`SPADEImageProcessor.preprocess_mask` computes them
+                from ids), or float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
+            z (`Tensor`, *optional*): `(N * S, Z)` latents, required by a model with `latent_dim`; the S latents of a
+                mask are consecutive and share the work on the mask.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
         Raises:
@@ -155,7 +158,7 @@ class SPADEGenerator(SemanticModelMixin):
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def synthesize(self, x: Tensor, mask: SemanticMask) -> Tensor:
-        """Figure 4: the first activation, `(N * S, C, H / 2^n, W / 2^n)`, to images `(N * S, 3, H, W)`."""
+        """Map the first activation, `(N * S, C, H / 2^n, W / 2^n)`, to images `(N * S, 3, H, W)`; figure 4."""
         for scale, block in zip(self.upsampling, self.blocks, strict=True):
             x = upsample(x, scale)
             if self.gradient_checkpointing and torch.is_grad_enabled():
@@ -165,15 +168,15 @@ class SPADEGenerator(SemanticModelMixin):
         return self.to_image(x)
 
     def to_image(self, x: Tensor) -> Tensor:
-        """The last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
+        """Map the last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
         return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
 
     def build_block(self, in_channels: int, out_channels: int, num_semantic_channels: int) -> nn.Module:
-        """A residual block; override it, or [`build_norm`], for other generators of this form.
+        """Build a residual block; override this method, or [`build_norm`], for other generators of this structure.
 
         Args:
-            in_channels, out_channels (`int`): Of the activation.
-            num_semantic_channels (`int`): Of the mask.
+            in_channels, out_channels (`int`): Channels of the activation.
+            num_semantic_channels (`int`): Channels of the mask.
         """
         return SPADEResnetBlock(
             in_channels,
@@ -184,11 +187,11 @@ class SPADEGenerator(SemanticModelMixin):
         )
 
     def build_norm(self, num_channels: int, num_semantic_channels: int) -> nn.Module:
-        """A block's norm; override it for generators with another one that reads the mask, see docs/extending.md.
+        """Build a block's norm; override this method for another norm that reads the mask, see docs/extending.md.
 
         Args:
-            num_channels (`int`): Of the activation.
-            num_semantic_channels (`int`): Of the mask.
+            num_channels (`int`): Channels of the activation.
+            num_semantic_channels (`int`): Channels of the mask.
         """
         return SPADE(
             num_channels,
@@ -203,9 +206,10 @@ class SPADEGenerator(SemanticModelMixin):
 
         Args:
             backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
-                neighbourhood once, `"auto"` takes what is faster: dense on devices other than CPUs, where sparse has
-                not been measured. Soft masks, exported graphs, and layers whose weights are cast or brought by hooks
-                always take the dense path, and `torch.compile` compiles no other: a graph cannot depend on the labels.
+                neighbourhood once, `"auto"` takes the faster path on CPUs, and the dense path on other devices, where
+                sparse has not been measured. Soft masks, exported graphs, and layers whose weights are cast or loaded
+                by hooks always take the dense path. Under `torch.compile` the sparse path runs eagerly, because a
+                graph cannot depend on the labels.
         """
         if backend not in ("auto", "dense", "sparse"):
             raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")
@@ -214,12 +218,12 @@ class SPADEGenerator(SemanticModelMixin):
                 module.modulation_backend = backend
 
     def enable_tiling(self, max_bytes: int = MAX_BAND_BYTES) -> None:
-        """Work on large images in bands of rows, and on large batches image by image, in inference on a CPU.
+        """Process large images in bands of rows, and large batches image by image, in CPU inference.
 
-        It is on by default: the images are the same, and take less memory and time.
+        Tiling is on by default: the images are the same, and take less memory and time.
 
         Args:
-            max_bytes (`int`): Largest activation, upsampled, that a block reads at once.
+            max_bytes (`int`): Bytes of the largest upsampled activation that a block reads at once.
 
         Raises:
             ValueError: If `max_bytes` is below 1.
@@ -227,20 +231,20 @@ class SPADEGenerator(SemanticModelMixin):
         self.tiling = Tiling(max_bytes)
 
     def disable_tiling(self) -> None:
-        """Let every block work on the whole batch at once."""
+        """Process the whole batch at once in every block."""
         self.tiling = None
 
     def enable_gradient_checkpointing(self, gradient_checkpointing_func: Callable | None = None) -> None:
         """Recompute the blocks in the backward pass instead of keeping their activations: less memory, same numbers.
 
         Args:
-            gradient_checkpointing_func (`Callable`, *optional*): As in diffusers; the default one leaves batch-norm
-                statistics and power iterations as they were.
+            gradient_checkpointing_func (`Callable`, *optional*): As in diffusers. When recomputing, the default
+                updates neither batch-norm statistics nor singular vectors.
         """
         super().enable_gradient_checkpointing(gradient_checkpointing_func or checkpoint_block)
 
     def _images_per_mask(self, num_masks: int, z: Tensor | None) -> int:
-        """S."""
+        """Check `z` and return S."""
         latent_dim = self.config.latent_dim
         if latent_dim is None:
             if z is not None:
@@ -255,7 +259,7 @@ class SPADEGenerator(SemanticModelMixin):
         return z.shape[0] // num_masks
 
     def _start(self, mask: SemanticMask, z: Tensor | None) -> Tensor:
-        """The first activation, `(N * S, C, H / 2^n, W / 2^n)`."""
+        """Compute the first activation, `(N * S, C, H / 2^n, W / 2^n)`."""
         size = self._start_size(*mask.size, "`segmap`")
         if self.config.latent_dim is None:
             return self.conv_in(mask.segmap_at(size))
@@ -274,11 +278,11 @@ class SPADEGenerator(SemanticModelMixin):
             )
         if self.config.norm_type == "instance" and height == width == divisor:
             raise ValueError(
-                f"{name} is {height}x{width}: the first activation is a single position, and instance norm of one "
-                f"value is nothing. With `norm_type='instance'` the least is {divisor}x{2 * divisor}."
+                f"{name} is {height}x{width}: the first activation is a single position, which instance norm "
+                f"cannot normalize. With `norm_type='instance'` the smallest size is {divisor}x{2 * divisor}."
             )
         return height // divisor, width // divisor
 
     def _is_tiled(self, x: Tensor) -> bool:
-        # a norm in training, perhaps it alone, takes the statistics of the whole batch
+        # a norm in training mode, even a single one, takes the statistics of the whole batch
         return self.tiling is not None and is_cpu_inference(x) and not any(m.training for m in self.modules())

@@ -1,7 +1,7 @@
 """Inception-v3 (Szegedy et al. 2016, arXiv 1512.00567) as a frozen feature network, without torchvision.
 
-Weights: torchvision's, as in `timm/inception_v3.tv_in1k` on the Hub, or those of the FID that papers report: those of
-TensorFlow, 2015, as `pt_inception-2015-12-05-6726825d.pth` of the project pytorch-fid. The keys are the same.
+Weights: torchvision's, as in `timm/inception_v3.tv_in1k` on the Hub, or TensorFlow's of 2015, with which papers report
+FID, as in `pt_inception-2015-12-05-6726825d.pth` of the project pytorch-fid. Both have the same keys.
 
 Legend: N batch, C channels, H W height and width.
 """
@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 
-SIZE = 299  # pixels a side of what the network was trained on
+SIZE = 299  # pixels per side of the training images
 BATCH_NORM_EPS = 1e-3
-FID_CLASSES = 1008  # of the network of 2015; all others have 1000
+FID_CLASSES = 1008  # of the 2015 network; all others have 1000
 
 STEM = {  # in and out channels, kernel size, stride, padding
     "Conv2d_1a_3x3": (3, 32, 3, 2, 0),
@@ -30,8 +30,9 @@ STEM = {  # in and out channels, kernel size, stride, padding
 }
 POOLED = ("Conv2d_2b_3x3", "Conv2d_4a_3x3")
 
-# A block's branches lie side by side. A branch is a row of convolutions, each channels:height x width; "/2" has stride
-# 2 and no padding, "1x3|3x1" are two whose outputs are concatenated. Those of `branch_pool` follow a pooling layer.
+# A block's branches are parallel. A branch is a sequence of convolutions, each written channels:height x width; "/2"
+# means stride 2 and no padding, "1x3|3x1" two convolutions whose outputs are concatenated. The convolutions of
+# `branch_pool` follow a pooling layer.
 
 
 def _figure_5(pooled: int) -> dict[str, str]:
@@ -95,23 +96,23 @@ class ConvNormRelu(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, I, H, W)` to `(N, O, h, w)`."""
+        """Map `(N, I, H, W)` to `(N, O, h, w)`."""
         return F.relu(self.bn(self.conv(x)))
 
 
 class InceptionBlock(nn.Module):
-    """Branches side by side.
+    """Parallel branches, whose outputs are concatenated.
 
     Args:
         in_channels (`int`): I.
         branches (`Mapping[str, str]`): Name -> convolutions, see `BLOCKS`.
-        pool (`str`): "average", "average_inside", which leaves the padding out of the mean, or "max".
+        pool (`str`): "average", "average_inside", which excludes the padding from the mean, or "max".
     """
 
     def __init__(self, in_channels: int, branches: Mapping[str, str], pool: str) -> None:
         super().__init__()
         self.pool = pool
-        self.branches: dict[str, list[list[str]]] = {}  # of each step, the layers whose outputs are concatenated
+        self.branches: dict[str, list[list[str]]] = {}  # per step, the layers whose outputs are concatenated
         self.out_channels = 0
         for branch, text in branches.items():
             channels, steps = in_channels, []
@@ -125,7 +126,7 @@ class InceptionBlock(nn.Module):
             self.out_channels += channels
 
     def _add_layers(self, name: str, in_channels: int, convolution: str) -> dict[str, int]:
-        """Add what one word of `BLOCKS` says; the layers' names and channels."""
+        """Add the layers of one word in `BLOCKS`, and return their names and channels."""
         width, _, kernels = convolution.partition(":")
         kernels, _, stride = kernels.partition("/")
         layers = {}
@@ -138,7 +139,7 @@ class InceptionBlock(nn.Module):
         return layers
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, I, H, W)` to `(N, O, h, w)`."""
+        """Map `(N, I, H, W)` to `(N, O, h, w)`."""
         outputs = []
         for branch, steps in self.branches.items():
             y = self._pooled(x, halve=not steps) if branch == "branch_pool" else x
@@ -156,14 +157,14 @@ class InceptionBlock(nn.Module):
 
 
 class InceptionV3Features(nn.Module):
-    """Frozen Inception-v3 that returns what follows its two pooling layers, and the last maps of 17x17 and 8x8.
+    """Frozen Inception-v3 that returns the maps after its first two pooling layers, and the last 17x17 and 8x8 maps.
 
-    The mean of the last map is the 2048 features of FID. Constructed directly, the weights are random; see
+    The mean of the last map gives the 2048 features of FID. Constructed directly, the weights are random; see
     [`~InceptionV3Features.from_file`].
 
     Args:
-        is_fid_network (`bool`, defaults to `True`): Build the network of 2015, whose pooling layers differ: means
-            leave the padding out, and the last block takes the maximum.
+        is_fid_network (`bool`, defaults to `True`): Whether to build the 2015 network, whose pooling layers differ:
+            means exclude the padding, and the last block takes the maximum.
 
     Source: arXiv 1512.00567, table 1 and figures 5 to 7.
     """
@@ -184,18 +185,18 @@ class InceptionV3Features(nn.Module):
 
     @staticmethod
     def feature_channels() -> tuple[int, ...]:
-        """C of each of the four maps, shallow to deep."""
+        """Return C of each of the four maps, shallow to deep."""
         return 64, 192, 768, 2048
 
     @classmethod
     def from_file(cls, file: Path) -> "InceptionV3Features":
-        """Load weights. The number of the classifier's classes says which network it is: that of 2015 has 1008.
+        """Load weights. The classifier's number of classes identifies the network: the 2015 network has 1008.
 
         Args:
             file (`Path`): A torch state dict, or safetensors.
 
         Raises:
-            ValueError: If it can't be read, or is not an Inception-v3.
+            ValueError: If the file can't be read, or is not an Inception-v3.
         """
         try:
             if file.suffix == ".safetensors":
@@ -205,7 +206,7 @@ class InceptionV3Features(nn.Module):
             net = cls(is_fid_network=len(weights["fc.weight"]) == FID_CLASSES)
             missing = sorted(set(net.state_dict()) - set(weights) - set(_counters(net)))
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
-            # torch's own text is left out: it recommends `weights_only=False`
+            # torch's message is left out: it recommends `weights_only=False`
             raise ValueError(
                 f"{file} can't be read as weights ({type(error).__name__}). Download it again."
             ) from error
@@ -245,5 +246,5 @@ class InceptionV3Features(nn.Module):
 
 
 def _counters(net: nn.Module) -> list[str]:
-    """Keys of numbers of batches, which older files lack and nothing reads."""
+    """Return the keys of batch counters, which older files lack and inference does not read."""
     return [name for name in net.state_dict() if name.endswith(".num_batches_tracked")]

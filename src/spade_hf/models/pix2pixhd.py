@@ -1,7 +1,7 @@
-"""The global generator of pix2pixHD (Wang et al., CVPR 2018, https://arxiv.org/abs/1711.11585), the paper's baseline.
+"""The global generator of pix2pixHD (Wang et al., CVPR 2018, https://arxiv.org/abs/1711.11585), a baseline of SPADE.
 
-Ordinary normalization behind the first convolutions: a mask of a single label leaves them as a constant, which
-instance norm turns into zero whatever the label was (Park et al. 2019, figure 3).
+It has ordinary normalization after its convolutions. From a mask of a single label, the first convolution computes a
+constant, which instance norm turns into zero whatever the label is (Park et al. 2019, figure 3).
 
 Legend: N batch, C channels, L semantic channels, H W height and width.
 """
@@ -18,7 +18,7 @@ from .semantics import SemanticModelMixin, num_semantic_channels
 
 
 class Pix2PixHDBlock(nn.Module):
-    """Two normalized convolutions beside an identity skip."""
+    """Two normalized convolutions with an identity skip."""
 
     def __init__(self, channels: int, norm_type: NormType) -> None:
         super().__init__()
@@ -26,13 +26,13 @@ class Pix2PixHDBlock(nn.Module):
         self.norm1, self.norm2 = parameter_free_norm(norm_type, channels), parameter_free_norm(norm_type, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` `(N, C, H, W)` to the same shape."""
+        """Map `x` `(N, C, H, W)` to the same shape."""
         y = F.relu(self.norm1(self.conv1(_reflect(x, 1))))
         return x + self.norm2(self.conv2(_reflect(y, 1)))
 
 
 class Pix2PixHDGenerator(SemanticModelMixin):
-    """Label map to image, the mask entering once, at the bottom.
+    """A generator from a label map to an image, in which only the first layer reads the mask.
 
     Args:
         num_labels (`int`): Classes, without unknown and edges.
@@ -42,9 +42,9 @@ class Pix2PixHDGenerator(SemanticModelMixin):
         num_downsampling_layers (`int`, defaults to 4): Stride-2 convolutions, each doubling the width.
         num_blocks (`int`, defaults to 9): Residual blocks at the lowest resolution.
         norm_type (`str`, defaults to `"instance"`): `"sync_batch"`, `"batch"` or `"instance"`.
-        image_size (`int` or `tuple[int, int]`, defaults to 256): (height, width) in pixels that the model is made for;
-            a pipeline's default.
-        latent_dim (`None`): Always; as in a [`SPADEGenerator`] without latent.
+        image_size (`int` or `tuple[int, int]`, defaults to 256): Native (height, width) in pixels, the default of a
+            pipeline.
+        latent_dim (`None`): Always `None`, as in a [`SPADEGenerator`] without latent.
     """
 
     _no_split_modules = ["Pix2PixHDBlock"]
@@ -97,8 +97,8 @@ class Pix2PixHDGenerator(SemanticModelMixin):
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. H and W are multiples of
                 `2 ** num_downsampling_layers`, and at least twice that.
-            z (`None`): Always; as in a [`SPADEGenerator`] without latent.
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            z (`None`): Always `None`, as in a [`SPADEGenerator`] without latent.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
         Raises:
@@ -109,7 +109,7 @@ class Pix2PixHDGenerator(SemanticModelMixin):
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         divisor = self.size_divisor
         height, width = mask.size
-        if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # reflection needs a neighbour
+        if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # for reflection padding
             raise ValueError(
                 f"`segmap` is {height}x{width} (height x width); both must be multiples of {divisor}, and at least "
                 f"{2 * divisor}."

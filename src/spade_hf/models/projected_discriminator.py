@@ -1,7 +1,7 @@
-"""A discriminator on frozen ImageNet features, which are mixed at random across channels and scales.
+"""A discriminator on frozen ImageNet features, which are mixed across channels and scales with random weights.
 
-Sources: Projected GANs (Sauer et al. 2021, arXiv 2111.01007), whose mixing this is; a score of features and label
-together at every position (Richter et al. 2021, arXiv 2105.04619).
+Sources: the mixing of Projected GANs (Sauer et al. 2021, arXiv 2111.01007); a score of features and label together at
+every position (Richter et al. 2021, arXiv 2105.04619).
 
 Legend: N batch, C channels, L semantic channels, H W height and width.
 """
@@ -18,19 +18,19 @@ from .semantics import SemanticModelMixin, num_semantic_channels
 
 
 STRIDES = (4, 8, 16, 32)
-MIXED_MULT = (1, 2, 4, 8)  # widths of the mixed maps
-HEAD_MULT = 2  # width of the heads
-EMBEDDING_DEVIATION = 0.01  # of the labels' embeddings at first: the picture decides, then its labels as well
+MIXED_MULT = (1, 2, 4, 8)  # widths of the mixed maps, in units of `base_channels`
+HEAD_MULT = 2  # width of the heads, in the same unit
+EMBEDDING_DEVIATION = 0.01  # initial deviation of the label embeddings: small, so that at first the image decides
 
 
 class PatchHead(nn.Module):
-    """Two 3x3 convolutions, then at each position `w h + <e, h>`: e is the embedding of the position's labels.
+    """Two 3x3 convolutions, then `w h + <e, h>` at each position, where e is the embedding of its labels.
 
     Args:
         in_channels (`int`): C of the map.
-        hidden_channels (`int`): Of h.
+        hidden_channels (`int`): Channels of h.
         num_semantic_channels (`int`): L.
-        use_spectral_norm (`bool`): On the two convolutions.
+        use_spectral_norm (`bool`): Spectral norm on the two convolutions.
     """
 
     mask_weights = ("embed.weight",)
@@ -46,26 +46,26 @@ class PatchHead(nn.Module):
         nn.init.normal_(self.embed.weight, std=EMBEDDING_DEVIATION)
 
     def forward(self, x: Tensor, segmap: Tensor) -> Tensor:
-        """A map `(N, C, h, w)` and masks `(N, L, H, W)` to logits, float32 `(N, 1, h, w)`."""
+        """Map features `(N, C, h, w)` and masks `(N, L, H, W)` to logits, float32 `(N, 1, h, w)`."""
         hidden = F.leaky_relu(self.conv2(F.leaky_relu(self.conv1(x), LEAKY_SLOPE)), LEAKY_SLOPE)
         with torch.autocast(x.device.type, enabled=False):
             hidden = hidden.float()
-            shares = F.interpolate(segmap.float(), hidden.shape[-2:], mode="area")  # of each label at the position
+            shares = F.interpolate(segmap.float(), hidden.shape[-2:], mode="area")  # of each label at a position
             return self.conv_out(hidden) + (self.embed(shares) * hidden).sum(dim=1, keepdim=True)
 
 
 class ProjectedDiscriminator(SemanticModelMixin):
-    """Judges mask and image together, on four scales of frozen features. The logits' scales are the heads.
+    """A discriminator that judges mask and image together, with one head on each of four scales of frozen features.
 
     Args:
         num_labels (`int`): Classes, without unknown and edges.
         use_unknown_label (`bool`, defaults to `False`): As in the generator.
         use_instance_edges (`bool`, defaults to `False`): As in the generator.
-        base_channels (`int`, defaults to 64): Width of the finest mixed map; each coarser one has twice as many
-            channels, each head twice this.
-        backbone (`str`, defaults to `"efficientnet-lite0"`): The features; see
+        base_channels (`int`, defaults to 64): Width of the finest mixed map. Each coarser map has twice the channels
+            of the previous one; each head has twice `base_channels`.
+        backbone (`str`, defaults to `"efficientnet-lite0"`): The network of the features; see
             [`~ProjectedDiscriminator.prepare_backbone`].
-        use_spectral_norm (`bool`, defaults to `True`): On the heads, but for what gives the logits.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the heads, except the layers of the logits.
     """
 
     _no_split_modules = []
@@ -84,7 +84,7 @@ class ProjectedDiscriminator(SemanticModelMixin):
         super().__init__()
         self.frozen_features = StandardizedFeatures(backbone, STRIDES)
         widths = [base_channels * factor for factor in MIXED_MULT]
-        # Frozen as they are drawn, and saved: all directions of the features count, not only those that are easy.
+        # Random, frozen and saved: they make all directions of the features count, not only the easy ones.
         self.mix_channels = nn.ModuleList(
             _frozen_mixing(channels, width)
             for channels, width in zip(self.frozen_features.channels, widths, strict=True)
@@ -102,7 +102,7 @@ class ProjectedDiscriminator(SemanticModelMixin):
         """Load the features' ImageNet weights and standardize them; see [`StandardizedFeatures`].
 
         Args:
-            images (`Tensor`): Some real ones, `(N, 3, H, W)` in [-1, 1].
+            images (`Tensor`): Some real images, `(N, 3, H, W)` in [-1, 1].
         """
         self.frozen_features.prepare(images)
 
@@ -119,12 +119,12 @@ class ProjectedDiscriminator(SemanticModelMixin):
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
             images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required beside label ids by a model with edges.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
 
         Returns:
             [`MultiscaleDiscriminatorOutput`]: float32 logits of the four heads, finest first; for feature matching,
-                the deepest mixed map alone.
+                only the deepest mixed map.
 
         Raises:
             ValueError: If mask and images do not fit each other or the model.
@@ -138,7 +138,7 @@ class ProjectedDiscriminator(SemanticModelMixin):
         return output if return_dict else (output.logits, output.features)
 
     def mix(self, images: Tensor) -> list[Tensor]:
-        """The mixed maps `(N, C, h, w)` of images, fine to coarse, each with about unit variance."""
+        """Compute the mixed maps `(N, C, h, w)` of images, fine to coarse, each with about unit variance."""
         maps = [mix(features) for mix, features in zip(self.mix_channels, self.frozen_features(images), strict=True)]
         for level in reversed(range(len(maps) - 1)):
             below = F.interpolate(self.mix_scales[level](maps[level + 1]), maps[level].shape[-2:], mode="bilinear")
@@ -147,7 +147,7 @@ class ProjectedDiscriminator(SemanticModelMixin):
 
 
 def _frozen_mixing(in_channels: int, out_channels: int) -> nn.Module:
-    """A random 1x1 convolution that keeps the variance."""
+    """Build a random 1x1 convolution that keeps the variance."""
     conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
     nn.init.normal_(conv.weight, std=in_channels**-0.5)
     return as_buffers(conv)

@@ -1,6 +1,6 @@
-"""A discriminator that segments: at each pixel one of the labels, or fake (Sushko et al. 2021, arXiv 2012.04781).
+"""A discriminator that classifies each pixel as one of the labels, or as fake (Sushko et al. 2021, arXiv 2012.04781).
 
-With a frozen encoder it is the idea of DP-SIMS (Berrada et al. 2024, arXiv 2312.13314) with a small network.
+With a frozen encoder it follows the idea of DP-SIMS (Berrada et al. 2024, arXiv 2312.13314) with a small network.
 
 Legend: N batch, C channels, L labels without unknown, H W height and width.
 """
@@ -16,13 +16,13 @@ from .frozen_features import StandardizedFeatures
 from .semantics import SemanticModelMixin, num_semantic_channels
 
 
-ENCODER_MULT = (1, 2, 2, 4, 4)  # widths of the encoder that is trained, at strides 4, 8, 16, 32 and 64
+ENCODER_MULT = (1, 2, 2, 4, 4)  # widths of the trained encoder, at strides 4, 8, 16, 32 and 64
 STRIDES = (4, 8, 16, 32)  # of the frozen encoder
-IMAGE_WIDTH = 16  # channels at stride 2 that see the picture itself, and what frozen features do not show
+IMAGE_WIDTH = 16  # channels at stride 2 that read the image itself, for details that frozen features lack
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a 1x1 one, without normalization: `(N, I, H, W)` to `(N, O, H, W)`."""
+    """Two 3x3 convolutions with a 1x1 shortcut, without normalization: `(N, I, H, W)` to `(N, O, H, W)`."""
 
     def __init__(self, in_channels: int, out_channels: int, *, use_spectral_norm: bool) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = conv2d(in_channels, out_channels, 1, bias=False, use_spectral_norm=use_spectral_norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Map `(N, I, H, W)` to `(N, O, H, W)`."""
         out = self.conv1(F.leaky_relu(x, LEAKY_SLOPE))
         return self.shortcut(x) + self.conv2(F.leaky_relu(out, LEAKY_SLOPE))
 
@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """`(N, IMAGE_WIDTH, H / 2, W / 2)` to a map of each block, each of half the size of the one before."""
+        """Map `(N, IMAGE_WIDTH, H / 2, W / 2)` to one map per block, each half the size of the previous map."""
         maps = []
         for block in self.blocks:
             x = F.avg_pool2d(block(x), 2, ceil_mode=True)
@@ -57,20 +57,20 @@ class Encoder(nn.Module):
 
 
 class SegmentationDiscriminator(SemanticModelMixin):
-    """A U-Net that finds the label of each pixel of a real picture, and finds fake pixels fake.
+    """A U-Net that classifies each pixel: as its label in real images, as fake in fake images.
 
-    It never sees the mask: a fake picture passes if its pixels are taken for what the mask says. It decides at half
-    of the picture's size, and enlarges the logits.
+    It never sees the mask: a fake image passes if its pixels are classified as the mask's labels. The logits are
+    computed at half the image size, then upsampled.
 
     Args:
         num_labels (`int`): L, without unknown and edges.
-        use_unknown_label (`bool`, defaults to `False`): As in the generator. Unknown is no class here.
-        use_instance_edges (`bool`, defaults to `False`): As in the generator; of no use here.
-        base_channels (`int`, defaults to 64): Width of the encoder's first block and of the decoder; the paper's is
-            128. The frozen encoder has its own widths, and its decoder this one at every size.
+        use_unknown_label (`bool`, defaults to `False`): As in the generator; unknown is not a class here.
+        use_instance_edges (`bool`, defaults to `False`): As in the generator; not used here.
+        base_channels (`int`, defaults to 64): Width of the encoder's first block and the decoder's last; 128 in the
+            paper. With a frozen encoder, the width of every block of the decoder.
         backbone (`str`, *optional*): A frozen encoder of ImageNet features, "efficientnet-lite0"; see
-            [`~SegmentationDiscriminator.prepare_backbone`]. Default: an encoder of its own, which is trained.
-        use_spectral_norm (`bool`, defaults to `True`): On everything that is trained but the last layer.
+            [`~SegmentationDiscriminator.prepare_backbone`]. Default: an encoder that is trained as well.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on all trained layers except the last.
     """
 
     _no_split_modules = []
@@ -98,7 +98,7 @@ class SegmentationDiscriminator(SemanticModelMixin):
             self.frozen_features = StandardizedFeatures(backbone, STRIDES)
             widths = [base_channels] * len(self.frozen_features.channels)
         channels = (self.encoder if backbone is None else self.frozen_features).channels
-        before = [*widths[1:], channels[-1]]  # what comes from the level below; the deepest map into the last block
+        before = [*widths[1:], channels[-1]]  # channels from the level below; the deepest block gets the deepest map
         skips = [IMAGE_WIDTH, *channels[:-1]]
         self.ups = nn.ModuleList(
             ResidualBlock(deep + skip, width, **norm) for deep, skip, width in zip(before, skips, widths, strict=True)
@@ -109,7 +109,7 @@ class SegmentationDiscriminator(SemanticModelMixin):
         """Load the frozen encoder's ImageNet weights and standardize it; see [`StandardizedFeatures`].
 
         Args:
-            images (`Tensor`): Some real ones, `(N, 3, H, W)` in [-1, 1].
+            images (`Tensor`): Some real images, `(N, 3, H, W)` in [-1, 1].
         """
         if self.config.backbone is not None:
             self.frozen_features.prepare(images)
@@ -125,17 +125,17 @@ class SegmentationDiscriminator(SemanticModelMixin):
         """Segment images.
 
         Args:
-            segmap (`Tensor`): Masks, whose size is checked and nothing else.
+            segmap (`Tensor`): Masks; only their number and size are checked.
             images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
-            instance_edges (`Tensor`, *optional*): Is not looked at.
+            instance_edges (`Tensor`, *optional*): Ignored.
             return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
 
         Returns:
-            [`MultiscaleDiscriminatorOutput`]: One tensor of logits, float32 `(N, L + 1, H, W)`, the last one fake's;
-                no features.
+            [`MultiscaleDiscriminatorOutput`]: One tensor of logits, float32 `(N, L + 1, H, W)`, the last channel for
+                fake; no features.
 
         Raises:
-            ValueError: If mask and images differ in size.
+            ValueError: If mask and images differ in number or size.
         """
         check_images(segmap, images)
         skips = [self.conv_image(images)]

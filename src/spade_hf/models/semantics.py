@@ -1,4 +1,4 @@
-"""What networks that read masks share; the one place where semantic channels are counted."""
+"""Shared code of networks that read masks; the only place where semantic channels are counted."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ class SemanticModelMixin(SPADEModelMixin):
     """A network that reads masks; its config has `num_labels`, `use_unknown_label` and `use_instance_edges`."""
 
     def read_mask(self, mask: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> SemanticMask:
-        """[`read_mask`] for the labels of the config."""
+        """Call [`read_mask`] with the labels of the config."""
         return read_mask(
             mask,
             instance_edges,
@@ -23,7 +23,7 @@ class SemanticModelMixin(SPADEModelMixin):
 
 
 def num_semantic_channels(num_labels: int, use_unknown_label: bool, use_instance_edges: bool) -> int:
-    """L: the classes, then one for unknown, then one for instance edges."""
+    """Count L: the classes, then one for unknown, then one for instance edges."""
     if num_labels < 1:
         raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
     return num_labels + use_unknown_label + use_instance_edges

@@ -33,11 +33,11 @@ class DiagonalGaussianDistribution:
         return self.mean + noise * torch.exp(0.5 * self.logvar)
 
     def mode(self) -> Tensor:
-        """The most likely z `(N, Z)`: the mean."""
+        """Return the most likely z `(N, Z)`: the mean."""
         return self.mean
 
     def kl(self) -> Tensor:
-        """Divergence from the standard normal prior `(N,)`, in nats."""
+        """Compute the KL divergence from the standard normal prior `(N,)`, in nats."""
         return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar).sum(dim=1)
 
 
@@ -53,15 +53,16 @@ class SPADEStyleEncoderOutput(BaseOutput):
 
 
 class SPADEStyleEncoder(SPADEModelMixin):
-    """Style picture to a distribution over latents.
+    """An encoder that maps a style image to a distribution over latents.
 
     Args:
-        image_size (`int`, defaults to 256): Pictures are resized to this square before encoding.
+        image_size (`int`, defaults to 256): Images are resized to this square before encoding.
         base_channels (`int`, defaults to 64): Width of the first convolution.
         channel_mult (`tuple[float, ...]`, defaults to `(1, 2, 4, 8, 8, 8)`): Width of each stride-2 convolution as a
             multiple of `base_channels`.
         latent_dim (`int`, defaults to 256): Z.
-        use_spectral_norm (`bool`, defaults to `True`): `fuse_spectral_norm` sets it to `False`.
+        use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the convolutions. `fuse_spectral_norm` sets it
+            to `False`.
     """
 
     _no_split_modules = []
@@ -81,11 +82,11 @@ class SPADEStyleEncoder(SPADEModelMixin):
         if image_size < 2 * divisor or image_size % divisor:
             raise ValueError(
                 f"`image_size` is {image_size}; with {len(channel_mult)} convolutions it must be a multiple of "
-                f"{divisor}, and at least {2 * divisor}, so that the last one still has positions to normalize over."
+                f"{divisor}, and at least {2 * divisor}, so that instance norm has several positions at the end."
             )
         widths = [3, *(round(base_channels * mult) for mult in channel_mult)]
         self.convs = nn.ModuleList(
-            # no bias: the instance norm that follows would take it out again
+            # no bias: the instance norm that follows would remove it
             conv2d(i, o, 3, stride=2, padding=1, bias=False, use_spectral_norm=use_spectral_norm)
             for i, o in zip(widths[:-1], widths[1:], strict=True)
         )
@@ -94,7 +95,7 @@ class SPADEStyleEncoder(SPADEModelMixin):
         self.linear_logvar = linear(features, latent_dim)
 
     def forward(self, images: Tensor, *, return_dict: bool = True) -> SPADEStyleEncoderOutput | tuple[Tensor, Tensor]:
-        """Encode pictures.
+        """Encode images.
 
         Args:
             images (`Tensor`): `(N, 3, H, W)` in [-1, 1], of any size.

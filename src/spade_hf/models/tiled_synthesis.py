@@ -1,4 +1,4 @@
-"""How a generator works on large images and batches: the same images as `SPADEGenerator.synthesize` makes.
+"""Synthesis of large images and batches in parts, with the same images as `SPADEGenerator.synthesize`.
 
 Legend: N masks, S images of one mask, C channels, h w height and width of an activation, H W of the image.
 """
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def synthesize_in_bands(generator: SPADEGenerator, x: Tensor, mask: SemanticMask, first: int = 0) -> Tensor:
-    """Figure 4, a large batch image by image, a large image some rows at a time.
+    """Run figure 4 on a large batch image by image, and on a large image in bands of rows.
 
     Args:
-        generator (`SPADEGenerator`): In inference, with its `tiling`.
-        x (`Tensor`): `(N * S, C, h, w)`, what the first block reads, before it is upsampled.
+        generator (`SPADEGenerator`): In inference, with tiling enabled.
+        x (`Tensor`): `(N * S, C, h, w)`, the input of block `first`, before upsampling.
         mask (`SemanticMask`): The N masks.
-        first (`int`, defaults to 0): The block to begin with.
+        first (`int`, defaults to 0): Index of the first block to run.
 
     Returns:
         `Tensor`: images `(N * S, 3, H, W)`.
@@ -45,7 +45,7 @@ def synthesize_in_bands(generator: SPADEGenerator, x: Tensor, mask: SemanticMask
             x = block(upsample(x, scale), mask)
         elif position < last:
             x = _in_bands(block, x, mask, scale=scale, num_bands=num_bands, halo=block.halo)
-        else:  # to the image at once: what lies between them would be the largest tensor of all
+        else:  # with the output convolution: the activation between them would be the largest tensor of all
 
             def to_image(x: Tensor, rows: SemanticMask) -> Tensor:
                 return generator.to_image(generator.blocks[last](x, rows))
@@ -63,7 +63,7 @@ def _in_bands(
     num_bands: int,
     halo: int,
 ) -> Tensor:
-    """`block` of one image, `(1, C, h, w)`, upsampled, some rows at a time: `(1, C', scale * h, scale * w)`."""
+    """Apply `block` to one upsampled image, `(1, C, h, w)`, in bands of rows: `(1, C', scale * h, scale * w)`."""
     size, mask = (scale * x.shape[2], scale * x.shape[3]), mask.keeping_modulations()
 
     def work(x: Tensor, rows: slice) -> Tensor:

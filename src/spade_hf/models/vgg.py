@@ -18,8 +18,8 @@ from torch import Tensor, nn
 VGG19_REPO = "timm/vgg19.tv_in1k"
 WEIGHTS_FILE = "model.safetensors"
 
-# Channels as multiples of the base width, "pool" halves the resolution. The file's keys count these layers, a ReLU
-# after each convolution.
+# Channels as multiples of the base width; "pool" halves the resolution. The file's keys number these layers, with a
+# ReLU after each convolution.
 LAYERS = (1, 1, "pool", 2, 2, "pool", 4, 4, 4, 4, "pool", 8, 8, 8, 8, "pool", 8)
 FEATURE_LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
 
@@ -33,7 +33,7 @@ class VGG19Features(nn.Module):
     Constructed directly, the weights are random; see [`~VGG19Features.from_pretrained`].
 
     Args:
-        base_channels (`int`, defaults to 64): width of the first layer; VGG-19 has 64, tests use less.
+        base_channels (`int`, defaults to 64): width of the first layer; VGG-19 has 64, tests use fewer.
 
     Source: arXiv 1409.1556, table 1, column E; taps as in SPADE (arXiv 1903.07291, appendix).
     """
@@ -68,18 +68,18 @@ class VGG19Features(nn.Module):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> "VGG19Features":
-        """Load the weights; keys beyond relu5_1 are ignored, the width is read from the file.
+        """Load the weights; keys beyond relu5_1 are ignored, and the width is read from the file.
 
         Args:
             name_or_path (`str` or `Path`, defaults to `"timm/vgg19.tv_in1k"`):
                 A Hub repo id, a local folder with `model.safetensors`, or a local safetensors file.
             revision (`str`, *optional*): branch, tag or commit of the Hub repo.
             token (`str` or `bool`, *optional*): for a private repo.
-            cache_dir (`str` or `Path`, *optional*): in place of the Hub's cache folder.
-            local_files_only (`bool`, defaults to `False`): only look into the cache.
+            cache_dir (`str` or `Path`, *optional*): instead of the Hub's cache folder.
+            local_files_only (`bool`, defaults to `False`): use only the cache.
 
         Raises:
-            ValueError: no such file or repo, or the file does not hold VGG-19's weights.
+            ValueError: If there is no such file or repo, or the file does not hold VGG-19's weights.
         """
         path = Path(name_or_path)
         if path.is_dir():
@@ -118,7 +118,7 @@ class VGG19Features(nn.Module):
         """Compute the feature maps.
 
         Args:
-            images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; at least 16 pixels a side.
+            images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; at least 16 pixels per side.
 
         Returns:
             `list[Tensor]`: five maps `(N, C, H / s, W / s)` with C = 64, 128, 256, 512, 512 and s = 1, 2, 4, 8, 16.
@@ -135,7 +135,7 @@ class VGG19Features(nn.Module):
 def _download(
     repo_id: str, revision: str | None, token: str | bool | None, cache_dir: str | Path | None, local_files_only: bool
 ) -> Path:
-    """The weights file of a Hub repo, in the cache."""
+    """Download the weights file of a Hub repo to the cache, and return its path."""
     try:
         path = hf_hub_download(
             repo_id,

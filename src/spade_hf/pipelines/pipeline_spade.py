@@ -1,4 +1,4 @@
-"""Mask, and optionally a style picture, to image (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291).
+"""Pipeline from a mask, and optionally a style image, to an image (Park et al. 2019, arXiv 1903.07291).
 
 Legend: N masks, M output images, L semantic channels, H W height and width, Z latent.
 """
@@ -28,7 +28,7 @@ class SPADEPipelineOutput(BaseOutput):
     Args:
         images (`list[PIL.Image.Image]`, `np.ndarray` or `Tensor`): M images; arrays `(M, H, W, 3)` and tensors
             `(M, 3, H, W)` in [0, 1].
-        latents (`Tensor` or `None`): `(M, Z)`, what the images were made from: pass them again for the same style on
+        latents (`Tensor` or `None`): `(M, Z)`, the latents of the images: pass them again for the same style on
             another mask, or interpolate between two. `None` for a model without latent.
     """
 
@@ -37,12 +37,12 @@ class SPADEPipelineOutput(BaseOutput):
 
 
 class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
-    """Pipeline for semantic image synthesis: paints masks.
+    """Pipeline for semantic image synthesis.
 
     Args:
-        generator (`SPADEGenerator`): Mask and latent to image.
+        generator (`SPADEGenerator`): Maps mask and latent to an image.
         image_processor (`SPADEImageProcessor`): Reads masks; knows the labels' names and colours.
-        style_encoder (`SPADEStyleEncoder`, *optional*): Style picture to latent.
+        style_encoder (`SPADEStyleEncoder`, *optional*): Maps a style image to a latent.
 
     Raises:
         ValueError: If the components do not fit each other.
@@ -66,9 +66,9 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "SPADEPipeline":
-        """As `DiffusionPipeline.from_pretrained`, without its advice to install accelerate where that is missing.
+        """Load like `DiffusionPipeline.from_pretrained`, without its advice to install accelerate.
 
-        A ValueError says that an index, a config or weights are damaged.
+        Raises a ValueError if an index, a config or weights are damaged.
         """
         kwargs.setdefault("low_cpu_mem_usage", is_accelerate_available())
         try:
@@ -76,7 +76,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         except (AttributeError, LookupError, RecursionError, TypeError) as error:
             raise ValueError(f"{pretrained_model_name_or_path} has a bad index: {error!r}. Copy it again.") from error
 
-    # Quoted, `help` prints the names of the types, and not the unions that they stand for.
+    # Types are quoted so that `help` prints their names, and not the unions that they stand for.
     @torch.no_grad()
     def __call__(
         self,
@@ -94,34 +94,34 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         output_type: Literal["pil", "np", "pt"] = "pil",
         return_dict: bool = True,
     ) -> SPADEPipelineOutput | tuple:
-        """Turn masks into images.
+        """Generate images from masks.
 
         Args:
             mask: One or several masks: ids as an image, array or int tensor; an image in the label set's colours; a
                 path or URL; a soft mask as a float tensor `(N, L, H, W)`. See `SPADEImageProcessor.preprocess_mask`.
                 `ImageInput` is a PIL image, array, tensor, path or URL, or a list of these.
-            style_image (*optional*): One picture for all masks, or one for each; several for a single mask give an
-                image each. The encoder's mean is taken.
-            latents (`Tensor`, *optional*): `(M, Z)` in place of a style picture, for example another call's `latents`.
-                Several for a single mask give an image each.
+            style_image (*optional*): One style image for all masks, or one per mask; several for a single mask give
+                one output image each. The encoder's mean is used.
+            latents (`Tensor`, *optional*): `(M, Z)` instead of a style image, for example another call's `latents`.
+                Several for a single mask give one output image each.
             instance_map (*optional*): Instance ids of each mask, needed by a model with instance edges.
-            num_images_per_mask (`int`, defaults to 1): Images for each mask, each of its own random style.
+            num_images_per_mask (`int`, defaults to 1): Images per mask, each in its own random style.
             height, width (`int`, *optional*): Size of the images, multiples of the generator's `size_divisor`. By
-                default the masks' proportions are kept, at about as many pixels as the model's `image_size` has; a
-                single side given sets the other one. Both together may change the proportions.
-            color_tolerance (`float`, *optional*): Take a colour off the palette for the nearest one within this RGB
+                default the masks' proportions are kept, at about as many pixels as the model's `image_size` has. If
+                only one side is given, the other follows. Giving both can change the proportions.
+            color_tolerance (`float`, *optional*): Map off-palette colours to the nearest label within this RGB
                 distance.
             generator (`torch.Generator` or a list of M, *optional*): Source of random styles.
-            batch_size (`int`, defaults to 8): Images that are generated at once.
+            batch_size (`int`, defaults to 8): Number of images that are generated at once.
             output_type (`str`, defaults to `"pil"`): `"pil"`, `"np"` or `"pt"`.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEPipelineOutput`] or the tuple
                 (images, latents).
 
         Returns:
-            `SPADEPipelineOutput` or `tuple`: M images, those of a mask side by side, and their latents `(M, Z)`.
+            `SPADEPipelineOutput` or `tuple`: M images, those of a mask consecutive, and their latents `(M, Z)`.
 
         Raises:
-            ValueError: If an input is not valid or does not fit the model; the message says what is.
+            ValueError: If an input is not valid or does not fit the model; the message says what is allowed.
 
         Examples:
             >>> from spade_hf import BUNDLED_MODEL, SPADEPipeline
@@ -166,14 +166,14 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
     @torch.no_grad()
     def encode_style(self, style_image: "ImageInput") -> Tensor:
-        """Read the style of pictures, to use it several times or to blend it with another.
+        """Encode the style of images, to use it several times or to blend it with another style.
 
         Args:
-            style_image: One picture or several, see `SPADEImageProcessor.preprocess_image`.
+            style_image: One image or several, see `SPADEImageProcessor.preprocess_image`.
 
         Returns:
-            `Tensor`: `(M, Z)`, the means of the encoder's posteriors; pass them as `latents`. ValueError if the model
-                has no style encoder.
+            `Tensor`: `(M, Z)`, the means of the encoder's posteriors; pass them as `latents`. Raises a ValueError if
+                the model has no style encoder.
         """
         if self.style_encoder is None:
             raise ValueError("`style_image` cannot be read: this model has no style encoder.")
@@ -204,7 +204,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         if latent_dim is None and (latents is not None or num_images_per_mask > 1):
             given = "`latents`" if latents is not None else f"`num_images_per_mask={num_images_per_mask}`"
             raise ValueError(
-                f"{given} was given, but this model has no latent: it paints one image for a mask. Leave it out."
+                f"{given} was given, but this model has no latent: it generates one image per mask. Leave it out."
             )
         if style_image is not None and self.style_encoder is None:
             raise ValueError(
@@ -227,12 +227,12 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         if num_images_per_mask > 1 and (style_image is not None or latents is not None):
             given = "style_image" if latents is None else "latents"
             raise ValueError(
-                f"`num_images_per_mask` is {num_images_per_mask}, but `{given}` fixes the style: the images would all "
-                f"be the same. Pass several of them for one mask, or leave `{given}` out."
+                f"`num_images_per_mask` is {num_images_per_mask}, but `{given}` fixes the style: all images would be "
+                f"the same. Pass several of them for one mask, or leave `{given}` out."
             )
 
     def _image_size(self, masks: list[Tensor], height: int | None, width: int | None) -> tuple[int, int]:
-        """The images' height and width, in the proportions of the masks, `(..., H, W)`, unless both are given."""
+        """Return the images' height and width, in the proportions of the masks `(..., H, W)` unless both are given."""
         divisor = self.generator.size_divisor
         for name, size in (("height", height), ("width", width)):
             if size is not None and (size < divisor or size % divisor):
@@ -249,14 +249,14 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         if len(sizes) > 1:
             listed = ", ".join(f"{height}x{width}" for height, width in sizes)
             raise ValueError(
-                f"`mask` holds masks of unlike proportions: their images would be {listed} (height x width), but one "
+                f"`mask` has masks of different proportions: their images would be {listed} (height x width), but one "
                 "call makes images of one size. Give `height` and `width`, or call once for each size."
             )
         return next(iter(sizes))
 
     @staticmethod
     def _num_images(num_masks: int, z: Tensor | None, num_images_per_mask: int) -> int:
-        """M: how many images the masks and styles make together."""
+        """Return M, the number of images from the masks and styles."""
         if z is None:
             return num_masks * num_images_per_mask
         if num_masks > 1 and len(z) not in (1, num_masks):
@@ -265,9 +265,9 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
 
 def _batches(num_masks: int, images_per_mask: int, batch_size: int) -> list[tuple[slice, slice]]:
-    """Masks and images of each batch: several masks with all of their images, side by side, or one with some of them.
+    """Split the work into batches: several masks with all of their images, or one mask with some of its images.
 
-    So the generator gets each mask once, not once for each of its styles.
+    A batch contains each mask once, not once per style.
     """
     if images_per_mask <= batch_size:
         step = batch_size // images_per_mask

@@ -53,7 +53,7 @@ def test_no_neighborhood_is_listed_twice_or_unused(name: str, kernel_size: int):
 
 def test_one_label_has_few_neighborhoods():
     found = LabelNeighborhoods.from_codes(torch.zeros(2, 64, 64).long(), num_codes=1, kernel_size=3)
-    assert found.num_neighborhoods == 25  # the position from either border matters up to 2 pixels
+    assert found.num_neighborhoods == 25  # the position matters only within 2 pixels of a border
 
 
 def test_keys_that_do_not_fit_into_64_bits_are_exact():

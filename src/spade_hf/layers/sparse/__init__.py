@@ -1,7 +1,7 @@
-"""Exact sparse modulation: gamma and beta of SPADE once for each distinct label neighbourhood, then a gather.
+"""Exact sparse modulation: SPADE's gamma and beta are computed once per distinct label neighbourhood, then gathered.
 
-In the order of the work: `neighborhoods` finds the distinct ones, `modulation` computes their gamma and beta and
-applies them, and `row_gather` is the one differentiable gather that both use.
+In the order of execution: `neighborhoods` finds the distinct neighbourhoods, `modulation` computes their gamma and
+beta and applies them, and `row_gather` is the differentiable gather that both use.
 """
 
 from .modulation import modulate, neighborhood_modulation

@@ -1,4 +1,4 @@
-"""gamma and beta of SPADE for each distinct label neighbourhood, and their application to the activations.
+"""SPADE's gamma and beta for each distinct label neighbourhood, and their application to the activations.
 
 Legend: N masks, S images of one mask, C activation channels, D hidden channels, L semantic channels, H W height and
 width, U label codes that occur, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
@@ -17,23 +17,23 @@ from .neighborhoods import LabelNeighborhoods
 from .row_gather import RowGather
 
 
-# Bytes of the activations that are modulated at once: on a CPU, what fits into the cache beside its scale and shift;
-# elsewhere, enough to keep the device busy. Scale and shift never exist for the whole image: they would be the largest
-# tensor of the network, and fresh memory costs a CPU more than the arithmetic.
+# Bytes of activations that are modulated at once: on a CPU, few enough to fit into the cache with their scale and
+# shift; elsewhere, enough to keep the device busy. Scale and shift are never stored for the whole image: they would be
+# the network's largest tensor, and on a CPU, allocating new memory costs more than the arithmetic.
 CHUNK_BYTES_CPU, CHUNK_BYTES = 2**20, 2**26
 
 
 def neighborhood_modulation(
     neighborhoods: LabelNeighborhoods, conv_mask: nn.Conv2d, conv_gamma_beta: nn.Conv2d, *, has_edges: bool
 ) -> Tensor:
-    """gamma and beta of every distinct neighbourhood, `(B, 2C)`: what the convolutions of the one-hot mask give."""
+    """Compute gamma and beta of every distinct neighbourhood, `(B, 2C)`, equal to convolving the one-hot mask."""
     weight, bias = conv_gamma_beta.weight, conv_gamma_beta.bias  # (2C, D, k, k), (2C,)
     assert bias is not None and conv_mask.bias is not None
     hidden = neighborhoods.labels_of_patches(_label_table(conv_mask.weight, neighborhoods.codes, has_edges))  # (A, D)
     hidden = F.relu(hidden + conv_mask.bias).masked_fill(neighborhoods.patch_is_outside[:, None], 0)
-    # The second convolution: either every patch times every tap of the kernel, then sums of T such products; or the T
-    # patches of every neighbourhood, then one product. The sums cost about as much as 40 % of the products saved
-    # (2 CPU cores, D = 128, C = 64..1024, fp32 and bf16).
+    # The second convolution: either multiply every patch by every tap of the kernel, then sum T products for each
+    # neighbourhood; or gather the T patches of every neighbourhood, then do one product. The sums cost about 40 % of
+    # the latter product (2 CPU cores, D = 128, C = 64..1024, fp32 and bf16).
     if 5 * neighborhoods.num_patches < 3 * neighborhoods.num_neighborhoods:
         return _sums_of_products(hidden, weight, neighborhoods) + bias  # (B, 2C)
     patches = neighborhoods.patches_of_neighborhoods(hidden).view(neighborhoods.num_neighborhoods, -1)  # (B, T * D)
@@ -44,16 +44,16 @@ def modulate(x: Tensor, scale_shift: Tensor, neighborhoods: LabelNeighborhoods, 
     """Scale and shift every position by the row of its neighbourhood, then apply LeakyReLU.
 
     Args:
-        x (`Tensor`): `(N * S, C, H, W)`, the S images of a mask side by side.
-        scale_shift (`Tensor`): `(B, 2C)`, a row for each distinct neighbourhood: C times scale, C times shift.
-        neighborhoods (`LabelNeighborhoods`): Those of the N masks at `(H, W)`.
-        negative_slope (`float`, defaults to 1): Of the LeakyReLU, above 0; none at 1.
+        x (`Tensor`): `(N * S, C, H, W)`; the S images of a mask are consecutive.
+        scale_shift (`Tensor`): `(B, 2C)`, one row per distinct neighbourhood: C scales, then C shifts.
+        neighborhoods (`LabelNeighborhoods`): Neighbourhoods of the N masks at `(H, W)`.
+        negative_slope (`float`, defaults to 1): Slope of the LeakyReLU, above 0; 1 means no LeakyReLU.
     """
     return _Modulate.apply(x, scale_shift, neighborhoods.positions, neighborhoods.num_masks, negative_slope)
 
 
 class _Modulate(torch.autograd.Function):
-    """Keeps the input, a small table, and the output, which the next convolution keeps anyway."""
+    """Modulation that saves the input, a small table, and the output, which the next convolution saves anyway."""
 
     @staticmethod
     def forward(
@@ -76,7 +76,7 @@ class _Modulate(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale_shift, out = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
-        if ctx.negative_slope != 1:  # a positive slope keeps the sign, so the output tells it
+        if ctx.negative_slope != 1:  # a positive slope keeps the sign, so the output is enough
             grad = torch.ops.aten.leaky_relu_backward(grad, out, ctx.negative_slope, True)
         shape = (ctx.num_masks, -1, x[0, 0].numel(), x.shape[1])  # (N, S, H * W, C)
         grad_scale, grad_shift = (
@@ -90,10 +90,10 @@ class _Modulate(torch.autograd.Function):
 
 
 def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Matching parts `(S, R, C)` of two channels-last `(N * S, C, H, W)`, and of `index` `(N * H * W,)`."""
+    """Yield matching parts `(S, R, C)` of two channels-last `(N * S, C, H, W)`, and of `index` `(N * H * W,)`."""
     images = len(source) // num_masks
     if images == 1:
-        num_masks = 1  # no image shares its positions: all masks are one long row of them
+        num_masks = 1  # images share no positions: treat all masks as one long row of positions
     shape = (num_masks, images, -1, source.shape[1])
     sources, targets = _rows(source).view(shape), _rows(target).view(shape)  # (N, S, H * W, C)
     num_bytes = CHUNK_BYTES_CPU if source.device.type == "cpu" else CHUNK_BYTES
@@ -105,18 +105,18 @@ def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor) -> It
 
 
 def _sum_of_images(rows: Tensor) -> Tensor:
-    """`(N, S, H * W, C)` to `(N * H * W, C)`."""
-    # nothing to add with one image a mask, and `sum` would copy: for bf16 on a CPU at a tenth of a copy's speed
+    """Sum over the images of each mask: `(N, S, H * W, C)` to `(N * H * W, C)`."""
+    # with one image per mask, `sum` would only copy, and for bf16 on a CPU at a tenth of a copy's speed
     return (rows[:, 0] if rows.shape[1] == 1 else rows.sum(1)).flatten(0, 1)
 
 
 def _rows(x: Tensor) -> Tensor:
-    """Channels-last `(N, C, H, W)` as `(N * H * W, C)`."""
+    """View channels-last `(N, C, H, W)` as `(N * H * W, C)`."""
     return x.permute(0, 2, 3, 1).view(-1, x.shape[1])
 
 
 def _sums_of_products(hidden: Tensor, weight: Tensor, neighborhoods: LabelNeighborhoods) -> Tensor:
-    """`(A, D)` of patches and `(2C, D, k, k)` to `(B, 2C)`; on a CPU, some outputs at a time recycle their memory."""
+    """Map patches `(A, D)` and weights `(2C, D, k, k)` to `(B, 2C)`; on a CPU in parts, which reuse memory."""
     num_bytes = len(hidden) * weight[:, 0].numel() * weight.element_size()  # of all products
     num_parts = -(-num_bytes // MAX_RECYCLED_BYTES) if weight.device.type == "cpu" else 1
     sums = []
@@ -127,10 +127,10 @@ def _sums_of_products(hidden: Tensor, weight: Tensor, neighborhoods: LabelNeighb
 
 
 def _label_table(weight: Tensor, codes: Tensor, has_edges: bool) -> Tensor:
-    """The first convolution's weights, a row for each of `codes` and each tap: `(U * T, D)`."""
+    """Return the first convolution's weights, one row per code and tap: `(U * T, D)`."""
     num_labels, codes = weight.shape[1] - has_edges, codes[:-1]
     weight = weight.permute(1, 2, 3, 0)  # (L, k, k, D)
     table = weight.index_select(0, codes % num_labels)  # (U - 1, k, k, D)
     if has_edges:
         table = table + weight[-1] * (codes >= num_labels)[:, None, None, None]
-    return F.pad(table, (0,) * 7 + (1,)).flatten(0, 2)  # the last code, outside the image, adds nothing
+    return F.pad(table, (0,) * 7 + (1,)).flatten(0, 2)  # zeros for the last code, outside the image

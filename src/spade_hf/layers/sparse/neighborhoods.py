@@ -1,8 +1,8 @@
 """The distinct label neighbourhoods of a label map.
 
-gamma and beta of SPADE at a pixel are two k x k convolutions of the one-hot mask, so they depend on nothing but the
-(2k-1) x (2k-1) labels around that pixel. Real masks have few distinct ones: compute gamma and beta once for each, and
-gather. Nothing is approximated.
+SPADE's gamma and beta at a pixel are two k x k convolutions of the one-hot mask, so they depend only on the
+(2k-1) x (2k-1) labels around that pixel. Real masks have few distinct neighbourhoods of this size, so gamma and beta
+are computed once for each neighbourhood, then gathered. The result is exact.
 
 Legend: N masks, H W height and width, K label codes, of which U occur, T = k * k taps, A distinct k x k
 neighbourhoods ("patches"), B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
@@ -20,16 +20,16 @@ from .row_gather import RowGather
 
 @dataclass(frozen=True)
 class LabelNeighborhoods:
-    """Every pixel's neighbourhood, as an index into the distinct ones.
+    """The neighbourhood of every pixel, as an index into the distinct neighbourhoods.
 
     Args:
-        codes: int64 `(U,)`, the label codes that occur, ascending; the last one is `K`, for outside the image.
-        patch_codes: int64 `(A, T)`, each distinct patch as indices of codes.
-        patch_is_outside: bool `(A,)`, whether the patch's own centre lies outside the image: its hidden activation is
-            zero there, since the second convolution pads with zeros.
-        patches: int64 `(B, T)`, each distinct neighbourhood as indices of patches.
+        codes: int64 `(U,)`, the label codes that occur, ascending; the last one, `K`, means outside the image.
+        patch_codes: int64 `(A, T)`, each distinct patch as indices into `codes`.
+        patch_is_outside: bool `(A,)`, whether the patch's centre is outside the image. Its hidden activation is then
+            zero, because the second convolution pads with zeros.
+        patches: int64 `(B, T)`, each distinct neighbourhood as indices into `patch_codes`.
         index: int64 `(N, H, W)`, the neighbourhood of every pixel.
-        distinct_share: B / (N * H * W), how much of the dense work is left.
+        distinct_share: B / (N * H * W), the share of the dense work that remains.
     """
 
     codes: Tensor
@@ -47,8 +47,8 @@ class LabelNeighborhoods:
         padded = F.pad(_take(numbers, codes), border, value=len(occurring) - 1)  # (N, H+4r, W+4r)
         patch_ids, patch_codes = distinct_windows(padded, kernel_size)  # (N, H+2r, W+2r), (A', T)
         index, patches = distinct_windows(patch_ids, kernel_size, of_windows=True)  # (N, H, W), (B, T)
-        # A patch around a position outside the image is all "outside", whatever labels it touches: merge them into
-        # one. It comes last, and is the only one whose centre is outside.
+        # All patches whose centre is outside the image have the same hidden activation, zero: merge them into one.
+        # It comes last, and is the only patch whose centre is outside.
         is_inside = patch_codes[:, kernel_size**2 // 2] < len(occurring) - 1
         patch_codes = F.pad(patch_codes[is_inside], (0, 0, 0, 1), value=len(occurring) - 1)  # (A, T)
         patches = _take(torch.where(is_inside, is_inside.cumsum(0) - 1, len(patch_codes) - 1), patches)
@@ -57,7 +57,7 @@ class LabelNeighborhoods:
         return cls(occurring, patch_codes, patch_is_outside, patches, index, len(patches) / index.numel())
 
     def rows(self, rows: slice) -> "LabelNeighborhoods":
-        """Those of some rows of the pixels; the tables, and their share, stay those of the whole."""
+        """Return the neighbourhoods of some rows; tables and `distinct_share` stay those of the whole mask."""
         return replace(self, index=self.index[:, rows])
 
     @property
@@ -77,33 +77,33 @@ class LabelNeighborhoods:
 
     @cached_property
     def labels_of_patches(self) -> RowGather:
-        """Sums the T rows of a `(U * T, D)` table of codes and taps that make up each patch, `(A, D)`."""
+        """The sum, for each patch, of T rows of a `(U * T, D)` table of codes and taps: `(A, D)`."""
         return RowGather(_rows_of_taps(self.patch_codes), len(self.codes) * self.patch_codes.shape[1])
 
     @cached_property
     def products_of_neighborhoods(self) -> RowGather:
-        """Sums the T rows of an `(A * T, 2C)` table of patches and taps that make up each neighbourhood, `(B, 2C)`."""
+        """The sum, for each neighbourhood, of T rows of an `(A * T, 2C)` table of patches and taps: `(B, 2C)`."""
         return RowGather(_rows_of_taps(self.patches), self.patch_codes.numel())
 
     @cached_property
     def patches_of_neighborhoods(self) -> RowGather:
-        """Lists the T rows of an `(A, D)` table of patches that make up each neighbourhood, `(B * T, D)`."""
+        """The list, for each neighbourhood, of T rows of an `(A, D)` table of patches: `(B * T, D)`."""
         return RowGather(self.patches.flatten(), self.num_patches)
 
     @cached_property
     def positions(self) -> RowGather:
-        """Spreads a `(B, C)` table of neighbourhoods over the positions, `(N * H * W, C)`."""
+        """The row, for each position, of a `(B, C)` table of neighbourhoods: `(N * H * W, C)`."""
         return RowGather(self.index.flatten(), self.num_neighborhoods)
 
 
 def distinct_windows(ids: Tensor, size: int, *, of_windows: bool = False) -> tuple[Tensor, Tensor]:
-    """Distinct `size` x `size` windows of int64 `ids` `(N, H, W)`: index `(N, H-size+1, W-size+1)`, windows `(V, T)`.
+    """Find distinct `size` x `size` windows of int64 `(N, H, W)`: index `(N, H-size+1, W-size+1)`, windows `(V, T)`.
 
-    Most windows of a real mask hold one id only: those need no search.
+    Most windows of a real mask hold a single id; these need no search.
 
     Args:
-        of_windows (`bool`, defaults to `False`): Whether each id stands for such a window itself. They overlap, so
-            that the ids at the four corners tell all that a window shows, and are all that has to be compared.
+        of_windows (`bool`, defaults to `False`): Whether each id itself stands for a window of this size. Neighbouring
+            ids then overlap, so the ids at a window's four corners determine it, and only these are compared.
     """
     n, h, w = ids.shape
     corners = ids[:, : h - size + 1, : w - size + 1].flatten()  # (N * H' * W',), the first id of every window
@@ -117,7 +117,7 @@ def distinct_windows(ids: Tensor, size: int, *, of_windows: bool = False) -> tup
     values = _take(ids, compared.flatten()[:, None] + first)  # (T or 4, M)
     mixed_index, examples = _distinct_tuples(values)  # (M,), (X,)
     windows = _take(ids, first[examples][:, None] + taps.flatten())  # (X, T)
-    # number the ids that fill a window after the mixed windows
+    # ids that fill a whole window are numbered after the mixed windows
     fills_window = torch.zeros(int(ids.max()) + 2, dtype=torch.bool, device=ids.device)
     fills_window.scatter_(0, corners.masked_fill(is_mixed, -1) + 1, True)
     fills_window = fills_window[1:]
@@ -128,7 +128,7 @@ def distinct_windows(ids: Tensor, size: int, *, of_windows: bool = False) -> tup
 
 
 def _numbering(codes: Tensor, num_codes: int) -> tuple[Tensor, Tensor]:
-    """The codes that occur, and `num_codes`, ascending `(U,)`; and the number among them of each code `(K + 1,)`."""
+    """Return the codes that occur and `num_codes`, ascending `(U,)`, and each code's index among them `(K + 1,)`."""
     occurs = torch.zeros(num_codes + 1, dtype=torch.bool, device=codes.device)
     occurs.scatter_(0, codes.flatten(), True)
     occurs[num_codes] = True
@@ -136,8 +136,8 @@ def _numbering(codes: Tensor, num_codes: int) -> tuple[Tensor, Tensor]:
 
 
 def _is_uniform(ids: Tensor, size: int) -> Tensor:
-    """Whether each window of `(N, H, W)` holds a single id: bool `(N, H-size+1, W-size+1)`."""
-    rows = torch.ones_like(ids[:, :, size - 1 :], dtype=torch.bool)  # (N, H, W'): the row of a window is of one id
+    """Return whether each window of `(N, H, W)` holds a single id: bool `(N, H-size+1, W-size+1)`."""
+    rows = torch.ones_like(ids[:, :, size - 1 :], dtype=torch.bool)  # (N, H, W'): whether a window's row has one id
     same_as_right = ids[:, :, 1:] == ids[:, :, :-1]
     for offset in range(size - 1):
         rows &= same_as_right[:, :, offset : offset + rows.shape[2]]
@@ -150,10 +150,10 @@ def _is_uniform(ids: Tensor, size: int) -> Tensor:
 
 
 def _distinct_tuples(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Distinct columns of int64 `(M, R)`: index `(R,)` into them, and for each an example `(X,)`, one of the R.
+    """Find the distinct columns of int64 `(M, R)`: an index `(R,)` into them, and for each an example `(X,)` in the R.
 
-    Exact: a key holds the whole column, never a hash of it. Where it would not fit into 64 bits, what it holds so far
-    is numbered anew.
+    Exact: a key encodes the whole column, not a hash of it. Before keys exceed 64 bits, the distinct keys so far are
+    renumbered.
     """
     base = int(values.max()) + 1 if values.numel() else 1
     key, num_keys = values[0], base
@@ -163,16 +163,16 @@ def _distinct_tuples(values: Tensor) -> tuple[Tensor, Tensor]:
             num_keys = len(distinct)
         key, num_keys = key * base + row, num_keys * base
     distinct, index = torch.unique(key, return_inverse=True)
-    # any place where a value occurs is an example
+    # any position of a column can be its example
     return index, torch.empty_like(distinct).scatter_(0, index, torch.arange(len(index), device=index.device))
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:
-    """`values.flatten()[index]`, two to three times as fast on a CPU."""
+    """Return `values.flatten()[index]`, two to three times as fast on a CPU."""
     return values.flatten().index_select(0, index.flatten()).view(index.shape)
 
 
 def _rows_of_taps(ids: Tensor) -> Tensor:
-    """`(R, T)` ids to rows of a table that has T rows for each id, one for each tap."""
+    """Map ids `(R, T)` to row numbers of a table that has T rows per id, one per tap."""
     taps = ids.shape[1]
     return ids * taps + torch.arange(taps, device=ids.device)

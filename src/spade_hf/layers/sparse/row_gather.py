@@ -1,8 +1,8 @@
 """Sums of table rows with an efficient exact gradient.
 
-The gradient of a gather adds up, for each row of the table, the gradients of all places that read it. Done by
-scattered additions that is slow on CPUs, and neither fast nor repeatable on GPUs. Here the places are sorted by row
-once for each mask, and every layer's backward pass is a gather as well.
+The gradient of a gather sums, for each row of the table, the gradients of all outputs that read it. Scattered
+additions for this are slow on CPUs, and neither fast nor deterministic on GPUs. Here the outputs are sorted by row
+once per mask, and every layer's backward pass is a gather as well.
 
 Legend: R outputs, M rows summed into each, U rows of the table, C columns.
 """
@@ -18,7 +18,7 @@ class RowGather:
     """The sum of M rows of a table for each of R outputs.
 
     Args:
-        index (`Tensor`): int64 `(R, M)`, or `(R,)` for one row each, rows of the table, in `0..num_rows - 1`.
+        index (`Tensor`): int64 `(R, M)`, or `(R,)` for M = 1, row numbers in `0..num_rows - 1`.
         num_rows (`int`): U.
     """
 
@@ -27,23 +27,23 @@ class RowGather:
         self.num_rows = num_rows
 
     def __call__(self, table: Tensor) -> Tensor:
-        """`(U, C)` to `(R, C)`, differentiable."""
+        """Map a table `(U, C)` to outputs `(R, C)`; differentiable."""
         return _GatherSum.apply(table, self)
 
     def forward_sum(self, table: Tensor) -> Tensor:
-        """`(U, C)` to `(R, C)`."""
+        """Map a table `(U, C)` to outputs `(R, C)`."""
         if self.index.ndim == 1:
             return table.index_select(0, self.index)
         return F.embedding_bag(self.index, table, mode="sum")
 
     def transposed_sum(self, rows: Tensor) -> Tensor:
-        """`(R, C)` to `(U, C)`: the sum, for each row of the table, of the outputs that read it."""
+        """Sum, for each row of the table, the outputs that read it: `(R, C)` to `(U, C)`."""
         readers, offsets = self._readers
         return F.embedding_bag(readers, rows, offsets, mode="sum", include_last_offset=True)
 
     @cached_property
     def _readers(self) -> tuple[Tensor, Tensor]:
-        """The outputs that read each row of the table, one row's after the other's, and where each row's begin."""
+        """The outputs that read each row of the table, sorted by row, and each row's start in this list."""
         flat = self.index.flatten()
         readers = flat.argsort(stable=True) // (flat.numel() // len(self.index))  # (R * M,)
         counts = torch.bincount(flat, minlength=self.num_rows)  # (U,)
