@@ -301,7 +301,7 @@ def set_up_logging() -> None:
 
 
 def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImageDataset:
-    """Build the training samples, and the processor that holds their label set."""
+    """Build the data set of training samples, with the processor that holds their label set."""
     rows = open_rows(args, split=args.train_split, cache_dir=args.cache_dir, streaming=args.streaming)
     columns = columns_of(args)
     use_instance_edges = columns["instance_column"] is not None

@@ -172,7 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
     edit.add_argument("--paste", help="another mask, from which --region is copied")
     edit.add_argument("--region", help="label of --paste, by name or id: all of its pixels are copied")
     edit.add_argument(
-        "--shift", type=int, nargs=2, default=(0, 0), metavar=("DOWN", "RIGHT"), help="of the pasted region, in pixels"
+        "--shift", type=int, nargs=2, default=(0, 0), metavar=("DOWN", "RIGHT"), help="move the pasted part, in pixels"
     )
     edit.add_argument("--replace", nargs="+", default=[], metavar="OLD=NEW", help="labels, by name or id, all at once")
     edit.add_argument(

@@ -64,7 +64,7 @@ def add_data_options(parser: _TakesOptions) -> None:
     parser.add_argument("--instance_folder", help="folder of instance maps, for models with an edge channel")
     parser.add_argument(
         "--image_suffix",
-        help="end of the images' names, such as _leftImg8bit.png; pairs by the rest, also in subfolders",
+        help="end of the image names, such as _leftImg8bit.png: the rest makes pairs; also reads subfolders",
     )
     parser.add_argument("--mask_suffix", help="the same for --mask_folder, such as _gtFine_labelIds.png")
     parser.add_argument("--instance_suffix", help="the same for --instance_folder, such as _gtFine_instanceIds.png")

@@ -18,11 +18,11 @@ def check_file(
     """Raise a ValueError unless a file can be saved there.
 
     Args:
-        path (`Path`): The file; its folder may be missing.
+        path (`Path`): The file; its folder can be missing.
         option (`str`): The option that names it, for messages.
         suffixes (`tuple[str, ...]`): Suffixes of the formats that can be written.
         inputs (`Iterable[str | None]`): Files or URLs that the command reads, which are never overwritten.
-        overwrite (`bool`): Whether a file that exists may be replaced.
+        overwrite (`bool`): Whether an existing file can be replaced.
     """
     if path.is_dir():
         raise ValueError(

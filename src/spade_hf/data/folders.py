@@ -41,9 +41,9 @@ def load_folders(
             "masks"}`. Several columns can have the same folder. In PASCAL VOC's layout, a subfolder of it is read:
             `JPEGImages` for the column `image`, `SegmentationClass` for `label`, `SegmentationObject` for `instance`.
         suffixes (`Mapping[str, str]`, *optional*): Column -> end of its file names, such as
-            `"_gtFine_labelIds.png"`. Files form a pair if their names without suffix, or in a column without suffix
-            their names without extension, are equal; other files are ignored. Subfolders are also read, and are part
-            of the names. Without suffixes, subfolders are ignored unless the masks are in VOC's layout.
+            `"_gtFine_labelIds.png"`. Files form a pair if their names are equal without suffix (in a column without
+            suffix: without the extension). Other files are ignored. Subfolders are also read, and are part of the
+            names. Without suffixes, subfolders are ignored unless the masks are in VOC's layout.
         file_list (`str`, *optional*): A text file with one name per line, without suffix or extension, such as VOC's
             `ImageSets/Segmentation/train.txt`. Only these files are read. Without it, every file needs a partner;
             but with masks in VOC's layout, images without a mask are skipped.

@@ -48,7 +48,7 @@ def paint_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator) ->
 
 
 def average_blocks(label_map: Tensor, block: int, num_labels: int) -> Tensor:
-    """Coarsen a map with smooth outlines: average labels over blocks, interpolate, and take the largest share.
+    """Coarsen a map to smooth outlines: average labels over blocks, interpolate, and take the largest share.
 
     Args:
         label_map (`Tensor`): int64 `(H, W)` in `0..num_labels - 1`.

@@ -37,7 +37,7 @@ class PairedTransform:
             raise ValueError(f"`resize_ratio` is {self.resize_ratio}; it must be 1 or more, to cover the crop.")
 
     def resized_shape(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size at which an image, aspect ratio kept, covers `resize_ratio` x `resolution`."""
+        """Return the size at which an image covers `resize_ratio` x `resolution`, with its aspect ratio kept."""
         scale = self.resize_ratio * max(self.resolution[0] / height, self.resolution[1] / width)
         resized_height, resized_width = (
             max(math.floor(side * scale + 0.5), target)
@@ -46,7 +46,7 @@ class PairedTransform:
         return resized_height, resized_width
 
     def shown_share(self, height: int, width: int) -> float:
-        """Return the share of an image's area, for its given size, that is left after the crop, in (0, 1]."""
+        """Return the share of an image's area that is left after the crop, in (0, 1]."""
         return math.prod(self.resolution) / math.prod(self.resized_shape(height, width))
 
     def __call__(

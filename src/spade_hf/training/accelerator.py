@@ -41,7 +41,7 @@ def build_accelerator(
     check_tracker(report_to)
     accelerator = Accelerator(
         mixed_precision=mixed_precision,
-        # an accumulation that is incomplete at an epoch's end continues in the next: all updates have equal size
+        # an epoch's incomplete last accumulation continues in the next epoch: all updates see equally many samples
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=gradient_accumulation_steps, sync_with_dataloader=False
         ),

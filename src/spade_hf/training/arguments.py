@@ -136,7 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_data_options(data)
     data.add_argument("--train_split", default="train")
     data.add_argument("--cache_dir", help="folder for the prepared data of `datasets`")
-    data.add_argument("--max_train_samples", type=count, help="use only this many rows, the first ones")
+    data.add_argument("--max_train_samples", type=count, help="use only the first N rows")
     data.add_argument("--resolution", type=int, nargs="+", default=[256], help="side, or height and width, in pixels")
     data.add_argument("--resize_ratio", type=float, default=286 / 256, help="resize to --resolution x this, then crop")
     data.add_argument("--center_crop", action="store_true")
@@ -265,7 +265,7 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument("--num_validation_images", type=count, default=4)
     output.add_argument("--evaluation_steps", type=count, help="updates between evaluations on other pairs")
     output.add_argument("--evaluation_split", default="validation", help="split of these pairs")
-    output.add_argument("--num_evaluation_images", type=count, default=48, help="evenly spread over the split")
+    output.add_argument("--num_evaluation_images", type=count, default=48, help="pairs, evenly spread over the split")
     output.add_argument("--log_steps", type=count, default=10)
     output.add_argument(
         "--report_to",

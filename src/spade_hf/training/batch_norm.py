@@ -63,7 +63,7 @@ def synchronize_batch_norm(network: nn.Module, device: torch.device) -> nn.Modul
 
     Args:
         network (`nn.Module`): Changed in place.
-        device (`torch.device`): Where it will train. GPUs get torch's own `nn.SyncBatchNorm`.
+        device (`torch.device`): Device of training. GPUs get torch's own `nn.SyncBatchNorm`.
     """
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)

@@ -2,7 +2,7 @@
 
 A checkpoint is written to a temporary folder beside its final path and renamed when it is complete. If a run is killed
 while it saves, the previous checkpoint remains the latest. Each checkpoint contains checksums of its files. A run that
-resumes from an older checkpoint renames the newer ones, so that `latest` belongs to this run.
+starts before existing checkpoints renames them, so that `latest` belongs to this run.
 """
 
 import hashlib
@@ -72,8 +72,8 @@ class CheckpointManager:
     def save(self, state: TrainingState, pipeline: SPADEPipeline | None = None) -> Path:
         """Write `checkpoint-{global_step}`; every process calls this.
 
-        Checkpoints of another run that are newer than this run's last one are renamed to
-        `checkpoint-{step}.abandoned`. They are not deleted, and do not count towards `total_limit`.
+        Checkpoints beyond the step that this run last saved or restored belong to another run. They are renamed to
+        `checkpoint-{step}.abandoned`, and do not count towards `total_limit`.
 
         Args:
             state (`TrainingState`): Progress of the run.
@@ -117,8 +117,8 @@ class CheckpointManager:
                 not damaged, or a fresh start if there is none yet.
 
         Raises:
-            ValueError: If the checkpoint does not exist or has other options, or (a `DamagedCheckpointError`) if one
-                of its files is missing or damaged; the message names the file.
+            ValueError: If the checkpoint does not exist or was trained with other options, or (a
+                `DamagedCheckpointError`) if one of its files is missing or damaged; the message names the file.
         """
         if name != "latest":
             return self.load(Path(name) if Path(name).is_dir() else self.output_dir / Path(name).name)
@@ -141,7 +141,7 @@ class CheckpointManager:
         verify_checkpoint(checkpoint)
         for name, network in self._networks_on_disk():
             folder = checkpoint / name
-            if not folder.is_dir():  # an older checkpoint: no pipeline, and live networks under its names
+            if not folder.is_dir():  # an older checkpoint, without the suffix
                 folder = checkpoint / name.removesuffix(LIVE_SUFFIX)
             _check_config(folder / CONFIG_FILE, network)
             try:

@@ -15,8 +15,8 @@ def compile_modules(modules: Iterable[nn.Module], *, device: torch.device, backe
     State-dict keys stay the same, and copies of a network are not compiled.
 
     Args:
-        modules (`Iterable[nn.Module]`): Before they are prepared for several processes.
-        device (`torch.device`): Where they will train.
+        modules (`Iterable[nn.Module]`): Networks, before they are prepared for several processes.
+        device (`torch.device`): Device of training.
         backend (`str`, defaults to `"inductor"`): One of `torch.compiler.list_backends()`.
 
     Raises:

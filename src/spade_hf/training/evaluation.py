@@ -22,7 +22,7 @@ class RunningEvaluation:
     """
 
     def __init__(self, dataset: PairedImageDataset, device: torch.device, *, batch_size: int = 8) -> None:
-        with torch.random.fork_rng(devices=[]):  # initial weights are random: leave the run's state as it is
+        with torch.random.fork_rng(devices=[]):  # random initial weights must not advance the run's state
             network = load_feature_network("efficientnet-lite2").to(device)  # not used by any perceptual loss
         self.dataset, self.device, self.batch_size = dataset, device, batch_size
         self.judge = Judge(network, None, dataset.processor.label_set)

@@ -172,7 +172,7 @@ def write_training_card(
         pipeline (`SPADEPipeline`): The trained pipeline.
         folder (`Path`): Its folder.
         repo_id (`str`): The repository to load it from.
-        recipe (`TrainingRecipe`): How it was trained.
+        recipe (`TrainingRecipe`): Settings of its training.
         num_samples (`int`, *optional*): Pairs in the data set; `None` for a stream.
         num_steps (`int`): Updates.
         num_pictures (`int`, defaults to 0): In the gallery: `samples/gallery-1-mask.png`, `samples/gallery-1.png`, ...

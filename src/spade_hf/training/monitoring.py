@@ -26,7 +26,7 @@ class Monitor:
     """Logger of a run's numbers.
 
     Args:
-        accelerator (`Accelerator`): With started trackers.
+        accelerator (`Accelerator`): Sends the numbers to its trackers.
         progress (`tqdm`): Progress bar of the updates, with their `total`.
         sides (`Mapping[str, Side]`): Sides whose learning rates are logged, by the rate's name.
         images_per_update (`int`): Images of all processes and accumulated batches.
@@ -97,7 +97,7 @@ def start_trackers(accelerator: Accelerator, project: str, arguments: Mapping[st
     """Start the accelerator's trackers, and log the options of the run.
 
     Args:
-        accelerator (`Accelerator`): On the main process.
+        accelerator (`Accelerator`): The accelerator of the main process.
         project (`str`): The project's name in the tracker.
         arguments (`Mapping[str, Any]`): The resolved command line.
     """

@@ -38,7 +38,7 @@ def prepared_schedule(
     num_warmup_steps: int = 0,
     decay_start: float = 0.5,
 ) -> LRScheduler:
-    """Build and prepare a [`learning_rate_schedule`] of a prepared optimizer; all processes share its steps."""
+    """Build and prepare a [`learning_rate_schedule`] of a prepared optimizer; a step is an update of all processes."""
     processes = accelerator.num_processes  # a prepared schedule takes one step per process at every update
     schedule = learning_rate_schedule(
         name,
