@@ -25,7 +25,7 @@
     accelerate launch examples/train_spade.py --preset tiny --dataset_name FOLDER_OR_HUB_ID --output_dir my-model
 
 See docs/training.md, and `--help` for all options. One iteration trains the generator and the
-style encoder against a frozen discriminator, then the discriminator against frozen, fresh fakes.
+style encoder against a frozen discriminator, then the discriminator on new, detached fakes.
 """
 
 import argparse
@@ -117,8 +117,8 @@ from spade_hf_cli.options import as_typed, one_line, options_of
 
 
 logger = get_logger(__name__)
-BACKBONE_SAMPLES = 64  # that a discriminator's frozen features are standardized on
-# Parameters of the library, by which its errors name what is wrong, whose options are called otherwise.
+BACKBONE_SAMPLES = 64  # to standardize a discriminator's frozen features
+# Parameters in the library's errors whose options have other names.
 RENAMED = {
     "batch_size": "--train_batch_size",
     "load_folders": "--image_folder and --mask_folder",
@@ -129,7 +129,7 @@ RENAMED = {
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train as the parsed command line says."""
+    """Train with the parsed options."""
     output_dir = Path(args.output_dir)
     if not (args.resume_from_checkpoint or args.overwrite_output_dir or args.dry_run):
         refuse_existing_run(output_dir)
@@ -166,7 +166,7 @@ def main(args: argparse.Namespace) -> None:
     averages = {name: ModelEMA(network, args.ema_decay) for name, network in generators.items()}
     for average in averages.values():
         average.model.to(accelerator.device)
-    if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # the averages, copied above, stay plain
+    if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # not in the averages, copied above
         synchronize_batch_norm(generators["generator"], accelerator.device)
     if args.gradient_checkpointing:
         generators["generator"].enable_gradient_checkpointing()
@@ -174,7 +174,7 @@ def main(args: argparse.Namespace) -> None:
     # Losses
     perceptual_net = load_perceptual_net(args.perceptual_model)
     perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
-    num_averaged = accelerator.num_processes * args.gradient_accumulation_steps  # batches, whose gradients become one
+    num_averaged = accelerator.num_processes * args.gradient_accumulation_steps  # batches whose gradients are averaged
     objective = Objective(
         loss_weights(args, num_averaged=num_averaged),
         perceptual_loss=perceptual_loss,
@@ -198,10 +198,10 @@ def main(args: argparse.Namespace) -> None:
         accelerator.print(summarize({**generators, **discriminators}, next(iter(loader)), **sizes))
         return
 
-    # Trackers, and the repository on the Hub: a login fails now, and not when the training is done
+    # Trackers, and the repository on the Hub: a missing login is an error now, and not after training
     repo_id, uploads, recipe = args.hub_model_id or output_dir.resolve().name, None, build_recipe(args)
     resume_from = args.resume_from_checkpoint
-    if resume_from == "hub":  # before the repository is made, which would then have no checkpoint
+    if resume_from == "hub":  # before the repository is created: a new one has no checkpoint
         downloaded = [str(download_checkpoint(repo_id)) if accelerator.is_main_process else None]
         (resume_from,) = broadcast_object_list(downloaded)
     if accelerator.is_main_process:
@@ -215,7 +215,7 @@ def main(args: argparse.Namespace) -> None:
 
     # Resume
     if args.overwrite_output_dir:
-        args.overwrite_output_dir = False  # not among the options that a checkpoint keeps for another start
+        args.overwrite_output_dir = False  # not saved in checkpoints, whose options can start another run
         if accelerator.is_main_process:
             delete_existing_run(output_dir)
     checkpoints = CheckpointManager(
@@ -241,7 +241,7 @@ def main(args: argparse.Namespace) -> None:
         augmentation=DiscriminatorAugmentation(args.augment_discriminator) if args.augment_discriminator else None,
         reuse_fakes=args.reuse_fakes,
     )
-    hide = None if accelerator.is_local_main_process else True  # None: unless stderr is a terminal
+    hide = None if accelerator.is_local_main_process else True  # None: hide unless stderr is a terminal
     progress = tqdm(total=num_steps, initial=state.global_step, disable=hide, desc="Training")
     sides = {"learning_rate": generator_side, "discriminator_learning_rate": discriminator_side}
     monitor = Monitor(accelerator, progress, sides=sides, images_per_update=images_per_update)
@@ -274,13 +274,13 @@ def main(args: argparse.Namespace) -> None:
     if stop.is_requested:
         is_on_hub = accelerator.is_main_process and publisher.push_last(checkpoint)
         accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub))
-        accelerator.end_training()  # else trackers take it for a crash
+        accelerator.end_training()  # else trackers report a crash
         sys.exit(stop.exit_status)
 
     # Publish
     num_broken = 0
     if args.skip_broken and not args.streaming:
-        is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # each process has met its own
+        is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # each process knows its own
         num_broken = is_broken.count_nonzero().item()
         logger.warning("%d of %d rows were broken and left out", num_broken, num_samples)
     accelerator.wait_for_everyone()
@@ -293,15 +293,15 @@ def main(args: argparse.Namespace) -> None:
 
 
 def set_up_logging() -> None:
-    """Short lines; without what says nothing to who trains."""
+    """Set up logging in short lines, without messages that do not matter to users."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    for name in ("accelerate", "httpx", "httpx2"):  # they name every file of a checkpoint, every request to the Hub
+    for name in ("accelerate", "httpx", "httpx2"):  # they log every file of a checkpoint, every request to the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)  # a folder's README need not be a data card
 
 
 def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImageDataset:
-    """The training samples, and the processor that knows their labels."""
+    """Build the data set of training samples, with the processor that holds their label set."""
     rows = open_rows(args, split=args.train_split, cache_dir=args.cache_dir, streaming=args.streaming)
     columns = columns_of(args)
     use_instance_edges = columns["instance_column"] is not None
@@ -329,7 +329,7 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
 def build_evaluation(
     args: argparse.Namespace, dataset: PairedImageDataset, device: torch.device
 ) -> Callable[[SPADEPipeline], dict[str, float]]:
-    """What scores pairs of another split, read as the training's are."""
+    """Build the evaluation on pairs of another split, cropped at the centre and not flipped."""
     try:
         from spade_hf.training.evaluation import RunningEvaluation
     except ModuleNotFoundError as error:
@@ -361,11 +361,11 @@ def build_evaluation(
 def build_networks(
     args: argparse.Namespace, processor: SPADEImageProcessor
 ) -> tuple[dict[str, ModelMixin], dict[str, ModelMixin]]:
-    """The sides: `generator` and perhaps `style_encoder`; `discriminator`. Freshly initialized or pretrained."""
+    """Build both sides, new or pretrained: `generator` and optionally `style_encoder`; `discriminator`."""
     pretrained = None
     if args.pretrained_model_name_or_path is not None:
         pretrained = Pretrained.load(args.pretrained_model_name_or_path, args.discriminator_name_or_path)
-        vars(args).update(pretrained.options())  # checkpoints and the model card name what was built
+        vars(args).update(pretrained.options())  # so that checkpoints and the model card have them
     labels = processor.label_set
     semantics = {
         "num_labels": labels.num_labels,
@@ -408,7 +408,7 @@ def build_side(
     learning_rate: float,
     num_steps: int,
 ) -> Side:
-    """Prepared networks with Adam and its schedule."""
+    """Prepare networks with Adam and its schedule."""
     optimizer = torch.optim.Adam(
         [parameter for model in models.values() for parameter in model.parameters()],
         learning_rate,
@@ -430,9 +430,9 @@ def build_side(
 
 
 def loss_weights(args: argparse.Namespace, *, num_averaged: int = 1) -> dict[str, float]:
-    """The weights of the terms of the generator's loss, by their names.
+    """Return the weights of the generator's loss terms, by name.
 
-    Averaging the gradients of several batches takes the mean of their sums: terms that are sums get it back.
+    The gradients of `num_averaged` batches are averaged, so terms that are sums over samples get that factor.
     """
     return {
         name: getattr(args, f"{name}_weight") * (num_averaged if term.is_sum else 1) for name, term in TERMS.items()
@@ -440,7 +440,7 @@ def loss_weights(args: argparse.Namespace, *, num_averaged: int = 1) -> dict[str
 
 
 def build_recipe(args: argparse.Namespace) -> TrainingRecipe:
-    """What the model card says of the options."""
+    """Select the options for the model card."""
     names = {field.name for field in dataclasses.fields(TrainingRecipe)} - {"loss_weights"}
     return TrainingRecipe(loss_weights=loss_weights(args), **{name: getattr(args, name) for name in names})
 

@@ -1,4 +1,4 @@
-"""The console script `spade-hf`: it parses, and imports `spade_hf`, which takes seconds, only when a command runs.
+"""The console script `spade-hf`. It imports `spade_hf`, which takes seconds, only when a command runs.
 
 An option's `dest` is the name of the library's parameter, so that an error about the parameter can name the option.
 """
@@ -16,7 +16,7 @@ from .options import add_data_options, as_typed, count, natural, options_of
 
 PACKAGE = Path(__file__).parents[1] / "spade_hf"
 LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "labels" / "tables").glob("*.json")))
-# Commands that are scripts, and where their options are, importing nothing of the package.
+# Commands that are scripts, and the files of their options, which import nothing of the package.
 SCRIPTS = {"train": "train_spade.py", "evaluate": "evaluate_spade.py", "synthesize": "synthesize_dataset.py"}
 PARSERS = {
     "train": "training/arguments.py",
@@ -29,7 +29,7 @@ INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; what goes wrong is one line on stderr and exit status 2."""
+    """Run one command; an error is one line on stderr, with exit status 2."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments and arguments[0] in SCRIPTS:
         if {"-h", "--help"} & set(arguments):
@@ -49,58 +49,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """Build the parser of all commands and their options."""
     version = runpy.run_path(str(PACKAGE / "version.py"))["__version__"]
-    parser = argparse.ArgumentParser(prog="spade-hf", description="Turn label maps into pictures.")
+    parser = argparse.ArgumentParser(prog="spade-hf", description="Turn label maps into images.")
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
-    generate = commands.add_parser("generate", help="paint a mask, or many")
+    generate = commands.add_parser("generate", help="paint one or more masks")
     generate.add_argument(
         "mask",
         nargs="*",
         help="image of label ids or in the labels' colours: paths, URLs, or folders with --output-dir",
     )
-    generate.add_argument("--dataset", help="instead: a Hub data set, local folder or parquet file of masks")
-    generate.add_argument("--mask-column", default="label", help="of --dataset; default: label")
-    generate.add_argument("--instance-column", help="of --dataset, for models with instance edges")
-    generate.add_argument("--split", default="train", help="of --dataset; default: train")
+    generate.add_argument("--dataset", help="Hub data set, local folder or parquet file of masks, instead of files")
+    generate.add_argument("--mask-column", default="label", help="masks of --dataset; default: label")
+    generate.add_argument("--instance-column", help="instance maps of --dataset, for models with edges")
+    generate.add_argument("--split", default="train", help="split of --dataset; default: train")
     generate.add_argument(
         "--style",
         dest="style_image",
         nargs="+",
-        help="picture whose light and colours to take; for many masks one for all, or one for each",
+        help="picture whose light and colours are used; for many masks, one for all or one per mask",
     )
-    generate.add_argument("--blend", action="store_true", help="go from one --style to the next over the masks")
+    generate.add_argument("--blend", action="store_true", help="interpolate the --style pictures over the masks")
     generate.add_argument(
         "--instance-map", help="image of instance ids, for models with instance edges; a folder of them for many masks"
     )
-    generate.add_argument("--seed", type=int, help="of random styles, when no --style is given; default: 0")
+    generate.add_argument("--seed", type=int, help="seed of random styles, without --style; default: 0")
     generate.add_argument(
-        "--num-images", dest="num_images_per_mask", type=int, default=1, help="pictures in as many random styles"
+        "--num-images", dest="num_images_per_mask", type=int, default=1, help="pictures per mask, in random styles"
     )
     generate.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
-    generate.add_argument("--height", type=int, help="in pixels; default: in the mask's proportions")
-    generate.add_argument("--width", type=int, help="in pixels; default: in the mask's proportions")
+    generate.add_argument("--height", type=int, help="in pixels; default: from the mask's proportions")
+    generate.add_argument("--width", type=int, help="in pixels; default: from the mask's proportions")
     generate.add_argument(
         "--color-tolerance", type=float, help="map other colours to the nearest label within this RGB distance"
     )
     generate.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
     generate.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the weights"
+        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="type of the weights"
     )
     generate.add_argument("--output", type=Path, help="default: output.png; several get -0, -1 ... in the name")
     generate.add_argument(
-        "--output-dir", type=Path, help="folder for many masks' pictures; skips those that it has already"
+        "--output-dir", type=Path, help="folder for the pictures of many masks; existing ones are skipped"
     )
-    generate.add_argument("--batch-size", type=count, default=8, help="masks at once; default: 8")
+    generate.add_argument("--batch-size", type=count, default=8, help="masks per batch; default: 8")
     generate.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     commands.add_parser("train", help="train on your own masks (needs the extra `train`)")  # see SCRIPTS
-    commands.add_parser("evaluate", help="say how good a model is (needs the extra `eval`)")
+    commands.add_parser("evaluate", help="measure how good a model is (needs the extra `eval`)")
     commands.add_parser("synthesize", help="paint a data set of masks in many styles (needs the extra `train`)")
 
-    check = commands.add_parser("check", help="read every pair of your data, and say what is wrong (needs `train`)")
+    check = commands.add_parser("check", help="read every pair of your data, and report problems (needs `train`)")
     add_data_options(check)
     check.add_argument("--split", default="train", help="default: train")
     check.add_argument(
@@ -110,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=[256],
         help="side, or height and width, of the crop; default: 256",
     )
-    check.add_argument("--num_workers", type=natural, default=os.cpu_count() or 1, help="default: one for each core")
+    check.add_argument("--num_workers", type=natural, default=os.cpu_count() or 1, help="default: one per core")
     check.add_argument("--sheet", type=Path, help="also draw some pairs to this file, each mask over its image")
     check.add_argument("--overwrite", action="store_true", help="replace the file of --sheet if it exists")
 
@@ -121,11 +121,11 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--discriminator",
         dest="discriminator_path",
-        help="latest_net_D.pth: for training, saved in the folder as well",
+        help="latest_net_D.pth, for training; also saved in the folder",
     )
     labels_of = convert.add_mutually_exclusive_group(required=True)
     labels_of.add_argument(
-        "--preset", choices=PRESETS, help="the public checkpoint of this data set: says all options below"
+        "--preset", choices=PRESETS, help="the public checkpoint of this data set; sets all options below"
     )
     labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
     labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")
@@ -142,16 +142,16 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     export.add_argument("--output", type=Path, required=True, help="file to write, such as generator.onnx")
     export.add_argument(
-        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="freeze it, for one picture; default: any size"
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="fixed size, one mask per call; default: any"
     )
     export.add_argument(
-        "--dtype", choices=("float32", "float16"), default="float32", help="of the weights in the file"
+        "--dtype", choices=("float32", "float16"), default="float32", help="type of the weights in the file"
     )
     export.add_argument(
         "--modulation",
         choices=("dense", "sparse"),
         default="dense",
-        help="sparse: the file reads distinct label neighbourhoods, see docs/export.md",
+        help="sparse: the inputs include distinct label neighbourhoods, see docs/export.md",
     )
     export.add_argument("--style-encoder", type=Path, help="also write the style encoder to this file")
     export.add_argument("--mask", nargs="+", default=[], help="check with these masks; default: random ones")
@@ -172,23 +172,21 @@ def build_parser() -> argparse.ArgumentParser:
     edit.add_argument("--paste", help="another mask, from which --region is copied")
     edit.add_argument("--region", help="label of --paste, by name or id: all of its pixels are copied")
     edit.add_argument(
-        "--shift", type=int, nargs=2, default=(0, 0), metavar=("DOWN", "RIGHT"), help="of what is pasted, in pixels"
+        "--shift", type=int, nargs=2, default=(0, 0), metavar=("DOWN", "RIGHT"), help="move the pasted part, in pixels"
     )
+    edit.add_argument("--replace", nargs="+", default=[], metavar="OLD=NEW", help="labels, by name or id, all at once")
     edit.add_argument(
-        "--replace", nargs="+", default=[], metavar="OLD=NEW", help="labels by names or ids, all at once"
+        "--size", type=count, nargs=2, metavar=("HEIGHT", "WIDTH"), help="size of the result, by nearest pixel"
     )
-    edit.add_argument(
-        "--size", type=count, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of the result, by nearest pixel"
-    )
-    edit.add_argument("--painted", type=int, metavar="SEED", help="repaint it as by hand (needs the extra `train`)")
-    edit.add_argument("--output", type=Path, required=True, help="PNG file of ids")
-    edit.add_argument("--instances", type=Path, help="also number the areas of one label in this PNG file")
+    edit.add_argument("--painted", type=int, metavar="SEED", help="repaint it as if by hand (needs the extra `train`)")
+    edit.add_argument("--output", type=Path, required=True, help="PNG file of label ids")
+    edit.add_argument("--instances", type=Path, help="also number connected areas of equal label in this PNG file")
     edit.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     demo = commands.add_parser("demo", help="paint masks in the browser (needs the extra `demo`)")
     demo.add_argument("--model", help="folder or Hub id; default: $SPADE_MODEL_ID, or the bundled landscapes")
     demo.add_argument("--host", help="address to listen on; default: this machine only")
-    demo.add_argument("--port", type=int, help="default: the first free one from 7860 on")
+    demo.add_argument("--port", type=int, help="default: the first free port from 7860 on")
 
     for command in commands.choices.values():
         command.set_defaults(options=options_of(command))

@@ -1,6 +1,6 @@
-"""What command lines share: errors of one line in the words of the options, checked numbers, options that name data.
+"""Shared parts of the command lines: one-line errors that name options, checked numbers, options that name data.
 
-Nothing of the library is imported: `--help` takes a tenth of a second.
+Nothing of the library is imported, so that `--help` takes a tenth of a second.
 """
 
 import argparse
@@ -10,16 +10,16 @@ from typing import Any, NoReturn, Protocol
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Errors without the usage: with this many options it would push the error off the screen."""
+    """Parser whose errors omit the usage: with this many options it would push the error off the screen."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
-        message = re.sub(r"^argument (--\w+): is ", r"\1 is ", message)  # of `_number`
+        """Print the error, and exit with status 2."""
+        message = re.sub(r"^argument (--\w+): is ", r"\1 is ", message)  # messages of `_number`
         self.exit(2, f"error: {message} See --help.\n")
 
 
 def one_line(error: Exception) -> str:
-    """The message, without the traceback that a worker of the data loader puts before it."""
+    """Return an error's message, without the traceback that a worker of the data loader puts before it."""
     text = str(error)
     if "Original Traceback" in text:
         text = text.rpartition(f"{type(error).__name__}: ")[2]
@@ -27,7 +27,7 @@ def one_line(error: Exception) -> str:
 
 
 def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Callable[[str], Any]:
-    """The `type` of an option that is a number within bounds."""
+    """Build the `type` of an option that is a number within bounds."""
 
     def parse(text: str) -> Any:
         value = kind(text)
@@ -43,14 +43,14 @@ count = _number(int, lambda value: value >= 1, "1 or more.")
 natural = _number(int, lambda value: value >= 0, "0 or more.")
 nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
 share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
-positive_share = _number(float, lambda value: 0 < value <= 1, "above 0, 1 at most.")
+positive_share = _number(float, lambda value: 0 < value <= 1, "above 0 and at most 1.")
 decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
 positive_weight = _number(float, lambda value: value > 0, "above 0.")
 positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")
 
 
 class _TakesOptions(Protocol):
-    """A parser or a group of it."""
+    """A parser or one of its groups."""
 
     def add_argument(self, *names: str, **options: Any) -> Any: ...
 
@@ -59,23 +59,23 @@ def add_data_options(parser: _TakesOptions) -> None:
     """Add the options that say where pairs of images and masks are, and what the masks mean."""
     parser.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
     parser.add_argument("--dataset_config_name", help="configuration of the data set")
-    parser.add_argument("--image_folder", help="instead: a folder of images, paired with --mask_folder by file name")
-    parser.add_argument("--mask_folder", help="its masks, as ids or in the label set's colours; or CVAT's zip file")
-    parser.add_argument("--instance_folder", help="its instance maps, for models with an edge channel")
+    parser.add_argument("--image_folder", help="folder of images, instead of --dataset_name; paired by file name")
+    parser.add_argument("--mask_folder", help="folder of masks: ids or the label set's colours; or CVAT's zip file")
+    parser.add_argument("--instance_folder", help="folder of instance maps, for models with an edge channel")
     parser.add_argument(
         "--image_suffix",
-        help="how their names end, such as _leftImg8bit.png: pairs by what stands before, subfolders too",
+        help="end of the image names, such as _leftImg8bit.png: the rest makes pairs; also reads subfolders",
     )
-    parser.add_argument("--mask_suffix", help="the same of --mask_folder, such as _gtFine_labelIds.png")
-    parser.add_argument("--instance_suffix", help="the same of --instance_folder, such as _gtFine_instanceIds.png")
+    parser.add_argument("--mask_suffix", help="the same for --mask_folder, such as _gtFine_labelIds.png")
+    parser.add_argument("--instance_suffix", help="the same for --instance_folder, such as _gtFine_instanceIds.png")
     parser.add_argument("--file_list", help="text file: read only these names, without suffix or extension")
-    parser.add_argument("--panoptic_json", help="COCO's panoptic annotations, whose files are in these folders")
+    parser.add_argument("--panoptic_json", help="COCO's panoptic annotations of the files in these folders")
     parser.add_argument("--image_column", default="image")
     parser.add_argument("--mask_column", default="label")
-    parser.add_argument("--instance_column", help="instance maps, for models with an edge channel")
+    parser.add_argument("--instance_column", help="column of instance maps, for models with an edge channel")
     parser.add_argument(
         "--label_set",
-        help="built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json beside the data, "
+        help="built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json with the data, "
         "CVAT's labelmap.txt or Roboflow's _classes.csv in --mask_folder, or the categories of --panoptic_json",
     )
     parser.add_argument(
@@ -84,11 +84,11 @@ def add_data_options(parser: _TakesOptions) -> None:
 
 
 def problem_with_data(args: argparse.Namespace) -> str | None:
-    """What is wrong with the options of [`add_data_options`], in a sentence; `None` if nothing is."""
+    """Return an error message if the options of [`add_data_options`] are invalid, else `None`."""
     if (args.dataset_name is None) == (args.image_folder is None):
         return "Give either --dataset_name, or --image_folder with --mask_folder."
     if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
-        return "--image_folder, --mask_folder and --instance_folder belong together; the last may be missing."
+        return "--image_folder, --mask_folder and --instance_folder must be given together; the last is optional."
     suffixes = ("image_suffix", "mask_suffix", "instance_suffix")
     given = [name for name in (*suffixes, "file_list", "panoptic_json") if getattr(args, name) is not None]
     if given and args.image_folder is None:
@@ -96,12 +96,12 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
     if args.instance_suffix is not None and args.instance_folder is None:
         return "--instance_suffix belongs to --instance_folder, which is missing."
     if args.panoptic_json is not None and len(given) > 1:
-        return f"--panoptic_json names the files of each pair, so --{given[0]} has no use. Leave one of them out."
+        return f"--panoptic_json names the files of each pair, so --{given[0]} is not needed. Leave one of them out."
     return None
 
 
 def as_typed(message: str, options: Mapping[str, str]) -> str:
-    """Put options in place of the library's parameters.
+    """Replace the library's parameters in a message by options.
 
     Args:
         message (`str`): An error of the library: "... or pass `color_tolerance=20`."
@@ -121,6 +121,6 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
 
 
 def options_of(parser: argparse.ArgumentParser) -> dict[str, str]:
-    """Parameter -> option, see [`as_typed`]."""
+    """Map parameters to options; see [`as_typed`]."""
     actions = [action for action in parser._actions if action.option_strings]
     return {action.dest: next(name for name in action.option_strings if name.startswith("--")) for action in actions}

@@ -80,7 +80,7 @@ def test_a_data_set(check, data, capsys):
         ([], "Give either --dataset_name, or --image_folder"),
         (["--dataset_name", "{data}/none"], "cannot be loaded"),
         (["--image_folder", "{data}/images", "--mask_folder", "{data}/masks"], "--label_set is missing"),
-        (["--image_folder", "{data}/images", "--mask_folder", "{data}/none"], "is not a folder and not a zip file"),
+        (["--image_folder", "{data}/images", "--mask_folder", "{data}/none"], "is neither a folder nor a zip file"),
     ],
 )
 def test_what_cannot_be_checked_is_one_line(data, fails, options, match):

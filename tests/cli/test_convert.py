@@ -124,9 +124,9 @@ def test_errors_name_the_option_as_typed(weights, tmp_path, options, match, fail
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (["--image-size", "256"], "--image-size was given, and --preset coco says it already"),
-        (["--use-unknown-label"], "--use-unknown-label was given, and --preset coco says it already"),
-        (["--norm-type", "batch"], "--norm-type was given, and --preset coco says it already"),
+        (["--image-size", "256"], "--image-size was given, but --preset coco already sets it"),
+        (["--use-unknown-label"], "--use-unknown-label was given, but --preset coco already sets it"),
+        (["--norm-type", "batch"], "--norm-type was given, but --preset coco already sets it"),
         ([], r"reads 3 semantic channels, but 182 labels, with --use-unknown-label .* make 184"),
     ],
 )

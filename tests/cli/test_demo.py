@@ -33,11 +33,11 @@ def test_a_port_that_is_none(port, fails):
 def test_a_port_in_use(fails):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        fails("demo", "--port", port, match=rf"--port {port} cannot be listened on: .* Give another --port")
+        fails("demo", "--port", port, match=rf"--port {port} cannot be used: .* Give another --port")
 
 
 def test_a_host_of_another_machine(fails):
-    fails("demo", "--host", "192.0.2.1", match=r"--host 192\.0\.2\.1 cannot be listened on: ")
+    fails("demo", "--host", "192.0.2.1", match=r"--host 192\.0\.2\.1 cannot be used: ")
 
 
 def test_a_model_that_is_not_there(model, fails):

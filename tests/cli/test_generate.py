@@ -150,7 +150,7 @@ def test_a_name_that_is_neither_on_the_hub_nor_here(model, mask, tmp_path, monke
     name = f"{model.parent.name}/stret_model"
     match = (
         rf"--model is {name}: there is no such folder\. Did you mean {model.parent.name}/street_model\? "
-        rf"The Hub gives no {name}/model_index\.json: .*Repository Not Found"
+        rf"The Hub does not return {name}/model_index\.json: .*Repository Not Found"
     )
     fails("generate", mask, "--model", name, "--output", tmp_path / "lake.png", match=match)
 
@@ -175,7 +175,7 @@ def test_a_model_of_the_hub(model, mask, tmp_path, hub):
         (["--num-images", "2", "--style", "{mask}"], "--num-images is 2, but --style fixes the style"),
         (["--num-images", "0"], "--num-images is 0"),
         (["--color-tolerance", "-1"], "--color-tolerance is -1.0; it is a distance"),
-        (["--seed", "3", "--style", "{mask}"], "--seed is of random styles, and --style gives the style. Leave one"),
+        (["--seed", "3", "--style", "{mask}"], "--seed is for random styles, but --style gives the style. Leave one"),
         (["--seed", "-1"], "--seed is -1; allowed are 0.."),
         (["--seed", str(2**64)], "--seed is 18446744073709551616; allowed are 0.."),
     ],

@@ -66,7 +66,7 @@ def test_a_folder_of_masks(model, masks, paint, capsys):
         assert np.abs(pictures[f"{name}.png"] - expected).max() <= 1  # batches may round otherwise
     captured = capsys.readouterr()
     assert [Path(line).name for line in captured.out.splitlines()] == [f"{name}.png" for name in NAMES]
-    assert re.search(r"5 pictures in [\d.]+ s, [\d.]+ a second", captured.err)
+    assert re.search(r"5 pictures in [\d.]+ s, [\d.]+ per second", captured.err)
 
 
 def test_files_and_folders_of_unlike_proportions(masks, paint, tmp_path):
@@ -187,7 +187,7 @@ def test_a_killed_run_goes_on(model, masks, tmp_path):
         (["{masks}"], "--output-dir is missing: it is needed for several masks"),
         (["{masks}/a.png", "{masks}/b.png"], "--output-dir is missing"),
         (["{masks}/a.png", "--style", "x", "y"], "--output-dir is missing"),
-        (["--style", "{masks}/a.png", "--output-dir", "o"], "Masks stand before --style"),
+        (["--style", "{masks}/a.png", "--output-dir", "o"], "Write masks before --style"),
         (["{masks}", "--dataset", "x", "--output-dir", "o"], "Give masks, or --dataset"),
         (["{masks}", "--output-dir", "o", "--output", "x.png"], "Leave one of them out"),
         (["{masks}", "{masks}/a.png", "--output-dir", "o"], "would both become a.png"),

@@ -114,7 +114,7 @@ def test_voc(names, tmp_path, caplog):
 def test_vocs_photographs_without_a_list(tmp_path):
     write_voc(tmp_path)
     folders = {"image": str(tmp_path / "JPEGImages"), "label": str(tmp_path / "SegmentationClass")}
-    with pytest.raises(ValueError, match=r"Class has no file for 2008_000001. .* or name the others in a `file_list`"):
+    with pytest.raises(ValueError, match=r"Class has no file for 2008_000001. .* or list the others in a `file_list`"):
         load_folders(folders)
 
 
@@ -159,7 +159,7 @@ def remove_mask(root):
     next((root / "gtFine" / "train" / "ulm").glob("*labelIds.png")).unlink()
     return (
         {},
-        r"train has no file for ulm/ulm_000000_000019. Files belong together .*or say by `suffixes` how they end",
+        r"train has no file for ulm/ulm_000000_000019. Files are paired .*or give the ends of the names by `suffixes`",
     )
 
 
@@ -189,7 +189,7 @@ def no_list(root):
 
 def no_folder(root):
     shutil.rmtree(root / "gtFine")
-    return {}, r"gtFine.train is not a folder and not a zip file. Name the folders"
+    return {}, r"gtFine.train is neither a folder nor a zip file. Give the folders"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_masks_of_another_scale_are_resized():
         ({"mask_column": "mask"}, r"`mask_column` is 'mask'; the data set has the columns image, label, file_name"),
         ({"image_column": "picture"}, r"`image_column` is 'picture'; the data set has the columns"),
         ({"mask_column": "file_name"}, r"is 'file_name', which holds .*string.* no images; .* image, label"),
-        ({"use_instance_edges": True}, r"`instance_column`\) belongs to a model with instance edges.*it is None"),
+        ({"use_instance_edges": True}, r"`instance_column` is None; it must name .* for a model with instance edges"),
         (
             {"instance_column": "label", "transform": PairedTransform((32, 32), simplify_probability=0.5)},
             r"`simplify_probability`.*must be 0 with `instance_column`",
@@ -187,7 +187,7 @@ def test_what_takes_a_broken_rows_place_follows_from_the_index():
 
 def test_nothing_but_broken_rows():
     dataset = make_dataset(make_rows(image=[None] * 6), skip_broken=True)
-    with pytest.raises(ValueError, match=r"Each of the data set's 6 rows is broken; the warnings name what is wrong"):
+    with pytest.raises(ValueError, match=r"All 6 rows of the data set are broken; the warnings name the problems"):
         dataset[2]
 
 
@@ -249,7 +249,7 @@ def test_parallel_folders(tmp_path):
     [
         (
             lambda root: (root / "masks" / "3.png").unlink(),
-            r"masks has no file for 3. Files belong together by their names",
+            r"masks has no file for 3. Files are paired by their names",
         ),
         (
             lambda root: [(root / "photos" / f"{i}.jpg").unlink() for i in range(7)],
@@ -260,7 +260,7 @@ def test_parallel_folders(tmp_path):
             r"photos has no file for 3_L; .*masks has no file for 3. Files .* rename them",
         ),
         (lambda root: mask(0).save(root / "masks" / "5.bmp"), r"masks has both 5.bmp and 5.png. Keep one"),
-        (lambda root: (root / "masks").rename(root / "labels"), r"masks is not a folder and not a zip file"),
+        (lambda root: (root / "masks").rename(root / "labels"), r"masks is neither a folder nor a zip file"),
         (lambda root: [file.unlink() for file in (root / "masks").iterdir()], r"masks holds no image file"),
     ],
 )
@@ -320,7 +320,7 @@ def test_no_label_set(dataset_name, hub, tmp_path):
 
 def test_folders_without_metadata_are_told_apart(tmp_path):
     write_folders(tmp_path)
-    with pytest.raises(ValueError, match=r"is 'label', which holds ClassLabel.* images are image. To pair folders"):
+    with pytest.raises(ValueError, match=r"is 'label', which holds ClassLabel.* images: image. To pair folders"):
         make_dataset(load(tmp_path, tmp_path))
 
 

@@ -81,7 +81,7 @@ def no_annotations(root):
 
 def no_image(root):
     (root / "val2017" / "000000000285.jpg").unlink()
-    return r"000000000285.jpg is missing, which .*json names, and 0 more of the column `image`. Name the folder"
+    return r"000000000285.jpg, which .*json names, is missing, and 0 more files of the column `image`. Give the folder"
 
 
 @pytest.mark.parametrize("damage", [no_json, detection_json, no_annotations, no_image])
@@ -115,5 +115,5 @@ def test_a_broken_row_is_named(damage, tmp_path):
 def test_pixels_of_no_segment_need_an_unknown_label(tmp_path):
     write_panoptic(tmp_path)
     rows = load_panoptic(str(annotations(tmp_path)), folders(tmp_path))
-    with pytest.raises(ValueError, match=r"segment ids \[0\], .* has no unknown label for pixels of no segment"):
+    with pytest.raises(ValueError, match=r"segment ids \[0\], .* has no unknown label for pixels without a segment"):
         read(rows, LabelSet.anonymous(201))

@@ -45,7 +45,7 @@ def bad_batch(folder):
 
 
 def bad_checkpoint(folder):
-    return ("--resume_from_checkpoint", "checkpoint-5"), "", "checkpoint-5 is not there; there are: none."
+    return ("--resume_from_checkpoint", "checkpoint-5"), "", "checkpoint-5 does not exist; available are: none."
 
 
 def bad_perceptual(folder):

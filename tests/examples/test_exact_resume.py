@@ -199,7 +199,7 @@ def test_a_signal_to_the_whole_job_saves_and_exits(number, hint, job, tmp_path):
     (left,) = checkpoints(output)
     assert printed.splitlines()[1:] == [
         f"{number.name}: stopped after {steps_done(output)} of 10000 updates; saved {output / left}",
-        "Go on: the same command with --resume_from_checkpoint latest",
+        "Continue: the same command with --resume_from_checkpoint latest",
         f"Paint with it: spade-hf generate MASK --model {output / left}",
     ]
     assert SPADEPipeline.from_pretrained(str(output / left))(mask(0)).images[0].size == (32, 32)

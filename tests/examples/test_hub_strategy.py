@@ -274,7 +274,7 @@ def test_a_stopped_run_uploads_its_last_checkpoint(machine, hub, monkeypatch):
     monkeypatch.setattr(StopOnSignal, "check", lambda self: setattr(self, "is_requested", True) or True)
     result = machine("first", "--checkpointing_steps", 1000, model="stopped")
     assert result.status == 143
-    assert "Go on, on another machine: the same command with --resume_from_checkpoint hub\n" in result.stdout
+    assert "On another machine: the same command with --resume_from_checkpoint hub\n" in result.stdout
     repo = hub.repos["models", f"{hub.user}/stopped"]
     state = json.loads(repo.commits[repo.refs["last-checkpoint"]]["training_state.json"].data)
     assert state["global_step"] == 1

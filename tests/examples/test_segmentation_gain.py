@@ -52,7 +52,7 @@ def test_gains_are_taken_seed_by_seed(gain, tmp_path):
 def test_no_share_above_one(gain, capsys):
     with pytest.raises(SystemExit):
         gain.parse_args(["grid.yaml", "--shares", "2"])
-    assert "--shares is 2.0; it must be above 0, 1 at most." in capsys.readouterr().err
+    assert "--shares is 2.0; it must be above 0 and at most 1." in capsys.readouterr().err
 
 
 @pytest.mark.slow  # five processes that import torch

@@ -267,7 +267,7 @@ def test_instances_come_along(synthesize, tmp_path):
             assert np.abs(pixels(again) - pixels(row["image"])).max() <= 1
 
     missing = synthesize(*command[:-1], tmp_path / "other")
-    assert missing.status == 2 and "belongs to a model with instance edges" in missing.stderr
+    assert missing.status == 2 and "for a model with instance edges" in missing.stderr
     several = synthesize(*command[:-1], tmp_path / "other", "--instance_column", "instance", "--images_per_mask", 2)
     assert several.status == 2
     assert several.stderr.splitlines()[-1] == (
@@ -345,7 +345,7 @@ def wrong_column(folder, synthesize, model, masks):
 
 
 def no_images(folder, synthesize, model, masks):
-    return ("--mask_column", "file_name"), "and no images; columns of images are label."
+    return ("--mask_column", "file_name"), "and no images; columns of images: label."
 
 
 def wrong_height(folder, synthesize, model, masks):

@@ -170,8 +170,8 @@ def test_a_run_is_not_overwritten_by_accident(trained, run, data, tmp_path):
     assert result.status == 2 and sorted(output.rglob("*")) == before
     (error,) = result.stderr.splitlines()
     assert error == (
-        f"error: --output_dir {output} holds a run: go on with it by --resume_from_checkpoint latest, delete it by "
-        "--overwrite_output_dir, or name another folder."
+        f"error: --output_dir {output} holds a run: continue it with --resume_from_checkpoint latest, delete it with "
+        "--overwrite_output_dir, or give another folder."
     )
     assert run(*options, "--dry_run").status == 0 and sorted(output.rglob("*")) == before
     assert run(*options, "--overwrite_output_dir").status == 0
@@ -189,7 +189,8 @@ def test_nothing_left_to_train(run, data, tmp_path):
     result = run(*options, "--max_train_steps", 1, "--resume_from_checkpoint", "latest")
     assert result.status == 0
     assert result.stdout.splitlines()[1] == (
-        "Nothing to train: 2 updates are done, and this command asks for 1. To go on, give --max_train_steps above 2."
+        "Nothing to train: 2 updates are done, and this command asks for 1. To continue, give --max_train_steps above "
+        "2."
     )
     assert "2 updates on 6 pairs" in (tmp_path / "out" / "README.md").read_text()
 
@@ -456,7 +457,8 @@ def test_a_baseline_is_trained_saved_and_paints(name, cls, method, run, data, tm
     assert f"\n{method}" in card and f"| generator | {name} |" in card
     again = ("--pretrained_model_name_or_path", tmp_path, "--output_dir", tmp_path / "more", "--max_train_steps", 1)
     result = run(*SMALL, "--dataset_name", data, *again)
-    assert f"--pretrained_model_name_or_path holds a {cls.__name__}; training goes on from a SPADE" in result.stderr
+    message = f"--pretrained_model_name_or_path holds a {cls.__name__}; training continues only from a SPADE"
+    assert message in result.stderr
 
 
 def test_allow_tf32(run, data, tmp_path):

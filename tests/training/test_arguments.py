@@ -74,14 +74,14 @@ def test_the_discriminator_of_a_config_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--discriminator_backbone", "efficientnet-lite0"], "with --discriminator patch it is none"),
+        (["--discriminator_backbone", "efficientnet-lite0"], "with --discriminator patch it must be none"),
         (
             ["--discriminator", "projected", "--discriminator_backbone", "none"],
-            "with --discriminator projected it is efficientnet-lite0",
+            "with --discriminator projected it must be efficientnet-lite0",
         ),
         (
             ["--discriminator", "segmentation", "--gan_loss", "relativistic"],
-            "--gan_loss belongs to --discriminator patch",
+            "--gan_loss is for --discriminator patch",
         ),
     ],
 )
@@ -131,7 +131,7 @@ def test_the_arguments_of_a_checkpoint_are_a_config_file(tmp_path):
     ("content", "message"),
     [
         ("batch: 3", "there is no option 'batch'"),
-        ("- 3", "it must hold options by name, such as `train_batch_size: 8`"),
+        ("- 3", "it must map option names to values, such as `train_batch_size: 8`"),
         ("a: [", "run.yaml cannot be used: while parsing"),
         (None, "No such file or directory"),
         ("train_batch_size: many", "argument --train_batch_size: invalid int value: 'many'"),
@@ -156,10 +156,10 @@ def test_the_papers_recipes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--resolution", "65"], "--resolution is 65; it is one side or height and width, each a multiple of 32 with"),
-        (["--resolution", "64", "64", "64"], "--resolution is 64 64 64; it is one side or height and width"),
+        (["--resolution", "65"], "--resolution is 65; give one side, or height and width, each a multiple of 32 with"),
+        (["--resolution", "64", "64", "64"], "--resolution is 64 64 64; give one side, or height and width"),
         (["--num_upsampling_layers", "7", "--resolution", "64"], "multiple of 128 with --num_upsampling_layers 7"),
-        (["--image_size", "0"], "--image_size is 0; it is one side"),
+        (["--image_size", "0"], "--image_size is 0; give one side"),
         (["--train_batch_size", "0"], "--train_batch_size is 0; it must be 1 or more."),
         (["--max_train_steps", "0"], "--max_train_steps is 0; it must be 1 or more."),
         (["--checkpoints_total_limit", "0"], "--checkpoints_total_limit is 0; it must be 1 or more."),
@@ -173,7 +173,7 @@ def test_the_papers_recipes():
         ),
         (
             ["--overwrite_output_dir", "--resume_from_checkpoint", "latest"],
-            "--overwrite_output_dir deletes what --resume_from_checkpoint goes on with. Give one of them.",
+            "--overwrite_output_dir deletes the run that --resume_from_checkpoint continues. Give one of them.",
         ),
         (["--preset", "huge"], "argument --preset: invalid choice: 'huge'"),
         (["--learning_rate", "fast"], "argument --learning_rate: invalid float value: 'fast'"),
@@ -193,8 +193,11 @@ def test_bad_options_are_one_line_and_status_2(options, message, capsys):
     [
         ([], "Give either --dataset_name, or --image_folder with --mask_folder."),
         (["--dataset_name", "x", "--image_folder", "y"], "Give either --dataset_name, or --image_folder"),
-        (["--image_folder", "y"], "--image_folder, --mask_folder and --instance_folder belong together"),
-        (["--dataset_name", "x", "--instance_folder", "y"], "--mask_folder and --instance_folder belong together"),
+        (["--image_folder", "y"], "--image_folder, --mask_folder and --instance_folder must be given together"),
+        (
+            ["--dataset_name", "x", "--instance_folder", "y"],
+            "--mask_folder and --instance_folder must be given together",
+        ),
         (
             ["--dataset_name", "x", "--mask_suffix", "_L.png"],
             "--mask_suffix belongs to --image_folder and",
@@ -209,7 +212,7 @@ def test_bad_options_are_one_line_and_status_2(options, message, capsys):
         ),
         (
             ["--image_folder", "x", "--mask_folder", "y", "--panoptic_json", "z", "--file_list", "w"],
-            "--panoptic_json names the files of each pair, so --file_list has no use.",
+            "--panoptic_json names the files of each pair, so --file_list is not needed.",
         ),
     ],
 )

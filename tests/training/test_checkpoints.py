@@ -177,12 +177,12 @@ def test_a_checkpoint_by_name_and_by_path(tmp_path):
 def test_latest_without_any_is_a_fresh_start(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         assert Run(tmp_path).checkpoints.resume("latest") == TrainingState()
-    assert "starting afresh" in caplog.text
+    assert "starting a new run" in caplog.text
 
 
 def test_a_name_that_is_not_there(tmp_path):
     saved(tmp_path, 2)
-    with pytest.raises(ValueError, match=r"checkpoint-9 is not there; there are: checkpoint-2\."):
+    with pytest.raises(ValueError, match=r"checkpoint-9 does not exist; available are: checkpoint-2\."):
         Run(tmp_path).checkpoints.resume("checkpoint-9")
 
 
@@ -210,7 +210,7 @@ def test_a_fresh_run_beside_a_longer_one_keeps_its_checkpoints(tmp_path, caplog)
     saved(tmp_path, 30)
     saved(tmp_path, 5, 10, total_limit=1)
     assert saved_as(tmp_path) == {"checkpoint-10": 10, "checkpoint-30.abandoned": 30}
-    assert "checkpoint-30: it is now checkpoint-30.abandoned; delete it if not needed" in caplog.text
+    assert "checkpoint-30: renamed to checkpoint-30.abandoned; delete it if not needed" in caplog.text
     assert Run(tmp_path).checkpoints.resume("latest").global_step == 10
     saved(tmp_path, 30)
     saved(tmp_path, 1)  # a second time: what was set aside stays
@@ -304,7 +304,7 @@ def flip_a_bit(file):
 
 
 DAMAGES = [
-    ("optimizer_1.bin", cut, r"optimizer_1.bin is damaged: its checksum is not the one that was written"),
+    ("optimizer_1.bin", cut, r"optimizer_1.bin is damaged: its checksum differs from the recorded one"),
     ("generator_ema/diffusion_pytorch_model.safetensors", flip_a_bit, r"generator_ema.*model.safetensors is damaged"),
     ("random_states_0.pkl", lambda file: file.unlink(), r"checkpoint-4 is damaged: it has no random_states_0.pkl"),
     ("training_state.json", lambda file: file.unlink(), r"checkpoint-4 is not a complete .* no training_state.json"),
@@ -325,7 +325,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(name, damage, 
         Run(tmp_path).checkpoints.resume("checkpoint-4")
     again = Run(tmp_path, seed=1)
     assert again.checkpoints.resume("latest").global_step == 2
-    assert "Trying the checkpoint before it" in caplog.text
+    assert "Trying the previous checkpoint" in caplog.text
     found = again.tensors()
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
 

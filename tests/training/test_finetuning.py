@@ -185,7 +185,9 @@ def test_what_cannot_be_loaded(folder, tmp_path):
     with pytest.raises(ValueError, match=r"`discriminator_name_or_path` '.*nowhere' cannot be loaded"):
         Pretrained.load(str(folder), str(tmp_path / "nowhere"))
     MultiscaleDiscriminator(num_labels=7, base_channels=4).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"has num_labels=7, and the pretrained model 3. Give the discriminator that"):
+    with pytest.raises(
+        ValueError, match=r"has num_labels=7, but the pretrained model has 3. Give the discriminator that"
+    ):
         Pretrained.load(str(folder), str(tmp_path))
 
 
@@ -241,5 +243,5 @@ def test_other_discriminators_keep_what_has_the_labels_names(kind, folder, tmp_p
 
 
 def test_what_is_no_discriminator(folder):
-    with pytest.raises(ValueError, match="it holds a SPADEGenerator, and a discriminator is one of Multiscale"):
+    with pytest.raises(ValueError, match="it holds a SPADEGenerator; a discriminator is one of Multiscale"):
         Pretrained.load(str(folder), str(folder / "generator"))

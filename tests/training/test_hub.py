@@ -47,7 +47,7 @@ def test_no_upload_waits_for_another(hub, tmp_path, caplog):
     assert os.listdir(tmp_path) == []
     warnings = [record.getMessage() for record in caplog.records if record.name == "spade_hf.training.hub"]
     assert warnings == [
-        f"Revision step-{number} is not uploaded to {uploads.repo_id}: the upload before it is still running. "
-        f"Revision step-{number + 1} comes next."
+        f"Revision step-{number} is not uploaded to {uploads.repo_id}: the previous upload is still running. "
+        f"Revision step-{number + 1} is next."
         for number in (1, 2)
     ]

@@ -42,5 +42,5 @@ def test_own_styles_stay_and_random_ones_come_to_them():
 
 
 def test_too_few_pictures_are_an_error():
-    with pytest.raises(ValueError, match="8 pictures were given; it takes more than the 8 numbers of a style"):
+    with pytest.raises(ValueError, match="8 images were given; give more than 8, the dimension of a style"):
         align_latents(tiny_generator(num_labels=3), tiny_style_encoder(), [pictures(8)])

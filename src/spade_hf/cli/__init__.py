@@ -1,1 +1,1 @@
-"""The commands of `spade-hf`, a module each with `run(args)`; `spade_hf_cli`, beside this package, parses `args`."""
+"""The commands of `spade-hf`, one module with `run(args)` per command; the package `spade_hf_cli` parses `args`."""

@@ -1,4 +1,4 @@
-"""`spade-hf check`: read every pair of a data set before a training does."""
+"""`spade-hf check`: read every pair of a data set before training."""
 
 import argparse
 import sys
@@ -29,7 +29,7 @@ SHOWN_SIZES = 5
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is wrong with each pair, the images' sizes and the labels' shares.
+    """Print the problem of each bad pair, the images' sizes and the labels' shares.
 
     Returns:
         `int`: 1 if a pair is bad, else 0.
@@ -57,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
         save_picture(overlay_sheet(rows, reader, list(dict.fromkeys(shown))), args.sheet)
         print(args.sheet)
     if bad:
-        print("Mend these pairs or take them away; training goes past them with --skip_broken.", file=sys.stderr)
+        print("Repair or remove these pairs; training skips them with --skip_broken.", file=sys.stderr)
     return int(bool(bad))
 
 
 def describe_sizes(pairs: list[CheckedPair]) -> str:
-    """The images' sizes, the most frequent first."""
+    """List the images' sizes, the most frequent first."""
     sizes = Counter(pair.size for pair in pairs if pair.size is not None)
     shown = [f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(SHOWN_SIZES)]
     more = f" and {len(sizes) - SHOWN_SIZES} more" if len(sizes) > SHOWN_SIZES else ""
@@ -70,7 +70,7 @@ def describe_sizes(pairs: list[CheckedPair]) -> str:
 
 
 def describe_labels(pairs: list[CheckedPair], label_set: LabelSet) -> str:
-    """A line for each label: its share of all pixels, and in how many pairs it occurs."""
+    """Describe each label in one line: its share of all pixels, and the number of pairs that contain it."""
     counts = np.stack([pair.counts for pair in pairs if pair.counts is not None])  # (N, L)
     shares, pairs_with = counts.sum(axis=0) / counts.sum(), (counts > 0).sum(axis=0)
     width = max(map(len, label_set.names))
@@ -85,7 +85,7 @@ def describe_labels(pairs: list[CheckedPair], label_set: LabelSet) -> str:
 
 
 def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
-    """The rows, and what reads them as training does."""
+    """Open the rows, and build the reader that training uses."""
     rows, columns = open_rows(args, split=args.split), columns_of(args)
     use_instance_edges = columns["instance_column"] is not None
     resolution = (args.resolution[0], args.resolution[-1])

@@ -1,4 +1,4 @@
-"""`spade-hf convert`: public weights into a pipeline."""
+"""`spade-hf convert`: convert public weights to a pipeline."""
 
 import argparse
 from pathlib import Path
@@ -10,12 +10,12 @@ from .inputs import read_label_set
 from .outputs import check_folder, writing_folder
 
 
-# What a preset says; the first two are also kept apart from it by the parser.
+# Options that a preset sets. (The parser itself refuses --label-set and --num-labels with --preset.)
 SAID_BY_PRESET = ("use_unknown_label", "use_instance_edges", "image_size", "num_upsampling_layers", "norm_type")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert public weights, save the pipeline, its model card and perhaps a discriminator; print the folder."""
+    """Convert public weights, save the pipeline, its model card and optionally a discriminator; print the folder."""
     inputs = (args.generator, args.style_encoder_path, args.discriminator_path, args.label_set)
     check_folder(args.output, option="the output", inputs=inputs, overwrite=args.overwrite)
     labels, options = _model_options(args)
@@ -34,12 +34,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _model_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was said about the model: its labels, which a discriminator shares, and the rest."""
+    """Return the model's label options, which a discriminator shares, and its other options."""
     if args.preset is not None:
         if given := [name for name in SAID_BY_PRESET if getattr(args, name) is not None]:
             raise ValueError(
-                f"`{given[0]}` was given, and --preset {args.preset} says it already. Leave it out; for weights that "
-                "differ from the public ones leave --preset out and give the options themselves."
+                f"`{given[0]}` was given, but --preset {args.preset} already sets it. Leave it out; for weights that "
+                "differ from the public ones, leave out --preset and give all options."
             )
         options: dict[str, Any] = dict(PRESETS[args.preset])
         return {name: options.pop(name) for name in ("label_set", "use_instance_edges")}, options

@@ -1,4 +1,4 @@
-"""`spade-hf demo`: the painting page."""
+"""`spade-hf demo`: serve the painting page."""
 
 import argparse
 import socket
@@ -22,12 +22,12 @@ def run(args: argparse.Namespace) -> None:
         if error.name != "gradio":
             raise
         raise ImportError(f"the demo needs gradio: {install_command('demo')}") from error
-    disable_progress_bar()  # diffusers' own, of loading three parts
+    disable_progress_bar()  # diffusers' own, for loading three parts
     serve(model, host=args.host, port=args.port)
 
 
 def check_address(host: str | None, port: int | None) -> None:
-    """Raise a ValueError if nothing can listen there; Gradio finds out after the model is loaded."""
+    """Raise a ValueError if the address cannot be used; Gradio would find out only after the model is loaded."""
     if port is not None and not 1 <= port <= MAX_PORT:
         raise ValueError(f"--port is {port}; allowed are 1..{MAX_PORT}.")
     family = socket.AF_INET6 if ":" in (host or "") else socket.AF_INET
@@ -36,6 +36,6 @@ def check_address(host: str | None, port: int | None) -> None:
     except OSError as error:
         where = " ".join(f"{option} {value}" for option, value in (("--host", host), ("--port", port)) if value)
         raise ValueError(
-            f"{where} cannot be listened on: {error.strerror}. Give another --port, or leave it out for the first "
-            "free one from 7860 on; --host is an address of this machine."
+            f"{where} cannot be used: {error.strerror}. Give another --port, or leave it out for the first free "
+            "one from 7860 on; --host must be an address of this machine."
         ) from error

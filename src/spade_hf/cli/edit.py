@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
         if path is not None:
             check_file(path, option=option, suffixes=(".png",), inputs=inputs, overwrite=args.overwrite)
     if (args.paste is None) != (args.region is None):
-        raise ValueError("--paste names a mask, and --region the label in it that is copied: give both.")
+        raise ValueError("--paste names a mask, and --region the label to copy from it: give both.")
     label_set = read_label_set(args.label_set or find_model(None))
     processor = SPADEImageProcessor(label_set=label_set)
     label_map = _read(processor, args.mask)
@@ -50,7 +50,7 @@ def _read(processor: SPADEImageProcessor, mask: str) -> np.ndarray:
 
 
 def _id(label_set: LabelSet, name: str) -> int:
-    """The id of a label that was typed by name or id."""
+    """Return the id of a label that was given by name or id."""
     if name.isdigit() and int(name) in label_set.ids:
         return int(name)
     return label_set.id_of(name)
@@ -64,7 +64,7 @@ def _change(label_set: LabelSet, change: str) -> tuple[int, int]:
 
 
 def _painted(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.ndarray:
-    from ..data.painting import paint_label_map  # of the extra `train`
+    from ..data.painting import paint_label_map  # needs the extra `train`
 
     channels = torch.from_numpy(label_set.ids_to_channels(label_map))
     rng = torch.Generator().manual_seed(seed)

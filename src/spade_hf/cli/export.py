@@ -1,4 +1,4 @@
-"""`spade-hf export`: a model as an ONNX file, checked against torch."""
+"""`spade-hf export`: write a model as an ONNX file, checked against torch."""
 
 import argparse
 from collections.abc import Callable
@@ -16,7 +16,7 @@ SUFFIXES = (".onnx",)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export a generator and perhaps the style encoder; print each file and how far it is from torch."""
+    """Export a generator and optionally the style encoder; print each file and its difference from torch."""
     try:
         from .. import export
     except ModuleNotFoundError as error:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def finish(file: Path, difference: float, tolerance: float, save: Callable[[], None]) -> None:
-    """Save what agrees with torch, and say how well.
+    """Save a model if it agrees with torch, and print the difference.
 
     Raises:
         RuntimeError: If it does not agree; nothing is saved.

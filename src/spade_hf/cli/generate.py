@@ -1,4 +1,4 @@
-"""`spade-hf generate`: paint a mask, or with `--output-dir` many."""
+"""`spade-hf generate`: paint one mask, or many with `--output-dir`."""
 
 import argparse
 from pathlib import Path
@@ -18,10 +18,10 @@ def run(args: argparse.Namespace) -> int:
     """Paint, and print the path of each picture.
 
     Returns:
-        `int`: 0, or 1 if some of many masks failed.
+        `int`: 0, or 1 if one of many masks failed.
     """
     if args.seed is not None and args.style_image is not None:
-        raise ValueError("--seed is of random styles, and --style gives the style. Leave one of them out.")
+        raise ValueError("--seed is for random styles, but --style gives the style. Leave one of them out.")
     if args.seed is not None and not 0 <= args.seed <= MAX_SEED:
         raise ValueError(f"--seed is {args.seed}; allowed are 0..{MAX_SEED}.")
     if args.output_dir is not None:
@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
         or args.blend
     ):
         raise ValueError(
-            "--output-dir is missing: it is needed for several masks or styles, a folder of masks, or --dataset. One "
-            "mask stands before --style."
+            "--output-dir is missing: it is needed for several masks or styles, a folder of masks, or --dataset. "
+            "Write masks before --style."
         )
     paint(args)
     return 0
@@ -68,5 +68,5 @@ def paint(args: argparse.Namespace) -> None:
 
 
 def picture_paths(output: Path, count: int) -> list[Path]:
-    """The file of each picture: several get -0, -1 ... in the name."""
+    """Return the file of each picture; several get -0, -1 ... in the name."""
     return [output.with_stem(f"{output.stem}-{number}") for number in range(count)] if count > 1 else [output]

@@ -27,7 +27,7 @@ UNFINISHED = ".unfinished.png"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint masks into a folder; print the path of each picture, and at the end which masks failed and why.
+    """Paint masks into a folder; print the path of each picture, and at the end the masks that failed, and why.
 
     Returns:
         `int`: 1 if a mask failed, else 0.
@@ -35,10 +35,10 @@ def run(args: argparse.Namespace) -> int:
     sources = _sources(args)
     styles = args.style_image or []
     if args.blend and len(styles) < 2:
-        raise ValueError("--blend goes from one style to the next: give --style two pictures or more.")
+        raise ValueError("--blend interpolates between styles: give --style two pictures or more.")
     if not args.blend and len(styles) not in (0, 1, len(sources)):
         raise ValueError(
-            f"--style has {len(styles)} pictures for {len(sources)} masks: give one, one for each mask, or --blend."
+            f"--style has {len(styles)} pictures for {len(sources)} masks: give one, one per mask, or --blend."
         )
     check_folder(args.output_dir, option="--output-dir", inputs=args.mask, overwrite=True)
     files = {source.stem: _files(args, source) for source in sources}
@@ -73,30 +73,30 @@ def run(args: argparse.Namespace) -> int:
                     save(painted, files[source.stem])
                 bar.update()
     seconds = time.perf_counter() - start
-    print(f"{count} pictures in {seconds:.1f} s, {count / seconds:.2f} a second.", file=sys.stderr)
+    print(f"{count} pictures in {seconds:.1f} s, {count / seconds:.2f} per second.", file=sys.stderr)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     return int(bool(failed))
 
 
 def latents_of(pipeline: SPADEPipeline, count: int, styles: Sequence[str], args: argparse.Namespace) -> Tensor | None:
-    """The style of each picture, `(N, K, Z)`.
+    """Return the style of each picture, `(N, K, Z)`.
 
-    Without style pictures the K random styles of the seed are those of every mask, so that frames keep their look.
+    Without style pictures, all masks have the same K random styles from the seed, so that video frames look alike.
 
     Args:
         pipeline (`SPADEPipeline`): The model.
         count (`int`): N.
-        styles (`Sequence[str]`): Pictures: none, one, N, or with `args.blend` two and more, spread over the masks.
+        styles (`Sequence[str]`): Pictures: none, one, N, or with `args.blend` two or more, spread over the masks.
         args (`argparse.Namespace`): `seed`, `num_images_per_mask`, `blend`.
 
     Returns:
-        `Tensor`: `None` for a model without styles. ValueError if it cannot read pictures, or K does not fit it.
+        `Tensor`: `None` for a model without styles. ValueError if the model has no style encoder, or K must be 1.
     """
     latent_dim, num_images = pipeline.generator.config.latent_dim, args.num_images_per_mask
     if styles:
         if num_images > 1:
-            raise ValueError("--num-images is of random styles, and --style gives the style. Leave one of them out.")
+            raise ValueError("--num-images is for random styles, but --style gives the style. Leave one of them out.")
         latents = torch.cat([pipeline.encode_style(style) for style in styles])[:, None]
         return blended(latents, count) if args.blend else latents.expand(count, -1, -1)
     if latent_dim is None:
@@ -108,7 +108,7 @@ def latents_of(pipeline: SPADEPipeline, count: int, styles: Sequence[str], args:
 
 
 def blended(latents: Tensor, count: int) -> Tensor:
-    """Styles `(S, K, Z)` at equal distances over N pictures, and what lies between them: `(N, K, Z)`."""
+    """Interpolate styles `(S, K, Z)` linearly over N pictures: `(N, K, Z)`."""
     places = torch.linspace(0, len(latents) - 1, count, device=latents.device)
     before = places.long().clamp(max=len(latents) - 2)
     return torch.lerp(latents[before], latents[before + 1], (places - before).to(latents.dtype)[:, None, None])
@@ -117,7 +117,7 @@ def blended(latents: Tensor, count: int) -> Tensor:
 def paint(
     pipeline: SPADEPipeline, batch: list[tuple[MaskSource, Tensor | None]], args: argparse.Namespace
 ) -> Iterator[tuple[MaskSource, list[PIL.Image.Image] | Exception]]:
-    """Each mask with its pictures, or with what is wrong with it."""
+    """Yield each mask with its pictures, or with its error."""
     num_images = args.num_images_per_mask
     try:
         images = _call(pipeline, batch, args)
@@ -133,7 +133,7 @@ def paint(
 
 
 def save(images: list[PIL.Image.Image], files: list[Path]) -> None:
-    """Write pictures, each whole or not at all, and print their paths."""
+    """Write pictures, each atomically, and print their paths."""
     for image, file in zip(images, files, strict=True):
         unfinished = file.with_name(file.stem + UNFINISHED)
         image.save(unfinished)
@@ -161,7 +161,7 @@ def _call(
 
 def _sources(args: argparse.Namespace) -> list[MaskSource]:
     if (args.dataset is None) == (not args.mask):
-        raise ValueError("Give masks, or --dataset with --mask-column. Masks stand before --style.")
+        raise ValueError("Give masks, or --dataset with --mask-column. Write masks before --style.")
     if args.dataset is not None:
         try:
             from ..data.mask_cells import mask_cells
@@ -183,7 +183,7 @@ def _files(args: argparse.Namespace, source: MaskSource) -> list[Path]:
 
 
 def _refuse_own_inputs(inputs: Sequence[str], files: Mapping[str, list[Path]], folder: Path) -> None:
-    """Raise a ValueError if a picture would take the place of a mask or style."""
+    """Raise a ValueError if a picture would overwrite a mask or style."""
     outputs = {file.resolve() for group in files.values() for file in group if file.exists()}
     if own := [name for name in inputs if Path(name).exists() and Path(name).resolve() in outputs]:
         raise ValueError(f"--output-dir is {folder}, where the picture would replace {own[0]}. Give another folder.")

@@ -1,4 +1,4 @@
-"""What several commands read: models, label sets, devices."""
+"""Inputs of several commands: models, label sets, devices."""
 
 import argparse
 import difflib
@@ -15,18 +15,18 @@ from ..labels.label_set import LabelSet
 from ..pipelines import SPADEPipeline
 
 
-INDEX = "model_index.json"  # what makes a folder or repository a pipeline
+INDEX = "model_index.json"  # marks a folder or repository as a pipeline
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def find_model(name: str | None) -> str:
-    """The folder or Hub id of a saved pipeline, looked up before anything large is loaded.
+    """Return the folder or Hub id of a saved pipeline, checked before anything large is loaded.
 
     Args:
-        name (`str`, *optional*): As typed after `--model`; `None` for the bundled model.
+        name (`str`, *optional*): The value of `--model`; `None` for the bundled model.
 
     Raises:
-        ValueError: If no pipeline lies there; the message names folders of similar names.
+        ValueError: If there is no pipeline; the message lists folders with similar names.
     """
     if name is None:
         return BUNDLED_MODEL
@@ -47,24 +47,24 @@ def find_model(name: str | None) -> str:
     except OSError as error:  # no such repository, no such file in it, no network
         reason = str(error).rstrip(".")
         raise ValueError(
-            f"--model is {name}: there is no such folder.{_suggestion(similar(folder))} The Hub gives no "
+            f"--model is {name}: there is no such folder.{_suggestion(similar(folder))} The Hub does not return "
             f"{name}/{INDEX}: {reason}."
         ) from error
     return name
 
 
 def load_pipeline(args: argparse.Namespace) -> SPADEPipeline:
-    """The pipeline of `args.model` on `args.device`, by default a GPU where there is one, in `args.dtype`."""
+    """Load the pipeline `args.model` on `args.device`, by default a GPU if there is one, in `args.dtype`."""
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_device(device)
-    disable_progress_bar()  # diffusers' own, of loading three parts
+    disable_progress_bar()  # diffusers' own, for loading three parts
     pipeline = SPADEPipeline.from_pretrained(find_model(args.model), dtype=getattr(torch, args.dtype)).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def read_label_set(name: str) -> LabelSet:
-    """A built-in label set, one in a file, or the one of a saved pipeline; ValueError if it is none of these."""
+    """Read a built-in label set, one in a file, or that of a saved pipeline; else raise a ValueError."""
     path = Path(name)
     if name in LabelSet.built_in_names():
         return LabelSet.from_name(name)
@@ -94,7 +94,7 @@ def check_device(name: str) -> None:
 
 
 def similar(path: Path) -> list[str]:
-    """Folders beside `path` whose names are like its own, the most similar first."""
+    """Return the folders beside `path` with similar names, the most similar first."""
     if not path.parent.is_dir():
         return []
     folders = [sibling.name for sibling in path.parent.iterdir() if sibling.is_dir()]

@@ -1,4 +1,4 @@
-"""Masks to paint, of files and folders, each read only when its turn comes."""
+"""Masks to paint, from files and folders, each read only when it is needed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ class MaskSource:
     """A mask that is not read yet.
 
     Args:
-        name (`str`): What messages call it.
+        name (`str`): Its name in messages.
         stem (`str`): Its picture's file name, without suffix.
-        read (`Callable`): The mask, as the pipeline takes it.
-        read_instances (`Callable`, *optional*): Its instance map.
+        read (`Callable`): Returns the mask, as the pipeline takes it.
+        read_instances (`Callable`, *optional*): Returns its instance map.
     """
 
     name: str
@@ -28,14 +28,14 @@ class MaskSource:
 
 
 def find_masks(masks: Sequence[str], instance_folder: str | None = None) -> list[MaskSource]:
-    """Masks of files, URLs and folders, in their order; a folder's files in the order of their names.
+    """Find the masks of files, URLs and folders, in the given order; a folder's files are sorted by name.
 
     Args:
-        masks (`Sequence[str]`): As typed.
-        instance_folder (`str`, *optional*): Folder of instance maps with the masks' names.
+        masks (`Sequence[str]`): Paths and URLs, as given.
+        instance_folder (`str`, *optional*): Folder of instance maps, with the same names as the masks.
 
     Raises:
-        ValueError: If a folder holds no image, two masks have one name, or a mask has no instance map.
+        ValueError: If a folder holds no image, two masks have the same name, or a mask has no instance map.
     """
     files = [file for mask in masks for file in (images_in(Path(mask)) if Path(mask).is_dir() else [mask])]
     stems = Counter(Path(file).stem for file in files)
@@ -61,7 +61,7 @@ def find_masks(masks: Sequence[str], instance_folder: str | None = None) -> list
 
 
 def images_in(folder: Path) -> list[str]:
-    """The image files of a folder; ValueError if there is none."""
+    """List the image files of a folder; raise a ValueError if there are none."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder.")
     suffixes = PIL.Image.registered_extensions()

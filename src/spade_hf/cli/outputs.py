@@ -1,4 +1,4 @@
-"""What a command writes: checked before it starts its work, and in place only when it is whole."""
+"""Output files of the commands: checked before the work starts, and written atomically."""
 
 import os
 import tempfile
@@ -18,11 +18,11 @@ def check_file(
     """Raise a ValueError unless a file can be saved there.
 
     Args:
-        path (`Path`): The file; its folder may be missing.
-        option (`str`): What the user typed it after, for messages.
-        suffixes (`tuple[str, ...]`): Of the formats that can be written.
-        inputs (`Iterable[str | None]`): Files or URLs that the command reads, which are never written over.
-        overwrite (`bool`): Whether a file that exists may be replaced.
+        path (`Path`): The file; its folder can be missing.
+        option (`str`): The option that names it, for messages.
+        suffixes (`tuple[str, ...]`): Suffixes of the formats that can be written.
+        inputs (`Iterable[str | None]`): Files or URLs that the command reads, which are never overwritten.
+        overwrite (`bool`): Whether an existing file can be replaced.
     """
     if path.is_dir():
         raise ValueError(
@@ -31,7 +31,7 @@ def check_file(
     if path.suffix.lower() not in suffixes:
         raise ValueError(
             f"{option} is {path}, which ends in {path.suffix or 'no suffix'!r}; allowed are "
-            f"{', '.join(suffixes)}, which say the file's format."
+            f"{', '.join(suffixes)}, which set the file's format."
         )
     _check_place(path, option=option, inputs=inputs)
     if path.exists() and not overwrite:
@@ -54,7 +54,7 @@ def check_folder(path: Path, *, option: str, inputs: Iterable[str | None], overw
 
 @contextmanager
 def writing_folder(path: Path) -> Iterator[Path]:
-    """A folder to write in beside `path`; its files are moved to `path` when the block ends, else deleted."""
+    """Open a temporary folder beside `path`; move its files to `path` at the block's end, or delete them on error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{path.name}.unfinished-", dir=path.parent) as name:
         unfinished = Path(name)
@@ -66,7 +66,7 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
 
 def save_picture(image: Image.Image, path: Path) -> None:
-    """Save a picture, whole or not at all; its folder is made."""
+    """Save a picture atomically, and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.stem}.unfinished{path.suffix}")
     try:
@@ -80,8 +80,8 @@ def _check_place(path: Path, *, option: str, inputs: Iterable[str | None]) -> No
     for source in filter(None, inputs):
         if path.exists() and Path(source).exists() and path.samefile(source):
             raise ValueError(f"{option} is {path}, which this command reads. Give another name.")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())  # missing ones will be made
+    folder = next(parent for parent in path.absolute().parents if parent.exists())  # missing ones will be created
     if not folder.is_dir():
         raise ValueError(f"{option} is {path}, but {folder} is not a folder.")
     if not os.access(folder, os.W_OK):
-        raise ValueError(f"{option} is {path}, but you may not write in {folder}.")
+        raise ValueError(f"{option} is {path}, but {folder} is not writable.")

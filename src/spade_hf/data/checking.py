@@ -1,4 +1,4 @@
-"""Reads every pair of a data set, so that all that is wrong with it is known at once.
+"""Reads every pair of a data set, to find all its problems at once.
 
 Legend: L label channels.
 """
@@ -16,13 +16,13 @@ from .pair_reader import PairReader
 
 @dataclass(frozen=True)
 class CheckedPair:
-    """What one row holds.
+    """Result of reading one row.
 
     Args:
-        index (`int`): Of the row.
+        index (`int`): Index of the row.
         problem (`str`, *optional*): Why it cannot be read.
         size (`tuple[int, int]`, *optional*): Width and height of its image, as stored.
-        counts (`np.ndarray`, *optional*): Pixels of each label, int64 `(L,)`, at the size that training reads it at.
+        counts (`np.ndarray`, *optional*): Pixels of each label, int64 `(L,)`, at the size used in training.
     """
 
     index: int
@@ -53,21 +53,21 @@ def check_pairs(rows: datasets.Dataset, reader: PairReader, *, num_workers: int 
     Args:
         rows (`datasets.Dataset`): The data set.
         reader (`PairReader`): Reads its rows.
-        num_workers (`int`, defaults to 0): Processes that read.
+        num_workers (`int`, defaults to 0): Reader processes.
 
     Returns:
-        `Iterator[CheckedPair]`: In the order of the rows. ValueError if a column is missing or holds no images.
+        `Iterator[CheckedPair]`: In row order. Raises a ValueError if a column is missing or holds no images.
     """
     yield from torch.utils.data.DataLoader(_Checks(rows, reader), batch_size=None, num_workers=num_workers)
 
 
 def overlay_sheet(rows: datasets.Dataset, reader: PairReader, indices: list[int], *, columns: int = 4) -> Image.Image:
-    """Draw pairs, each image beside its mask at half strength over it: what is shifted or swapped shows.
+    """Draw pairs: each image, and the image under its half-transparent mask, to show shifted or swapped masks.
 
     Args:
         rows (`datasets.Dataset`): The data set.
         reader (`PairReader`): Reads its rows.
-        indices (`list[int]`): Of rows that can be read, one at least.
+        indices (`list[int]`): Indices of readable rows, at least one.
         columns (`int`, defaults to 4): Pairs side by side.
     """
     rows, tiles = reader.prepare(rows), []

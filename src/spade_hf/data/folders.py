@@ -3,7 +3,7 @@
 Layouts:
     photos/1.jpg, masks/1.png                                               equal names
     leftImg8bit/train/ulm/1_leftImg8bit.png, gtFine/train/ulm/1_gtFine_labelIds.png     suffixes, in subfolders
-    JPEGImages/1.jpg, SegmentationClass/1.png, SegmentationObject/1.png     PASCAL VOC's, which CVAT exports as a zip
+    JPEGImages/1.jpg, SegmentationClass/1.png, SegmentationObject/1.png     PASCAL VOC's layout, CVAT's zip
 """
 
 import logging
@@ -22,10 +22,10 @@ VOC_FOLDERS = {"image": "JPEGImages", "label": "SegmentationClass", "instance": 
 
 
 class _Listing(NamedTuple):
-    """The files of a folder or zip: name below it, with `/`, -> path or `zip://` address."""
+    """The files of a folder or zip file: relative name, with `/`, -> path or `zip://` address."""
 
     files: dict[str, str]
-    is_voc: bool  # they are those of its subfolder in VOC's layout
+    is_voc: bool  # the files are those of a subfolder in VOC's layout
 
 
 def load_folders(
@@ -38,21 +38,21 @@ def load_folders(
 
     Args:
         folders (`Mapping[str, str]`): Column -> folder or zip file of images, such as `{"image": "photos", "label":
-            "masks"}`; the same one may serve several columns. One in PASCAL VOC's layout stands for its subfolder:
+            "masks"}`. Several columns can have the same folder. In PASCAL VOC's layout, a subfolder of it is read:
             `JPEGImages` for the column `image`, `SegmentationClass` for `label`, `SegmentationObject` for `instance`.
-        suffixes (`Mapping[str, str]`, *optional*): Column -> how the names of its files end, such as
-            `"_gtFine_labelIds.png"`. Files belong together if the same stands before their suffixes, or, in a column
-            without, before the extension; other files are ignored. Subfolders are read as well, and their names
-            belong to the files'. Without suffixes, subfolders are ignored unless the masks are in VOC's layout.
-        file_list (`str`, *optional*): A text file with one name per line, as it stands before suffix or extension:
-            only these are read, such as those in VOC's `ImageSets/Segmentation/train.txt`. Without it, every file
-            needs a partner; but with masks in VOC's layout, images without a mask are left out.
+        suffixes (`Mapping[str, str]`, *optional*): Column -> end of its file names, such as
+            `"_gtFine_labelIds.png"`. Files form a pair if their names are equal without suffix (in a column without
+            suffix: without the extension). Other files are ignored. Subfolders are also read, and are part of the
+            names. Without suffixes, subfolders are ignored unless the masks are in VOC's layout.
+        file_list (`str`, *optional*): A text file with one name per line, without suffix or extension, such as VOC's
+            `ImageSets/Segmentation/train.txt`. Only these files are read. Without it, every file needs a partner;
+            but with masks in VOC's layout, images without a mask are skipped.
 
     Returns:
         `datasets.Dataset`: These columns, and `file_name` of the first one; rows in the order of their names.
 
     Raises:
-        ValueError: If a folder is missing or empty, a name occurs twice in one, or a file has no partner.
+        ValueError: If a folder is missing or empty, a name occurs twice in a folder, or a file has no partner.
     """
     suffixes = {column: suffix for column, suffix in (suffixes or {}).items() if suffix is not None}
     if strangers := sorted(set(suffixes) - set(folders)):
@@ -69,7 +69,7 @@ def load_folders(
         names = set(files["label"])
         num_alone = len(set().union(*files.values()) - names)
         if num_alone:
-            logger.info("Left out, as %s has no mask for them: %d", folders["label"], num_alone)
+            logger.info("Left out, because %s has no mask for them: %d", folders["label"], num_alone)
     else:
         names = set().union(*files.values())
     _check_partners(names, files, folders, file_list)
@@ -83,7 +83,7 @@ def load_folders(
 
 
 def read_text(folder: str, name: str) -> str | None:
-    """The text of a file in a folder or zip file; `None` if it is not there.
+    """Read the text of a file in a folder or zip file; return `None` if there is no such file.
 
     Raises:
         ValueError: If it is not UTF-8.
@@ -103,7 +103,7 @@ def _has_folder(folder: str, name: str) -> bool:
 
 
 def _list(folder: str, column: str, *, is_deep: bool) -> _Listing:
-    """The files of a column; those of subfolders if `is_deep`."""
+    """List the files of a column, with those of subfolders if `is_deep`."""
     part = VOC_FOLDERS.get(column, "")
     is_voc = bool(part) and _has_folder(folder, part)
     if zipfile.is_zipfile(folder):
@@ -116,14 +116,14 @@ def _list(folder: str, column: str, *, is_deep: bool) -> _Listing:
     root = Path(folder, part) if is_voc else Path(folder)
     if not root.is_dir():
         raise ValueError(
-            f"{folder} is not a folder and not a zip file. Name the folders of the images and of their masks."
+            f"{folder} is neither a folder nor a zip file. Give the folders of the images and of their masks."
         )
     paths = sorted(root.rglob("*") if is_deep else root.iterdir())
     return _Listing({path.relative_to(root).as_posix(): str(path) for path in paths}, is_voc)
 
 
 def _by_name(files: Mapping[str, str], suffix: str | None, folder: str) -> dict[str, str]:
-    """What files share with their partners -> name in the folder."""
+    """Map the part of each name that partners share to the name in the folder."""
     found: dict[str, str] = {}
     for name in files:
         stem, extension = posixpath.splitext(name)
@@ -165,13 +165,13 @@ def _check_partners(
     lacks = [f"{folders[column]} has no file for {_some(alone)}" for column, alone in missing.items() if alone]
     if file_list is not None:
         raise ValueError(
-            f"{'; '.join(lacks)}, which `file_list` {file_list} names. A line is a file's name with its subfolders "
-            "and without its suffix (`suffixes`) or extension."
+            f"{'; '.join(lacks)}, which `file_list` {file_list} names. A line is a file's name with its subfolders, "
+            "without its suffix (`suffixes`) or extension."
         )
     raise ValueError(
-        f"{'; '.join(lacks)}. Files belong together by their names without extension: rename them so that these are "
-        "the same in every folder, or say by `suffixes` how they end; take away those without partner, or name the "
-        "others in a `file_list`."
+        f"{'; '.join(lacks)}. Files are paired by their names without extension: rename them so that these are "
+        "the same in every folder, or give the ends of the names by `suffixes`; remove files without a partner, or "
+        "list the others in a `file_list`."
     )
 
 

@@ -24,13 +24,13 @@ def build_loader(
     num_workers: int = 0,
     generator: torch.Generator | None = None,
 ) -> torch.utils.data.DataLoader:
-    """Shuffled batches; the last, incomplete one of an epoch is dropped.
+    """Build a loader of shuffled batches; an epoch's last batch is dropped if it is incomplete.
 
     Args:
-        dataset (`PairedImageDataset` or `StreamedImageDataset`): The latter shuffles itself.
-        batch_size (`int`): Of one process.
-        num_workers (`int`, defaults to 0): Processes that read.
-        generator (`torch.Generator`, *optional*): Of the order of a stored data set.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): A stream shuffles itself.
+        batch_size (`int`): Batch size per process.
+        num_workers (`int`, defaults to 0): Reader processes.
+        generator (`torch.Generator`, *optional*): Shuffles a stored data set.
 
     Raises:
         ValueError: If a stored data set has fewer rows than a batch.
@@ -42,7 +42,7 @@ def build_loader(
     init = None
     if num_workers:
         is_exiting = multiprocessing.RawValue("b", False)
-        atexit.register(setattr, is_exiting, "value", True)  # runs before multiprocessing's own function at exit
+        atexit.register(setattr, is_exiting, "value", True)  # runs before multiprocessing's own exit function
         init = functools.partial(_live_as_long_as_the_parent, os.getpid(), is_exiting)
     return torch.utils.data.DataLoader(
         dataset, batch_size, drop_last=True, num_workers=num_workers, worker_init_fn=init, **order
@@ -50,11 +50,11 @@ def build_loader(
 
 
 def _live_as_long_as_the_parent(parent: int, is_exiting: Any, _: int) -> None:
-    """Let a worker outlive the signals that stop a job, but not its parent.
+    """Make a worker ignore the signals that stop a job, but end with its parent.
 
-    When a job's processes get SIGTERM or Ctrl-C together, the main one still needs its batches. Workers end when their
-    loader does; when their parent exits, as multiprocessing then sends SIGTERM and waits for them; and when it is
-    killed, also in the moment of their start, which torch's own watch misses.
+    If all processes of a job get SIGTERM or Ctrl-C, the main process still needs its batches. A worker ends with its
+    loader; when its parent exits, because multiprocessing then sends SIGTERM and waits; and when its parent is killed,
+    even while the worker is starting, which torch's own watchdog misses.
     """
 
     def end_at_exit(*_: Any) -> None:
@@ -72,9 +72,9 @@ def _live_as_long_as_the_parent(parent: int, is_exiting: Any, _: int) -> None:
 
 
 def preview_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[dict[str, Tensor]]:
-    """Samples of the current epoch to look at, or all if there are fewer: a stream's first ones.
+    """Return up to `count` samples of the current epoch to look at: the first ones of a stream.
 
-    Of a stored data set they are spread evenly: neighbours are often frames of one scene.
+    In a stored data set they are evenly spread, because neighbours are often frames of one scene.
     """
     if isinstance(dataset, StreamedImageDataset):
         return list(itertools.islice(dataset, count))

@@ -1,4 +1,4 @@
-"""Masks of a data set that are painted without their pictures, each decoded only when its turn comes."""
+"""Masks of a data set without their images, each decoded only when it is needed."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,16 +15,16 @@ Cell = Callable[[], PIL.Image.Image]
 
 
 def mask_cells(name: str, split: str, mask_column: str, instance_column: str | None) -> list[tuple[Cell, Cell | None]]:
-    """Functions that decode the mask, and perhaps the instance map, of each row; ValueError if an image is broken.
+    """Return functions that decode each row's mask and instance map; they raise a ValueError for a broken image.
 
     Args:
-        name (`str`): The data set, see [`load_rows`].
-        split (`str`): Of it.
-        mask_column (`str`): The masks.
-        instance_column (`str`, *optional*): Their instance maps.
+        name (`str`): The data set; see [`load_rows`].
+        split (`str`): Its split.
+        mask_column (`str`): Column of masks.
+        instance_column (`str`, *optional*): Column of instance maps.
 
     Raises:
-        ValueError: If a column is not there or holds no images.
+        ValueError: If a column is missing or holds no images.
     """
     rows: Any = load_rows(name, split=split)
     columns = {"mask_column": mask_column, "instance_column": instance_column}

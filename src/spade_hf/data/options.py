@@ -1,4 +1,4 @@
-"""Data as the options of `spade_hf_cli.options.add_data_options` name them."""
+"""Opens data by the options of `spade_hf_cli.options.add_data_options`."""
 
 import argparse
 from typing import Any
@@ -10,12 +10,12 @@ from .sources import load_label_set, load_rows
 
 
 def open_rows(args: argparse.Namespace, *, split: str, **options: Any) -> Any:
-    """The rows of a data set or of folders.
+    """Open the rows of a data set or of folders.
 
     Args:
         args (`argparse.Namespace`): The options.
-        split (`str`): Of the data set.
-        options: Of [`load_rows`], such as `streaming`; not for folders.
+        split (`str`): Split of the data set.
+        options: Passed to [`load_rows`], such as `streaming`; not used for folders.
     """
     if args.image_folder is None:
         return load_rows(args.dataset_name, config_name=args.dataset_config_name, split=split, **options)
@@ -28,7 +28,7 @@ def open_rows(args: argparse.Namespace, *, split: str, **options: Any) -> Any:
 
 
 def columns_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The columns of `open_rows`, as [`PairReader`] takes them; `instance_column` is `None` without instances."""
+    """Return the columns of `open_rows` for [`PairReader`]; `instance_column` is `None` without instances."""
     if args.image_folder is not None:
         instance_column = None if args.instance_folder is None else "instance"
         return {"image_column": "image", "mask_column": "label", "instance_column": instance_column}
@@ -37,7 +37,7 @@ def columns_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def open_label_set(args: argparse.Namespace) -> LabelSet:
-    """The label set that was named, or the one that lies with the data; see [`load_label_set`]."""
+    """Load the given label set, or the one stored with the data; see [`load_label_set`]."""
     return load_label_set(
         args.label_set or args.panoptic_json, dataset_name=args.dataset_name, mask_folder=args.mask_folder
     )

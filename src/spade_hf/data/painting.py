@@ -1,7 +1,7 @@
-"""Exact label maps as a hand would paint them: round strokes, straight outlines, no small parts.
+"""Repaints exact label maps as if by hand: round strokes, straight outlines, no small parts.
 
-People paint with a round brush, with polygons or in a few big blobs. A model that has only seen exact maps takes such
-outlines literally: an ellipse of cloud stays an ellipse. So training shows it painted maps of real pictures.
+People paint with a round brush, with polygons or in a few large blobs. A model that was trained only on exact maps
+follows these outlines literally: an elliptical cloud stays an ellipse. Training therefore repaints some of its maps.
 
 Legend: L label channels, H W height and width.
 """
@@ -22,21 +22,21 @@ from torch import Tensor
 
 # Sizes are shares of the map's shorter side.
 BLOCKS = (1 / 32, 1 / 16, 1 / 10)  # sides of the blocks that are averaged
-BLURS = (1 / 256, 1 / 24)  # standard deviations of the blur that joins scattered parts, as leaves make a forest
+BLURS = (1 / 256, 1 / 24)  # standard deviations of the blur that joins scattered parts, such as leaves
 BRUSHES = (1 / 100, 1 / 12)  # radii; a brush is no wider than the part it paints
-CORNERS = (1 / 128, 1 / 20)  # how far a polygon's straight sides may lie from the outline
+CORNERS = (1 / 128, 1 / 20)  # maximum distances of a polygon's sides from the outline
 LOST_PARTS = (1 / 64, 1 / 10)  # sides of squares: parts of a smaller area are not painted
-MAX_STROKE = 1 / 8  # radius; wider parts are painted with a brush
-BLOCK_SHARE = 0.2  # of maps that are made of averaged blocks; the others are painted region by region
+MAX_STROKE = 1 / 8  # largest radius of a stroke; wider parts are painted with a brush
+BLOCK_SHARE = 0.2  # share of maps made by averaging blocks; the others are painted region by region
 
 
 def paint_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator) -> Tensor:
-    """Repaint an exact map as a person would, large regions first, each with a brush, along its middle, or a polygon.
+    """Repaint an exact map as if by hand, large regions first, each with a brush, a stroke or a polygon.
 
     Args:
         label_map (`Tensor`): int64 `(H, W)` in `0..num_labels - 1`.
         num_labels (`int`): L.
-        rng (`torch.Generator`): Decides about tools and sizes; the same state paints the same map.
+        rng (`torch.Generator`): Chooses tools and sizes; the same state gives the same map.
 
     Returns:
         `Tensor`: int64 `(H, W)`.
@@ -48,11 +48,11 @@ def paint_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator) ->
 
 
 def average_blocks(label_map: Tensor, block: int, num_labels: int) -> Tensor:
-    """A coarse map with smooth outlines: each label's share in blocks of pixels, interpolated; the largest share wins.
+    """Coarsen a map to smooth outlines: average labels over blocks, interpolate, and take the largest share.
 
     Args:
         label_map (`Tensor`): int64 `(H, W)` in `0..num_labels - 1`.
-        block (`int`): Side of a block in pixels; what is smaller than a block disappears.
+        block (`int`): Side of a block in pixels; parts smaller than a block disappear.
         num_labels (`int`): L.
     """
     shares = F.one_hot(label_map, num_labels).movedim(-1, 0)[None].float()  # (1, L, H, W)
@@ -61,22 +61,22 @@ def average_blocks(label_map: Tensor, block: int, num_labels: int) -> Tensor:
 
 
 def _paint_regions(exact: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """int64 `(H, W)` to int64 `(H, W)`."""
+    """Repaint a map region by region, int64 `(H, W)` to int64 `(H, W)`."""
     side = min(exact.shape)
     lost, blur = (side * _between(draw, *bounds) for bounds in (LOST_PARTS, BLURS))
     painted = np.full(exact.shape, -1)
     for label, window, part in _parts(_blurred(exact, blur), min_area=lost**2, margin=int(side * MAX_STROKE) + 1):
         tool = TOOLS[draw.integers(len(TOOLS))]
         painted[window][tool(part, side, draw)] = label
-    if (painted < 0).all():  # nothing but small parts
+    if (painted < 0).all():  # only small parts
         return exact
-    # what no stroke has reached takes the nearest label, as the bucket fills it
+    # pixels that no tool has reached take the nearest label
     nearest: Any = ndimage.distance_transform_edt(painted < 0, return_distances=False, return_indices=True)
     return painted[tuple(nearest)]
 
 
 def _blurred(exact: np.ndarray, sigma: float) -> np.ndarray:
-    """The label that is most frequent around each pixel."""
+    """Return the most frequent label around each pixel."""
     labels = np.unique(exact)
     shares = [ndimage.gaussian_filter((exact == label).astype(np.float32), sigma, truncate=3) for label in labels]
     return labels[np.argmax(shares, axis=0)]
@@ -85,7 +85,7 @@ def _blurred(exact: np.ndarray, sigma: float) -> np.ndarray:
 def _parts(
     label_map: np.ndarray, *, min_area: float, margin: int
 ) -> Iterator[tuple[np.ndarray, tuple[slice, ...], np.ndarray]]:
-    """Label, window with a margin and bool `(h, w)` in it of each large enough connected part, the largest first."""
+    """Yield label, window with a margin, and bool `(h, w)` mask of each large connected part, the largest first."""
     parts = regionprops(number_parts(label_map, connectivity=1, background=-1))
     for part in sorted(parts, key=lambda one: -one.area):
         if part.area < min_area:
@@ -97,14 +97,14 @@ def _parts(
 
 
 def _brush(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
-    """All places that a round brush reaches without leaving the part: a morphological opening."""
+    """Return the pixels that a round brush reaches without leaving the part: a morphological opening."""
     depth = _depth(part)
     radius = min(side * _between(draw, *BRUSHES), 0.7 * depth.max())
     return _within(depth >= radius, radius)
 
 
 def _stroke(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
-    """A stroke of one width along the middle of the part, which covers about as much as it."""
+    """Draw a stroke of constant width along the middle of the part, of about the same area."""
     depth = _depth(part)
     middle = skeletonize(part)
     if not middle.any():
@@ -116,11 +116,11 @@ def _stroke(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarra
 
 
 def _polygon(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
-    """The part with straight sides."""
+    """Approximate the part by polygons."""
     tolerance = side * _between(draw, *CORNERS)
     filled = np.zeros(part.shape, dtype=bool)
     for contour in find_contours(np.pad(part, 1).astype(np.float32), 0.5):
-        filled ^= polygon2mask(part.shape, approximate_polygon(contour - 1, tolerance))  # a hole is a contour, too
+        filled ^= polygon2mask(part.shape, approximate_polygon(contour - 1, tolerance))  # a hole is also a contour
     return filled
 
 
@@ -128,20 +128,20 @@ TOOLS = (_brush, _stroke, _polygon)
 
 
 def _depth(part: np.ndarray) -> np.ndarray:
-    """Distance of each pixel from the part's border; the edge of the picture is no border."""
+    """Return each pixel's distance from the part's border; the image edge is not a border."""
     return _distance(part) if not part.all() else np.full(part.shape, float(max(part.shape)))
 
 
 def _within(centers: np.ndarray, radius: float) -> np.ndarray:
-    """Pixels at most `radius` from a center."""
+    """Select the pixels at most `radius` from a center."""
     return _distance(~centers) <= radius
 
 
 def _distance(inside: np.ndarray) -> np.ndarray:
-    """Pixels from each one inside to the nearest one outside."""
+    """Return the distance of each pixel inside to the nearest pixel outside."""
     return np.asarray(ndimage.distance_transform_edt(inside))
 
 
 def _between(draw: np.random.Generator, low: float, high: float) -> float:
-    """A size, uniform in its logarithm."""
+    """Draw a size, log-uniform."""
     return low * (high / low) ** draw.random()

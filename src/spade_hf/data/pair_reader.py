@@ -1,4 +1,4 @@
-"""From a row of a `datasets` data set to a training sample.
+"""Converts rows of a `datasets` data set to training samples.
 
 Legend: H W height and width of the training crop.
 """
@@ -17,24 +17,24 @@ from .transforms import PairedTransform
 
 
 Rows = TypeVar("Rows", datasets.Dataset, datasets.IterableDataset)
-# Image and mask may differ in size, if they show the same frame: this much in the ratio of their sides.
+# Image and mask can differ in size if they show the same frame; their aspect ratios can differ by this share.
 ASPECT_TOLERANCE = 0.02
 
 
 class PairReader:
-    """Reads, checks and augments rows; errors name the row, the column and, where there is one, the file.
+    """Reader that checks and augments rows; errors name the row, the column and the file, if there is one.
 
     Args:
-        image_column (`str`): The pictures.
-        mask_column (`str`): Their label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours; in rows of
-            [`load_panoptic`], segment ids.
-        instance_column (`str`, *optional*): Instance maps, for models with instance edges.
-        processor (`SPADEImageProcessor`): Reads them.
+        image_column (`str`): Column of images.
+        mask_column (`str`): Column of label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours; in rows
+            of [`load_panoptic`], segment ids.
+        instance_column (`str`, *optional*): Column of instance maps, for models with instance edges.
+        processor (`SPADEImageProcessor`): Preprocesses images and maps.
         transform (`PairedTransform`): Augments them.
         color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
 
     Raises:
-        ValueError: If the options do not fit each other.
+        ValueError: If the options contradict each other.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class PairReader:
         check_instance_column(processor, instance_column)
         if instance_column is not None and transform.simplify_probability > 0:
             raise ValueError(
-                "`simplify_probability` makes label maps coarse, and the instance edges would no longer fit them; "
-                "it must be 0 with `instance_column`."
+                "`simplify_probability` changes label maps, so that instance edges no longer fit; it must be 0 with "
+                "`instance_column`."
             )
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
-        self.last_size: tuple[int, int] | None = None  # (width, height) of the image read last, as it is stored
+        self.last_size: tuple[int, int] | None = None  # (width, height) of the last image read, as it is stored
         self._image_types: dict[str, datasets.Image] = {}
 
     def prepare(self, rows: Rows) -> Rows:
@@ -74,15 +74,15 @@ class PairReader:
         check_columns(rows.features, columns)
         self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
         names = [column for column in ("file_name", SEGMENTS_COLUMN) if column in rows.column_names]
-        for column in self._image_types:  # decoded here, where an error can name the column and the file
+        for column in self._image_types:  # decoded by this class, whose errors name the column and the file
             rows = rows.cast_column(column, datasets.Image(decode=False))
         return rows.select_columns([*self._image_types, *names])
 
     def read(self, row: dict[str, Any], name: str) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Image `(3, H', W')`, label map and edges `(H', W')` at the size that the transform crops from.
+        """Read the image `(3, H', W')`, label map and edges `(H', W')` at the size before the crop.
 
         Raises:
-            ValueError: If something about the row is broken; it starts with `name` and the row's files.
+            ValueError: If the row is broken; the message starts with `name` and the row's files.
         """
         try:
             return self._preprocess(row)
@@ -90,11 +90,11 @@ class PairReader:
             raise ValueError(f"{name}{name_files(row, self._image_types)}: {error}") from error
 
     def sample(self, pair: tuple[Tensor, Tensor, Tensor | None], seed: int) -> dict[str, Tensor]:
-        """Augment what `read` gave.
+        """Augment the output of `read`.
 
         Returns:
-            `dict`: What [`PairedTransform`] gives, images in [-1, 1], and `seed` int64 `()` for whatever else about
-                the sample is random.
+            `dict`: The output of [`PairedTransform`], images in [-1, 1], and `seed` int64 `()` for other random
+                numbers of the sample.
         """
         rng = torch.Generator().manual_seed(seed)
         sample = self.transform(*pair, num_labels=self.processor.label_set.num_channels, rng=rng)
@@ -123,17 +123,17 @@ class PairReader:
 
 
 def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, column: str) -> PIL.Image.Image:
-    """Decode what a row holds in a column of undecoded images; ValueError if that fails."""
+    """Decode a row's image in a column of undecoded images; raise a ValueError if that fails."""
     if value is None:
         raise ValueError(f"column `{column}` is empty.")
     try:
         return image_type.decode_example(value)
-    except Exception as error:  # of a bad PNG a SyntaxError, of bad EXIF a struct.error: decoders raise anything
+    except Exception as error:  # decoders raise anything: a bad PNG a SyntaxError, bad EXIF a struct.error
         raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
 
 
 def name_files(row: dict[str, Any], columns: Iterable[str]) -> str:
-    """The files of a row's undecoded images in brackets, for messages; nothing if they have no names."""
+    """Return the file names of a row's undecoded images in brackets, for messages; empty if they have none."""
     names = [row.get("file_name"), *(value["path"] for value in map(row.get, columns) if value)]
     named = ", ".join(name for name in names if name)
     return f" ({named})" if named else ""
@@ -143,8 +143,8 @@ def check_instance_column(processor: SPADEImageProcessor, instance_column: str |
     """Raise a ValueError unless there are instance maps exactly where the model has instance edges."""
     if processor.config.use_instance_edges != (instance_column is not None):
         raise ValueError(
-            "A column of instance maps (`instance_column`) belongs to a model with instance edges, and every "
-            f"such model needs one; it is {instance_column!r}."
+            f"`instance_column` is {instance_column!r}; it must name a column of instance maps for a model with "
+            "instance edges, and be left out for any other model."
         )
 
 
@@ -152,8 +152,8 @@ def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
     """Raise a ValueError for a column that is missing or holds no images.
 
     Args:
-        features (`datasets.Features`): Of the data set.
-        columns (`dict[str, str]`): Parameter that named it -> column.
+        features (`datasets.Features`): Features of the data set.
+        columns (`dict[str, str]`): Parameter -> column that it names.
     """
     for parameter, column in columns.items():
         if column not in features:
@@ -161,11 +161,11 @@ def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
                 f"`{parameter}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
             )
         if not isinstance(features[column], datasets.Image):
-            # what `datasets` makes of folders of images without a metadata file: the folder's name as a class
+            # `datasets` turns the names of image folders without a metadata file into classes
             is_class = isinstance(features[column], datasets.ClassLabel)
             remedy = " To pair folders by file names, use `load_folders`." if is_class else ""
             images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
             raise ValueError(
-                f"`{parameter}` is {column!r}, which holds {features[column]} and no images; columns of images are "
-                f"{', '.join(images) or 'not there'}.{remedy}"
+                f"`{parameter}` is {column!r}, which holds {features[column]} and no images; columns of images: "
+                f"{', '.join(images) or 'none'}.{remedy}"
             )

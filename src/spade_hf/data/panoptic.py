@@ -1,6 +1,6 @@
 """Reads COCO's panoptic format (Kirillov et al. 2019): PNG files of segment ids, JSON with their categories.
 
-A pixel's segment id is R + 256 G + 65536 B; 0 is no segment. Files are decoded when a row is read.
+A pixel's segment id is R + 256 G + 65536 B; 0 means no segment. Files are decoded when a row is read.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 
 
-SEGMENTS_COLUMN = "panoptic_segments"  # of each row: {"id", "category_id"} of the segments in its mask
+SEGMENTS_COLUMN = "panoptic_segments"  # per row: {"id", "category_id"} of each segment in its mask
 
 
 def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Dataset:
@@ -22,15 +22,15 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
     Args:
         panoptic_json (`str`): The annotations, such as `panoptic_val2017.json`.
         folders (`Mapping[str, str]`): Column -> folder: `image` holds the files of the JSON's `images`, every other
-            column those of its `annotations`. `{"image": "val2017", "label": "panoptic_val2017"}`; for a model with
-            instance edges also `"instance": "panoptic_val2017"`, as each segment's colour is an instance's.
+            column those of its `annotations`: `{"image": "val2017", "label": "panoptic_val2017"}`. For a model with
+            instance edges also `"instance": "panoptic_val2017"`, because each segment has its own colour.
 
     Returns:
-        `datasets.Dataset`: These columns, `file_name` of the image and `panoptic_segments`, by which [`PairReader`]
-            turns segments into categories; rows in the order of the annotations.
+        `datasets.Dataset`: These columns, `file_name` of the image and `panoptic_segments`, with which [`PairReader`]
+            maps segments to categories; rows in the order of the annotations.
 
     Raises:
-        ValueError: If the JSON is not of this form, or names a file that is missing.
+        ValueError: If the JSON does not have this form, or names a file that is missing.
     """
     try:
         values = json.loads(Path(panoptic_json).read_text(encoding="utf-8"))
@@ -55,8 +55,8 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
     for column, paths in columns.items():
         if missing := [path for path in paths if not Path(path).is_file()]:
             raise ValueError(
-                f"{missing[0]} is missing, which {panoptic_json} names, and {len(missing) - 1} more of the column "
-                f"`{column}`. Name the folder that holds these files."
+                f"{missing[0]}, which {panoptic_json} names, is missing, and {len(missing) - 1} more files of the "
+                f"column `{column}`. Give the folder that holds these files."
             )
     features = datasets.Features(
         {column: datasets.Image() for column in columns}
@@ -76,15 +76,15 @@ def categories_of_segments(
 
     Args:
         mask (`PIL.Image.Image`): Segment ids in RGB.
-        segments (`list[dict]`): `id` and `category_id` of each one.
-        unknown_id (`int`, *optional*): What pixels of no segment become.
+        segments (`list[dict]`): `id` and `category_id` of each segment.
+        unknown_id (`int`, *optional*): Category of pixels without a segment.
 
     Returns:
         `PIL.Image.Image`: Category ids, mode `I`.
 
     Raises:
-        ValueError: If the mask is not RGB, has a segment without category, or pixels of no segment without
-            `unknown_id`.
+        ValueError: If the mask is not RGB, has a segment without category, or has pixels without a segment and no
+            `unknown_id` is given.
     """
     if mask.mode != "RGB":
         raise ValueError(f"the mask has the PIL mode {mask.mode!r}; panoptic masks are RGB images of segment ids.")
@@ -96,7 +96,7 @@ def categories_of_segments(
     if strangers := [i for i in ids.tolist() if i not in category_of]:
         raise ValueError(
             f"the mask has the segment ids {strangers[:5]}, which the JSON's `segments_info` of this image lacks"
-            + (", and the label set has no unknown label for pixels of no segment (0)." if 0 in strangers else ".")
+            + (", and the label set has no unknown label for pixels without a segment (0)." if 0 in strangers else ".")
         )
     categories = np.array([category_of[i] for i in ids.tolist()], dtype=np.int32)
     return PIL.Image.fromarray(categories[inverse].reshape(pixels.shape[:2]))

@@ -7,16 +7,16 @@ from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
 
-# Processes wait for each other at the end, and one may have much more left to do than the others.
+# Processes wait for each other at the end, and one can take much longer than the others.
 PATIENCE = timedelta(days=7)
 
 
 def join_processes(device: str | None) -> PartialState:
-    """Join the other processes of `accelerate launch` or `torchrun`, or stay alone without a launcher.
+    """Join the other processes of `accelerate launch` or `torchrun`, or run as a single process without a launcher.
 
     Args:
-        device (`str`, *optional*): As typed; default: a GPU if there is one. On CPUs the processes find each other
-            only if they are told, which Accelerate leaves to its launcher.
+        device (`str`, *optional*): The option's value; default: a GPU if there is one. On CPUs the processes find
+            each other only if `PartialState` is told to use the CPU, for which Accelerate's launcher sets a variable.
     """
     is_cpu = device == "cpu"
     if device is None:

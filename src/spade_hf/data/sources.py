@@ -1,4 +1,4 @@
-"""Where training data come from: data sets on the Hub and on disk, and the label set that lies with them."""
+"""Loads training data: data sets on the Hub and on disk, and the label set stored with them."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from .folders import read_text
 
 
 LABELS_FILE = "labels.json"
-TABLE_FILES = ("labelmap.txt", "_classes.csv")  # CVAT's and Roboflow's, among or beside their masks
+TABLE_FILES = ("labelmap.txt", "_classes.csv")  # CVAT's and Roboflow's, in the folder or zip file of masks
 
 
 def load_rows(
@@ -24,15 +24,15 @@ def load_rows(
     cache_dir: str | None = None,
     streaming: bool = False,
 ) -> datasets.Dataset | datasets.IterableDataset:
-    """Load one split.
+    """Load one split of a data set.
 
     Args:
         dataset_name (`str`): A data set on the Hub, a folder that `datasets.load_dataset` reads (parquet, or an
             `imagefolder` with `metadata.jsonl`), a folder that `save_to_disk` wrote, or a parquet file.
         config_name (`str`, *optional*): The data set's configuration.
-        split (`str`, defaults to `"train"`): Also slices such as `"train[:100]"`.
-        cache_dir (`str`, *optional*): Where `datasets` keeps what it prepared.
-        streaming (`bool`, defaults to `False`): Read the rows as they come. Slices of a split cannot be streamed.
+        split (`str`, defaults to `"train"`): Can be a slice such as `"train[:100]"`.
+        cache_dir (`str`, *optional*): Folder for the prepared data of `datasets`.
+        streaming (`bool`, defaults to `False`): Stream the rows. Slices of a split cannot be streamed.
 
     Raises:
         ValueError: If the data set or the split cannot be loaded.
@@ -56,14 +56,14 @@ def load_rows(
 def load_label_set(
     label_set: str | None, *, dataset_name: str | None = None, mask_folder: str | None = None
 ) -> LabelSet:
-    """The label set that a user named, or else the one that lies with the data.
+    """Load the given label set, or else the one stored with the data.
 
     Args:
         label_set (`str`, *optional*): A built-in label set, a JSON file or a table of colours; see
             [`LabelSet.from_file`].
         dataset_name (`str`, *optional*): As in [`load_rows`]. Without a `label_set`, `labels.json` is looked for in
             that folder, beside that parquet file, or in that Hub repository.
-        mask_folder (`str`, *optional*): The folder or zip file of masks of [`load_folders`], in place of
+        mask_folder (`str`, *optional*): The folder or zip file of masks of [`load_folders`], instead of
             `dataset_name`. Without a `label_set`, CVAT's `labelmap.txt` and Roboflow's `_classes.csv` are looked for
             in it, then `labels.json` in the folder that holds it.
 
@@ -89,7 +89,7 @@ def load_label_set(
     if not file.is_file():
         raise ValueError(
             f"`label_set` is {str(file)!r}, which is neither a file nor one of "
-            f"{', '.join(LabelSet.built_in_names())}. Name one of these, or your own JSON file or table of colours."
+            f"{', '.join(LabelSet.built_in_names())}. Give one of these, or your own JSON file or table of colours."
         )
     return LabelSet.from_file(file)
 

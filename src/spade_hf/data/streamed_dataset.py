@@ -1,4 +1,4 @@
-"""Pairs of images and label maps from a stream of rows, which is read as it comes and never stored."""
+"""Pairs of images and label maps from a stream of rows, which are not stored."""
 
 import logging
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ logger = logging.getLogger(__name__)
 
 
 class StreamedImageDataset(torch.utils.data.IterableDataset):
-    """Training samples in an order that follows from (seed, epoch) alone, as does what they look like.
+    """Streamed training samples, whose order and augmentation depend only on (seed, epoch).
 
-    A run resumes by reading an epoch's first rows once more, which is exact and takes their time; `datasets`' own
-    states lose the rows in the shuffle buffer. It is not exact with another number of workers, or if the rows change.
+    A run resumes by reading an epoch's first rows again, which is exact but takes time; the states of `datasets` lose
+    the rows in the shuffle buffer. It is not exact with another number of workers, or if the rows change.
 
     Args:
         rows (`datasets.IterableDataset`): The stream.
         reader (`PairReader`): Reads its rows.
         seed (`int`): The run's seed.
-        shuffle_buffer_size (`int`): Each sample is drawn from as many rows; the shards are also shuffled.
-        skip_broken (`bool`, defaults to `False`): Leave out rows that cannot be read, with a warning each time.
+        shuffle_buffer_size (`int`): Rows that each sample is drawn from; the shards are also shuffled.
+        skip_broken (`bool`, defaults to `False`): Skip rows that cannot be read, with a warning each time.
 
     Raises:
-        ValueError: As [`PairedImageDataset`].
+        ValueError: As in [`PairedImageDataset`].
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class StreamedImageDataset(torch.utils.data.IterableDataset):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order and augmentation the next samples get."""
+        """Set the epoch, which determines the order and augmentation of the next samples."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """An epoch's samples; see [`PairReader.sample`]. Each worker of a loader reads shards of its own."""
+        """Yield an epoch's samples; see [`PairReader.sample`]. Each worker of a loader reads its own shards."""
         worker = torch.utils.data.get_worker_info()
         worker_id = 0 if worker is None else worker.id
         self.rows.set_epoch(self.epoch)

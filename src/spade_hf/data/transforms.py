@@ -14,16 +14,16 @@ from .painting import paint_label_map
 
 @dataclass(frozen=True)
 class PairedTransform:
-    """Resize, crop, flip, and now and then simplify; the same for the image and its maps.
+    """Joint resizing, cropping and flipping of an image and its maps, with simplification of some label maps.
 
     Args:
         resolution (`tuple[int, int]`): (height, width) of the result in pixels.
-        resize_ratio (`float`, defaults to 286 / 256): The image is resized to cover this many times the resolution
+        resize_ratio (`float`, defaults to 286 / 256): The image is resized to cover this multiple of the resolution
             before the crop. Its aspect ratio is kept.
         center_crop (`bool`, defaults to `False`): Crop the middle instead of a random place.
         random_flip (`bool`, defaults to `True`): Mirror half of the samples.
-        simplify_probability (`float`, defaults to 0): Share of samples whose label map is repainted as a person would
-            paint it; see [`paint_label_map`]. Exact maps alone teach the model nothing about painted ones.
+        simplify_probability (`float`, defaults to 0): Share of samples whose label map is repainted as if by hand; see
+            [`paint_label_map`]. From exact maps only, a model learns nothing about painted ones.
     """
 
     resolution: tuple[int, int]
@@ -37,7 +37,7 @@ class PairedTransform:
             raise ValueError(f"`resize_ratio` is {self.resize_ratio}; it must be 1 or more, to cover the crop.")
 
     def resized_shape(self, height: int, width: int) -> tuple[int, int]:
-        """The size, aspect ratio kept, at which an image of the given size covers `resize_ratio` x `resolution`."""
+        """Return the size at which an image covers `resize_ratio` x `resolution`, with its aspect ratio kept."""
         scale = self.resize_ratio * max(self.resolution[0] / height, self.resolution[1] / width)
         resized_height, resized_width = (
             max(math.floor(side * scale + 0.5), target)
@@ -46,7 +46,7 @@ class PairedTransform:
         return resized_height, resized_width
 
     def shown_share(self, height: int, width: int) -> float:
-        """Share of the area of an image of the given size that is left after the crop, in (0, 1]."""
+        """Return the share of an image's area that is left after the crop, in (0, 1]."""
         return math.prod(self.resolution) / math.prod(self.resized_shape(height, width))
 
     def __call__(
@@ -63,7 +63,7 @@ class PairedTransform:
 
         Returns:
             `dict`: `real_images` `(3, h, w)`; `label_map` int64 `(h, w)`; `instance_edges` bool `(h, w)` if there are
-                edges; and, if maps may be repainted, `agreement` bool `(h, w)`: where the label is that of the image.
+                edges; and, if maps can be repainted, `agreement` bool `(h, w)`: where the label equals the exact one.
         """
         offset_share, flip, simplify = torch.rand(4, generator=rng).split([2, 1, 1])
         if self.center_crop:

@@ -1,4 +1,4 @@
-"""The accelerator, set up so that a run can be resumed exactly."""
+"""Sets up the accelerator so that a run can be resumed exactly."""
 
 import logging
 from datetime import timedelta
@@ -13,8 +13,8 @@ from .monitoring import check_tracker
 
 logger = logging.getLogger(__name__)
 
-# How long a process waits for another one. The main one makes sample images and models alone, in which time NCCL's
-# default of 10 minutes may pass; of a process that died, torchrun tells the others sooner.
+# How long a process waits for another one. Only the main process makes sample images and pipelines, which can take
+# longer than NCCL's default of 10 minutes. If a process dies, torchrun stops the others sooner.
 PROCESSES_WAIT = timedelta(hours=2)
 
 
@@ -26,14 +26,14 @@ def build_accelerator(
     report_to: str = "none",
     logging_dir: str = "logs",
 ) -> Accelerator:
-    """An accelerator whose order of samples, and whose accumulation, continue where a checkpoint was written.
+    """Build an accelerator whose sample order and gradient accumulation continue exactly from a checkpoint.
 
     Args:
-        output_dir (`str`): Of the run.
+        output_dir (`str`): The run's output folder.
         mixed_precision (`str`, *optional*): `"no"`, `"fp16"` or `"bf16"`; `None` leaves it to accelerate's config.
-        gradient_accumulation_steps (`int`, defaults to 1): Batches an update.
-        report_to (`str`, defaults to `"none"`): A tracker that accelerate knows.
-        logging_dir (`str`, defaults to `"logs"`): Of the tracker, below `output_dir`.
+        gradient_accumulation_steps (`int`, defaults to 1): Batches per update.
+        report_to (`str`, defaults to `"none"`): A tracker that accelerate supports.
+        logging_dir (`str`, defaults to `"logs"`): The tracker's folder, below `output_dir`.
 
     Raises:
         ValueError: If the tracker is unknown or not installed.
@@ -41,7 +41,7 @@ def build_accelerator(
     check_tracker(report_to)
     accelerator = Accelerator(
         mixed_precision=mixed_precision,
-        # an epoch's last, incomplete accumulation goes on in the next epoch: every update sees as many samples
+        # an epoch's incomplete last accumulation continues in the next epoch: all updates see equally many samples
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=gradient_accumulation_steps, sync_with_dataloader=False
         ),
@@ -52,13 +52,13 @@ def build_accelerator(
     )
     if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16" and not has_bf16_instructions():
         logger.warning(
-            "`mixed_precision` is 'bf16', but this CPU has no instructions for it: it takes many times as long as "
-            "float32. Leave it out."
+            "`mixed_precision` is 'bf16', but this CPU has no bf16 instructions: training in bf16 takes many times "
+            "as long as float32. Leave it out."
         )
     return accelerator
 
 
 def has_bf16_instructions() -> bool:
-    """Whether oneDNN computes in bf16 on this CPU; `True` where torch does not say."""
+    """Return whether oneDNN computes in bf16 on this CPU; `True` if this torch version cannot tell."""
     is_supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return True if is_supported is None else bool(is_supported())

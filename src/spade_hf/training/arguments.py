@@ -22,22 +22,22 @@ from spade_hf_cli.options import (
 )
 
 
-# The paper's, and those of diffusers that need no more than a number of updates. Not read from diffusers, and nothing
-# of this package is imported here: `spade-hf train --help` loads this file alone, in a tenth of a second.
+# The paper's schedule, and those of diffusers that need only the number of updates. They are written out, and nothing
+# of `spade_hf` is imported here, so that `spade-hf train --help` takes a tenth of a second.
 LR_SCHEDULERS = (
     "constant_then_linear linear cosine cosine_with_restarts polynomial constant constant_with_warmup".split()
 )
 
-# The same for these files, hence by path.
+# Loaded by path for the same reason.
 TERMS = runpy.run_path(str(Path(__file__).parents[1] / "losses" / "terms.py"))["TERMS"]
 _presets = runpy.run_path(str(Path(__file__).parent / "presets.py"))
 PRESETS, DISCRIMINATORS = _presets["PRESETS"], _presets["DISCRIMINATORS"]
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse and check the options; what is said last wins.
+    """Parse and check the options.
 
-    The order: defaults, those of `--discriminator`, `--preset`, `--config`, the command line.
+    Later sources override earlier ones: defaults, those of `--discriminator`, `--preset`, `--config`, command line.
     """
     parser = build_parser()
     given = list(sys.argv[1:] if input_args is None else input_args)
@@ -61,7 +61,7 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _first(given: list[str]) -> argparse.Namespace:
-    """`--preset`, `--config` and `--discriminator`, which decide how the others are read."""
+    """Parse `--preset`, `--config` and `--discriminator`, which affect the values of the other options."""
     first = OneLineParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", choices=sorted(PRESETS))
     first.add_argument("--config")
@@ -70,10 +70,10 @@ def _first(given: list[str]) -> argparse.Namespace:
 
 
 def _options_of(file: Path, parser: argparse.ArgumentParser) -> list[str]:
-    """A YAML or JSON file's values as command-line options, so that they are read and checked like those."""
+    """Convert a YAML or JSON file to command-line options, so that its values are parsed and checked alike."""
     values = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
     if not isinstance(values, dict):
-        raise ValueError("it must hold options by name, such as `train_batch_size: 8`")
+        raise ValueError("it must map option names to values, such as `train_batch_size: 8`")
     actions = {action.dest: action for action in parser._actions}
     options: list[str] = []
     for name, value in values.items():
@@ -84,13 +84,13 @@ def _options_of(file: Path, parser: argparse.ArgumentParser) -> list[str]:
             options += [f"--{name}"] if value else [f"--no-{name}"] if is_pair else []
         elif isinstance(value, list):
             options += [f"--{name}", *map(str, value)]
-        elif value is not None:  # as it is written for options that were not given
+        elif value is not None:  # null: the option was not given
             options.append(f"--{name}={value}")
     return options
 
 
 def _problem(args: argparse.Namespace) -> str | None:
-    """What is wrong with the options, in a sentence; `None` if nothing is."""
+    """Return an error message if the options are invalid, else `None`."""
     if problem := problem_with_data(args):
         return problem
     if args.streaming and (args.max_train_steps is None or args.dataset_name is None):
@@ -98,19 +98,19 @@ def _problem(args: argparse.Namespace) -> str | None:
     if args.discriminator_name_or_path and not args.pretrained_model_name_or_path:
         return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
     if args.evaluation_steps and (args.dataset_name is None or args.streaming):
-        return "--evaluation_steps needs --dataset_name with a split of other pairs, and no --streaming."
+        return "--evaluation_steps needs --dataset_name with a split of other pairs, without --streaming."
     if args.discriminator != "segmentation" and (args.discriminator_backbone == "none") == (
         args.discriminator == "projected"
     ):
         allowed = DISCRIMINATORS[args.discriminator]["discriminator_backbone"]
         return (
             f"--discriminator_backbone is {args.discriminator_backbone}; with --discriminator {args.discriminator} "
-            f"it is {allowed}."
+            f"it must be {allowed}."
         )
     if args.discriminator == "segmentation" and args.gan_loss != "hinge":
-        return "--gan_loss belongs to --discriminator patch and projected; segmentation has a loss of its own."
+        return "--gan_loss is for --discriminator patch or projected; segmentation has its own loss. Leave it out."
     if args.overwrite_output_dir and args.resume_from_checkpoint:
-        return "--overwrite_output_dir deletes what --resume_from_checkpoint goes on with. Give one of them."
+        return "--overwrite_output_dir deletes the run that --resume_from_checkpoint continues. Give one of them."
     if args.hub_strategy != "end" and not args.push_to_hub:
         return f"--hub_strategy {args.hub_strategy} needs --push_to_hub."
     divisor = 2**args.num_upsampling_layers
@@ -118,36 +118,36 @@ def _problem(args: argparse.Namespace) -> str | None:
         size = getattr(args, name)
         if size is not None and (len(size) > 2 or any(side < 1 or side % divisor for side in size)):
             return (
-                f"--{name} is {' '.join(map(str, size))}; it is one side or height and width, each a multiple of "
+                f"--{name} is {' '.join(map(str, size))}; give one side, or height and width, each a multiple of "
                 f"{divisor} with --num_upsampling_layers {args.num_upsampling_layers}."
             )
     return None
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All options with their defaults, the paper's where it names one."""
+    """Build the parser of all options; the defaults are the paper's where it states them."""
     parser = OneLineParser(description="Train SPADE on images and their label maps.", allow_abbrev=False)
     parser.add_argument("--preset", choices=sorted(PRESETS), help="defaults for the options below")
 
-    parser.add_argument("--config", help="YAML or JSON file of options by name; a checkpoint's arguments.json is one")
-    parser.add_argument("--dry_run", action="store_true", help="build everything, say what would be done, and stop")
+    parser.add_argument("--config", help="YAML or JSON file of options, such as a checkpoint's arguments.json")
+    parser.add_argument("--dry_run", action="store_true", help="build everything, print a summary, and stop")
 
     data = parser.add_argument_group("data")
     add_data_options(data)
     data.add_argument("--train_split", default="train")
-    data.add_argument("--cache_dir", help="where `datasets` keeps what it prepared")
-    data.add_argument("--max_train_samples", type=count, help="use the first rows only")
+    data.add_argument("--cache_dir", help="folder for the prepared data of `datasets`")
+    data.add_argument("--max_train_samples", type=count, help="use only the first N rows")
     data.add_argument("--resolution", type=int, nargs="+", default=[256], help="side, or height and width, in pixels")
-    data.add_argument("--resize_ratio", type=float, default=286 / 256, help="resize to this many times, then crop")
+    data.add_argument("--resize_ratio", type=float, default=286 / 256, help="resize to --resolution x this, then crop")
     data.add_argument("--center_crop", action="store_true")
     data.add_argument("--random_flip", action=argparse.BooleanOptionalAction, default=True)
-    data.add_argument("--simplify_probability", type=share, default=0.0, help="share of masks painted as by hand")
-    data.add_argument("--streaming", action="store_true", help="read rows as they come; needs --max_train_steps")
-    data.add_argument("--shuffle_buffer_size", type=count, default=1000, help="rows to draw from, with --streaming")
-    data.add_argument("--skip_broken", action="store_true", help="leave out rows that cannot be read, with a warning")
+    data.add_argument("--simplify_probability", type=share, default=0.0, help="share of masks painted as if by hand")
+    data.add_argument("--streaming", action="store_true", help="stream the rows; needs --max_train_steps")
+    data.add_argument("--shuffle_buffer_size", type=count, default=1000, help="rows in the buffer, with --streaming")
+    data.add_argument("--skip_broken", action="store_true", help="skip rows that cannot be read, with a warning")
     data.add_argument("--dataloader_num_workers", type=natural, default=0)
 
-    model = parser.add_argument_group("model", "With a pretrained model, the widths, layers and norm are its own.")
+    model = parser.add_argument_group("model", "With a pretrained model, widths, layers and norm come from it.")
     model.add_argument("--pretrained_model_name_or_path", help="pipeline to start from: folder or Hub id")
     model.add_argument(
         "--discriminator_name_or_path", help="its discriminator: folder, Hub id, or a checkpoint of its training"
@@ -156,13 +156,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--generator",
         default="spade",
         choices=("spade", "concatenation", "pix2pixhd"),
-        help="or a baseline: the same decoder with the mask concatenated; pix2pixHD's, without latent",
+        help="or a baseline; concatenation: the same decoder with the mask concatenated; pix2pixhd: without latent",
     )
-    model.add_argument("--image_size", type=int, nargs="+", help="of the saved model; default: --resolution")
+    model.add_argument("--image_size", type=int, nargs="+", help="size of the saved model; default: --resolution")
     model.add_argument("--base_channels", type=count, default=64)
-    model.add_argument("--channel_mult", type=float, nargs="+", help="widths of the blocks over --base_channels")
+    model.add_argument("--channel_mult", type=float, nargs="+", help="block widths as multiples of --base_channels")
     model.add_argument(
-        "--latent_dim", type=natural, default=256, help="0: no latent, the picture follows from the mask"
+        "--latent_dim", type=natural, default=256, help="0: no latent, the image depends only on the mask"
     )
     model.add_argument("--use_style_encoder", action=argparse.BooleanOptionalAction, default=True)
     model.add_argument("--spade_hidden_channels", type=count, default=128)
@@ -176,13 +176,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--discriminator",
         default="patch",
         choices=tuple(DISCRIMINATORS),
-        help="patch: the paper's; segmentation: finds the label of each pixel, or fake; projected: patches of frozen "
-        "features. Defaults of other options follow it, and a line at the start says which",
+        help="patch: the paper's; segmentation: classifies each pixel as a label or fake; projected: patches of "
+        "frozen features. The last two change defaults of other options, which are printed at the start",
     )
     model.add_argument(
         "--discriminator_backbone",
         choices=("none", "efficientnet-lite0"),
-        help="its frozen encoder; with segmentation, none is one that is trained, too",
+        help="frozen encoder of the discriminator; with segmentation, none means an encoder that is trained",
     )
     model.add_argument("--discriminator_base_channels", type=count, default=64)
 
@@ -194,53 +194,53 @@ def build_parser() -> argparse.ArgumentParser:
         "--gan_loss",
         default="hinge",
         choices=("hinge", "relativistic"),
-        help="of patch and projected; relativistic: a fake patch against the real one of its place",
+        help="for patch and projected; relativistic: compares a fake patch with the real one at its position",
     )
     loss.add_argument(
         "--label_mix_weight",
         type=nonnegative,
         default=5.0,
-        help="of segmentation: agreement on images that are real in some labels and fake in the others",
+        help="for segmentation: consistency on images that are real in some labels and fake in the others",
     )
-    loss.add_argument("--max_class_weight", type=positive_weight, default=20.0, help="of a rare label's pixel")
+    loss.add_argument("--max_class_weight", type=positive_weight, default=20.0, help="largest weight of a rare label")
     loss.add_argument(
         "--boundary_relaxation",
         type=natural,
         default=0,
-        help="of segmentation: pixels around the borders of simplified masks where both labels are right",
+        help="for segmentation: distance in pixels from a simplified mask's border at which both labels are right",
     )
     loss.add_argument(
         "--augment_discriminator",
         nargs="*",
         default=[],
         choices=("none", "color", "translation", "cutout"),
-        help="random changes of what the discriminator is shown",
+        help="random augmentation of the discriminator's inputs",
     )
     loss.add_argument(
         "--random_style_probability",
         type=share,
         default=0.0,
-        help="share of samples in a random style, not their image's, which are compared with it by content alone",
+        help="share of samples in a random style, not their image's; only their content is compared with the image",
     )
 
     optimization = parser.add_argument_group("optimization")
-    optimization.add_argument("--train_batch_size", type=count, default=4, help="of each process")
+    optimization.add_argument("--train_batch_size", type=count, default=4, help="per process")
     optimization.add_argument("--gradient_accumulation_steps", type=count, default=1)
     optimization.add_argument(
         "--reuse_fakes",
         action="store_true",
-        help="show the discriminator the images that the generator was just judged by, not fresh ones",
+        help="train the discriminator on the images of the generator's phase instead of new ones",
     )
     optimization.add_argument("--gradient_checkpointing", action="store_true", help="less memory, more time")
     optimization.add_argument(
         "--torch_compile",
         action="store_true",
-        help="compile discriminator, style encoder and perceptual network; the generator's sparse modulation depends "
-        "on the labels, which a graph cannot",
+        help="compile discriminator, style encoder and perceptual network, but not the generator: its sparse "
+        "modulation depends on label values",
     )
     optimization.add_argument("--torch_compile_backend", default="inductor", help="for --torch_compile")
     optimization.add_argument("--num_train_epochs", type=count, default=200)
-    optimization.add_argument("--max_train_steps", type=count, help="updates; wins over --num_train_epochs")
+    optimization.add_argument("--max_train_steps", type=count, help="updates; overrides --num_train_epochs")
     optimization.add_argument("--learning_rate", type=nonnegative, default=1e-4, help="of generator and style encoder")
     optimization.add_argument("--discriminator_learning_rate", type=nonnegative, default=4e-4)
     optimization.add_argument("--adam_beta1", type=decay, default=0.0)
@@ -248,29 +248,29 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--adam_epsilon", type=nonnegative, default=1e-8)
     optimization.add_argument("--lr_scheduler", default="constant_then_linear", choices=LR_SCHEDULERS)
     optimization.add_argument("--lr_warmup_steps", type=natural, default=0)
-    optimization.add_argument("--lr_decay_start", type=share, default=0.5, help="share of the run that is constant")
-    optimization.add_argument("--max_grad_norm", type=positive, help="clip each network's gradients")
+    optimization.add_argument("--lr_decay_start", type=share, default=0.5, help="share of the run at a constant rate")
+    optimization.add_argument("--max_grad_norm", type=positive, help="clip the gradient norm of each optimizer")
     optimization.add_argument("--ema_decay", type=decay, default=0.999)
     optimization.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: accelerate's config")
-    optimization.add_argument("--allow_tf32", action="store_true", help="faster, coarser matrix products on GPUs")
+    optimization.add_argument("--allow_tf32", action="store_true", help="faster, less precise matrix products on GPUs")
     optimization.add_argument("--seed", type=natural, default=0)
 
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", default="spade-model")
-    output.add_argument("--overwrite_output_dir", action="store_true", help="delete the run in it and begin anew")
+    output.add_argument("--overwrite_output_dir", action="store_true", help="delete the run in --output_dir first")
     output.add_argument("--checkpointing_steps", type=count, default=500)
     output.add_argument("--checkpoints_total_limit", type=count)
     output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, latest, or hub")
     output.add_argument("--validation_steps", type=count, default=500, help="updates between sample images")
     output.add_argument("--num_validation_images", type=count, default=4)
-    output.add_argument("--evaluation_steps", type=count, help="updates between figures of pairs not trained on")
-    output.add_argument("--evaluation_split", default="validation", help="where these pairs are")
-    output.add_argument("--num_evaluation_images", type=count, default=48, help="this many, spread over the split")
+    output.add_argument("--evaluation_steps", type=count, help="updates between evaluations on other pairs")
+    output.add_argument("--evaluation_split", default="validation", help="split of these pairs")
+    output.add_argument("--num_evaluation_images", type=count, default=48, help="pairs, evenly spread over the split")
     output.add_argument("--log_steps", type=count, default=10)
     output.add_argument(
         "--report_to",
         default="none",
-        help="tracker that accelerate knows and that is installed: tensorboard, wandb, trackio",
+        help="installed tracker that accelerate supports: tensorboard, wandb, trackio",
     )
     output.add_argument("--logging_dir", default="logs", help="below --output_dir")
 
@@ -280,9 +280,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--hub_strategy",
         default="end",
         choices=("end", "every_save", "checkpoint"),
-        help="every_save: also upload the pipeline of each checkpoint, as the revision step-0000500 and so on; takes "
-        "an estimate of the batch statistics each, and the weights' size on the Hub. checkpoint: also upload the "
-        "newest checkpoint, as the revision last-checkpoint, for --resume_from_checkpoint hub on another machine",
+        help="every_save: also upload the pipeline of each checkpoint, as the revision step-0000500 and so on; each "
+        "upload estimates the batch statistics and stores all weights on the Hub. checkpoint: also upload the newest "
+        "checkpoint, as the revision last-checkpoint, for --resume_from_checkpoint hub on another machine",
     )
     hub.add_argument("--hub_model_id", help="name or owner/name of the repository; default: --output_dir's name")
     hub.add_argument("--hub_private_repo", action="store_true")

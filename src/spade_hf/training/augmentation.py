@@ -1,7 +1,7 @@
-"""Random changes of what the discriminator is shown, so that it cannot learn a few pictures by heart.
+"""Random augmentation of the discriminator's inputs, so that it cannot memorize a small data set.
 
-Source: Zhao et al. 2020 (arXiv 2006.10738). Real and fake images of a sample get the same change, and its maps move
-with them. Gradients flow through all of it.
+Source: Zhao et al. 2020 (arXiv 2006.10738). Real and fake images of a sample get the same changes, and its maps are
+shifted with them. All changes are differentiable.
 
 Legend: N batch, H W height and width.
 """
@@ -22,11 +22,11 @@ MAPS = ("label_map", "instance_edges", "agreement")
 
 
 class DiscriminatorAugmentation:
-    """Call it with a batch, the phase and images.
+    """Differentiable random augmentation of images and their maps.
 
     Args:
-        kinds (`Sequence[str]`): "color" (brightness, saturation, contrast), "translation" (by up to an eighth, the
-            border's pixels go on outside) and "cutout" (a grey square), of each image.
+        kinds (`Sequence[str]`): "color" (brightness, saturation, contrast), "translation" (by up to an eighth of
+            the side, with border pixels repeated) and "cutout" (a grey square).
     """
 
     KINDS = ("color", "translation", "cutout")
@@ -37,10 +37,10 @@ class DiscriminatorAugmentation:
         self.kinds = frozenset(kinds)
 
     def __call__(self, batch: Batch, phase: int, *images: Tensor) -> tuple[Batch, list[Tensor]]:
-        """The batch with its maps moved, and the images `(N, 3, H, W)` changed.
+        """Augment images `(N, 3, H, W)`, and shift the batch's maps with them.
 
-        What is random follows from the batch's seeds and the phase. With "cutout" the batch has `visible`, bool
-        `(N, H, W)`.
+        Random numbers depend only on the batch's seeds and the phase. With "cutout" the batch gets `visible`, bool
+        `(N, H, W)`, which is False in the square.
         """
         seeds = (derive_seed(seed, AUGMENTATION, phase) for seed in batch["seed"].tolist())
         draws = torch.stack([torch.rand(7, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
@@ -59,7 +59,7 @@ class DiscriminatorAugmentation:
 
 
 def _recolor(images: Tensor, draws: Tensor) -> Tensor:
-    """Brightness, saturation and contrast by draws `(N, 3)` in 0..1."""
+    """Change brightness, saturation and contrast by draws `(N, 3)` in 0..1."""
     brightness, saturation, contrast = draws.to(images.dtype)[:, :, None, None, None].unbind(dim=1)  # (N, 1, 1, 1)
     images = images + (2 * brightness - 1) * BRIGHTNESS
     grey = images.mean(dim=1, keepdim=True)
@@ -69,7 +69,7 @@ def _recolor(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def _shift(maps: Tensor, draws: Tensor) -> Tensor:
-    """`(N, C, H, W)`, moved by draws `(N, 2)` in 0..1."""
+    """Shift maps `(N, C, H, W)` by draws `(N, 2)` in 0..1."""
     height, width = maps.shape[-2:]
     rows, columns = (
         (torch.arange(side, device=maps.device) - ((2 * draw - 1) * MAX_SHIFT * side).round().long()[:, None]).clamp(
@@ -82,7 +82,7 @@ def _shift(maps: Tensor, draws: Tensor) -> Tensor:
 
 
 def _outside_of_square(label_map: Tensor, draws: Tensor) -> Tensor:
-    """bool `(N, H, W)`: False in a square whose place follows from draws `(N, 2)` in 0..1."""
+    """Return a bool mask `(N, H, W)`: False in a square placed by draws `(N, 2)` in 0..1."""
     height, width = label_map.shape[-2:]
     side = max(1, round(min(height, width) * CUTOUT))
     top, left = (draws * torch.tensor([height - side + 1, width - side + 1], device=draws.device)).long().unbind(dim=1)

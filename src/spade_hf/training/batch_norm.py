@@ -1,4 +1,4 @@
-"""Batch norm whose statistics are those of the batches of all processes together.
+"""Batch norm with statistics over the batches of all processes.
 
 Legend: N batch of one process, C channels, H W height and width.
 """
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """The sum of every process's tensor, on every process; so is the gradient."""
+    """Sum of a tensor over all processes, in the forward and the backward pass."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor) -> Tensor:
@@ -25,9 +25,10 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 class CrossProcessBatchNorm2d(nn.BatchNorm2d):
-    """What `nn.SyncBatchNorm` computes, on any device and backend; that one trains on GPUs alone.
+    """`nn.SyncBatchNorm` for any device and backend; torch's own trains only on GPUs.
 
-    Every process must call it equally often. Parameters, buffers and their names are those of `nn.BatchNorm2d`.
+    All processes must call it the same number of times. Parameters, buffers and their names are those of
+    `nn.BatchNorm2d`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,7 +38,7 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
         values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         here = values.new_tensor([values.numel() / values.shape[1]])
         sums = _SumOverProcesses.apply(torch.cat([values.sum(dim=(0, 2, 3)), here]))  # (C + 1,)
-        count = sums[-1].detach()  # values a channel, on all processes
+        count = sums[-1].detach()  # values per channel, on all processes
         mean = sums[:-1] / count  # (C,)
         centered = values - mean[:, None, None]
         variance = _SumOverProcesses.apply(centered.square().sum(dim=(0, 2, 3))) / count  # (C,), biased
@@ -58,11 +59,11 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
 
 
 def synchronize_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
-    """Let every `nn.BatchNorm2d` in a network see the batches of all processes; its state-dict keys stay the same.
+    """Make every `nn.BatchNorm2d` in a network use the batches of all processes; state-dict keys stay the same.
 
     Args:
         network (`nn.Module`): Changed in place.
-        device (`torch.device`): Where it will train. GPUs get torch's own `nn.SyncBatchNorm`.
+        device (`torch.device`): Device of training. GPUs get torch's own `nn.SyncBatchNorm`.
     """
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)

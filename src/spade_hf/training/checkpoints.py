@@ -1,8 +1,8 @@
-"""Training states on disk: complete or not there at all, and known to be undamaged before they are used.
+"""Checkpoints on disk, written atomically and verified before they are used.
 
-A checkpoint is written to a temporary folder beside its place and renamed when everything is in it, so that a run
-that is killed while it saves leaves the checkpoint before it as the latest. A list of checksums lies in it. A run
-that starts from an older state than the newest one sets aside what lies beyond, so that `latest` is its own.
+A checkpoint is written to a temporary folder beside its final path and renamed when it is complete. If a run is killed
+while it saves, the previous checkpoint remains the latest. Each checkpoint contains checksums of its files. A run that
+starts before existing checkpoints renames them, so that `latest` belongs to this run.
 """
 
 import hashlib
@@ -33,23 +33,23 @@ WEIGHTS_FILE, CONFIG_FILE = "diffusion_pytorch_model.safetensors", "config.json"
 
 
 class DamagedCheckpointError(ValueError):
-    """A checkpoint cannot be used, because a file of it is missing or not what was written."""
+    """Error for a checkpoint that cannot be used, because one of its files is missing or damaged."""
 
 
 class CheckpointManager:
-    """Saves and restores everything that a run needs to go on as if it had not been interrupted.
+    """Writer and reader of checkpoints from which a run continues as if it had not been interrupted.
 
-    A checkpoint is a pipeline of the averaged networks (`generator` and so on, ready to paint with). Beside it are the
-    live networks (`generator_live`), the averages as training goes on with them (`generator_ema`) and the
-    discriminator; optimizers, schedules and random states are saved by Accelerate.
+    A checkpoint is a pipeline of the averaged networks (`generator` and so on, ready for inference). It also holds the
+    live networks (`generator_live`), the averages that training continues with (`generator_ema`) and the
+    discriminator. Accelerate saves optimizers, schedules and random states.
 
     Args:
-        accelerator (`Accelerator`): With networks, optimizers and schedules prepared.
-        output_dir (`Path`): Where `checkpoint-{step}` folders go.
+        accelerator (`Accelerator`): Has prepared the networks, optimizers and schedules.
+        output_dir (`Path`): Folder for the `checkpoint-{step}` folders.
         networks (`Mapping[str, ModelMixin]`): The live networks, by folder name.
         averages (`Mapping[str, ModelEMA]`): Their averages, by folder name.
-        arguments (`Mapping[str, Any]`): The resolved command line, kept with every checkpoint.
-        total_limit (`int`, *optional*): How many checkpoints are kept, 1 or more; older ones are deleted.
+        arguments (`Mapping[str, Any]`): The resolved command line, saved with every checkpoint.
+        total_limit (`int`, *optional*): Number of checkpoints to keep, 1 or more; older ones are deleted.
     """
 
     def __init__(
@@ -65,26 +65,26 @@ class CheckpointManager:
         self.accelerator, self.output_dir = accelerator, output_dir
         self.networks, self.averages = networks, averages
         self.arguments, self.total_limit = arguments, total_limit
-        self._step = 0  # of what was restored or saved last
-        # Accelerate would save the networks once more, under names of its own.
+        self._step = 0  # of the checkpoint that was restored or saved last
+        # Otherwise Accelerate would save the networks a second time, under its own names.
         accelerator.register_save_state_pre_hook(lambda models, weights, folder: weights.clear())
         accelerator.register_load_state_pre_hook(lambda models, folder: models.clear())
 
     def save(self, state: TrainingState, pipeline: SPADEPipeline | None = None) -> Path:
         """Write `checkpoint-{global_step}`; every process calls this.
 
-        Checkpoints that this run did not come by, those of a longer run in the same folder, are renamed to
-        `checkpoint-{step}.abandoned` and no longer count. None is deleted for them.
+        Checkpoints beyond the step that this run last saved or restored belong to another run. They are renamed to
+        `checkpoint-{step}.abandoned`, and do not count towards `total_limit`.
 
         Args:
-            state (`TrainingState`): Where the run stands.
+            state (`TrainingState`): Progress of the run.
             pipeline (`SPADEPipeline`, *optional*): The exported averages, on the main process, so that the checkpoint
-                can be painted from.
+                can be used for inference.
         """
         final = self.output_dir / f"{PREFIX}{state.global_step}"
         partial = final.with_name(final.name + PARTIAL_SUFFIX)
         if self.accelerator.is_main_process:
-            for leftover in self.output_dir.glob(f"{PREFIX}*{PARTIAL_SUFFIX}"):  # of a run that was killed
+            for leftover in self.output_dir.glob(f"{PREFIX}*{PARTIAL_SUFFIX}"):  # left by a killed run
                 shutil.rmtree(leftover)
             partial.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
@@ -101,7 +101,7 @@ class CheckpointManager:
             write_json(partial / CHECKSUMS_FILE, _checksums(partial))
             for path in (*partial.rglob("*"), partial):
                 _sync(path)
-            # before the rename: should the run be killed between, `latest` is what it started from
+            # before the rename: if the run is killed in between, `latest` is the one it started from
             self._set_aside(beyond=min(self._step, state.global_step - 1))
             partial.rename(final)
             _sync(self.output_dir)  # the new name is on the disk before an old checkpoint is deleted
@@ -111,15 +111,15 @@ class CheckpointManager:
         return final
 
     def resume(self, name: str) -> TrainingState:
-        """Restore a checkpoint, and say where the run stood.
+        """Restore a checkpoint, and return the run's progress.
 
         Args:
             name (`str`): A path, a folder's name below the output folder, or `"latest"`: the newest checkpoint that is
                 not damaged, or a fresh start if there is none yet.
 
         Raises:
-            ValueError: If the checkpoint is not there, belongs to other options, or (a `DamagedCheckpointError`) a
-                file of it is missing or damaged; the file is named.
+            ValueError: If the checkpoint does not exist or was trained with other options, or (a
+                `DamagedCheckpointError`) if one of its files is missing or damaged; the message names the file.
         """
         if name != "latest":
             return self.load(Path(name) if Path(name).is_dir() else self.output_dir / Path(name).name)
@@ -130,19 +130,19 @@ class CheckpointManager:
             except DamagedCheckpointError as error:
                 if checkpoint == checkpoints[0]:
                     raise
-                logger.warning("%s Trying the checkpoint before it.", error)
-        logger.info("No checkpoint in %s yet: starting afresh", self.output_dir)
+                logger.warning("%s Trying the previous checkpoint.", error)
+        logger.info("No checkpoint in %s yet: starting a new run", self.output_dir)
         return TrainingState()
 
     def load(self, checkpoint: Path) -> TrainingState:
         """Restore networks, averages, optimizers, schedules and random states; see [`CheckpointManager.resume`]."""
         if not checkpoint.is_dir():
             found = ", ".join(path.name for path in list_checkpoints(self.output_dir)) or "none"
-            raise ValueError(f"The checkpoint {checkpoint} is not there; there are: {found}.")
+            raise ValueError(f"The checkpoint {checkpoint} does not exist; available are: {found}.")
         verify_checkpoint(checkpoint)
         for name, network in self._networks_on_disk():
             folder = checkpoint / name
-            if not folder.is_dir():  # written before checkpoints held a pipeline, whose place the live networks had
+            if not folder.is_dir():  # an older checkpoint, without the suffix
                 folder = checkpoint / name.removesuffix(LIVE_SUFFIX)
             _check_config(folder / CONFIG_FILE, network)
             try:
@@ -152,9 +152,9 @@ class CheckpointManager:
         try:
             self.accelerator.load_state(str(checkpoint))
             values = json.loads((checkpoint / STATE_FILE).read_text())
-            values.pop("ema_updates", None)  # older checkpoints count the averages' updates apart: one a step
+            values.pop("ema_updates", None)  # in older checkpoints; always equal to the steps
             state = TrainingState(**values)
-        except Exception as error:  # whatever unpickling half a file raises
+        except Exception as error:  # unpickling a truncated file can raise anything
             raise _damaged(f"The optimizers' states in {checkpoint} cannot be loaded", error) from error
         for average in self.averages.values():
             average.num_updates = state.global_step
@@ -175,7 +175,7 @@ class CheckpointManager:
             if _step_of(old) > beyond:
                 kept = _unused(old.with_name(old.name + ABANDONED_SUFFIX))
                 old.rename(kept)
-                logger.warning("This run started before %s: it is now %s; delete it if not needed", old, kept.name)
+                logger.warning("This run started before %s: renamed to %s; delete it if not needed", old, kept.name)
 
     def _prune(self) -> None:
         if self.total_limit is not None:
@@ -185,17 +185,17 @@ class CheckpointManager:
 
 
 def verify_checkpoint(checkpoint: Path) -> None:
-    """Read every file of a checkpoint and compare its checksum.
+    """Read every file of a checkpoint and verify its checksum.
 
     Raises:
-        DamagedCheckpointError: If a file is missing or not what was written; it is named.
+        DamagedCheckpointError: If a file is missing or damaged; the message names it.
     """
     expected = {}
     for file in (STATE_FILE, CHECKSUMS_FILE):
         try:
             expected = json.loads((checkpoint / file).read_text())
         except FileNotFoundError as error:
-            if file == CHECKSUMS_FILE:  # written before there were checksums
+            if file == CHECKSUMS_FILE:  # an older checkpoint without checksums
                 return
             raise DamagedCheckpointError(f"{checkpoint} is not a complete checkpoint: it has no {file}.") from error
         except ValueError as error:
@@ -205,17 +205,17 @@ def verify_checkpoint(checkpoint: Path) -> None:
         if not file.is_file():
             raise DamagedCheckpointError(f"{checkpoint} is damaged: it has no {name}.")
         if checksum(file) != written:
-            raise DamagedCheckpointError(f"{file} is damaged: its checksum is not the one that was written.")
+            raise DamagedCheckpointError(f"{file} is damaged: its checksum differs from the recorded one.")
 
 
 def list_checkpoints(output_dir: Path) -> list[Path]:
-    """The complete checkpoints of a run, oldest first."""
+    """Return the complete checkpoints of a run, oldest first."""
     complete = (path for path in output_dir.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit())
     return sorted(complete, key=_step_of)
 
 
 def _unused(path: Path) -> Path:
-    """This path or, if there is such a file, the first of `path-2`, `path-3`, ... that is free."""
+    """Return this path or, if it exists, the first free one of `path-2`, `path-3`, ..."""
     others = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
     return next(name for name in itertools.chain([path], others) if not name.exists())
 
@@ -234,18 +234,18 @@ def write_json(file: Path, values: dict[str, Any]) -> None:
 
 
 def _delete(checkpoint: Path) -> None:
-    """Delete a folder that must not be taken for a checkpoint when it is half gone."""
+    """Delete a checkpoint; rename it first, so that a half-deleted folder does not count as one."""
     shutil.rmtree(checkpoint.rename(checkpoint.with_name(checkpoint.name + ".deleted" + PARTIAL_SUFFIX)))
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    """Checksums of all files by their path in the folder."""
+    """Compute the checksums of all files, by their path in the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {file.relative_to(folder).as_posix(): checksum(file) for file in files}
 
 
 def checksum(file: Path) -> str:
-    """SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     digest = hashlib.sha256()
     with file.open("rb") as content:
         while block := content.read(2**20):
@@ -254,11 +254,11 @@ def checksum(file: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Return when a file, or the names in a folder, are on the disk, should the machine fail."""
+    """Flush a file, or a folder's entries, to the disk, so that they survive a machine failure."""
     if path.is_file():
-        with path.open("r+b") as content:  # Windows syncs nothing that is open for reading only
+        with path.open("r+b") as content:  # Windows cannot sync a file that is opened read-only
             os.fsync(content.fileno())
-    elif os.name != "nt":  # which opens no folder
+    elif os.name != "nt":  # Windows cannot open folders
         folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -267,7 +267,7 @@ def _sync(path: Path) -> None:
 
 
 def _check_config(file: Path, network: ModelMixin) -> None:
-    """Raise a ValueError if a saved network is built otherwise than the run's; name what differs."""
+    """Raise a ValueError if a saved network's config differs from the run's; name the differences."""
     try:
         saved = json.loads(file.read_text())
     except (OSError, ValueError) as error:

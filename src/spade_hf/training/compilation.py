@@ -9,18 +9,18 @@ from torch import nn
 def compile_modules(modules: Iterable[nn.Module], *, device: torch.device, backend: str = "inductor") -> None:
     """Compile the discriminator, the style encoder and the perceptual loss, in place; each at its first call.
 
-    Leave the generator out: a graph cannot depend on the labels, so that a compiled one would modulate densely and
-    lose what sparse modulation saves.
+    Leave the generator out: a graph cannot depend on label values, so a compiled generator would use dense modulation
+    and lose the savings of the sparse one.
 
     State-dict keys stay the same, and copies of a network are not compiled.
 
     Args:
-        modules (`Iterable[nn.Module]`): Before they are prepared for several processes.
-        device (`torch.device`): Where they will train.
+        modules (`Iterable[nn.Module]`): Networks, before they are prepared for several processes.
+        device (`torch.device`): Device of training.
         backend (`str`, defaults to `"inductor"`): One of `torch.compiler.list_backends()`.
 
     Raises:
-        ValueError: If the backend is not there, or cannot compile on this machine.
+        ValueError: If the backend is unknown, or cannot compile on this machine.
     """
     _check_backend(backend, device)
     for module in modules:

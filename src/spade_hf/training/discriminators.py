@@ -21,7 +21,7 @@ GAN_LOSSES = {"hinge": HingeObjective, "relativistic": RelativisticObjective}
 
 
 def build_discriminator(args: argparse.Namespace, **semantics: Any) -> ModelMixin:
-    """A fresh discriminator, as the options say; a frozen backbone has no weights yet."""
+    """Build a new discriminator from the options; a frozen backbone has no weights yet."""
     options = {**semantics, "base_channels": args.discriminator_base_channels}
     if args.discriminator != "patch":
         options["backbone"] = None if args.discriminator_backbone == "none" else args.discriminator_backbone
@@ -29,13 +29,13 @@ def build_discriminator(args: argparse.Namespace, **semantics: Any) -> ModelMixi
 
 
 def prepare_backbone(discriminator: ModelMixin, samples: Sequence[dict[str, Tensor]]) -> None:
-    """Give a frozen backbone, if there is one, its weights, and standardize it on the real images of some samples."""
+    """Load the weights of a frozen backbone, if there is one, and standardize it on the samples' real images."""
     if prepare := getattr(discriminator, "prepare_backbone", None):
         prepare(torch.stack([sample["real_images"] for sample in samples]))
 
 
 def build_adversarial(args: argparse.Namespace, *, num_labels: int) -> AdversarialObjective:
-    """The losses that belong to the discriminator of the options."""
+    """Build the adversarial losses of the options' discriminator."""
     if args.discriminator == "segmentation":
         names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
         return SegmentationObjective(num_labels, **{name: getattr(args, name) for name in names})

@@ -1,7 +1,7 @@
 """Exponential moving average of a network, buffers included.
 
-With batch norm and spectral norm, averaged parameters beside fresh buffers are simply another, broken network: the
-buffers are copied with every update, and the statistics are estimated anew for what is saved.
+With batch norm and spectral norm, averaged parameters with the initial buffers are a broken network. The buffers are
+therefore copied at every update, and the batch statistics are re-estimated for every saved pipeline.
 """
 
 import copy
@@ -16,8 +16,8 @@ class ModelEMA:
 
     Args:
         model (`nn.Module`): The live model; it is copied.
-        decay (`float`): Weight of the past in each update, in [0, 1). Early updates use less, `(1 + n) / (10 + n)`, so
-            that the random start is forgotten.
+        decay (`float`): Weight of the old average in each update, in [0, 1). Early updates use a smaller one,
+            `(1 + n) / (10 + n)`, so that the random initialization is forgotten.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -42,10 +42,10 @@ class ModelEMA:
 def estimate_statistics(generator: nn.Module, calls: Iterable[Mapping[str, Tensor | None]]) -> None:
     """Replace a generator's batch-norm statistics by their mean over forward passes, in place.
 
-    The copied statistics belong to the live weights; the averaged weights have their own.
+    The copied statistics belong to the live weights, not to the averaged ones.
 
     Args:
-        generator (`nn.Module`): The averaged generator, spectral norm fused, so that nothing else changes.
+        generator (`nn.Module`): The averaged generator with spectral norm fused, so that nothing else changes.
         calls: Keyword arguments of each forward pass.
     """
     norms = [module for module in generator.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]

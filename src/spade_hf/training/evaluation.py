@@ -1,4 +1,4 @@
-"""What a run is worth on the way: figures of pictures that it does not train on."""
+"""Evaluation during training, on pairs that are not trained on."""
 
 import torch
 
@@ -11,24 +11,24 @@ FIGURES = ("kid", "sharpness", "feature_distance")
 
 
 class RunningEvaluation:
-    """Scores pipelines of one run on the same pairs; call it with one.
+    """Evaluation of a run's pipelines on a fixed set of pairs.
 
-    The cheap part of `spade-hf evaluate`: exact masks, no segmenter. For the main process alone.
+    The cheap part of `spade-hf evaluate`: exact masks, no segmenter. Use it only on the main process.
 
     Args:
         dataset (`PairedImageDataset`): Pairs that are not trained on, neither flipped nor cropped at random.
-        device (`torch.device`): Of the pipelines.
-        batch_size (`int`, defaults to 8): Pictures at once.
+        device (`torch.device`): Device of the pipelines.
+        batch_size (`int`, defaults to 8): Images per batch.
     """
 
     def __init__(self, dataset: PairedImageDataset, device: torch.device, *, batch_size: int = 8) -> None:
-        with torch.random.fork_rng(devices=[]):  # modules draw weights before they load them: not from the run's state
-            network = load_feature_network("efficientnet-lite2").to(device)  # which no perceptual loss sees
+        with torch.random.fork_rng(devices=[]):  # random initial weights must not advance the run's state
+            network = load_feature_network("efficientnet-lite2").to(device)  # not used by any perceptual loss
         self.dataset, self.device, self.batch_size = dataset, device, batch_size
         self.judge = Judge(network, None, dataset.processor.label_set)
 
     def __call__(self, pipeline: SPADEPipeline) -> dict[str, float]:
-        """The figures by the names of trackers; those that a model does not have are left out."""
+        """Compute the metrics, by their names in trackers, without those that do not apply to the model."""
         scorer = Scorer(
             self.judge,
             self.dataset,

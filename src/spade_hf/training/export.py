@@ -1,4 +1,4 @@
-"""From averaged networks to the pipeline that is saved, and to sample images.
+"""Exports averaged networks as a pipeline, and generates sample images.
 
 Legend: N samples, H W height and width, Z latent.
 """
@@ -28,13 +28,13 @@ def export_pipeline(
     *,
     num_batches: int,
 ) -> SPADEPipeline:
-    """A pipeline of copies of the averaged networks: spectral norm fused, batch statistics estimated anew.
+    """Build a pipeline of copied averages, with spectral norm fused and batch statistics re-estimated.
 
     Args:
         averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
-        dataset (`PairedImageDataset` or `StreamedImageDataset`): Where the statistics come from.
-        batch_size (`int`): Of the forward passes; use the training's.
-        num_batches (`int`): How many forward passes.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): Samples for the statistics.
+        batch_size (`int`): Batch size of the forward passes; use that of training.
+        num_batches (`int`): Number of forward passes.
     """
     networks: dict[str, Any] = {name: copy.deepcopy(average.model) for name, average in averages.items()}
     for network in networks.values():
@@ -62,12 +62,12 @@ def export_pipeline(
 
 @torch.no_grad()
 def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tuple[str, Tensor]]:
-    """Masks, real images, and what a model makes of them: in their own styles, in the next sample's, in random ones.
+    """Generate images of some samples in their own style, in the next sample's and in random ones.
 
-    A model without style encoder paints random styles only; one without latent paints a single image.
+    A model without style encoder uses only random styles. A model without latent gives one image per mask.
 
     Args:
-        pipeline (`SPADEPipeline`): What to look at.
+        pipeline (`SPADEPipeline`): The model.
         samples (`Sequence[dict[str, Tensor]]`): N samples of a [`PairedImageDataset`].
 
     Returns:
@@ -99,10 +99,10 @@ def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tup
 
 
 def sample_grid(pipeline: SPADEPipeline, columns: Sequence[tuple[str, Tensor]]) -> Image.Image:
-    """A row for each sample, a column with a heading for each way to paint it.
+    """Draw a grid with one row per sample, and one column with a heading per entry of `columns`.
 
     Args:
-        pipeline (`SPADEPipeline`): Turns them into an image.
+        pipeline (`SPADEPipeline`): Converts tensors to images.
         columns (`Sequence[tuple[str, Tensor]]`): See [`paint_samples`].
     """
     sheet = torch.cat([images for _, images in columns], dim=-1)  # (N, 3, H, columns * W)
@@ -111,7 +111,7 @@ def sample_grid(pipeline: SPADEPipeline, columns: Sequence[tuple[str, Tensor]]) 
 
 
 def _with_headings(grid: Image.Image, headings: Sequence[str]) -> Image.Image:
-    """The grid below a strip with a heading for each column, words below each other."""
+    """Add a heading above each column of the grid, one word per line."""
     width = grid.width // len(headings)
     font = ImageFont.load_default(min(max(width // 8, 10), 20))
     texts = [heading.replace(" ", "\n") for heading in headings]
@@ -126,6 +126,6 @@ def _with_headings(grid: Image.Image, headings: Sequence[str]) -> Image.Image:
 
 
 def save_image(image: Image.Image, path: Path) -> None:
-    """Write an image file, and the folders above it."""
+    """Write an image file, and create its parent folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)

@@ -1,6 +1,6 @@
-"""Training that starts from a trained pipeline, also of other labels: classes of the same name keep what they learned.
+"""Fine-tuning of a trained pipeline, also for other labels: classes of the same name keep their weights.
 
-Legend: L semantic channels, C channels of an activation, h w its height and width, Z latent.
+Legend: L semantic channels, I image channels, C channels of an activation, h w its height and width, Z latent.
 """
 
 import logging
@@ -24,8 +24,8 @@ from .discriminators import DISCRIMINATORS
 
 
 logger = logging.getLogger(__name__)
-UNKNOWN, EDGES = object(), object()  # channels that are no classes; they have no names that could differ
-POWER_ITERATIONS = 30  # of a norm that is estimated from a random start; one of a layer's calls does a single one
+UNKNOWN, EDGES = object(), object()  # channels that are not classes, and have no names to compare
+POWER_ITERATIONS = 30  # to estimate a norm from a random start; a layer's call in training does only one
 GENERATOR_OPTIONS = (
     "base_channels channel_mult latent_dim spade_hidden_channels spade_kernel_size norm_type num_upsampling_layers"
 ).split()
@@ -35,11 +35,11 @@ STYLE_ENCODER_OPTIONS = "image_size base_channels channel_mult".split()
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Trained networks, spectral norm fused.
+    """Trained networks with spectral norm fused.
 
     Args:
-        networks (`Mapping[str, ModelMixin]`): `generator`, perhaps `style_encoder` and `discriminator`.
-        processor (`SPADEImageProcessor`): Knows their labels.
+        networks (`Mapping[str, ModelMixin]`): `generator`; optionally `style_encoder` and `discriminator`.
+        processor (`SPADEImageProcessor`): Holds their label set.
     """
 
     networks: Mapping[str, ModelMixin]
@@ -50,13 +50,13 @@ class Pretrained:
         """Read a pipeline, and the discriminator of a checkpoint.
 
         Args:
-            pretrained_model_name_or_path (`str`): A pipeline's folder or Hub id; `spade-hf convert` makes one of
+            pretrained_model_name_or_path (`str`): A pipeline's folder or Hub id; `spade-hf convert` makes one from
                 public weights.
-            discriminator_name_or_path (`str`, *optional*): A discriminator's folder or Hub id, or a checkpoint's
-                folder with one in it, for the same labels.
+            discriminator_name_or_path (`str`, *optional*): A discriminator's folder or Hub id, or the folder of a
+                checkpoint that contains one; for the same labels.
 
         Raises:
-            ValueError: If they cannot be read, or if the discriminator is one for other labels.
+            ValueError: If they cannot be read, or if the discriminator is for other labels.
         """
         try:
             pipeline = SPADEPipeline.from_pretrained(pretrained_model_name_or_path)
@@ -73,12 +73,12 @@ class Pretrained:
         return cls(networks, pipeline.image_processor)
 
     def options(self) -> dict[str, Any]:
-        """The training script's options that build networks of the same widths."""
+        """Return the training script's options that build networks of the same widths."""
         kind = type(self.networks["generator"])
         if kind is not SPADEGenerator:
             raise ValueError(
-                f"`pretrained_model_name_or_path` holds a {kind.__name__}; training goes on from a SPADEGenerator. "
-                "Train a baseline from the beginning."
+                f"`pretrained_model_name_or_path` holds a {kind.__name__}; training continues only from a "
+                "SPADEGenerator. Train a baseline from scratch."
             )
         generator = self.networks["generator"].config
         values = {name: generator[name] for name in GENERATOR_OPTIONS} | {"latent_dim": generator.latent_dim or 0}
@@ -92,15 +92,15 @@ class Pretrained:
         return values
 
     def initialize(self, networks: Mapping[str, ModelMixin], processor: SPADEImageProcessor) -> None:
-        """Give freshly built networks the trained weights, in place; what is new to them stays as it is.
+        """Copy the trained weights into new networks, in place; weights of new labels keep their initialization.
 
         Args:
             networks (`Mapping[str, ModelMixin]`): Built with `options()`, with or without spectral norm, for any
                 labels and image size.
-            processor (`SPADEImageProcessor`): Knows their labels.
+            processor (`SPADEImageProcessor`): Holds their label set.
 
         Raises:
-            ValueError: If a network has other widths than the trained one of its name.
+            ValueError: If a network has other widths than the trained one of the same name.
         """
         pairs = match_channels(self.processor, processor)
         names = processor.label_set.names
@@ -115,7 +115,7 @@ class Pretrained:
 
 
 def match_channels(old: SPADEImageProcessor, new: SPADEImageProcessor) -> list[tuple[int, int]]:
-    """(new, old) semantic channels of the classes of one name (in any case), of unknown, and of edges."""
+    """Pair (new, old) semantic channels: classes of the same name (ignoring case), unknown, and edges."""
     old_channels = {key: channel for channel, key in enumerate(_channel_keys(old))}
     return [(channel, old_channels[key]) for channel, key in enumerate(_channel_keys(new)) if key in old_channels]
 
@@ -132,7 +132,7 @@ def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline
         config: Any = SPADEModelMixin.load_config(discriminator_name_or_path, subfolder=subfolder)
         kinds = {kind.__name__: kind for kind in DISCRIMINATORS.values()}
         if (name := config.get("_class_name")) not in kinds:
-            raise ValueError(f"it holds a {name}, and a discriminator is one of {', '.join(kinds)}.")
+            raise ValueError(f"it holds a {name}; a discriminator is one of {', '.join(kinds)}.")
         discriminator = kinds[name].from_pretrained(discriminator_name_or_path, subfolder=subfolder)
     except (OSError, ValueError) as error:
         raise ValueError(
@@ -142,8 +142,8 @@ def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline
         expected, found = pipeline.generator.config[option], discriminator.config[option]
         if found != expected:
             raise ValueError(
-                f"`discriminator_name_or_path` {discriminator_name_or_path!r} has {option}={found}, and the "
-                f"pretrained model {expected}. Give the discriminator that was trained with it, or leave it out."
+                f"`discriminator_name_or_path` {discriminator_name_or_path!r} has {option}={found}, but the "
+                f"pretrained model has {expected}. Give the discriminator that was trained with it, or leave it out."
             )
     return discriminator
 
@@ -158,7 +158,7 @@ def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int
         if current is None:
             raise ValueError(f"{type(target).__name__} has no {key}, which the pretrained one has.")
         if key in mask_weights:
-            num_others = value.shape[1] - num_semantic_channels(**_semantics(source))  # an image's, which come last
+            num_others = value.shape[1] - num_semantic_channels(**_semantics(source))  # image channels, at the end
             value = _for_other_labels(value, current, pairs + [(-n, -n) for n in range(1, num_others + 1)])
         elif key in label_outputs:
             classes = [(new, old) for new, old in pairs if new < target.config.num_labels]  # unknown has no output
@@ -167,11 +167,11 @@ def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int
             value = _for_other_start(value, source.start_size, target.start_size)
         if value.shape != current.shape:
             raise ValueError(
-                f"{key} of the pretrained {type(target).__name__} is {tuple(value.shape)}, and this run's "
-                f"{tuple(current.shape)}. Build it with the options of the pretrained one."
+                f"{key} of the pretrained {type(target).__name__} is {tuple(value.shape)}, but this run's "
+                f"is {tuple(current.shape)}. Build it with the options of the pretrained one."
             )
         if parametrize.is_parametrized(layers[path], attribute):
-            # Becomes what is normalized. Loaded weights lie channels last, with which training's norms are slower.
+            # Sets the unnormalized weight. Contiguous, as training's spectral norm is slower on channels-last weights.
             setattr(layers[path], attribute, value.clone(memory_format=torch.contiguous_format).to(current))
         else:
             current.copy_(value)
@@ -179,10 +179,10 @@ def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int
 
 
 def _named_by(network: nn.Module, attribute: str) -> set[str]:
-    """Keys of weights that modules name.
+    """Collect the keys of weights that modules list in an attribute.
 
-    Their `mask_weights` have input channels that are semantic ones; their `label_outputs` have a row for each label,
-    then one for fake.
+    Weights in `mask_weights` have semantic input channels. Weights in `label_outputs` have one row per label, then one
+    for fake.
     """
     return {
         f"{path}.{name}".lstrip(".")
@@ -196,9 +196,9 @@ def _semantics(network: ModelMixin) -> dict[str, Any]:
 
 
 def _for_other_labels(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    """A weight `(C, L + I, k, k)` of the old channels as one of the new: `fresh` where a channel is new."""
+    """Convert a weight `(C, L + I, k, k)` from the old channels to the new; new channels get those of `fresh`."""
     if len(value) != len(fresh) or value.shape[2:] != fresh.shape[2:]:
-        return value  # of other widths: the caller says so
+        return value  # other widths: the caller raises the error
     value, weight = value.to(fresh), fresh.clone()
     for new, old in pairs:
         weight[:, new] = value[:, old]
@@ -206,9 +206,9 @@ def _for_other_labels(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]
 
 
 def _for_other_outputs(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    """A weight `(L + 1, ...)` of the old labels as one of the new: `fresh` where a label is new."""
+    """Convert a weight `(L + 1, ...)` from the old labels to the new; new labels get the rows of `fresh`."""
     if value.shape[1:] != fresh.shape[1:]:
-        return value  # of other widths: the caller says so
+        return value  # other widths: the caller raises the error
     value, weight = value.to(fresh), fresh.clone()
     for new, old in pairs:
         weight[new] = value[old]
@@ -216,9 +216,9 @@ def _for_other_outputs(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]
 
 
 def _for_other_start(value: Tensor, old_size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
-    """The first layer's weight `(C h w, Z)` or bias `(C h w)` for an activation of another size.
+    """Resize the first layer's weight `(C h w, Z)` or bias `(C h w)` to an activation of another size.
 
-    The generator resizes its start for sizes that are not its own. A linear layer, then resized, is a linear layer.
+    The generator resizes this activation for other image sizes. A linear layer followed by resizing is linear.
     """
     columns = value.reshape(-1, *old_size, value[0].numel()).movedim(-1, 0)  # (Z, C, h, w), or (1, C, h, w)
     if old_size != new_size:
@@ -227,7 +227,7 @@ def _for_other_start(value: Tensor, old_size: tuple[int, int], new_size: tuple[i
 
 
 def _settle_spectral_norm(network: nn.Module) -> None:
-    """Estimate the norms of weights that have been replaced."""
+    """Estimate the spectral norms of weights that have been replaced."""
     was_training = network.training
     network.train()
     for layer in network.modules():

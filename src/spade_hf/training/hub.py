@@ -1,4 +1,4 @@
-"""A trained model's way to the Hub."""
+"""Uploads of a trained model to the Hub."""
 
 import logging
 import shutil
@@ -11,12 +11,12 @@ from .remote_checkpoints import STAGED_PREFIX
 
 
 logger = logging.getLogger(__name__)
-# What a run leaves beside its pipeline: states for resuming, trackers' files, the images along the way.
+# A run's other files beside its pipeline: checkpoints, sample images of training, copies for uploads.
 NOT_UPLOADED = ("checkpoint-*", "samples/step-*", f"{STAGED_PREFIX}*")
 
 
 def upload(output_dir: Path, repo_id: str, *, logging_dir: str) -> None:
-    """Push the pipeline, its card and its sample grid; checkpoints and logs stay here."""
+    """Push the pipeline, its card and its sample grid; checkpoints and logs are not uploaded."""
     upload_folder(
         repo_id=repo_id,
         folder_path=output_dir,
@@ -26,9 +26,9 @@ def upload(output_dir: Path, repo_id: str, *, logging_dir: str) -> None:
 
 
 def replace_revision(api: HfApi, folder: Path, repo_id: str, revision: str, *, commit_message: str) -> None:
-    """Make a branch hold a folder's files and no others, in one commit: whoever reads it meets all of them or none.
+    """Make a branch hold exactly a folder's files, in one commit, so that a reader never gets a part of them.
 
-    (`upload_folder` splits large folders over several commits.)
+    `upload_folder` would split large folders over several commits.
     """
     files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     api.create_branch(repo_id, branch=revision, exist_ok=True)
@@ -41,12 +41,12 @@ def replace_revision(api: HfApi, folder: Path, repo_id: str, revision: str, *, c
 
 
 class RevisionUploads:
-    """Uploads of folders on their way, one after another, each to a branch, while the training goes on.
+    """Background uploads of folders during training, one after another, each to a branch.
 
-    Neither a failed one nor a slow one costs the run more than a warning: the checkpoint is on the disk.
+    A failed or slow upload only causes a warning: the checkpoint is on the disk.
 
     Args:
-        repo_id (`str`): "owner/name" of a repository that is there.
+        repo_id (`str`): "owner/name" of an existing repository.
     """
 
     def __init__(self, repo_id: str) -> None:
@@ -55,23 +55,23 @@ class RevisionUploads:
         self._last: tuple[Future, Path, str] | None = None
 
     def start(self, folder: Path, revision: str, *, name: str | None = None) -> None:
-        """Upload a folder and delete it, later.
+        """Upload a folder in the background, then delete it.
 
-        One upload runs and one waits its turn: a newer one takes the waiting one's place, so that neither the other
-        processes wait for the Hub nor copies pile up on the disk.
+        At most one upload runs and one waits. A new upload replaces the waiting one, so that no process waits for the
+        Hub, and copies do not accumulate on the disk.
 
         Args:
-            folder (`Path`): The branch will hold its files and no others.
-            revision (`str`): Name of the branch; one that is there already gets another commit.
-            name (`str`, *optional*): What the log calls it, if not by its revision.
+            folder (`Path`): The branch will hold exactly its files.
+            revision (`str`): Name of the branch; an existing branch gets another commit.
+            name (`str`, *optional*): Name in the log; default: from the revision.
         """
         name = f"Revision {revision}" if name is None else name
         if self._last is not None:
             future, waiting, skipped = self._last
-            if future.cancel():  # which no longer works once it runs
+            if future.cancel():  # only works before it runs
                 shutil.rmtree(waiting)
                 logger.warning(
-                    "%s is not uploaded to %s: the upload before it is still running. %s comes next.",
+                    "%s is not uploaded to %s: the previous upload is still running. %s is next.",
                     skipped,
                     self.repo_id,
                     name,
@@ -79,16 +79,16 @@ class RevisionUploads:
         self._last = self._api.run_as_future(self._upload, folder, revision, name), folder, name
 
     def wait(self) -> bool:
-        """Return when everything is uploaded, or has failed: whether the last upload was successful."""
+        """Wait for all uploads; return whether the last one succeeded."""
         return self._last is None or self._last[0].result()
 
     def _upload(self, folder: Path, revision: str, name: str) -> bool:
         try:
             replace_revision(self._api, folder, self.repo_id, revision, commit_message=name)
             return True
-        except Exception as error:  # a network fails in many ways
+        except Exception as error:  # networks fail in many ways
             logger.warning(
-                "%s was not uploaded to %s: %s. The training goes on; the checkpoint is on the disk.",
+                "%s was not uploaded to %s: %s. Training continues; the checkpoint is on the disk.",
                 name,
                 self.repo_id,
                 " ".join(str(error).split()),

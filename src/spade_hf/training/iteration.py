@@ -1,4 +1,4 @@
-"""One iteration: the generator's phase, the averages, the discriminator's phase."""
+"""One training iteration: the generator's phase, the averages, the discriminator's phase."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from .synthesis import Batch, choose_random_styles
 
 @dataclass(frozen=True)
 class TrainingIteration:
-    """Call it with a batch: one update of both sides, unless the accelerator still accumulates gradients.
+    """Update of both sides on a batch, unless the accelerator is still accumulating gradients.
 
     Args:
-        accelerator (`Accelerator`): The sides' own.
-        generator_side (`Side`): `generator` and perhaps `style_encoder`.
+        accelerator (`Accelerator`): The accelerator of both sides.
+        generator_side (`Side`): `generator` and optionally `style_encoder`.
         discriminator_side (`Side`): `discriminator`.
-        averages (`Mapping[str, ModelEMA]`): Of the generator's side, by name.
-        objective (`Objective`): Of both.
+        averages (`Mapping[str, ModelEMA]`): Averages of the generator's side, by name.
+        objective (`Objective`): Losses of both sides.
         random_style_probability (`float`, defaults to 0): See [`choose_random_styles`].
-        augmentation (`DiscriminatorAugmentation`, *optional*): Of what the discriminator is shown.
-        reuse_fakes (`bool`, defaults to `False`): The discriminator learns from the images that the generator was
-            just judged by, not from fresh ones: a forward pass less.
+        augmentation (`DiscriminatorAugmentation`, *optional*): Changes the discriminator's inputs.
+        reuse_fakes (`bool`, defaults to `False`): Train the discriminator on the images of the generator's phase
+            instead of new ones, which saves a forward pass.
     """
 
     accelerator: Accelerator
@@ -39,7 +39,7 @@ class TrainingIteration:
     reuse_fakes: bool = False
 
     def __call__(self, batch: Batch) -> tuple[StepOutput, StepOutput]:
-        """What the generator's and the discriminator's phases computed."""
+        """Run the generator's and the discriminator's phase, and return their outputs."""
         if self.random_style_probability > 0:
             batch = {**batch, "has_random_style": choose_random_styles(batch, self.random_style_probability)}
         generator = self.generator_side.networks["generator"]
@@ -52,19 +52,19 @@ class TrainingIteration:
             "augmentation": self.augmentation,
         }
         networks = [*self.generator_side.networks.values(), discriminator]
-        with self.accelerator.accumulate(*networks):  # once: every call counts as a batch
-            # Generator and style encoder, against the frozen discriminator. Unwrapped: it has no gradients that
-            # processes could exchange.
+        with self.accelerator.accumulate(*networks):  # only once: each call counts as a batch
+            # Generator and style encoder, against the frozen discriminator, which is not wrapped: it has no gradients
+            # to synchronize.
             frozen = models["discriminator"].requires_grad_(False)
             generator_output = generator_step(generator, style_encoder, frozen, batch, **options)
             self.generator_side.update(generator_output.loss)
 
-            # Their averages.
+            # Averages of the generator's side.
             if self.accelerator.sync_gradients:
                 for name, average in self.averages.items():
                     average.update(models[name])
 
-            # Discriminator, against frozen fakes: fresh ones, unless they are to be reused.
+            # Discriminator, on detached fakes: new ones, unless they are reused.
             frozen.requires_grad_(True)
             fake_images = generator_output.fake_images if self.reuse_fakes else None
             discriminator_output = discriminator_step(

@@ -1,10 +1,10 @@
-"""Makes random styles like those of a data set's pictures.
+"""Makes random styles similar to those of a data set's images.
 
-The prior of styles is N(0, I), but after training the styles of pictures lie elsewhere: off the origin, and along a
-few directions. A random style is then one that the generator has hardly seen. An affine map of the latents changes
-that, and no picture with a style of its own: what it does to the encoder's means, the generator's first layer undoes.
+The prior of styles is N(0, I), but after training the styles of images are not centred at 0, and vary along only a few
+directions. Random styles are then rare in training. An affine map of the latents corrects this. It does not change
+images in an encoded style, because the generator's first layer inverts the map of the encoder's means.
 
-Legend: N pictures, Z latent.
+Legend: N images, Z latent.
 """
 
 from collections.abc import Iterable
@@ -15,23 +15,23 @@ from torch import Tensor
 from ..models import SPADEGenerator, SPADEStyleEncoder
 
 
-LEAST_VARIANCE = 0.05  # of the styles along a direction; below, the direction carries no style
+LEAST_VARIANCE = 0.05  # of the styles along a direction; directions below carry no style
 
 
 @torch.no_grad()
 def align_latents(generator: SPADEGenerator, style_encoder: SPADEStyleEncoder, batches: Iterable[Tensor]) -> None:
-    """Map the latents, in place, so that the styles of these pictures have mean 0 and covariance I.
+    """Map the latents, in place, so that the styles of these images have mean 0 and covariance I.
 
-    The variances of the posterior, which training alone draws from, become constants: their mean over the pictures.
+    Directions with a variance below `LEAST_VARIANCE` keep a variance below 1. The posterior's variances, which are
+    used only in training, become constants: their mean over the images.
 
     Args:
-        generator (`SPADEGenerator`): With latent.
+        generator (`SPADEGenerator`): A generator with a latent.
         style_encoder (`SPADEStyleEncoder`): Its encoder.
-        batches (`Iterable[Tensor]`): Pictures `(N, 3, H, W)` in [-1, 1], as many as there are styles to learn from;
-            more than Z in all.
+        batches (`Iterable[Tensor]`): Images `(N, 3, H, W)` in [-1, 1], more than Z in all.
 
     Raises:
-        ValueError: If there are too few pictures.
+        ValueError: If there are too few images.
     """
     means, variances = [], []
     for images in batches:
@@ -40,12 +40,12 @@ def align_latents(generator: SPADEGenerator, style_encoder: SPADEStyleEncoder, b
         variances.append(logvar.exp().double())
     if sum(map(len, means)) <= style_encoder.config.latent_dim:
         raise ValueError(
-            f"{sum(map(len, means))} pictures were given; it takes more than the {style_encoder.config.latent_dim} "
-            "numbers of a style, and better ten times as many."
+            f"{sum(map(len, means))} images were given; give more than {style_encoder.config.latent_dim}, the "
+            "dimension of a style, and better ten times as many."
         )
     styles = torch.cat(means)  # (N, Z)
     center, covariance = styles.mean(dim=0), torch.cov(styles.T)
-    powers, directions = torch.linalg.eigh(covariance)  # (Z,), (Z, Z): a column for each direction
+    powers, directions = torch.linalg.eigh(covariance)  # (Z,), (Z, Z): one column per direction
     scales = powers.clamp(min=LEAST_VARIANCE).sqrt()
     there, back = directions / scales, directions * scales  # old - center = back @ new; new = there.T @ (old - center)
     first, mean, logvar = generator.linear_in, style_encoder.linear_mean, style_encoder.linear_logvar

@@ -1,4 +1,4 @@
-"""Where a run stands, and the batches from there on."""
+"""The progress of a run, and its remaining batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from .synthesis import Batch
 
 @dataclass
 class TrainingState:
-    """Where a run stands.
+    """Progress of a run.
 
     Args:
         global_step (`int`): Finished updates.
         epoch (`int`): Epoch of the next batch.
-        batches_done (`int`): Batches of that epoch that are finished.
+        batches_done (`int`): Finished batches of that epoch.
     """
 
     global_step: int = 0
@@ -45,17 +45,17 @@ def resumable_batches(
     state: TrainingState,
     num_steps: int,
 ) -> Iterator[Batch]:
-    """Batches from where `state` stands until `num_steps` updates are done; advances the state by batches and epochs.
+    """Yield batches from `state` until `num_steps` updates are done; counts batches and epochs in the state.
 
     Args:
-        accelerator (`Accelerator`): What prepared the loader, with a seedable sampler.
-        loader (`DataLoader`): Its order of an epoch follows from the epoch alone.
-        dataset (`PairedImageDataset` or `StreamedImageDataset`): What the loader reads.
-        state (`TrainingState`): The caller advances it by updates.
+        accelerator (`Accelerator`): Has prepared the loader, with a seedable sampler.
+        loader (`DataLoader`): Its order in an epoch depends only on the epoch.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): The loader's data set.
+        state (`TrainingState`): The caller counts updates in it.
         num_steps (`int`): Updates in the whole run.
 
     Raises:
-        ValueError: If an epoch has no batch: a stream may have fewer rows than a batch.
+        ValueError: If an epoch has no batch: a stream can have fewer rows than a batch.
     """
     while state.global_step < num_steps:
         dataset.set_epoch(state.epoch)

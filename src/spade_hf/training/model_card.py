@@ -30,7 +30,7 @@ CARD = """\
 {method}: a semantic segmentation mask{style} in, an image out, in one pass. Trained with the `spade_hf` library on
 {data}{origin}.
 
-![Mask, real image, and what the model makes of the mask, in several styles]({grid})
+![Mask, real image, and images painted from the mask in several styles]({grid})
 
 From left to right: mask, real image, {columns}. These are training samples.
 
@@ -45,8 +45,8 @@ pipeline = SPADEPipeline.from_pretrained("{repo_id}"{revision})
 image = pipeline("mask.png"{arguments}).images[0]
 ```
 
-A mask holds label ids (or their colours, see below). The image keeps its proportions, at about as many pixels as
-{height}x{width} (height x width), unless `height` and `width`, multiples of {divisor}, are given.
+A mask holds label ids or their colours (see below). The image has the mask's proportions and about as many pixels as
+{height}x{width} (height x width), unless you pass `height` and `width`, multiples of {divisor}.
 
 ## Training
 
@@ -60,8 +60,8 @@ estimated from the training images. Parameters: {parameters}.
 ## Limits
 
 Expect poor results for rare labels, unusual layouts, and masks much smoother or finer than those in training. The
-model has not been compared with others. Its images may reproduce private or biased content of the training data, and
-show nothing that exists.
+model has not been compared with others. Its images are synthetic, and can reproduce private or biased content of the
+training data.
 
 {labels}
 """
@@ -77,13 +77,13 @@ METHODS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
-    """How a model was trained: what its card says of it, by the names of the training script's options.
+    """Settings of a training run for the model card, named like the training script's options.
 
     Args:
-        dataset_name (`str`, *optional*): A Hub id or a path; the card names no path.
-        pretrained_model_name_or_path (`str`, *optional*): What training started from: likewise.
-        license (`str`, *optional*): Of the weights.
-        loss_weights (`Mapping[str, float]`): Of the terms of the generator's loss.
+        dataset_name (`str`, *optional*): A Hub id or a path; the card does not show paths.
+        pretrained_model_name_or_path (`str`, *optional*): The start of training: likewise.
+        license (`str`, *optional*): Licence of the weights.
+        loss_weights (`Mapping[str, float]`): Weights of the generator's loss terms.
     """
 
     dataset_name: str | None
@@ -112,17 +112,17 @@ class TrainingRecipe:
     seed: int
 
     def settings(self) -> dict[str, Any]:
-        """All but the names of the data and the licence, a value for each option."""
+        """Return the value of each option, except the names of data and base model, and the licence."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         for name in ("dataset_name", "pretrained_model_name_or_path", "license", "loss_weights"):
             del values[name]
         return values | {f"{name}_weight": weight for name, weight in self.loss_weights.items()}
 
     def metadata(self, *, num_pictures: int = 0) -> str:
-        """The card's metadata as YAML, in its fences.
+        """Return the card's metadata as YAML between `---` lines.
 
         Args:
-            num_pictures (`int`, defaults to 0): In the gallery.
+            num_pictures (`int`, defaults to 0): Pictures in the gallery.
         """
         base, data = _hub_id(self.pretrained_model_name_or_path), _hub_id(self.dataset_name)
         pictures = [
@@ -139,10 +139,10 @@ class TrainingRecipe:
         return f"---\n{metadata.to_yaml()}\n---"
 
     def validate(self) -> None:
-        """Let the Hub check the metadata, before the training rather than at its end.
+        """Let the Hub check the metadata, before training rather than after it.
 
         Raises:
-            ValueError: If it refuses them.
+            ValueError: If the Hub rejects the metadata.
         """
         try:
             ModelCard(f"{self.metadata()}\n").validate()
@@ -150,7 +150,7 @@ class TrainingRecipe:
             logger.warning("The Hub could not check the model card's metadata: %s", error)
         except ValueError as error:
             raise ValueError(
-                f"The Hub refuses the model card's metadata: {_reason(str(error))}. Give a `license` of "
+                f"The Hub rejects the model card's metadata: {_reason(str(error))}. Give a `license` from "
                 f"{HUB}/docs/hub/repositories-licenses, or leave it out."
             ) from error
 
@@ -169,14 +169,14 @@ def write_training_card(
     """Write README.md beside a saved pipeline; the sample grid is expected at `samples/final.png`.
 
     Args:
-        pipeline (`SPADEPipeline`): What was trained.
-        folder (`Path`): Where it was saved.
-        repo_id (`str`): The name people will load it by.
-        recipe (`TrainingRecipe`): How it was trained.
+        pipeline (`SPADEPipeline`): The trained pipeline.
+        folder (`Path`): Its folder.
+        repo_id (`str`): The repository to load it from.
+        recipe (`TrainingRecipe`): Settings of its training.
         num_samples (`int`, *optional*): Pairs in the data set; `None` for a stream.
         num_steps (`int`): Updates.
         num_pictures (`int`, defaults to 0): In the gallery: `samples/gallery-1-mask.png`, `samples/gallery-1.png`, ...
-        revision (`str`, *optional*): To load it by, if not the repository's main one.
+        revision (`str`, *optional*): The revision to load, if not the main one.
     """
     data = _linked(recipe.dataset_name, "datasets/") or "a data set that is not on the Hub"
     origin = ""
@@ -219,14 +219,14 @@ def write_training_card(
 
 
 def _gallery(num_pictures: int) -> str:
-    """Masks and what the model makes of them, side by side."""
+    """Return a table of masks and generated pictures, side by side."""
     numbers = range(1, num_pictures + 1)
     rows = [f"| ![Mask {n}]({MASK.format(n)}) | ![Mask {n}, painted]({PICTURE.format(n)}) |" for n in numbers]
     return "\n".join(["| mask | picture |", "|---|---|", *rows]) if rows else ""
 
 
 def _reason(answer: str) -> str:
-    """What the Hub's validator says, as text or as JSON."""
+    """Extract the message from the answer of the Hub's validator, which is text or JSON."""
     try:
         return "; ".join(problem["message"] for problem in json.loads(answer)["errors"])
     except (ValueError, LookupError, TypeError):
@@ -234,11 +234,11 @@ def _reason(answer: str) -> str:
 
 
 def _hub_id(name: str | None) -> str | None:
-    """A name if it is one on the Hub, not a path."""
+    """Return a name if it is a Hub id, not a path."""
     return name if name is not None and without_folder(name) == name and not Path(name).exists() else None
 
 
 def _linked(name: str | None, kind: str = "") -> str | None:
-    """A name on the Hub with its address; `None` of a path."""
+    """Return a Markdown link to a name on the Hub, or `None` for a path."""
     name = _hub_id(name)
     return f"[{name}]({HUB}/{kind}{name})" if name else None

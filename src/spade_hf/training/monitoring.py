@@ -1,4 +1,4 @@
-"""Logging of a training run: numbers to the log and the trackers, images to those that take them."""
+"""Logging of a training run: numbers to the log and the trackers, images to trackers that support them."""
 
 import logging
 import time
@@ -18,18 +18,18 @@ from .steps import StepOutput
 
 
 logger = logging.getLogger(__name__)
-# What the log shows of all the numbers: a line for a terminal of 100 columns.
+# The losses in the log, in a line that fits a terminal of 100 columns.
 LOGGED = {"generator_loss": "generator", "discriminator_loss": "discriminator", "perceptual": "perceptual"}
 
 
 class Monitor:
-    """Writes down the numbers of a run.
+    """Logger of a run's numbers.
 
     Args:
-        accelerator (`Accelerator`): With its trackers.
-        progress (`tqdm`): Counts the updates, up to its `total`.
-        sides (`Mapping[str, Side]`): Those whose learning rates are shown, by the rate's name.
-        images_per_update (`int`): Of all processes and accumulated batches.
+        accelerator (`Accelerator`): Sends the numbers to its trackers.
+        progress (`tqdm`): Progress bar of the updates, with their `total`.
+        sides (`Mapping[str, Side]`): Sides whose learning rates are logged, by the rate's name.
+        images_per_update (`int`): Images of all processes and accumulated batches.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class Monitor:
         self._since, self._updates = time.perf_counter(), 0
 
     def count_update(self) -> None:
-        """An update is done."""
+        """Count an update."""
         self.progress.update()
         self._updates += 1
 
     def log(self, step: int, outputs: tuple[StepOutput, StepOutput]) -> None:
-        """Losses, logits, learning rates, and images per second since the last call; the main ones to the log.
+        """Track losses, logits, learning rates, and images per second since the last call; log the main losses.
 
-        The rate is that of the wall clock, checkpoints and sample images included.
+        The throughput is wall-clock, including checkpoints and sample images.
         """
-        values = _scalars(*outputs)  # first: it waits for the device, whose work the clock has to see
+        values = _scalars(*outputs)  # first: it waits for the device, whose work has to be timed
         now = time.perf_counter()
         values |= {name: side.schedule.get_last_lr()[0] for name, side in self.sides.items()}
         seconds = (now - self._since) / self._updates
@@ -61,14 +61,14 @@ class Monitor:
         self.accelerator.log(values, step=step)
 
     def log_figures(self, step: int, figures: Mapping[str, float]) -> None:
-        """Figures of an evaluation on the way, by their names; on the main process."""
+        """Log the metrics of an evaluation during training, by name; only on the main process."""
         shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
         logger.info("step %d/%d: %s", step, self.progress.total, shown)
         self.accelerator.log(dict(figures), step=step)
 
 
 def _scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
-    """Unweighted terms, weighted sums and mean logits of an iteration."""
+    """Return the unweighted terms, weighted sums and mean logits of an iteration."""
     values = generator_output.terms | discriminator_output.terms
     values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
     values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
@@ -76,7 +76,7 @@ def _scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> 
 
 
 def check_tracker(report_to: str) -> None:
-    """Refuse a tracker that is unknown, or whose package is missing; accelerate would leave that one out silently.
+    """Check that a tracker is known and installed; accelerate would silently skip one that is not installed.
 
     Args:
         report_to (`str`): `"tensorboard"`, `"wandb"`, `"trackio"` or another that accelerate knows; `"all"`, `"none"`.
@@ -87,35 +87,35 @@ def check_tracker(report_to: str) -> None:
     known = ["none", "all", *LOGGER_TYPE_TO_CLASS]
     if report_to not in known:
         raise ValueError(f"`report_to` is {report_to!r}; allowed are {', '.join(known)}.")
-    # accelerate's own trackers are members of an enumeration, which equal no string
+    # accelerate's own trackers are enum members, which do not compare equal to strings
     if report_to in LoggerType.list() and report_to != "all" and LoggerType(report_to) not in get_available_trackers():
         package = report_to.replace("_", "-")
         raise ValueError(f"`report_to` is {report_to!r}, which is not installed here: `pip install {package}`.")
 
 
 def start_trackers(accelerator: Accelerator, project: str, arguments: Mapping[str, Any]) -> None:
-    """Open the accelerator's trackers and tell them the options of the run.
+    """Start the accelerator's trackers, and log the options of the run.
 
     Args:
-        accelerator (`Accelerator`): On the main process.
-        project (`str`): What the runs are filed under.
+        accelerator (`Accelerator`): The accelerator of the main process.
+        project (`str`): The project's name in the tracker.
         arguments (`Mapping[str, Any]`): The resolved command line.
     """
     folder = Path(accelerator.logging_dir)
     if LoggerType.WANDB in accelerator.log_with:
-        folder.mkdir(parents=True, exist_ok=True)  # else W&B writes to the folder for temporary files
-    options = {"wandb": {"dir": str(folder)}}  # else to the current one
+        folder.mkdir(parents=True, exist_ok=True)  # else W&B writes to the system's temporary folder
+    options = {"wandb": {"dir": str(folder)}}  # else W&B writes to the current folder
     accelerator.init_trackers(project, {name: str(value) for name, value in arguments.items()}, options)
 
 
 def log_image(accelerator: Accelerator, name: str, image: Image.Image, step: int) -> None:
-    """Give an image to those trackers that take images: TensorBoard, W&B, trackio and others."""
+    """Send an image to the trackers that support images: TensorBoard, W&B, trackio and others."""
     for tracker in accelerator.trackers:
         if hasattr(tracker, "log_images"):
-            # TensorBoard takes channels first unless told; the others know no such option
+            # TensorBoard expects channels first by default; the others do not have this option
             options = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
             tracker.log_images({name: np.asarray(image)[None]}, step=step, **options)
-        elif tracker.name == "trackio":  # takes images, but accelerate has no method for that
+        elif tracker.name == "trackio":  # supports images, but accelerate has no method for it
             import trackio  # pyright: ignore[reportMissingImports]
 
             tracker.log({name: trackio.Image(image)}, step=step)

@@ -1,10 +1,10 @@
-"""Options that go together: with a kind of discriminator, and in whole recipes. This file imports nothing heavy."""
+"""Default options per kind of discriminator, and whole recipes. This file has no heavy imports."""
 
 from typing import Any
 
 
-# What goes with a kind of discriminator, where neither the command line nor a preset says otherwise. A segmentation
-# discriminator needs no perceptual loss; betas as its authors and those of Projected GANs have them.
+# Defaults per kind of discriminator; presets and the command line override them. A segmentation discriminator needs
+# no perceptual loss. The betas are those of its authors, and of Projected GANs.
 DISCRIMINATORS: dict[str, dict[str, Any]] = {
     "patch": {"discriminator_backbone": "none"},
     "segmentation": {
@@ -21,9 +21,9 @@ DISCRIMINATORS: dict[str, dict[str, Any]] = {
 }
 
 PAPER = {"train_batch_size": 4, "num_train_epochs": 200, "kl_weight": 0.05 / 8}
-# Recipes by name; an option on the command line wins over its preset.
+# Recipes by name; options on the command line override them.
 PRESETS: dict[str, dict[str, Any]] = {
-    # A step takes a fraction of a second on a laptop's CPU: to try a data set, not to make pictures.
+    # To test a data set, not for good images: a step takes a fraction of a second on a laptop's CPU.
     "tiny": {
         "resolution": [64],
         "base_channels": 8,
@@ -35,10 +35,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train_batch_size": 4,
     },
     # The bundled model's recipe, the last stage of examples/landscapes/train.sh: 14 MB in half precision, a small
-    # fraction of a second for a picture on a CPU.
+    # fraction of a second per image on a CPU.
     "landscapes": {
         "resolution": [256],
-        "resize_ratio": 1.0,  # renders are as large as the resolution; enlarging them would cost their sharpness
+        "resize_ratio": 1.0,  # renders already have this resolution; enlarging would blur them
         "base_channels": 32,
         "channel_mult": [8, 8, 8, 4, 2, 1, 1],
         "discriminator_base_channels": 32,
@@ -55,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 2e-4,
         "train_batch_size": 4,
     },
-    # A few hundred pairs, one machine: what did best on CamVid's 367 street scenes at 96x128 (docs/evaluation.md).
+    # For a few hundred pairs, on one machine: the best on CamVid's 367 street scenes at 96x128 (docs/evaluation.md).
     "small-data": {
         "resolution": [128],
         "resize_ratio": 1.1,
@@ -65,14 +65,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "discriminator_base_channels": 32,
         "spade_hidden_channels": 32,
         "latent_dim": 64,
-        "use_style_encoder": False,  # styles are random: few pictures show few of them
+        "use_style_encoder": False,  # random styles only: a few images show only a few styles
         "perceptual_model": "efficientnet-lite0",
         "learning_rate": 2e-4,
         "ema_decay": 0.995,
         "train_batch_size": 8,
     },
-    # The paper's recipes, for 8 GPUs with 4 samples each. Its prior term is a sum over the samples of one GPU, then a
-    # mean over GPUs; ours is a sum over all of them.
+    # The paper's recipes, for 8 GPUs with 4 samples each. Its KL term is a sum over the samples of one GPU, then a
+    # mean over the GPUs; ours is a sum over all samples, hence the weight / 8.
     "coco-256": {**PAPER, "label_set": "coco-stuff", "resolution": [256], "num_train_epochs": 100},
     "ade20k-256": {**PAPER, "label_set": "ade20k", "resolution": [256]},
     "cityscapes-512": {

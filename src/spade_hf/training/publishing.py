@@ -1,4 +1,4 @@
-"""What a run gives away: pipelines of its averages, sample images, and what it pushes to the Hub."""
+"""Outputs of a run: pipelines of its averages, sample images, and uploads to the Hub."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,23 +16,23 @@ from .remote_checkpoints import LAST_CHECKPOINT, delete_staged, stage_checkpoint
 from .synthesis import Batch
 
 
-# Forward passes that estimate the averaged generator's batch-norm statistics, on the way and for what is published.
+# Forward passes that estimate the averaged generator's batch-norm statistics, during training and for publishing.
 PREVIEW_BATCHES, STATISTICS_BATCHES = 8, 64
 
 
 class Publisher:
-    """Makes pipelines of a run's averages, and saves them. For the main process alone.
+    """Exporter of pipelines of a run's averages. Call its methods only on the main process.
 
     Args:
         averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
-        dataset (`PairedImageDataset` or `StreamedImageDataset`): Where batch statistics come from.
-        shown (`Sequence[dict[str, Tensor]]`): Its samples that sample grids show.
-        recipe (`TrainingRecipe`): How the networks are trained.
-        output_dir (`Path`): Of the run.
-        repo_id (`str`): The name that cards call the model by.
-        uploads (`RevisionUploads`, *optional*): To that repository, along the way.
-        hub_strategy (`str`, defaults to `"end"`): What they upload: `"every_save"`, a pipeline per checkpoint;
-            `"checkpoint"`, the newest checkpoint.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): Samples for batch statistics.
+        shown (`Sequence[dict[str, Tensor]]`): Samples for the sample grids.
+        recipe (`TrainingRecipe`): Settings of the run, for model cards.
+        output_dir (`Path`): The run's output folder.
+        repo_id (`str`): The model's name on model cards.
+        uploads (`RevisionUploads`, *optional*): Uploads to that repository during training.
+        hub_strategy (`str`, defaults to `"end"`): What to upload during training: `"every_save"`, a pipeline per
+            checkpoint; `"checkpoint"`, the newest checkpoint.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Publisher:
         self.num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
 
     def preview(self) -> SPADEPipeline:
-        """The averages as they are now, with roughly estimated batch statistics: for checkpoints and sample grids."""
+        """Export the current averages with roughly estimated batch statistics, for checkpoints and sample grids."""
         return self._export(PREVIEW_BATCHES)
 
     def save_samples(self, pipeline: SPADEPipeline, step: int) -> Image.Image:
@@ -65,7 +65,7 @@ class Publisher:
         return grid
 
     def push(self, checkpoint: Path, step: int) -> None:
-        """Begin to upload what a checkpoint is worth to others, as `hub_strategy` says."""
+        """Start to upload a checkpoint, or the pipeline of its step, as `hub_strategy` says."""
         if self.hub_strategy == "every_save" and self.uploads is not None:
             folder, revision = Path(tempfile.mkdtemp()), f"step-{step:07d}"
             self._save(folder, num_samples=self.num_samples, num_steps=step, revision=revision)
@@ -73,7 +73,7 @@ class Publisher:
         self._push_checkpoint(checkpoint)
 
     def push_last(self, checkpoint: Path) -> bool:
-        """Upload the checkpoint of a run that was stopped, if `hub_strategy` says so: whether it is on the Hub."""
+        """Upload a stopped run's checkpoint, if `hub_strategy` says so; return whether it is on the Hub."""
         self._push_checkpoint(checkpoint)
         return self.uploads is not None and self.uploads.wait() and self.hub_strategy == "checkpoint"
 
@@ -85,7 +85,7 @@ class Publisher:
         """Save the finished model, its samples and its card in the output folder; wait for the uploads.
 
         Args:
-            step (`int`): Updates that are done.
+            step (`int`): Finished updates.
             num_broken (`int`, defaults to 0): Samples of a stored data set that were left out.
         """
         num_samples = None if self.num_samples is None else self.num_samples - num_broken

@@ -1,6 +1,6 @@
-"""A run's newest checkpoint on the Hub: one revision, replaced in one commit, and resumed from on another machine.
+"""A run's newest checkpoint on the Hub: one revision, replaced in one commit, to resume from on another machine.
 
-The Hub's copy differs from the one on disk in its options alone: they name no path of the machine.
+The Hub's copy differs from the one on disk only in its options, which contain no path of the machine.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download
 
-# HTTPError is that of the library beneath huggingface_hub, for a Hub that cannot be reached; its own derive from it
+# HTTPError is raised if the Hub cannot be reached; huggingface_hub's own HTTP errors derive from it
 from huggingface_hub.errors import (
     HFValidationError,
     HTTPError,
@@ -37,15 +37,15 @@ STAGED_PREFIX = ".upload-"
 
 
 def stage_checkpoint(checkpoint: Path) -> Path:
-    """Copy a checkpoint for its upload, which may take longer than the checkpoint is kept.
+    """Copy a checkpoint for its upload, because the checkpoint can be deleted before the upload ends.
 
-    Files are hard links where the disk has them, and take no space. Paths among the options become their last parts.
+    Files are hard links where the disk supports them, and take no space. Paths in the options become their last parts.
 
     Args:
-        checkpoint (`Path`): A complete one.
+        checkpoint (`Path`): A complete checkpoint.
 
     Returns:
-        `Path`: A new folder beside it, for the caller to delete.
+        `Path`: A new folder beside it, which the caller has to delete.
     """
     folder = Path(tempfile.mkdtemp(prefix=STAGED_PREFIX, dir=checkpoint.parent))
     shutil.copytree(checkpoint, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
@@ -72,14 +72,14 @@ def download_checkpoint(repo_id: str) -> Path:
         `Path`: Its folder in the Hub's cache.
 
     Raises:
-        ValueError: If there is no such repository, or it has no checkpoint, or the Hub cannot be reached, or (a
-            `DamagedCheckpointError`) a file is missing or not what was written. An older download is never used.
+        ValueError: If the repository does not exist, has no checkpoint or cannot be reached, or (a
+            `DamagedCheckpointError`) if a file is missing or damaged. An older download is never used.
     """
     api = HfApi()
     try:
         if "/" not in repo_id:
             repo_id = f"{api.whoami()['name']}/{repo_id}"
-        # the commit first: asked for a branch, the client answers from its cache while the Hub cannot be reached
+        # first get the commit: for a branch, the client answers from its cache if the Hub cannot be reached
         commit = api.model_info(repo_id, revision=LAST_CHECKPOINT).sha
         folder = Path(snapshot_download(repo_id, revision=commit))
     except RevisionNotFoundError as error:
@@ -98,7 +98,7 @@ def download_checkpoint(repo_id: str) -> Path:
             "Name the repository as owner/name with `hub_model_id`, or log in with `hf auth login`."
         ) from error
     try:
-        if not (folder / CHECKSUMS_FILE).is_file():  # a checkpoint on disk may be older than checksums, none here is
+        if not (folder / CHECKSUMS_FILE).is_file():  # only on disk are there older checkpoints without checksums
             raise DamagedCheckpointError(f"it has no {CHECKSUMS_FILE}")
         verify_checkpoint(folder)
     except DamagedCheckpointError as error:
@@ -118,6 +118,6 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def _replace_json(file: Path, values: dict[str, Any]) -> None:
-    """Write a new file: the one that is there may be a link to the checkpoint's."""
+    """Replace a file by a new one, because the old one can be a hard link to the checkpoint's."""
     file.unlink()
     write_json(file, values)

@@ -9,15 +9,15 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 def learning_rate_schedule(
     name: str, optimizer: Optimizer, *, num_steps: int, num_warmup_steps: int = 0, decay_start: float = 0.5
 ) -> LRScheduler:
-    """A schedule over a known number of updates.
+    """Build a learning-rate schedule over a known number of updates.
 
     Args:
         name (`str`): `"constant_then_linear"`, the paper's: constant, then linearly to 0; or a name that
             `diffusers.optimization.get_scheduler` knows.
-        optimizer (`Optimizer`): Whose learning rates are scheduled.
+        optimizer (`Optimizer`): The optimizer.
         num_steps (`int`): Updates in the whole run.
         num_warmup_steps (`int`, defaults to 0): Updates of linear warm-up.
-        decay_start (`float`, defaults to 0.5): Share of the run at which `"constant_then_linear"` begins to fall.
+        decay_start (`float`, defaults to 0.5): Share of the run at which `"constant_then_linear"` begins to decay.
     """
     if name != "constant_then_linear":
         return get_scheduler(name, optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_steps)
@@ -38,8 +38,8 @@ def prepared_schedule(
     num_warmup_steps: int = 0,
     decay_start: float = 0.5,
 ) -> LRScheduler:
-    """A [`learning_rate_schedule`] of a prepared optimizer; steps are updates of all processes together."""
-    processes = accelerator.num_processes  # an accelerated schedule takes one step for each of them at every update
+    """Build and prepare a [`learning_rate_schedule`] of a prepared optimizer; a step is an update of all processes."""
+    processes = accelerator.num_processes  # a prepared schedule takes one step per process at every update
     schedule = learning_rate_schedule(
         name,
         optimizer,

@@ -1,4 +1,4 @@
-"""One of the two sides that are trained against each other: its networks, and what moves them."""
+"""One of the two sides that are trained against each other: its networks, optimizer and schedule."""
 
 import itertools
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Side:
-    """What one optimizer trains: generator and style encoder, or the discriminator.
+    """Networks that one optimizer trains: generator and style encoder, or the discriminator.
 
     Args:
-        accelerator (`Accelerator`): What prepared the networks, the optimizer and the schedule.
+        accelerator (`Accelerator`): Has prepared the networks, the optimizer and the schedule.
         models (`Mapping[str, ModelMixin]`): The networks by name, as they are saved.
-        networks (`Mapping[str, nn.Module]`): The same, prepared: as training calls them.
-        optimizer (`Optimizer`): Of all their parameters.
-        schedule (`LRScheduler`): Of its learning rate.
-        max_grad_norm (`float`, *optional*): Largest norm of their gradients together.
+        networks (`Mapping[str, nn.Module]`): The same networks, prepared for training.
+        optimizer (`Optimizer`): Optimizer of all their parameters.
+        schedule (`LRScheduler`): Schedule of its learning rate.
+        max_grad_norm (`float`, *optional*): Maximum norm of all their gradients together.
     """
 
     accelerator: Accelerator
@@ -31,14 +31,14 @@ class Side:
     max_grad_norm: float | None = None
 
     def update(self, loss: Tensor) -> None:
-        """Backward and, when enough batches have been accumulated, one step of the optimizer and its schedule.
+        """Run backward and, when enough batches have been accumulated, one step of the optimizer and its schedule.
 
         Args:
             loss (`Tensor`): Scalar, computed in the accelerator's `accumulate` block.
         """
         self.accelerator.backward(loss)
         if self.accelerator.sync_gradients and self.max_grad_norm is not None:
-            # not `accelerator.clip_grad_norm_`, which would unscale the other optimizer's gradients, too
+            # not `accelerator.clip_grad_norm_`, which would also unscale the other optimizer's gradients
             self.accelerator.unscale_gradients(self.optimizer)
             parameters = itertools.chain.from_iterable(model.parameters() for model in self.models.values())
             torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)

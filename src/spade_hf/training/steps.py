@@ -20,10 +20,10 @@ from .synthesis import DISCRIMINATOR_PHASE, GENERATOR_PHASE, Batch, discriminate
 
 @dataclass
 class StepOutput:
-    """What a phase computed.
+    """Output of a phase.
 
     Args:
-        loss (`Tensor`): Scalar to run backward on: the weighted terms, added.
+        loss (`Tensor`): Scalar to run backward on: the sum of the weighted terms.
         terms (`dict[str, Tensor]`): Unweighted, detached scalars by name.
         real_logits, fake_logits (`Tensor`): Detached scalars; see [`~AdversarialObjective.realness`].
         fake_images (`Tensor`): Detached, `(N, 3, H, W)` in [-1, 1].
@@ -46,7 +46,7 @@ def generator_step(
     latent_dim: int | None,
     augmentation: DiscriminatorAugmentation | None = None,
 ) -> StepOutput:
-    """The generator's loss, which also trains the style encoder.
+    """Compute the generator's loss, which also trains the style encoder.
 
     Args:
         generator: Mask and latent to images.
@@ -55,15 +55,15 @@ def generator_step(
         batch: See [`generate`] and [`GeneratorOutputs`].
         objective: Terms and weights.
         latent_dim: Z, or `None` for a model without latent.
-        augmentation (*optional*): Of what the discriminator is shown.
+        augmentation (*optional*): Changes the discriminator's inputs.
 
     Raises:
-        FloatingPointError: If a term is not finite; it names the term.
+        FloatingPointError: If a term is not finite; the message names it.
     """
     fake_images, posterior = generate(generator, style_encoder, batch, GENERATOR_PHASE, latent_dim=latent_dim)
     judged, shown = _augmented(augmentation, batch, GENERATOR_PHASE, fake_images, batch["real_images"])
     (fake,) = discriminate(discriminator, judged, shown[0])
-    with torch.no_grad(), frozen_statistics(discriminator):  # no gradient reaches the real images; same weights
+    with torch.no_grad(), frozen_statistics(discriminator):  # no gradients needed; the same normalized weights
         (real,) = discriminate(discriminator, judged, shown[1])
     terms = objective.generator_terms(batch, fake_images, posterior, fake, real, judged=judged)
     return _output(objective.generator_loss(terms), terms, real, fake, fake_images, objective.adversarial)
@@ -80,13 +80,13 @@ def discriminator_step(
     augmentation: DiscriminatorAugmentation | None = None,
     fake_images: Tensor | None = None,
 ) -> StepOutput:
-    """The discriminator's loss on real and on fresh, frozen fake images; the arguments are [`generator_step`]'s.
+    """Compute the discriminator's loss on real and detached fake images; for the arguments see [`generator_step`].
 
     Args:
-        fake_images (`Tensor`, *optional*): `(N, 3, H, W)` in [-1, 1], detached, in place of fresh ones.
+        fake_images (`Tensor`, *optional*): `(N, 3, H, W)` in [-1, 1], detached, instead of new ones.
 
     Raises:
-        FloatingPointError: If a term is not finite; it names the term.
+        FloatingPointError: If a term is not finite; the message names it.
     """
     if fake_images is None:
         with torch.no_grad():
@@ -104,7 +104,7 @@ def discriminator_step(
 def _augmented(
     augmentation: DiscriminatorAugmentation | None, batch: Batch, phase: int, *images: Tensor
 ) -> tuple[Batch, list[Tensor]]:
-    """The batch and the images as the discriminator is shown them."""
+    """Return the discriminator's inputs: the batch and the images, augmented if required."""
     return (batch, list(images)) if augmentation is None else augmentation(batch, phase, *images)
 
 
@@ -117,7 +117,7 @@ def _output(
     adversarial: AdversarialObjective,
 ) -> StepOutput:
     terms = {name: term.detach() for name, term in terms.items()}
-    finite = torch.isfinite(torch.stack(list(terms.values()))).tolist()  # one wait for the device, not one a term
+    finite = torch.isfinite(torch.stack(list(terms.values()))).tolist()  # waits for the device once, not once per term
     if not all(finite):
         bad = [f"{name} is {term.item()}" for (name, term), ok in zip(terms.items(), finite, strict=True) if not ok]
         raise FloatingPointError(

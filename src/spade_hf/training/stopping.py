@@ -1,4 +1,4 @@
-"""Ending a run early without losing it."""
+"""Stops a run early without losing its progress."""
 
 import os
 import signal
@@ -8,19 +8,19 @@ from accelerate import Accelerator
 
 
 class StopOnSignal:
-    """Within this block, Ctrl-C and SIGTERM ask for a stop after the current update, on all processes.
+    """Context in which Ctrl-C and SIGTERM request a stop after the current update, on all processes.
 
     Job schedulers send SIGTERM before they take a machine away, which leaves time for a checkpoint. A second Ctrl-C
     ends the process at once.
 
     Args:
-        accelerator (`Accelerator`): Tells the other processes.
+        accelerator (`Accelerator`): Sends the request to the other processes.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.is_requested = False
-        self._signal = signal.SIGTERM  # of processes that another one told
+        self._signal = signal.SIGTERM  # of processes that did not get the signal themselves
 
     def __enter__(self) -> "StopOnSignal":
         self._before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -33,13 +33,13 @@ class StopOnSignal:
             signal.signal(number, handler)
 
     def check(self) -> bool:
-        """Whether any process was asked to stop; every process calls this after each update."""
+        """Return whether any process was asked to stop; every process calls this after each update."""
         self.is_requested = self.accelerator.check_trigger()
         return self.is_requested
 
     @property
     def name(self) -> str:
-        """Of the signal: `"SIGINT"` for Ctrl-C, or `"SIGTERM"`."""
+        """The signal's name: `"SIGINT"` for Ctrl-C, or `"SIGTERM"`."""
         return self._signal.name
 
     @property
@@ -54,5 +54,5 @@ class StopOnSignal:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             again = b" Ctrl-C again quits at once."
-        if self.accelerator.is_main_process:  # written past Python's buffers, whose locks the signal may have met
+        if self.accelerator.is_main_process:  # not by `print`, whose lock the interrupted code can hold
             os.write(2, b"\n%s: finishing the update and saving.%s\n" % (self.name.encode(), again))

@@ -1,4 +1,4 @@
-"""What a run is going to do, and what it left, in words."""
+"""Messages about what a run will do, and about its results."""
 
 import argparse
 import json
@@ -27,13 +27,13 @@ def summarize(
     samples_per_update: int,
     num_steps: int,
 ) -> str:
-    """Parameters of each network, shapes of a batch, and how often every sample is seen.
+    """Describe the networks' parameters, the shapes of a batch, and how often every sample is seen.
 
     Args:
-        networks (`Mapping[str, nn.Module]`): By name.
-        batch (`dict[str, Tensor]`): Of one process.
-        num_samples (`int`, *optional*): In the data set; `None` for a stream.
-        samples_per_update (`int`): Of all processes and accumulated batches.
+        networks (`Mapping[str, nn.Module]`): Networks by name.
+        batch (`dict[str, Tensor]`): A batch of one process.
+        num_samples (`int`, *optional*): Samples in the data set; `None` for a stream.
+        samples_per_update (`int`): Samples of all processes and accumulated batches.
         num_steps (`int`): Updates.
     """
     lines = [
@@ -49,7 +49,7 @@ def summarize(
 
 
 def describe_discriminator(args: argparse.Namespace) -> str:
-    """A line on what the kind of discriminator set."""
+    """Describe in one line the options that depend on the kind of discriminator."""
     names = ["discriminator_backbone", "perceptual_model", "adam_beta2", "augment_discriminator"]
     segmentation = ["label_mix_weight", "max_class_weight", "boundary_relaxation"]
     names += segmentation if args.discriminator == "segmentation" else ["gan_loss"]
@@ -62,18 +62,18 @@ def _words(value: Any) -> str:
 
 
 def describe_crop(transform: PairedTransform, size: tuple[int, int], *, divisor: int) -> str:
-    """What the transform makes of a photograph, and which resolution would show more of it.
+    """Describe how a photograph is resized and cropped, and which resolution would show more of it.
 
     Args:
-        transform (`PairedTransform`): Of the run.
+        transform (`PairedTransform`): The run's transform.
         size (`tuple[int, int]`): (width, height) of the photograph.
-        divisor (`int`): Of the generator's image sizes.
+        divisor (`int`): The generator's image sizes are multiples of it.
     """
     width, height = size
     resized, shown = transform.resized_shape(height, width), transform.shown_share(height, width)
     text = "Photographs of {}x{} (width x height) are resized to {}x{}, then cropped to {}x{}: {:.0%} of each is seen."
     text = text.format(width, height, *resized[::-1], *transform.resolution[::-1], shown)
-    # the shorter side stays, the longer one follows the photograph
+    # keep the shorter side, and take the longer one from the photograph's aspect ratio
     short = min(transform.resolution)
     long = max(1, round(short * max(size) / min(size) / divisor)) * divisor
     better = (short, long) if width > height else (long, short)
@@ -120,12 +120,12 @@ def warn_of_changes(file: Path, arguments: Mapping[str, Any]) -> None:
 
 
 def paint_command(folder: Path) -> str:
-    """The command that paints with a saved pipeline."""
+    """Return the command that paints with a saved pipeline."""
     return f"spade-hf generate MASK --model {shlex.quote(str(folder))}"
 
 
 def describe_end(output_dir: Path, grid: str) -> str:
-    """Where a finished run's model is, and what to do with it."""
+    """Describe where a finished run's model is, and how to use it."""
     return (
         f"Saved the pipeline to {output_dir}; its samples: {output_dir / grid}\n"
         f"Paint with it: {paint_command(output_dir)}"
@@ -133,18 +133,18 @@ def describe_end(output_dir: Path, grid: str) -> str:
 
 
 def describe_stop(reason: str, checkpoint: Path, step: int, num_steps: int, *, is_on_hub: bool = False) -> str:
-    """Where a stopped run's states are, and how to go on."""
-    elsewhere = "Go on, on another machine: the same command with --resume_from_checkpoint hub\n" if is_on_hub else ""
+    """Describe where a stopped run's checkpoint is, and how to continue."""
+    elsewhere = "On another machine: the same command with --resume_from_checkpoint hub\n" if is_on_hub else ""
     return (
         f"{reason}: stopped after {step} of {num_steps} updates; saved {checkpoint}\n"
-        f"Go on: the same command with --resume_from_checkpoint latest\n{elsewhere}"
+        f"Continue: the same command with --resume_from_checkpoint latest\n{elsewhere}"
         f"Paint with it: {paint_command(checkpoint)}"
     )
 
 
 def describe_nothing_left(step: int, num_steps: int) -> str:
-    """Why a resumed run trains nothing."""
+    """Explain why a resumed run trains nothing."""
     return (
-        f"Nothing to train: {step} updates are done, and this command asks for {num_steps}. To go on, give "
+        f"Nothing to train: {step} updates are done, and this command asks for {num_steps}. To continue, give "
         f"--max_train_steps above {step}."
     )

@@ -1,4 +1,4 @@
-"""Fake images for a batch, and what the discriminator says of images.
+"""Fake images for a batch, and the discriminator's outputs.
 
 Legend: N batch, H W height and width, Z latent.
 """
@@ -25,14 +25,14 @@ def draw_latents(
     latent_dim: int | None,
     rng: torch.Generator | list[torch.Generator],
 ) -> tuple[Tensor | None, DiagonalGaussianDistribution | None]:
-    """Latents `(N, Z)` for a batch: of its images' styles where there is an encoder, else from the prior.
+    """Sample latents `(N, Z)` for a batch: from its images' posteriors if there is an encoder, else from the prior.
 
     Args:
-        batch: `real_images` `(N, 3, H, W)` in [-1, 1]; perhaps `has_random_style` bool `(N,)`, samples whose latent is
-            from the prior in any case.
+        batch: `real_images` `(N, 3, H, W)` in [-1, 1]; optionally `has_random_style` bool `(N,)`, samples whose latent
+            is always from the prior.
         style_encoder: Image to posterior, or `None`.
-        latent_dim: Z, or `None` for a model without latent, which gets `None`.
-        rng: The only randomness; or N of them, one for each sample.
+        latent_dim: Z, or `None` for a model without latent; the latents are then `None`.
+        rng: The only source of randomness: one generator, or one per sample.
     """
     images = batch["real_images"]
     if latent_dim is None:
@@ -44,7 +44,7 @@ def draw_latents(
 
     if style_encoder is None:
         return from_prior(), None
-    # tuples: under mixed precision Accelerate gives their tensors back in float32, and cannot rebuild output classes
+    # a tuple: under mixed precision, Accelerate converts outputs to float32, and cannot rebuild output classes
     posterior = DiagonalGaussianDistribution(*style_encoder(images, return_dict=False))
     z = posterior.sample(rng)
     if "has_random_style" in batch:
@@ -53,10 +53,10 @@ def draw_latents(
 
 
 def choose_random_styles(batch: Batch, probability: float) -> Tensor:
-    """Which samples get a latent from the prior instead of their image's: bool `(N,)`, from their seeds.
+    """Choose samples that get a latent from the prior instead of their image's: bool `(N,)`, from their seeds.
 
-    The encoder's latents fill the prior badly where its weight is low. There is no real picture in such a style: the
-    discriminator judges it, and the perceptual loss compares its content with the real picture's.
+    With a low KL weight, the encoder's latents cover the prior poorly. There is no real image in a random style: the
+    discriminator judges the fake one, and the perceptual loss compares only its content with the real image's.
     """
     rngs = (torch.Generator().manual_seed(derive_seed(seed, STYLE_CHOICE)) for seed in batch["seed"].tolist())
     draws = torch.stack([torch.rand((), generator=rng) for rng in rngs])
@@ -71,14 +71,14 @@ def generate(
     *,
     latent_dim: int | None,
 ) -> tuple[Tensor, DiagonalGaussianDistribution | None]:
-    """Fake images `(N, 3, H, W)` for a batch's masks, and the style encoder's posterior; see [`draw_latents`].
+    """Generate fake images `(N, 3, H, W)` for a batch; return also the encoder's posterior. See [`draw_latents`].
 
     Args:
         generator: Mask and latent to images.
         style_encoder: Image to posterior, or `None`.
         batch: Also `label_map` int `(N, H, W)`, `instance_edges` `(N, H, W)` for a model with edges, and `seed`
-            `(N,)`: the latents follow from it and the phase, whichever process and batch a sample is in.
-        phase: `GENERATOR_PHASE` or `DISCRIMINATOR_PHASE`, which see different latents.
+            `(N,)`: the latents depend only on it and the phase, not on a sample's process and batch.
+        phase: `GENERATOR_PHASE` or `DISCRIMINATOR_PHASE`, which get different latents.
         latent_dim: Z, or `None` for a model without latent.
     """
     rng = [torch.Generator().manual_seed(derive_seed(seed, phase)) for seed in batch["seed"].tolist()]
@@ -88,7 +88,7 @@ def generate(
 
 
 def discriminate(discriminator: nn.Module, batch: Batch, *images: Tensor) -> list[MultiscaleDiscriminatorOutput]:
-    """The discriminator's output for each of some images `(N, 3, H, W)`, from one call on all of them."""
+    """Run the discriminator once on several batches of images `(N, 3, H, W)`; return one output per batch."""
     count = len(images)
     masks = {name: torch.cat([batch[name]] * count) for name in ("label_map", "instance_edges") if name in batch}
     output = discriminator(
@@ -98,7 +98,7 @@ def discriminate(discriminator: nn.Module, batch: Batch, *images: Tensor) -> lis
 
 
 def _part(values: Any, number: int, count: int) -> Any:
-    """One of `count` parts of every tensor in nested lists."""
+    """Return one of `count` parts of every tensor in nested lists."""
     if isinstance(values, Tensor):
         return values.chunk(count)[number]
     return [_part(value, number, count) for value in values]
