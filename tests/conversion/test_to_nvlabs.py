@@ -117,7 +117,7 @@ def test_what_the_public_implementation_cannot_build(config, message, tmp_path):
 
 def test_another_encoder_or_generator(tmp_path):
     encoder = SPADEStyleEncoder(base_channels=4, latent_dim=256)
-    with pytest.raises(ValueError, match=r"the style encoder's `base_channels` is 4, not 2"):
+    with pytest.raises(ValueError, match=r"its style encoder has base_channels=4, not 2"):
         save_nvlabs_checkpoint(build(encoder), tmp_path)
     pipeline = build()
     pipeline.register_modules(generator=tiny_concatenation())

@@ -19,11 +19,12 @@ INDEX = "model_index.json"  # marks a folder or repository as a pipeline
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
-def find_model(name: str | None) -> str:
+def find_model(name: str | None, *, option: str = "--model") -> str:
     """Return the folder or Hub id of a saved pipeline, checked before anything large is loaded.
 
     Args:
-        name (`str`, *optional*): The value of `--model`; `None` for the bundled model.
+        name (`str`, *optional*): A folder or Hub id; `None` for the bundled model.
+        option (`str`, defaults to `"--model"`): Where it was given, for messages.
 
     Raises:
         ValueError: If there is no pipeline; the message lists folders with similar names.
@@ -35,19 +36,19 @@ def find_model(name: str | None) -> str:
         if not (folder / INDEX).is_file():
             pipelines = sorted(str(path.parent) for path in folder.glob(f"*/{INDEX}"))
             raise ValueError(
-                f"--model is {name}, a folder without {INDEX}, so it is not a saved pipeline.{_suggestion(pipelines)}"
+                f"{option} is {name}, a folder without {INDEX}, so it is not a saved pipeline.{_suggestion(pipelines)}"
             )
         return name
     if folder.exists() or not HUB_ID.fullmatch(name):
         raise ValueError(
-            f"--model is {name}, which is neither a folder nor a Hub id (user/name).{_suggestion(similar(folder))}"
+            f"{option} is {name}, which is neither a folder nor a Hub id (user/name).{_suggestion(similar(folder))}"
         )
     try:
         hf_hub_download(name, INDEX)
     except OSError as error:  # no such repository, no such file in it, no network
         reason = str(error).rstrip(".")
         raise ValueError(
-            f"--model is {name}: there is no such folder.{_suggestion(similar(folder))} The Hub does not return "
+            f"{option} is {name}: there is no such folder.{_suggestion(similar(folder))} The Hub does not return "
             f"{name}/{INDEX}: {reason}."
         ) from error
     return name

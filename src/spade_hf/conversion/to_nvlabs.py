@@ -59,7 +59,7 @@ def public_options(generator: SPADEGenerator, style_encoder: SPADEStyleEncoder |
         expected = {**PUBLIC_ENCODER, "base_channels": config.base_channels}
         found = {**style_encoder.config, "channel_mult": tuple(style_encoder.config.channel_mult)}
         problems += [
-            f"the style encoder's `{name}` is {found[name]}, not {value}"
+            f"its style encoder has {name}={found[name]}, not {value}"
             for name, value in expected.items()
             if found[name] != value
         ]
