@@ -116,4 +116,4 @@ def test_errors_are_in_the_words_of_the_options(run, tmp_path, monkeypatch):  # 
     monkeypatch.chdir(tmp_path)
     result = run(*SMALL, *options.replace("_gtFine_labelIds.png", ".png").split(), "--dry_run")
     assert result.status == 2
-    assert "or say by --image_suffix, --mask_suffix and --instance_suffix how they end" in result.stderr
+    assert "or give the ends of the names by --image_suffix, --mask_suffix and --instance_suffix" in result.stderr

@@ -97,7 +97,7 @@ def test_metadata_that_the_hub_refuses_stop_the_run_before_it_trains(push, tmp_p
     assert result.status == 2
     error = result.stderr.splitlines()[-1]
     assert error.startswith('error: The Hub rejects the model card\'s metadata: "license" must be one of apache-2.0,')
-    assert "Give a --license of https://" in error and not list((tmp_path / "card-refused").glob("checkpoint-*"))
+    assert "Give a --license from https://" in error and not list((tmp_path / "card-refused").glob("checkpoint-*"))
 
 
 def test_the_validator_sees_mistakes(hub):
