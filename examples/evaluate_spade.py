@@ -206,7 +206,7 @@ def build_dataset(
     """Build the data set to score, and the scene of each pair if `--group_column` is given."""
     rows, columns = open_rows(args, split=args.split), columns_of(args)
     if len(rows) == 0:
-        raise ValueError(f"--split {args.split!r} of {args.dataset_name} has no rows. Name another one.")
+        raise ValueError(f"--split {args.split!r} of {args.dataset_name} has no rows. Give another split.")
     count = len(rows) if args.num_images is None else min(args.num_images, len(rows))
     rows = rows.select([number * len(rows) // count for number in range(count)])
     if args.group_column is not None and args.group_column not in rows.column_names:

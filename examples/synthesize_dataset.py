@@ -120,7 +120,7 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
     """Build the synthesizer for the data set's masks."""
     rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
     if len(rows) == 0:
-        raise ValueError(f"`split` {args.split!r} of {args.dataset_name} has no rows. Name another one.")
+        raise ValueError(f"`split` {args.split!r} of {args.dataset_name} has no rows. Give another split.")
     masks = MaskReader(
         rows,
         mask_column=args.mask_column,

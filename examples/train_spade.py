@@ -341,7 +341,7 @@ def build_evaluation(
         args.dataset_name, config_name=args.dataset_config_name, split=args.evaluation_split, cache_dir=args.cache_dir
     )
     if len(rows) == 0:
-        raise ValueError(f"--evaluation_split {args.evaluation_split!r} has no rows. Name another one.")
+        raise ValueError(f"--evaluation_split {args.evaluation_split!r} has no rows. Give another split.")
     count = min(args.num_evaluation_images, len(rows))
     rows = rows.select([number * len(rows) // count for number in range(count)])
     transform = PairedTransform(

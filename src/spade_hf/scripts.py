@@ -20,7 +20,7 @@ def find_script(name: str) -> Path:
     for folder in FOLDERS:
         if (folder / name).is_file():
             return folder / name
-    raise FileNotFoundError(f"{name} is neither in {' nor in '.join(map(str, FOLDERS))}. Install spade_hf anew.")
+    raise FileNotFoundError(f"{name} is neither in {' nor in '.join(map(str, FOLDERS))}. Reinstall spade_hf.")
 
 
 def run_script(name: str, arguments: Sequence[str]) -> int:

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         check_picture_file(args.sheet, option="--sheet", inputs=(), overwrite=args.overwrite)
     rows, reader = _open(args)
     if len(rows) == 0:
-        raise ValueError(f"--split {args.split!r} has no rows. Name another one.")
+        raise ValueError(f"--split {args.split!r} has no rows. Give another split.")
     start = time.perf_counter()
     checks = check_pairs(rows, reader, num_workers=min(args.num_workers, len(rows)))
     pairs = list(tqdm(checks, total=len(rows), unit=" pairs", disable=None))

@@ -211,15 +211,15 @@ class InceptionV3Features(nn.Module):
                 f"{file} can't be read as weights ({type(error).__name__}). Download it again."
             ) from error
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{file} is not an Inception-v3: it lacks {error}. Name another one.") from error
+            raise ValueError(f"{file} is not an Inception-v3: it lacks {error}. Give another file.") from error
         if missing:
-            raise ValueError(f"{file} is not an Inception-v3: it lacks {missing[0]!r}. Name another one.")
+            raise ValueError(f"{file} is not an Inception-v3: it lacks {missing[0]!r}. Give another file.")
         state = {name: weights.get(name, value) for name, value in net.state_dict().items()}
         try:
             net.load_state_dict(state)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
-            raise ValueError(f"{file} is not an Inception-v3: {reason} Name another one.") from error
+            raise ValueError(f"{file} is not an Inception-v3: {reason} Give another file.") from error
         return net
 
     def forward(self, images: Tensor) -> list[Tensor]:
