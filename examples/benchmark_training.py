@@ -60,7 +60,7 @@ def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
 
 
 def recipe(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Training by the preset "landscapes", batch of 4: a whole iteration, bf16 autocast against fp32"""
+    """Training with the networks of "landscapes", patch discriminator, batch of 4: bf16 autocast against fp32"""
     batch = _batch(args, label_maps)
     variants = {
         name: _landscapes_iteration(args, batch, autocast=name == "bf16 autocast")
@@ -87,7 +87,7 @@ def _batch(args: argparse.Namespace, label_maps: list[Tensor]) -> dict[str, Tens
 def _landscapes_iteration(
     args: argparse.Namespace, batch: dict[str, Tensor], *, autocast: bool
 ) -> Callable[[Tensor], None]:
-    """Return an iteration of the preset; the perceptual network has random weights, which take the same time."""
+    """Return an iteration with the preset's networks; random weights in the perceptual network take the same time."""
     from accelerate.utils import convert_outputs_to_fp32
 
     from spade_hf.losses import Objective

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The bundled model from nothing, on a CPU: data, three stages of growing pictures, the file in half precision.
+# The bundled model from nothing, on a CPU: data, stages of growing pictures, the file in half precision.
 #
 #   examples/landscapes/train.sh OUTPUT_FOLDER
 #
@@ -15,7 +15,7 @@ mkdir -p "$output"
 "${RENDER_PYTHON:-python}" examples/landscapes/render.py --first 1000 --layouts 384 --styles 4 --validation_layouts 12 \
   --output_dir "$output/data"
 
-stage() { # NAME, then the options in which it differs from the preset
+stage() { # NAME, then options
   local name=$1
   shift
   [ -f "$output/$name/model_index.json" ] || python examples/train_spade.py --preset landscapes \
@@ -23,17 +23,21 @@ stage() { # NAME, then the options in which it differs from the preset
     --checkpointing_steps 250 --checkpoints_total_limit 2 --mixed_precision bf16 "$@"
 }
 
+# Stages against the paper's discriminator, before the preset had another one
+patch=(--discriminator patch --augment_discriminator none)
+
 # Layout and light, on small pictures: version 1
-stage 64 --resolution 64 --image_size 128 --resize_ratio 1.117 --random_style_probability 0 --perceptual_weight 10 \
-  --train_batch_size 8 --learning_rate 3e-4 --ema_decay 0.998 --max_train_steps 1500 --lr_decay_start 1
-stage 128 --resolution 128 --resize_ratio 1.117 --random_style_probability 0 --perceptual_weight 10 \
-  --train_batch_size 8 --learning_rate 3e-4 --ema_decay 0.998 --max_train_steps 2400 --lr_decay_start 0.72 \
+stage 64 "${patch[@]}" --resolution 64 --image_size 128 --resize_ratio 1.117 --random_style_probability 0 \
+  --perceptual_weight 10 --train_batch_size 8 --learning_rate 3e-4 --max_train_steps 1500 --lr_decay_start 1
+stage 128 "${patch[@]}" --resolution 128 --resize_ratio 1.117 --random_style_probability 0 --perceptual_weight 10 \
+  --train_batch_size 8 --learning_rate 3e-4 --max_train_steps 2400 --lr_decay_start 0.72 \
   --pretrained_model_name_or_path "$output/64" --discriminator_name_or_path "$output/64/checkpoint-1500"
 # The size, with a new discriminator: the trial, 1.5 hours
-stage 256 --resize_ratio 1.117 --random_style_probability 0 --perceptual_weight 10 \
-  --ema_decay 0.998 --max_train_steps 3650 --lr_decay_start 0.72 --pretrained_model_name_or_path "$output/128"
-# The recipe of the preset: sharp, painted masks, random styles
-stage sharp --ema_decay 0.995 --max_train_steps 1741 --lr_decay_start 0.78 --checkpoints_total_limit 8 \
+stage 256 "${patch[@]}" --resize_ratio 1.117 --random_style_probability 0 --perceptual_weight 10 \
+  --max_train_steps 3650 --lr_decay_start 0.72 --pretrained_model_name_or_path "$output/128"
+# Sharp, painted masks, random styles
+stage sharp "${patch[@]}" --random_style_probability 0.25 --ema_decay 0.995 --max_train_steps 1741 \
+  --lr_decay_start 0.78 --checkpoints_total_limit 8 \
   --pretrained_model_name_or_path "$output/256" --discriminator_name_or_path "$output/256/checkpoint-3650"
 
 # A mean, with batch statistics of its own: 0.25 of the stage before, 0.5 of the average before the learning rates fall, 0.25
@@ -42,11 +46,19 @@ python examples/landscapes/average_weights.py --dataset_name "$output/data" --ou
   --models "$output/256" "$output/sharp/checkpoint-1250" "$output/sharp" --weights 0.25 0.5 0.25
 
 # From that mean, with fewer random styles: their own are aligned afterwards. It was stopped at 2770 of 3000 updates.
-stage final --random_style_probability 0.1 --ema_decay 0.998 --max_train_steps 3000 --lr_decay_start 0.25 --seed 4 \
-  --checkpoints_total_limit 20 --pretrained_model_name_or_path "$output/interim" \
-  --discriminator_name_or_path "$output/256/checkpoint-3650"
+stage third "${patch[@]}" --max_train_steps 3000 --lr_decay_start 0.25 --seed 4 --checkpoints_total_limit 20 \
+  --pretrained_model_name_or_path "$output/interim" --discriminator_name_or_path "$output/256/checkpoint-3650"
 
-# The bundled weights: a mean again, then random styles like the pictures'
+# A mean again, with random styles like the pictures'
 python examples/landscapes/average_weights.py --dataset_name "$output/data" --output_dir "$output/mean" \
-  --models "$output/interim" "$output/final/checkpoint-2750" --weights 0.4 0.6
-python examples/align_styles.py --model "$output/mean" --dataset_name "$output/data" --dtype float16 --output_dir "$output/bundled"
+  --models "$output/interim" "$output/third/checkpoint-2750" --weights 0.4 0.6
+python examples/align_styles.py --model "$output/mean" --dataset_name "$output/data" --dtype float16 --output_dir "$output/aligned"
+
+# The recipe of the preset, a projected discriminator: real textures, relief and clouds
+stage projected --reuse_fakes --max_train_steps 2600 --lr_decay_start 0.3 --seed 5 \
+  --pretrained_model_name_or_path "$output/aligned"
+# The bundled weights: a mean with the stage before, whose light follows the style more closely
+python examples/landscapes/average_weights.py --dataset_name "$output/data" --output_dir "$output/mean2" \
+  --models "$output/aligned" "$output/projected" --weights 0.2 0.8
+python examples/align_styles.py --model "$output/mean2" --dataset_name "$output/data" --dtype float16 \
+  --output_dir "$output/bundled"

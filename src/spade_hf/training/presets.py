@@ -47,12 +47,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_encoder_image_size": 128,
         "style_encoder_base_channels": 32,
         "style_encoder_channel_mult": [1, 2, 4, 4, 4],
+        "discriminator": "projected",
+        "augment_discriminator": ["translation", "cutout"],  # not colours, which are the styles
         "simplify_probability": 0.5,
-        "random_style_probability": 0.25,
+        "random_style_probability": 0.1,
         "perceptual_model": "efficientnet-lite0",
         "perceptual_weight": 5.0,
         "kl_weight": 0.004,
         "learning_rate": 2e-4,
+        "ema_decay": 0.998,
         "train_batch_size": 4,
     },
     # For a few hundred pairs, on one machine: the best on CamVid's 367 street scenes at 96x128 (docs/evaluation.md).
