@@ -22,7 +22,9 @@ def test_the_script_of_the_clone():
 
 
 def test_a_script_that_is_not_there():
-    with pytest.raises(FileNotFoundError, match=r"paint\.py is neither in .*examples nor in .*examples\. Reinstall spade_hf"):
+    with pytest.raises(
+        FileNotFoundError, match=r"paint\.py is neither in .*examples nor in .*examples\. Reinstall spade_hf"
+    ):
         find_script("paint.py")
 
 
