@@ -1,5 +1,6 @@
 """Ways to spoil bytes, text and plain values; every choice comes from the generator that is passed."""
 
+import copy
 import json
 from random import Random
 from typing import Any
@@ -87,7 +88,7 @@ def value_from(random: Random, value: Any) -> Any:
     for _ in range(random.choice([1, 1, 1, 2, 4])):
         places = list(_places(value))
         if not places or random.random() < 0.02:
-            return random.choice(VALUES)
+            return _any_value(random)
         parent, key = random.choice(places)
         change = random.randrange(8)
         if change == 0:
@@ -105,8 +106,13 @@ def value_from(random: Random, value: Any) -> Any:
         elif change == 5 and isinstance(parent[key], int | float):
             parent[key] = random.choice(NUMBERS)
         else:
-            parent[key] = random.choice(VALUES)
+            parent[key] = _any_value(random)
     return value
+
+
+def _any_value(random: Random) -> Any:
+    """One of `VALUES`, copied: lists and dicts are changed further, and must not come to contain themselves."""
+    return copy.deepcopy(random.choice(VALUES))
 
 
 def json_from(random: Random, value: Any) -> bytes:
