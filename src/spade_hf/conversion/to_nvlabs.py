@@ -1,4 +1,4 @@
-"""Weights out: a model as `.pth` files that the public implementation loads, to compare with its code."""
+"""Conversion of a model to `.pth` files of the public implementation, to compare with its code."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def save_nvlabs_checkpoint(pipeline: SPADEPipeline, folder: str | Path) -> str:
 
 
 def public_options(generator: SPADEGenerator, style_encoder: SPADEStyleEncoder | None = None) -> str:
-    """Options of the public implementation for these networks; a ValueError says that there are none."""
+    """Return the public implementation's options for these networks, or raise a ValueError if there are none."""
     if type(generator) is not SPADEGenerator:  # a subclass builds other layers
         raise ValueError(
             f"The model's generator is a {type(generator).__name__}; only a SPADEGenerator can be written."
@@ -84,7 +84,7 @@ def public_options(generator: SPADEGenerator, style_encoder: SPADEStyleEncoder |
 
 
 def public_generator_weights(generator: SPADEGenerator) -> StateDict:
-    """A generator's weights under the public names."""
+    """Return a generator's weights under the public names."""
     parts = {ours: public for public, ours in BLOCK_PARTS.items()}
     weights: StateDict = {}
     for key, value in generator.state_dict().items():
@@ -103,7 +103,7 @@ def public_generator_weights(generator: SPADEGenerator) -> StateDict:
 
 
 def public_style_encoder_weights(style_encoder: SPADEStyleEncoder) -> StateDict:
-    """A style encoder's weights under the public names."""
+    """Return a style encoder's weights under the public names."""
     weights: StateDict = {}
     for key, value in style_encoder.state_dict().items():
         if match := re.fullmatch(r"convs\.(\d+)\.(.+)", key):
@@ -119,7 +119,7 @@ def _public_parameter(name: str) -> str:
 
 
 def _plain(weights: StateDict) -> StateDict:
-    """Tensors on the CPU in float32, each with memory of its own."""
+    """Copy tensors to the CPU, floating-point ones as float32."""
 
     def plain(value: Tensor) -> Tensor:
         return value.detach().to("cpu", torch.float32 if value.is_floating_point() else value.dtype).clone()
