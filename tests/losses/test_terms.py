@@ -64,3 +64,16 @@ def test_the_objective_of_the_discriminator_is_exchangeable(arguments):
 
     terms = Objective(adversarial=Doubled()).generator_terms(*arguments)
     assert terms["adversarial"] == -1
+
+
+def test_the_color_term_compares_colors_of_samples_in_their_own_style(arguments):
+    batch, images, *others = arguments
+    texture = torch.where(torch.arange(8) % 2 == 0, 1.0, -1.0).expand(2, 3, 8, 8)  # its mean is 0, as the real one's
+    objective = Objective({"color": 10})
+    assert objective.generator_terms(batch, texture, *others)["color"] == 0
+    assert objective.generator_terms(batch, images, *others)["color"] == 1
+    batch["has_random_style"] = torch.tensor([True, False])
+    assert objective.generator_terms(batch, images, *others)["color"] == 0.5
+    batch["agreement"] = torch.arange(8).expand(2, 8, 8) < 2  # a quarter of the pixels
+    assert objective.generator_terms(batch, images, *others)["color"] == 0.125
+    assert "color" not in Objective().generator_terms(batch, images, *others)  # the paper's loss has no such term

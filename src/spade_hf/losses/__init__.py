@@ -6,6 +6,7 @@ from .adversarial import (
     hinge_generator_loss,
     relativistic_loss,
 )
+from .color import color_loss
 from .feature_matching import feature_matching_loss
 from .kl import kl_loss
 from .masked import masked_l1_loss
@@ -23,6 +24,7 @@ __all__ = [
     "RelativisticObjective",
     "SegmentationObjective",
     "Term",
+    "color_loss",
     "feature_matching_loss",
     "hinge_discriminator_loss",
     "hinge_generator_loss",

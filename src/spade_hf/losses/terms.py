@@ -71,17 +71,11 @@ def adversarial(outputs: GeneratorOutputs) -> Tensor:
 
 def feature_matching(outputs: GeneratorOutputs) -> Tensor | None:
     """Compare discriminator features, but not of samples in another style than the real image's."""
-    import torch
-
     from .feature_matching import feature_matching_loss
 
     if not outputs.fake.features:
         return None
-    mask, has_random_style = outputs.judged.get("agreement"), outputs.judged.get("has_random_style")
-    if has_random_style is not None:
-        everywhere = torch.ones_like(outputs.judged["label_map"], dtype=torch.bool)
-        mask = ~has_random_style[:, None, None] & (everywhere if mask is None else mask)  # (N, H, W)
-    return feature_matching_loss(outputs.fake.features, outputs.real.features, mask)
+    return feature_matching_loss(outputs.fake.features, outputs.real.features, _comparable(outputs.judged))
 
 
 def perceptual(outputs: GeneratorOutputs) -> Tensor | None:
@@ -94,6 +88,13 @@ def perceptual(outputs: GeneratorOutputs) -> Tensor | None:
     )
 
 
+def color(outputs: GeneratorOutputs) -> Tensor:
+    """Compare the light and colours of the images, but not of samples in another style than the real image's."""
+    from .color import color_loss
+
+    return color_loss(outputs.fake_images, outputs.batch["real_images"], _comparable(outputs.batch))
+
+
 def kl(outputs: GeneratorOutputs) -> Tensor | None:
     """Compute the divergence of the encoder's posterior from the prior."""
     from .kl import kl_loss
@@ -101,10 +102,22 @@ def kl(outputs: GeneratorOutputs) -> Tensor | None:
     return None if outputs.posterior is None else kl_loss(outputs.posterior)
 
 
-# The weights are the paper's (Park et al. 2019, appendix A).
+def _comparable(batch: Mapping[str, Tensor]) -> Tensor | None:
+    """Return where the images should match in content and style: bool `(N, H, W)`, or `None` if everywhere."""
+    import torch
+
+    mask, has_random_style = batch.get("agreement"), batch.get("has_random_style")
+    if has_random_style is None:
+        return mask
+    everywhere = torch.ones_like(batch["label_map"], dtype=torch.bool)
+    return ~has_random_style[:, None, None] & (everywhere if mask is None else mask)
+
+
+# The weights are the paper's (Park et al. 2019, appendix A), which has no colour loss.
 TERMS = {
     "adversarial": Term(adversarial, 1.0),
     "feature_matching": Term(feature_matching, 10.0),
     "perceptual": Term(perceptual, 10.0),
+    "color": Term(color, 0.0, help="weight of the difference in light and colours, over cells of 16x16 pixels"),
     "kl": Term(kl, 0.05, help="weight of the KL term, a sum over all samples of an update", is_sum=True),
 }
