@@ -53,7 +53,7 @@ try:
     import datasets  # noqa: F401 (what spade_hf.data needs)
     from accelerate import Accelerator
     from accelerate.logging import get_logger
-    from accelerate.utils import broadcast_object_list, set_seed
+    from accelerate.utils import set_seed
 except ModuleNotFoundError as error:
     sys.exit(f"error: training needs the package {error.name}, which is not installed: {install_command('train')}")
 
@@ -202,8 +202,8 @@ def main(args: argparse.Namespace) -> None:
     repo_id, uploads, recipe = args.hub_model_id or output_dir.resolve().name, None, build_recipe(args)
     resume_from = args.resume_from_checkpoint
     if resume_from == "hub":  # before the repository is created: a new one has no checkpoint
-        downloaded = [str(download_checkpoint(repo_id)) if accelerator.is_main_process else None]
-        (resume_from,) = broadcast_object_list(downloaded)
+        with accelerator.local_main_process_first():  # the others of its machine find it in the cache
+            resume_from = str(download_checkpoint(repo_id))
     if accelerator.is_main_process:
         start_trackers(accelerator, "spade", vars(args))
         if args.push_to_hub:

@@ -55,7 +55,7 @@ def test_a_norm_trains_saves_and_paints(name, page, tmp_path):
     norms = [module for module in generator.modules() if isinstance(module, page.CLADE)]
     assert len(norms) == sum(3 if block.has_learned_shortcut else 2 for block in generator.blocks)
     generator.train()
-    options = {"objective": Objective({"perceptual": 0, "light": 0}), "latent_dim": 8}
+    options = {"objective": Objective({"perceptual": 0, "roughness": 0}), "latent_dim": 8}
     output = generator_step(generator, None, tiny_discriminator(), batch_of(random_label_map()), **options)
     output.loss.backward()
     assert_finite_gradients(generator)
@@ -133,12 +133,12 @@ def test_it_learns_labels(page):
 
 def test_a_term(page):
     generator, batch = tiny_generator(), batch_of(random_label_map())
-    assert Objective().weights["light"] == 1 and Objective({"light": 3}).weights["light"] == 3
-    weights = {"perceptual": 0, "feature_matching": 0, "adversarial": 0, "light": 3}
+    assert Objective().weights["roughness"] == 1 and Objective({"roughness": 3}).weights["roughness"] == 3
+    weights = {"perceptual": 0, "feature_matching": 0, "adversarial": 0, "roughness": 3}
     options = {"objective": Objective(weights), "latent_dim": 8}
     output = generator_step(generator, None, tiny_discriminator(), batch, **options)
-    assert list(output.terms) == ["light"]
-    torch.testing.assert_close(output.loss, 3 * output.terms["light"])
+    assert list(output.terms) == ["roughness"]
+    torch.testing.assert_close(output.loss, 3 * output.terms["roughness"])
 
 
 def test_a_source_of_data(page):

@@ -20,11 +20,13 @@ MAX_WIDTH = 512
 
 @dataclass
 class MultiscaleDiscriminatorOutput(BaseOutput):
-    """Output of [`MultiscaleDiscriminator`].
+    """Output of a discriminator.
 
     Args:
-        logits (`list[Tensor]`): One `(N, 1, H', W')` per scale, finest first; high means real.
-        features (`list[list[Tensor]]`): Per scale, the outputs of all layers except the logits, for feature matching.
+        logits (`list[Tensor]`): One `(N, 1, H', W')` per scale, finest first, high means real; of a segmentation
+            discriminator, one `(N, L + 1, H, W)` for L classes and "fake".
+        features (`list[list[Tensor]]`): Per scale, the outputs to compare in feature matching; none of a segmentation
+            discriminator.
     """
 
     logits: list[Tensor]
