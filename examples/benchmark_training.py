@@ -60,11 +60,12 @@ def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
 
 
 def recipe(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Training with the networks of "landscapes", patch discriminator, batch of 4: bf16 autocast against fp32"""
-    batch = _batch(args, label_maps)
+    """Training with the networks of "landscapes", patch discriminator, batch of 4: bf16 autocast, reused fakes"""
+    batch, iteration = _batch(args, label_maps), functools.partial(_landscapes_iteration, args)
     variants = {
-        name: _landscapes_iteration(args, batch, autocast=name == "bf16 autocast")
-        for name in ("fp32", "bf16 autocast")
+        "fp32": iteration(batch),
+        "bf16 autocast": iteration(batch, autocast=True),
+        "bf16 autocast, reused fakes": iteration(batch, autocast=True, reuse_fakes=True),
     }
     seconds = interleave(variants, [batch["label_map"]], rounds=args.rounds + 2)
     return [
@@ -85,7 +86,7 @@ def _batch(args: argparse.Namespace, label_maps: list[Tensor]) -> dict[str, Tens
 
 
 def _landscapes_iteration(
-    args: argparse.Namespace, batch: dict[str, Tensor], *, autocast: bool
+    args: argparse.Namespace, batch: dict[str, Tensor], *, autocast: bool = False, reuse_fakes: bool = False
 ) -> Callable[[Tensor], None]:
     """Return an iteration with the preset's networks; random weights in the perceptual network take the same time."""
     from accelerate.utils import convert_outputs_to_fp32
@@ -128,9 +129,11 @@ def _landscapes_iteration(
 
     def iteration(_: Tensor) -> None:
         discriminator.requires_grad_(False)
-        _step(generator_step(*networks, batch, **options).loss, generator_optimizer)
+        output = generator_step(*networks, batch, **options)
+        _step(output.loss, generator_optimizer)
         discriminator.requires_grad_(True)
-        _step(discriminator_step(*networks, batch, **options).loss, discriminator_optimizer)
+        fakes = {"fake_images": output.fake_images} if reuse_fakes else {}
+        _step(discriminator_step(*networks, batch, **options, **fakes).loss, discriminator_optimizer)
 
     return iteration
 
