@@ -23,8 +23,8 @@ stage() { # NAME, then options
     --checkpointing_steps 250 --checkpoints_total_limit 2 --mixed_precision bf16 "$@"
 }
 
-# Stages against the paper's discriminator, before the preset had another one
-patch=(--discriminator patch --augment_discriminator none)
+# Stages against the paper's discriminator, before the preset had another one, and without the preset's colour loss
+patch=(--discriminator patch --augment_discriminator none --color_weight 0)
 
 # Layout and light, on small pictures: version 1
 stage 64 "${patch[@]}" --resolution 64 --image_size 128 --resize_ratio 1.117 --random_style_probability 0 \
@@ -54,11 +54,18 @@ python examples/landscapes/average_weights.py --dataset_name "$output/data" --ou
   --models "$output/interim" "$output/third/checkpoint-2750" --weights 0.4 0.6
 python examples/align_styles.py --model "$output/mean" --dataset_name "$output/data" --dtype float16 --output_dir "$output/aligned"
 
-# The recipe of the preset, a projected discriminator: real textures, relief and clouds
-stage projected --reuse_fakes --max_train_steps 2600 --lr_decay_start 0.3 --seed 5 \
+# A projected discriminator: real textures, relief and clouds
+stage projected --reuse_fakes --color_weight 0 --max_train_steps 2600 --lr_decay_start 0.3 --seed 5 \
   --pretrained_model_name_or_path "$output/aligned"
-# The bundled weights: a mean with the stage before, whose light follows the style more closely
+# A mean with the stage before, whose light follows the style more closely
 python examples/landscapes/average_weights.py --dataset_name "$output/data" --output_dir "$output/mean2" \
   --models "$output/aligned" "$output/projected" --weights 0.2 0.8
 python examples/align_styles.py --model "$output/mean2" --dataset_name "$output/data" --dtype float16 \
+  --output_dir "$output/aligned2"
+
+# The recipe of the preset, with the colour loss: the light of the style picture. It was started for 2600 updates.
+stage color --reuse_fakes --max_train_steps 2200 --lr_decay_start 0.3 --seed 7 \
+  --pretrained_model_name_or_path "$output/aligned2" --discriminator_name_or_path "$output/projected/checkpoint-2600"
+# The bundled weights
+python examples/align_styles.py --model "$output/color" --dataset_name "$output/data" --dtype float16 \
   --output_dir "$output/bundled"
