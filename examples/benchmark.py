@@ -50,7 +50,7 @@ def main() -> None:
     """Run the suites, print their tables, write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     masks = parser.add_argument_group("masks: ids as gray values or a palette's indices; unknown from --num_labels on")
-    masks.add_argument("--mask_folder", type=Path, default=ASSETS, help="PNGs named *mask* in it, else all PNGs")
+    masks.add_argument("--mask_folder", type=Path, default=ASSETS, help="its PNGs named *_mask.png, else all PNGs")
     masks.add_argument("--dataset_name", help="data set that `datasets` loads, or parquet file, instead of the folder")
     masks.add_argument("--split", default="train")
     masks.add_argument("--mask_column", default="label")

@@ -40,7 +40,7 @@ def load_label_maps(args: argparse.Namespace) -> list[Tensor]:
             raise ValueError(f"--mask_column is {args.mask_column!r}; the data set has {rows.column_names}.")
         images = [rows[position][args.mask_column] for position in range(min(args.num_masks, len(rows)))]
     else:
-        paths = sorted(args.mask_folder.glob("*mask*.png")) or sorted(args.mask_folder.glob("*.png"))
+        paths = sorted(args.mask_folder.glob("*_mask.png")) or sorted(args.mask_folder.glob("*.png"))
         images = [Image.open(path) for path in paths[: args.num_masks]]
     if not images:
         raise ValueError(

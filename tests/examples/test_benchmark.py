@@ -1,5 +1,6 @@
 """The benchmark on a small generator: it runs, and what it times paints the same pictures."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -96,3 +97,12 @@ def test_missing_packages_are_found_at_the_start(option: tuple[str, ...]):
     assert result.returncode == 2, result.stderr
     assert "accelerate is missing for the suites training and recipe or --dataset_name: pip install" in result.stderr
     assert result.stdout == ""  # no suite ran
+
+
+def test_pictures_beside_the_masks_are_not_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    from benchmark_tools import load_label_maps
+
+    options = {"mask_folder": ROOT / "examples" / "assets", "dataset_name": None, "num_masks": 13, "resolution": 64}
+    maps = load_label_maps(argparse.Namespace(**options, num_labels=12, device="cpu"))
+    assert len(maps) == 3 and all(label_map.max() < 12 for label_map in maps)
