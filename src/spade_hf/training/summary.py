@@ -83,7 +83,8 @@ def describe_crop(transform: PairedTransform, size: tuple[int, int], *, divisor:
     return text
 
 
-# Options that a resumed run can change without a warning: they do not affect its updates.
+# Options that a resumed run can change without a warning: they do not affect its updates, except that the learning
+# rates follow the new number of updates.
 FREE_TO_CHANGE = {
     *("config", "preset", "dry_run", "cache_dir", "dataloader_num_workers", "num_train_epochs", "max_train_steps"),
     *("pretrained_model_name_or_path", "discriminator_name_or_path", "gradient_checkpointing", "torch_compile"),
