@@ -1,0 +1,106 @@
+"""Identifies data by content: the rows, the labels of their masks, and how masks are read.
+
+Whoever keeps a result that depends on data (a checkpoint, a cache, a half-finished data set) keeps the fingerprint
+beside it, and compares it before the result is used again. Names of files and data sets play no part.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import fsspec
+
+from ..labels.label_set import LabelSet
+from .panoptic import SEGMENTS_COLUMN
+
+
+Fingerprint = dict[str, Any]  # values of JSON, so that what a file holds compares equal
+
+
+def fingerprint(
+    rows: datasets.Dataset | datasets.IterableDataset,
+    columns: Sequence[str | None],
+    *,
+    label_set: LabelSet,
+    color_tolerance: float | None = None,
+    max_rows: int | None = None,
+) -> Fingerprint:
+    """Describe what training, an evaluation or a synthesis reads.
+
+    Args:
+        rows (`datasets.Dataset` or `datasets.IterableDataset`): Rows whose images are not decoded.
+        columns (`Sequence[str | None]`): Columns of images, masks and instance maps; `None` is left out.
+        label_set (`LabelSet`): Labels of the masks.
+        color_tolerance (`float`, *optional*): How masks in colors are read; see [`LabelSet.ids_from_colors`].
+        max_rows (`int`, *optional*): Hash this many rows at most, at equal distances (of a stream: the first ones).
+            `None`: all.
+
+    Returns:
+        `dict`: `num_rows` (`None` for a stream), `labels` (a list of id, name and color for each label), `unknown_id`,
+            `color_tolerance` and `content`, a hash of the rows. All are values of JSON.
+    """
+    chosen: Any = rows
+    if isinstance(rows, datasets.IterableDataset):
+        num_rows = None
+        chosen = itertools.islice(rows, max_rows)
+    else:
+        num_rows = len(rows)
+        if max_rows is not None and num_rows > max_rows:
+            chosen = rows.select([number * num_rows // max_rows for number in range(max_rows)])
+    digest = hashlib.blake2b(digest_size=16)
+    for row in chosen:
+        for column in filter(None, columns):
+            digest.update(hashlib.blake2b(_content(row[column]), digest_size=16).digest())
+        if SEGMENTS_COLUMN in row:
+            digest.update(repr(row[SEGMENTS_COLUMN]).encode())
+    return {
+        "num_rows": num_rows,
+        "labels": [
+            [label_id, name, color]
+            for label_id, name, color in zip(label_set.ids, label_set.names, label_set.palette.tolist(), strict=True)
+        ],
+        "unknown_id": label_set.unknown_id,
+        "color_tolerance": color_tolerance,
+        "content": digest.hexdigest(),
+    }
+
+
+def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Describe the first difference of two fingerprints, or return `None`.
+
+    Args:
+        before (`Mapping[str, Any]`): A saved fingerprint. A value that it lacks, as older ones do, is not compared.
+        now (`Mapping[str, Any]`): The current one.
+    """
+    for old, new in zip(before.get("labels", now["labels"]), now["labels"], strict=False):
+        if old != new:
+            return f"the label {_describe_label(new)} was {_describe_label(old)}"
+    for name in ("labels", "num_rows"):
+        old, new = before.get(name, now[name]), now[name]
+        if isinstance(new, list):
+            name, old, new = "number of labels", len(old), len(new)
+        if old != new:
+            return f"the {name.replace('num_rows', 'number of rows')} was {old} and is {new}"
+    for name in ("unknown_id", "color_tolerance"):
+        if before.get(name, now[name]) != now[name]:
+            return f"`{name}` was {before[name]} and is {now[name]}"
+    if before.get("content", now["content"]) != now["content"]:
+        return "the images or masks of the rows are others, or in another order"
+    return None
+
+
+def _describe_label(label: Sequence[Any]) -> str:
+    label_id, name, color = label
+    return f"{label_id} = {name!r} in color {tuple(color)}"
+
+
+def _content(value: Mapping[str, Any] | None) -> bytes:
+    """Return the bytes of an undecoded image: stored, or of its file (a path, or an address such as `zip://`)."""
+    if value is None:
+        return b""
+    if value["bytes"] is not None:
+        return value["bytes"]
+    file_system, name = fsspec.url_to_fs(value["path"])
+    return file_system.cat_file(name)
