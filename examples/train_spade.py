@@ -178,7 +178,7 @@ def main(args: argparse.Namespace) -> None:
     objective = Objective(
         loss_weights(args, num_averaged=num_averaged),
         perceptual_loss=perceptual_loss,
-        adversarial=build_adversarial(args, num_labels=dataset.processor.label_set.num_labels),
+        adversarial=build_adversarial(args, dataset.processor.label_set),
     )
     if args.torch_compile:
         modules = [*generators.values(), *discriminators.values(), perceptual_loss]

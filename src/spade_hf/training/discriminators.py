@@ -8,6 +8,7 @@ import torch
 from diffusers import ModelMixin
 from torch import Tensor
 
+from ..labels.label_set import LabelSet
 from ..losses import AdversarialObjective, HingeObjective, RelativisticObjective, SegmentationObjective
 from ..models import MultiscaleDiscriminator, ProjectedDiscriminator, SegmentationDiscriminator
 
@@ -34,9 +35,10 @@ def prepare_backbone(discriminator: ModelMixin, samples: Sequence[dict[str, Tens
         prepare(torch.stack([sample["real_images"] for sample in samples]))
 
 
-def build_adversarial(args: argparse.Namespace, *, num_labels: int) -> AdversarialObjective:
+def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialObjective:
     """Build the adversarial losses of the options' discriminator."""
     if args.discriminator == "segmentation":
         names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
-        return SegmentationObjective(num_labels, **{name: getattr(args, name) for name in names})
+        weights = {name: getattr(args, name) for name in names}
+        return SegmentationObjective(label_set.num_labels, label_set.unknown_channel, **weights)
     return GAN_LOSSES[args.gan_loss]()
