@@ -42,6 +42,20 @@ SMALL = (
 ).split()
 
 
+def without(options, *names):
+    """Options without some of them and their values."""
+    kept, skipping = [], False
+    for word in options:
+        if str(word).startswith("--"):
+            skipping = word in names
+        if not skipping:
+            kept.append(word)
+    return kept
+
+
+STYLE_ENCODER = ("--style_encoder_image_size", "--style_encoder_channel_mult")
+
+
 def launch(*options):
     """Run the script through `accelerate launch`, as people do."""
     command = [sys.executable, *LAUNCH, str(SCRIPT), *map(str, options)]
@@ -250,7 +264,7 @@ def test_resuming_with_other_options_warns(trained, run, data, tmp_path, caplog)
 @pytest.mark.parametrize("layout", ["parquet", "saved with palette masks, not square", "hub", "instances, no latent"])
 def test_other_data(layout, run, hub, tmp_path):
     labels = write_labels(tmp_path / "labels.json")
-    options = ["--label_set", labels]
+    options, small = ["--label_set", labels], SMALL
     size = (32, 32)
     if layout == "parquet":
         make_rows(mode="L").to_parquet(tmp_path / "train.parquet")
@@ -269,8 +283,9 @@ def test_other_data(layout, run, hub, tmp_path):
         name = tmp_path / "train.parquet"
         make_rows(instance=[mask(index) for index in range(6)]).to_parquet(name)
         options += ["--instance_column", "instance", "--latent_dim", 0, "--norm_type", "batch"]
+        small = without(SMALL, *STYLE_ENCODER)
     output = tmp_path / "out"
-    assert run(*SMALL, "--dataset_name", name, "--output_dir", output, "--max_train_steps", 2, *options).status == 0
+    assert run(*small, "--dataset_name", name, "--output_dir", output, "--max_train_steps", 2, *options).status == 0
     pipeline = SPADEPipeline.from_pretrained(str(output))
     assert checkpoints(output) == {"checkpoint-2"}  # the last one is always saved
     assert pipeline.image_processor.label_set.id2label == LABELS.id2label
@@ -440,21 +455,29 @@ def test_figures_on_the_way(run, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("name", "cls", "method"),
+    ("name", "cls", "method", "useless", "norm"),
     [
-        ("concatenation", ConcatenationGenerator, "SPADE's decoder with the mask concatenated, a baseline"),
-        ("pix2pixhd", Pix2PixHDGenerator, "pix2pixHD (Wang et al."),
+        (
+            *("concatenation", ConcatenationGenerator, "SPADE's decoder with the mask concatenated, a baseline"),
+            *(["--spade_hidden_channels"], "sync_batch"),
+        ),
+        (
+            *("pix2pixhd", Pix2PixHDGenerator, "pix2pixHD (Wang et al."),
+            *(["--spade_hidden_channels", "--latent_dim", *STYLE_ENCODER], "instance"),
+        ),
     ],
 )
-def test_a_baseline_is_trained_saved_and_paints(name, cls, method, run, data, tmp_path):
+def test_a_baseline_is_trained_saved_and_paints(name, cls, method, useless, norm, run, data, tmp_path):
     options = ("--generator", name, "--output_dir", tmp_path, "--max_train_steps", 2, "--checkpointing_steps", 1)
-    result = run(*SMALL, "--dataset_name", data, *options)
+    result = run(*without(SMALL, *useless), "--dataset_name", data, *options)
     assert result.status == 0, result.stderr
     pipeline = SPADEPipeline.from_pretrained(str(tmp_path))
     assert type(pipeline.generator) is cls and pipeline(mask(0)).images[0].size == (32, 32)
     assert (pipeline.style_encoder is None) == (name == "pix2pixhd")
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert f"\n{method}" in card and f"| generator | {name} |" in card
+    assert f"| norm_type | {norm} |" in card and "| perceptual_weight | 0.0 |" in card
+    assert f"| kl_weight | {0.0 if name == 'pix2pixhd' else 0.05} |" in card
     again = ("--pretrained_model_name_or_path", tmp_path, "--output_dir", tmp_path / "more", "--max_train_steps", 1)
     result = run(*SMALL, "--dataset_name", data, *again)
     message = f"--pretrained_model_name_or_path holds a {cls.__name__}; training continues only from a SPADE"

@@ -1,13 +1,12 @@
 """The kinds of discriminator that training offers, and the losses of each."""
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from diffusers import ModelMixin
-from torch import Tensor
 
+from ..data import PairedImageDataset, StreamedImageDataset, preview_samples
 from ..labels.label_set import LabelSet
 from ..losses import AdversarialObjective, HingeObjective, RelativisticObjective, SegmentationObjective
 from ..models import MultiscaleDiscriminator, ProjectedDiscriminator, SegmentationDiscriminator
@@ -18,6 +17,7 @@ DISCRIMINATORS: dict[str, Any] = {
     "segmentation": SegmentationDiscriminator,
     "projected": ProjectedDiscriminator,
 }
+BACKBONE_SAMPLES = 64  # to standardize frozen features
 GAN_LOSSES = {"hinge": HingeObjective, "relativistic": RelativisticObjective}
 
 
@@ -29,10 +29,12 @@ def build_discriminator(args: argparse.Namespace, **semantics: Any) -> ModelMixi
     return DISCRIMINATORS[args.discriminator](**options)
 
 
-def prepare_backbone(discriminator: ModelMixin, samples: Sequence[dict[str, Tensor]]) -> None:
-    """Load the weights of a frozen backbone, if there is one, and standardize it on the samples' real images."""
-    if prepare := getattr(discriminator, "prepare_backbone", None):
-        prepare(torch.stack([sample["real_images"] for sample in samples]))
+def prepare_backbone(discriminator: ModelMixin, dataset: PairedImageDataset | StreamedImageDataset) -> None:
+    """Load the weights of a frozen backbone, if there is one, and standardize it on some of the data's images."""
+    if getattr(discriminator, "frozen_features", None) is None:
+        return
+    images = [sample["real_images"] for sample in preview_samples(dataset, BACKBONE_SAMPLES)]
+    discriminator.prepare_backbone(torch.stack(images))
 
 
 def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialObjective:
