@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from spade_hf import ProjectedDiscriminator, SegmentationDiscriminator
+from spade_hf.models.projected_discriminator import PatchHead
 
 from ..tiny_networks import NUM_LABELS, assert_finite_gradients, one_hot, random_images, random_label_map, randomized
 
@@ -49,6 +50,24 @@ def test_shapes(discriminator):
 @pytest.mark.parametrize("size", [(50, 70), (32, 32)])
 def test_any_size(discriminator, size):
     assert discriminator(random_label_map(size), random_images(size)).logits[0].isfinite().all()
+
+
+def test_a_position_has_the_shares_of_all_its_labels():
+    """A single pixel of a label counts wherever it is in the area of a position."""
+    torch.manual_seed(0)
+    head = PatchHead(2, 3, 2, use_spectral_norm=False)
+    x, rare = torch.randn(1, 2, 2, 2), torch.zeros(1, 8, 8)
+    rare[0, 1, 2] = rare[0, 5, 4] = 1  # of 16 pixels each
+    with torch.no_grad():
+        no_label = head(x, torch.zeros(1, 2, 8, 8))
+        scores = [
+            head(x, shares.repeat_interleave(4, 2).repeat_interleave(4, 3)) - no_label
+            for shares in (torch.tensor([1.0, 0]).view(1, 2, 1, 1).expand(1, 2, 2, 2),
+                           torch.tensor([0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2))
+        ]  # fmt: skip
+        found = head(x, torch.stack([1 - rare, rare], dim=1)) - no_label
+    share = torch.tensor([[1.0, 0], [0, 1]]) / 16
+    torch.testing.assert_close(found[0, 0], (1 - share) * scores[0][0, 0] + share * scores[1][0, 0])
 
 
 def test_what_each_of_them_reads(discriminator):

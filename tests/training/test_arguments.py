@@ -285,6 +285,11 @@ def test_the_papers_recipes():
         (["--max_train_steps", "0"], "--max_train_steps is 0; it must be 1 or more."),
         (["--checkpoints_total_limit", "0"], "--checkpoints_total_limit is 0; it must be 1 or more."),
         (["--kl_weight", "-1"], "--kl_weight is -1.0; it must be 0 or more."),
+        (["--learning_rate", "inf"], "--learning_rate is inf; it must be a finite number."),
+        (["--channel_mult", "8", "nan"], "--channel_mult is nan; it must be a finite number."),
+        (["--style_encoder_channel_mult", "0"], "--style_encoder_channel_mult is 0.0; it must be above 0."),
+        (["--seed", str(2**32)], "--seed is 4294967296; it must be in 0..4294967295."),
+        (["--kl_weight", "nan"], "--kl_weight is nan; it must be a finite number."),
         (["--simplify_probability", "2"], "--simplify_probability is 2.0; it must be in 0..1."),
         (["--ema_decay", "1"], "--ema_decay is 1.0; it must be 0 or more and below 1."),
         (["--max_grad_norm", "0"], "--max_grad_norm is 0.0; it must be above 0. Leave it out to clip nothing."),
@@ -365,9 +370,7 @@ def test_every_number_has_bounds():
         "resolution",
         "image_size",
         "resize_ratio",
-        "channel_mult",
         "style_encoder_image_size",
-        "style_encoder_channel_mult",
     }
 
 

@@ -20,6 +20,7 @@ from spade_hf_cli.options import (
     positive,
     positive_weight,
     problem_with_data,
+    seed,
     share,
 )
 
@@ -157,7 +158,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--image_size", type=int, nargs="+", help="size of the saved model; default: --resolution")
     model.add_argument("--base_channels", type=count, default=64)
-    model.add_argument("--channel_mult", type=float, nargs="+", help="block widths as multiples of --base_channels")
+    model.add_argument(
+        "--channel_mult", type=positive_weight, nargs="+", help="block widths as multiples of --base_channels"
+    )
     model.add_argument(
         "--latent_dim", type=natural, default=256, help="0: no latent, the image depends only on the mask"
     )
@@ -168,7 +171,7 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument("--num_upsampling_layers", type=int, default=5, choices=(5, 6, 7))
     model.add_argument("--style_encoder_image_size", type=int, default=256)
     model.add_argument("--style_encoder_base_channels", type=count, default=64)
-    model.add_argument("--style_encoder_channel_mult", type=float, nargs="+", default=[1, 2, 4, 8, 8, 8])
+    model.add_argument("--style_encoder_channel_mult", type=positive_weight, nargs="+", default=[1, 2, 4, 8, 8, 8])
     model.add_argument(
         "--discriminator",
         default="patch",
@@ -250,7 +253,7 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--ema_decay", type=decay, default=0.999)
     optimization.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: accelerate's config")
     optimization.add_argument("--allow_tf32", action="store_true", help="faster, less precise matrix products on GPUs")
-    optimization.add_argument("--seed", type=natural, default=0)
+    optimization.add_argument("--seed", type=seed, default=0)
 
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", default="spade-model")
