@@ -104,6 +104,8 @@ from spade_hf.training.augmentation import DiscriminatorAugmentation
 from spade_hf.training.discriminators import build_adversarial, build_discriminator, prepare_backbone
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, upload
+from spade_hf.training.loss_plot import LOSSES, draw_losses
+from spade_hf.training.metrics_file import METRICS, MetricsFile, read_metrics
 from spade_hf.training.model_card import GRID
 from spade_hf.training.remote_checkpoints import download_checkpoint
 from spade_hf.training.summary import (
@@ -232,17 +234,19 @@ def main(args: argparse.Namespace) -> None:
         "learning_rate": iteration.generator_side,
         "discriminator_learning_rate": iteration.discriminator_side,
     }
-    monitor = Monitor(accelerator, progress, sides=sides, images_per_update=images_per_update)
+    metrics_file = MetricsFile(output_dir, step=state.global_step) if accelerator.is_main_process else None
+    options = {"images_per_update": images_per_update, "metrics_file": metrics_file}
+    monitor = Monitor(accelerator, progress, sides=sides, **options)
     with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
         for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
-            outputs = iteration(batch)
+            monitor.add(*iteration(batch))
             if not accelerator.sync_gradients:
                 continue
             state.advance_update()
             step = state.global_step
             monitor.count_update()
             if step % args.log_steps == 0:
-                monitor.log(step, outputs)
+                monitor.log(step)
             validating = step % args.validation_steps == 0
             saving = step % args.checkpointing_steps == 0 or step == num_steps
             saving = stop.check() or saving
@@ -257,8 +261,11 @@ def main(args: argparse.Namespace) -> None:
                 publisher.push(checkpoint, step)
             if validating and accelerator.is_main_process:
                 log_image(accelerator, "validation", publisher.save_samples(pipeline, step), step)
+                save_losses(output_dir)
             if evaluating:
                 monitor.log_figures(step, evaluation(pipeline))
+    if accelerator.is_main_process:
+        save_losses(output_dir)
     if stop.is_requested:
         is_on_hub = accelerator.is_main_process and publisher.push_last(checkpoint)
         accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub))
@@ -278,6 +285,12 @@ def main(args: argparse.Namespace) -> None:
             upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()
     accelerator.print(describe_end(output_dir, GRID))
+
+
+def save_losses(output_dir: Path) -> None:
+    """Draw the losses in `metrics.csv` as `losses.png`."""
+    if image := draw_losses(read_metrics(output_dir / METRICS)):
+        image.save(output_dir / LOSSES)
 
 
 def set_up_logging() -> None:

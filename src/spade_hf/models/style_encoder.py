@@ -87,8 +87,8 @@ class SPADEStyleEncoder(SPADEModelMixin):
         widths = [3, *(round(base_channels * mult) for mult in channel_mult)]
         if min(widths) < 1:
             raise ValueError(
-                f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a convolution has no channels. "
-                "Increase either."
+                f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a convolution has no "
+                "channels. Increase either."
             )
         self.convs = nn.ModuleList(
             # no bias: the instance norm that follows would remove it
