@@ -101,13 +101,19 @@ from spade_hf.training import (
 )
 from spade_hf.training.arguments import build_parser, parse_args
 from spade_hf.training.augmentation import DiscriminatorAugmentation
-from spade_hf.training.discriminators import build_adversarial, build_discriminator, prepare_backbone
+from spade_hf.training.discriminators import (
+    build_adversarial,
+    build_discriminator,
+    prepare_backbone,
+    warn_of_other_classes,
+)
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, upload
 from spade_hf.training.loss_plot import LOSSES, draw_losses
 from spade_hf.training.metrics_file import METRICS, MetricsFile, read_metrics
 from spade_hf.training.model_card import GRID
 from spade_hf.training.remote_checkpoints import download_checkpoint
+from spade_hf.training.sample_order import SampleOrder
 from spade_hf.training.summary import (
     describe_crop,
     describe_discriminator,
@@ -184,6 +190,7 @@ def main(args: argparse.Namespace) -> None:
 
     # Optimizers and schedules
     loader = accelerator.prepare(loader)
+    order = SampleOrder(accelerator, loader, args.seed)
     num_steps = args.max_train_steps  # always given with a stream, which has no length
     if num_steps is None:
         num_steps = max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
@@ -224,6 +231,8 @@ def main(args: argparse.Namespace) -> None:
         total_limit=args.checkpoints_total_limit,
     )
     state = checkpoints.resume(resume_from) if resume_from else TrainingState()
+    if order.is_former and args.discriminator == "segmentation":
+        warn_of_other_classes(dataset.processor.label_set)
     if state.global_step >= num_steps:
         accelerator.print(describe_nothing_left(state.global_step, num_steps))
 

@@ -147,3 +147,16 @@ def test_pictures_are_read_only_for_frozen_features(script, monkeypatch):
         discriminator = script.build_networks(args, dataset.processor)[1]["discriminator"]
         script.prepare_backbone(discriminator, dataset)
     assert read == []
+
+
+def test_an_older_discriminator_of_other_classes_is_warned_of(script, caplog):
+    for name in ("coco-stuff", "cityscapes", "ade20k"):
+        script.warn_of_other_classes(LabelSet.from_name(name))
+    script.warn_of_other_classes(LabelSet.anonymous(3))
+    found = [name for name in LabelSet.built_in_names() if f"label set '{name}'" in caplog.text]
+    moved = [
+        name
+        for name in ("coco-stuff", "cityscapes", "ade20k")
+        if LabelSet.from_name(name).unknown_channel in range(20)
+    ]
+    assert found == sorted(moved) and "ade20k" in found and "coco-stuff" not in found

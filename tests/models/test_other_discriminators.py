@@ -56,18 +56,16 @@ def test_a_position_has_the_shares_of_all_its_labels():
     """A single pixel of a label counts wherever it is in the area of a position."""
     torch.manual_seed(0)
     head = PatchHead(2, 3, 2, use_spectral_norm=False)
+    torch.nn.init.normal_(head.embed.weight)
     x, rare = torch.randn(1, 2, 2, 2), torch.zeros(1, 8, 8)
-    rare[0, 1, 2] = rare[0, 5, 4] = 1  # of 16 pixels each
+    rare[0, 1, 2] = rare[0, 5, 7] = 1  # one of 16 pixels at two of the four positions
     with torch.no_grad():
-        no_label = head(x, torch.zeros(1, 2, 8, 8))
-        scores = [
-            head(x, shares.repeat_interleave(4, 2).repeat_interleave(4, 3)) - no_label
-            for shares in (torch.tensor([1.0, 0]).view(1, 2, 1, 1).expand(1, 2, 2, 2),
-                           torch.tensor([0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2))
-        ]  # fmt: skip
-        found = head(x, torch.stack([1 - rare, rare], dim=1)) - no_label
-    share = torch.tensor([[1.0, 0], [0, 1]]) / 16
-    torch.testing.assert_close(found[0, 0], (1 - share) * scores[0][0, 0] + share * scores[1][0, 0])
+        frequent, other, mixed = (
+            head(x, torch.stack([1 - share, share], dim=1))[0, 0] for share in (0 * rare, 0 * rare + 1, rare)
+        )
+    share = torch.eye(2) / 16
+    torch.testing.assert_close(mixed, (1 - share) * frequent + share * other)
+    assert ((other - frequent).abs() > 0.01).all()
 
 
 def test_what_each_of_them_reads(discriminator):

@@ -1,6 +1,7 @@
 """The kinds of discriminator that training offers, and the losses of each."""
 
 import argparse
+import logging
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ DISCRIMINATORS: dict[str, Any] = {
     "segmentation": SegmentationDiscriminator,
     "projected": ProjectedDiscriminator,
 }
+logger = logging.getLogger(__name__)
 BACKBONE_SAMPLES = 64  # to standardize frozen features
 GAN_LOSSES = {"hinge": HingeObjective, "relativistic": RelativisticObjective}
 
@@ -35,6 +37,16 @@ def prepare_backbone(discriminator: ModelMixin, dataset: PairedImageDataset | St
         return
     images = [sample["real_images"] for sample in preview_samples(dataset, BACKBONE_SAMPLES)]
     discriminator.prepare_backbone(torch.stack(images))
+
+
+def warn_of_other_classes(label_set: LabelSet) -> None:
+    """Warn of a segmentation discriminator that an earlier version trained, if unknown is not the last channel."""
+    if label_set.unknown_channel not in (None, label_set.num_labels):
+        logger.warning(
+            "The checkpoint's discriminator learned the classes of label set '%s' in other outputs: earlier versions "
+            "took the last class for unknown. It has to learn them again; a new run is better.",
+            label_set.name,
+        )
 
 
 def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialObjective:
