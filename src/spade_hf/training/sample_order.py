@@ -18,9 +18,9 @@ ORDER_FILE = "sample_order.json"
 class SampleOrder:
     """Seed of a prepared loader's sampler, saved in checkpoints.
 
-    In epoch e, accelerate's sampler shuffles by its seed + e: with the run's own seed, epoch 1 of seed 0 would be epoch
-    0 of seed 1, as it was in earlier versions. Their checkpoints have no file of this, and keep their order. A stream
-    has an order of its own.
+    In epoch e, accelerate's sampler shuffles by its seed + e. With the run's own seed, epoch 1 of seed 0 would be
+    epoch 0 of seed 1, as it was in earlier versions. Their checkpoints have no file of this, and keep their order. A
+    stream has an order of its own.
 
     Args:
         accelerator (`Accelerator`): Has prepared the loader.
@@ -33,9 +33,8 @@ class SampleOrder:
 
     def __init__(self, accelerator: Accelerator, loader: Any, seed: int) -> None:
         batches = loader.batch_sampler
-        sampler = getattr(
-            getattr(batches, "batch_sampler", batches), "sampler", None
-        )  # with several processes: inside
+        batches = getattr(batches, "batch_sampler", batches)  # with several processes, the first is a part of it
+        sampler = getattr(batches, "sampler", None)
         self.sampler = sampler if isinstance(sampler, SeedableRandomSampler) else None
         self.accelerator, self.seed = accelerator, seed
         self._use(is_former=False)
