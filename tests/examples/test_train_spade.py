@@ -24,7 +24,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import spade_hf_cli
 from spade_hf import ConcatenationGenerator, Pix2PixHDGenerator, SPADEGenerator, SPADEPipeline
+from spade_hf.losses import TERMS, Term
 from spade_hf.models.vgg import VGG19Features
+from spade_hf.training.metrics_file import read_metrics
 
 from ..file_tracker import FileTracker, lines
 from ..training_data import LABELS, make_rows, mask, picture, write_imagefolder, write_labels
@@ -124,6 +126,12 @@ def test_what_a_run_leaves(trained):
         *(f"gallery-{number}{kind}.png" for number in range(1, 5) for kind in ("", "-mask")),
     }
     assert "Traceback" not in result.stderr
+    rows = read_metrics(output / "metrics.csv")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert {"kl", "adversarial", "discriminator_real", "generator_loss", "learning_rate"} < rows[0].keys()
+    assert "](losses.png)" in (output / "README.md").read_text(encoding="utf-8")
+    with Image.open(output / "losses.png") as image:
+        assert image.width > 600
 
 
 def test_what_a_run_says(trained):
@@ -240,10 +248,11 @@ def test_resume_goes_on_and_prunes(trained, run, data, tmp_path, caplog):
     caplog.set_level("INFO")
     result = run(
         *options, "--resume_from_checkpoint", "latest", "--max_train_steps", 6, "--checkpointing_steps", 1,
-        "--checkpoints_total_limit", 2,
+        "--checkpoints_total_limit", 2, "--log_steps", 1,
     )  # fmt: skip
     assert result.status == 0 and f"Resumed from {output / 'checkpoint-4'}" in caplog.text
     assert checkpoints(output) == {"checkpoint-5", "checkpoint-6"}
+    assert [row["step"] for row in read_metrics(output / "metrics.csv")] == [1, 2, 3, 4, 5, 6]
     assert "Other options than the checkpoint's" not in caplog.text
 
 
@@ -416,6 +425,16 @@ def test_two_folders_and_a_table_of_colors(run, data, tmp_path):
     assert run(*SMALL, *folders, "--output_dir", tmp_path / "out", "--max_train_steps", 1).status == 0
     pipeline = SPADEPipeline.from_pretrained(str(tmp_path / "out"))
     assert pipeline.image_processor.label_set.id2label == LABELS.id2label
+
+
+def test_a_term_from_outside_is_trained(run, data, tmp_path, monkeypatch):
+    """As docs/extending.md says: it is logged, and on the card."""
+    monkeypatch.setitem(TERMS, "roughness", Term(lambda outputs: outputs.fake_images.diff().abs().mean(), weight=3.0))
+    options = ("--dataset_name", data, "--output_dir", tmp_path, "--max_train_steps", 1, "--log_steps", 1)
+    assert run(*SMALL, *options).status == 0
+    (row,) = read_metrics(tmp_path / "metrics.csv")
+    assert row["roughness"] > 0
+    assert "| roughness_weight | 3.0 |" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_dry_run_says_what_would_be_done(run, data, tmp_path):
