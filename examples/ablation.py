@@ -122,6 +122,8 @@ def as_words(options: Mapping[str, Any]) -> list[str]:
     """Convert options to command-line arguments."""
     words: list[str] = []
     for name, value in options.items():
+        if value is None:  # an arm leaves out an option of all
+            continue
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
         else:

@@ -32,7 +32,6 @@ from spade_hf.metrics.segmentation import (
     confusion_matrix,
     pixel_accuracy,
     train_segmenter,
-    unknown_channel,
 )
 from spade_hf_cli.options import OneLineParser, count, natural, positive_share
 
@@ -152,7 +151,7 @@ def test_segmenter(
         samples = [dataset[index] for index in range(start, min(start + TEST_BATCH, len(dataset)))]
         images, masks = (torch.stack([sample[name] for sample in samples]) for name in ("real_images", "label_map"))
         confusion += confusion_matrix(segmenter.predict(images, feature_maps(network, images)), masks, number)
-    unknown = unknown_channel(label_set)
+    unknown = label_set.unknown_channel
     ious = class_ious(confusion, unknown=unknown)
     return {
         "miou": sum(ious.values()) / len(ious),

@@ -76,6 +76,7 @@ from spade_hf.data import (
 )
 from spade_hf.data.options import columns_of, open_label_set, open_rows
 from spade_hf.hub.repositories import open_repository
+from spade_hf.labels.label_set import LabelSet
 from spade_hf.losses import TERMS, Objective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
@@ -100,11 +101,19 @@ from spade_hf.training import (
 )
 from spade_hf.training.arguments import build_parser, parse_args
 from spade_hf.training.augmentation import DiscriminatorAugmentation
-from spade_hf.training.discriminators import build_adversarial, build_discriminator, prepare_backbone
+from spade_hf.training.discriminators import (
+    build_adversarial,
+    build_discriminator,
+    prepare_backbone,
+    warn_of_other_classes,
+)
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, upload
+from spade_hf.training.loss_plot import LOSSES, draw_losses
+from spade_hf.training.metrics_file import METRICS, MetricsFile, read_metrics
 from spade_hf.training.model_card import GRID
 from spade_hf.training.remote_checkpoints import download_checkpoint
+from spade_hf.training.sample_order import SampleOrder
 from spade_hf.training.summary import (
     describe_crop,
     describe_discriminator,
@@ -113,11 +122,11 @@ from spade_hf.training.summary import (
     describe_stop,
     summarize,
 )
+from spade_hf.training.unused_options import refuse_overridden
 from spade_hf_cli.options import as_typed, one_line, options_of
 
 
 logger = get_logger(__name__)
-BACKBONE_SAMPLES = 64  # to standardize a discriminator's frozen features
 # Parameters in the library's errors whose options have other names.
 RENAMED = {
     "batch_size": "--train_batch_size",
@@ -157,7 +166,7 @@ def main(args: argparse.Namespace) -> None:
     # Networks: the generator's side against the discriminator
     generators, discriminators = build_networks(args, dataset.processor)
     if args.discriminator_name_or_path is None:
-        prepare_backbone(discriminators["discriminator"], preview_samples(dataset, BACKBONE_SAMPLES))
+        prepare_backbone(discriminators["discriminator"], dataset)
     if args.discriminator != "patch":
         accelerator.print(describe_discriminator(args))
     if shown:
@@ -172,26 +181,21 @@ def main(args: argparse.Namespace) -> None:
         generators["generator"].enable_gradient_checkpointing()
 
     # Losses
-    perceptual_net = load_perceptual_net(args.perceptual_model)
-    perceptual_loss = None if perceptual_net is None else PerceptualLoss(perceptual_net).to(accelerator.device)
     num_averaged = accelerator.num_processes * args.gradient_accumulation_steps  # batches whose gradients are averaged
-    objective = Objective(
-        loss_weights(args, num_averaged=num_averaged),
-        perceptual_loss=perceptual_loss,
-        adversarial=build_adversarial(args, num_labels=dataset.processor.label_set.num_labels),
-    )
+    objective = build_objective(args, dataset.processor.label_set, accelerator.device, num_averaged=num_averaged)
     if args.torch_compile:
-        modules = [*generators.values(), *discriminators.values(), perceptual_loss]
+        modules = [*generators.values(), *discriminators.values(), objective.perceptual_loss]
         compiled = [module for module in modules if not isinstance(module, SPADEGenerator | None)]
         compile_modules(compiled, device=accelerator.device, backend=args.torch_compile_backend)
 
     # Optimizers and schedules
     loader = accelerator.prepare(loader)
+    order = SampleOrder(accelerator, loader, args.seed)
     num_steps = args.max_train_steps  # always given with a stream, which has no length
     if num_steps is None:
         num_steps = max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
-    generator_side = build_side(args, accelerator, generators, args.learning_rate, num_steps)
-    discriminator_side = build_side(args, accelerator, discriminators, args.discriminator_learning_rate, num_steps)
+    networks = generators, discriminators
+    iteration = build_iteration(args, accelerator, *networks, averages, objective, num_steps=num_steps)
     images_per_update = args.train_batch_size * num_averaged
     if args.dry_run:
         sizes = {"num_samples": num_samples, "samples_per_update": images_per_update, "num_steps": num_steps}
@@ -199,7 +203,7 @@ def main(args: argparse.Namespace) -> None:
         return
 
     # Trackers, and the repository on the Hub: a missing login is an error now, and not after training
-    repo_id, uploads, recipe = args.hub_model_id or output_dir.resolve().name, None, build_recipe(args)
+    repo_id, uploads, recipe = args.hub_model_id or output_dir.resolve().name, None, build_recipe(args, iteration)
     resume_from = args.resume_from_checkpoint
     if resume_from == "hub":  # before the repository is created: a new one has no checkpoint
         with accelerator.local_main_process_first():  # the others of its machine find it in the cache
@@ -227,34 +231,31 @@ def main(args: argparse.Namespace) -> None:
         total_limit=args.checkpoints_total_limit,
     )
     state = checkpoints.resume(resume_from) if resume_from else TrainingState()
+    if order.is_former and args.discriminator == "segmentation":
+        warn_of_other_classes(dataset.processor.label_set)
     if state.global_step >= num_steps:
         accelerator.print(describe_nothing_left(state.global_step, num_steps))
 
     # Train
-    iteration = TrainingIteration(
-        accelerator,
-        generator_side,
-        discriminator_side,
-        averages=averages,
-        objective=objective,
-        random_style_probability=args.random_style_probability,
-        augmentation=DiscriminatorAugmentation(args.augment_discriminator) if args.augment_discriminator else None,
-        reuse_fakes=args.reuse_fakes,
-    )
     hide = None if accelerator.is_local_main_process else True  # None: hide unless stderr is a terminal
     progress = tqdm(total=num_steps, initial=state.global_step, disable=hide, desc="Training")
-    sides = {"learning_rate": generator_side, "discriminator_learning_rate": discriminator_side}
-    monitor = Monitor(accelerator, progress, sides=sides, images_per_update=images_per_update)
+    sides = {
+        "learning_rate": iteration.generator_side,
+        "discriminator_learning_rate": iteration.discriminator_side,
+    }
+    metrics_file = MetricsFile(output_dir, step=state.global_step) if accelerator.is_main_process else None
+    options = {"images_per_update": images_per_update, "metrics_file": metrics_file}
+    monitor = Monitor(accelerator, progress, sides=sides, **options)
     with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
         for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
-            outputs = iteration(batch)
+            monitor.add(*iteration(batch))
             if not accelerator.sync_gradients:
                 continue
             state.advance_update()
             step = state.global_step
             monitor.count_update()
             if step % args.log_steps == 0:
-                monitor.log(step, outputs)
+                monitor.log(step)
             validating = step % args.validation_steps == 0
             saving = step % args.checkpointing_steps == 0 or step == num_steps
             saving = stop.check() or saving
@@ -269,8 +270,11 @@ def main(args: argparse.Namespace) -> None:
                 publisher.push(checkpoint, step)
             if validating and accelerator.is_main_process:
                 log_image(accelerator, "validation", publisher.save_samples(pipeline, step), step)
+                save_losses(output_dir)
             if evaluating:
                 monitor.log_figures(step, evaluation(pipeline))
+    if accelerator.is_main_process:
+        save_losses(output_dir)
     if stop.is_requested:
         is_on_hub = accelerator.is_main_process and publisher.push_last(checkpoint)
         accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub))
@@ -290,6 +294,12 @@ def main(args: argparse.Namespace) -> None:
             upload(output_dir, repo_id, logging_dir=args.logging_dir)
     accelerator.end_training()
     accelerator.print(describe_end(output_dir, GRID))
+
+
+def save_losses(output_dir: Path) -> None:
+    """Draw the losses in `metrics.csv` as `losses.png`."""
+    if image := draw_losses(read_metrics(output_dir / METRICS)):
+        image.save(output_dir / LOSSES)
 
 
 def set_up_logging() -> None:
@@ -365,7 +375,9 @@ def build_networks(
     pretrained = None
     if args.pretrained_model_name_or_path is not None:
         pretrained = Pretrained.load(args.pretrained_model_name_or_path, args.discriminator_name_or_path)
-        vars(args).update(pretrained.options())  # so that checkpoints and the model card have them
+        options = pretrained.options()
+        refuse_overridden(args, options)
+        vars(args).update(options)  # so that checkpoints and the model card have them
     labels = processor.label_set
     semantics = {
         "num_labels": labels.num_labels,
@@ -401,6 +413,42 @@ def build_networks(
     return generators, discriminators
 
 
+def build_objective(
+    args: argparse.Namespace, label_set: LabelSet, device: torch.device, *, num_averaged: int = 1
+) -> Objective:
+    """Build the losses of both sides; the gradients of `num_averaged` batches are averaged."""
+    perceptual_net = load_perceptual_net(args.perceptual_model if args.perceptual_weight > 0 else "none")
+    return Objective(
+        loss_weights(args, num_averaged=num_averaged),
+        perceptual_loss=None if perceptual_net is None else PerceptualLoss(perceptual_net).to(device),
+        adversarial=build_adversarial(args, label_set),
+    )
+
+
+def build_iteration(
+    args: argparse.Namespace,
+    accelerator: Accelerator,
+    generators: dict[str, ModelMixin],
+    discriminators: dict[str, ModelMixin],
+    averages: dict[str, ModelEMA],
+    objective: Objective,
+    *,
+    num_steps: int,
+) -> TrainingIteration:
+    """Prepare both sides, with their optimizers and schedules, to be trained against each other."""
+    has_style_encoder = "style_encoder" in generators  # without, there are no other styles than random ones
+    return TrainingIteration(
+        accelerator,
+        build_side(args, accelerator, generators, args.learning_rate, num_steps),
+        build_side(args, accelerator, discriminators, args.discriminator_learning_rate, num_steps),
+        averages=averages,
+        objective=objective,
+        random_style_probability=args.random_style_probability if has_style_encoder else 0.0,
+        augmentation=DiscriminatorAugmentation(args.augment_discriminator) if args.augment_discriminator else None,
+        reuse_fakes=args.reuse_fakes,
+    )
+
+
 def build_side(
     args: argparse.Namespace,
     accelerator: Accelerator,
@@ -434,15 +482,27 @@ def loss_weights(args: argparse.Namespace, *, num_averaged: int = 1) -> dict[str
 
     The gradients of `num_averaged` batches are averaged, so terms that are sums over samples get that factor.
     """
-    return {
-        name: getattr(args, f"{name}_weight") * (num_averaged if term.is_sum else 1) for name, term in TERMS.items()
+    return {  # a term from outside of the library has no option
+        name: getattr(args, f"{name}_weight", term.weight) * (num_averaged if term.is_sum else 1)
+        for name, term in TERMS.items()
     }
 
 
-def build_recipe(args: argparse.Namespace) -> TrainingRecipe:
-    """Select the options for the model card."""
-    names = {field.name for field in dataclasses.fields(TrainingRecipe)} - {"loss_weights"}
-    return TrainingRecipe(loss_weights=loss_weights(args), **{name: getattr(args, name) for name in names})
+def build_recipe(args: argparse.Namespace, iteration: TrainingIteration) -> TrainingRecipe:
+    """Select the options for the model card; those that a preset set without effect are as they took effect."""
+    values = {field.name: getattr(args, field.name, None) for field in dataclasses.fields(TrainingRecipe)}
+    generators = iteration.generator_side.models
+    applies = {
+        "feature_matching": args.discriminator != "segmentation",
+        "perceptual": iteration.objective.perceptual_loss is not None,
+        "kl": "style_encoder" in generators,
+    }
+    values["loss_weights"] = {
+        name: weight if applies.get(name, True) else 0.0 for name, weight in loss_weights(args).items()
+    }
+    values["norm_type"] = generators["generator"].config.norm_type
+    values["random_style_probability"] = iteration.random_style_probability
+    return TrainingRecipe(**values)
 
 
 if __name__ == "__main__":

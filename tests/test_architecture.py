@@ -138,7 +138,8 @@ def test_heavy_packages_are_imported_by_the_training_side_and_the_demo_alone():
 def test_the_library_speaks_of_parameters_and_scripts_of_options():
     """Errors name a parameter, which a script replaces by its option; a notebook has none."""
     options = set(build_parser()._option_string_actions) - {"--help"}
-    scripts_own = {PACKAGE / "training" / "summary.py", *PACKAGE.rglob("arguments.py")}
+    training = PACKAGE / "training"
+    scripts_own = {training / "summary.py", training / "unused_options.py", *PACKAGE.rglob("arguments.py")}
     for path in FILES:
         if path in scripts_own or path.relative_to(PACKAGE).parts[0] not in TRAINING_SIDE:
             continue

@@ -4,6 +4,7 @@ Nothing of the library is imported, so that `--help` takes a tenth of a second.
 """
 
 import argparse
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol
@@ -31,6 +32,8 @@ def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Call
 
     def parse(text: str) -> Any:
         value = kind(text)
+        if kind is float and not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"is {value}; it must be a finite number.")
         if not is_allowed(value):
             raise argparse.ArgumentTypeError(f"is {value}; it must be {allowed}")
         return value
@@ -41,6 +44,7 @@ def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Call
 
 count = _number(int, lambda value: value >= 1, "1 or more.")
 natural = _number(int, lambda value: value >= 0, "0 or more.")
+seed = _number(int, lambda value: 0 <= value < 2**32, "in 0..4294967295.")
 nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
 share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
 positive_share = _number(float, lambda value: 0 < value <= 1, "above 0 and at most 1.")

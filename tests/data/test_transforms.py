@@ -72,8 +72,9 @@ def test_resized_shape_always_covers_the_crop():
 
 
 def test_ratio_below_one():
-    with pytest.raises(ValueError, match=r"`resize_ratio` is 0.9; it must be 1 or more"):
-        PairedTransform(resolution=(8, 8), resize_ratio=0.9)
+    for ratio in (0.9, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"`resize_ratio` is {ratio}; it must be 1 or more"):
+            PairedTransform(resolution=(8, 8), resize_ratio=ratio)
 
 
 def test_share_of_painted_maps_and_where_they_agree():

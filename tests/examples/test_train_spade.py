@@ -24,7 +24,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import spade_hf_cli
 from spade_hf import ConcatenationGenerator, Pix2PixHDGenerator, SPADEGenerator, SPADEPipeline
+from spade_hf.losses import TERMS, Term
 from spade_hf.models.vgg import VGG19Features
+from spade_hf.training.metrics_file import read_metrics
 
 from ..file_tracker import FileTracker, lines
 from ..training_data import LABELS, make_rows, mask, picture, write_imagefolder, write_labels
@@ -40,6 +42,20 @@ SMALL = (
     "--latent_dim 4 --style_encoder_image_size 32 --style_encoder_channel_mult 1 1 1 --train_batch_size 2 "
     "--num_validation_images 2 --perceptual_model none --dataloader_num_workers 0"
 ).split()
+
+
+def without(options, *names):
+    """Options without some of them and their values."""
+    kept, skipping = [], False
+    for word in options:
+        if str(word).startswith("--"):
+            skipping = word in names
+        if not skipping:
+            kept.append(word)
+    return kept
+
+
+STYLE_ENCODER = ("--style_encoder_image_size", "--style_encoder_channel_mult")
 
 
 def launch(*options):
@@ -110,6 +126,12 @@ def test_what_a_run_leaves(trained):
         *(f"gallery-{number}{kind}.png" for number in range(1, 5) for kind in ("", "-mask")),
     }
     assert "Traceback" not in result.stderr
+    rows = read_metrics(output / "metrics.csv")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert {"kl", "adversarial", "discriminator_real", "generator_loss", "learning_rate"} < rows[0].keys()
+    assert "](losses.png)" in (output / "README.md").read_text(encoding="utf-8")
+    with Image.open(output / "losses.png") as image:
+        assert image.width > 600
 
 
 def test_what_a_run_says(trained):
@@ -226,10 +248,11 @@ def test_resume_goes_on_and_prunes(trained, run, data, tmp_path, caplog):
     caplog.set_level("INFO")
     result = run(
         *options, "--resume_from_checkpoint", "latest", "--max_train_steps", 6, "--checkpointing_steps", 1,
-        "--checkpoints_total_limit", 2,
+        "--checkpoints_total_limit", 2, "--log_steps", 1,
     )  # fmt: skip
     assert result.status == 0 and f"Resumed from {output / 'checkpoint-4'}" in caplog.text
     assert checkpoints(output) == {"checkpoint-5", "checkpoint-6"}
+    assert [row["step"] for row in read_metrics(output / "metrics.csv")] == [1, 2, 3, 4, 5, 6]
     assert "Other options than the checkpoint's" not in caplog.text
 
 
@@ -250,7 +273,7 @@ def test_resuming_with_other_options_warns(trained, run, data, tmp_path, caplog)
 @pytest.mark.parametrize("layout", ["parquet", "saved with palette masks, not square", "hub", "instances, no latent"])
 def test_other_data(layout, run, hub, tmp_path):
     labels = write_labels(tmp_path / "labels.json")
-    options = ["--label_set", labels]
+    options, small = ["--label_set", labels], SMALL
     size = (32, 32)
     if layout == "parquet":
         make_rows(mode="L").to_parquet(tmp_path / "train.parquet")
@@ -269,8 +292,9 @@ def test_other_data(layout, run, hub, tmp_path):
         name = tmp_path / "train.parquet"
         make_rows(instance=[mask(index) for index in range(6)]).to_parquet(name)
         options += ["--instance_column", "instance", "--latent_dim", 0, "--norm_type", "batch"]
+        small = without(SMALL, *STYLE_ENCODER)
     output = tmp_path / "out"
-    assert run(*SMALL, "--dataset_name", name, "--output_dir", output, "--max_train_steps", 2, *options).status == 0
+    assert run(*small, "--dataset_name", name, "--output_dir", output, "--max_train_steps", 2, *options).status == 0
     pipeline = SPADEPipeline.from_pretrained(str(output))
     assert checkpoints(output) == {"checkpoint-2"}  # the last one is always saved
     assert pipeline.image_processor.label_set.id2label == LABELS.id2label
@@ -403,6 +427,16 @@ def test_two_folders_and_a_table_of_colors(run, data, tmp_path):
     assert pipeline.image_processor.label_set.id2label == LABELS.id2label
 
 
+def test_a_term_from_outside_is_trained(run, data, tmp_path, monkeypatch):
+    """As docs/extending.md says: it is logged, and on the card."""
+    monkeypatch.setitem(TERMS, "roughness", Term(lambda outputs: outputs.fake_images.diff().abs().mean(), weight=3.0))
+    options = ("--dataset_name", data, "--output_dir", tmp_path, "--max_train_steps", 1, "--log_steps", 1)
+    assert run(*SMALL, *options).status == 0
+    (row,) = read_metrics(tmp_path / "metrics.csv")
+    assert row["roughness"] > 0
+    assert "| roughness_weight | 3.0 |" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
 def test_dry_run_says_what_would_be_done(run, data, tmp_path):
     options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--gradient_accumulation_steps", 3)
     result = run(*SMALL, *options, "--num_train_epochs", 10, "--dry_run")
@@ -440,21 +474,29 @@ def test_figures_on_the_way(run, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("name", "cls", "method"),
+    ("name", "cls", "method", "useless", "norm"),
     [
-        ("concatenation", ConcatenationGenerator, "SPADE's decoder with the mask concatenated, a baseline"),
-        ("pix2pixhd", Pix2PixHDGenerator, "pix2pixHD (Wang et al."),
+        (
+            *("concatenation", ConcatenationGenerator, "SPADE's decoder with the mask concatenated, a baseline"),
+            *(["--spade_hidden_channels"], "sync_batch"),
+        ),
+        (
+            *("pix2pixhd", Pix2PixHDGenerator, "pix2pixHD (Wang et al."),
+            *(["--spade_hidden_channels", "--latent_dim", *STYLE_ENCODER], "instance"),
+        ),
     ],
 )
-def test_a_baseline_is_trained_saved_and_paints(name, cls, method, run, data, tmp_path):
+def test_a_baseline_is_trained_saved_and_paints(name, cls, method, useless, norm, run, data, tmp_path):
     options = ("--generator", name, "--output_dir", tmp_path, "--max_train_steps", 2, "--checkpointing_steps", 1)
-    result = run(*SMALL, "--dataset_name", data, *options)
+    result = run(*without(SMALL, *useless), "--dataset_name", data, *options)
     assert result.status == 0, result.stderr
     pipeline = SPADEPipeline.from_pretrained(str(tmp_path))
     assert type(pipeline.generator) is cls and pipeline(mask(0)).images[0].size == (32, 32)
     assert (pipeline.style_encoder is None) == (name == "pix2pixhd")
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert f"\n{method}" in card and f"| generator | {name} |" in card
+    assert f"| norm_type | {norm} |" in card and "| perceptual_weight | 0.0 |" in card
+    assert f"| kl_weight | {0.0 if name == 'pix2pixhd' else 0.05} |" in card
     again = ("--pretrained_model_name_or_path", tmp_path, "--output_dir", tmp_path / "more", "--max_train_steps", 1)
     result = run(*SMALL, "--dataset_name", data, *again)
     message = f"--pretrained_model_name_or_path holds a {cls.__name__}; training continues only from a SPADE"

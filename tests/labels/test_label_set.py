@@ -72,6 +72,12 @@ def test_channels_are_the_ids_in_ascending_order(sparse: LabelSet):
     assert (sparse.num_labels, sparse.num_channels) == (2, 3)
 
 
+def test_the_unknown_channel_is_its_ids_place():
+    channels = {name: LabelSet.from_name(name).unknown_channel for name in ("ade20k", "camvid", "coco-stuff")}
+    assert channels == {"ade20k": 0, "camvid": 30, "coco-stuff": 182}
+    assert LabelSet.anonymous(3).unknown_channel is None and LabelSet.anonymous(3, True).unknown_channel == 3
+
+
 @pytest.mark.parametrize("name", CHANNELS)
 def test_every_palette_is_invertible(name: str):
     labels = LabelSet.from_name(name)

@@ -6,12 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from spade_hf import LabelSet
 from spade_hf.losses import SegmentationObjective
 from spade_hf.losses.segmentation import class_weights, relaxed_losses
 from spade_hf.models import MultiscaleDiscriminatorOutput
 
 
-UNKNOWN = 2  # two labels, 0 and 1; 2 is fake's channel among the logits
+UNKNOWN = 2  # two labels, 0 and 1; 2 is fake's number among the logits
 
 
 def judged(logits):
@@ -31,7 +32,7 @@ def logits():
 
 def test_real_pixels_are_their_labels_each_label_counts_alike(logits):
     """Three pixels of label 0, one of label 1: the weights are 4 / (2 * 3) and 4 / (2 * 1)."""
-    terms = SegmentationObjective(2, label_mix_weight=0).discriminator_terms(
+    terms = SegmentationObjective(2, UNKNOWN, label_mix_weight=0).discriminator_terms(
         batch_of([[0, 1, 0, 0]]), judged(logits), judged(logits)
     )
     label_0 = -(math.log(0.5) + math.log(0.125) + math.log(0.2)) / 3
@@ -42,7 +43,7 @@ def test_real_pixels_are_their_labels_each_label_counts_alike(logits):
 
 
 def test_unknown_pixels_count_for_nothing_but_fake(logits):
-    objective = SegmentationObjective(2, label_mix_weight=0)
+    objective = SegmentationObjective(2, UNKNOWN, label_mix_weight=0)
     batch = batch_of([[0, 1, UNKNOWN, UNKNOWN]])
     terms = objective.discriminator_terms(batch, judged(logits), judged(logits))
     assert terms["discriminator_real"].item() == pytest.approx(-math.log(0.5), rel=1e-6)
@@ -55,7 +56,7 @@ def test_unknown_pixels_count_for_nothing_but_fake(logits):
 
 
 def test_the_generator_is_to_pass_for_the_mask(logits):
-    loss = SegmentationObjective(2).generator_loss(batch_of([[1, 1, 0, 0]]), judged(logits), judged(logits))
+    loss = SegmentationObjective(2, UNKNOWN).generator_loss(batch_of([[1, 1, 0, 0]]), judged(logits), judged(logits))
     expected = -(math.log(0.25) + math.log(0.5) + math.log(0.125) + math.log(0.2)) / 4
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
@@ -65,7 +66,7 @@ def test_hidden_and_repainted_pixels(logits):
     visible = torch.tensor([[[True, True, False, True]]])
     agreement = torch.tensor([[[True, False, True, True]]])
     batch = batch_of([[0, 0, 0, 0]], visible=visible, agreement=agreement)
-    objective = SegmentationObjective(2, label_mix_weight=0)
+    objective = SegmentationObjective(2, UNKNOWN, label_mix_weight=0)
     terms = objective.discriminator_terms(batch, judged(logits), judged(logits))
     assert terms["discriminator_real"].item() == pytest.approx(-(math.log(0.5) + math.log(0.2)) / 2, rel=1e-6)
     assert terms["discriminator_fake"].item() == pytest.approx(-(2 * math.log(0.25) + math.log(0.6)) / 3, rel=1e-6)
@@ -75,7 +76,7 @@ def test_hidden_and_repainted_pixels(logits):
 
 def test_a_batch_without_a_known_pixel_costs_nothing(logits):
     batch = batch_of([[UNKNOWN] * 4])
-    loss = SegmentationObjective(2).generator_loss(batch, judged(logits.requires_grad_()), judged(logits))
+    loss = SegmentationObjective(2, UNKNOWN).generator_loss(batch, judged(logits.requires_grad_()), judged(logits))
     loss.backward()
     assert loss == 0 and (logits.grad == 0).all()
 
@@ -89,7 +90,7 @@ def test_class_weights_are_clipped():
 
 
 def test_label_mix_has_a_coin_for_each_label():
-    objective = SegmentationObjective(2)
+    objective = SegmentationObjective(2, UNKNOWN)
     label_map = torch.randint(3, (64, 9, 9), generator=torch.Generator().manual_seed(0))  # unknown as well
     batch = {"label_map": label_map, "seed": torch.arange(64)}
     mixture = objective.mixture(batch)
@@ -101,13 +102,13 @@ def test_label_mix_has_a_coin_for_each_label():
         seen.add(tuple(coin.pop() for coin in coins))
     assert len(seen) == 8  # independent of each other
     assert torch.equal(objective.mixture({name: value[5:6] for name, value in batch.items()}), mixture[5:6])
-    assert SegmentationObjective(2, label_mix_weight=0).mixture(batch) is None
+    assert SegmentationObjective(2, UNKNOWN, label_mix_weight=0).mixture(batch) is None
 
 
 def test_label_mix_asks_for_the_mixture_of_both_answers():
     rng = torch.Generator().manual_seed(0)
     fake, real = torch.randn(2, 1, 3, 2, 2, generator=rng)
-    objective = SegmentationObjective(2, label_mix_weight=3)
+    objective = SegmentationObjective(2, UNKNOWN, label_mix_weight=3)
     batch = batch_of([[0, 1], [1, 0]])
     mixture = objective.mixture(batch)
     mixed = torch.where(mixture[:, None], real, fake)
@@ -130,7 +131,7 @@ def test_only_simplified_masks_are_relaxed(logits):
     labels = [[0, 1, 1, 1]]
     exact, simplified = torch.ones(1, 1, 4).bool(), torch.tensor([[[True, True, True, False]]])
     losses = [
-        SegmentationObjective(2, boundary_relaxation=radius)
+        SegmentationObjective(2, UNKNOWN, boundary_relaxation=radius)
         .generator_loss(batch_of(labels, agreement=agreement), judged(logits), judged(logits))
         .item()
         for radius, agreement in ((0, exact), (1, exact), (1, simplified))
@@ -140,4 +141,40 @@ def test_only_simplified_masks_are_relaxed(logits):
 
 def test_realness(logits):
     expected = (math.log(3) + math.log(3) + math.log(1 / 3) + math.log(2 / 3)) / 4
-    assert SegmentationObjective(2).realness(judged(logits)).item() == pytest.approx(expected, rel=1e-5)
+    assert SegmentationObjective(2, UNKNOWN).realness(judged(logits)).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("unknown", [0, 1, 2])
+def test_unknown_can_be_any_channel(unknown, logits):
+    """Moved to another channel, nothing changes: neither which class is trained, nor which is mixed and relaxed."""
+    last = batch_of([[0, 1, UNKNOWN, 1]], agreement=torch.tensor([[[True, True, True, False]]]))
+    channels = [channel for channel in range(3) if channel != unknown]
+    label_map = torch.tensor([*channels, unknown])[last["label_map"]]
+    moved = {**last, "label_map": label_map}
+    real, fake, mixed = (judged(logits * factor) for factor in (1, 0.5, -1))
+    options = {"boundary_relaxation": 1, "max_class_weight": 1.2}
+    expected, found = (
+        [
+            objective.generator_loss(batch, fake, real),
+            *objective.discriminator_terms(batch, fake, real, mixed).values(),
+            objective.mixture(batch),
+        ]
+        for batch, objective in (
+            (last, SegmentationObjective(2, UNKNOWN, **options)),
+            (moved, SegmentationObjective(2, unknown, **options)),
+        )
+    )
+    assert len(found) == 5
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("name", LabelSet.built_in_names())
+def test_each_class_is_trained_and_unknown_is_not(name):
+    labels = LabelSet.from_name(name)
+    objective = SegmentationObjective(labels.num_labels, labels.unknown_channel, label_mix_weight=0)
+    logits = torch.zeros(1, labels.num_labels + 1, 1, labels.num_channels, requires_grad=True)
+    batch = batch_of([list(range(labels.num_channels))])
+    objective.generator_loss(batch, judged(logits), judged(logits)).backward()
+    raised = (logits.grad[0, :, 0] < 0).nonzero().tolist()  # (logit, pixel): each class's logit at its pixel
+    pixels = [channel for channel in range(labels.num_channels) if channel != labels.unknown_channel]
+    assert raised == [[number, pixel] for number, pixel in enumerate(pixels)]

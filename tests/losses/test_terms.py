@@ -46,6 +46,14 @@ def test_terms_that_a_model_does_not_have_are_left_out(arguments):
     assert list(Objective().generator_terms(batch, images, posterior, fake, real)) == ["adversarial"]
 
 
+def test_a_loss_without_terms_is_an_error(arguments):
+    with pytest.raises(ValueError, match=r"`weights` are all 0: adversarial, .*, kl. Give one a weight above 0"):
+        Objective(dict.fromkeys(TERMS, 0))
+    objective = Objective({**dict.fromkeys(TERMS, 0), "perceptual": 1, "kl": 1})
+    with pytest.raises(ValueError, match="`weights` turn on perceptual, kl, which these networks do not have"):
+        objective.generator_terms(*arguments)
+
+
 def test_the_loss_is_the_weighted_sum(arguments):
     objective = Objective({"adversarial": 3, "feature_matching": 5})
     terms = objective.generator_terms(*arguments)

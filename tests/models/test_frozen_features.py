@@ -30,6 +30,19 @@ def test_the_maps_are_those_of_the_network(features):
         torch.testing.assert_close(found * deviation + mean, raw, atol=1e-4, rtol=1e-4)
 
 
+def test_pictures_are_read_in_batches():
+    """The maps of all at once would take gigabytes."""
+    features = StandardizedFeatures("efficientnet-lite0", (16, 32))
+    images, read = random_images((32, 32), batch_size=19), []
+    features.network.register_forward_pre_hook(lambda module, inputs: read.append(len(inputs[0])))
+    features.prepare(images)
+    assert read == [8, 8, 3]
+    for number, raw in enumerate(EfficientNetLite0Features.from_pretrained()(images)[-2:]):
+        variance, mean = torch.var_mean(raw, dim=(0, 2, 3))
+        found = [features.get_buffer(f"{name}_{number}").flatten() for name in ("mean", "deviation")]
+        torch.testing.assert_close(found, [mean, (variance + 1e-5).sqrt()], atol=1e-4, rtol=1e-4)
+
+
 def test_nothing_of_it_can_be_trained_but_gradients_reach_the_picture(features):
     assert list(features.parameters()) == []
     features.requires_grad_(True)

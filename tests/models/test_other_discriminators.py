@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from spade_hf import ProjectedDiscriminator, SegmentationDiscriminator
+from spade_hf.models.projected_discriminator import PatchHead
 
 from ..tiny_networks import NUM_LABELS, assert_finite_gradients, one_hot, random_images, random_label_map, randomized
 
@@ -49,6 +50,22 @@ def test_shapes(discriminator):
 @pytest.mark.parametrize("size", [(50, 70), (32, 32)])
 def test_any_size(discriminator, size):
     assert discriminator(random_label_map(size), random_images(size)).logits[0].isfinite().all()
+
+
+def test_a_position_has_the_shares_of_all_its_labels():
+    """A single pixel of a label counts wherever it is in the area of a position."""
+    torch.manual_seed(0)
+    head = PatchHead(2, 3, 2, use_spectral_norm=False)
+    torch.nn.init.normal_(head.embed.weight)
+    x, rare = 1e5 * torch.randn(1, 2, 2, 2), torch.zeros(1, 8, 8)  # so large that small initial weights show
+    rare[0, 1, 2] = rare[0, 5, 7] = 1  # one of 16 pixels at two of the four positions
+    with torch.no_grad():
+        frequent, other, mixed = (
+            head(x, torch.stack([1 - share, share], dim=1))[0, 0] for share in (0 * rare, 0 * rare + 1, rare)
+        )
+    share = torch.eye(2) / 16
+    torch.testing.assert_close(mixed, (1 - share) * frequent + share * other)
+    assert ((other - frequent).abs() > 1).all()
 
 
 def test_what_each_of_them_reads(discriminator):

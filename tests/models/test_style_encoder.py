@@ -128,3 +128,8 @@ def test_kl(posterior):
     torch.testing.assert_close(ours, expected)
     prior = DiagonalGaussianDistribution(torch.zeros(1, 5), torch.zeros(1, 5))
     assert prior.kl().item() == 0
+
+
+def test_a_convolution_without_channels_is_an_error():
+    with pytest.raises(ValueError, match=r"`base_channels` is 4; with `channel_mult` \(1, 0.1\) a convolution has no"):
+        tiny_style_encoder(channel_mult=(1, 0.1))

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import torch
 from accelerate.state import AcceleratorState, GradientState
 
 from spade_hf.training import accelerator, build_accelerator
@@ -14,6 +15,21 @@ def test_processes_wait_longer_than_an_upload_or_a_grid_takes(monkeypatch, tmp_p
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     assert build_accelerator(str(tmp_path)).init_handler.timeout >= timedelta(hours=1)
+
+
+def test_an_accumulation_goes_on_in_the_next_epoch(monkeypatch, tmp_path):
+    """Three batches an epoch, two for an update: every update sees two."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    accelerator = build_accelerator(str(tmp_path), gradient_accumulation_steps=2)
+    network, loader = accelerator.prepare(torch.nn.Linear(1, 1), torch.utils.data.DataLoader(torch.zeros(3, 1)))
+    is_update = []
+    for _ in range(2):
+        for _ in loader:
+            with accelerator.accumulate(network):
+                is_update.append(accelerator.sync_gradients)
+    assert is_update == [False, True] * 3
 
 
 @pytest.mark.parametrize("is_supported", [True, False])

@@ -7,6 +7,7 @@ from diffusers.optimization import SchedulerType
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
 from spade_hf.training import learning_rate_schedule
 from spade_hf.training.arguments import PRESETS, build_parser, parse_args
+from spade_hf.training.unused_options import CAN_BE_OFF, RULES, refuse_overridden
 
 
 def parse(*options: str):
@@ -81,7 +82,7 @@ def test_the_discriminator_of_a_config_file(tmp_path):
         ),
         (
             ["--discriminator", "segmentation", "--gan_loss", "relativistic"],
-            "--gan_loss is for --discriminator patch",
+            "--gan_loss has no effect with --discriminator segmentation",
         ),
     ],
 )
@@ -136,6 +137,14 @@ def test_the_arguments_of_a_checkpoint_are_a_config_file(tmp_path):
         (None, "No such file or directory"),
         ("train_batch_size: many", "argument --train_batch_size: invalid int value: 'many'"),
         ("preset: huge", "argument --preset: invalid choice: 'huge'"),
+        ("output_dir: no", "output_dir is no, a truth value in YAML; if it is meant as text, write 'no'."),
+        ("seed: yes", "seed is yes, a truth value in YAML"),
+        ("channel_mult: [8, on]", "channel_mult is on, a truth value in YAML"),
+        ("mixed_precision: yes", "argument --mixed_precision: invalid choice: 'yes'"),
+        ("center_crop: maybe", "center_crop is 'maybe'; it must be true or false"),
+        ("resolution: {height: 64}", "resolution has {'height': '64'}; it must be a number or a text"),
+        ("config: other.yaml", "it names another `config`, which would not be read: copy its options"),
+        ("seed: 1\nbase_channels: 4\nseed: 2", "seed occurs 2 times; give it once"),
     ],
 )
 def test_bad_config_files(content, message, tmp_path, capsys):
@@ -145,6 +154,118 @@ def test_bad_config_files(content, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         parse("--config", str(file))
     assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "value"),
+    [
+        ("mixed_precision: no", "mixed_precision", "no"),
+        ("mixed_precision: 'no'", "mixed_precision", "no"),
+        ("output_dir: 'no'", "output_dir", "no"),
+        ("output_dir: 007", "output_dir", "007"),
+        ("output_dir: 2024-01-01", "output_dir", "2024-01-01"),
+        ("learning_rate: 1e-3", "learning_rate", 1e-3),
+        ("augment_discriminator: [color, cutout]", "augment_discriminator", ["color", "cutout"]),
+        ("random_flip: off", "random_flip", False),
+        ("center_crop: on", "center_crop", True),
+        ("center_crop: 'no'", "center_crop", False),
+        ('{"license": "\\u00e9", "seed": 3}', "license", "\u00e9"),
+    ],
+)
+def test_values_of_a_config_file_are_those_of_the_command_line(content, name, value, tmp_path):
+    file = tmp_path / "options"
+    file.write_text(content)
+    assert getattr(parse("--config", str(file)), name) == value
+
+
+SEGMENTATION = "--discriminator segmentation --simplify_probability 0.5"
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ("--image_folder x --mask_folder y --train_split train", "train_split"),
+        ("--image_folder x --mask_folder y --image_column photo", "image_column"),
+        ("--shuffle_buffer_size 10", "shuffle_buffer_size"),
+        ("--generator pix2pixhd --norm_type batch", "norm_type"),
+        ("--generator pix2pixhd --latent_dim 16", "latent_dim"),
+        ("--generator pix2pixhd --num_upsampling_layers 6", "num_upsampling_layers"),
+        ("--generator pix2pixhd --kl_weight 0.1", "kl_weight"),
+        ("--generator concatenation --spade_kernel_size 1", "spade_kernel_size"),
+        ("--latent_dim 0 --random_style_probability 0.5", "random_style_probability"),
+        ("--latent_dim 0 --use_style_encoder", "use_style_encoder"),
+        ("--no-use_style_encoder --random_style_probability 0.5", "random_style_probability"),
+        ("--no-use_style_encoder --style_encoder_image_size 64", "style_encoder_image_size"),
+        ("--perceptual_model none --perceptual_weight 3", "perceptual_weight"),
+        ("--boundary_relaxation 3 --simplify_probability 0.5", "boundary_relaxation"),
+        ("--max_class_weight 3", "max_class_weight"),
+        ("--label_mix_weight 3", "label_mix_weight"),
+        ("--discriminator segmentation --boundary_relaxation 3", "boundary_relaxation"),
+        (f"{SEGMENTATION} --feature_matching_weight 3", "feature_matching_weight"),
+        (f"{SEGMENTATION} --gan_loss hinge", "gan_loss"),
+        ("--torch_compile_backend eager", "torch_compile_backend"),
+        ("--lr_scheduler cosine --lr_decay_start 0", "lr_decay_start"),
+        ("--lr_scheduler constant --lr_warmup_steps 5", "lr_warmup_steps"),
+        ("--num_evaluation_images 5", "num_evaluation_images"),
+        ("--hub_private_repo", "hub_private_repo"),
+    ],
+)
+def test_an_option_without_effect_is_refused(options, name, tmp_path, capsys):
+    options = options.split()
+    data = [] if "--image_folder" in options else ["--dataset_name", "x"]
+    with pytest.raises(SystemExit):
+        parse_args([*data, *options])
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --{name} has no effect with") and error.count("\n") == 1
+    value = options[options.index(f"--{name}") + 1 :][:1] or ["true"]
+    file = tmp_path / "options.yaml"  # in a file as well
+    file.write_text(f"{name}: {value[0]}")
+    others = [word for word in options if word != f"--{name}" and word != value[0]]
+    with pytest.raises(SystemExit):
+        parse_args([*data, *others, "--config", str(file)])
+    assert f"--{name} has no effect with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        f"{SEGMENTATION} --boundary_relaxation 3 --max_class_weight 3 --label_mix_weight 0",
+        "--latent_dim 0 --kl_weight 0 --random_style_probability 0 --no-use_style_encoder",
+        "--generator pix2pixhd --latent_dim 0 --no-use_style_encoder --perceptual_model none --perceptual_weight 0",
+        "--evaluation_steps 5 --num_evaluation_images 5 --push_to_hub --hub_private_repo --lr_decay_start 0",
+        "--preset landscapes --generator pix2pixhd",
+        "--preset landscapes --no-use_style_encoder",
+        "--preset small-data --discriminator patch",
+    ],
+)
+def test_options_with_effect_and_those_of_presets_are_taken(options):
+    parse(*options.split())
+
+
+def test_a_runs_record_has_options_without_effect(tmp_path):
+    """A checkpoint's file names all options; it continues the run, whatever this version calls useless."""
+    values = vars(parse("--preset", "tiny")) | {"shuffle_buffer_size": 7, "kl_weight": 1.0, "latent_dim": 0}
+    file = tmp_path / "arguments.json"
+    file.write_text(json.dumps(values | {"config": "street.yaml"}))
+    args = parse_args(["--config", str(file)])
+    assert (args.kl_weight, args.latent_dim, args.shuffle_buffer_size) == (1.0, 0, 7)
+    with pytest.raises(SystemExit):
+        parse_args(["--config", str(file), "--max_class_weight", "3"])
+
+
+def test_rules_name_options():
+    names = {action.dest for action in build_parser()._actions}
+    assert {name for rule in RULES for name in rule.options.split()} <= names and {*CAN_BE_OFF} <= names
+
+
+def test_an_option_that_a_pretrained_model_decides_is_refused():
+    pretrained = {"base_channels": 32, "channel_mult": (8, 4), "latent_dim": 32, "discriminator": "projected"}
+    refuse_overridden(parse("--preset", "tiny"), pretrained)  # all of them are defaults here
+    refuse_overridden(parse("--base_channels", "32", "--channel_mult", "8", "4"), pretrained)
+    for option, value, decided in (("base_channels", 16, 32), ("discriminator", "segmentation", "projected")):
+        message = f"`{option}` is {value}, but the pretrained model has {decided}, which decides. Leave it out."
+        with pytest.raises(ValueError, match=message):
+            refuse_overridden(parse(f"--{option}", str(value)), pretrained)
 
 
 def test_the_papers_recipes():
@@ -164,6 +285,11 @@ def test_the_papers_recipes():
         (["--max_train_steps", "0"], "--max_train_steps is 0; it must be 1 or more."),
         (["--checkpoints_total_limit", "0"], "--checkpoints_total_limit is 0; it must be 1 or more."),
         (["--kl_weight", "-1"], "--kl_weight is -1.0; it must be 0 or more."),
+        (["--learning_rate", "inf"], "--learning_rate is inf; it must be a finite number."),
+        (["--channel_mult", "8", "nan"], "--channel_mult is nan; it must be a finite number."),
+        (["--style_encoder_channel_mult", "0"], "--style_encoder_channel_mult is 0.0; it must be above 0."),
+        (["--seed", str(2**32)], "--seed is 4294967296; it must be in 0..4294967295."),
+        (["--kl_weight", "nan"], "--kl_weight is nan; it must be a finite number."),
         (["--simplify_probability", "2"], "--simplify_probability is 2.0; it must be in 0..1."),
         (["--ema_decay", "1"], "--ema_decay is 1.0; it must be 0 or more and below 1."),
         (["--max_grad_norm", "0"], "--max_grad_norm is 0.0; it must be above 0. Leave it out to clip nothing."),
@@ -244,9 +370,7 @@ def test_every_number_has_bounds():
         "resolution",
         "image_size",
         "resize_ratio",
-        "channel_mult",
         "style_encoder_image_size",
-        "style_encoder_channel_mult",
     }
 
 

@@ -10,7 +10,8 @@ from spade_hf.training.augmentation import DiscriminatorAugmentation
 def batch():
     rng = torch.Generator().manual_seed(0)
     label_map = torch.randint(4, (8, 32, 48), generator=rng)
-    return {"label_map": label_map, "agreement": label_map > 0, "seed": torch.arange(8)}
+    maps = {"label_map": label_map, "agreement": label_map > 0, "instance_edges": label_map == 3}
+    return {**maps, "seed": torch.arange(8)}
 
 
 def picture_of(label_map):
@@ -23,6 +24,7 @@ def test_translation_moves_pictures_and_maps_alike(batch):
     judged, (first, second) = DiscriminatorAugmentation(["translation"])(batch, 1, images, -images)
     assert torch.equal(first, picture_of(judged["label_map"])) and torch.equal(second, -first)
     assert torch.equal(judged["agreement"], judged["label_map"] > 0)
+    assert torch.equal(judged["instance_edges"], judged["label_map"] == 3)
     moved = [not torch.equal(a, b) for a, b in zip(judged["label_map"], batch["label_map"], strict=True)]
     assert sum(moved) >= 6
     assert torch.equal(batch["label_map"] > 0, batch["agreement"])  # the batch itself stays

@@ -245,3 +245,34 @@ def test_other_discriminators_keep_what_has_the_labels_names(kind, folder, tmp_p
 def test_what_is_no_discriminator(folder):
     with pytest.raises(ValueError, match="it holds a SPADEGenerator; a discriminator is one of Multiscale"):
         Pretrained.load(str(folder), str(folder / "generator"))
+
+
+@pytest.mark.parametrize("use_instance_edges", [False, True])
+def test_outputs_of_classes_are_found_wherever_unknown_is(use_instance_edges):
+    """Unknown has no output: it is the first channel of one label set, and amid the classes of the other."""
+    sets = [("sky", "grass", "rock"), 0], [("rock", "road", "Sky"), 2]
+    old, new = (
+        SPADEImageProcessor(
+            label_set=LabelSet(
+                "toy",
+                tuple(Label(i, name, (i, 1, 1)) for i, name in zip({0, 1, 2, 3} - {unknown}, names, strict=True)),
+                unknown_id=unknown,
+            ),
+            use_instance_edges=use_instance_edges,
+        )
+        for names, unknown in sets
+    )
+    options = {
+        "num_labels": 3,
+        "use_unknown_label": True,
+        "use_instance_edges": use_instance_edges,
+        "base_channels": 4,
+    }
+    trained, fresh = (SegmentationDiscriminator(**options) for _ in range(2))
+    torch.nn.init.normal_(trained.conv_out.bias)
+    before = fresh.conv_out.bias.detach().clone()
+    trained.fuse_spectral_norm()
+    Pretrained({"discriminator": trained}, old).initialize({"discriminator": fresh}, new)
+    sky, _, rock, fake = range(4)
+    expected = torch.stack([trained.conv_out.bias[rock], before[1], *trained.conv_out.bias[[sky, fake]]])
+    assert torch.equal(fresh.conv_out.bias, expected)  # rock, road (new), sky, fake

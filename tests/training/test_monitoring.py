@@ -14,6 +14,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from spade_hf.training import Monitor, StepOutput, build_accelerator, check_tracker, log_image, start_trackers
+from spade_hf.training.metrics_file import MetricsFile, read_metrics
 
 from ..file_tracker import FileTracker, lines
 
@@ -51,12 +52,14 @@ def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch, caplog):
         name: SimpleNamespace(schedule=SimpleNamespace(get_last_lr=lambda rate=rate: [rate]))
         for name, rate in rates.items()
     }
-    monitor = Monitor(accelerator, shown, sides=sides, images_per_update=8)
+    metrics_file = MetricsFile(tmp_path)
+    monitor = Monitor(accelerator, shown, sides=sides, images_per_update=8, metrics_file=metrics_file)
     outputs = output(adversarial=1.0, kl=3.0), output(discriminator_real=0.25, discriminator_fake=0.5)
     for step, updates in ((5, 5), (6, 1)):
         for _ in range(updates):
+            monitor.add(*outputs)
             monitor.count_update()
-        monitor.log(step, outputs)
+        monitor.log(step)
     for folder in ("file", "numbers"):
         first, second = lines(tmp_path / folder)
         assert first == {
@@ -65,10 +68,23 @@ def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch, caplog):
             "learning_rate": 0.1, "discriminator_learning_rate": 0.4, "images_per_second": 5 * 8 / 2,
         }  # fmt: skip
         assert second["images_per_second"] == 8
+    assert read_metrics(tmp_path / "metrics.csv") == [first, second]
     assert caplog.messages == [
         "step 5/6: 0.4 s/update, generator 4, discriminator 0.75",
         "step 6/6: 1 s/update, generator 4, discriminator 0.75",
     ]
+
+
+def test_numbers_are_means_over_the_batches_of_an_update(accelerator, tmp_path):
+    shown = SimpleNamespace(update=lambda: None, total=2)
+    monitor = Monitor(accelerator, shown, sides={}, images_per_update=4)
+    for values in ((7.0, 9.0), (1.0, 2.0)):  # the first update is not logged
+        for value in values:
+            monitor.add(output(adversarial=value), output(discriminator=-value))
+        monitor.count_update()
+    monitor.log(2)
+    (numbers,) = lines(tmp_path / "file")
+    assert (numbers["adversarial"], numbers["discriminator"], numbers["generator_loss"]) == (1.5, -1.5, 1.5)
 
 
 def test_images_go_to_trackers_that_take_them(accelerator, tmp_path):

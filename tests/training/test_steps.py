@@ -252,7 +252,7 @@ def test_a_discriminator_that_segments_is_shown_mixed_images_too(networks):
     networks["discriminator"] = SegmentationDiscriminator(num_labels=3, use_unknown_label=True, base_channels=4)
     shown = []
     networks["discriminator"].register_forward_pre_hook(lambda module, inputs: shown.append(inputs))
-    adversarial = SegmentationObjective(3)
+    adversarial = SegmentationObjective(3, 3)
     output = phase(discriminator_step, networks, batch, adversarial=adversarial)
     ((label_map, images),) = shown
     fake, real, mixed = images.chunk(3)

@@ -33,7 +33,7 @@ class PairedTransform:
     simplify_probability: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.resize_ratio < 1:
+        if not 1 <= self.resize_ratio < math.inf:  # also refuses NaN
             raise ValueError(f"`resize_ratio` is {self.resize_ratio}; it must be 1 or more, to cover the crop.")
 
     def resized_shape(self, height: int, width: int) -> tuple[int, int]:

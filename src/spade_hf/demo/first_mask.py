@@ -41,9 +41,9 @@ def _scene_channels(label_set: LabelSet) -> list[int]:
     words = [re.findall("[a-z]+", name.lower()) for name in label_set.names]
     usable = [
         channel
-        for channel, id_ in enumerate(label_set.ids)
-        if id_ != label_set.unknown_id and not NO_LABELS & set(words[channel])
-    ] or [channel for channel, id_ in enumerate(label_set.ids) if id_ != label_set.unknown_id]
+        for channel in range(label_set.num_channels)
+        if channel != label_set.unknown_channel and not NO_LABELS & set(words[channel])
+    ] or [channel for channel in range(label_set.num_channels) if channel != label_set.unknown_channel]
     fitting = [
         next((channel for word in place.split() for channel in usable if word in words[channel]), None)
         for place in PLACES

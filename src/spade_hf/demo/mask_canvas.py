@@ -76,8 +76,8 @@ def write_canvas(label_map: np.ndarray, label_set: LabelSet) -> str:
 
 def blank_channel(label_set: LabelSet) -> int:
     """Return the channel of an empty canvas: unknown if the label set has it, else sky, else the first label."""
-    if label_set.use_unknown_label:
-        return label_set.ids.index(label_set.unknown_id)
+    if label_set.unknown_channel is not None:
+        return label_set.unknown_channel
     return label_set.names.index("sky") if "sky" in label_set.names else 0
 
 

@@ -13,26 +13,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .categories import read_categories
 from .color_table import read_color_table
 from .colors import Color, checked_color, rows_of_colors, voc_colors
+from .label import Label
 
 
 BUILT_IN_FOLDER = Path(__file__).parent / "tables"
 BLACK: Color = (0, 0, 0)
 MAX_ID = 65535  # label files are 8- or 16-bit PNGs
-
-
-class Label(NamedTuple):
-    """One class: its id in label files, its name, and its official colour in the data set."""
-
-    id: int
-    name: str
-    color: Color
 
 
 @dataclass(frozen=True)
@@ -191,6 +184,11 @@ class LabelSet:
     def use_unknown_label(self) -> bool:
         """Whether pixels can be without class."""
         return self.unknown_id is not None
+
+    @property
+    def unknown_channel(self) -> int | None:
+        """The channel of pixels without class, at the unknown id's place among the ids; `None` if there is none."""
+        return None if self.unknown_id is None else self.ids.index(self.unknown_id)
 
     @property
     def num_channels(self) -> int:

@@ -20,7 +20,7 @@ class Objective:
         adversarial (`AdversarialObjective`, *optional*): The discriminator's losses. Default: [`HingeObjective`].
 
     Raises:
-        ValueError: If a term is unknown or a weight is below 0.
+        ValueError: If a term is unknown, a weight is below 0, or all are 0.
     """
 
     def __init__(
@@ -36,6 +36,8 @@ class Objective:
             if weight < 0:
                 raise ValueError(f"`weights` has {name!r}: {weight}; a weight must be 0 (off) or more.")
         self.weights = {name: term.weight for name, term in TERMS.items()} | dict(weights or {})
+        if not any(self.weights.values()):
+            raise ValueError(f"`weights` are all 0: {', '.join(self.weights)}. Give one a weight above 0.")
         self.perceptual_loss = perceptual_loss
         self.adversarial = HingeObjective() if adversarial is None else adversarial
 
@@ -52,6 +54,9 @@ class Objective:
         """Compute the terms that are on, as unweighted scalars by name; see [`GeneratorOutputs`] for the arguments.
 
         `judged` defaults to `batch`.
+
+        Raises:
+            ValueError: If none that is on applies to these networks.
         """
         outputs = GeneratorOutputs(
             batch,
@@ -64,7 +69,13 @@ class Objective:
             perceptual_loss=self.perceptual_loss,
         )
         terms = {name: TERMS[name].function(outputs) for name, weight in self.weights.items() if weight > 0}
-        return {name: value for name, value in terms.items() if value is not None}
+        applicable = {name: value for name, value in terms.items() if value is not None}
+        if not applicable:
+            raise ValueError(
+                f"`weights` turn on {', '.join(terms)}, which these networks do not have. Turn on another term, such "
+                "as adversarial."
+            )
+        return applicable
 
     def generator_loss(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Compute the weighted sum of the terms; a scalar."""

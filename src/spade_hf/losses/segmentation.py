@@ -1,6 +1,7 @@
 """The losses of the segmentation discriminator (Sushko et al. 2021, arXiv 2012.04781, sections 3.1 and 3.2).
 
-Legend: N batch, L labels without unknown, H W height and width.
+Legend: N batch, L labels without unknown, H W height and width. A class number is that of a label's logit, in
+`0..L - 1`; see [`class_numbers`].
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..data.seeding import derive_seed
 from ..models import MultiscaleDiscriminatorOutput
+from ..models.segmentation_discriminator import class_numbers
 from .adversarial import AdversarialObjective
 
 
@@ -24,7 +26,9 @@ class SegmentationObjective(AdversarialObjective):
     label.
 
     Args:
-        num_labels (`int`): L. Labels from L on mean unknown; losses against labels skip them.
+        num_labels (`int`): L.
+        unknown_channel (`int` or `None`): The label map's value at pixels without class, which losses against labels
+            skip: `label_set.unknown_channel`, `None` if every pixel has a class.
         max_class_weight (`float`, defaults to 20): Largest weight of a pixel of a rare label; see [`class_weights`].
         label_mix_weight (`float`, defaults to 5): Weight of the consistency loss on images that mix real and fake
             regions, chosen at random per label; 0 turns it off.
@@ -36,26 +40,28 @@ class SegmentationObjective(AdversarialObjective):
     def __init__(
         self,
         num_labels: int,
+        unknown_channel: int | None,
         *,
         max_class_weight: float = 20.0,
         label_mix_weight: float = 5.0,
         boundary_relaxation: int = 0,
     ) -> None:
-        self.num_labels, self.max_class_weight = num_labels, max_class_weight
-        self.label_mix_weight, self.boundary_relaxation = label_mix_weight, boundary_relaxation
+        self.num_labels, self.unknown_channel = num_labels, unknown_channel
+        self.max_class_weight, self.label_mix_weight = max_class_weight, label_mix_weight
+        self.boundary_relaxation = boundary_relaxation
 
     def generator_loss(
         self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Compute a scalar that is low if fake pixels are classified as the mask's labels."""
-        labels = batch["label_map"]
-        losses = self._label_losses(fake, labels)
+        classes = self._classes(batch)
+        losses = self._label_losses(fake, classes)
         agreement = batch.get("agreement")
         if self.boundary_relaxation > 0 and agreement is not None:
             is_simplified = ~agreement.flatten(1).all(dim=1)  # (N,)
-            relaxed = relaxed_losses(fake.logits[0], labels, self.boundary_relaxation)
+            relaxed = relaxed_losses(fake.logits[0], classes, self.boundary_relaxation)
             losses = torch.where(is_simplified[:, None, None], relaxed, losses)
-        return self._balanced(losses, labels, self._counted(batch))
+        return self._balanced(losses, classes, self._counted(batch, classes))
 
     def discriminator_terms(
         self,
@@ -65,13 +71,14 @@ class SegmentationObjective(AdversarialObjective):
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Compute `discriminator_real` where image and label agree, `discriminator_fake`, and `label_mix`."""
-        labels, counted = batch["label_map"], self._counted(batch)
+        classes = self._classes(batch)
+        counted = self._counted(batch, classes)
         is_real = counted if (agreement := batch.get("agreement")) is None else counted & agreement
-        fake_label = torch.full_like(labels, self.num_labels)
-        fake_losses = F.cross_entropy(fake.logits[0], fake_label, reduction="none")  # (N, H, W)
+        fake_class = torch.full_like(classes, self.num_labels)
+        fake_losses = F.cross_entropy(fake.logits[0], fake_class, reduction="none")  # (N, H, W)
         visible = batch.get("visible", torch.ones_like(counted))
         terms = {
-            "discriminator_real": self._balanced(self._label_losses(real, labels), labels, is_real),
+            "discriminator_real": self._balanced(self._label_losses(real, classes), classes, is_real),
             "discriminator_fake": fake_losses[visible].mean(),
         }
         where_real = self.mixture(batch)
@@ -86,55 +93,59 @@ class SegmentationObjective(AdversarialObjective):
             return None
         rngs = (torch.Generator().manual_seed(derive_seed(seed, LABEL_MIX)) for seed in batch["seed"].tolist())
         coins = torch.stack([torch.rand(self.num_labels + 1, generator=rng) < 0.5 for rng in rngs])  # (N, L + 1)
-        labels = batch["label_map"].clamp(max=self.num_labels)  # unknown also has a coin
-        return coins.to(labels.device).gather(1, labels.flatten(1).long()).view(labels.shape)
+        classes = self._classes(batch)  # unknown also has a coin, the last one
+        return coins.to(classes.device).gather(1, classes.flatten(1)).view(classes.shape)
 
     def realness(self, output: MultiscaleDiscriminatorOutput) -> Tensor:
         """Return the mean log-odds of any label against fake."""
         logits = output.logits[0]
         return (logits[:, : self.num_labels].logsumexp(dim=1) - logits[:, self.num_labels]).mean()
 
-    def _counted(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return which pixels are visible and have a known label, bool `(N, H, W)`."""
-        known = batch["label_map"] < self.num_labels
+    def _classes(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the class number of each pixel, int64 `(N, H, W)`; L for unknown."""
+        return class_numbers(batch["label_map"], num_labels=self.num_labels, unknown_channel=self.unknown_channel)
+
+    def _counted(self, batch: Mapping[str, Tensor], classes: Tensor) -> Tensor:
+        """Return which pixels are visible and have a class, bool `(N, H, W)`."""
+        known = classes < self.num_labels
         return known & batch["visible"] if "visible" in batch else known
 
-    def _label_losses(self, output: MultiscaleDiscriminatorOutput, labels: Tensor) -> Tensor:
-        """Compute the cross-entropy with the labels `(N, H, W)`; ignore its values at unknown labels."""
-        return F.cross_entropy(output.logits[0], labels.clamp(max=self.num_labels).long(), reduction="none")
+    def _label_losses(self, output: MultiscaleDiscriminatorOutput, classes: Tensor) -> Tensor:
+        """Compute the cross-entropy with the classes `(N, H, W)`; ignore its values at unknown pixels."""
+        return F.cross_entropy(output.logits[0], classes, reduction="none")
 
-    def _balanced(self, losses: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    def _balanced(self, losses: Tensor, classes: Tensor, counted: Tensor) -> Tensor:
         """Compute the mean over the counted pixels, weighted by class; 0 if there are none."""
-        weights = class_weights(labels[counted], self.num_labels, largest=self.max_class_weight)
-        return (weights[labels[counted].long()] * losses[counted]).sum() / counted.sum().clamp(min=1)
+        weights = class_weights(classes[counted], self.num_labels, largest=self.max_class_weight)
+        return (weights[classes[counted]] * losses[counted]).sum() / counted.sum().clamp(min=1)
 
 
-def class_weights(labels: Tensor, num_labels: int, *, largest: float) -> Tensor:
+def class_weights(classes: Tensor, num_labels: int, *, largest: float) -> Tensor:
     """Compute weights `(L,)` that give each label that occurs the same total weight, then clip them.
 
     If K labels occur, a label with n of the N pixels (of one process) has the weight `N / (K n)`; before clipping,
     the mean over the pixels is 1.
 
     Args:
-        labels (`Tensor`): int `(pixels,)` below L.
+        classes (`Tensor`): int `(pixels,)`, class numbers below L.
         num_labels (`int`): L.
         largest (`float`): Upper limit; without it, a few pixels of a rare label would weigh as much as the whole sky.
     """
-    counts = torch.bincount(labels.flatten(), minlength=num_labels)
-    weights = labels.numel() / (counts.count_nonzero() * counts).clamp(min=1)
+    counts = torch.bincount(classes.flatten(), minlength=num_labels)
+    weights = classes.numel() / (counts.count_nonzero() * counts).clamp(min=1)
     return weights.clamp(max=largest)
 
 
-def relaxed_losses(logits: Tensor, labels: Tensor, radius: int) -> Tensor:
+def relaxed_losses(logits: Tensor, classes: Tensor, radius: int) -> Tensor:
     """Compute `-log` of the probability that a pixel has any of the labels around it, `(N, H, W)`.
 
     Args:
         logits (`Tensor`): `(N, L + 1, H, W)`, the last channel for fake.
-        labels (`Tensor`): int `(N, H, W)`.
+        classes (`Tensor`): Class numbers, int `(N, H, W)`; from L on unknown.
         radius (`int`): Radius of the square around a pixel.
     """
     num_labels = logits.shape[1] - 1
-    is_label = labels[:, None] == torch.arange(num_labels, device=labels.device).view(1, -1, 1, 1)
+    is_label = classes[:, None] == torch.arange(num_labels, device=classes.device).view(1, -1, 1, 1)
     occurs = F.max_pool2d(is_label.to(logits.dtype), 2 * radius + 1, stride=1, padding=radius) > 0  # (N, L, H, W)
     allowed = logits[:, :num_labels].masked_fill(~occurs, torch.finfo(logits.dtype).min)
     return logits.logsumexp(dim=1) - allowed.logsumexp(dim=1)

@@ -13,7 +13,7 @@ from ..labels.label_set import LabelSet
 from .distribution import frechet_distance, kernel_distance
 from .features import FeatureNetwork, feature_distance, feature_maps, pooled_features
 from .pictures import laplacian_variance, light_agreement
-from .segmentation import AnySegmenter, class_ious, confusion_matrix, pixel_accuracy, unknown_channel
+from .segmentation import AnySegmenter, class_ious, confusion_matrix, pixel_accuracy
 from .styles import channel_statistics, color_statistics, style_agreement
 
 
@@ -147,7 +147,7 @@ def score(
 
     miou = accuracy = None
     if measured.confusion is not None:
-        options = {"unknown": unknown_channel(label_set), "count_unknown": count_unknown}
+        options = {"unknown": label_set.unknown_channel, "count_unknown": count_unknown}
         ious = class_ious(measured.confusion, **options)
         figures.class_ious = {label_set.names[channel]: iou for channel, iou in ious.items()}
         miou = sum(ious.values()) / len(ious) if ious else None

@@ -38,7 +38,7 @@ class Segmenter(nn.Module):
 
     def __init__(self, feature_channels: Sequence[int], label_set: LabelSet) -> None:
         super().__init__()
-        self.unknown_channel = unknown_channel(label_set)
+        self.unknown_channel = label_set.unknown_channel
         self.lateral = nn.ModuleList(
             nn.Sequential(nn.BatchNorm2d(channels), nn.Conv2d(channels, WIDTH, 1)) for channels in feature_channels
         )
@@ -69,11 +69,6 @@ class Segmenter(nn.Module):
 AnySegmenter: TypeAlias = "Segmenter | TransformersSegmenter"
 
 
-def unknown_channel(label_set: LabelSet) -> int | None:
-    """Return the channel of pixels without class, or `None`."""
-    return None if label_set.unknown_id is None else label_set.ids.index(label_set.unknown_id)
-
-
 def train_segmenter(
     network: FeatureNetwork,
     dataset: PairedImageDataset,
@@ -97,7 +92,7 @@ def train_segmenter(
         segmenter = Segmenter(network.feature_channels(), label_set).to(device).train()
     optimizer = torch.optim.AdamW(segmenter.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-    ignored = unknown_channel(label_set)
+    ignored = label_set.unknown_channel
     rng = torch.Generator().manual_seed(seed)
     progress = tqdm(itertools.islice(_batches(dataset, rng), num_steps), total=num_steps, desc="Training a segmenter")
     for batch in progress:

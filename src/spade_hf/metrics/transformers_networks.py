@@ -20,7 +20,7 @@ from transformers.utils import logging
 
 from ..labels.label_set import LabelSet
 from .folders import fetch
-from .segmentation import NEVER, unknown_channel
+from .segmentation import NEVER
 
 
 MAX_LEVELS = 4  # feature maps taken from a backbone
@@ -168,7 +168,7 @@ def match_labels(
     for kind, given, known in (("class", label_names, names), ("label", label_names.values(), label_set.names)):
         if unknown := sorted(set(given) - set(known)):
             raise ValueError(f"`segmenter_labels` names the {kind} {unknown[0]!r}; allowed are {', '.join(known)}.")
-    unknown = unknown_channel(label_set)
+    unknown = label_set.unknown_channel
     exact = {name: channel for channel, name in enumerate(label_set.names) if channel != unknown}
     alike = {plain(name): channel for name, channel in exact.items()}
     renamed = [label_names.get(name, name) for name in names]

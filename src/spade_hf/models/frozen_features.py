@@ -14,6 +14,7 @@ from .efficientnet_lite import EfficientNetLite0Features
 BACKBONES = {"efficientnet-lite0": EfficientNetLite0Features}
 STRIDES = (2, 4, 8, 16, 32)
 EPS = 1e-5  # added to variances
+BATCH_SIZE = 8  # images at once for the standardization: the maps of all would take gigabytes
 
 
 class StandardizedFeatures(nn.Module):
@@ -50,10 +51,17 @@ class StandardizedFeatures(nn.Module):
             ImportError: If the package with the weights is not installed.
         """
         self.network.load_state_dict(self.kind.from_pretrained().state_dict())
-        for number, features in enumerate(self._maps(images)):
-            variance, mean = torch.var_mean(features, dim=(0, 2, 3), keepdim=True)  # (1, C, 1, 1)
-            self.get_buffer(f"mean_{number}").copy_(mean[0])
-            self.get_buffer(f"deviation_{number}").copy_((variance[0] + EPS).sqrt())
+        sums = [torch.zeros(2, channels, dtype=torch.float64) for channels in self.channels]
+        counts = [0] * len(sums)
+        for batch in images.split(BATCH_SIZE):
+            for number, features in enumerate(self._maps(batch)):
+                features = features.movedim(1, 0).flatten(1).cpu().double()  # (C, N H W)
+                sums[number] += torch.stack([features.sum(dim=1), features.square().sum(dim=1)])
+                counts[number] += features.shape[1]
+        for number, ((total, square), count) in enumerate(zip(sums, counts, strict=True)):
+            variance = (square - total.square() / count) / max(1, count - 1)  # (C,)
+            self.get_buffer(f"mean_{number}").copy_((total / count)[:, None, None])
+            self.get_buffer(f"deviation_{number}").copy_((variance + EPS).sqrt()[:, None, None])
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map images `(N, 3, H, W)` in [-1, 1] to features `(N, C, ceil(H / s), ceil(W / s))`, shallow to deep."""

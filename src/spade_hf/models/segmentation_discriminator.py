@@ -148,3 +148,20 @@ class SegmentationDiscriminator(SemanticModelMixin):
             logits = F.interpolate(logits, images.shape[-2:], mode="bilinear")
         output = MultiscaleDiscriminatorOutput([logits], [])
         return output if return_dict else (output.logits, output.features)
+
+
+def class_numbers(channels: Tensor, *, num_labels: int, unknown_channel: int | None) -> Tensor:
+    """Convert semantic channels to the numbers of their logits: the classes in order, without unknown.
+
+    Args:
+        channels (`Tensor`): int, of any shape, in `0..L - 1`, or `0..L` with unknown.
+        num_labels (`int`): L.
+        unknown_channel (`int`, *optional*): The channel of pixels without class; see [`LabelSet`].
+
+    Returns:
+        `Tensor`: int64, the same shape, in `0..L - 1`; L, where the logit of fake is, for unknown.
+    """
+    if unknown_channel is None:
+        return channels.long()
+    numbers = channels.long() - (channels > unknown_channel).long()
+    return numbers.masked_fill(channels == unknown_channel, num_labels)

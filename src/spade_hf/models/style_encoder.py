@@ -85,6 +85,11 @@ class SPADEStyleEncoder(SPADEModelMixin):
                 f"{divisor}, and at least {2 * divisor}, so that instance norm has several positions at the end."
             )
         widths = [3, *(round(base_channels * mult) for mult in channel_mult)]
+        if min(widths) < 1:
+            raise ValueError(
+                f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a convolution has no "
+                "channels. Increase either."
+            )
         self.convs = nn.ModuleList(
             # no bias: the instance norm that follows would remove it
             conv2d(i, o, 3, stride=2, padding=1, bias=False, use_spectral_norm=use_spectral_norm)

@@ -5,9 +5,11 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from spade_hf_cli.config_file import read_options
 from spade_hf_cli.options import (
     OneLineParser,
     add_data_options,
@@ -18,6 +20,7 @@ from spade_hf_cli.options import (
     positive,
     positive_weight,
     problem_with_data,
+    seed,
     share,
 )
 
@@ -39,25 +42,42 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
 
     Later sources override earlier ones: defaults, those of `--discriminator`, `--preset`, `--config`, command line.
     """
+    from .unused_options import unused_option  # not above: `--help` reads this file outside of its package
+
     parser = build_parser()
-    given = list(sys.argv[1:] if input_args is None else input_args)
+    chosen = given = list(sys.argv[1:] if input_args is None else input_args)
     if file := _first(given).config:
         try:
-            given = [*_options_of(Path(file), parser), *given]
+            words, is_record = read_options(Path(file), parser)
         except (OSError, ValueError, yaml.YAMLError) as error:
             parser.error(f"--config {file} cannot be used: {' '.join(str(error).split())}.")
+        given = [*words, *given]
+        chosen = chosen if is_record else given
     first = _first(given)
-    preset = PRESETS.get(first.preset, {})
-    discriminator = first.discriminator or preset.get("discriminator", "patch")
-    parser.set_defaults(**{**DISCRIMINATORS[discriminator], **preset, "discriminator": discriminator})
+    parser.set_defaults(**changed_defaults(first.preset, first.discriminator))
     args = parser.parse_args(given)
-    problem = _problem(args)
+    problem = _problem(args) or unused_option(args, _names(chosen))
     if problem is not None:
         parser.error(problem)
     args.augment_discriminator = [kind for kind in args.augment_discriminator if kind != "none"]
     args.resolution = [args.resolution[0], args.resolution[-1]]
     args.image_size = [args.image_size[0], args.image_size[-1]] if args.image_size else args.resolution
     return args
+
+
+def changed_defaults(preset: str | None, discriminator: str | None) -> dict[str, Any]:
+    """Return the defaults of a preset, on top of those of its discriminator or of the one that was given."""
+    values = PRESETS.get(preset or "", {})
+    discriminator = discriminator or values.get("discriminator", "patch")
+    return {**DISCRIMINATORS[discriminator], **values, "discriminator": discriminator}
+
+
+def _names(given: list[str]) -> set[str]:
+    """Return the names of the options in words that parse."""
+    parser = build_parser()
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return set(vars(parser.parse_args(given)))
 
 
 def _first(given: list[str]) -> argparse.Namespace:
@@ -67,26 +87,6 @@ def _first(given: list[str]) -> argparse.Namespace:
     first.add_argument("--config")
     first.add_argument("--discriminator", choices=sorted(DISCRIMINATORS))
     return first.parse_known_args(given)[0]
-
-
-def _options_of(file: Path, parser: argparse.ArgumentParser) -> list[str]:
-    """Convert a YAML or JSON file to command-line options, so that its values are parsed and checked alike."""
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
-    if not isinstance(values, dict):
-        raise ValueError("it must map option names to values, such as `train_batch_size: 8`")
-    actions = {action.dest: action for action in parser._actions}
-    options: list[str] = []
-    for name, value in values.items():
-        if name not in actions:
-            raise ValueError(f"there is no option {name!r}")
-        if isinstance(value, bool):
-            is_pair = isinstance(actions[name], argparse.BooleanOptionalAction)
-            options += [f"--{name}"] if value else [f"--no-{name}"] if is_pair else []
-        elif isinstance(value, list):
-            options += [f"--{name}", *map(str, value)]
-        elif value is not None:  # null: the option was not given
-            options.append(f"--{name}={value}")
-    return options
 
 
 def _problem(args: argparse.Namespace) -> str | None:
@@ -107,8 +107,6 @@ def _problem(args: argparse.Namespace) -> str | None:
             f"--discriminator_backbone is {args.discriminator_backbone}; with --discriminator {args.discriminator} "
             f"it must be {allowed}."
         )
-    if args.discriminator == "segmentation" and args.gan_loss != "hinge":
-        return "--gan_loss is for --discriminator patch or projected; segmentation has its own loss. Leave it out."
     if args.overwrite_output_dir and args.resume_from_checkpoint:
         return "--overwrite_output_dir deletes the run that --resume_from_checkpoint continues. Give one of them."
     if args.hub_strategy != "end" and not args.push_to_hub:
@@ -160,7 +158,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--image_size", type=int, nargs="+", help="size of the saved model; default: --resolution")
     model.add_argument("--base_channels", type=count, default=64)
-    model.add_argument("--channel_mult", type=float, nargs="+", help="block widths as multiples of --base_channels")
+    model.add_argument(
+        "--channel_mult", type=positive_weight, nargs="+", help="block widths as multiples of --base_channels"
+    )
     model.add_argument(
         "--latent_dim", type=natural, default=256, help="0: no latent, the image depends only on the mask"
     )
@@ -171,7 +171,7 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument("--num_upsampling_layers", type=int, default=5, choices=(5, 6, 7))
     model.add_argument("--style_encoder_image_size", type=int, default=256)
     model.add_argument("--style_encoder_base_channels", type=count, default=64)
-    model.add_argument("--style_encoder_channel_mult", type=float, nargs="+", default=[1, 2, 4, 8, 8, 8])
+    model.add_argument("--style_encoder_channel_mult", type=positive_weight, nargs="+", default=[1, 2, 4, 8, 8, 8])
     model.add_argument(
         "--discriminator",
         default="patch",
@@ -253,7 +253,7 @@ def build_parser() -> argparse.ArgumentParser:
     optimization.add_argument("--ema_decay", type=decay, default=0.999)
     optimization.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: accelerate's config")
     optimization.add_argument("--allow_tf32", action="store_true", help="faster, less precise matrix products on GPUs")
-    optimization.add_argument("--seed", type=natural, default=0)
+    optimization.add_argument("--seed", type=seed, default=0)
 
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", default="spade-model")

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 from ..images.processor import SPADEImageProcessor
 from ..models import SPADEGenerator
 from ..models.modeling_utils import SPADEModelMixin
+from ..models.segmentation_discriminator import class_numbers
 from ..models.semantics import num_semantic_channels
 from ..pipelines import SPADEPipeline
 from .discriminators import DISCRIMINATORS
@@ -109,9 +110,10 @@ class Pretrained:
         logger.info(
             "%d of %d labels keep their weights; new: %s", len(names) - len(added), len(names), ", ".join(added) or "-"
         )
+        classes = _match_classes(self.processor, processor, pairs)
         for name, source in self.networks.items():
             if name in networks:
-                _transfer(source, networks[name], pairs)
+                _transfer(source, networks[name], pairs, classes)
 
 
 def match_channels(old: SPADEImageProcessor, new: SPADEImageProcessor) -> list[tuple[int, int]]:
@@ -124,6 +126,23 @@ def _channel_keys(processor: SPADEImageProcessor) -> list[Any]:
     labels = processor.label_set
     keys = [UNKNOWN if label.id == labels.unknown_id else label.name.strip().casefold() for label in labels.labels]
     return keys + [EDGES] * processor.config.use_instance_edges
+
+
+def _match_classes(
+    old: SPADEImageProcessor, new: SPADEImageProcessor, pairs: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Convert pairs of semantic channels to pairs of class numbers; unknown and edges have none."""
+    new_classes, old_classes = (
+        class_numbers(
+            torch.arange(labels.num_channels), num_labels=labels.num_labels, unknown_channel=labels.unknown_channel
+        ).tolist()
+        for labels in (new.label_set, old.label_set)
+    )
+    return [
+        (new_classes[channel], old_classes[old_channel])
+        for channel, old_channel in pairs
+        if channel < len(new_classes) and channel != new.label_set.unknown_channel
+    ]
 
 
 def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline) -> SPADEModelMixin:
@@ -149,7 +168,9 @@ def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline
 
 
 @torch.no_grad()
-def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int]]) -> None:
+def _transfer(
+    source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int]], classes: list[tuple[int, int]]
+) -> None:
     layers = dict(target.named_modules())
     mask_weights, label_outputs = (_named_by(source, names) for names in ("mask_weights", "label_outputs"))
     for key, value in source.state_dict().items():
@@ -161,8 +182,7 @@ def _transfer(source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int
             num_others = value.shape[1] - num_semantic_channels(**_semantics(source))  # image channels, at the end
             value = _for_other_labels(value, current, pairs + [(-n, -n) for n in range(1, num_others + 1)])
         elif key in label_outputs:
-            classes = [(new, old) for new, old in pairs if new < target.config.num_labels]  # unknown has no output
-            value = _for_other_outputs(value, current, [*classes, (-1, -1)])
+            value = _for_other_outputs(value, current, [*classes, (-1, -1)])  # the last is fake's
         elif path == "linear_in":
             value = _for_other_start(value, source.start_size, target.start_size)
         if value.shape != current.shape:

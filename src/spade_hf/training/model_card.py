@@ -13,6 +13,7 @@ from huggingface_hub.errors import HTTPError
 from ..hub.model_card import IMPORT_NOTE, card_metadata, label_table, without_folder
 from ..pipelines import SPADEPipeline
 from ..project import install_command
+from .loss_plot import LOSSES
 
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ estimated from the training images. Parameters: {parameters}.
 | option | value |
 |---|---|
 {recipe}
-
+{curves}
 ## Limits
 
 Expect poor results for rare labels, unusual layouts, and masks much smoother or finer than those in training. The
@@ -168,6 +169,8 @@ def write_training_card(
 ) -> None:
     """Write README.md beside a saved pipeline; the sample grid is expected at `samples/final.png`.
 
+    The card shows `losses.png` if the folder has it.
+
     Args:
         pipeline (`SPADEPipeline`): The trained pipeline.
         folder (`Path`): Its folder.
@@ -213,6 +216,7 @@ def write_training_card(
         pairs="a stream of pairs" if num_samples is None else f"{num_samples:,} pairs",
         parameters=", ".join(f"{name} {part.num_parameters():,}" for name, part in networks.items()),
         recipe="\n".join(f"| {name} | {without_folder(value)} |" for name, value in recipe.settings().items()),
+        curves=f"\n![Losses over the updates]({LOSSES})\n" if (folder / LOSSES).is_file() else "",
         labels=label_table(pipeline),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")

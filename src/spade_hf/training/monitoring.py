@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import LoggerType
 from PIL import Image
+from torch import Tensor
 from tqdm.auto import tqdm
 
+from .metrics_file import MetricsFile
 from .side import Side
 from .steps import StepOutput
 
@@ -30,26 +33,43 @@ class Monitor:
         progress (`tqdm`): Progress bar of the updates, with their `total`.
         sides (`Mapping[str, Side]`): Sides whose learning rates are logged, by the rate's name.
         images_per_update (`int`): Images of all processes and accumulated batches.
+        metrics_file (`MetricsFile`, *optional*): Gets the numbers, too; only on the main process.
     """
 
     def __init__(
-        self, accelerator: Accelerator, progress: tqdm, *, sides: Mapping[str, Side], images_per_update: int
+        self,
+        accelerator: Accelerator,
+        progress: tqdm,
+        *,
+        sides: Mapping[str, Side],
+        images_per_update: int,
+        metrics_file: MetricsFile | None = None,
     ) -> None:
         self.accelerator, self.progress, self.sides = accelerator, progress, sides
-        self.images_per_update = images_per_update
+        self.images_per_update, self.metrics_file = images_per_update, metrics_file
         self._since, self._updates = time.perf_counter(), 0
+        self._batches: list[dict[str, Tensor]] = []  # the numbers of an update's batches
+        self._is_complete = False  # whether they are all there
+
+    def add(self, generator_output: StepOutput, discriminator_output: StepOutput) -> None:
+        """Add the outputs of one of the batches that make an update."""
+        if self._is_complete:
+            self._batches, self._is_complete = [], False
+        self._batches.append(_scalars(generator_output, discriminator_output))
 
     def count_update(self) -> None:
         """Count an update."""
         self.progress.update()
         self._updates += 1
+        self._is_complete = True
 
-    def log(self, step: int, outputs: tuple[StepOutput, StepOutput]) -> None:
+    def log(self, step: int) -> None:
         """Track losses, logits, learning rates, and images per second since the last call; log the main losses.
 
-        The throughput is wall-clock, including checkpoints and sample images.
+        Every process calls this: losses and logits are means over the update's batches in all of them. The throughput
+        is wall-clock, including checkpoints and sample images.
         """
-        values = _scalars(*outputs)  # first: it waits for the device, whose work has to be timed
+        values: dict[str, Any] = self._means()  # first: it waits for the device, whose work has to be timed
         now = time.perf_counter()
         values |= {name: side.schedule.get_last_lr()[0] for name, side in self.sides.items()}
         seconds = (now - self._since) / self._updates
@@ -58,21 +78,31 @@ class Monitor:
         if self.accelerator.is_main_process:
             losses = ", ".join(f"{name} {values[key]:.3g}" for key, name in LOGGED.items() if key in values)
             logger.info("step %d/%d: %.3g s/update, %s", step, self.progress.total, seconds, losses)
-        self.accelerator.log(values, step=step)
+        self._track(values, step)
+
+    def _means(self) -> dict[str, float]:
+        batches = torch.stack([torch.stack(list(batch.values())) for batch in self._batches])  # (batches, numbers)
+        means = self.accelerator.reduce(batches.mean(dim=0), "mean")
+        return dict(zip(self._batches[0], means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _track(self, values: Mapping[str, float], step: int) -> None:
+        self.accelerator.log(dict(values), step=step)
+        if self.metrics_file is not None:
+            self.metrics_file.add(step, values)
 
     def log_figures(self, step: int, figures: Mapping[str, float]) -> None:
         """Log the metrics of an evaluation during training, by name; only on the main process."""
         shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
         logger.info("step %d/%d: %s", step, self.progress.total, shown)
-        self.accelerator.log(dict(figures), step=step)
+        self._track(figures, step)
 
 
-def _scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, float]:
-    """Return the unweighted terms, weighted sums and mean logits of an iteration."""
+def _scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, Tensor]:
+    """Return the unweighted terms, weighted sums and mean logits of an iteration, without gradients."""
     values = generator_output.terms | discriminator_output.terms
     values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
     values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
-    return {name: value.item() for name, value in values.items()}
+    return {name: value.detach().float() for name, value in values.items()}
 
 
 def check_tracker(report_to: str) -> None:
