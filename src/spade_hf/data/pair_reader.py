@@ -4,13 +4,16 @@ Legend: H W height and width of the training crop.
 """
 
 from collections.abc import Iterable
+from io import BytesIO
 from typing import Any, TypeVar
 
 import datasets
 import PIL.Image
 import torch
+from datasets.utils.file_utils import xopen
 from torch import Tensor
 
+from ..images.inputs import open_raster, upright
 from ..images.processor import SPADEImageProcessor
 from .panoptic import SEGMENTS_COLUMN, categories_of_segments
 from .transforms import PairedTransform
@@ -127,7 +130,12 @@ def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, colum
     if value is None:
         raise ValueError(f"column `{column}` is empty.")
     try:
-        return image_type.decode_example(value)
+        data = value["bytes"]
+        if data is None:
+            with xopen(value["path"], "rb") as file:  # a path, or an address within a streamed archive
+                data = file.read()
+        image = upright(open_raster(BytesIO(data)), argument="it")
+        return image if image_type.mode in (None, image.mode) else image.convert(image_type.mode)
     except Exception as error:  # decoders raise anything: a bad PNG a SyntaxError, bad EXIF a struct.error
         raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
 
