@@ -35,7 +35,7 @@ ORDER = [
     "images",
     "labels",
 ]
-ROOT_MODULES = {"__init__", "project", "scripts", "version"}  # everyone may import them but `__init__`
+ROOT_MODULES = {"__init__", "files", "project", "scripts", "version"}  # everyone may import them but `__init__`
 INFERENCE = ORDER[ORDER.index("hub") :]
 HEAVY = ("accelerate", "datasets", "gradio", "transformers")
 
