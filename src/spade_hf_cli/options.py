@@ -14,7 +14,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with status 2."""
-        message = re.sub(r"^argument (--\w+): is ", r"\1 is ", message)  # messages of `_number`
+        message = re.sub(r"^argument (--[\w-]+): is ", r"\1 is ", message)  # messages of `_number`
         self.exit(2, f"error: {message} See --help.\n")
 
 
@@ -98,6 +98,13 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
     if args.panoptic_json is not None and len(given) > 1:
         return f"--panoptic_json names the files of each pair, so --{given[0]} is not needed. Leave one of them out."
     return None
+
+
+def check_belonging(args: argparse.Namespace) -> None:
+    """Raise a ValueError for an option of `args.belonging` that is given without the option that it belongs to."""
+    for name, owner in args.belonging.items():
+        if getattr(args, name) not in (None, False) and getattr(args, owner) is None:
+            raise ValueError(f"`{name}` belongs to `{owner}`, which is missing.")
 
 
 def as_typed(message: str, options: Mapping[str, str]) -> str:

@@ -17,6 +17,12 @@ Color = tuple[int, int, int]
 COLORS_IN_MESSAGE = 5
 MAX_COLOR_TOLERANCE = 442  # accepts every colour: the distance from black to white is 441.7
 
+# A mask that was saved as JPEG, even at quality 30, has at most a quarter of its pixels farther than this from every
+# label's colour. A photograph has at least two thirds of them, with any of the built-in label sets.
+NEAR_COLOR = 10.0
+PHOTO_SHARE = 0.4
+PHOTO_COLORS = 256  # a mask in the colours of another label set has fewer, however far they are
+
 
 def voc_colors() -> Iterator[Color]:
     """Iterate over the colours of the PASCAL VOC map, all distinct, without the first one, which is black."""
@@ -89,6 +95,12 @@ def rows_of_colors(
     nearest, distances = _nearest_rows(unpack_colors(strange), palette)
     too_far = distances > (color_tolerance or 0.0)
     if too_far.any():
+        far_share = counts[distances > NEAR_COLOR].sum() / packed.size
+        if color_tolerance is None and len(strange) > PHOTO_COLORS and far_share > PHOTO_SHARE:
+            raise ValueError(
+                f"{argument} is not a mask: {far_share:.0%} of its pixels have no colour of label set "
+                f"'{palette_name}'. Is it a photograph? Give its mask instead, or the label set of these colours."
+            )
         raise ValueError(
             _off_palette_message(
                 strange[too_far], counts[too_far], color_tolerance, ceil(distances.max()), argument, palette_name
