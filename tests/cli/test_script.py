@@ -12,6 +12,8 @@ from spade_hf import LabelSet, __version__
 from spade_hf.conversion.nvlabs import NUM_UPSAMPLING_LAYERS
 from spade_hf_cli import as_typed, build_parser, main
 
+from ..waiting import LONGEST
+
 
 SOURCES = Path(spade_hf_cli.__file__).parents[1]
 COMMANDS = ("generate", "convert", "labels", "demo")
@@ -39,7 +41,7 @@ def test_help_imports_neither_torch_nor_the_library(arguments):
         "finally: assert not {'torch', 'diffusers', 'numpy', 'spade_hf'} & set(sys.modules)"
     )
     command = [sys.executable, "-c", code, *arguments, "--help"]
-    result = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     assert "usage: spade-hf" in result.stdout
 
