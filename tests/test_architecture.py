@@ -98,6 +98,18 @@ def test_label_sets_and_images_stand_alone(part: str):
         assert {*imported_parts(path)} <= {"labels", "images"}, f"{path.relative_to(PACKAGE)} imports from elsewhere"
 
 
+def test_tests_wait_for_minutes():
+    """A busy machine can be 20 times slower than a quiet one: a bound of a test is for what hangs."""
+    tests = Path(__file__).parent
+    short = [
+        f"{path.relative_to(tests)}: {found}"
+        for path in tests.rglob("*.py")
+        for found in re.findall(r"\btimeout=(\d+)", path.read_text(encoding="utf-8"))
+        if int(found) < 300
+    ]
+    assert not short, "use LONGEST of tests/waiting.py"
+
+
 def test_execution_knows_no_layer():
     """How to run is asked by layers and models; what they are is none of its concern."""
     for path in files_of("execution"):

@@ -89,6 +89,11 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
         return "Give either --dataset_name, or --image_folder with --mask_folder."
     if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
         return "--image_folder, --mask_folder and --instance_folder must be given together; the last is optional."
+    columns = {"image_column": "image", "mask_column": "label", "instance_column": None}
+    if args.image_folder is not None:
+        for name, default in {"dataset_config_name": None, **columns}.items():
+            if getattr(args, name) != default:
+                return f"--{name} belongs to --dataset_name; folders have no configurations and columns. Leave it out."
     suffixes = ("image_suffix", "mask_suffix", "instance_suffix")
     given = [name for name in (*suffixes, "file_list", "panoptic_json") if getattr(args, name) is not None]
     if given and args.image_folder is None:
