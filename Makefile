@@ -6,6 +6,8 @@ CODE := setup.py src tests $(wildcard examples spaces_demo docs)
 
 export HF_HOME ?= $(CURDIR)/$(VENV)/huggingface
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Threads that wait for each other sleep instead of spinning, which on a busy machine takes ten times as long.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help demo space browser docs test slow quality style clean
 .DEFAULT_GOAL := help
@@ -24,11 +26,13 @@ help:
 demo: $(VENV)/.installed-demo
 	@mkdir -p outputs
 	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/noon_style.jpg --output outputs/demo.png --overwrite
+	@echo "Next: source $(BIN)/activate && spade-hf --help"
 
 space: $(VENV)/.installed-space
-	$(BIN)/spade-hf demo
+	@$(BIN)/spade-hf demo
 
 browser: $(VENV)/.installed-browser
+	@echo "Exporting the model and building the page, which takes a minute or more"
 	$(BIN)/python spaces_demo/browser/build.py --output_dir outputs/site
 	@echo "Open http://127.0.0.1:8000"
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory outputs/site 8000
@@ -65,7 +69,7 @@ $(VENV)/.installed-quality: REQUIREMENT := -e ".[quality]"
 
 $(VENV)/.installed-%: setup.py constraints.txt src/spade_hf/version.py | $(BIN)/python
 	@echo "Installing what is missing into $(VENV), once; PyTorch takes a minute or more"
-	$(BIN)/python -m pip install --no-cache-dir --constraint constraints.txt $(REQUIREMENT)
+	$(BIN)/python -m pip install --quiet --no-cache-dir --constraint constraints.txt $(REQUIREMENT)
 	@touch $@
 
 $(BIN)/python:

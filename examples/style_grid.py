@@ -9,19 +9,22 @@ import argparse
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
 from spade_hf.images.inputs import open_raster
 
 
 ASSETS = Path(__file__).parent / "assets"
+# None is the mask of one of the style pictures: painting a mask in its own picture's style would prove little.
+MASKS = [Path(BUNDLED_MODEL).parent / "demo" / "assets" / f"{name}_mask.png" for name in ("river", "snow", "desert")]
+DARK, LIGHT = (43, 52, 59), (214, 222, 228)  # readable on light and dark pages
 
 
 def main() -> None:
     """Write the table: masks on the left, styles on top, random ones last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--masks", nargs="+", type=Path, default=sorted(ASSETS.glob("*_mask.png")))
+    parser.add_argument("--masks", nargs="+", type=Path, default=MASKS)
     parser.add_argument("--styles", nargs="+", type=Path, default=sorted(ASSETS.glob("*_style.jpg")))
     parser.add_argument(
         "--random_styles", type=int, default=0, help="additional columns: the same random latents for all masks"
@@ -34,8 +37,9 @@ def main() -> None:
 
     pipeline = SPADEPipeline.from_pretrained(args.model)
     styles = [str(path) for path in args.styles]
-    blank = Image.new("RGB", (args.size, args.size), "white")
-    rows = [[blank, *map(open_raster, args.styles), *[blank] * args.random_styles]]
+    random = caption(args.size, {(0.5, 0.5): "random style"})
+    corner = caption(args.size, {(0.7, 0.3): "style", (0.3, 0.7): "mask"})
+    rows = [[corner, *map(open_raster, args.styles), *[random] * args.random_styles]]
     for mask in map(str, args.masks):
         row = [*pipeline.image_processor.colorize(mask), *pipeline(mask, style_image=styles).images]
         if args.random_styles:
@@ -51,6 +55,17 @@ def main() -> None:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     table.save(args.output, quality=92)
     print(args.output)
+
+
+def caption(size: int, texts: dict[tuple[float, float], str]) -> Image.Image:
+    """Draw texts, each centered at a place in shares of the width and height; between two runs a diagonal line."""
+    image = Image.new("RGB", (size, size), DARK)
+    draw = ImageDraw.Draw(image)
+    if len(texts) > 1:
+        draw.line((0, 0, size, size), LIGHT, width=max(1, size // 128))
+    for (x, y), text in texts.items():
+        draw.text((x * size, y * size), text, LIGHT, ImageFont.load_default(size / 9), anchor="mm")
+    return image
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ ORDER = [
     "images",
     "labels",
 ]
-ROOT_MODULES = {"__init__", "project", "scripts", "version"}  # everyone may import them but `__init__`
+ROOT_MODULES = {"__init__", "files", "project", "scripts", "version"}  # everyone may import them but `__init__`
 INFERENCE = ORDER[ORDER.index("hub") :]
 HEAVY = ("accelerate", "datasets", "gradio", "transformers")
 
@@ -96,6 +96,18 @@ def test_imports_flow_downwards(part: str):
 def test_label_sets_and_images_stand_alone(part: str):
     for path in files_of(part):
         assert {*imported_parts(path)} <= {"labels", "images"}, f"{path.relative_to(PACKAGE)} imports from elsewhere"
+
+
+def test_tests_wait_for_minutes():
+    """A busy machine can be 20 times slower than a quiet one: a bound of a test is for what hangs."""
+    tests = Path(__file__).parent
+    short = [
+        f"{path.relative_to(tests)}: {found}"
+        for path in tests.rglob("*.py")
+        for found in re.findall(r"\btimeout=(\d+)", path.read_text(encoding="utf-8"))
+        if int(found) < 300
+    ]
+    assert not short, "use LONGEST of tests/waiting.py"
 
 
 def test_execution_knows_no_layer():

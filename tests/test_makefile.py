@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .waiting import LONGEST
+
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +20,7 @@ def test_another_python_is_refused_before_a_venv_is_made(version, tmp_path, monk
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     venv = tmp_path / "venv"
     command = ["make", "demo", f"PYTHON={sys.executable}", f"VENV={venv}"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 2
     expected = (
         f"spade_hf needs Python 3.10 to 3.13, and {sys.executable} is {version[0]}.{version[1]}. Name another one"

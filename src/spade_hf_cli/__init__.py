@@ -5,13 +5,15 @@ An option's `dest` is the name of the library's parameter, so that an error abou
 
 import argparse
 import importlib
+import io
 import os
 import runpy
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .options import add_data_options, as_typed, count, natural, options_of
+from .options import OneLineParser, add_data_options, as_typed, check_belonging, count, natural, options_of
 
 
 PACKAGE = Path(__file__).parents[1] / "spade_hf"
@@ -24,34 +26,111 @@ PARSERS = {
     "synthesize": "synthesis/arguments.py",
 }
 PRESETS = ("ade20k", "coco", "cityscapes")  # of `spade-hf convert`, see conversion/presets.py
+# Options that do something only with another one.
+BELONGING = {
+    "generate": {
+        "mask_column": "dataset",
+        "instance_column": "dataset",
+        "split": "dataset",
+        "blend": "style_image",
+        "batch_size": "output_dir",
+    },
+    "check": {"split": "dataset_name", "overwrite": "sheet"},
+    "labels": {"overwrite": "image"},
+    "edit": {"region": "paste", "shift": "paste"},
+}
 USER_ERROR = 2  # exit status, as argparse's own
 INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
+NO_READER = 141  # as a shell reports a program whose reader has ended, such as `head`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; an error is one line on stderr, with exit status 2."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    open_streams()
+    try:
+        status = _run(arguments)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:
+        if not reader_is_gone():  # another pipe has broken
+            raise
+        status = NO_READER
+    error = finish_output()
+    if isinstance(error, BrokenPipeError):
+        return NO_READER
+    if error is not None and status == 0:
+        print(f"error: stdout cannot be written: {error}", file=sys.stderr)
+        return USER_ERROR
+    return status
+
+
+def open_streams() -> None:
+    """Let stdout and stderr take any text, and replace those that the caller has closed.
+
+    A file name can hold characters that the output's encoding lacks; they are printed as escapes.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def reader_is_gone() -> bool:
+    """Return whether stdout is a pipe whose reader has ended."""
+    if not hasattr(select, "poll"):  # Windows
+        return True
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def finish_output() -> OSError | None:
+    """Write what is left of stdout; if that fails, return the error and forget the rest.
+
+    Otherwise the interpreter tries it again at its end, and prints an error of several lines.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return error
+    return None
+
+
+def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in SCRIPTS:
         if {"-h", "--help"} & set(arguments):
             parser = runpy.run_path(str(PACKAGE / PARSERS[arguments[0]]))["build_parser"]()
             parser.prog = f"spade-hf {arguments[0]}"
             parser.parse_args(["--help"])  # prints it and exits, as argparse does
-        return importlib.import_module("spade_hf.scripts").run_script(SCRIPTS[arguments[0]], arguments[1:])
+        try:
+            return importlib.import_module("spade_hf.scripts").run_script(SCRIPTS[arguments[0]], arguments[1:])
+        except SystemExit as stop:
+            if not isinstance(stop.code, str):
+                raise
+            print(stop.code, file=sys.stderr)  # a package is missing; Python itself would end with 1
+            return USER_ERROR
     args = build_parser().parse_args(arguments)
     try:
+        check_belonging(args)
         return importlib.import_module(f"spade_hf.cli.{args.command}").run(args) or 0
+    except BrokenPipeError:  # see `main`
+        raise
     except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:  # RuntimeError: torch's
         message = " ".join(str(error).split()) or type(error).__name__
-        print(f"spade-hf: error: {as_typed(message, args.options)}", file=sys.stderr)
+        print(f"error: {as_typed(message, args.options)}", file=sys.stderr)
         return USER_ERROR
-    except KeyboardInterrupt:
-        return INTERRUPTED
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands and their options."""
     version = runpy.run_path(str(PACKAGE / "version.py"))["__version__"]
-    parser = argparse.ArgumentParser(prog="spade-hf", description="Turn label maps into images.")
+    parser = OneLineParser(prog="spade-hf", description="Turn label maps into images.")
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
@@ -62,9 +141,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="image of label ids or in the labels' colours: paths, URLs, or folders with --output-dir",
     )
     generate.add_argument("--dataset", help="Hub data set, local folder or parquet file of masks, instead of files")
-    generate.add_argument("--mask-column", default="label", help="masks of --dataset; default: label")
+    generate.add_argument("--mask-column", help="masks of --dataset; default: label")
     generate.add_argument("--instance-column", help="instance maps of --dataset, for models with edges")
-    generate.add_argument("--split", default="train", help="split of --dataset; default: train")
+    generate.add_argument("--split", help="split of --dataset; default: train")
     generate.add_argument(
         "--style",
         dest="style_image",
@@ -93,7 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
     generate.add_argument(
         "--output-dir", type=Path, help="folder for the pictures of many masks; existing ones are skipped"
     )
-    generate.add_argument("--batch-size", type=count, default=8, help="masks per batch; default: 8")
+    generate.add_argument("--batch-size", type=count, help="masks per batch of --output-dir; default: 8")
     generate.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     commands.add_parser("train", help="train on your own masks (needs the extra `train`)")  # see SCRIPTS
@@ -102,7 +181,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="read every pair of your data, and report problems (needs `train`)")
     add_data_options(check)
-    check.add_argument("--split", default="train", help="default: train")
+    check.add_argument("--split", help="split of --dataset_name; default: train")
     check.add_argument(
         "--resolution",
         type=count,
@@ -172,9 +251,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     edit.add_argument("--paste", help="another mask, from which --region is copied")
     edit.add_argument("--region", help="label of --paste, by name or id: all of its pixels are copied")
-    edit.add_argument(
-        "--shift", type=int, nargs=2, default=(0, 0), metavar=("DOWN", "RIGHT"), help="move the pasted part, in pixels"
-    )
+    edit.add_argument("--shift", type=int, nargs=2, metavar=("DOWN", "RIGHT"), help="move the pasted part, in pixels")
     edit.add_argument("--replace", nargs="+", default=[], metavar="OLD=NEW", help="labels, by name or id, all at once")
     edit.add_argument(
         "--size", type=count, nargs=2, metavar=("HEIGHT", "WIDTH"), help="size of the result, by nearest pixel"
@@ -189,7 +266,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--host", help="address to listen on; default: this machine only")
     demo.add_argument("--port", type=int, help="default: the first free port from 7860 on")
 
-    for command in commands.choices.values():
-        command.set_defaults(options=options_of(command))
+    for name, command in commands.choices.items():
+        command.set_defaults(options=options_of(command), belonging=BELONGING.get(name, {}))
     generate.get_default("options")["image"] = "--style"  # a style picture is read as the image processor's `image`
     return parser

@@ -15,7 +15,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with status 2."""
-        message = re.sub(r"^argument (--\w+): is ", r"\1 is ", message)  # messages of `_number`
+        message = re.sub(r"^argument (--[\w-]+): is ", r"\1 is ", message)  # messages of `_number`
         self.exit(2, f"error: {message} See --help.\n")
 
 
@@ -93,6 +93,11 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
         return "Give either --dataset_name, or --image_folder with --mask_folder."
     if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
         return "--image_folder, --mask_folder and --instance_folder must be given together; the last is optional."
+    columns = {"image_column": "image", "mask_column": "label", "instance_column": None}
+    if args.image_folder is not None:
+        for name, default in {"dataset_config_name": None, **columns}.items():
+            if getattr(args, name) != default:
+                return f"--{name} belongs to --dataset_name; folders have no configurations and columns. Leave it out."
     suffixes = ("image_suffix", "mask_suffix", "instance_suffix")
     given = [name for name in (*suffixes, "file_list", "panoptic_json") if getattr(args, name) is not None]
     if given and args.image_folder is None:
@@ -102,6 +107,13 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
     if args.panoptic_json is not None and len(given) > 1:
         return f"--panoptic_json names the files of each pair, so --{given[0]} is not needed. Leave one of them out."
     return None
+
+
+def check_belonging(args: argparse.Namespace) -> None:
+    """Raise a ValueError for an option of `args.belonging` that is given without the option that it belongs to."""
+    for name, owner in args.belonging.items():
+        if getattr(args, name) not in (None, False) and getattr(args, owner) is None:
+            raise ValueError(f"`{name}` belongs to `{owner}`, which is missing.")
 
 
 def as_typed(message: str, options: Mapping[str, str]) -> str:

@@ -46,7 +46,7 @@ def fails(capsys: pytest.CaptureFixture) -> Callable[..., str]:
         capsys.readouterr()
         assert main([str(argument) for argument in arguments]) == 2
         lines = capsys.readouterr().err.splitlines()
-        assert len(lines) == 1 and lines[0].startswith("spade-hf: error: ")
+        assert len(lines) == 1 and lines[0].startswith("error: ")
         assert re.search(match, lines[0]), lines[0]
         return lines[0]
 

@@ -85,3 +85,19 @@ def test_a_data_set(check, data, capsys):
 )
 def test_what_cannot_be_checked_is_one_line(data, fails, options, match):
     fails("check", *[option.format(data=data) for option in options], match=match)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (("--split", "validation"), "--split belongs to --dataset_name, which is missing"),
+        (("--overwrite",), "--overwrite belongs to --sheet, which is missing"),
+        (("--resolution", 32, 48, 64), "--resolution has 3 numbers; give one side, or height and width"),
+        (("--dataset_config_name", "a"), "--dataset_config_name belongs to --dataset_name; folders have no"),
+        (("--mask_column", "mask"), "--mask_column belongs to --dataset_name; folders have no"),
+        (("--instance_column", "ids"), "--instance_column belongs to --dataset_name; folders have no"),
+    ],
+)
+def test_options_without_effect_are_refused(data, options, match, fails):
+    folders = ["--image_folder", data / "images", "--mask_folder", data / "masks", "--label_set", "landscapes"]
+    fails("check", *folders, *options, match=match)

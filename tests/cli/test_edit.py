@@ -1,5 +1,7 @@
 """`spade-hf edit`."""
 
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +58,13 @@ def test_painted_as_by_hand(edit, tmp_path):
     ("options", "match"),
     [
         (["--replace", "grass"], "write old=new, such as grass=snow"),
-        (["--replace", "gras=snow"], "gras"),
+        (["--replace", "gras=snow"], "error: --replace is 'gras'; label set .* has sky"),
+        (["--replace", "sky=snow", "0=water"], "--replace gives 0 twice"),
         (["--paste", "{flower}"], "give both"),
+        (["--paste", "{flower}", "--region", "flour"], "error: --region is 'flour'; label set"),
+        (["--region", "sky"], "--region belongs to --paste, which is missing"),
+        (["--shift", "5", "5"], "--shift belongs to --paste, which is missing"),
+        (["--paste", "nothing.png", "--region", "sky"], r"--paste is nothing\.png, which does not exist"),
         (["--paste", "{flower}", "--region", "sea"], "which .*flower.png does not have"),
         (["--instances", "x.jpg"], "allowed are .png"),
         (["--label-set", "nothing"], "is not a label set"),
@@ -71,3 +78,31 @@ def test_what_cannot_be_edited_is_one_line(masks, tmp_path, fails, options, matc
 
 def test_a_mask_is_never_written_over(masks, fails):
     fails("edit", masks[0], "--output", masks[0], "--overwrite", match="which this command reads")
+
+
+def test_more_instances_than_a_png_file_holds(tmp_path, fails):
+    """65,536 areas fit 16 bits, 66,049 do not: their ids would begin at 0 again."""
+    for side in (256, 257):
+        board = (np.indices((side, side)).sum(axis=0) % 2).astype(np.uint8)
+        Image.fromarray(board).save(tmp_path / f"{side}.png")
+    files = {name: tmp_path / f"{name}.png" for name in ("labels", "instances")}
+    options = ["--output", files["labels"], "--instances", files["instances"]]
+    fails(
+        "edit", tmp_path / "257.png", *options, match="--instances has 66049 ids, and a PNG file holds 65536 at most"
+    )
+    assert not files["labels"].exists() and not files["instances"].exists()
+    assert main(["edit", str(tmp_path / "256.png"), *map(str, options)]) == 0
+    assert len(np.unique(np.array(Image.open(files["instances"])))) == 65536
+
+
+@pytest.mark.parametrize(
+    ("option", "package"), [(("--painted", 3), "datasets"), (("--instances", "areas.png"), "skimage")]
+)
+def test_a_missing_extra_is_named_before_anything_is_written(masks, tmp_path, option, package, monkeypatch, fails):
+    for name in [name for name in sys.modules if re.match(rf"{package}\b|spade_hf\.data\b", name)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delattr("spade_hf.data", raising=False)
+    match = rf'{option[0]} needs the package {package}.*: pip install "\.\[train\]"'
+    fails("edit", masks[0], "--output", tmp_path / "new.png", *option, match=match)
+    assert not (tmp_path / "new.png").exists()

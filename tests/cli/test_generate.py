@@ -8,7 +8,7 @@ import torch
 from huggingface_hub import HfApi
 from PIL import Image
 
-from spade_hf import LabelSet
+from spade_hf import LabelSet, SPADEGenerator, SPADEPipeline
 from spade_hf_cli import main
 
 from .conftest import SIZE
@@ -170,12 +170,19 @@ def test_a_model_of_the_hub(model, mask, tmp_path, hub):
     ("arguments", "match"),
     [
         (["--height", "33"], "--height is 33"),
-        (["--style", "missing.jpg"], r"--style \(missing\.jpg\) cannot be read as an image"),
-        (["--instance-map", "missing.png"], "--instance-map was given, but this model has no instance edge"),
+        (["--style", "missing.jpg"], r"--style is missing\.jpg, which does not exist"),
+        (["--style", __file__], r"--style \(.*test_generate\.py\) cannot be read as an image"),
+        (["--instance-map", "missing.png"], r"--instance-map is missing\.png, which does not exist"),
+        (["--instance-map", "{mask}"], "--instance-map was given, but this model has no instance edge"),
         (["--num-images", "2", "--style", "{mask}"], "--num-images is 2, but --style fixes the style"),
         (["--num-images", "0"], "--num-images is 0"),
         (["--color-tolerance", "-1"], "--color-tolerance is -1.0; it is a distance"),
         (["--seed", "3", "--style", "{mask}"], "--seed is for random styles, but --style gives the style. Leave one"),
+        (["--split", "train"], "--split belongs to --dataset, which is missing"),
+        (["--mask-column", "label"], "--mask-column belongs to --dataset, which is missing"),
+        (["--instance-column", "x"], "--instance-column belongs to --dataset, which is missing"),
+        (["--batch-size", "8"], "--batch-size belongs to --output-dir, which is missing"),
+        (["--blend"], "--blend belongs to --style, which is missing"),
         (["--seed", "-1"], "--seed is -1; allowed are 0.."),
         (["--seed", str(2**64)], "--seed is 18446744073709551616; allowed are 0.."),
     ],
@@ -187,6 +194,36 @@ def test_errors_name_the_option_as_typed(model, tmp_path, arguments, match, fail
     if "--color-tolerance" in arguments:
         Image.new("RGB", (SIZE, SIZE), (1, 2, 3)).save(mask)
     fails("generate", mask, "--model", model, "--output", tmp_path / "lake.png", *arguments, match=match)
+
+
+def test_a_model_without_style_encoder_says_how_styles_are_chosen(model, mask, tmp_path, fails):
+    pipeline = SPADEPipeline.from_pretrained(model)
+    SPADEPipeline(pipeline.generator, pipeline.image_processor).save_pretrained(tmp_path / "random")
+    options = ["--model", tmp_path / "random", "--output-dir", tmp_path / "out"]
+    match = "--style was given, but this model has no style encoder. Leave it out; --seed chooses a random style."
+    fails("generate", mask, *options[:2], "--output", tmp_path / "a.png", "--style", mask, match=match)
+    fails("generate", mask, *options, "--style", mask, match=match)
+    generator = SPADEGenerator(num_labels=12, image_size=SIZE, base_channels=4, latent_dim=None)
+    SPADEPipeline(generator, pipeline.image_processor).save_pretrained(tmp_path / "fixed")
+    options[1] = tmp_path / "fixed"
+    fails("generate", mask, *options, "--style", mask, match="no style encoder. Leave it out.$")
+    fails("generate", mask, *options, "--seed", 0, match="--seed is 0, but this model has no styles. Leave it out.")
+
+
+def test_the_mask_is_complained_about_first(model, tmp_path, fails):
+    (tmp_path / "output.png").write_text("precious")
+    arguments = ["missing.png", "--model", model, "--output", tmp_path / "output.png"]
+    fails("generate", *arguments, match=r"error: `mask` is missing\.png, which does not exist")
+
+
+def test_a_photograph_is_named_in_short(model, mask, tmp_path, fails):
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    arguments = ["--model", model, "--output", tmp_path / "a.png"]
+    line = fails(
+        "generate", tmp_path / "photo.png", *arguments, match=r"photo\.png\) is not a mask: \d+% of its pixels"
+    )
+    assert "Is it a photograph?" in line and "tolerance" not in line
 
 
 def test_a_missing_mask(model, tmp_path, fails):

@@ -1,5 +1,6 @@
 """`spade-hf generate --output-dir` on a tiny saved model."""
 
+import os
 import re
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 
 from spade_hf import SPADEPipeline
+from spade_hf.files import atomic
 from spade_hf_cli import main
 
 from .conftest import SIZE
@@ -81,7 +83,6 @@ def test_what_exists_is_skipped_unless_overwritten(masks, paint, tmp_path, capsy
     paint(masks)
     before = (tmp_path / "out" / "b.png").stat().st_mtime_ns
     (tmp_path / "out" / "c.png").unlink()
-    (tmp_path / "out" / "c.unfinished.png").write_bytes(b"half")
     capsys.readouterr()
     status, pictures = paint(masks)
     captured = capsys.readouterr()
@@ -90,6 +91,52 @@ def test_what_exists_is_skipped_unless_overwritten(masks, paint, tmp_path, capsy
     assert len(pictures) == 5 and (tmp_path / "out" / "b.png").stat().st_mtime_ns == before
     paint(masks, "--overwrite")
     assert (tmp_path / "out" / "b.png").stat().st_mtime_ns > before
+
+
+def test_unfinished_pictures_of_others_are_kept_and_old_ones_of_ours_removed(masks, paint, tmp_path):
+    """Of the user, and of another process that paints into the same folder now; old ones are of a killed process."""
+    theirs, old = tmp_path / "out" / "mine.unfinished.png", tmp_path / "out" / f"a.png.{'0' * 16}.unfinished"
+    with atomic(tmp_path / "out" / "z.png") as unfinished:
+        for path in (unfinished, theirs, old):
+            Image.new("RGB", (2, 2)).save(path, format="PNG")
+        os.utime(old, (0, 0))
+        status, pictures = paint(masks)
+        assert status == 0 and unfinished.exists() and theirs.exists() and not old.exists()
+    assert (tmp_path / "out" / "z.png").exists() and not unfinished.exists()
+
+
+def test_a_picture_that_cannot_be_written_does_not_stop_the_rest(model, masks, tmp_path, capsys):
+    (tmp_path / "out" / "b.png").mkdir(parents=True)
+    arguments = [masks, "--model", model, "--output-dir", tmp_path / "out", "--overwrite"]
+    assert main(["generate", *map(str, arguments)]) == 1
+    captured = capsys.readouterr()
+    assert [Path(line).name for line in captured.out.splitlines()] == ["a.png", "c.png", "d.png", "e.png"]
+    assert re.search(r"^failed: .*b\.png: .*[Dd]irectory", captured.err, re.MULTILINE)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{name}.png" for name in NAMES]
+
+
+def test_a_name_that_is_not_utf8_is_printed_as_an_escape(model, masks, tmp_path):
+    name = os.fsdecode(b"b\xff.png")
+    try:
+        (masks / "b.png").rename(masks / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    command = [sys.executable, "-m", "spade_hf_cli", "generate", str(masks), "--model", str(model)]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}  # as in a UTF-8 locale such as en_US
+    result = subprocess.run(
+        [*command, "--output-dir", str(tmp_path / "out")], cwd=SOURCES, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert [Path(line).name for line in result.stdout.splitlines()] == [
+        "a.png", "b\\udcff.png", "c.png", "d.png", "e.png"
+    ]  # fmt: skip
+    assert (tmp_path / "out" / name).exists()
+
+
+def test_failures_name_the_option_as_typed(masks, paint, capsys):
+    Image.new("RGB", (SIZE, SIZE), (1, 2, 3)).save(masks / "b.png")
+    assert paint(masks)[0] == 1
+    assert re.search(r"failed: .*b\.png.*or pass --color-tolerance \d+", capsys.readouterr().err)
 
 
 def test_a_broken_mask_does_not_stop_the_rest(masks, paint, capsys):
@@ -196,6 +243,7 @@ def test_a_killed_run_goes_on(model, masks, tmp_path):
         (["{masks}", "--output-dir", "{masks}/a.png"], "which is a file. Give a folder"),
         (["{masks}", "--output-dir", "{masks}", "--overwrite"], "which this command reads"),
         (["{masks}/a.png", "{masks}/b.png", "--output-dir", "{masks}"], "would replace .*a.png. Give another folder"),
+        (["--dataset", "x", "--output-dir", "o", "--instance-map", "m"], "--dataset has --instance-column"),
         (["{empty}", "--output-dir", "o"], "holds no image file"),
         (["{masks}", "--output-dir", "o", "--instance-map", "{empty}"], "holds no image file"),
         (["--dataset", "{empty}", "--output-dir", "o"], "cannot be loaded"),

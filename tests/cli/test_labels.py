@@ -69,3 +69,7 @@ def test_a_picture_that_cannot_be_saved_leaves_the_old_one(tmp_path, fails):
     fails("labels", table, "--image", image, "--overwrite", match=".")
     assert image.read_bytes() == b"precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.csv", "legend.jpg"]
+
+
+def test_overwrite_without_a_legend(fails):
+    fails("labels", "landscapes", "--overwrite", match="--overwrite belongs to --image, which is missing")

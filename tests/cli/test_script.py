@@ -1,5 +1,6 @@
 """What all commands share: parsing without the library, errors in the words of the options, quiet."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import spade_hf_cli
 from spade_hf import LabelSet, __version__
 from spade_hf.conversion.nvlabs import NUM_UPSAMPLING_LAYERS
 from spade_hf_cli import as_typed, build_parser, main
+
+from ..waiting import LONGEST
 
 
 SOURCES = Path(spade_hf_cli.__file__).parents[1]
@@ -38,7 +41,7 @@ def test_help_imports_neither_torch_nor_the_library(arguments):
         "finally: assert not {'torch', 'diffusers', 'numpy', 'spade_hf'} & set(sys.modules)"
     )
     command = [sys.executable, "-c", code, *arguments, "--help"]
-    result = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     assert "usage: spade-hf" in result.stdout
 
@@ -94,3 +97,19 @@ def test_nothing_is_said_beside_the_result(model, mask, tmp_path):
     result = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert (result.stdout, result.stderr) == (f"{tmp_path / 'lake.png'}\n", "")
+
+
+@pytest.mark.parametrize(("command", "package"), [("train", "accelerate"), ("synthesize", "accelerate")])
+def test_a_script_that_lacks_a_package_ends_like_any_other_error(command, package, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main([command, "--help me"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("arguments", [("generate", "--num_images", "4"), ("paint",), ("check", "--resolution", "0")])
+def test_wrong_options_are_one_line(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert re.fullmatch(r"error: .* See --help\.\n", capsys.readouterr().err)

@@ -5,6 +5,8 @@ import textwrap
 
 import pytest
 
+from ..waiting import LONGEST
+
 
 def run(script: str) -> subprocess.CompletedProcess:
     """Run it to its end, which is when no process writes to its pipes any more: its workers' end as well."""
@@ -19,7 +21,7 @@ def run(script: str) -> subprocess.CompletedProcess:
         loader = build_loader(Endless(), 1, num_workers=2)
     """
     command = [sys.executable, "-c", textwrap.dedent(code) + textwrap.dedent(script)]
-    return subprocess.run(command, capture_output=True, timeout=100)
+    return subprocess.run(command, capture_output=True, timeout=LONGEST)
 
 
 def test_a_process_exits_although_its_workers_outlive_stop_signals():

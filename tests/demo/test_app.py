@@ -1,6 +1,8 @@
 """The demo as a server: its endpoint, its limits, and nobody seeing another's picture."""
 
+import http.server
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
-from spade_hf.demo import build_demo
+from spade_hf.demo import app, build_demo
 from spade_hf.demo.app import QUEUE_SIZE
 from spade_hf.demo.handlers import Handlers
 from spade_hf.demo.uploads import MAX_FILE_SIZE
@@ -54,6 +56,29 @@ def test_generate_paints_what_the_pipeline_paints(client, pipeline, mask, tmp_pa
         (seeded, pipeline(mask, generator=generator).images[0]),
     ):
         np.testing.assert_array_equal(np.array(Image.open(path)), np.array(expected))
+
+
+def test_the_server_reaches_itself_behind_a_proxy(pipeline, cache, monkeypatch, capsys):
+    """A company's proxy refuses the addresses of this machine, where Gradio looks after its start."""
+
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(403)
+
+    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "intranet.example")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+    monkeypatch.setattr(app, "load_pipeline", lambda model: pipeline)
+    demos = []
+    monkeypatch.setattr(gr.Blocks, "block_thread", lambda demo: demos.append(demo))
+    app.main()
+    demos[0].close()
+    proxy.shutdown()
+    assert capsys.readouterr().out.splitlines()[0] == f"Paint at {demos[0].local_url} (Ctrl-C ends it)"
+    for name in ("no_proxy", "NO_PROXY"):
+        assert os.environ[name].split(",") == ["intranet.example", "localhost", "127.0.0.1", "::1"]
 
 
 def test_only_generate_is_public(client):

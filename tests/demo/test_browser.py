@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf.demo.formats import formats_of
 from spade_hf.demo.handlers import ASSETS
-from spade_hf.demo.uploads import MAX_FILE_SIZE
+from spade_hf.demo.uploads import MAX_FILE_SIZE, read_mask
 
 from ..tiny_networks import tiny_generator, tiny_style_encoder
+from ..waiting import LONGEST
 from .conftest import png
 
 
@@ -40,6 +42,7 @@ class Visitor:
     """What a person does on the page, and everything the browser complained about meanwhile."""
 
     def __init__(self, page: sync_api.Page, url: str) -> None:
+        page.set_default_timeout(1000 * LONGEST)
         self.page, self.complaints, self.strangers, self.warned = page, [], [], 0
         page.on("dialog", self.leave)
         page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
@@ -521,6 +524,18 @@ def test_a_phones_photograph_becomes_a_style(desktop):
     assert len(buffer.getvalue()) > MAX_FILE_SIZE
     desktop.after(lambda: desktop.upload("#own", "IMG_1.jpg", buffer.getvalue(), "image/jpeg"))
     assert "your picture" in desktop.page.locator("#status").inner_text()
+
+
+def test_a_lossless_mask_arrives_as_it_is(desktop):
+    """A BMP file of 768x768 pixels is above 1 MB, and an image of the canvas' size is opened pixel by pixel."""
+    ids = np.random.default_rng(0).integers(0, 12, (96, 96)).repeat(8, axis=0).repeat(8, axis=1)  # (768, 768)
+    buffer = io.BytesIO()
+    Image.fromarray(LABELS.colorize(ids)).save(buffer, "BMP")
+    assert 1e6 < len(buffer.getvalue()) < MAX_FILE_SIZE
+    desktop.after(lambda: desktop.upload("#open", "mask.bmp", buffer.getvalue(), "image/bmp"))
+    assert "nearest" not in desktop.page.locator("#status").inner_text()
+    expected = read_mask(buffer.getvalue(), SPADEImageProcessor(label_set=LABELS), formats_of((64, 64), 16)).label_map
+    np.testing.assert_array_equal(desktop.canvas(), expected)
 
 
 def test_keys(desktop):

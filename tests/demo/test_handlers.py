@@ -209,6 +209,14 @@ def test_a_broken_canvas_is_an_error_in_the_page(on):
         on.paint("nonsense", on.first_styles(), 1.0)
 
 
+def test_a_models_label_names_cannot_be_html():
+    name = "<img src=x onerror=alert(1)>"
+    palette = [[0, 0, 0], [255, 0, 0]]
+    processor = SPADEImageProcessor(label_set={"id2label": {"0": name, "1": "b"}, "palette": palette})
+    on = Handlers(Painter(SPADEPipeline(tiny_generator(num_labels=2), processor, tiny_style_encoder())))
+    assert "&lt;img" in on.invitation() and "<img" not in on.invitation()
+
+
 @pytest.mark.parametrize(
     ("name", "invitation", "label"),
     [

@@ -10,6 +10,8 @@ import pytest
 
 from spade_hf.demo.mask_canvas import encode_runs, page_part
 
+from ..waiting import LONGEST
+
 
 NODE = shutil.which("node")
 
@@ -23,7 +25,7 @@ def run(script: str, label_map: np.ndarray) -> Any:
     source = (
         f"{page_part('label_grid.js')}\n{head}\n{tail}\nconsole.log(JSON.stringify(shown((() => {{ {script} }})())));"
     )
-    result = subprocess.run([NODE, "--eval", source], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([NODE, "--eval", source], capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     value = json.loads(result.stdout)
     return np.reshape(value["labels"], (value["height"], value["width"])) if isinstance(value, dict) else value

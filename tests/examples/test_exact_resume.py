@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from spade_hf import SPADEGenerator, SPADEPipeline
 
 from ..training_data import mask, write_imagefolder
+from ..waiting import LONGEST
 from .test_train_spade import ROOT, SCRIPT, SMALL, checkpoints, run  # noqa: F401 (a fixture)
 
 
@@ -176,7 +177,7 @@ def job(data, tmp_path):
     """A run with a data worker that has written its first checkpoint, in a session of processes of its own."""
     more = ("--checkpoints_total_limit", 1, "--dataloader_num_workers", 1)
     process = start("", *options(data, tmp_path / "out", *more, steps=10_000))
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + LONGEST
     while not steps_done(tmp_path / "out") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     yield process
@@ -193,7 +194,7 @@ def test_a_signal_to_the_whole_job_saves_and_exits(number, hint, job, tmp_path):
     """As a scheduler or a terminal ends a job: every process gets the signal, the loader's workers, too."""
     output = tmp_path / "out"
     os.killpg(job.pid, number)
-    printed, error = job.communicate(timeout=100)
+    printed, error = job.communicate(timeout=LONGEST)
     assert job.returncode == 128 + number, error
     assert "Traceback" not in error and f"{number.name}: finishing the update and saving.{hint}\n" in error
     (left,) = checkpoints(output)
@@ -219,5 +220,5 @@ def test_a_second_ctrl_c_quits_at_once(data, tmp_path):
         if "Ctrl-C again quits at once" in line:
             break
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=100) == -signal.SIGINT  # what a shell reports as 130
+    assert process.wait(timeout=LONGEST) == -signal.SIGINT  # what a shell reports as 130
     assert steps_done(tmp_path / "out") == 0

@@ -314,7 +314,7 @@ def command(*arguments: object) -> None:
             status = main([str(argument) for argument in arguments])
         except SystemExit as error:  # of argparse
             status = error.code
-    lines = [line for line in errors.getvalue().splitlines() if line.startswith("spade-hf: error: ")]
+    lines = [line for line in errors.getvalue().splitlines() if line.startswith("error: ")]
     if status not in (0, 2) or (status == 2 and len(lines) != 1):
         raise Failure(f"{arguments}: status {status}\n{errors.getvalue()}")
     output.getvalue().encode()  # what is printed can be printed

@@ -11,6 +11,8 @@ from spade_hf.losses import terms as module
 from spade_hf.models import MultiscaleDiscriminatorOutput
 from spade_hf.training.arguments import build_parser
 
+from ..waiting import LONGEST
+
 
 def test_every_term_has_an_option_with_its_weight():
     options = {action.dest: action for action in build_parser()._actions if action.dest.endswith("_weight")}
@@ -24,7 +26,7 @@ def test_every_term_has_an_option_with_its_weight():
 def test_terms_are_read_without_torch():
     """`spade-hf train --help` does, in a tenth of a second."""
     code = f"import runpy, sys; runpy.run_path({str(Path(module.__file__))!r}); print('torch' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONGEST)
     assert result.stdout == "False\n", result.stderr
 
 

@@ -23,6 +23,7 @@ from spade_hf.demo.painter import Painter
 from spade_hf.export.models import exported_copy
 
 from ..tiny_networks import tiny_generator, tiny_style_encoder
+from ..waiting import LONGEST
 
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -30,7 +31,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 BUILD = Path(__file__).parents[2] / "spaces_demo" / "browser" / "build.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDTHS = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
-SLOWEST = 30_000  # ms
+SLOWEST = 1000 * LONGEST  # ms
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
@@ -90,6 +91,7 @@ class Visitor:
 
     def __init__(self, page: sync_api.Page, url: str) -> None:
         self.page, self.url, self.complaints = page, url, []
+        page.set_default_timeout(SLOWEST)
         page.on("dialog", lambda dialog: dialog.accept())  # of leaving
         page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -10,6 +10,8 @@ import pytest
 
 from spade_hf.export import neighborhood_inputs
 
+from ..waiting import LONGEST
+
 
 MODULE = Path(__file__).parents[2] / "spaces_demo" / "browser" / "neighborhoods.js"
 NODE = shutil.which("node")
@@ -32,7 +34,7 @@ def test_it_finds_the_same(num_codes, kernel_size):
     height, width = codes.shape
     case = {"codes": codes.flatten().tolist(), "height": height, "width": width, "reading": reading}
     command = [NODE, "--input-type=module", "--eval", SCRIPT, str(MODULE)]
-    result = subprocess.run(command, input=json.dumps(case), capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, input=json.dumps(case), capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     found = {name: np.reshape(one["data"], one["dims"]) for name, one in json.loads(result.stdout).items()}
     expected = neighborhood_inputs(codes, **reading)

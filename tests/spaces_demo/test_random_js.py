@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ..waiting import LONGEST
+
 
 MODULE = Path(__file__).parents[2] / "spaces_demo" / "browser" / "random.js"
 NODE = shutil.which("node")
@@ -24,7 +26,7 @@ console.log(JSON.stringify(cases.map(([seed, count]) => Array.from(randn(seed, c
 def test_the_same_seed_gives_the_same_numbers():
     cases = [(0, 64), (7, 1), (12, 8), (2**31 - 1, 15), (5, 40), (999_999, 700)]
     command = [NODE, "--input-type=module", "--eval", SCRIPT, str(MODULE)]
-    result = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     for (seed, count), numbers in zip(cases, json.loads(result.stdout), strict=True):
         expected = torch.randn(count, generator=torch.Generator().manual_seed(seed))

@@ -41,3 +41,18 @@ def test_bf16_without_its_instructions_is_warned_of(monkeypatch, tmp_path, caplo
     build_accelerator(str(tmp_path), mixed_precision="bf16")
     AcceleratorState._reset_state(reset_partial_state=True)
     assert ("many times as long as float32" in caplog.text) != is_supported
+
+
+@pytest.mark.parametrize(
+    ("load", "threads", "policy", "is_warned"),
+    [(14.0, 2, None, True), (1.0, 2, None, False), (14.0, 1, None, False), (14.0, 2, "passive", False)],
+)
+def test_a_busy_machine_is_warned_of(monkeypatch, caplog, load, threads, policy, is_warned):
+    monkeypatch.setattr(accelerator.os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(accelerator.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(accelerator.torch, "get_num_threads", lambda: threads)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if policy:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    accelerator.warn_of_a_busy_machine()
+    assert ("load 14 on 2 cores" in caplog.text) == is_warned

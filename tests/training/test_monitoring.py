@@ -17,6 +17,7 @@ from spade_hf.training import Monitor, StepOutput, build_accelerator, check_trac
 from spade_hf.training.metrics_file import MetricsFile, read_metrics
 
 from ..file_tracker import FileTracker, lines
+from ..waiting import LONGEST
 
 
 class NumbersTracker(FileTracker):
@@ -122,7 +123,7 @@ def test_wandb_takes_both(monkeypatch, tmp_path):
     (image,) = (run / "files" / "media" / "images").glob("validation_3_*.png")
     assert Image.open(image).getpixel((5, 3)) == (9, 8, 7)
     (record,) = run.glob("*.wandb")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LONGEST
     while not all(text in record.read_bytes() for text in (b"kl", b"seed")):  # W&B's own process writes it
         assert time.monotonic() < deadline, record.read_bytes()
         time.sleep(0.1)

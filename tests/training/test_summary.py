@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from spade_hf.data import PairedTransform
-from spade_hf.training.summary import describe_crop, describe_end, describe_stop
+from spade_hf.training.summary import describe_crop, describe_end, describe_stop, summarize
+
+from ..tiny_networks import tiny_generator, tiny_style_encoder
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,18 @@ def test_folders_with_blanks_are_quoted():
         assert shlex.split(text.splitlines()[-1].partition(": ")[2]) == [
             "spade-hf", "generate", "MASK", "--model", "my model"
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("latent_dim", "has_encoder", "line"),
+    [
+        (8, False, "no style encoder: pictures in random styles only"),
+        (None, False, "no style encoder: one picture of each mask"),
+        (8, True, None),
+    ],
+)
+def test_a_model_that_cannot_read_styles_is_announced(latent_dim, has_encoder, line):
+    networks = {"generator": tiny_generator(latent_dim=latent_dim)}
+    networks |= {"style_encoder": tiny_style_encoder()} if has_encoder else {}
+    text = summarize(networks, {}, num_samples=8, samples_per_update=4, num_steps=2)
+    assert [one for one in text.splitlines() if "style encoder" in one] == ([line] if line else [])

@@ -24,6 +24,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(f"check needs the package {error.name}: {install_command('train')}") from error
 
+DEFAULT_SPLIT = "train"
 SHEET_PAIRS = 24
 SHOWN_SIZES = 5
 
@@ -38,9 +39,11 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(problem)
     if args.sheet is not None:
         check_picture_file(args.sheet, option="--sheet", inputs=(), overwrite=args.overwrite)
+    if len(args.resolution) > 2:
+        raise ValueError(f"--resolution has {len(args.resolution)} numbers; give one side, or height and width.")
     rows, reader = _open(args)
     if len(rows) == 0:
-        raise ValueError(f"--split {args.split!r} has no rows. Give another split.")
+        raise ValueError(f"--split {args.split or DEFAULT_SPLIT!r} has no rows. Give another split.")
     start = time.perf_counter()
     checks = check_pairs(rows, reader, num_workers=min(args.num_workers, len(rows)))
     pairs = list(tqdm(checks, total=len(rows), unit=" pairs", disable=None))
@@ -86,7 +89,7 @@ def describe_labels(pairs: list[CheckedPair], label_set: LabelSet) -> str:
 
 def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
     """Open the rows, and build the reader that training uses."""
-    rows, columns = open_rows(args, split=args.split), columns_of(args)
+    rows, columns = open_rows(args, split=args.split or DEFAULT_SPLIT), columns_of(args)
     use_instance_edges = columns["instance_column"] is not None
     resolution = (args.resolution[0], args.resolution[-1])
     reader = PairReader(

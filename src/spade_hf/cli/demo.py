@@ -1,7 +1,11 @@
 """`spade-hf demo`: serve the painting page."""
 
 import argparse
+import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from diffusers.utils.logging import disable_progress_bar
 
@@ -16,14 +20,39 @@ def run(args: argparse.Namespace) -> None:
     """Serve the painting demo until it is interrupted."""
     check_address(args.host, args.port)
     model = args.model and find_model(args.model)
-    try:
-        from ..demo import main as serve
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
+    print("Loading the model and the page ...", flush=True)
+    with private_folder():
+        try:
+            from ..demo import main as serve
+        except ModuleNotFoundError as error:
+            if error.name != "gradio":
+                raise
+            raise ImportError(f"the demo needs gradio: {install_command('demo')}") from error
+        disable_progress_bar()  # diffusers' own, for loading three parts
+        try:
+            serve(model, host=args.host, port=args.port)
+        except Exception as error:
+            if type(error) is Exception:  # Gradio's, if it does not reach its own server
+                raise RuntimeError(f"The page cannot be served: {error}") from error
             raise
-        raise ImportError(f"the demo needs gradio: {install_command('demo')}") from error
-    disable_progress_bar()  # diffusers' own, for loading three parts
-    serve(model, host=args.host, port=args.port)
+
+
+@contextmanager
+def private_folder() -> Iterator[None]:
+    """Give Gradio, before it is imported, a folder of this process, unless `GRADIO_TEMP_DIR` names one.
+
+    Gradio's own folder is shared: the second user of a machine cannot write to it. And what visitors have uploaded is
+    deleted with the process's folder at the latest.
+    """
+    if "GRADIO_TEMP_DIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="spade-hf-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["GRADIO_TEMP_DIR"]
 
 
 def check_address(host: str | None, port: int | None) -> None:

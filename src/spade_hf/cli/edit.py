@@ -1,9 +1,8 @@
 """`spade-hf edit`: make a new mask from one or two."""
 
 import argparse
-import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,35 +12,50 @@ from ..images.processor import SPADEImageProcessor
 from ..images.resize import resize_labels
 from ..labels.editing import connected_components, paste_region, replace_labels
 from ..labels.label_set import LabelSet
-from .inputs import find_model, read_label_set
-from .outputs import check_file
+from ..project import install_command
+from .inputs import check_inputs, find_model, read_label_set
+from .outputs import check_file, save_picture
+
+
+MAX_ID = 2**16 - 1  # of a PNG file of 16 bits
 
 
 def run(args: argparse.Namespace) -> None:
     """Paste, replace, resize and repaint, in this order; print the path of each file."""
     inputs = (args.mask, args.paste)
+    check_inputs(mask=args.mask, paste=args.paste)
     for path, option in ((args.output, "--output"), (args.instances, "--instances")):
         if path is not None:
             check_file(path, option=option, suffixes=(".png",), inputs=inputs, overwrite=args.overwrite)
-    if (args.paste is None) != (args.region is None):
+    if args.paste is not None and args.region is None:
         raise ValueError("--paste names a mask, and --region the label to copy from it: give both.")
+    if args.painted is not None or args.instances is not None:
+        _check_extra(args)
     label_set = read_label_set(args.label_set or find_model(None))
     processor = SPADEImageProcessor(label_set=label_set)
     label_map = _read(processor, args.mask)
     if args.paste is not None:
         source = _read(processor, args.paste)
-        region = source == _id(label_set, args.region)
+        region = source == _id(label_set, args.region, "--region")
         if not region.any():
             raise ValueError(f"--region is {args.region}, which {args.paste} does not have.")
-        label_map, _ = paste_region(label_map, source, region, shift=tuple(args.shift))
-    label_map = replace_labels(label_map, dict(_change(label_set, change) for change in args.replace))
+        down, right = args.shift or (0, 0)
+        label_map, _ = paste_region(label_map, source, region, shift=(down, right))
+    label_map = replace_labels(label_map, _changes(label_set, args.replace))
     if args.size is not None:
         label_map = resize_labels(label_map, tuple(args.size))
     if args.painted is not None:
         label_map = _painted(label_map, label_set, args.painted)
-    _save(label_map, args.output)
+    maps = [(label_map, args.output, "--output")]
     if args.instances is not None:
-        _save(connected_components(label_map), args.instances)
+        maps.append((connected_components(label_map), args.instances, "--instances"))
+    for ids, _, option in maps:  # before anything is written
+        if ids.max() > MAX_ID:
+            raise ValueError(
+                f"{option} has {ids.max() + 1} ids, and a PNG file holds {MAX_ID + 1} at most. Give a smaller --size."
+            )
+    for ids, path, _ in maps:
+        _save(ids, path)
 
 
 def _read(processor: SPADEImageProcessor, mask: str) -> np.ndarray:
@@ -49,18 +63,40 @@ def _read(processor: SPADEImageProcessor, mask: str) -> np.ndarray:
     return processor.label_set.channels_to_ids(channels)
 
 
-def _id(label_set: LabelSet, name: str) -> int:
-    """Return the id of a label that was given by name or id."""
+def _check_extra(args: argparse.Namespace) -> None:
+    """Raise an ImportError that names the extra if a package for --painted or --instances is missing."""
+    try:
+        if args.painted is not None:
+            from ..data import painting  # noqa: F401
+        if args.instances is not None:
+            import skimage.measure  # noqa: F401
+    except ModuleNotFoundError as error:
+        option = "--painted" if args.painted is not None else "--instances"
+        raise ImportError(f"{option} needs the package {error.name}: {install_command('train')}") from error
+
+
+def _id(label_set: LabelSet, name: str, option: str) -> int:
+    """Return the id of a label that was given by name or id; errors name the option."""
     if name.isdigit() and int(name) in label_set.ids:
         return int(name)
-    return label_set.id_of(name)
+    try:
+        return label_set.id_of(name)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`name`", option, 1)) from error
 
 
-def _change(label_set: LabelSet, change: str) -> tuple[int, int]:
-    old, found, new = change.partition("=")
-    if not found:
-        raise ValueError(f"--replace has {change!r}; write old=new, such as grass=snow.")
-    return _id(label_set, old), _id(label_set, new)
+def _changes(label_set: LabelSet, changes: Sequence[str]) -> dict[int, int]:
+    """Read `old=new` of --replace: old id -> new id."""
+    new_ids: dict[int, int] = {}
+    for change in changes:
+        old, found, new = change.partition("=")
+        if not found:
+            raise ValueError(f"--replace has {change!r}; write old=new, such as grass=snow.")
+        old_id, new_id = (_id(label_set, name, "--replace") for name in (old, new))
+        if old_id in new_ids:
+            raise ValueError(f"--replace gives {old} twice. Leave one of them out.")
+        new_ids[old_id] = new_id
+    return new_ids
 
 
 def _painted(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.ndarray:
@@ -71,10 +107,6 @@ def _painted(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.ndarra
     return label_set.channels_to_ids(paint_label_map(channels, label_set.num_channels, rng).numpy())
 
 
-def _save(ids: Any, path: Path) -> None:
-    fits = ids.max() < 256
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    Image.fromarray(ids.astype(np.uint8 if fits else np.uint16)).save(unfinished, format="PNG")
-    os.replace(unfinished, path)
+def _save(ids: np.ndarray, path: Path) -> None:
+    save_picture(Image.fromarray(ids.astype(np.uint8 if ids.max() < 256 else np.uint16)), path)
     print(path)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from . import generate_folder
-from .inputs import load_pipeline
+from .inputs import check_inputs, check_styles, load_pipeline
 from .outputs import check_picture_file, save_picture
 
 
@@ -48,10 +48,12 @@ def run(args: argparse.Namespace) -> int:
 def paint(args: argparse.Namespace) -> None:
     """Paint a single mask."""
     (mask,), style = args.mask, (args.style_image or [None])[0]
+    check_inputs(mask=mask, style_image=style, instance_map=args.instance_map)
     paths = picture_paths(args.output or Path("output.png"), args.num_images_per_mask)
     for path in paths:
         check_picture_file(path, option="--output", inputs=(mask, style, args.instance_map), overwrite=args.overwrite)
     pipeline = load_pipeline(args)
+    check_styles(pipeline, args)
     output: Any = pipeline(
         mask,
         style_image=style,

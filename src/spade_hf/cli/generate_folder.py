@@ -4,7 +4,6 @@ Legend: N masks, K pictures of each, Z latent.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +15,17 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from spade_hf_cli.options import as_typed
+
+from ..files import remove_leftovers
 from ..pipelines import SPADEPipeline
 from ..project import install_command
-from .inputs import load_pipeline
+from .inputs import check_styles, load_pipeline
 from .mask_sources import MaskSource, find_masks
-from .outputs import check_folder
+from .outputs import check_folder, save_picture
 
 
-UNFINISHED = ".unfinished.png"
+BATCH_SIZE = 8  # masks
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     files = {source.stem: _files(args, source) for source in sources}
     _refuse_own_inputs([*(source.name for source in sources), *styles], files, args.output_dir)
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    for leftover in args.output_dir.glob(f"*{UNFINISHED}"):
-        leftover.unlink()
+    remove_leftovers(args.output_dir)
     waiting = [
         number
         for number, source in enumerate(sources)
@@ -59,18 +60,23 @@ def run(args: argparse.Namespace) -> int:
     if not waiting:
         return 0
     pipeline = load_pipeline(args)
+    check_styles(pipeline, args)
     latents = latents_of(pipeline, len(sources), styles, args)  # (N, K, Z)
     failed: list[str] = []
     start, count = time.perf_counter(), 0
+    batch_size = args.batch_size or BATCH_SIZE
     with tqdm(total=len(waiting), unit=" masks", disable=None) as bar:
-        for first in range(0, len(waiting), args.batch_size):
-            numbers = waiting[first : first + args.batch_size]
+        for first in range(0, len(waiting), batch_size):
+            numbers = waiting[first : first + batch_size]
             for source, painted in paint(pipeline, [(sources[i], _row(latents, i)) for i in numbers], args):
+                if isinstance(painted, list):
+                    painted = save(painted, files[source.stem]) or painted
                 if isinstance(painted, Exception):
-                    failed.append(f"{source.name}: {' '.join(str(painted).split())}")
+                    reason = as_typed(" ".join(str(painted).split()), args.options)
+                    failed.append(f"{source.name}: {reason}")
                 else:
                     count += len(painted)
-                    save(painted, files[source.stem])
+                    print(*files[source.stem], sep="\n")
                 bar.update()
     seconds = time.perf_counter() - start
     print(f"{count} pictures in {seconds:.1f} s, {count / seconds:.2f} per second.", file=sys.stderr)
@@ -132,13 +138,14 @@ def paint(
         yield source, images[number * num_images : (number + 1) * num_images]
 
 
-def save(images: list[PIL.Image.Image], files: list[Path]) -> None:
-    """Write pictures, each atomically, and print their paths."""
-    for image, file in zip(images, files, strict=True):
-        unfinished = file.with_name(file.stem + UNFINISHED)
-        image.save(unfinished)
-        os.replace(unfinished, file)
-        print(file)
+def save(images: list[PIL.Image.Image], files: list[Path]) -> OSError | None:
+    """Write pictures, each atomically; return the error, such as a full disk's, if one cannot be written."""
+    try:
+        for image, file in zip(images, files, strict=True):
+            save_picture(image, file)
+    except OSError as error:
+        return error
+    return None
 
 
 def _call(
@@ -154,7 +161,7 @@ def _call(
         height=args.height,
         width=args.width,
         color_tolerance=args.color_tolerance,
-        batch_size=args.batch_size,
+        batch_size=args.batch_size or BATCH_SIZE,
     )
     return output.images
 
@@ -163,11 +170,15 @@ def _sources(args: argparse.Namespace) -> list[MaskSource]:
     if (args.dataset is None) == (not args.mask):
         raise ValueError("Give masks, or --dataset with --mask-column. Write masks before --style.")
     if args.dataset is not None:
+        if args.instance_map is not None:
+            raise ValueError(
+                "--instance-map belongs to masks of files; --dataset has --instance-column. Leave it out."
+            )
         try:
             from ..data.mask_cells import mask_cells
         except ModuleNotFoundError as error:
             raise ImportError(f"--dataset needs {error.name}: {install_command('train')}") from error
-        cells = mask_cells(args.dataset, args.split, args.mask_column, args.instance_column)
+        cells = mask_cells(args.dataset, args.split or "train", args.mask_column or "label", args.instance_column)
         digits = len(str(len(cells) - 1))
         return [
             MaskSource(f"row {number} of {args.dataset}", f"{number:0{digits}d}", *cell)

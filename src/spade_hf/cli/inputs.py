@@ -10,6 +10,7 @@ from diffusers.utils.logging import disable_progress_bar
 from huggingface_hub import hf_hub_download
 
 from .. import BUNDLED_MODEL
+from ..images.downloads import is_url
 from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
 from ..pipelines import SPADEPipeline
@@ -64,6 +65,16 @@ def load_pipeline(args: argparse.Namespace) -> SPADEPipeline:
     return pipeline
 
 
+def check_styles(pipeline: SPADEPipeline, args: argparse.Namespace) -> None:
+    """Raise a ValueError if an option about styles has no effect on this model."""
+    has_styles = pipeline.generator.config.latent_dim is not None
+    if args.style_image and pipeline.style_encoder is None:
+        remedy = "Leave it out; --seed chooses a random style." if has_styles else "Leave it out."
+        raise ValueError(f"--style was given, but this model has no style encoder. {remedy}")
+    if args.seed is not None and not has_styles:
+        raise ValueError(f"--seed is {args.seed}, but this model has no styles. Leave it out.")
+
+
 def read_label_set(name: str) -> LabelSet:
     """Read a built-in label set, one in a file, or that of a saved pipeline; else raise a ValueError."""
     path = Path(name)
@@ -81,6 +92,13 @@ def read_label_set(name: str) -> LabelSet:
         f"{name!r} is not a label set: give {names}, a JSON file, a table of colours or a model's folder."
         f"{_suggestion(found)}"
     )
+
+
+def check_inputs(**files: str | None) -> None:
+    """Raise a ValueError if one of these files, by the library's parameter, is not there; URLs are not tried."""
+    for parameter, name in files.items():
+        if name is not None and not is_url(name) and not Path(name).exists():
+            raise ValueError(f"`{parameter}` is {name}, which does not exist.")
 
 
 def check_device(name: str) -> None:

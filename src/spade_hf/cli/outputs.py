@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..files import atomic
+
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -66,14 +68,9 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
 
 def save_picture(image: Image.Image, path: Path) -> None:
-    """Save a picture atomically, and create its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.stem}.unfinished{path.suffix}")
-    try:
-        image.save(unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    """Save a picture atomically in the format of its suffix, and create its folder."""
+    with atomic(path) as unfinished:
+        image.save(unfinished, format=Image.registered_extensions()[path.suffix.lower()])
 
 
 def _check_place(path: Path, *, option: str, inputs: Iterable[str | None]) -> None:

@@ -262,4 +262,15 @@ def main(model: str | None = None, *, host: str | None = None, port: int | None 
         port (`int`, *optional*): Default: the first free one from 7860 on.
     """
     pipeline = load_pipeline(model or os.environ.get("SPADE_MODEL_ID") or BUNDLED_MODEL)
-    build_demo(pipeline).launch(server_name=host, server_port=port, **launch_options())
+    demo = build_demo(pipeline)
+    bypass_proxy(host)
+    demo.launch(server_name=host, server_port=port, quiet=True, prevent_thread_lock=True, **launch_options())
+    print(f"Paint at {demo.local_url} (Ctrl-C ends it)", flush=True)  # noqa: T201
+    demo.block_thread()
+
+
+def bypass_proxy(host: str | None) -> None:
+    """Let Gradio reach its own server, as it does at its start, without the proxy of a company's network."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    names = ",".join(filter(None, [given, "localhost", "127.0.0.1", "::1", host]))
+    os.environ.update(no_proxy=names, NO_PROXY=names)

@@ -1,7 +1,13 @@
 // A phone's photographs are larger than the server accepts, and than a style needs: they are reduced before the upload.
-// Masks are PNGs, whose labels must not be blended: they are left as they are.
+// A mask's labels must not be blended, so "Open a mask or a scene" reduces only what is lossy and would be refused.
 (() => {
-  const MOST_BYTES = 1e6, SIDE = 1024;
+  const ENOUGH_BYTES = 1e6, MOST_BYTES = 5 * 2 ** 20, SIDE = 1024; // MOST_BYTES: the server's limit
+  const LOSSY = ["image/jpeg", "image/heic", "image/heif", "image/avif"];
+
+  const isStyle = (input) => input.nextElementSibling?.id === "own"; // Gradio puts the input before its button
+  const isReduced = (file, forStyle) => forStyle
+    ? file.size > ENOUGH_BYTES && file.type.startsWith("image/") && file.type !== "image/png"
+    : file.size > MOST_BYTES && LOSSY.includes(file.type);
 
   async function smaller(file) {
     const bitmap = await createImageBitmap(file);
@@ -20,7 +26,7 @@
   document.addEventListener("change", async (event) => {
     const input = event.target;
     const [file] = input.type === "file" ? input.files : [];
-    if (!file || passed.has(file) || file.size <= MOST_BYTES || !file.type.startsWith("image/") || file.type === "image/png") return;
+    if (!file || passed.has(file) || !isReduced(file, isStyle(input))) return;
     event.stopImmediatePropagation();
     const files = new DataTransfer();
     try { files.items.add(await smaller(file)); }

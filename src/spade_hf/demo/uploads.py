@@ -11,7 +11,7 @@ from ..images.inputs import check_opaque, upright
 from ..images.palettes import find_disagreement
 from ..images.processor import SPADEImageProcessor
 from ..images.resize import resize_labels
-from ..labels.colors import pack_colors
+from ..labels.colors import NEAR_COLOR, PHOTO_SHARE, pack_colors
 from .formats import NEAR_RATIO, Format, nearest_format
 from .mask_canvas import blank_channel
 
@@ -21,10 +21,6 @@ MAX_PIXELS = 4096 * 4096
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 STYLE_SIDE = 512  # pixels; style encoders read smaller pictures
 ANY_COLOR = 442.0  # the largest distance in RGB
-# In masks saved as JPEG, even at quality 30, at most a quarter of the pixels are farther than this from every label's
-# colour. In photographs, at least two thirds are, with any of the built-in label sets.
-NEAR_COLOR = 10.0
-PHOTO_SHARE = 0.4
 
 
 def open_upload(data: bytes) -> Image.Image:

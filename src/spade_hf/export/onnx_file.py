@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnxscript import optimizer
 from torch import nn
+
+from ..files import atomic
 
 
 OPSET = 18
@@ -119,7 +120,5 @@ def store_in_half(model: ModelProto) -> None:
 
 def save_onnx(model: ModelProto, file: Path) -> None:
     """Write a file atomically."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(file.name + ".unfinished")
-    unfinished.write_bytes(model.SerializeToString())
-    os.replace(unfinished, file)
+    with atomic(file) as unfinished:
+        unfinished.write_bytes(model.SerializeToString())

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from ..labels.colors import MAX_COLOR_TOLERANCE, NEAR, nearest_rows, pack_colors, rows_of_colors
+from ..labels.colors import MAX_COLOR_TOLERANCE, NEAR_COLOR, nearest_rows, pack_colors, rows_of_colors
 from ..labels.label_set import LabelSet
 from .inputs import COLOR_MODES, check_opaque, header_of, is_lossy, upright
 from .palettes import find_disagreement
@@ -191,7 +191,7 @@ def _gray_remedy(numbers: np.ndarray, grays: np.ndarray) -> str:
     values, counts = np.unique(numbers, return_counts=True)
     if len(grays) and values.max(initial=0) < 256:
         rows, distances = nearest_rows(values[:, None].repeat(3, axis=1), grays)
-        is_near = distances <= NEAR
+        is_near = distances <= NEAR_COLOR
         if len(set(rows[is_near].tolist())) > 1 and counts[is_near].sum() >= SOFT_SHARE * counts.sum():
             return (
                 " Most of its greys are colours of labels: if it is a drawing in these, perhaps with soft edges or "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import PIL.Image
 
-from ..labels.colors import NEAR, nearest_rows, voc_color
+from ..labels.colors import NEAR_COLOR, nearest_rows, voc_color
 from ..labels.label_set import LabelSet
 
 
@@ -48,7 +48,7 @@ def find_disagreement(image: PIL.Image.Image, label_set: LabelSet) -> Disagreeme
         return None
     channels, distances = nearest_rows(colors, label_set.palette)
     drawn = np.array(label_set.ids)[channels]  # (256,)
-    is_label = distances <= NEAR
+    is_label = distances <= NEAR_COLOR
     is_blank = (np.arange(len(colors)) == 0) & (drawn == label_set.unknown_id) & (colors.max(axis=1) == 0)
     first = colors[: used[-1] + 1]  # what follows is often padding
     _, inverse, times = np.unique(first, axis=0, return_inverse=True, return_counts=True)

@@ -15,10 +15,15 @@ import numpy as np
 
 Color = tuple[int, int, int]
 COLORS_IN_MESSAGE = 5
-NEAR = 10.0  # distance at which a colour is nearly a label's: rounded, or compressed as JPEG
 MANY_COLORS = 20
 LINE = 1.5  # pixels of a line, per side of a picture
 MAX_COLOR_TOLERANCE = 442  # accepts every colour: the distance from black to white is 441.7
+
+# A mask that was saved as JPEG, even at quality 30, has at most a quarter of its pixels farther than this from every
+# label's colour. A photograph has at least two thirds of them, with any of the built-in label sets.
+NEAR_COLOR = 10.0
+PHOTO_SHARE = 0.4
+PHOTO_COLORS = 256  # a mask in the colours of another label set has fewer, however far they are
 
 
 def voc_colors() -> Iterator[Color]:
@@ -92,8 +97,14 @@ def rows_of_colors(
     nearest, distances = nearest_rows(unpack_colors(strange), palette)
     too_far = distances > (color_tolerance or 0.0)
     if too_far.any():
-        is_soft = _is_soft(counts[distances > NEAR], packed.size)
-        helps = is_soft or _are_clear(unpack_colors(strange), palette)
+        far = counts[distances > NEAR_COLOR]
+        far_share = far.sum() / packed.size
+        if color_tolerance is None and len(strange) > PHOTO_COLORS and far_share > PHOTO_SHARE:
+            raise ValueError(
+                f"{argument} is not a mask: {far_share:.0%} of its pixels have no colour of label set "
+                f"'{palette_name}'. Is it a photograph? Give its mask instead, or the label set of these colours."
+            )
+        helps = _is_soft(far, packed.size) or _are_clear(unpack_colors(strange), palette)
         raise ValueError(
             _off_palette_message(
                 strange[too_far],

@@ -1,6 +1,7 @@
 """Sets up the accelerator so that a run can be resumed exactly."""
 
 import logging
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,7 +56,25 @@ def build_accelerator(
             "`mixed_precision` is 'bf16', but this CPU has no bf16 instructions: training in bf16 takes many times "
             "as long as float32. Leave it out."
         )
+    if accelerator.device.type == "cpu" and accelerator.is_main_process:
+        warn_of_a_busy_machine()
     return accelerator
+
+
+def warn_of_a_busy_machine() -> None:
+    """Warn if other programs run on the cores on which torch's threads wait for each other, by spinning."""
+    threads, cores = torch.get_num_threads(), os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # Windows has none
+    is_passive = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
+    if threads > 1 and load + threads > 2 * cores and not is_passive:
+        logger.warning(
+            "Other programs use this machine (load %.0f on %d cores), and torch's %d threads spin while they wait for "
+            "each other: training can take ten times as long. Set OMP_WAIT_POLICY=PASSIVE or OMP_NUM_THREADS=1 in the "
+            "environment.",
+            load,
+            cores,
+            threads,
+        )
 
 
 def has_bf16_instructions() -> bool:

@@ -39,6 +39,11 @@ def summarize(
     lines = [
         f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters" for name, network in networks.items()
     ]
+    generator: Any = networks.get("generator")
+    if generator is not None and "style_encoder" not in networks:
+        has_styles = generator.config.latent_dim is not None
+        what = "pictures in random styles only" if has_styles else "one picture of each mask"
+        lines.append(f"no style encoder: {what}")
     lines += [f"batch of a process: {name} {tuple(value.shape)} {value.dtype}" for name, value in batch.items()]
     updates = f"{num_steps:,} updates of {samples_per_update} samples"
     if num_samples is not None:
