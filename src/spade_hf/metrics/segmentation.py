@@ -103,9 +103,9 @@ def train_segmenter(
     for batch in progress:
         images = _in_random_light(batch["real_images"], rng).to(device)
         logits = F.interpolate(segmenter(feature_maps(network, images)), images.shape[-2:], mode="bilinear")
-        loss = F.cross_entropy(
-            logits, batch["label_map"].to(device), ignore_index=-100 if ignored is None else ignored
-        )
+        label_map = batch["label_map"].to(device)
+        loss = F.cross_entropy(logits, label_map, ignore_index=-100 if ignored is None else ignored, reduction="sum")
+        loss = loss / (label_map != ignored).sum().clamp(min=1)  # not NaN for a batch of unknown pixels only
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
