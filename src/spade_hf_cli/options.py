@@ -5,7 +5,7 @@ Nothing of the library is imported, so that `--help` takes a tenth of a second.
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Protocol
 
 
@@ -79,13 +79,14 @@ def add_data_options(parser: _TakesOptions) -> None:
     )
 
 
-def add_folder_options(parser: _TakesOptions, which: str) -> None:
+def add_folder_options(parser: _TakesOptions, which: str, *, instances: bool = True) -> None:
     """Add the options that name folders of pairs.
 
     Args:
         parser: Gets the options.
-        which (`str`): Start of their names: `""`, or such as `"validation_"` for other pairs than the training's, whose
-            files have names with the same ends.
+        which (`str`): Start of their names: `""`, or such as `"validation_"` for other pairs than the training's,
+            whose files have names with the same ends.
+        instances (`bool`, defaults to `True`): Whether the folders can have instance maps.
     """
     of = f", for --{which}image_folder" if which else ""
     other = " of other pairs" if which else ", instead of --dataset_name; paired by file name"
@@ -93,9 +94,10 @@ def add_folder_options(parser: _TakesOptions, which: str) -> None:
     parser.add_argument(
         f"--{which}mask_folder", help=f"folder of masks: ids or the label set's colours; or CVAT's zip file{of}"
     )
-    parser.add_argument(
-        f"--{which}instance_folder", help=f"folder of instance maps, for models with an edge channel{of}"
-    )
+    if instances:
+        parser.add_argument(
+            f"--{which}instance_folder", help=f"folder of instance maps, for models with an edge channel{of}"
+        )
     parser.add_argument(
         f"--{which}file_list", help=f"text file: read only these names, without suffix or extension{of}"
     )
@@ -107,10 +109,12 @@ def add_folder_options(parser: _TakesOptions, which: str) -> None:
 def problem_with_folders(args: argparse.Namespace, which: str) -> str | None:
     """Return an error message if the options of [`add_folder_options`] are invalid, else `None`."""
     image, mask, instance, file_list, panoptic = (
-        getattr(args, f"{which}{name}")
+        getattr(args, f"{which}{name}", None)
         for name in ("image_folder", "mask_folder", "instance_folder", "file_list", "panoptic_json")
     )
     if (image is None) != (mask is None) or (instance is not None and mask is None):
+        if not hasattr(args, f"{which}instance_folder"):
+            return f"--{which}image_folder and --{which}mask_folder must be given together."
         return (
             f"--{which}image_folder, --{which}mask_folder and --{which}instance_folder must be given together; the "
             "last is optional."
@@ -136,6 +140,11 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
     if args.panoptic_json is not None and len(given) > 1:
         return f"--panoptic_json names the files of each pair, so --{given[0]} is not needed. Leave one of them out."
     return None
+
+
+def has_no_effect(parser: argparse.ArgumentParser, args: argparse.Namespace, names: Iterable[str]) -> str | None:
+    """Return the first of these options that was given a value other than its default; `None` if there is none."""
+    return next((f"--{name}" for name in names if getattr(args, name) != parser.get_default(name)), None)
 
 
 def as_typed(message: str, options: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from ..labels.label_set import LabelSet
 from .folders import load_folders
 from .panoptic import load_panoptic
-from .sources import load_label_set, load_rows
+from .sources import find_label_set, load_label_set, load_rows
 
 
 def open_rows(args: argparse.Namespace, *, split: str, **options: Any) -> Any:
@@ -32,7 +32,7 @@ def open_folders(args: argparse.Namespace, which: str = "") -> Any:
             the names are those of the training's folders.
     """
     folders = {
-        column: getattr(args, f"{which}{name}_folder")
+        column: getattr(args, f"{which}{name}_folder", None)
         for column, name in (("image", "image"), ("label", "mask"), ("instance", "instance"))
     }
     folders = {column: folder for column, folder in folders.items() if folder is not None}
@@ -52,6 +52,13 @@ def columns_of(args: argparse.Namespace) -> dict[str, Any]:
         return {"image_column": "image", "mask_column": "label", "instance_column": instance_column}
     names = ("image_column", "mask_column", "instance_column")
     return {name: getattr(args, name) for name in names}
+
+
+def find_labels(args: argparse.Namespace) -> LabelSet | None:
+    """Load the given label set, or the one stored with the data; `None` if there is none."""
+    if given := args.label_set or args.panoptic_json:
+        return load_label_set(given, dataset_name=args.dataset_name, mask_folder=args.mask_folder)
+    return find_label_set(dataset_name=args.dataset_name, mask_folder=args.mask_folder)
 
 
 def open_label_set(args: argparse.Namespace) -> LabelSet:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from ..data import PairedImageDataset
 from ..data.fingerprint import Fingerprint, describe_labels, fingerprint, first_difference
 from ..labels.label_set import LabelSet
-from ..models.weights_hash import hash_weights
+from ..models.model_hash import hash_weights
 from .features import FeatureNetwork
 from .segmentation import BATCH_SIZE, BRIGHTNESS, LEARNING_RATE, TINT, WEIGHT_DECAY, WIDTH, Segmenter, train_segmenter
 

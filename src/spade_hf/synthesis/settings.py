@@ -1,6 +1,5 @@
 """The folder of a synthesized data set, which a later run with the same settings can resume."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -9,7 +8,6 @@ from typing import Any
 
 from ..data.sources import LABELS_FILE
 from ..labels.label_set import LabelSet
-from ..pipelines import SPADEPipeline
 
 
 SETTINGS_FILE = "settings.json"
@@ -50,15 +48,6 @@ def open_folder(folder: Path, settings: Mapping[str, Any], label_set: LabelSet) 
     folder.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(dict(settings), indent=2) + "\n")
     write_text(folder / LABELS_FILE, json.dumps(_labels(label_set), indent=2) + "\n")
-
-
-def hash_model(pipeline: SPADEPipeline) -> str:
-    """Hash the weights and settings that a picture depends on."""
-    configs = [dict(part.config) for part in (pipeline.generator, pipeline.image_processor)]
-    digest = hashlib.blake2b(json.dumps(configs, sort_keys=True, default=str).encode(), digest_size=8)
-    for weight in pipeline.generator.state_dict().values():
-        digest.update(weight.cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def public_name(name: str) -> str:
