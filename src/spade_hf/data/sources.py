@@ -38,11 +38,17 @@ def load_rows(
         ValueError: If the data set or the split cannot be loaded.
     """
     path = Path(dataset_name)
+    is_saved = (path / "state.json").exists() or (path / "dataset_dict.json").exists()
+    if config_name is not None and (is_saved or path.suffix == ".parquet"):
+        raise ValueError(
+            f"`dataset_config_name` is {config_name!r}, but {dataset_name} is one data set without configurations. "
+            "Leave it out."
+        )
     options = {"split": split, "cache_dir": cache_dir, "streaming": streaming}
     try:
         if path.suffix == ".parquet":
             return datasets.load_dataset("parquet", data_files={"train": dataset_name}, **options)
-        if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
+        if is_saved:
             loaded = datasets.load_from_disk(dataset_name)
             rows = loaded[split] if isinstance(loaded, datasets.DatasetDict) else loaded
             return rows.to_iterable_dataset() if streaming else rows
