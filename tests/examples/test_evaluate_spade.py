@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
-from spade_hf.data import PairedTransform
+from spade_hf.data import PairedTransform, fingerprint
 from spade_hf.metrics import (
     Scorer,
     choose_partners,
@@ -269,9 +269,26 @@ def test_two_processes_say_what_one_does(evaluate, model, data, tmp_path):
     assert together["settings"] == alone["settings"] and together["counts"] == alone["counts"]
 
 
-def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path):
+@pytest.fixture
+def hashed_rows(monkeypatch):
+    """The rows that are hashed, which means that their files are read once more."""
+    rows, hash_row = [], fingerprint.hash_row
+    monkeypatch.setattr(fingerprint, "hash_row", lambda row, columns: rows.append(row) or hash_row(row, columns))
+    return rows
+
+
+def test_rows_are_hashed_once_and_only_to_keep_results(evaluate, model, data, tmp_path, hashed_rows):
+    command = ("--model", model, "--dataset_name", data, "--device", "cpu", "--no-painted_masks", *TRAINED)
+    assert evaluate(*command).status == 0
+    assert not hashed_rows
+    assert evaluate(*command, "--output_dir", tmp_path).status == 0
+    assert len(hashed_rows) == 6 + 6  # the segmenter's and the scored pairs
+
+
+def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path, hashed_rows):
     command = (*options(data, tmp_path, segmenter=NONE), "--real", "--resolution", 40, 48)
     assert evaluate(*command).status == 0
+    assert not hashed_rows
     real = json.loads((tmp_path / "result.json").read_text())
     assert real["sharpness"] == 1 and real["feature_distance"] == pytest.approx(0, abs=1e-9)
     assert real["miou"] is None and real["reasons"]["exact"]["miou"] == "--segmenter none"

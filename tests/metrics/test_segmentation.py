@@ -130,6 +130,16 @@ def test_unknown_pixels_teach_nothing():
     assert logits.argmax(dim=1).ne(UNKNOWN).all() and logits.isfinite().all()
 
 
+def test_a_data_set_without_unknown_pixels():
+    known = dataclasses.replace(LABELS, labels=LABELS.labels[:3], unknown_id=None)
+    reader = make_reader(transform=CENTER)
+    reader.processor = SPADEImageProcessor(label_set=known)
+    masks = [Image.new("L", (48, 40), label_id) for label_id in (0, 1, 4)]
+    rows = make_rows(3, label=masks)
+    segmenter = train_segmenter(ColorNetwork(), PairedImageDataset(rows, reader, seed=0), num_steps=1, seed=0)
+    assert segmenter.unknown_channel is None and segmenter.classify.weight.isfinite().all()
+
+
 def obtain(dataset, folder, *, network=None, num_steps=2, seed=0):
     network = ColorNetwork() if network is None else network
     settings = segmenter_settings(network, dataset, num_steps=num_steps, seed=seed)
