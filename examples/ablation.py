@@ -4,7 +4,8 @@
 
 A file names the options that all arms share, each arm's own options, and the seeds; see examples/ablations/. Each arm
 and seed is a run of train_spade.py, then of evaluate_spade.py. If it was stopped, the same command resumes: from the
-last checkpoint of the interrupted run, skipping finished runs. At the end it writes table.md, and sheet.png: mask,
+last checkpoint of the interrupted run, skipping finished runs. Other options or other data in the same folder are an
+error. At the end it writes table.md, and sheet.png: mask,
 real picture, and the first seed of each arm.
 """
 
@@ -21,15 +22,21 @@ from typing import Any
 
 import torch
 import yaml
+from kept_options import as_words, describe, describe_data, keep, resolve
 from PIL import Image
 
 from spade_hf import SPADEPipeline
+from spade_hf.images.sheets import add_headings
+from spade_hf.metrics import arguments as evaluation
+from spade_hf.training import arguments as training
 from spade_hf_cli.options import OneLineParser, count
 
 
 SCRIPTS = Path(__file__).parent
+TRAINED = "model_index.json"  # a run that has ended has it
 FIGURES = ("miou", "pixel_accuracy", "kid", "sharpness", "feature_distance", "diversity")
 TIMED_PICTURES = 20
+SHEET_ROWS = 8  # of evaluate_spade.py, at most
 
 
 @dataclass(frozen=True)
@@ -88,22 +95,69 @@ def main(args: argparse.Namespace) -> None:
     for number, (name, seed, options) in enumerate(runs, 1):
         folder = args.output_dir / f"{name}-{seed}"
         print(f"{number} of {len(runs)}: {folder}", flush=True)
-        if not (folder / "model_index.json").is_file():
-            started = time.perf_counter()
-            run_script("train_spade.py", options, seed=seed, output_dir=folder, resume_from_checkpoint="latest")
-            add_seconds(folder, time.perf_counter() - started)
-        if not (folder / "figures.json").is_file():
-            evaluation = {**grid.data, **grid.evaluation, "model": folder, "json": folder / "figures.json"}
-            shared = args.output_dir / "evaluation"  # the segmenter, which is trained once
-            run_script("evaluate_spade.py", evaluation, output_dir=shared)
-            (shared / "sheet.png").replace(folder / "sheet.png")
-        if not (folder / "costs.json").is_file():
+        train(folder, {**options, "seed": seed})
+        evaluate(folder, {**grid.data, **grid.evaluation}, args.output_dir / "evaluation")
+        if not is_measured(folder / "costs.json"):
             write_costs(folder)
     table = tabulate(args.output_dir, runs)
     (args.output_dir / "table.md").write_text(table + "\n", encoding="utf-8")
     first_runs = {name: args.output_dir / f"{name}-{seed}" for name, seed, _ in reversed(runs)}
-    side_by_side([first_runs[name] for name in grid.arms]).save(args.output_dir / "sheet.png")
+    side_by_side({name: first_runs[name] for name in grid.arms}).save(args.output_dir / "sheet.png")
     print(table)
+
+
+def train(folder: Path, options: Mapping[str, Any]) -> None:
+    """Train a run to its end; nothing is left to do if it has ended.
+
+    Raises:
+        ValueError: If it was begun with other options or on other data.
+    """
+    resolved = resolve(training.parse_args, options)
+    begun = (folder / TRAINED).is_file() or any(folder.glob("checkpoint-*"))
+    remedy = "Delete this folder to train again, or name another --output_dir."
+    keep(folder / "training.json", describe(resolved, resolved.train_split), begun=begun, remedy=remedy)
+    if (folder / TRAINED).is_file():
+        return
+    for name in ("figures.json", "costs.json"):  # of a model that is there no more
+        (folder / name).unlink(missing_ok=True)
+    started = time.perf_counter()
+    try:
+        run_script("train_spade.py", options, output_dir=folder, resume_from_checkpoint="latest")
+    finally:
+        add_seconds(folder, time.perf_counter() - started)
+
+
+def evaluate(folder: Path, options: Mapping[str, Any], shared: Path) -> None:
+    """Evaluate a run; nothing is left to do if it has figures.
+
+    Args:
+        folder (`Path`): Of the run.
+        options (`Mapping[str, Any]`): Of the evaluation.
+        shared (`Path`): Folder of the segmenter, which is trained once.
+
+    Raises:
+        ValueError: If its figures are of other options or of other data.
+    """
+    resolved = resolve(evaluation.parse_args, options)
+    description = describe(resolved, resolved.split)
+    if resolved.segmenter == "train" and resolved.dataset_name is not None:
+        pairs = argparse.Namespace(**vars(resolved))
+        pairs.dataset_name = resolved.segmenter_dataset or resolved.dataset_name
+        try:
+            description["segmenter data"] = describe_data(pairs, resolved.segmenter_split or "train")
+        except ValueError:  # then it is not trained, and the figures say why
+            pass
+    figures = folder / "figures.json"
+    remedy = f"Delete {figures} to evaluate again, or name another --output_dir."
+    keep(folder / "evaluation.json", description, begun=figures.is_file(), remedy=remedy)
+    if not figures.is_file():
+        run_script("evaluate_spade.py", options, model=folder, json=figures, output_dir=shared)
+        (shared / "sheet.png").replace(folder / "sheet.png")
+
+
+def is_measured(file: Path) -> bool:
+    """Whether the costs are known, for this number of threads."""
+    return file.is_file() and json.loads(file.read_text()).get("threads") == torch.get_num_threads()
 
 
 def run_script(script: str, options: Mapping[str, Any], **more: Any) -> None:
@@ -118,21 +172,9 @@ def run_script(script: str, options: Mapping[str, Any], **more: Any) -> None:
         raise ValueError(f"{script} ended with status {status}. Fix what it says, and run the same command again.")
 
 
-def as_words(options: Mapping[str, Any]) -> list[str]:
-    """Convert options to command-line arguments."""
-    words: list[str] = []
-    for name, value in options.items():
-        if value is None:  # an arm leaves out an option of all
-            continue
-        if isinstance(value, bool):
-            words.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            words += [f"--{name}", *map(str, value if isinstance(value, list | tuple) else [value])]
-    return words
-
-
 def add_seconds(folder: Path, seconds: float) -> None:
     """Store the training time, including that of earlier starts."""
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "seconds.json"
     before = json.loads(file.read_text()) if file.is_file() else 0.0
     file.write_text(json.dumps(before + seconds))
@@ -154,7 +196,11 @@ def write_costs(folder: Path) -> None:
         started = time.perf_counter()
         generator(mask, z, instance_edges=edges)
         seconds.append(time.perf_counter() - started)
-    costs = {"parameters": generator.num_parameters(), "seconds_per_picture": statistics.median(seconds[1:])}
+    costs = {
+        "parameters": generator.num_parameters(),
+        "seconds_per_picture": statistics.median(seconds[1:]),
+        "threads": torch.get_num_threads(),
+    }
     (folder / "costs.json").write_text(json.dumps(costs))
 
 
@@ -185,19 +231,21 @@ def read_run(folder: Path) -> dict[str, float | None]:
     }
 
 
-def side_by_side(folders: Sequence[Path]) -> Image.Image:
-    """Combine mask, real picture, and each run's picture of the exact mask, the first three columns of its sheet."""
+def side_by_side(folders: Mapping[str, Path]) -> Image.Image:
+    """Combine mask, real picture, and each arm's picture of the exact mask, the first three columns of its sheet."""
     columns: list[Image.Image] = []
-    for folder in folders:
-        settings = json.loads((folder / "figures.json").read_text())["settings"]
-        width = settings["resolution"][1]
+    for folder in folders.values():
+        report = json.loads((folder / "figures.json").read_text())
+        height, width = report["settings"]["resolution"]
+        num_rows = min(SHEET_ROWS, report["counts"]["pictures"])
         with Image.open(folder / "sheet.png") as sheet:
             shown = range(3) if not columns else [2]
-            columns += [sheet.crop((width * number, 0, width * (number + 1), sheet.height)) for number in shown]
+            top = sheet.height - num_rows * height  # below the headings
+            columns += [sheet.crop((width * number, top, width * (number + 1), sheet.height)) for number in shown]
     whole = Image.new("RGB", (columns[0].width * len(columns), columns[0].height))
     for number, column in enumerate(columns):
         whole.paste(column, (number * column.width, 0))
-    return whole
+    return add_headings(whole, ["mask", "real", *folders])
 
 
 def mean_and_range(values: Sequence[float | None]) -> str:

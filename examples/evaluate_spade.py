@@ -9,6 +9,7 @@ See docs/evaluation.md, and `--help` for all options.
 """
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import logging
@@ -24,20 +25,28 @@ from tqdm.auto import tqdm
 
 
 try:
-    import datasets  # noqa: F401 (what spade_hf.data needs)
+    import datasets
     import torchmetrics
     from accelerate import PartialState
     from accelerate.utils import gather_object
 except ModuleNotFoundError as error:
     from spade_hf.project import install_command
 
-    sys.exit(f"error: evaluation needs the package {error.name}, which is not installed: {install_command('eval')}")
+    remedy = install_command("eval")
+    print(f"error: evaluation needs the package {error.name}, which is not installed: {remedy}", file=sys.stderr)
+    sys.exit(2)
 
 import spade_hf
-from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEPipeline
+from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf.cli.inputs import check_device, find_model
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_rows
-from spade_hf.data.options import columns_of, open_label_set, open_rows
-from spade_hf.data.processes import join_processes
+from spade_hf.data.fingerprint import fingerprint
+from spade_hf.data.label_match import check_labels
+from spade_hf.data.options import columns_of, find_labels, open_folders, open_label_set, open_rows
+from spade_hf.data.pair_reader import check_columns, decode_image
+from spade_hf.data.processes import from_main_process, join_processes
+from spade_hf.data.sources import find_label_set, load_label_set
+from spade_hf.images.sheets import add_headings
 from spade_hf.metrics import (
     Figures,
     Judge,
@@ -51,18 +60,22 @@ from spade_hf.metrics import (
     obtain_segmenter,
     score,
     score_styles,
+    segmenter_settings,
+    train_segmenter,
 )
 from spade_hf.metrics.arguments import build_parser, parse_args
 from spade_hf.metrics.features import FeatureNetwork, import_transformers_networks
 from spade_hf.metrics.model_index import load_card, update_card
+from spade_hf.metrics.report import format_table
 from spade_hf.metrics.scoring import KINDS
 from spade_hf.metrics.segmentation import AnySegmenter
-from spade_hf.metrics.segmenter_cache import fingerprint
+from spade_hf.models.model_hash import hash_model
 from spade_hf_cli.options import as_typed, one_line, options_of
 
 
 logger = logging.getLogger("evaluate_spade")
 SHEET_ROWS = 8
+FOLDERS_OF_SEGMENTER = {name: f"--segmenter_{name}" for name in ("image_folder", "mask_folder")}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -71,17 +84,19 @@ def main(args: argparse.Namespace) -> None:
     for name in ("httpx", "httpx2"):  # they log every request to the Hub
         logging.getLogger(name).setLevel(logging.WARNING)
     card = load_card(args.model) if args.update_model_card else None  # before scoring, which takes minutes
+    if args.device is not None:
+        check_device(args.device)
     state = join_processes(args.device)
     args.device = args.device or str(state.device)
-    pipeline = None if args.real else SPADEPipeline.from_pretrained(args.model or BUNDLED_MODEL).to(args.device)
+    pipeline = None
+    if not args.real:
+        pipeline = SPADEPipeline.from_pretrained(find_model(args.model)).to(args.device)
     processor = build_processor(args) if pipeline is None else pipeline.image_processor
-    if args.resolution is None and pipeline is not None:
-        size = pipeline.generator.config.image_size
-        args.resolution = [size, size] if isinstance(size, int) else list(size)
+    if pipeline is not None:
+        check_model(args, pipeline)
     dataset, groups = build_dataset(args, processor)
     network = load_feature_network(args.feature_network).to(args.device)
-    with state.main_process_first():  # it saves the trained segmenter in --output_dir
-        segmenter, segmenter_reason = build_segmenter(args, processor, network)
+    segmenter, segmenter_reason = build_segmenter(args, processor, network, state)
     judge = Judge(network, segmenter, processor.label_set)
 
     missing = {"painted": why_not_painted(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
@@ -92,7 +107,8 @@ def main(args: argparse.Namespace) -> None:
         partners = choose_partners(scenes, torch.Generator().manual_seed(args.seed))
     cache = None
     if args.output_dir is not None and pipeline is not None:
-        cache = build_cache(args, pipeline, dataset, partners)
+        name = from_main_process(state, lambda: name_pictures(args, pipeline, dataset, partners))
+        cache = PictureCache(Path(args.output_dir, name))
     scorer = Scorer(
         judge,
         dataset,
@@ -108,7 +124,6 @@ def main(args: argparse.Namespace) -> None:
     scored = score_all(scorer, args.batch_size, state)
     if not state.is_main_process:
         return
-    sheet = [row for batch in scored for row in batch.rows]
     parts = {kind: [batch.measurements[kind] for batch in scored] for kind in ("real", *kinds)}
     measured = {kind: Measurements.concatenate(batches) for kind, batches in parts.items()}
     has_own_style = pipeline is None or pipeline.style_encoder is not None
@@ -124,18 +139,28 @@ def main(args: argparse.Namespace) -> None:
     if segmenter is None:
         for one in figures.values():
             one.reasons.update(miou=segmenter_reason, pixel_accuracy=segmenter_reason)
-    for name, reason in figures["exact"].reasons.items():
-        logger.warning("%s is null: %s", name, as_typed(reason, options_of(build_parser())))
-    reasons = {kind: one.reasons for kind, one in figures.items()}
-    if missing["painted"] is not None:
-        reasons["painted"] = missing["painted"]
-    write(args, figures, reasons, Image.fromarray(torch.cat(sheet, dim=-2).movedim(0, -1).numpy()), measured["real"])
+    write(args, figures, missing["painted"], draw_sheet(scored), measured["real"])
     if card is not None:
         names = ("resolution", "feature_network", "segmenter", "segmenter_steps", "ignored_pixels", "seed")
         settings = {"num_images": len(dataset), **{name: getattr(args, name) for name in names}}
-        data = {"dataset_name": args.dataset_name or args.image_folder, "split": args.split, "settings": settings}
+        data = {"dataset_name": args.dataset_name, "split": args.split, "settings": settings}
         update_card(card, figures["exact"].values, model=args.model, **data)
         logger.info("Put the figures into the model card of %s", args.model)
+
+
+def check_model(args: argparse.Namespace, pipeline: SPADEPipeline) -> None:
+    """Check that the model reads the masks as they are meant, and makes pictures of the resolution."""
+    size, divisor = pipeline.generator.config.image_size, pipeline.generator.size_divisor
+    if args.resolution is None:
+        args.resolution = [size, size] if isinstance(size, int) else list(size)
+    if any(side % divisor for side in args.resolution):
+        raise ValueError(
+            f"--resolution is {' '.join(map(str, args.resolution))}; this model makes pictures whose sides are "
+            f"multiples of {divisor}."
+        )
+    labels = find_labels(args)
+    if labels is not None:
+        check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)
 
 
 def score_all(scorer: Scorer, batch_size: int, state: PartialState) -> list[ScoredBatch]:
@@ -151,23 +176,25 @@ def score_all(scorer: Scorer, batch_size: int, state: PartialState) -> list[Scor
     return [batch for _, batch in sorted((start, batch) for share in shares for start, batch in share.items())]
 
 
-def build_cache(
+def name_pictures(
     args: argparse.Namespace, pipeline: SPADEPipeline, dataset: PairedImageDataset, partners: Sequence[int]
-) -> PictureCache:
-    """Return the folder of these pictures, named by a hash of everything that they depend on."""
+) -> str:
+    """Name the folder of these pictures by a hash of everything that they depend on."""
     networks = [network for network in (pipeline.generator, pipeline.style_encoder) if network is not None]
+    reader = dataset.reader
+    columns = (reader.image_column, reader.mask_column, reader.instance_column)
     settings = {
         "version": spade_hf.__version__,
-        "configs": [dict(part.config) for part in (*networks, pipeline.image_processor)],
-        "pairs": fingerprint(dataset),
+        "model": hash_model(*networks, pipeline.image_processor),
+        "pairs": fingerprint(
+            dataset.rows, columns, label_set=dataset.processor.label_set, color_tolerance=reader.color_tolerance
+        ),
+        "transform": dataclasses.asdict(reader.transform),
         "partners": list(partners),
-        **{name: getattr(args, name) for name in ("resolution", "seed", "color_tolerance")},
+        "seed": args.seed,
     }
-    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=8)
-    for network in networks:
-        for weight in network.state_dict().values():
-            digest.update(weight.cpu().float().contiguous().numpy().tobytes())
-    return PictureCache(Path(args.output_dir, f"pictures-{digest.hexdigest()}"))
+    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
+    return f"pictures-{digest.hexdigest()}"
 
 
 def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:
@@ -175,8 +202,12 @@ def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) ->
     if args.real:
         return "real pictures have exact masks only"
     if processor.config.use_instance_edges:
+        if args.painted_masks:
+            raise ValueError(
+                "--painted_masks is for models without instance edges, which would not fit. Leave it out."
+            )
         return "instance edges would not fit painted masks"
-    return None if args.painted_masks else "--no-painted_masks"
+    return "--no-painted_masks" if args.painted_masks is False else None
 
 
 def why_no_styles(
@@ -207,12 +238,20 @@ def build_dataset(
     rows, columns = open_rows(args, split=args.split), columns_of(args)
     if len(rows) == 0:
         raise ValueError(f"--split {args.split!r} of {args.dataset_name} has no rows. Give another split.")
+    check_columns(rows.features, {name: column for name, column in columns.items() if column is not None})
     count = len(rows) if args.num_images is None else min(args.num_images, len(rows))
     rows = rows.select([number * len(rows) // count for number in range(count)])
     if args.group_column is not None and args.group_column not in rows.column_names:
         raise ValueError(
             f"--group_column is {args.group_column!r}; the data set has the columns {', '.join(rows.column_names)}. "
             "Name one of these."
+        )
+    if args.group_column is not None and not isinstance(
+        rows.features[args.group_column], datasets.Value | datasets.ClassLabel
+    ):
+        raise ValueError(
+            f"--group_column is {args.group_column!r}, which holds {rows.features[args.group_column]}; it must name a "
+            "column of numbers or texts, one for each scene."
         )
     groups = None if args.group_column is None else rows[args.group_column][:]
     return pairs(args, processor, rows, columns), groups
@@ -227,10 +266,17 @@ def pairs(
 ) -> PairedImageDataset:
     """Build a data set of whole pictures, cropped only if their proportions differ from those of `--resolution`."""
     if args.resolution is None:  # only for real pictures: the size of the first mask
-        width, height = rows[0][columns["mask_column"]].size
-        args.resolution = [height, width]
+        args.resolution = size_of_mask(rows, columns["mask_column"])
+    if args.reduce is not None and args.reduce >= min(args.resolution):
+        raise ValueError(
+            f"--reduce is {args.reduce}; the pictures are {args.resolution[0]}x{args.resolution[1]} (height x width). "
+            "It must be smaller than their shorter side."
+        )
     transform = PairedTransform(
-        resolution=tuple(args.resolution), resize_ratio=1.0, center_crop=True, random_flip=random_flip
+        resolution=(args.resolution[0], args.resolution[1]),
+        resize_ratio=1.0,
+        center_crop=True,
+        random_flip=random_flip,
     )
     reader = PairReader(
         **columns,
@@ -241,10 +287,20 @@ def pairs(
     return PairedImageDataset(rows, reader, seed=args.seed)
 
 
+def size_of_mask(rows: datasets.Dataset, column: str) -> list[int]:
+    """Return height and width of the first mask."""
+    rows = rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    try:
+        mask = decode_image(rows[0][column], datasets.Image(), column)
+    except ValueError as error:
+        raise ValueError(f"Row 0 of the data set: {error}") from error
+    return [mask.height, mask.width]
+
+
 def build_segmenter(
-    args: argparse.Namespace, processor: SPADEImageProcessor, network: FeatureNetwork
+    args: argparse.Namespace, processor: SPADEImageProcessor, network: FeatureNetwork, state: PartialState
 ) -> tuple["AnySegmenter | None", str]:
-    """Return the segmenter, or `None` and the reason."""
+    """Return the segmenter, or `None` and the reason. All processes call this together."""
     if args.segmenter == "none":
         return None, "--segmenter none"
     label_set = processor.label_set
@@ -253,29 +309,53 @@ def build_segmenter(
         module = import_transformers_networks("segmenter")
         return module.TransformersSegmenter(args.segmenter, label_set, names).to(args.device), ""
     if args.segmenter != "train":
-        segmenter = load_segmenter(Path(args.segmenter), network, label_set, network_name=args.feature_network)
+        segmenter = load_segmenter(Path(args.segmenter), network, label_set, color_tolerance=args.color_tolerance)
         return segmenter.to(args.device), ""
-    name = args.segmenter_dataset or args.dataset_name
-    if name is None:
-        return None, "no --segmenter_dataset to train a segmenter on"
-    try:
-        rows = load_rows(name, split=args.segmenter_split)
-    except ValueError:
-        if args.segmenter_dataset is not None:
-            raise
-        return None, f"{name} has no split {args.segmenter_split} to train a segmenter on; name --segmenter_dataset"
+    dataset = segmenter_pairs(args, label_set)
+    if isinstance(dataset, str):
+        return None, dataset
+    options = {"num_steps": args.segmenter_steps, "seed": args.seed}
+    if args.output_dir is None:
+        return train_segmenter(network, dataset, device=args.device, **options), ""
+    settings = from_main_process(state, lambda: segmenter_settings(network, dataset, **options))
+    with state.main_process_first():  # it saves the trained segmenter, and the others load it
+        folder = Path(args.output_dir)
+        segmenter = obtain_segmenter(network, dataset, cache_dir=folder, settings=settings, device=args.device)
+    return segmenter, ""
+
+
+def segmenter_pairs(args: argparse.Namespace, label_set: LabelSet) -> PairedImageDataset | str:
+    """Open the pairs to train a segmenter on, mirrored at random; return the reason if there are none."""
     plain = SPADEImageProcessor(label_set=label_set)  # reads no instance maps
     columns = {"image_column": args.image_column, "mask_column": args.mask_column, "instance_column": None}
-    segmenter = obtain_segmenter(
-        network,
-        pairs(args, plain, rows, columns, random_flip=True),
-        network_name=args.feature_network,
-        num_steps=args.segmenter_steps,
-        seed=args.seed,
-        cache_dir=None if args.output_dir is None else Path(args.output_dir),
-        device=args.device,
-    )
-    return segmenter, ""
+    split = args.segmenter_split or "train"
+    if args.segmenter_image_folder is not None:
+        rows = open_folders(args, "segmenter_")
+        if args.segmenter_panoptic_json is not None:
+            labels = load_label_set(args.segmenter_panoptic_json, mask_folder=args.segmenter_mask_folder)
+        else:
+            labels = find_label_set(mask_folder=args.segmenter_mask_folder)
+    elif args.segmenter_dataset is not None or args.dataset_name is not None:
+        name = args.segmenter_dataset or args.dataset_name
+        config_name = args.dataset_config_name if name == args.dataset_name else None
+        try:
+            rows = load_rows(name, config_name=config_name, split=split)
+        except ValueError as error:
+            if args.segmenter_dataset is not None or args.segmenter_split is not None:
+                raise
+            return f"{one_line(error)} Name other pairs to train a segmenter on: `segmenter_dataset`"
+        labels = find_label_set(dataset_name=name) if name != args.dataset_name else None  # those were compared before
+    else:
+        return (
+            "there are no pairs to train a segmenter on. Name them: `segmenter_image_folder` and "
+            "`segmenter_mask_folder`, or `segmenter_dataset`"
+        )
+    if labels is not None and args.label_set is None:
+        check_labels(labels, label_set, color_tolerance=args.color_tolerance)
+    try:
+        return pairs(args, plain, rows, columns, random_flip=True)
+    except ValueError as error:  # the folders to name are those of the segmenter
+        raise ValueError(as_typed(str(error), FOLDERS_OF_SEGMENTER)) from error
 
 
 def read_names(file: Path) -> dict[str, str]:
@@ -292,12 +372,15 @@ def read_names(file: Path) -> dict[str, str]:
 def write(
     args: argparse.Namespace,
     figures: dict[str, Figures],
-    reasons: dict[str, str | dict[str, str]],
+    without_painted: str | None,
     sheet: Image.Image,
     real: Measurements,
 ) -> None:
     """Print the table; write the JSON file, and the table and the sheet in the output folder."""
     settings = {name: value for name, value in vars(args).items() if name not in ("json", "output_dir")}
+    reasons: dict[str, Any] = {kind: one.reasons for kind, one in figures.items()}
+    if without_painted is not None:
+        reasons["painted"] = without_painted
     report = {
         **figures["exact"].values,
         "painted": figures["painted"].values if "painted" in figures else None,
@@ -308,7 +391,7 @@ def write(
         "settings": settings,
         "versions": {module.__name__: module.__version__ for module in (spade_hf, torch, torchmetrics)},
     }
-    table = format_table(figures)
+    table = as_typed(format_table(figures, without_painted), options_of(build_parser()))
     print(table)
     if args.json is not None:
         write_text(Path(args.json), json.dumps(report, indent=2) + "\n")
@@ -318,14 +401,10 @@ def write(
         sheet.save(folder / "sheet.png")
 
 
-def format_table(figures: dict[str, Figures]) -> str:
-    """Format a Markdown table: one line per figure, one column per set of pictures."""
-    kinds = [kind for kind in figures if kind != "real"] + ["real"]
-    lines = [f"| | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
-    for name in figures["exact"].values:
-        values = [figures[kind].values.get(name) for kind in kinds]
-        lines.append(f"| {name} | {' | '.join('-' if value is None else f'{value:.4g}' for value in values)} |")
-    return "\n".join(lines)
+def draw_sheet(scored: Sequence[ScoredBatch]) -> Image.Image:
+    """Draw the shown rows of all batches below each other, with headings."""
+    rows = torch.cat([row for batch in scored for row in batch.rows], dim=-2)  # (3, rows * H, columns * W)
+    return add_headings(Image.fromarray(rows.movedim(0, -1).numpy()), scored[0].headings)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,19 +7,21 @@ For each share of the real pairs and each seed: take that share at random, train
 the training options of the file), paint its masks in random styles (synthesize_dataset.py), and train one segmenter on
 the real pairs and one on both, with the same number of updates. With a share below 1, a third segmenter is trained on
 the real pairs and on pictures that the same SPADE paints of all masks, as if there were more masks than pictures. All
-segmenters are tested on the real pictures of another split. If it was stopped, the same command resumes. At the end it
-writes table.md.
+segmenters are tested on the real pictures of another split. If it was stopped, the same command resumes; other options
+or other data in the same folder are an error. At the end it writes table.md.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
 import torch
 from ablation import Grid, mean_and_range, run_script
+from kept_options import describe, describe_data, keep, resolve
 
 from spade_hf import SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_label_set, load_rows
@@ -33,12 +35,14 @@ from spade_hf.metrics.segmentation import (
     pixel_accuracy,
     train_segmenter,
 )
+from spade_hf.training.arguments import parse_args as parse_training
 from spade_hf_cli.options import OneLineParser, count, natural, positive_share
 
 
 COLUMNS = ("image", "label")
 REAL, BOTH, ALL_MASKS = "real", "real + synthesized", "real + synthesized from all masks"
 TEST_BATCH = 16
+OPTIONS_FILE = "options.json"
 
 
 def main(args: argparse.Namespace) -> None:
@@ -46,12 +50,24 @@ def main(args: argparse.Namespace) -> None:
     datasets.disable_progress_bars()
     grid = Grid.from_file(args.grid)
     name = args.dataset_name or grid.data["dataset_name"]
+    options = {**grid.data, **grid.training, "dataset_name": name}
+    resolved = resolve(parse_training, options)
+    kept = {
+        **describe(resolved, "train"),
+        "test data": describe_data(resolved, args.test_split),
+        "images_per_mask": args.images_per_mask,
+        "segmenter_steps": args.segmenter_steps,
+    }
+    begun = args.output_dir.is_dir() and any(path.name != OPTIONS_FILE for path in args.output_dir.iterdir())
+    remedy = "Name another --output_dir, or delete this one."
+    keep(args.output_dir / OPTIONS_FILE, kept, begun=begun, remedy=remedy)
     label_set = load_label_set(grid.data.get("label_set"), dataset_name=name)
     train, test = (load_rows(name, split=split).select_columns(COLUMNS) for split in ("train", args.test_split))
     network = load_feature_network("efficientnet-lite2")
     for seed in args.seeds:
         for part in args.shares:
-            run = Run(args, grid, label_set, args.output_dir / f"{part:g}-{seed}", part, seed)
+            folder = args.output_dir / f"{part:g}-{seed}"
+            run = Run(args, options, resolved.resolution, label_set, folder, part, seed)
             print(run.folder, flush=True)
             run.complete(train, test, network)
     table = tabulate(args.output_dir, args.shares, args.seeds)
@@ -64,7 +80,8 @@ class Run:
 
     Args:
         args (`argparse.Namespace`): The options.
-        grid (`Grid`): Options of training.
+        options (`Mapping[str, Any]`): Options of training.
+        resolution (`Sequence[int]`): Height and width.
         label_set (`LabelSet`): The data's labels.
         folder (`Path`): Folder of its files: `real/`, `model/`, `synthesized/`, `figures.json`.
         share (`float`): Of the real pairs, in (0, 1].
@@ -72,9 +89,17 @@ class Run:
     """
 
     def __init__(
-        self, args: argparse.Namespace, grid: Grid, label_set: LabelSet, folder: Path, share: float, seed: int
+        self,
+        args: argparse.Namespace,
+        options: Mapping[str, Any],
+        resolution: Sequence[int],
+        label_set: LabelSet,
+        folder: Path,
+        share: float,
+        seed: int,
     ) -> None:
-        self.args, self.grid, self.label_set = args, grid, label_set
+        self.args, self.options, self.label_set = args, options, label_set
+        self.height, self.width = resolution
         self.folder, self.share, self.seed = folder, share, seed
 
     def complete(self, train: datasets.Dataset, test: datasets.Dataset, network: FeatureNetwork) -> None:
@@ -83,7 +108,7 @@ class Run:
         if not (real / "labels.json").is_file():  # written last
             write_rows(real, take(train, self.share, self.seed), self.label_set)
         if not (model / "model_index.json").is_file():
-            options = {**self.grid.data, **self.grid.training, "dataset_name": real, "seed": self.seed}
+            options = {**self.options, "dataset_name": real, "seed": self.seed}
             run_script("train_spade.py", options, output_dir=model, resume_from_checkpoint="latest")
         sources = {BOTH: real}
         if self.share < 1:
@@ -94,9 +119,15 @@ class Run:
         self.measure(REAL, real_rows, test, network)
         for arm, source in sources.items():
             output = synthesized / source.name
-            height, width = self.grid.data["resolution"]
             options = {"images_per_mask": self.args.images_per_mask, "seed": self.seed, "output_dir": output}
-            run_script("synthesize_dataset.py", options, model=model, dataset_name=source, height=height, width=width)
+            run_script(
+                "synthesize_dataset.py",
+                options,
+                model=model,
+                dataset_name=source,
+                height=self.height,
+                width=self.width,
+            )
             rows = load_rows(str(output)).select_columns(COLUMNS).cast(real_rows.features)
             times = max(1, round(len(rows) / len(real_rows)))  # about half of the pairs are then real
             self.measure(arm, datasets.concatenate_datasets([real_rows] * times + [rows]), test, network)
@@ -117,7 +148,7 @@ class Run:
     def pairs(self, rows: datasets.Dataset, random_flip: bool = False) -> PairedImageDataset:
         """Build a data set of whole pictures at the size that SPADE paints."""
         transform = PairedTransform(
-            resolution=tuple(self.grid.data["resolution"]), resize_ratio=1.0, center_crop=True, random_flip=random_flip
+            resolution=(self.height, self.width), resize_ratio=1.0, center_crop=True, random_flip=random_flip
         )
         processor = SPADEImageProcessor(label_set=self.label_set)
         reader = PairReader(

@@ -23,27 +23,32 @@ try:
 except ModuleNotFoundError as error:
     from spade_hf.project import install_command
 
-    sys.exit(f"error: synthesis needs the package {error.name}, which is not installed: {install_command('train')}")
-
-from huggingface_hub import upload_folder
+    remedy = install_command("train")
+    print(f"error: synthesis needs the package {error.name}, which is not installed: {remedy}", file=sys.stderr)
+    sys.exit(2)
 
 from spade_hf import SPADEPipeline
 from spade_hf.cli.inputs import check_device, find_model
 from spade_hf.data import load_rows
+from spade_hf.data.label_match import check_labels
 from spade_hf.data.processes import join_processes
+from spade_hf.data.sources import find_label_set
 from spade_hf.hub.repositories import open_repository
+from spade_hf.models.model_hash import hash_model
 from spade_hf.synthesis import (
     FolderOutput,
     MaskReader,
     Output,
     ParquetOutput,
     Synthesizer,
+    check_repository,
     open_folder,
+    push,
     write_data_card,
 )
 from spade_hf.synthesis.arguments import build_parser, parse_args
 from spade_hf.synthesis.data_card import license_of, row_numbers
-from spade_hf.synthesis.settings import UNFINISHED, hash_model, public_name
+from spade_hf.synthesis.settings import public_name
 from spade_hf_cli.options import as_typed, one_line, options_of
 
 
@@ -64,15 +69,18 @@ def main(args: argparse.Namespace) -> int:
     pipeline = SPADEPipeline.from_pretrained(model).to(args.device or str(state.device))
     pipeline.set_progress_bar_config(disable=True)
     synthesizer = build_synthesizer(args, pipeline)
+    output = build_output(args, synthesizer)
     settings = build_settings(args, model, synthesizer)
     folder = Path(args.output_dir)
-    with state.main_process_first():
-        open_folder(folder, settings, pipeline.image_processor.label_set)
-    if args.push_to_hub and state.is_main_process:  # before painting, which takes hours
-        args.repo_id = open_repository(
-            args.repo_id or folder.resolve().name, private=args.private, repo_type="dataset"
-        )
-    output = build_output(args, synthesizer)
+    if state.is_main_process:  # before painting, which takes hours
+        labels, masks = pipeline.image_processor.label_set, synthesizer.masks.hashes()
+        open_folder(folder, settings, labels, masks=masks, find_missing=output.all_missing)
+        if args.push_to_hub:
+            args.repo_id = open_repository(
+                args.repo_id or folder.resolve().name, private=args.private, repo_type="dataset"
+            )
+            check_repository(args.repo_id)
+    state.wait_for_everyone()
     broken = make_all(synthesizer, output, state)
     if not state.is_main_process:
         return 0
@@ -81,13 +89,7 @@ def main(args: argparse.Namespace) -> int:
         raise ValueError(f"None of the {len(synthesizer.masks)} masks can be read; the first one: {broken[0]}")
     write_data_card(folder, summary, settings, pipeline, license=license_of(model))
     if args.push_to_hub:
-        upload_folder(
-            repo_id=args.repo_id,
-            folder_path=folder,
-            repo_type="dataset",
-            commit_message="A synthesized data set",
-            ignore_patterns=[f"*{UNFINISHED}"],
-        )
+        push(folder, args.repo_id)
     print(f"{folder}: {summary.num_rows} rows")
     if summary.missing:
         print(
@@ -121,6 +123,11 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
     rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
     if len(rows) == 0:
         raise ValueError(f"`split` {args.split!r} of {args.dataset_name} has no rows. Give another split.")
+    labels = find_label_set(dataset_name=args.dataset_name)
+    if labels is not None:
+        check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)
+    if args.seed != 0 and pipeline.generator.config.latent_dim is None:
+        raise ValueError(f"`seed` is {args.seed}, but this model has no latent to draw from it. Leave it out.")
     masks = MaskReader(
         rows,
         mask_column=args.mask_column,
@@ -159,7 +166,7 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
     more = ("num_images_per_mask", "seed", "height", "width", "output_format")
     return {
         "model": "the bundled landscapes" if args.model is None else public_name(model),
-        "weights": hash_model(synthesizer.pipeline),
+        "weights": hash_model(synthesizer.pipeline.generator, synthesizer.pipeline.image_processor),
         "dataset_name": public_name(args.dataset_name),
         **{name: getattr(args, name) for name in names},
         "num_masks": len(synthesizer.masks),

@@ -320,7 +320,7 @@ def test_no_label_set(dataset_name, hub, tmp_path):
 
 def test_folders_without_metadata_are_told_apart(tmp_path):
     write_folders(tmp_path)
-    with pytest.raises(ValueError, match=r"is 'label', which holds ClassLabel.* images: image. To pair folders"):
+    with pytest.raises(ValueError, match=r"is 'label', which holds ClassLabel.* images: image. To pair two folders"):
         make_dataset(load(tmp_path, tmp_path))
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,18 +12,43 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import ModelCard
 from PIL import Image
+from safetensors import safe_open
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
-from spade_hf.metrics import Scorer
+from spade_hf.data import PairedTransform, fingerprint
+from spade_hf.metrics import (
+    Scorer,
+    choose_partners,
+    color_statistics,
+    confusion_matrix,
+    load_feature_network,
+    load_segmenter,
+    pixel_accuracy,
+    style_agreement,
+)
+from spade_hf.metrics.features import feature_maps
+from spade_hf.metrics.scoring import to_8_bits
+from spade_hf.models.model_hash import hash_model
 from spade_hf.project import install_command
 
-from ..tiny_networks import save_tiny_segmenter
-from ..training_data import LABELS, make_networks, make_rows, mask, write_imagefolder, write_labels
+from ..tiny_networks import randomized, save_tiny_segmenter
+from ..training_data import (
+    LABELS,
+    make_dataset,
+    make_networks,
+    make_rows,
+    mask,
+    picture,
+    write_imagefolder,
+    write_labels,
+)
 
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "evaluate_spade.py"
+CENTER = PairedTransform(resolution=(32, 32), resize_ratio=1.0, center_crop=True, random_flip=False)
 STYLE_KEYS = {"style", "style_features", "diversity"}
 KEYS = {"fid", "kid", "miou", "pixel_accuracy", "sharpness", "light", "feature_distance"}
 
@@ -50,7 +76,7 @@ def model(tmp_path_factory):
     networks = make_networks()
     folder = tmp_path_factory.mktemp("model")
     processor = SPADEImageProcessor(label_set=LABELS)
-    parts = {name: networks[name] for name in ("generator", "style_encoder")}
+    parts = {name: randomized(networks[name], seed=0) for name in ("generator", "style_encoder")}
     for network in parts.values():
         network.fuse_spectral_norm()
     SPADEPipeline(image_processor=processor, **parts).save_pretrained(folder)
@@ -62,18 +88,22 @@ def data(tmp_path_factory):
     """Splits `train` and `validation`, three scenes of two pictures each."""
     folder = tmp_path_factory.mktemp("data")
     scene = [0, 0, 1, 1, 2, 2]
-    rows = make_rows(label=[mask(number) for number in scene]).add_column("scene", scene)
+    lights = [picture(index).point(lambda value, index=index: value * (index + 1) // 6) for index in range(6)]
+    rows = make_rows(image=lights, label=[mask(number) for number in scene]).add_column("scene", scene)
     datasets.DatasetDict({"train": rows, "validation": rows}).save_to_disk(str(folder))
     write_labels(folder / "labels.json")
     return folder
 
 
-def options(data, folder, name="result"):
+TRAINED, NONE = ("--segmenter_steps", 2), ("--segmenter", "none")
+
+
+def options(data, folder, name="result", segmenter=TRAINED):
     files = ("--json", folder / f"{name}.json", "--output_dir", folder)
-    return ("--dataset_name", data, "--segmenter_steps", 2, "--batch_size", 4, "--device", "cpu", *files)
+    return ("--dataset_name", data, *segmenter, "--batch_size", 4, "--device", "cpu", *files)
 
 
-def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
+def test_all_figures_of_a_model_and_the_same_ones_again(evaluate, model, data, tmp_path):
     (model / "README.md").write_text("---\nlicense: apache-2.0\n---\n\n# A model\n")
     result = evaluate("--model", model, *options(data, tmp_path), "--group_column", "scene", "--update_model_card")
     assert result.status == 0, result.stderr
@@ -84,10 +114,12 @@ def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
     assert report["counts"] == {"pictures": 6, "feature_dimensions": 352}
     assert report["real"]["sharpness"] == 1 and report["real"]["kid"] == pytest.approx(0, abs=1e-9)
     assert report["settings"]["resolution"] == [32, 32] and "torchmetrics" in report["versions"]
-    assert "fid is null: 6 pictures are not more than the 352 feature dimensions" in result.log
+    why = "- fid: 6 pictures are not more than the 352 feature dimensions"
+    assert result.stdout.count("are not more than") == 1 and result.stdout.splitlines()[-1] == why
     table = (tmp_path / "table.md").read_text()
     assert table.startswith("| | exact | painted | real |") and table in result.stdout
-    assert Image.open(tmp_path / "sheet.png").size == (9 * 32, 6 * 32)
+    sheet = Image.open(tmp_path / "sheet.png")
+    assert sheet.width == 9 * 32 and sheet.height > 6 * 32  # with headings
 
     (kid,) = [one for one in ModelCard.load(model / "README.md").data.eval_results if one.metric_type == "kid"]
     assert kid.metric_value == report["kid"] and kid.dataset_name == data.name and kid.metric_args["num_images"] == 6
@@ -100,8 +132,89 @@ def test_a_model_is_scored_twice_the_same(evaluate, model, data, tmp_path):
     assert [path.stat().st_mtime_ns for path in tmp_path.glob("segmenter-*.safetensors")] == trained
 
 
+def test_figures_are_those_of_the_pictures_masks_and_styles_in_the_folder(evaluate, model, data, tmp_path):
+    command = ("--model", model, *options(data, tmp_path), "--group_column", "scene", "--ignored_pixels", "count")
+    assert evaluate(*command).status == 0
+    report = json.loads((tmp_path / "result.json").read_text())
+    (folder,) = tmp_path.glob("pictures-*")
+    made = {kind: read_pictures(folder / kind) for kind in ("exact", "painted", "styled")}
+    rows = datasets.load_from_disk(str(data))["validation"]
+    samples = [make_dataset(rows, transform=CENTER)[index] for index in range(6)]
+    real, exact_masks = (torch.stack([sample[name] for sample in samples]) for name in ("real_images", "label_map"))
+
+    pipeline = SPADEPipeline.from_pretrained(model)
+    partners = choose_partners(rows["scene"][:], torch.Generator().manual_seed(0))
+    for kind, styles in (("exact", real), ("styled", real[partners])):  # the style pictures are rounded to 8 bits
+        z = pipeline.encode_style(to_8_bits(styles))
+        with torch.no_grad():
+            expected = to_8_bits(pipeline.generator(exact_masks, z).images)
+        assert (made[kind].int() - expected.int()).abs().max() <= 1, kind
+    assert (made["exact"].int() - made["styled"].int()).abs().max() > 9
+    styles = to_8_bits(real)[partners]
+    assert report["style"] == pytest.approx(
+        style_agreement(color_statistics(made["styled"]), color_statistics(styles))
+    )
+
+    sheet = np.array(Image.open(tmp_path / "sheet.png"))[-6 * 32 :]
+    columns = [torch.from_numpy(sheet[:, start : start + 32]).view(6, 32, 32, 3) for start in range(0, 9 * 32, 32)]
+    assert columns[1].movedim(-1, 1).equal(to_8_bits(real))
+    painted_masks = torch.from_numpy(LABELS.ids_to_channels(LABELS.ids_from_colors(columns[3].numpy())))
+    assert exact_masks[0].equal(exact_masks[1]) and not painted_masks[0].equal(painted_masks[1])
+
+    network = load_feature_network("efficientnet-lite2")
+    (file,) = tmp_path.glob("segmenter-*.safetensors")
+    segmenter = load_segmenter(file, network, LABELS)
+    for kind, masks, values in (("exact", exact_masks, report), ("painted", painted_masks, report["painted"])):
+        pictures = made[kind].float() / 127.5 - 1
+        confusion = confusion_matrix(segmenter.predict(pictures, feature_maps(network, pictures)), masks, 4)
+        scores = {count: pixel_accuracy(confusion, unknown=3, count_unknown=count) for count in (True, False)}
+        assert values["pixel_accuracy"] == pytest.approx(scores[True]) and scores[True] != scores[False]
+    with safe_open(file, framework="pt") as content:
+        transform = json.loads(content.metadata()["settings"])["transform"]
+    assert transform["random_flip"] and transform["center_crop"]
+
+
+def read_pictures(folder):
+    """uint8 `(N, 3, H, W)`."""
+    pictures = [np.array(Image.open(path)) for path in sorted(folder.iterdir())]
+    return torch.from_numpy(np.stack(pictures)).movedim(-1, 1)
+
+
+def test_the_pictures_folder_is_named_by_all_that_they_depend_on(data, tmp_path):
+    name_pictures = runpy.run_path(str(SCRIPT))["name_pictures"]
+    rows = datasets.load_from_disk(str(data))["validation"]
+
+    def name(seed=0, networks=0, encoder=0, partners=(1, 0), transform=CENTER, rows=rows, color_tolerance=None):
+        parts = {
+            "generator": make_networks(networks)["generator"],
+            "style_encoder": make_networks(encoder)["style_encoder"],
+        }
+        pipeline = SPADEPipeline(image_processor=SPADEImageProcessor(label_set=LABELS), **parts)
+        dataset = make_dataset(rows, transform=transform, color_tolerance=color_tolerance)
+        return name_pictures(SimpleNamespace(seed=seed), pipeline, dataset, partners)
+
+    changes = [
+        {"seed": 1},
+        {"networks": 1},
+        {"encoder": 1},
+        {"partners": (0, 1)},
+        {"transform": PairedTransform(resolution=(32, 64))},
+        {"rows": rows.select([1, 0])},
+        {"color_tolerance": 5.0},
+    ]
+    assert name() == name()
+    assert len({name(), *(name(**change) for change in changes)}) == len(changes) + 1
+
+
+def test_a_model_is_known_by_its_content_not_its_folder(model, tmp_path):
+    shutil.copytree(model, tmp_path / "copy")
+    parts = [SPADEPipeline.from_pretrained(folder) for folder in (model, tmp_path / "copy")]
+    first, copy = (hash_model(one.generator, one.image_processor) for one in parts)
+    assert first == copy != hash_model(make_networks(1)["generator"], parts[0].image_processor)
+
+
 def test_pictures_are_kept_and_made_once(evaluate, model, data, tmp_path, monkeypatch):
-    command = ("--model", model, *options(data, tmp_path), "--segmenter", "none")
+    command = ("--model", model, *options(data, tmp_path, segmenter=NONE))
     made, make = [], Scorer._pictures
 
     def make_twice(self, *arguments):
@@ -111,7 +224,7 @@ def test_pictures_are_kept_and_made_once(evaluate, model, data, tmp_path, monkey
         return make(self, *arguments)
 
     monkeypatch.setattr(Scorer, "_pictures", make_twice)
-    assert evaluate(*command).status == 2
+    assert "the machine is gone" in evaluate(*command).stderr
     assert not (tmp_path / "result.json").exists()
     monkeypatch.setattr(Scorer, "_pictures", lambda self, *arguments: made.append(arguments) or make(self, *arguments))
     assert evaluate(*command).status == 0
@@ -156,9 +269,26 @@ def test_two_processes_say_what_one_does(evaluate, model, data, tmp_path):
     assert together["settings"] == alone["settings"] and together["counts"] == alone["counts"]
 
 
-def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path):
-    command = (*options(data, tmp_path), "--real", "--resolution", 40, 48, "--segmenter", "none")
+@pytest.fixture
+def hashed_rows(monkeypatch):
+    """The rows that are hashed, which means that their files are read once more."""
+    rows, hash_row = [], fingerprint.hash_row
+    monkeypatch.setattr(fingerprint, "hash_row", lambda row, columns: rows.append(row) or hash_row(row, columns))
+    return rows
+
+
+def test_rows_are_hashed_once_and_only_to_keep_results(evaluate, model, data, tmp_path, hashed_rows):
+    command = ("--model", model, "--dataset_name", data, "--device", "cpu", "--no-painted_masks", *TRAINED)
     assert evaluate(*command).status == 0
+    assert not hashed_rows
+    assert evaluate(*command, "--output_dir", tmp_path).status == 0
+    assert len(hashed_rows) == 6 + 6  # the segmenter's and the scored pairs
+
+
+def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path, hashed_rows):
+    command = (*options(data, tmp_path, segmenter=NONE), "--real", "--resolution", 40, 48)
+    assert evaluate(*command).status == 0
+    assert not hashed_rows
     real = json.loads((tmp_path / "result.json").read_text())
     assert real["sharpness"] == 1 and real["feature_distance"] == pytest.approx(0, abs=1e-9)
     assert real["miou"] is None and real["reasons"]["exact"]["miou"] == "--segmenter none"
@@ -170,25 +300,92 @@ def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path):
     assert reduced["real"] == real["real"]
 
 
-def test_folders_without_pictures_to_train_on(evaluate, model, tmp_path):
-    folder = write_imagefolder(tmp_path / "pairs", mode="L")
+@pytest.fixture(scope="module")
+def two_folders(tmp_path_factory):
+    """Folders `images` and `masks`, and the labels beside them."""
+    folder = write_imagefolder(tmp_path_factory.mktemp("folders") / "pairs", mode="L")
     (folder / "images").mkdir()
     for path in folder.glob("*.png"):
         path.rename(folder / "images" / path.name)
-    folders = ("--image_folder", folder / "images", "--mask_folder", folder / "masks")
+    return folder
+
+
+def test_folders_without_pictures_to_train_on(evaluate, model, two_folders, tmp_path):
+    folders = ("--image_folder", two_folders / "images", "--mask_folder", two_folders / "masks")
     result = evaluate("--model", model, *folders, "--num_images", 3, "--json", tmp_path / "result.json")
     assert result.status == 0, result.stderr
     report = json.loads((tmp_path / "result.json").read_text())
     assert report["miou"] is None and report["counts"]["pictures"] == 3
-    assert "miou is null: no --segmenter_dataset to train a segmenter on" in result.log
+    why = "- miou, pixel_accuracy: there are no pairs to train a segmenter on. Name them: --segmenter_image_folder and"
+    assert result.stdout.count("to train a segmenter") == 1 and why in result.stdout
+
+
+def test_two_folders_have_a_segmenter_of_two_others(evaluate, model, two_folders, tmp_path):
+    (tmp_path / "model").mkdir()
+    shutil.copytree(model, tmp_path / "model", dirs_exist_ok=True)
+    (tmp_path / "model" / "README.md").write_text("---\nlicense: apache-2.0\n---\n\n# A model\n")
+    (tmp_path / "names.txt").write_text("1\n2\n4\n")
+    pairs = ("--image_folder", two_folders / "images", "--mask_folder", two_folders / "masks")
+    others = ("--segmenter_image_folder", two_folders / "images", "--segmenter_mask_folder", two_folders / "masks")
+    command = ("--model", tmp_path / "model", *pairs, *others, "--segmenter_file_list", tmp_path / "names.txt")
+    files = ("--output_dir", tmp_path / "out", "--json", tmp_path / "result.json", "--update_model_card")
+    result = evaluate(*command, *TRAINED, *files, "--no-painted_masks")
+    assert result.status == 0, result.stderr
+    report = json.loads((tmp_path / "result.json").read_text())
+    assert 0 < report["pixel_accuracy"] < 1 and report["settings"]["split"] is None
+    (file,) = (tmp_path / "out").glob("segmenter-*.safetensors")
+    with safe_open(file, framework="pt") as content:
+        assert json.loads(content.metadata()["settings"])["data"]["num_rows"] == 3
+    results = ModelCard.load(tmp_path / "model" / "README.md").data.eval_results
+    assert {(one.dataset_type, one.dataset_name, one.dataset_split) for one in results} == {
+        ("folders", "local folders", None)
+    }
+
+
+@pytest.mark.parametrize("where", ["with the data", "given", "with the segmenter's data"])
+def test_labels_other_than_the_model_s_are_refused(where, evaluate, model, data, tmp_path):
+    other = shutil.copytree(data, tmp_path / "other")
+    values = json.loads((other / "labels.json").read_text())
+    names = {"0": "rock", "1": "sky", "4": "grass", "255": "unknown"}
+    (other / "labels.json").write_text(json.dumps({**values, "id2label": names}))
+    options = {
+        "with the data": ("--dataset_name", other),
+        "given": ("--dataset_name", data, "--label_set", other / "labels.json"),
+        "with the segmenter's data": ("--dataset_name", data, "--segmenter_dataset", other),
+    }[where]
+    result = evaluate("--model", model, "--device", "cpu", *options)
+    assert result.status == 2
+    difference = "the id 0 is 'rock' in the data and 'sky' in the model"
+    assert f"error: The data's labels are not the model's: {difference}" in result.stderr.splitlines()[-1]
+
+
+def test_the_segmenter_is_trained_on_the_configuration_that_is_scored(evaluate, data, tmp_path):
+    folder = tmp_path / "data"
+    configs = ""
+    for name, numbers in (("a", range(6)), ("b", range(1, 7))):
+        (folder / name).mkdir(parents=True)
+        make_rows(label=[mask(number) for number in numbers]).to_parquet(folder / name / "train.parquet")
+        configs += f"- config_name: {name}\n  data_files: {name}/train.parquet\n"
+        configs += "  default: true\n" if name == "a" else ""
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    write_labels(folder / "labels.json")
+    command = ("--real", "--dataset_name", folder, "--split", "train", "--resolution", 32, "--device", "cpu")
+    for name in ("a", "b"):
+        output = ("--output_dir", tmp_path / name, "--dataset_config_name", name)
+        assert evaluate(*command, *TRAINED, *output).status == 0
+    files = {next((tmp_path / name).glob("segmenter-*")).name for name in ("a", "b")}
+    assert len(files) == 2
 
 
 def test_a_missing_train_split_is_a_reason_and_a_named_one_an_error(evaluate, model, data, tmp_path):
     datasets.DatasetDict({"test": make_rows()}).save_to_disk(str(tmp_path / "test-only"))
     command = ("--model", model, "--dataset_name", tmp_path / "test-only", "--split", "test", "--device", "cpu")
     result = evaluate(*command, "--no-painted_masks", "--json", tmp_path / "result.json")
-    assert result.status == 0 and "has no split train to train a segmenter on" in result.log
+    assert result.status == 0, result.stderr
+    (why,) = [line for line in result.stdout.splitlines() if line.startswith("- miou, pixel_accuracy: ")]
+    assert "(config None, split 'train') cannot be loaded" in why and why.endswith("on: --segmenter_dataset")
     assert json.loads((tmp_path / "result.json").read_text())["pixel_accuracy"] is None
+    assert evaluate(*command, "--segmenter_split", "tset").status == 2
     named = evaluate(*command, "--segmenter_dataset", data, "--segmenter_split", "tset")
     assert named.status == 2 and "split 'tset') cannot be loaded" in named.stderr
 
@@ -264,6 +461,95 @@ def bad_card(data, folder):
     return options, f"The model card of --model '{folder}' cannot be read"
 
 
+def bad_column_of_real_pictures(data, folder):
+    return ("--real", "--dataset_name", data, "--mask_column", "nope"), "--mask_column is 'nope'; the data set has the"
+
+
+def bad_first_mask(data, folder):
+    broken = [{"bytes": b"no image", "path": None}]
+    datasets.DatasetDict({"validation": make_rows(1, label=broken)}).save_to_disk(str(folder / "broken"))
+    options = ("--real", "--dataset_name", folder / "broken", "--label_set", data / "labels.json")
+    return options, "Row 0 of the data set: column `label` holds an image that cannot be read"
+
+
+def bad_scenes(data, folder):
+    return ("--dataset_name", data, "--group_column", "image"), "--group_column is 'image', which holds Image("
+
+
+def bad_sizes(data, folder):
+    return ("--dataset_name", data, "--resolution", 32, 32, 32), "--resolution is 32 32 32; give one side, or height"
+
+
+def bad_side(data, folder):
+    return ("--dataset_name", data, "--resolution", 33), "--resolution is 33 33; this model makes pictures whose sides"
+
+
+def bad_reduced_side(data, folder):
+    return (
+        "--real",
+        "--dataset_name",
+        data,
+        "--reduce",
+        40,
+    ), "--reduce is 40; the pictures are 40x48 (height x width)"
+
+
+def bad_device(data, folder):
+    return ("--dataset_name", data, "--device", "abacus"), "--device is abacus, which torch cannot use here"
+
+
+def bad_model(data, folder):
+    return ("--dataset_name", data, "--model", folder / "nowhere"), "which is neither a folder nor a Hub id"
+
+
+def painted_real_pictures(data, folder):
+    return ("--dataset_name", data, "--real", "--painted_masks"), "--painted_masks is for models; real pictures have"
+
+
+def split_of_folders(data, folder):
+    options = ("--image_folder", folder, "--mask_folder", folder, "--split", "test")
+    return options, "--split is for --dataset_name and has no effect on folders"
+
+
+def column_of_folders(data, folder):
+    options = ("--image_folder", folder, "--mask_folder", folder, "--mask_column", "mask")
+    return options, "--mask_column is for --dataset_name and has no effect on folders"
+
+
+def steps_of_no_segmenter(data, folder):
+    return ("--dataset_name", data, "--segmenter_steps", 9), "--segmenter_steps is for --segmenter train and has no"
+
+
+def pixels_of_no_segmenter(data, folder):
+    options = ("--dataset_name", data, "--ignored_pixels", "count", "--segmenter", "none")
+    return options, "--ignored_pixels count needs a segmenter"
+
+
+def half_of_the_segmenter_s_pairs(data, folder):
+    options = ("--dataset_name", data, "--segmenter", "train", "--segmenter_image_folder", folder)
+    return options, "--segmenter_image_folder and --segmenter_mask_folder must be given together"
+
+
+def two_sorts_of_the_segmenter_s_pairs(data, folder):
+    folders = ("--segmenter_image_folder", folder, "--segmenter_mask_folder", folder)
+    options = ("--dataset_name", data, "--segmenter", "train", "--segmenter_dataset", data, *folders)
+    return options, "Give either --segmenter_dataset, or --segmenter_image_folder with --segmenter_mask_folder"
+
+
+def split_of_the_segmenter_s_folders(data, folder):
+    folders = ("--segmenter_image_folder", folder, "--segmenter_mask_folder", folder)
+    options = ("--dataset_name", data, "--segmenter", "train", *folders, "--segmenter_split", "train")
+    return options, "--segmenter_split is for a data set and has no effect on folders"
+
+
+def folder_of_folders_for_the_segmenter(data, folder):
+    for name in ("images", "masks"):
+        (folder / "pairs" / "train" / name).mkdir(parents=True)
+        mask(0).save(folder / "pairs" / "train" / name / "0.png")
+    options = ("--dataset_name", data, "--segmenter", "train", "--segmenter_dataset", folder / "pairs")
+    return options, "give both: --segmenter_image_folder and --segmenter_mask_folder."
+
+
 def bad_network(data, folder):
     return (
         "--dataset_name",
@@ -288,19 +574,40 @@ def bad_network(data, folder):
         bad_reduce,
         bad_card,
         bad_network,
+        bad_column_of_real_pictures,
+        bad_first_mask,
+        bad_scenes,
+        bad_sizes,
+        bad_side,
+        bad_reduced_side,
+        bad_device,
+        bad_model,
+        painted_real_pictures,
+        split_of_folders,
+        column_of_folders,
+        steps_of_no_segmenter,
+        pixels_of_no_segmenter,
+        half_of_the_segmenter_s_pairs,
+        two_sorts_of_the_segmenter_s_pairs,
+        split_of_the_segmenter_s_folders,
+        folder_of_folders_for_the_segmenter,
     ],
 )
 def test_what_is_wrong_is_one_line(case, evaluate, model, data, tmp_path):
     wrong, message = case(data, tmp_path)
-    output = ("--json", tmp_path / "result.json", "--output_dir", tmp_path / "out", "--segmenter", "none")
-    result = evaluate("--model", model, "--device", "cpu", *output, *wrong)
+    output = ("--json", tmp_path / "result.json", "--output_dir", tmp_path / "out")
+    no_segmenter = () if "--ignored_pixels" in wrong else ("--segmenter", "none")
+    scored = () if "--real" in wrong else ("--model", model)
+    result = evaluate(*scored, "--device", "cpu", *output, *no_segmenter, *wrong)
     assert result.status == 2
     line = result.stderr.splitlines()[-1]
     assert line.startswith("error: ") and message in line
+    assert "Traceback" not in result.stderr and "load_folders" not in line
     assert not (tmp_path / "result.json").exists() and not (tmp_path / "out").exists()
 
 
 def test_what_is_not_installed_is_named(evaluate, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchmetrics", None)
     message = f"error: evaluation needs the package torchmetrics, which is not installed: {install_command('eval')}"
-    assert evaluate("--help").status == message
+    result = evaluate("--help")
+    assert result.status == 2 and result.stderr == f"{message}\n"

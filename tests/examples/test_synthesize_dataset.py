@@ -4,6 +4,7 @@ import io
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipelin
 from spade_hf.data import load_label_set
 from spade_hf.images.resize import resize_labels
 from spade_hf.project import install_command
+from spade_hf.synthesis import picture_seeds
 
 from ..tiny_networks import tiny_generator
 from ..training_data import LABELS, make_rows, mask, png
@@ -293,6 +295,9 @@ def test_a_broken_mask_stops_nothing(form, synthesize, model, tmp_path):
         assert "cannot be read: rows 1, 3 of the source" in (tmp_path / "out" / "README.md").read_text()
 
     mended = save_masks(tmp_path / "mended" / "masks", [mask(index) for index in range(4)])
+    others = save_masks(tmp_path / "others" / "masks", [mask(0), mask(1), mask(3), mask(3)])
+    refused = synthesize(*options(model, others, tmp_path / "out", *form))
+    assert refused.status == 2 and "1 of 4 masks are others than those that" in refused.stderr.splitlines()[-1]
     assert synthesize(*options(model, mended, tmp_path / "out", *form)).status == 0
     assert synthesize(*options(model, mended, tmp_path / "whole", *form)).status == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
@@ -305,7 +310,7 @@ def test_pushed_to_the_hub(synthesize, model, masks, tmp_path, hub, monkeypatch)
     command = options(model, masks, tmp_path / "out", "--push_to_hub", "--hub_dataset_id", name)
     assert synthesize(*command).status == 0
     files = hub.repos["datasets", name].commits[hub.repos["datasets", name].refs["main"]]
-    assert set(files) - {".gitattributes"} == {*contents(tmp_path / "out"), "README.md"}
+    assert set(files) - {".gitattributes"} == {*contents(tmp_path / "out"), "README.md"} - {".masks"}
     rows = datasets.load_dataset(name, split="train", cache_dir=str(tmp_path / "cache"))
     local = datasets.load_dataset(str(tmp_path / "out"), split="train")
     assert rows["seed"][:] == local["seed"][:] and rows.features == local.features
@@ -313,6 +318,50 @@ def test_pushed_to_the_hub(synthesize, model, masks, tmp_path, hub, monkeypatch)
     assert load_label_set(None, dataset_name=name) == LABELS
     private = synthesize(*command, "--hub_private_repo")
     assert private.status == 2 and f"--hub_private_repo: the repository '{name}' already exists" in private.stderr
+
+
+def test_a_second_push_replaces_the_first_one(synthesize, model, masks, tmp_path, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    name = f"{hub.user}/pushed-twice"
+    push = ("--push_to_hub", "--hub_dataset_id", name)
+    forms = {
+        "two": ("--masks_per_file", 2),
+        "folders": ("--output_format", "folders"),
+        "three": ("--masks_per_file", 3),
+    }
+    for folder, form in forms.items():
+        assert synthesize(*options(model, masks, tmp_path / folder, *form, *push)).status == 0
+        repository = hub.repos["datasets", name]
+        files = {path for path in repository.commits[repository.refs["main"]] if path != ".gitattributes"}
+        assert files == {*contents(tmp_path / folder), "README.md"} - {".masks"}
+    assert len(datasets.load_dataset(name, split="train", cache_dir=str(tmp_path / "cache"))) == 12
+
+
+def test_a_data_set_of_another_kind_is_not_replaced(synthesize, model, masks, tmp_path, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    name = f"{hub.user}/photographs"
+    hub.add_repo(name, {"data/train-00000-of-00001.parquet": b"rows"}, kind="datasets")
+    result = synthesize(*options(model, masks, tmp_path / "out", "--push_to_hub", "--hub_dataset_id", name))
+    assert result.status == 2 and "so it holds another data set, which would be deleted" in result.stderr
+    assert not (tmp_path / "out" / "data").exists()  # refused before painting
+
+
+def test_another_seed_gives_other_pictures(synthesize, model, masks, tmp_path):
+    rows = []
+    for seed in (0, 1):
+        assert synthesize(*options(model, masks, tmp_path / str(seed), "--seed", seed)).status == 0
+        rows.append(datasets.load_dataset(str(tmp_path / str(seed)), split="train"))
+        expected = [picture_seeds(seed, index, 2) for index in range(6)]
+        assert rows[-1]["seed"][:] == [one for seeds in expected for one in seeds]
+    for first, second in zip(*rows, strict=True):
+        assert np.abs(pixels(first["image"]) - pixels(second["image"])).max() > 20
+
+
+def test_a_moved_model_is_the_same_model(synthesize, model, masks, tmp_path):
+    command = options(model, masks, tmp_path / "out")
+    assert synthesize(*command).status == 0
+    moved = shutil.copytree(model, tmp_path / "elsewhere" / model.name)
+    assert synthesize(*command, "--model", moved).status == 0
 
 
 def another_seed(folder, synthesize, model, masks):
@@ -323,6 +372,38 @@ def another_seed(folder, synthesize, model, masks):
 def another_model(folder, synthesize, model, masks):
     synthesize(*options(model, masks, folder / "out"))
     return ("--model", save_model(folder / model.name, generator=make_generator(1))), "`weights` is "
+
+
+def another_data_set_of_the_same_name(folder, synthesize, model, masks):
+    names = [folder / day / "masks" for day in ("monday", "tuesday")]
+    for name, first in zip(names, (0, 1), strict=True):
+        save_masks(name, [mask(first), mask(2), mask(3 + first)])
+    synthesize(*options(model, names[0], folder / "out"))
+    message = f"--dataset_name: 2 of 3 masks are others than those that the rows in {folder / 'out'} were painted from"
+    return ("--dataset_name", names[1]), f"{message}; the first one is in row 0. Give the same masks"
+
+
+def a_folder_of_an_older_version(folder, synthesize, model, masks):
+    synthesize(*options(model, masks, folder / "out"))
+    (folder / "out" / ".masks").unlink()
+    return (), "whose rows were begun by an older version, which did not keep what masks it painted"
+
+
+def foreign_labels(folder, synthesize, model, masks):
+    shutil.copytree(masks, folder / "masks")
+    values = {"id2label": {"0": "rock", "1": "sky", "4": "grass"}, "palette": LABELS.palette.tolist()[:3]}
+    (folder / "masks" / "labels.json").write_text(json.dumps(values))
+    message = "The data's labels are not the model's: the id 0 is 'rock' in the data and 'sky' in the model."
+    return ("--dataset_name", folder / "masks"), message
+
+
+def seed_without_latent(folder, synthesize, model, masks):
+    plain = save_model(folder / "plain", generator=make_generator(latent_dim=None))
+    return ("--model", plain, "--seed", 3, "--images_per_mask", 1), "--seed is 3, but this model has no latent"
+
+
+def configuration_of_a_saved_data_set(folder, synthesize, model, masks):
+    return ("--dataset_config_name", "a"), "--dataset_config_name is 'a', but"
 
 
 def foreign_folder(folder, synthesize, model, masks):
@@ -374,6 +455,11 @@ def file_size_of_folders(folder, synthesize, model, masks):
     [
         another_seed,
         another_model,
+        another_data_set_of_the_same_name,
+        a_folder_of_an_older_version,
+        foreign_labels,
+        seed_without_latent,
+        configuration_of_a_saved_data_set,
         foreign_folder,
         file_for_a_folder,
         wrong_split,
@@ -413,7 +499,8 @@ def test_what_is_needed_is_named(synthesize):
 def test_what_is_not_installed_is_named(synthesize, monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)
     message = f"error: synthesis needs the package accelerate, which is not installed: {install_command('train')}"
-    assert synthesize("--help").status == message
+    result = synthesize("--help")
+    assert result.status == 2 and result.stderr == f"{message}\n"
 
 
 def test_the_label_column_is_8_or_16_bits_by_the_label_set(synthesize, masks, tmp_path):

@@ -7,6 +7,7 @@ import torch
 from torchmetrics.image.kid import poly_mmd
 
 from spade_hf.metrics import frechet_distance, kernel_distance, standardize
+from spade_hf.metrics.distribution import BLOCK
 
 
 def features(count: int, dimensions: int, seed: int, shift: float = 0.0) -> torch.Tensor:
@@ -43,11 +44,12 @@ def test_kernel_distance_is_its_formula():
     assert kernel_distance(ours, real) == pytest.approx(float(total) / 30, rel=1e-12)
 
 
-def test_kernel_distance_differs_from_torchmetrics_by_the_products_of_pairs():
-    ours, real = features(20, 8, seed=3, shift=0.3), features(20, 8, seed=4)
+@pytest.mark.parametrize("count", [20, BLOCK + 20])
+def test_kernel_distance_differs_from_torchmetrics_by_the_products_of_pairs(count):
+    ours, real = features(count, 8, seed=3, shift=0.3), features(count, 8, seed=4)
     x, y = standardize(ours, real), standardize(real, real)
     across = (x @ y.T / 8 + 1) ** 3
-    of_others = (across.sum() - across.trace()) / (20 * 19)
+    of_others = (across.sum() - across.trace()) / (count * (count - 1))
     expected = poly_mmd(y, x) + 2 * (across.mean() - of_others)
     assert kernel_distance(ours, real) == pytest.approx(expected.item(), rel=1e-10)
 

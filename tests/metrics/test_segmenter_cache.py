@@ -1,12 +1,13 @@
-"""What a segmenter was trained on is named by the files' content, wherever they are."""
+"""The data that a segmenter was trained on is named by the files' content, wherever they are."""
 
 import json
 
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders, load_panoptic
-from spade_hf.metrics.segmenter_cache import fingerprint
+from spade_hf.metrics import segmenter_settings
 
 from ..dataset_layouts import SIZE, write_cvat, write_panoptic
+from .test_segmentation import ColorNetwork
 
 
 def name_of(rows):
@@ -14,7 +15,8 @@ def name_of(rows):
     transform = PairedTransform(resolution=SIZE)
     columns = {"image_column": "image", "mask_column": "label", "instance_column": None}
     reader = PairReader(**columns, processor=processor, transform=transform)
-    return fingerprint(PairedImageDataset(rows, reader, seed=0))
+    dataset = PairedImageDataset(rows, reader, seed=0)
+    return segmenter_settings(ColorNetwork(), dataset, num_steps=1, seed=0)["data"]
 
 
 def test_a_zip_is_the_files_in_it(tmp_path):

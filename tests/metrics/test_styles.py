@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from spade_hf.metrics import channel_statistics, choose_partners, color_statistics, style_agreement
+from spade_hf.metrics.distribution import BLOCK
 
 
 def pictures(count=5, seed=0):
@@ -41,6 +42,15 @@ def test_agreement_is_that_of_the_formula():
     own = (1 + 1 + 0) / 3 / scale
     others = (3 + 8 + 3 + 4 + 7 + 5) / 6 / scale
     assert style_agreement(ours, styles) == pytest.approx(1 - own / others)
+
+
+def test_more_pictures_than_a_block():
+    styles = torch.randn(BLOCK + 9, 4, generator=torch.Generator().manual_seed(0)).double()
+    ours = styles + torch.randn(styles.shape, generator=torch.Generator().manual_seed(1))
+    distances = (ours[:, None] - styles[None]).div(styles.std(dim=0, correction=0)).norm(dim=2)
+    others = (distances.sum() - distances.trace()) / (len(ours) - 1)
+    assert style_agreement(ours, styles) == pytest.approx(1 - (distances.trace() / others).item())
+    assert style_agreement(styles, styles) == 1
 
 
 def test_partners_are_of_other_scenes_and_follow_from_the_seed():

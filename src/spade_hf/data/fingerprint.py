@@ -51,20 +51,34 @@ def fingerprint(
             chosen = rows.select([number * num_rows // max_rows for number in range(max_rows)])
     digest = hashlib.blake2b(digest_size=16)
     for row in chosen:
-        for column in filter(None, columns):
-            digest.update(hashlib.blake2b(_content(row[column]), digest_size=16).digest())
-        if SEGMENTS_COLUMN in row:
-            digest.update(repr(row[SEGMENTS_COLUMN]).encode())
+        digest.update(hash_row(row, columns))
     return {
         "num_rows": num_rows,
+        **describe_labels(label_set, color_tolerance),
+        "content": digest.hexdigest(),
+    }
+
+
+def describe_labels(label_set: LabelSet, color_tolerance: float | None) -> Fingerprint:
+    """Describe how masks are read: the values of a fingerprint that do not depend on the rows."""
+    return {
         "labels": [
             [label_id, name, color]
             for label_id, name, color in zip(label_set.ids, label_set.names, label_set.palette.tolist(), strict=True)
         ],
         "unknown_id": label_set.unknown_id,
         "color_tolerance": color_tolerance,
-        "content": digest.hexdigest(),
     }
+
+
+def hash_row(row: Mapping[str, Any], columns: Sequence[str | None]) -> bytes:
+    """Hash the undecoded images of a row in these columns (`None` is left out), and its segments: 16 bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for column in filter(None, columns):
+        digest.update(hashlib.blake2b(_content(row[column]), digest_size=16).digest())
+    if SEGMENTS_COLUMN in row:
+        digest.update(repr(row[SEGMENTS_COLUMN]).encode())
+    return digest.digest()
 
 
 def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

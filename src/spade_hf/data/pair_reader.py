@@ -171,7 +171,9 @@ def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
         if not isinstance(features[column], datasets.Image):
             # `datasets` turns the names of image folders without a metadata file into classes
             is_class = isinstance(features[column], datasets.ClassLabel)
-            remedy = " To pair folders by file names, use `load_folders`." if is_class else ""
+            remedy = (
+                " To pair two folders by file names, give both: `image_folder` and `mask_folder`." if is_class else ""
+            )
             images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
             raise ValueError(
                 f"`{parameter}` is {column!r}, which holds {features[column]} and no images; columns of images: "

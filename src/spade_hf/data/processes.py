@@ -1,12 +1,15 @@
 """Several processes that share the work of a script."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
 
+T = TypeVar("T")
 # Processes wait for each other at the end, and one can take much longer than the others.
 PATIENCE = timedelta(days=7)
 
@@ -22,3 +25,10 @@ def join_processes(device: str | None) -> PartialState:
     if device is None:
         is_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     return PartialState(cpu=is_cpu, timeout=PATIENCE)
+
+
+def from_main_process(state: PartialState, make: Callable[[], T]) -> T:
+    """Make a value on the main process, and give it to all; every process must call this."""
+    shared: list[Any] = [make() if state.is_main_process else None]
+    broadcast_object_list(shared)
+    return shared[0]

@@ -38,11 +38,17 @@ def load_rows(
         ValueError: If the data set or the split cannot be loaded.
     """
     path = Path(dataset_name)
+    is_saved = (path / "state.json").exists() or (path / "dataset_dict.json").exists()
+    if config_name is not None and (is_saved or path.suffix == ".parquet"):
+        raise ValueError(
+            f"`dataset_config_name` is {config_name!r}, but {dataset_name} is one data set without configurations. "
+            "Leave it out."
+        )
     options = {"split": split, "cache_dir": cache_dir, "streaming": streaming}
     try:
         if path.suffix == ".parquet":
             return datasets.load_dataset("parquet", data_files={"train": dataset_name}, **options)
-        if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
+        if is_saved:
             loaded = datasets.load_from_disk(dataset_name)
             rows = loaded[split] if isinstance(loaded, datasets.DatasetDict) else loaded
             return rows.to_iterable_dataset() if streaming else rows
@@ -72,26 +78,40 @@ def load_label_set(
     """
     if label_set in LabelSet.built_in_names():
         return LabelSet.from_name(label_set)
-    if label_set is None and mask_folder is not None:
-        for name in TABLE_FILES:
-            if (text := read_text(mask_folder, name)) is not None:
-                return _from_table(text, name, mask_folder)
-    where = dataset_name if mask_folder is None else str(Path(mask_folder).parent)
-    assert where is not None, "one of `dataset_name` and `mask_folder`"
-    file = Path(label_set) if label_set is not None else _labels_with(where)
-    if file is None:
+    if label_set is None:
+        found = find_label_set(dataset_name=dataset_name, mask_folder=mask_folder)
+        if found is not None:
+            return found
+        where = dataset_name if mask_folder is None else str(Path(mask_folder).parent)
         raise ValueError(
             f"`label_set` is missing, and there is no {LABELS_FILE} with {where!r}. Pass one of "
             f"{', '.join(LabelSet.built_in_names())}, a JSON file such as "
             '{"id2label": {"0": "sky"}, "palette": [[70, 130, 180]]}, or a .txt or .csv file with one line per class '
             "such as sky,70,130,180."
         )
+    file = Path(label_set)
     if not file.is_file():
         raise ValueError(
             f"`label_set` is {str(file)!r}, which is neither a file nor one of "
             f"{', '.join(LabelSet.built_in_names())}. Give one of these, or your own JSON file or table of colours."
         )
     return LabelSet.from_file(file)
+
+
+def find_label_set(*, dataset_name: str | None = None, mask_folder: str | None = None) -> LabelSet | None:
+    """Load the label set stored with the data; `None` if there is none. See [`load_label_set`].
+
+    Raises:
+        ValueError: If it is not valid.
+    """
+    if mask_folder is not None:
+        for name in TABLE_FILES:
+            if (text := read_text(mask_folder, name)) is not None:
+                return _from_table(text, name, mask_folder)
+    where = dataset_name if mask_folder is None else str(Path(mask_folder).parent)
+    assert where is not None, "one of `dataset_name` and `mask_folder`"
+    file = _labels_with(where)
+    return None if file is None else LabelSet.from_file(file)
 
 
 def _from_table(text: str, name: str, folder: str) -> LabelSet:

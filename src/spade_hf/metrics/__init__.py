@@ -5,7 +5,7 @@ from .picture_cache import PictureCache
 from .pictures import laplacian_variance, light_agreement, reduce_and_enlarge
 from .scoring import ScoredBatch, Scorer
 from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, train_segmenter
-from .segmenter_cache import load_segmenter, obtain_segmenter, save_segmenter
+from .segmenter_cache import load_segmenter, obtain_segmenter, save_segmenter, segmenter_settings
 from .styles import channel_statistics, choose_partners, color_statistics, style_agreement
 
 
@@ -37,6 +37,7 @@ __all__ = [
     "save_segmenter",
     "score",
     "score_styles",
+    "segmenter_settings",
     "standardize",
     "style_agreement",
     "train_segmenter",

@@ -3,7 +3,16 @@
 import argparse
 from collections.abc import Sequence
 
-from spade_hf_cli.options import OneLineParser, add_data_options, count, natural, problem_with_data
+from spade_hf_cli.options import (
+    OneLineParser,
+    add_data_options,
+    add_folder_options,
+    count,
+    has_no_effect,
+    natural,
+    problem_with_data,
+    problem_with_folders,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -14,15 +23,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--real", action="store_true", help="score the real pictures instead of a model's")
     parser.add_argument("--reduce", type=count, help="with --real: reduce the shorter side to this, and enlarge again")
     add_data_options(parser)
-    parser.add_argument("--split", default="validation")
+    parser.add_argument("--split", help="of the data set; default: validation")
     parser.add_argument("--group_column", help="column of scenes, each shown in several styles; needed for light")
     parser.add_argument("--resolution", type=count, nargs="+", help="side, or height and width; default: the model's")
     parser.add_argument("--num_images", type=count, help="number of rows, spread evenly over the split; default: all")
     parser.add_argument(
         "--painted_masks",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="also score masks that are painted as by hand",
+        help="also score masks that are painted as by hand; default: a model's, if they fit it",
     )
     parser.add_argument(
         "--feature_network",
@@ -33,8 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--segmenter", default="train", help="train, none, a segmenter-*.safetensors file, or a folder or Hub id"
     )
     parser.add_argument("--segmenter_labels", help='JSON file {"class of the segmenter": "label of the masks"}')
-    parser.add_argument("--segmenter_dataset", help="real pairs to train the segmenter on; default: --dataset_name")
-    parser.add_argument("--segmenter_split", default="train")
+    parser.add_argument(
+        "--segmenter_dataset", help="data set of real pairs to train the segmenter on; default: --dataset_name"
+    )
+    parser.add_argument("--segmenter_split", help="of the segmenter's data set; default: train")
+    add_folder_options(parser, "segmenter_", instances=False)
     parser.add_argument("--segmenter_steps", type=count, default=300, help="updates of 8 pairs")
     parser.add_argument(
         "--ignored_pixels",
@@ -59,18 +70,49 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read and check the options."""
     parser = build_parser()
     args = parser.parse_args(arguments)
-    if args.real and args.model is not None:
-        parser.error("Give either --model or --real.")
-    if problem := problem_with_data(args):
+    if problem := problem_with_data(args) or problem_with_folders(args, "segmenter_") or _problem(parser, args):
         parser.error(problem)
+    if args.resolution is not None:
+        args.resolution = [args.resolution[0], args.resolution[-1]]
+    if args.image_folder is None:
+        args.split = args.split or "validation"
+    return args
+
+
+def _problem(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str | None:
+    """Return an error message if options contradict each other or have no effect, else `None`."""
+    if args.real and args.model is not None:
+        return "Give either --model or --real."
     if args.update_model_card and args.model is None:
-        parser.error("--update_model_card belongs to --model, which is missing.")
+        return "--update_model_card belongs to --model, which is missing."
+    if args.reduce is not None and not args.real:
+        return "--reduce belongs to --real, which is missing."
+    if args.real and args.painted_masks:
+        return "--painted_masks is for models; real pictures have exact masks only. Leave it out with --real."
+    if args.resolution is not None and len(args.resolution) > 2:
+        return f"--resolution is {' '.join(map(str, args.resolution))}; give one side, or height and width."
+    of_data_sets = ("split", "dataset_config_name", "image_column", "mask_column", "instance_column")
+    if args.image_folder is not None and (option := has_no_effect(parser, args, of_data_sets)):
+        return f"{option} is for --dataset_name and has no effect on folders. Leave it out."
+    return _problem_with_segmenter(parser, args)
+
+
+def _problem_with_segmenter(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str | None:
+    folders = ("segmenter_image_folder", "segmenter_mask_folder", "segmenter_file_list", "segmenter_panoptic_json")
+    pairs = ("segmenter_dataset", "segmenter_split", *folders)
+    if args.segmenter != "train" and (option := has_no_effect(parser, args, (*pairs, "segmenter_steps"))):
+        return f"{option} is for --segmenter train and has no effect on {args.segmenter}. Leave it out."
+    if args.segmenter == "none" and args.ignored_pixels == "count":
+        return "--ignored_pixels count needs a segmenter and has no effect with --segmenter none. Leave it out."
     if args.segmenter_labels is not None and (
         args.segmenter in ("train", "none") or args.segmenter.endswith(".safetensors")
     ):
-        parser.error("--segmenter_labels belongs to a --segmenter that is a folder or Hub id.")
-    if args.reduce is not None and not args.real:
-        parser.error("--reduce belongs to --real, which is missing.")
-    if args.resolution is not None:
-        args.resolution = [args.resolution[0], args.resolution[-1]]
-    return args
+        return "--segmenter_labels belongs to a --segmenter that is a folder or Hub id."
+    if args.segmenter_image_folder is not None and args.segmenter_dataset is not None:
+        return "Give either --segmenter_dataset, or --segmenter_image_folder with --segmenter_mask_folder."
+    has_data_set = args.segmenter_dataset is not None or args.dataset_name is not None
+    if args.segmenter_split is not None and (args.segmenter_image_folder is not None or not has_data_set):
+        return "--segmenter_split is for a data set and has no effect on folders. Leave it out."
+    if args.segmenter_panoptic_json is not None and args.segmenter_file_list is not None:
+        return "--segmenter_panoptic_json names the files of each pair. Leave --segmenter_file_list out."
+    return None

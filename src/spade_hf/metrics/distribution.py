@@ -1,11 +1,14 @@
 """Distances between the features of two sets of pictures: KID and FID.
 
-Legend: N pictures, D feature dimensions.
+Legend: N pictures, B pictures of a block, D feature dimensions.
 """
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+
+
+BLOCK = 256  # rows of an (N, N) matrix that are computed at once, so that memory grows with N only
 
 
 class _Features(nn.Module):
@@ -46,8 +49,11 @@ def kernel_distance(features: Tensor, real_features: Tensor) -> float:
 
 def _products_of_others(x: Tensor, y: Tensor) -> Tensor:
     """Sum the kernel over all pairs (i, j) with i != j."""
-    kernel = (x @ y.T / x.shape[1] + 1) ** 3  # (N, N)
-    return kernel.sum() - kernel.trace()
+    total = x.new_zeros(())
+    for start in range(0, len(x), BLOCK):
+        kernel = (x[start : start + BLOCK] @ y.T / x.shape[1] + 1) ** 3  # (B, N)
+        total += kernel.sum() - kernel.diagonal(offset=start).sum()
+    return total
 
 
 def frechet_distance(features: Tensor, real_features: Tensor) -> float:

@@ -37,8 +37,8 @@ def update_card(
     figures: Mapping[str, float | None],
     *,
     model: str,
-    dataset_name: str,
-    split: str,
+    dataset_name: str | None,
+    split: str | None,
     settings: Mapping[str, Any],
 ) -> None:
     """Put figures into a card's metadata, and save it where it is: in the folder, or on the Hub.
@@ -49,15 +49,16 @@ def update_card(
         card (`ModelCard`): See [`load_card`].
         figures (`Mapping[str, float | None]`): By key; those that are `None` are left out.
         model (`str`): A folder or Hub id.
-        dataset_name (`str`): A Hub id or path; of a path, the card names only the last part.
-        split (`str`): Of the data.
+        dataset_name (`str`, *optional*): A Hub id or path; of a path, the card names only the last part. `None` for
+            folders of pictures and masks, whose names say nothing.
+        split (`str`, *optional*): Of the data set.
         settings (`Mapping[str, Any]`): Other settings that the figures depend on; paths are shortened in the same way.
     """
-    name = without_folder(dataset_name)
+    kind = "folders" if dataset_name is None else without_folder(dataset_name)
     place: dict[str, Any] = {
         "task_type": "image-to-image",
-        "dataset_type": name,
-        "dataset_name": name,
+        "dataset_type": kind,
+        "dataset_name": "local folders" if dataset_name is None else kind,
         "dataset_split": split,
     }
     added = [
@@ -73,7 +74,7 @@ def update_card(
     ]
     data: Any = card.data
     kept = [
-        result for result in data.eval_results or [] if (result.dataset_type, result.dataset_split) != (name, split)
+        result for result in data.eval_results or [] if (result.dataset_type, result.dataset_split) != (kind, split)
     ]
     data.eval_results = [*kept, *added]
     folder = Path(model)

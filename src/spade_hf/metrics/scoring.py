@@ -32,10 +32,12 @@ class ScoredBatch:
     Args:
         measurements (`dict[str, Measurements]`): Of the real pictures (`"real"`) and of each kind.
         rows (`list[Tensor]`): Of the sheet: masks and pictures side by side, uint8 `(3, H, columns * W)`.
+        headings (`list[str]`): Of the sheet's columns.
     """
 
     measurements: dict[str, Measurements]
     rows: list[Tensor]
+    headings: list[str]
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,16 @@ class Scorer:
         height, width = real.shape[-2:]
         maps = {"real": self.judge.features(real)}
         measurements = {"real": self.judge.measure(real, maps["real"], maps["real"], label_map)}
-        columns = [self._draw(label_map), real]
+        columns = [("mask", self._draw(label_map)), ("real", real)]
         for kind in self.kinds:
             masks, styles = label_map, real
             if kind == "painted":
                 masks = self._paint(label_map, seeds_of(batch, PAINTING))
-                columns.append(self._draw(masks))
+                columns.append(("simplified mask", self._draw(masks)))
             elif kind == "styled":
                 others = [self.dataset[self.partners[index]]["real_images"] for index in rows]
                 styles = to_8_bits(torch.stack(others).to(self.device))
-                columns.append(styles)
+                columns.append(("other style", styles))
             seeds = seeds_of(batch, RANDOM.get(kind, STYLE))
             given = None if kind in RANDOM else styles
             make = partial(self._pictures, masks, given, seeds, batch.get("instance_edges"))
@@ -94,9 +96,17 @@ class Scorer:
             maps[kind] = self.judge.features(pictures)
             compared = maps["random" if kind == "again" else "real"]
             measurements[kind] = self.judge.measure(pictures, maps[kind], compared, masks)
-            columns.append(pictures)
-        table = torch.cat(columns, dim=-1).cpu()  # (N, 3, H, columns * W)
-        return ScoredBatch(measurements, [row for index, row in zip(rows, table, strict=True) if index in self.shown])
+            columns.append((self._heading(kind), pictures))
+        table = torch.cat([column for _, column in columns], dim=-1).cpu()  # (N, 3, H, columns * W)
+        shown = [row for index, row in zip(rows, table, strict=True) if index in self.shown]
+        return ScoredBatch(measurements, shown, [heading for heading, _ in columns])
+
+    def _heading(self, kind: str) -> str:
+        """Name a kind of pictures on the sheet."""
+        if self.pipeline is None:
+            return "real" if self.reduce is None else "reduced"
+        has_style = kind not in RANDOM and self.pipeline.style_encoder is not None
+        return "painted" if has_style or self.pipeline.generator.config.latent_dim is None else "random style"
 
     @torch.no_grad()
     def _pictures(

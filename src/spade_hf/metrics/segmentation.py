@@ -92,15 +92,16 @@ def train_segmenter(
         segmenter = Segmenter(network.feature_channels(), label_set).to(device).train()
     optimizer = torch.optim.AdamW(segmenter.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-    ignored = label_set.unknown_channel
+    unknown = label_set.unknown_channel
+    ignored = -100 if unknown is None else unknown  # -100 occurs in no mask
     rng = torch.Generator().manual_seed(seed)
     progress = tqdm(itertools.islice(_batches(dataset, rng), num_steps), total=num_steps, desc="Training a segmenter")
     for batch in progress:
         images = _in_random_light(batch["real_images"], rng).to(device)
         logits = F.interpolate(segmenter(feature_maps(network, images)), images.shape[-2:], mode="bilinear")
-        loss = F.cross_entropy(
-            logits, batch["label_map"].to(device), ignore_index=-100 if ignored is None else ignored
-        )
+        label_map = batch["label_map"].to(device)
+        loss = F.cross_entropy(logits, label_map, ignore_index=ignored, reduction="sum")
+        loss = loss / (label_map != ignored).sum().clamp(min=1)  # not NaN for a batch of unknown pixels only
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

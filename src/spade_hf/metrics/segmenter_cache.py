@@ -1,20 +1,22 @@
-"""Trained segmenters on disk, named by a hash of their training data and settings."""
+"""Trained segmenters on disk, named by a hash of everything that they depend on."""
 
+import dataclasses
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..data import PairedImageDataset
-from ..data.panoptic import SEGMENTS_COLUMN
+from ..data.fingerprint import Fingerprint, describe_labels, fingerprint, first_difference
 from ..labels.label_set import LabelSet
+from ..models.model_hash import hash_weights
 from .features import FeatureNetwork
 from .segmentation import BATCH_SIZE, BRIGHTNESS, LEARNING_RATE, TINT, WEIGHT_DECAY, WIDTH, Segmenter, train_segmenter
 
@@ -22,70 +24,64 @@ from .segmentation import BATCH_SIZE, BRIGHTNESS, LEARNING_RATE, TINT, WEIGHT_DE
 logger = logging.getLogger(__name__)
 
 
-def obtain_segmenter(
-    network: FeatureNetwork,
-    dataset: PairedImageDataset,
-    *,
-    network_name: str,
-    num_steps: int,
-    seed: int,
-    cache_dir: Path | None,
-    device: torch.device | str = "cpu",
-) -> Segmenter:
-    """Load the segmenter that was trained on these pictures with these settings, or train and save it.
+def segmenter_settings(
+    network: FeatureNetwork, dataset: PairedImageDataset, *, num_steps: int, seed: int
+) -> dict[str, Any]:
+    """Collect everything that a trained segmenter depends on, as JSON values. It reads all images and masks.
 
     Args:
-        network (`nn.Module`): Feature network, called `network_name`.
-        dataset (`PairedImageDataset`): Real pictures and their masks.
-        num_steps, seed, device: See [`train_segmenter`].
-        cache_dir (`Path`, *optional*): Folder of `segmenter-*.safetensors` files. `None`: nothing is saved.
-
-    Raises:
-        ValueError: If the cached file is broken.
+        network, dataset, num_steps, seed: See [`train_segmenter`].
     """
-    settings = {
-        "feature_network": network_name,
-        "labels": list(dataset.processor.label_set.names),
-        "resolution": list(dataset.reader.transform.resolution),
+    reader = dataset.reader
+    return {
+        "feature_weights": hash_weights(network),
+        "data": fingerprint(
+            dataset.rows,
+            (reader.image_column, reader.mask_column),
+            label_set=dataset.processor.label_set,
+            color_tolerance=reader.color_tolerance,
+        ),
+        "transform": {**dataclasses.asdict(reader.transform), "resolution": list(reader.transform.resolution)},
         "num_steps": num_steps,
         "seed": seed,
         "training": [WIDTH, BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, BRIGHTNESS, TINT],
     }
-    if cache_dir is None:
-        return train_segmenter(network, dataset, num_steps=num_steps, seed=seed, device=device)
-    settings["pairs"] = fingerprint(dataset)
+
+
+def obtain_segmenter(
+    network: FeatureNetwork,
+    dataset: PairedImageDataset,
+    *,
+    cache_dir: Path,
+    settings: Mapping[str, Any],
+    device: torch.device | str = "cpu",
+) -> Segmenter:
+    """Load the segmenter that was trained with these settings, or train and save it.
+
+    Args:
+        network (`nn.Module`): Feature network.
+        dataset (`PairedImageDataset`): Real pictures and their masks.
+        cache_dir (`Path`): Folder of `segmenter-*.safetensors` files.
+        settings (`Mapping[str, Any]`): See [`segmenter_settings`].
+        device (defaults to "cpu"): Where the network is.
+
+    Raises:
+        ValueError: If the cached file is broken.
+    """
     key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8).hexdigest()
     file = cache_dir / f"segmenter-{key}.safetensors"
     if not file.exists():
+        if any(cache_dir.glob("segmenter-*.safetensors")):
+            logger.info("The segmenters in %s are of other data or settings: training one", cache_dir)
+        num_steps, seed = settings["num_steps"], settings["seed"]
         segmenter = train_segmenter(network, dataset, num_steps=num_steps, seed=seed, device=device)
         save_segmenter(segmenter, file, settings)
         logger.info("Saved the segmenter to %s", file)
-    return load_segmenter(file, network, dataset.processor.label_set, network_name=network_name).to(device)
+    tolerance = dataset.reader.color_tolerance
+    return load_segmenter(file, network, dataset.processor.label_set, color_tolerance=tolerance).to(device)
 
 
-def fingerprint(dataset: PairedImageDataset) -> str:
-    """Hash the files of all images and masks, in order."""
-    digest = hashlib.blake2b(digest_size=16)
-    reader = dataset.reader
-    columns = [reader.image_column, reader.mask_column, reader.instance_column]
-    row: Any
-    for row in dataset.rows:
-        for column in filter(None, columns):
-            value: dict[str, Any] = row[column] or {"bytes": b""}
-            content = value["bytes"] if value["bytes"] is not None else _read_bytes(value["path"])
-            digest.update(hashlib.blake2b(content, digest_size=16).digest())
-        if SEGMENTS_COLUMN in row:
-            digest.update(repr(row[SEGMENTS_COLUMN]).encode())
-    return digest.hexdigest()
-
-
-def _read_bytes(path: str) -> bytes:
-    """Read a file by its path, or by an address such as `zip://`."""
-    file_system, name = fsspec.url_to_fs(path)
-    return file_system.cat_file(name)
-
-
-def save_segmenter(segmenter: Segmenter, file: Path, settings: dict[str, Any]) -> None:
+def save_segmenter(segmenter: Segmenter, file: Path, settings: Mapping[str, Any]) -> None:
     """Write the weights, with the settings as metadata; an existing file is always complete."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".unfinished")
@@ -94,11 +90,20 @@ def save_segmenter(segmenter: Segmenter, file: Path, settings: dict[str, Any]) -
     os.replace(unfinished, file)
 
 
-def load_segmenter(file: Path, network: FeatureNetwork, label_set: LabelSet, *, network_name: str) -> Segmenter:
+def load_segmenter(
+    file: Path, network: FeatureNetwork, label_set: LabelSet, *, color_tolerance: float | None = None
+) -> Segmenter:
     """Read a segmenter that [`obtain_segmenter`] saved.
 
+    Args:
+        file (`Path`): The file.
+        network (`nn.Module`): The feature network that it was trained on.
+        label_set (`LabelSet`): Labels of the masks to compare with.
+        color_tolerance (`float`, *optional*): How masks in colors are read; see [`LabelSet.ids_from_colors`].
+
     Raises:
-        ValueError: If it can't be read, or belongs to other labels or another feature network.
+        ValueError: If it can't be read, or was trained with masks of other labels, colors or tolerance, or on another
+            feature network.
     """
     remedy = "Delete it to train again, or name another file."
     try:
@@ -107,9 +112,16 @@ def load_segmenter(file: Path, network: FeatureNetwork, label_set: LabelSet, *, 
             state = {name: content.get_tensor(name) for name in content.keys()}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"`{file}` can't be read as a segmenter: {error}. {remedy}") from error
-    for name, ours in (("labels", list(label_set.names)), ("feature_network", network_name)):
-        if settings.get(name) != ours:
-            raise ValueError(f"`{file}` is a segmenter for the {name} {settings.get(name)}; here: {ours}. {remedy}")
+    data: Fingerprint | None = settings.get("data")
+    if data is None:
+        raise ValueError(
+            f"`{file}` was saved by an older version, without the labels' ids and colors, so it may belong to other "
+            f"masks. {remedy}"
+        )
+    if difference := first_difference(data, {**data, **describe_labels(label_set, color_tolerance)}):
+        raise ValueError(f"`{file}` is a segmenter for other masks: {difference}. {remedy}")
+    if settings["feature_weights"] != hash_weights(network):
+        raise ValueError(f"`{file}` is a segmenter for another feature network. {remedy}")
     segmenter = Segmenter(network.feature_channels(), label_set)
     try:
         segmenter.load_state_dict(state)

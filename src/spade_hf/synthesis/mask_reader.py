@@ -4,10 +4,12 @@ Legend: H W height and width of a mask as it is stored.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import datasets
 import numpy as np
 
+from ..data.fingerprint import hash_row
 from ..data.pair_reader import check_columns, check_instance_column, decode_image, name_files
 from ..images.processor import SPADEImageProcessor
 
@@ -64,6 +66,16 @@ class MaskReader:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def hashes(self) -> list[str]:
+        """Hash the files of each mask and of its instance map."""
+        return [self._hash(row) for row in self.rows]
+
+    def _hash(self, row: Any) -> str:
+        try:
+            return hash_row(row, list(self._image_types)).hex()
+        except OSError:  # a missing file: `read` reports it
+            return "missing"
 
     def read(self, index: int) -> SourceMask:
         """Read one mask at its own size.

@@ -52,9 +52,13 @@ class Output(ABC):
     def features(self) -> datasets.Features | None:
         """Return the columns for the card's metadata; `None` if the card needs none."""
 
+    def all_missing(self) -> list[int]:
+        """List the masks that lack some or all of their rows."""
+        return [index for chunk in self.chunks for index in self.missing(chunk)]
+
     def finish(self) -> Summary:
         """Summarize the existing rows after all chunks are written."""
-        missing = [index for chunk in self.chunks for index in self.missing(chunk)]
+        missing = self.all_missing()
         num_masks = sum(map(len, self.chunks))
         return Summary(
             num_rows=(num_masks - len(missing)) * self.num_images_per_mask,

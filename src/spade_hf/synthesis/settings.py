@@ -1,33 +1,42 @@
 """The folder of a synthesized data set, which a later run with the same settings can resume."""
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.sources import LABELS_FILE
 from ..labels.label_set import LabelSet
-from ..pipelines import SPADEPipeline
 
 
 SETTINGS_FILE = "settings.json"
+MASKS_FILE = ".masks"  # a line for each mask: a hash of its file. Hidden: `load_dataset` must not read it.
 UNFINISHED = ".unfinished"  # suffix of files that are being written
 
 
-def open_folder(folder: Path, settings: Mapping[str, Any], label_set: LabelSet) -> None:
-    """Create the folder with its settings and labels, or check that its settings are the same.
+def open_folder(
+    folder: Path,
+    settings: Mapping[str, Any],
+    label_set: LabelSet,
+    *,
+    masks: Sequence[str],
+    find_missing: Callable[[], Iterable[int]],
+) -> None:
+    """Create the folder with its settings, labels and hashes of masks, or check that these are the same.
 
-    Settings of a folder without rows are replaced, so that a run that failed at its first mask does not block others.
+    Masks without rows can change, since broken ones get none until they are mended. Settings of a folder without rows
+    are replaced, so that a run that failed at its first mask does not block others.
 
     Args:
         folder (`Path`): Of the data set.
         settings (`Mapping[str, Any]`): Settings that all rows depend on, as JSON values.
         label_set (`LabelSet`): The model's, for `labels.json`.
+        masks (`Sequence[str]`): A hash of each mask.
+        find_missing (`Callable`): Lists the masks that lack some or all of their rows.
 
     Raises:
-        ValueError: If the folder holds something else, or rows with other settings.
+        ValueError: If the folder holds something else, or rows with other settings or of other masks.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`output_dir` is {folder}, which is a file. Give a folder.")
@@ -37,28 +46,40 @@ def open_folder(folder: Path, settings: Mapping[str, Any], label_set: LabelSet) 
             f"`output_dir` is {folder}, which is not empty and has no {SETTINGS_FILE} of an earlier run. Give a new "
             "or an empty folder."
         )
-    begun = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    if begun == dict(settings) and (folder / LABELS_FILE).is_file():
-        return
-    if begun is not None and _has_rows(folder):
+    if file.is_file() and _has_rows(folder):
+        begun = json.loads(file.read_text(encoding="utf-8"))
+        if not (folder / MASKS_FILE).is_file():
+            raise ValueError(
+                f"`output_dir` is {folder}, whose rows were begun by an older version, which did not keep what masks "
+                "it painted. Give another folder."
+            )
         for name in {**settings, **begun}:
             if begun.get(name) != settings.get(name):
                 raise ValueError(
                     f"`{name}` is {settings.get(name)}, but the rows in {folder} were begun with {begun.get(name)}. "
                     "Give the same value to go on, or another `output_dir`."
                 )
+        _check_masks(folder, masks, find_missing)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(dict(settings), indent=2) + "\n")
-    write_text(folder / LABELS_FILE, json.dumps(_labels(label_set), indent=2) + "\n")
+    contents = {
+        SETTINGS_FILE: json.dumps(dict(settings), indent=2) + "\n",
+        LABELS_FILE: json.dumps(_labels(label_set), indent=2) + "\n",
+        MASKS_FILE: "".join(f"{one}\n" for one in masks),
+    }
+    for name, text in contents.items():
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text:
+            write_text(folder / name, text)
 
 
-def hash_model(pipeline: SPADEPipeline) -> str:
-    """Hash the weights and settings that a picture depends on."""
-    configs = [dict(part.config) for part in (pipeline.generator, pipeline.image_processor)]
-    digest = hashlib.blake2b(json.dumps(configs, sort_keys=True, default=str).encode(), digest_size=8)
-    for weight in pipeline.generator.state_dict().values():
-        digest.update(weight.cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def _check_masks(folder: Path, masks: Sequence[str], find_missing: Callable[[], Iterable[int]]) -> None:
+    begun = (folder / MASKS_FILE).read_text(encoding="utf-8").split()
+    changed = {index for index, (old, new) in enumerate(zip(begun, masks, strict=True)) if old != new}
+    if changed and (painted := sorted(changed - set(find_missing()))):
+        raise ValueError(
+            f"`dataset_name`: {len(painted)} of {len(masks)} masks are others than those that the rows in {folder} "
+            f"were painted from; the first one is in row {painted[0]}. Give the same masks to go on, or another "
+            "`output_dir`."
+        )
 
 
 def public_name(name: str) -> str:

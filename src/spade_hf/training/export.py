@@ -5,16 +5,16 @@ Legend: N samples, H W height and width, Z latent.
 
 import copy
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
+from ..images.sheets import add_headings
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA, estimate_statistics
 from .synthesis import Batch, draw_latents
@@ -107,22 +107,7 @@ def sample_grid(pipeline: SPADEPipeline, columns: Sequence[tuple[str, Tensor]]) 
     """
     sheet = torch.cat([images for _, images in columns], dim=-1)  # (N, 3, H, columns * W)
     rows = torch.cat(list(sheet), dim=-2)[None]  # (1, 3, N * H, columns * W)
-    return _with_headings(pipeline.image_processor.postprocess(rows)[0], [heading for heading, _ in columns])
-
-
-def _with_headings(grid: Image.Image, headings: Sequence[str]) -> Image.Image:
-    """Add a heading above each column of the grid, one word per line."""
-    width = grid.width // len(headings)
-    font = ImageFont.load_default(min(max(width // 8, 10), 20))
-    texts = [heading.replace(" ", "\n") for heading in headings]
-    draw = ImageDraw.Draw(grid)
-    height = max(draw.multiline_textbbox((0, 0), text, font)[3] for text in texts) + 4
-    sheet = Image.new("RGB", (grid.width, math.ceil(height) + grid.height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for column, text in enumerate(texts):
-        draw.multiline_text((column * width + 2, 1), text, "black", font)
-    sheet.paste(grid, (0, sheet.height - grid.height))
-    return sheet
+    return add_headings(pipeline.image_processor.postprocess(rows)[0], [heading for heading, _ in columns])
 
 
 def save_image(image: Image.Image, path: Path) -> None:

@@ -1,0 +1,96 @@
+"""Options and data kept beside results, so that a later start with others does not take the results for its own."""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from spade_hf.data.fingerprint import Fingerprint, fingerprint, first_difference
+from spade_hf.data.options import columns_of, open_label_set, open_rows
+
+
+# Options that say where something is, not what it is, or how fast it is read
+PLACES = {
+    "dataset_name", "image_folder", "mask_folder", "instance_folder", "file_list", "panoptic_json", "label_set",
+    "cache_dir", "config", "output_dir", "logging_dir", "resume_from_checkpoint", "dataloader_num_workers", "model",
+    "json", "device",
+}  # fmt: skip
+STREAMED_ROWS = 1000  # of a stream, which is not read to its end
+
+
+def resolve(parse: Callable[[list[str]], argparse.Namespace], options: Mapping[str, Any]) -> argparse.Namespace:
+    """Parse options, so that presets and defaults are part of the result.
+
+    Raises:
+        ValueError: If they are wrong; the reason has been printed.
+    """
+    try:
+        return parse(as_words(options))
+    except SystemExit as error:
+        raise ValueError(f"The options {' '.join(as_words(options))} are wrong; see above.") from error
+
+
+def as_words(options: Mapping[str, Any]) -> list[str]:
+    """Convert options to command-line arguments; those that are `None` are left out."""
+    words: list[str] = []
+    for name, value in options.items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        elif value is not None:
+            words += [f"--{name}", *map(str, value if isinstance(value, list | tuple) else [value])]
+    return words
+
+
+def describe(args: argparse.Namespace, split: str) -> dict[str, Any]:
+    """Describe what results depend on: the resolved options without places, and the fingerprint of the data."""
+    options = {name: value for name, value in vars(args).items() if name not in PLACES}
+    return {**options, "data": describe_data(args, split)}
+
+
+def describe_data(args: argparse.Namespace, split: str) -> Fingerprint:
+    """Return the fingerprint of a split, or of folders."""
+    rows, columns = open_rows(args, split=split), [*columns_of(args).values()]
+    for column in filter(None, columns):
+        rows = rows.cast_column(column, datasets.Image(decode=False))
+    return fingerprint(
+        rows,
+        columns,
+        label_set=open_label_set(args),
+        color_tolerance=args.color_tolerance,
+        max_rows=STREAMED_ROWS if isinstance(rows, datasets.IterableDataset) else None,
+    )
+
+
+def keep(file: Path, description: Mapping[str, Any], *, begun: bool, remedy: str) -> None:
+    """Write a description beside the results that depend on it, or compare it with the one that is there.
+
+    Args:
+        file (`Path`): The JSON file, beside the results.
+        description (`Mapping[str, Any]`): See [`describe`].
+        begun (`bool`): Whether there are results.
+        remedy (`str`): How to get new results.
+
+    Raises:
+        ValueError: If there are results with other options or of other data; the message names the first difference.
+    """
+    now = json.loads(json.dumps(description))
+    if begun and not file.is_file():
+        raise ValueError(f"{file.parent} has results without {file.name}, of an older version. {remedy}")
+    if begun:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        for name, value in now.items():
+            if name not in before:  # an option that did not exist then
+                continue
+            if isinstance(value, dict):
+                if difference := first_difference(before[name], value):
+                    raise ValueError(f"{file.parent} has results of other {name}: {difference}. {remedy}")
+            elif value != before[name]:
+                raise ValueError(f"{file.parent} has results with {name} {before[name]}; now it is {value}. {remedy}")
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(file)

@@ -1,0 +1,30 @@
+"""The table of an evaluation's figures, with the reasons for those that are missing."""
+
+from collections.abc import Mapping
+
+from .judge import Figures
+
+
+def format_table(figures: Mapping[str, Figures], without_painted: str | None = None) -> str:
+    """Format a Markdown table with one line per figure and one column per set of pictures, and a list of reasons.
+
+    Each reason for missing figures is listed once, after the names of its figures.
+
+    Args:
+        figures (`Mapping[str, Figures]`): Of `exact`, of `real` and, if they were scored, of `painted`.
+        without_painted (`str`, *optional*): Why there are no figures of `painted`.
+    """
+    kinds = [kind for kind in figures if kind != "real"] + ["real"]
+    lines = [f"| | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
+    for name in figures["exact"].values:
+        values = [figures[kind].values.get(name) for kind in kinds]
+        lines.append(f"| {name} | {' | '.join('-' if value is None else f'{value:.4g}' for value in values)} |")
+    names: dict[str, dict[str, None]] = {}  # reason -> names of figures, in order and each once
+    for kind in kinds:
+        for name, reason in figures[kind].reasons.items():
+            names.setdefault(reason, {})[name] = None
+    if without_painted is not None:
+        names.setdefault(without_painted, {})["painted"] = None
+    if names:
+        lines += ["", *(f"- {', '.join(missing)}: {reason}" for reason, missing in names.items())]
+    return "\n".join(lines)
