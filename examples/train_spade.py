@@ -91,9 +91,12 @@ from spade_hf.training import (
     build_accelerator,
     compile_modules,
     delete_existing_run,
+    find_broken_rows,
+    fingerprint_of,
     log_image,
     prepared_schedule,
     refuse_existing_run,
+    refuse_foreign_files,
     resumable_batches,
     start_trackers,
     synchronize_batch_norm,
@@ -103,7 +106,7 @@ from spade_hf.training.augmentation import DiscriminatorAugmentation
 from spade_hf.training.discriminators import build_adversarial, build_discriminator, prepare_backbone
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, upload
-from spade_hf.training.model_card import GRID
+from spade_hf.training.output_folder import GRID
 from spade_hf.training.remote_checkpoints import download_checkpoint
 from spade_hf.training.summary import (
     describe_crop,
@@ -131,8 +134,10 @@ RENAMED = {
 def main(args: argparse.Namespace) -> None:
     """Train with the parsed options."""
     output_dir = Path(args.output_dir)
-    if not (args.resume_from_checkpoint or args.overwrite_output_dir or args.dry_run):
-        refuse_existing_run(output_dir)
+    if not args.dry_run:
+        if not (args.resume_from_checkpoint or args.overwrite_output_dir):
+            refuse_existing_run(output_dir)
+        refuse_foreign_files(output_dir)
     accelerator = build_accelerator(
         args.output_dir,
         mixed_precision=args.mixed_precision,
@@ -192,7 +197,8 @@ def main(args: argparse.Namespace) -> None:
         num_steps = max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
     generator_side = build_side(args, accelerator, generators, args.learning_rate, num_steps)
     discriminator_side = build_side(args, accelerator, discriminators, args.discriminator_learning_rate, num_steps)
-    images_per_update = args.train_batch_size * num_averaged
+    samples_per_batch = args.train_batch_size * accelerator.num_processes
+    images_per_update = samples_per_batch * args.gradient_accumulation_steps
     if args.dry_run:
         sizes = {"num_samples": num_samples, "samples_per_update": images_per_update, "num_steps": num_steps}
         accelerator.print(summarize({**generators, **discriminators}, next(iter(loader)), **sizes))
@@ -224,9 +230,13 @@ def main(args: argparse.Namespace) -> None:
         networks={**generators, **discriminators},
         averages=averages,
         arguments=vars(args),
-        total_limit=args.checkpoints_total_limit,
+        data=fingerprint_of(dataset),
+        total_limit=args.checkpoints_total_limit or None,
     )
     state = checkpoints.resume(resume_from) if resume_from else TrainingState()
+    is_counting_broken = args.skip_broken and not args.streaming
+    if is_counting_broken:
+        dataset.is_broken[state.broken_rows] = True
     if state.global_step >= num_steps:
         accelerator.print(describe_nothing_left(state.global_step, num_steps))
 
@@ -246,7 +256,9 @@ def main(args: argparse.Namespace) -> None:
     sides = {"learning_rate": generator_side, "discriminator_learning_rate": discriminator_side}
     monitor = Monitor(accelerator, progress, sides=sides, images_per_update=images_per_update)
     with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
-        for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
+        for batch in resumable_batches(
+            accelerator, loader, dataset, state, num_steps, samples_per_batch=samples_per_batch
+        ):
             outputs = iteration(batch)
             if not accelerator.sync_gradients:
                 continue
@@ -262,6 +274,8 @@ def main(args: argparse.Namespace) -> None:
             is_needed = (saving or validating or evaluating) and accelerator.is_main_process
             pipeline = publisher.preview() if is_needed else None
             if saving:
+                if is_counting_broken:
+                    state.broken_rows = find_broken_rows(accelerator, dataset)
                 checkpoint = checkpoints.save(state, pipeline)
             if stop.is_requested:
                 break
@@ -279,15 +293,14 @@ def main(args: argparse.Namespace) -> None:
 
     # Publish
     num_broken = 0
-    if args.skip_broken and not args.streaming:
-        is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # each process knows its own
-        num_broken = is_broken.count_nonzero().item()
+    if is_counting_broken:
+        num_broken = len(find_broken_rows(accelerator, dataset))
         logger.warning("%d of %d rows were broken and left out", num_broken, num_samples)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         publisher.save(state.global_step, num_broken=num_broken)
         if args.push_to_hub:
-            upload(output_dir, repo_id, logging_dir=args.logging_dir)
+            upload(output_dir, repo_id)
     accelerator.end_training()
     accelerator.print(describe_end(output_dir, GRID))
 
@@ -448,7 +461,7 @@ def build_recipe(args: argparse.Namespace) -> TrainingRecipe:
 if __name__ == "__main__":
     try:
         main(parse_args())
-    except (ValueError, FloatingPointError, ImportError) as error:
+    except (ValueError, FloatingPointError, ImportError, OSError) as error:
         print(f"error: {as_typed(one_line(error), {**options_of(build_parser()), **RENAMED})}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # before the first update or after the last

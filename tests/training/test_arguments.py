@@ -162,7 +162,7 @@ def test_the_papers_recipes():
         (["--image_size", "0"], "--image_size is 0; give one side"),
         (["--train_batch_size", "0"], "--train_batch_size is 0; it must be 1 or more."),
         (["--max_train_steps", "0"], "--max_train_steps is 0; it must be 1 or more."),
-        (["--checkpoints_total_limit", "0"], "--checkpoints_total_limit is 0; it must be 1 or more."),
+        (["--checkpoints_total_limit", "-1"], "--checkpoints_total_limit is -1; it must be 0 or more."),
         (["--kl_weight", "-1"], "--kl_weight is -1.0; it must be 0 or more."),
         (["--simplify_probability", "2"], "--simplify_probability is 2.0; it must be in 0..1."),
         (["--ema_decay", "1"], "--ema_decay is 1.0; it must be 0 or more and below 1."),
