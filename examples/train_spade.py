@@ -92,9 +92,12 @@ from spade_hf.training import (
     build_accelerator,
     compile_modules,
     delete_existing_run,
+    find_broken_rows,
+    fingerprint_of,
     log_image,
     prepared_schedule,
     refuse_existing_run,
+    refuse_foreign_files,
     resumable_batches,
     start_trackers,
     synchronize_batch_norm,
@@ -111,7 +114,7 @@ from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.hub import RevisionUploads, upload
 from spade_hf.training.loss_plot import LOSSES, draw_losses
 from spade_hf.training.metrics_file import METRICS, MetricsFile, read_metrics
-from spade_hf.training.model_card import GRID
+from spade_hf.training.output_folder import GRID
 from spade_hf.training.remote_checkpoints import download_checkpoint
 from spade_hf.training.sample_order import SampleOrder
 from spade_hf.training.summary import (
@@ -140,8 +143,10 @@ RENAMED = {
 def main(args: argparse.Namespace) -> None:
     """Train with the parsed options."""
     output_dir = Path(args.output_dir)
-    if not (args.resume_from_checkpoint or args.overwrite_output_dir or args.dry_run):
-        refuse_existing_run(output_dir)
+    if not args.dry_run:
+        if not (args.resume_from_checkpoint or args.overwrite_output_dir):
+            refuse_existing_run(output_dir)
+        refuse_foreign_files(output_dir)
     accelerator = build_accelerator(
         args.output_dir,
         mixed_precision=args.mixed_precision,
@@ -196,7 +201,8 @@ def main(args: argparse.Namespace) -> None:
         num_steps = max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
     networks = generators, discriminators
     iteration = build_iteration(args, accelerator, *networks, averages, objective, num_steps=num_steps)
-    images_per_update = args.train_batch_size * num_averaged
+    samples_per_batch = args.train_batch_size * accelerator.num_processes
+    images_per_update = samples_per_batch * args.gradient_accumulation_steps
     if args.dry_run:
         sizes = {"num_samples": num_samples, "samples_per_update": images_per_update, "num_steps": num_steps}
         accelerator.print(summarize({**generators, **discriminators}, next(iter(loader)), **sizes))
@@ -228,11 +234,15 @@ def main(args: argparse.Namespace) -> None:
         networks={**generators, **discriminators},
         averages=averages,
         arguments=vars(args),
-        total_limit=args.checkpoints_total_limit,
+        data=fingerprint_of(dataset),
+        total_limit=args.checkpoints_total_limit or None,
     )
     state = checkpoints.resume(resume_from) if resume_from else TrainingState()
     if order.is_former and args.discriminator == "segmentation":
         warn_of_other_classes(dataset.processor.label_set)
+    is_counting_broken = args.skip_broken and not args.streaming
+    if is_counting_broken:
+        dataset.is_broken[state.broken_rows] = True
     if state.global_step >= num_steps:
         accelerator.print(describe_nothing_left(state.global_step, num_steps))
 
@@ -247,7 +257,9 @@ def main(args: argparse.Namespace) -> None:
     options = {"images_per_update": images_per_update, "metrics_file": metrics_file}
     monitor = Monitor(accelerator, progress, sides=sides, **options)
     with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
-        for batch in resumable_batches(accelerator, loader, dataset, state, num_steps):
+        for batch in resumable_batches(
+            accelerator, loader, dataset, state, num_steps, samples_per_batch=samples_per_batch
+        ):
             monitor.add(*iteration(batch))
             if not accelerator.sync_gradients:
                 continue
@@ -263,6 +275,8 @@ def main(args: argparse.Namespace) -> None:
             is_needed = (saving or validating or evaluating) and accelerator.is_main_process
             pipeline = publisher.preview() if is_needed else None
             if saving:
+                if is_counting_broken:
+                    state.broken_rows = find_broken_rows(accelerator, dataset)
                 checkpoint = checkpoints.save(state, pipeline)
             if stop.is_requested:
                 break
@@ -283,15 +297,14 @@ def main(args: argparse.Namespace) -> None:
 
     # Publish
     num_broken = 0
-    if args.skip_broken and not args.streaming:
-        is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # each process knows its own
-        num_broken = is_broken.count_nonzero().item()
+    if is_counting_broken:
+        num_broken = len(find_broken_rows(accelerator, dataset))
         logger.warning("%d of %d rows were broken and left out", num_broken, num_samples)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         publisher.save(state.global_step, num_broken=num_broken)
         if args.push_to_hub:
-            upload(output_dir, repo_id, logging_dir=args.logging_dir)
+            upload(output_dir, repo_id)
     accelerator.end_training()
     accelerator.print(describe_end(output_dir, GRID))
 
@@ -508,7 +521,7 @@ def build_recipe(args: argparse.Namespace, iteration: TrainingIteration) -> Trai
 if __name__ == "__main__":
     try:
         main(parse_args())
-    except (ValueError, FloatingPointError, ImportError) as error:
+    except (ValueError, FloatingPointError, ImportError, OSError) as error:
         print(f"error: {as_typed(one_line(error), {**options_of(build_parser()), **RENAMED})}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # before the first update or after the last

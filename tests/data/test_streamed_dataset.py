@@ -113,6 +113,6 @@ def test_a_stream_shorter_than_a_batch():
         def set_epoch(self, epoch):
             pass
 
-    batches = resumable_batches(None, Loader(), make_stream(), TrainingState(), 3)
+    batches = resumable_batches(None, Loader(), make_stream(), TrainingState(), 3, samples_per_batch=2)
     with pytest.raises(ValueError, match=r"fewer rows than a batch. Give a smaller `batch_size`"):
         next(batches)

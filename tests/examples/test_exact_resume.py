@@ -6,7 +6,9 @@
     python -m tests.training.kill_loop --kills 20
 """
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from spade_hf import SPADEGenerator, SPADEPipeline
 
 from ..training_data import mask, write_imagefolder
 from ..waiting import LONGEST
+from .test_processes import train
 from .test_train_spade import ROOT, SCRIPT, SMALL, checkpoints, run  # noqa: F401 (a fixture)
 
 
@@ -110,6 +113,36 @@ def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatc
     whole, broken = (load_file(tmp_path / name / "generator" / "diffusion_pytorch_model.safetensors")
                      for name in ("whole", "broken"))  # fmt: skip
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_rates_and_order_hold_for_another_number_of_processes(before, after, run, tmp_path, caplog):  # noqa: F811
+    """Of two processes with two pairs each, one with two is left (or the other way round), after 3 of 8 updates."""
+    data = write_imagefolder(tmp_path / "pairs", count=16)
+    given = options(data, tmp_path / "out", "--checkpoints_total_limit", 0, "--lr_warmup_steps", 2, steps=8)
+    train(before, tmp_path, *given, in_double=False)
+    expected = [rates_in(tmp_path / "out" / f"checkpoint-{step}") for step in range(1, 9)]
+    for step in range(4, 9):
+        shutil.rmtree(tmp_path / "out" / f"checkpoint-{step}")
+    result = train(after, tmp_path, *given, "--resume_from_checkpoint", "latest", in_double=False)
+    assert f"Checkpoint of {before} processes, now {after}: the learning rates go on after update 3" in result.stderr
+    assert [rates_in(tmp_path / "out" / f"checkpoint-{step}") for step in range(1, 9)] == expected
+    states = [json.loads((tmp_path / "out" / f"checkpoint-{step}" / "training_state.json").read_text())
+              for step in (3, 4, 8)]  # fmt: skip
+    done = [state["epoch"] * 16 + state["samples_done"] for state in states]
+    assert done == [3 * 2 * before + 2 * after * updates for updates in (0, 1, 5)]
+
+
+def rates_in(checkpoint: Path) -> list[float]:
+    """The rates of the next update: those of the schedules and of the optimizers are equal."""
+    schedules, optimizers = (
+        [torch.load(checkpoint / f"{name}{end}.bin", weights_only=True) for end in ("", "_1")]
+        for name in ("scheduler", "optimizer")
+    )
+    rates = [schedule["_last_lr"][0] for schedule in schedules]
+    assert rates == [optimizer["param_groups"][0]["lr"] for optimizer in optimizers]
+    return rates
 
 
 def test_the_comparison_can_fail(run, data, tmp_path):  # noqa: F811

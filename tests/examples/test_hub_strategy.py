@@ -1,8 +1,10 @@
 """What the training script pushes on the way: a revision for each checkpoint, or the newest checkpoint, to resume."""
 
 import json
+import resource
 import shutil
 import signal
+import tempfile
 
 import pytest
 import torch
@@ -87,6 +89,45 @@ def test_a_failed_upload_costs_a_warning(push, hub, caplog):
     assert differing(load(repo_id, revision="step-0000002").generator, load(repo_id).generator) == []
 
 
+def test_pipelines_are_staged_beside_the_checkpoints(push, monkeypatch, tmp_path):
+    """Not in the folder for temporary files, which can be small, and keeps what a killed run left."""
+    left = tmp_path / "staged" / ".upload-abcdefgh"
+    left.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))  # it does not even exist
+    result, repo_id, output = push("staged", "--hub_strategy", "every_save")
+    assert result.status == 0 and not list(output.glob(".upload-*"))
+    assert load(repo_id, revision="step-0000001").generator is not None
+
+
+@pytest.mark.parametrize("strategy", ["every_save", "checkpoint"])
+def test_a_copy_that_cannot_be_written_costs_a_warning(strategy, push, monkeypatch, caplog):
+    """As on a full disk: no file of the copy can have a single byte."""
+    before, mkdtemp = resource.getrlimit(resource.RLIMIT_FSIZE), tempfile.mkdtemp
+
+    def full(**options):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        return mkdtemp(**options)
+
+    def warn(self, name, error):
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        warned(self, name, error)
+
+    warned = RevisionUploads.warn
+    monkeypatch.setattr("spade_hf.training.publishing.tempfile.mkdtemp", full)
+    monkeypatch.setattr(RevisionUploads, "warn", warn)
+    try:
+        result, repo_id, output = push(f"full-{strategy}".replace("_", "-"), "--hub_strategy", strategy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.status == 0 and checkpoints(output) == {"checkpoint-1", "checkpoint-2"}
+    warnings = [text for text in caplog.messages if "was not uploaded" in text]
+    names = {"every_save": "Revision step-000000{}", "checkpoint": "checkpoint-{}"}[strategy]
+    assert [text.partition(" was not uploaded")[0] for text in warnings] == [names.format(step) for step in (1, 2)]
+    assert "'s copy cannot be written to " in warnings[0] and "Training continues" in warnings[0]
+    assert not list(output.glob(".upload-*"))
+    assert set(load(repo_id).components)  # the end of the run is there
+
+
 def test_only_the_end_by_default(push, hub):
     result, repo_id, _ = push("plain")
     assert result.status == 0 and set(hub.repos["models", repo_id].refs) == {"main"}
@@ -95,8 +136,9 @@ def test_only_the_end_by_default(push, hub):
 def test_the_upload_at_the_end_must_not_fail(push, hub):
     repo_id = HfApi(token=hub.token).create_repo("broken").repo_id
     hub.repos["models", repo_id].refs["main"] = "lost"
-    with pytest.raises(Exception, match="404"):
-        push("broken")
+    result, *_ = push("broken")
+    assert result.status == 2 and "Traceback" not in result.stderr
+    assert f" was not uploaded to {repo_id}: 404 " in result.stderr.splitlines()[-1]
 
 
 class Killed(BaseException):

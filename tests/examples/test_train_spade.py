@@ -116,7 +116,9 @@ def test_what_a_run_leaves(trained):
     assert checkpoints(output) == {"checkpoint-2", "checkpoint-4"}
     state = json.loads((output / "checkpoint-4" / "training_state.json").read_text())
     # six rows in batches of four: one batch an epoch
-    assert state == {"global_step": 4, "epoch": 3, "batches_done": 1}
+    assert state == {
+        "global_step": 4, "epoch": 3, "samples_done": 4, "broken_rows": [], "num_processes": 1, "total_limit": 3
+    }  # fmt: skip
     arguments = json.loads((output / "checkpoint-4" / "arguments.json").read_text())
     assert arguments["base_channels"] == 8 and arguments["resolution"] == [64, 64]
     assert {path.name for path in (output / "samples").iterdir()} == {
@@ -205,6 +207,27 @@ def test_a_run_is_not_overwritten_by_accident(trained, run, data, tmp_path):
     assert not json.loads((output / "checkpoint-1" / "arguments.json").read_text())["overwrite_output_dir"]
 
 
+def test_files_that_no_run_wrote_are_kept(run, data, tmp_path):
+    """Also if the run in the folder is to be overwritten."""
+    output = tmp_path / "own"
+    for name in ("README.md", "samples/holiday.jpg", "generator/code.py"):
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text("mine")
+    options = (*SMALL, "--dataset_name", data, "--output_dir", output, "--max_train_steps", 1)
+    for more in ((), ("--overwrite_output_dir",), ("--resume_from_checkpoint", "latest")):
+        result = run(*options, *more)
+        assert result.status == 2 and result.stderr == (
+            f"error: --output_dir {output} has files that no run wrote and this one would replace: README.md. Move "
+            "them, or give another folder.\n"
+        )
+    (output / "README.md").rename(output / "notes.md")
+    for _ in range(2):
+        assert run(*options, "--overwrite_output_dir").status == 0
+        assert all((output / name).read_text() == "mine" for name in (
+            "notes.md", "samples/holiday.jpg", "generator/code.py"))  # fmt: skip
+    assert "Trained with the `spade_hf` library on" in (output / "README.md").read_text()
+
+
 def test_nothing_left_to_train(run, data, tmp_path):
     options = (*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out")
     assert run(*options, "--max_train_steps", 2).status == 0
@@ -268,6 +291,21 @@ def test_resuming_with_other_options_warns(trained, run, data, tmp_path, caplog)
     [warning] = [record.message for record in caplog.records if "Other options" in record.message]
     assert "--seed 7 (checkpoint: 0)" in warning and "color cutout (checkpoint: none)" in warning
     assert "train_steps" not in warning and "output_dir" not in warning
+
+
+def test_resuming_on_other_data_of_the_same_name_warns(trained, run, data, tmp_path, caplog):
+    shutil.copytree(trained[0], tmp_path / "copy")
+    village = write_imagefolder(tmp_path / "village" / data.name, count=5)
+    shutil.copytree(data, tmp_path / "moved")
+    options = ("--preset", "tiny", "--perceptual_model", "none", "--output_dir", tmp_path / "copy")
+    again = (*options, "--resume_from_checkpoint", "latest", "--max_train_steps", 4)
+    assert run(*again, "--dataset_name", tmp_path / "moved").status == 0
+    assert "Other data" not in caplog.text
+    assert run(*again, "--dataset_name", village).status == 0
+    assert (
+        "Other data than the checkpoint's, so this does not repeat an uninterrupted run: the number of rows was 6"
+        in (caplog.text)
+    )
 
 
 @pytest.mark.parametrize("layout", ["parquet", "saved with palette masks, not square", "hub", "instances, no latent"])

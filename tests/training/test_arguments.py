@@ -283,7 +283,7 @@ def test_the_papers_recipes():
         (["--image_size", "0"], "--image_size is 0; give one side"),
         (["--train_batch_size", "0"], "--train_batch_size is 0; it must be 1 or more."),
         (["--max_train_steps", "0"], "--max_train_steps is 0; it must be 1 or more."),
-        (["--checkpoints_total_limit", "0"], "--checkpoints_total_limit is 0; it must be 1 or more."),
+        (["--checkpoints_total_limit", "-1"], "--checkpoints_total_limit is -1; it must be 0 or more."),
         (["--kl_weight", "-1"], "--kl_weight is -1.0; it must be 0 or more."),
         (["--learning_rate", "inf"], "--learning_rate is inf; it must be a finite number."),
         (["--channel_mult", "8", "nan"], "--channel_mult is nan; it must be a finite number."),

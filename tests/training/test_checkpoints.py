@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import re
+import resource
 import shutil
 from pathlib import Path
 
@@ -12,40 +14,42 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from safetensors.torch import load_file, save_file
 
-from spade_hf import SPADEGenerator
+from spade_hf import SegmentationDiscriminator, SPADEGenerator
 from spade_hf.training import (
     CheckpointManager,
     DamagedCheckpointError,
     ModelEMA,
     TrainingState,
-    learning_rate_schedule,
+    fingerprint_of,
     list_checkpoints,
+    prepared_schedule,
 )
 
-from ..training_data import make_networks
+from ..training_data import make_dataset, make_networks, make_rows
 
 
 class Run:
     """Networks, averages, optimizers and schedules as in the script, without data: gradients are random numbers."""
 
-    def __init__(self, output_dir, seed=0, total_limit=None, networks=None):
+    def __init__(self, output_dir, seed=0, total_limit=None, networks=None, num_steps=20, data=None):
         for state in (AcceleratorState, GradientState, PartialState):
             state._reset_state()
         self.accelerator = Accelerator(cpu=True)
         self.networks = networks or make_networks(seed)
-        self.averages = {name: ModelEMA(self.networks[name], 0.5) for name in ("generator", "style_encoder")}
+        self.averages = {name: ModelEMA(net, 0.5) for name, net in self.networks.items() if name != "discriminator"}
         self.optimizers, self.schedules = [], []
         for network in self.accelerator.prepare(*self.networks.values()):
             optimizer = self.accelerator.prepare(torch.optim.Adam(network.parameters(), 1e-3))
-            schedule = learning_rate_schedule("constant_then_linear", optimizer, num_steps=20)
+            schedule = prepared_schedule(self.accelerator, "constant_then_linear", optimizer, num_steps=num_steps)
             self.optimizers.append(optimizer)
-            self.schedules.append(self.accelerator.prepare(schedule))
+            self.schedules.append(schedule)
         self.checkpoints = CheckpointManager(
             self.accelerator,
             output_dir,
             networks=self.networks,
             averages=self.averages,
-            arguments={"dataset_name": "x", "seed": seed},
+            arguments={"dataset_name": "x", "seed": seed, "train_batch_size": 2},
+            data=data,
             total_limit=total_limit,
         )
 
@@ -92,7 +96,7 @@ def saved(output_dir, *steps, **options):
     done = 0
     for step in steps:
         run.train(step - done)
-        run.checkpoints.save(TrainingState(global_step=step, epoch=1, batches_done=step))
+        run.checkpoints.save(TrainingState(global_step=step, epoch=1, samples_done=2 * step))
         done = step
     return run
 
@@ -100,7 +104,7 @@ def saved(output_dir, *steps, **options):
 def test_everything_is_restored_and_goes_on_the_same(tmp_path):
     first = saved(tmp_path, 3)
     second = Run(tmp_path, seed=1)
-    assert second.checkpoints.resume("latest") == TrainingState(3, 1, 3)
+    assert second.checkpoints.resume("latest") == TrainingState(3, 1, 6)
     assert_equal(first, second)
     torch.manual_seed(5)
     first.train(2)
@@ -127,22 +131,101 @@ def test_layout_of_a_checkpoint(tmp_path):
         f"{one}{i}.bin" for one in ("optimizer", "scheduler") for i in ("", "_1", "_2")
     }
     assert files == networks | accelerates | {"arguments.json", "training_state.json", "checksums.json"}
-    assert json.loads((folder / "arguments.json").read_text()) == {"dataset_name": "x", "seed": 0}
+    assert json.loads((folder / "arguments.json").read_text()) == {
+        "dataset_name": "x", "seed": 0, "train_batch_size": 2
+    }  # fmt: skip
     checksums = json.loads((folder / "checksums.json").read_text())
     assert checksums.keys() == files - {"checksums.json"}
     SPADEGenerator.from_pretrained(str(folder / "generator_live"))  # networks are folders like any other
 
 
+def make_old(checkpoint, *, num_processes, **more):
+    """Rewrite a checkpoint as an earlier version wrote it with this many processes: it counted by process."""
+    file = checkpoint / "training_state.json"
+    state = json.loads(file.read_text())
+    batches = state["samples_done"] // (2 * num_processes)
+    old = {"global_step": state["global_step"], "epoch": state["epoch"], "batches_done": batches, **more}
+    file.write_text(json.dumps(old))
+    for schedule in checkpoint.glob("scheduler*.bin"):
+        values = torch.load(schedule, weights_only=True)
+        values["last_epoch"] *= num_processes
+        torch.save({**values, "_step_count": values["last_epoch"] + 1}, schedule)
+    for process in range(1, num_processes):
+        shutil.copy(checkpoint / "random_states_0.pkl", checkpoint / f"random_states_{process}.pkl")
+    (checkpoint / "checksums.json").unlink()
+
+
 def test_checkpoints_that_count_the_averages_updates_apart_still_load(tmp_path):
     """As they were written before; the count is that of the steps."""
     first = saved(tmp_path, 2)
-    state = tmp_path / "checkpoint-2" / "training_state.json"
-    assert json.loads(state.read_text()) == {"global_step": 2, "epoch": 1, "batches_done": 2}
-    state.write_text(json.dumps({**json.loads(state.read_text()), "ema_updates": 2}))
-    (tmp_path / "checkpoint-2" / "checksums.json").unlink()
+    make_old(tmp_path / "checkpoint-2", num_processes=1, ema_updates=2)
     second = Run(tmp_path, seed=1)
-    assert second.checkpoints.resume("latest") == TrainingState(2, 1, 2)
+    assert second.checkpoints.resume("latest") == TrainingState(2, 1, 4)
     assert_equal(first, second)
+
+
+def rates_of(run, steps):
+    """The rate of each of the next updates."""
+    rates = []
+    for _ in range(steps):
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in run.optimizers])
+        run.train(1)
+    return rates
+
+
+def test_rates_and_position_hold_for_another_number_of_processes(tmp_path, caplog):
+    """12 of 20 updates were made by two processes; the rest has the rates of a run that was not interrupted."""
+    saved(tmp_path, 12)
+    state = tmp_path / "checkpoint-12" / "training_state.json"
+    assert json.loads(state.read_text())["num_processes"] == 1
+    state.write_text(state.read_text().replace('"num_processes": 1', '"num_processes": 2'))
+    (tmp_path / "checkpoint-12" / "checksums.json").unlink()
+    run = Run(tmp_path, seed=1)
+    assert run.checkpoints.resume("latest") == TrainingState(12, 1, 24)
+    assert (
+        "Checkpoint of 2 processes, now 1: the learning rates go on after update 12, the data after sample 24 of "
+        "epoch 1. An update now has 2 samples instead of 4."
+    ) in caplog.messages
+    assert rates_of(run, 8) == rates_of(Run(tmp_path), 20)[12:]
+
+
+@pytest.mark.parametrize("num_processes", [1, 2, 3])
+def test_a_checkpoint_that_counts_by_process_is_converted(num_processes, tmp_path, caplog):
+    """The number of processes is that of the files of random states."""
+    first = saved(tmp_path, 12)
+    make_old(tmp_path / "checkpoint-12", num_processes=num_processes)
+    second = Run(tmp_path, seed=1)
+    assert second.checkpoints.resume("latest") == TrainingState(12, 1, 24)
+    assert f"does not record its number of processes: it has the random states of {num_processes}." in caplog.text
+    assert (f"Checkpoint of {num_processes} processes, now 1" in caplog.text) == (num_processes > 1)
+    assert_equal(first, second)
+    assert rates_of(second, 8) == rates_of(Run(tmp_path), 20)[12:]
+    second.checkpoints.save(TrainingState(13, 1, 26))
+    again = Run(tmp_path, seed=1)
+    assert again.checkpoints.resume("latest") == TrainingState(13, 1, 26)  # it is converted once
+
+
+def test_the_first_rate_after_a_change_of_the_runs_length(tmp_path):
+    saved(tmp_path, 12)
+    longer = Run(tmp_path, num_steps=40)
+    longer.checkpoints.resume("latest")
+    assert rates_of(longer, 10) == rates_of(Run(tmp_path, num_steps=40), 22)[12:]
+
+
+def test_other_data_are_named(tmp_path, caplog):
+    """By content: names play no part."""
+    data, fewer = (fingerprint_of(make_dataset(make_rows(count))) for count in (4, 3))
+    run = Run(tmp_path, data=data)
+    run.checkpoints.save(TrainingState(global_step=2, broken_rows=[3]))
+    assert Run(tmp_path, data=data).checkpoints.resume("latest").broken_rows == [3]
+    assert "ther data" not in caplog.text
+    assert Run(tmp_path, data=fewer).checkpoints.resume("latest").broken_rows == []  # they are rows of those data
+    message = "Other data than the checkpoint's, so this does not repeat an uninterrupted run: the number of rows was "
+    assert message + "4 and is 3." in caplog.messages
+    (tmp_path / "checkpoint-2" / "data.json").unlink()
+    (tmp_path / "checkpoint-2" / "checksums.json").unlink()
+    Run(tmp_path, data=data).checkpoints.resume("latest")
+    assert "checkpoint-2 has no fingerprint of its data, as it is of an earlier version" in caplog.messages[-1]
 
 
 def test_checkpoints_without_checksums_still_load(tmp_path):
@@ -174,6 +257,22 @@ def test_a_checkpoint_by_name_and_by_path(tmp_path):
     assert run.checkpoints.resume("latest").global_step == 5
 
 
+def test_a_path_is_never_replaced_by_a_folder_of_the_same_name(tmp_path, monkeypatch):
+    saved(tmp_path / "out", 2)
+    saved(tmp_path / "elsewhere", 2, 3)
+    run = Run(tmp_path / "out")
+    for name in (tmp_path / "lost" / "checkpoint-2", "lost/checkpoint-2"):
+        with pytest.raises(ValueError, match=r"lost/checkpoint-2 does not exist; available are: checkpoint-2\."):
+            run.checkpoints.resume(str(name))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run.networks["generator"].linear_in.bias.data.fill_(9)
+    run.checkpoints.save(TrainingState(global_step=2))
+    run.networks["generator"].linear_in.bias.data.fill_(0)
+    run.checkpoints.resume("checkpoint-2")  # of the output folder, although the current one has one, too
+    assert (run.networks["generator"].linear_in.bias == 9).all()
+    assert run.checkpoints.resume("checkpoint-3").global_step == 3
+
+
 def test_latest_without_any_is_a_fresh_start(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         assert Run(tmp_path).checkpoints.resume("latest") == TrainingState()
@@ -189,6 +288,8 @@ def test_a_name_that_is_not_there(tmp_path):
 def test_order_is_by_number_and_leftovers_do_not_count(tmp_path):
     for name in ("checkpoint-9", "checkpoint-10", "checkpoint-11.partial", "checkpoint-old", "samples"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "training_state.json").touch()
+    (tmp_path / "checkpoint-12" / "unet").mkdir(parents=True)  # of another program
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-9", "checkpoint-10"]
 
 
@@ -199,11 +300,46 @@ def saved_as(output_dir):
 
 
 def test_the_limit_keeps_the_newest(tmp_path):
-    saved(tmp_path, 1, 2, 3)
+    saved(tmp_path, 1, 2, 3, total_limit=5)
     run = Run(tmp_path, total_limit=2)
     run.checkpoints.resume("latest")
     run.checkpoints.save(TrainingState(global_step=4))
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-3", "checkpoint-4"}
+
+
+def test_a_limit_deletes_nothing_that_was_kept_without_one(tmp_path):
+    """A run that kept all its checkpoints goes on with a limit, which is now the default."""
+    saved(tmp_path, 1, 2, 3)
+    make_old(tmp_path / "checkpoint-2", num_processes=1)
+    run = Run(tmp_path, total_limit=1)
+    run.checkpoints.resume("latest")
+    for step in (4, 5):
+        run.checkpoints.save(TrainingState(global_step=step))
+    assert {path.name for path in tmp_path.iterdir()} == {f"checkpoint-{step}" for step in (1, 2, 3, 5)}
+    arguments = json.loads((tmp_path / "checkpoint-2" / "arguments.json").read_text())
+    (tmp_path / "checkpoint-2" / "arguments.json").write_text(json.dumps({**arguments, "checkpoints_total_limit": 9}))
+    run.checkpoints.save(TrainingState(global_step=6))
+    assert {path.name for path in tmp_path.iterdir()} == {f"checkpoint-{step}" for step in (1, 3, 6)}
+
+
+def test_a_checkpoint_on_another_disk(tmp_path):
+    """Of a linked folder the link is deleted."""
+    saved(tmp_path / "out", 1, total_limit=1)
+    (tmp_path / "out" / "checkpoint-1").rename(tmp_path / "big")
+    (tmp_path / "out" / "checkpoint-1").symlink_to(tmp_path / "big")
+    run = Run(tmp_path / "out", total_limit=1)
+    run.checkpoints.resume("latest")
+    run.checkpoints.save(TrainingState(global_step=2))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"checkpoint-2"}
+    assert (tmp_path / "big" / "training_state.json").is_file()
+
+
+def test_what_is_called_like_a_leftover_is_kept(tmp_path):
+    names = ("checkpoint-best.partial", "checkpoint-5.partial.bak")
+    for name in (*names, "checkpoint-5.partial", "checkpoint-4.deleted.partial"):
+        (tmp_path / name).mkdir()
+    saved(tmp_path, 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-1", *names}
 
 
 def test_a_fresh_run_beside_a_longer_one_keeps_its_checkpoints(tmp_path, caplog):
@@ -218,10 +354,11 @@ def test_a_fresh_run_beside_a_longer_one_keeps_its_checkpoints(tmp_path, caplog)
         "10.abandoned", "30.abandoned", "30.abandoned-2"))}  # fmt: skip
 
 
-def test_a_run_resumed_from_an_older_checkpoint_keeps_its_own(tmp_path):
-    saved(tmp_path, 10, 20, 30)
+def test_a_run_resumed_from_an_older_checkpoint_keeps_its_own(tmp_path, caplog):
+    saved(tmp_path, 10, 20, 30, total_limit=9)
     run = Run(tmp_path, total_limit=3)
     run.checkpoints.resume("checkpoint-10")
+    assert f"goes on from {tmp_path}/checkpoint-10, although {tmp_path}/checkpoint-30 is newer" in caplog.text
     assert set(saved_as(tmp_path)) == {"checkpoint-10", "checkpoint-20", "checkpoint-30"}  # nothing is saved yet
     for step in (15, 25, 35):  # 20 is not this run's, although it is older than 25
         run.checkpoints.save(TrainingState(global_step=step))
@@ -230,6 +367,65 @@ def test_a_run_resumed_from_an_older_checkpoint_keeps_its_own(tmp_path):
     assert set(saved_as(tmp_path)) == {"checkpoint-15", "checkpoint-25", "checkpoint-35", *abandoned}
     back = Run(tmp_path)
     assert back.checkpoints.resume("checkpoint-30.abandoned").global_step == 30
+
+
+@pytest.mark.parametrize("name", ["generator", "style_encoder", "discriminator"])
+def test_a_diverged_network_is_not_saved(name, tmp_path):
+    """And the last good checkpoint stays, with a limit of one as well."""
+    run = saved(tmp_path, 2, total_limit=1)
+    parameter, value = next(iter(run.networks[name].named_parameters()))
+    value.data.view(-1)[0] = float("nan")
+    with pytest.raises(FloatingPointError, match=rf"^Training diverged: {name} has .* \({parameter}\) after update 3"):
+        run.checkpoints.save(TrainingState(global_step=3))
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-2"}
+    assert Run(tmp_path).checkpoints.resume("latest").global_step == 2
+
+
+@pytest.mark.parametrize("of", ["a buffer", "an average"])
+def test_a_diverged_buffer_or_average_is_not_saved(of, tmp_path):
+    run = Run(tmp_path)
+    network = run.networks["generator"] if of == "a buffer" else run.averages["generator"].model
+    name = next(name for name, value in network.named_buffers() if value.is_floating_point())
+    network.get_buffer(name).fill_(float("inf"))
+    message = f"generator{'' if of == 'a buffer' else '_ema'} has values that are not finite ({name})"
+    with pytest.raises(FloatingPointError, match=re.escape(message)):
+        run.checkpoints.save(TrainingState(global_step=1))
+
+
+def test_a_diverged_checkpoint_of_an_earlier_version_is_not_the_latest(tmp_path, caplog):
+    saved(tmp_path, 2, 4)
+    file = tmp_path / "checkpoint-4" / "discriminator" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    next(iter(weights.values())).view(-1)[0] = float("nan")
+    save_file(weights, file)
+    (tmp_path / "checkpoint-4" / "checksums.json").unlink()
+    assert Run(tmp_path).checkpoints.resume("latest").global_step == 2
+    assert "has values that are not finite in " in caplog.text
+
+
+@pytest.fixture
+def small_disk():
+    """A function that lets no file become larger than this many bytes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [0, 3_000, 12_000])  # of JSON, of networks, of optimizers
+def test_a_full_disk(size, tmp_path, small_disk):
+    """One line says what to do, and nothing of the new checkpoint keeps the disk full."""
+    run = saved(tmp_path, 2, total_limit=1)
+    small_disk(size)
+    with pytest.raises(
+        OSError, match=r"^checkpoint-4 cannot be written to .* MB left\. checkpoint-2 is complete\. Free"
+    ) as e:
+        run.checkpoints.save(TrainingState(global_step=4))
+    assert "\n" not in str(e.value) and "then repeat the command with `resume_from_checkpoint=latest`." in str(e.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-2"}
+    small_disk(10**9)
+    again = Run(tmp_path)
+    assert again.checkpoints.resume("latest").global_step == 2
+    again.checkpoints.save(TrainingState(global_step=4))
 
 
 def test_descending_steps(tmp_path):
@@ -319,7 +515,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(name, damage, 
     expected = run.tensors()
     expected = {name: value.clone() for name, value in expected.items()}
     run.train(2)
-    run.checkpoints.save(TrainingState(4, 1, 4))
+    run.checkpoints.save(TrainingState(4, 1, 8))
     damage(tmp_path / "checkpoint-4" / name)
     with pytest.raises(DamagedCheckpointError, match=message):
         Run(tmp_path).checkpoints.resume("checkpoint-4")
@@ -369,6 +565,28 @@ def test_other_options_are_named_and_not_taken_for_damage(tmp_path):
         ValueError, match=r"checkpoint-4/generator_live was trained with base_channels=4 \(this run: 6\)\."
     ) as e:
         Run(tmp_path, networks=networks).checkpoints.resume("latest")
+    assert not isinstance(e.value, DamagedCheckpointError)
+
+
+def test_another_kind_of_discriminator_is_named_and_not_taken_for_damage(tmp_path):
+    saved(tmp_path, 2, 4)
+    networks = make_networks()
+    networks["discriminator"] = SegmentationDiscriminator(num_labels=3, base_channels=4)
+    message = "4/discriminator is a MultiscaleDiscriminator (this run: SegmentationDiscriminator). Give the options"
+    with pytest.raises(ValueError, match=re.escape(message)) as e:
+        Run(tmp_path, networks=networks).checkpoints.resume("latest")
+    assert not isinstance(e.value, DamagedCheckpointError)
+
+
+@pytest.mark.parametrize("of", ["checkpoint", "run"])
+def test_a_style_encoder_in_one_alone(of, tmp_path):
+    networks = {name: network for name, network in make_networks().items() if name != "style_encoder"}
+    without, with_one = (Run(tmp_path, networks=networks), Run(tmp_path))
+    (without if of == "run" else with_one).checkpoints.save(TrainingState(global_step=2))
+    message = {"checkpoint": "has style_encoder, which this run has not", "run": "has no style_encoder"}[of]
+    networks = {name: network for name, network in make_networks().items() if name != "style_encoder"}
+    with pytest.raises(ValueError, match=message) as e:
+        Run(tmp_path, networks=networks if of == "checkpoint" else None).checkpoints.resume("latest")
     assert not isinstance(e.value, DamagedCheckpointError)
 
 

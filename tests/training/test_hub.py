@@ -6,7 +6,7 @@ import time
 import pytest
 
 from spade_hf.hub.repositories import open_repository
-from spade_hf.training.hub import RevisionUploads
+from spade_hf.training.hub import RevisionUploads, upload
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +28,46 @@ def test_a_repository_that_must_be_private(hub):
     message = f"`private`: the repository '{hub.user}/shown-photos' already exists and is public"
     with pytest.raises(ValueError, match=message):
         open_repository("shown-photos", private=True)
+
+
+def test_a_branch_holds_exactly_the_folders_files(hub, tmp_path):
+    """Files of the commit before are gone: a pipeline of two versions would load, and paint nonsense."""
+    uploads = RevisionUploads(open_repository("exact", private=False))
+    for number in range(2):
+        folder = model(tmp_path / f"copy-{number}")
+        (folder / f"weights-{number}.safetensors").write_bytes(b"%d" % number)
+        uploads.start(folder, "step-1")
+        assert uploads.wait()
+    repo = hub.repos["models", uploads.repo_id]
+    assert set(repo.commits[repo.refs["step-1"]]) == {".gitattributes", "README.md", "weights-1.safetensors"}
+
+
+def test_only_what_a_run_publishes_is_uploaded(hub, tmp_path):
+    """Logs can be anywhere in the folder, also in its root, and other files be anyone's."""
+    names = (
+        "README.md",
+        "model_index.json",
+        "generator/config.json",
+        "samples/final.png",
+        "samples/gallery-1-mask.png",
+    )
+    private = (
+        *("logs/hparams.yml", "spade/events", "notes.txt", "samples/step-0000001.png", "generator/code.py"),
+        *("checkpoint-1/optimizer.bin", ".upload-abcdefgh/x"),
+    )
+    for name in (*names, *private):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "README.md").write_text("---\nlibrary_name: spade-hf\n---\n")
+    repo_id = open_repository("published", private=False)
+    upload(tmp_path, repo_id)
+    repo = hub.repos["models", repo_id]
+    assert set(repo.commits[repo.refs["main"]]) == {".gitattributes", *names}
+    repo.refs["main"] = "lost"
+    with pytest.raises(
+        OSError, match=rf"was not uploaded to {repo_id}: .*404.* with `resume_from_checkpoint=latest`\."
+    ):
+        upload(tmp_path, repo_id)
 
 
 def test_no_upload_waits_for_another(hub, tmp_path, caplog):

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
 
-from spade_hf.training import learning_rate_schedule
+from spade_hf.training import learning_rate_schedule, prepared_schedule
 
 
 def rates(name: str = "constant_then_linear", steps: int = 10, **options) -> list[float]:
@@ -47,3 +49,23 @@ def test_schedules_of_diffusers():
 def test_unknown_schedule():
     with pytest.raises(ValueError, match="'steps' is not a valid SchedulerType"):
         rates("steps")
+
+
+@pytest.mark.parametrize("name", ["constant_then_linear", "cosine", "constant_with_warmup"])
+def test_the_rates_are_those_of_updates_whatever_the_number_of_processes(name, monkeypatch):
+    expected = rates(name, num_warmup_steps=3)
+    for processes in (1, 2, 8):
+        for state in (AcceleratorState, GradientState, PartialState):
+            state._reset_state()
+        accelerator = Accelerator(cpu=True)
+        for state in (AcceleratorState, PartialState):
+            monkeypatch.setitem(state._shared_state, "num_processes", processes)
+        assert accelerator.num_processes == AcceleratorState().num_processes == processes
+        optimizer = accelerator.prepare(torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=2.0))
+        schedule = prepared_schedule(accelerator, name, optimizer, num_steps=10, num_warmup_steps=3)
+        found = []
+        for _ in range(10):
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        assert found == expected

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from spade_hf.data import PairedTransform
-from spade_hf.training.summary import describe_crop, describe_end, describe_stop, summarize
+from spade_hf.training import TrainingState
+from spade_hf.training.resuming import SavedState
+from spade_hf.training.summary import (
+    describe_crop,
+    describe_end,
+    describe_stop,
+    summarize,
+    warn_of_changes,
+    warn_of_other_processes,
+)
 
 from ..tiny_networks import tiny_generator, tiny_style_encoder
 
@@ -51,3 +60,43 @@ def test_a_model_that_cannot_read_styles_is_announced(latent_dim, has_encoder, l
     networks |= {"style_encoder": tiny_style_encoder()} if has_encoder else {}
     text = summarize(networks, {}, num_samples=8, samples_per_update=4, num_steps=2)
     assert [one for one in text.splitlines() if "style encoder" in one] == ([line] if line else [])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "warns"),
+    [
+        ({"streaming": True, "dataloader_num_workers": 2}, {"streaming": True, "dataloader_num_workers": 4}, True),
+        ({"streaming": True, "dataloader_num_workers": 2}, {"streaming": True, "dataloader_num_workers": 2}, False),
+        ({"streaming": False, "dataloader_num_workers": 2}, {"streaming": False, "dataloader_num_workers": 4}, False),
+    ],
+)
+def test_other_workers_read_a_stream_in_another_order(before, now, warns, caplog):
+    warn_of_changes(before, now)
+    assert ("--dataloader_num_workers 4 (checkpoint: 2)" in caplog.text) == warns
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "max_train_steps", "expected"),
+    [
+        (4, 9, "An update still has 8 samples."),
+        (2, 9, "An update now has 4 samples instead of 8."),
+        (
+            2,
+            None,
+            "An update now has 4 samples instead of 8, and --num_train_epochs counts the finished ones as if they had "
+            "as many.",
+        ),
+    ],
+)
+def test_another_number_of_processes(batch_size, max_train_steps, expected, caplog):
+    sizes = {"gradient_accumulation_steps": 2}
+    now = {**sizes, "train_batch_size": batch_size, "max_train_steps": max_train_steps}
+    saved = SavedState(TrainingState(3, 1, 8), num_processes=2, is_old=False)
+    warn_of_other_processes({**sizes, "train_batch_size": 2}, now, saved, 1)
+    assert caplog.messages == [
+        "Checkpoint of 2 processes, now 1: the learning rates go on after update 3, the data after sample 8 of "
+        f"epoch 1. {expected}"
+    ]
+    caplog.clear()
+    warn_of_other_processes({**sizes, "train_batch_size": 2}, now, saved, 2)
+    assert caplog.messages == []

@@ -111,10 +111,16 @@ def _describe_label(label: Sequence[Any]) -> str:
 
 
 def _content(value: Mapping[str, Any] | None) -> bytes:
-    """Return the bytes of an undecoded image: stored, or of its file (a path, or an address such as `zip://`)."""
-    if value is None:
+    """Return the bytes of an undecoded image: stored, or of its file (a path, or an address such as `zip://`).
+
+    A file that cannot be read has none: whoever reads the row says so, or skips it.
+    """
+    if value is None or (value["bytes"] is None and value["path"] is None):
         return b""
     if value["bytes"] is not None:
         return value["bytes"]
-    file_system, name = fsspec.url_to_fs(value["path"])
-    return file_system.cat_file(name)
+    try:
+        file_system, name = fsspec.url_to_fs(value["path"])
+        return file_system.cat_file(name)
+    except OSError:
+        return b""

@@ -41,7 +41,8 @@ class StreamedImageDataset(torch.utils.data.IterableDataset):
         skip_broken: bool = False,
     ) -> None:
         self.reader, self.processor = reader, reader.processor
-        self.rows = reader.prepare(rows).shuffle(seed=seed, buffer_size=shuffle_buffer_size)
+        self.unshuffled = reader.prepare(rows)
+        self.rows = self.unshuffled.shuffle(seed=seed, buffer_size=shuffle_buffer_size)
         self.seed, self.skip_broken = seed, skip_broken
         self.epoch = 0
 

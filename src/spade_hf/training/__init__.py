@@ -1,15 +1,17 @@
 from .accelerator import build_accelerator
 from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
-from .checkpoints import CheckpointManager, DamagedCheckpointError, list_checkpoints
+from .checkpoint_files import DamagedCheckpointError, list_checkpoints
+from .checkpoints import CheckpointManager
 from .compilation import compile_modules
 from .ema import ModelEMA, estimate_statistics
 from .iteration import TrainingIteration
 from .latent_alignment import align_latents
-from .loop import TrainingState, resumable_batches
+from .loop import TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
-from .output_folder import delete_existing_run, refuse_existing_run
+from .output_folder import delete_existing_run, refuse_existing_run, refuse_foreign_files
 from .publishing import Publisher
+from .resuming import fingerprint_of
 from .schedule import learning_rate_schedule, prepared_schedule
 from .side import Side
 from .steps import StepOutput, discriminator_step, generator_step
@@ -39,6 +41,8 @@ __all__ = [
     "discriminate",
     "discriminator_step",
     "estimate_statistics",
+    "find_broken_rows",
+    "fingerprint_of",
     "generate",
     "generator_step",
     "learning_rate_schedule",
@@ -46,6 +50,7 @@ __all__ = [
     "log_image",
     "prepared_schedule",
     "refuse_existing_run",
+    "refuse_foreign_files",
     "resumable_batches",
     "start_trackers",
     "synchronize_batch_norm",

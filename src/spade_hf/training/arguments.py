@@ -259,7 +259,12 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument("--output_dir", default="spade-model")
     output.add_argument("--overwrite_output_dir", action="store_true", help="delete the run in --output_dir first")
     output.add_argument("--checkpointing_steps", type=count, default=500)
-    output.add_argument("--checkpoints_total_limit", type=count)
+    output.add_argument(
+        "--checkpoints_total_limit",
+        type=natural,
+        default=3,
+        help="keep the newest N checkpoints, because each holds several copies of the networks; 0: keep all",
+    )
     output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, latest, or hub")
     output.add_argument("--validation_steps", type=count, default=500, help="updates between sample images")
     output.add_argument("--num_validation_images", type=count, default=4)

@@ -5,35 +5,52 @@ while it saves, the previous checkpoint remains the latest. Each checkpoint cont
 starts before existing checkpoints renames them, so that `latest` belongs to this run.
 """
 
-import hashlib
-import itertools
-import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin
 from safetensors.torch import load_file
+from torch import nn
 
+from ..data.fingerprint import Fingerprint, first_difference
 from ..pipelines import SPADEPipeline
+from .checkpoint_files import (
+    ABANDONED_SUFFIX,
+    ARGUMENTS_FILE,
+    CHECKSUMS_FILE,
+    DATA_FILE,
+    LEFTOVER,
+    PARTIAL_SUFFIX,
+    PREFIX,
+    STATE_FILE,
+    DamagedCheckpointError,
+    checksums,
+    damaged,
+    list_checkpoints,
+    read_json,
+    remove,
+    remove_checkpoint,
+    step_of,
+    sync,
+    unused,
+    verify_checkpoint,
+    write_json,
+)
 from .ema import ModelEMA
 from .loop import TrainingState
-from .summary import warn_of_changes
+from .resuming import AVERAGE_SUFFIX, check_config, check_networks, read_state, restore_rates, was_limited
+from .summary import warn_of_changes, warn_of_other_processes
+from .writing import writing
 
 
 logger = logging.getLogger(__name__)
-PREFIX, PARTIAL_SUFFIX, ABANDONED_SUFFIX, LIVE_SUFFIX = "checkpoint-", ".partial", ".abandoned", "_live"
-STATE_FILE, ARGUMENTS_FILE, CHECKSUMS_FILE = "training_state.json", "arguments.json", "checksums.json"
-WEIGHTS_FILE, CONFIG_FILE = "diffusion_pytorch_model.safetensors", "config.json"
-
-
-class DamagedCheckpointError(ValueError):
-    """Error for a checkpoint that cannot be used, because one of its files is missing or damaged."""
+LIVE_SUFFIX, WEIGHTS_FILE = "_live", "diffusion_pytorch_model.safetensors"
 
 
 class CheckpointManager:
@@ -49,7 +66,9 @@ class CheckpointManager:
         networks (`Mapping[str, ModelMixin]`): The live networks, by folder name.
         averages (`Mapping[str, ModelEMA]`): Their averages, by folder name.
         arguments (`Mapping[str, Any]`): The resolved command line, saved with every checkpoint.
-        total_limit (`int`, *optional*): Number of checkpoints to keep, 1 or more; older ones are deleted.
+        data (`dict`, *optional*): The data's [`fingerprint`], saved with every checkpoint.
+        total_limit (`int`, *optional*): Number of checkpoints to keep, 1 or more; older ones are deleted, except those
+            that were written without a limit.
     """
 
     def __init__(
@@ -60,11 +79,12 @@ class CheckpointManager:
         networks: Mapping[str, ModelMixin],
         averages: Mapping[str, ModelEMA],
         arguments: Mapping[str, Any],
+        data: Fingerprint | None = None,
         total_limit: int | None = None,
     ) -> None:
         self.accelerator, self.output_dir = accelerator, output_dir
         self.networks, self.averages = networks, averages
-        self.arguments, self.total_limit = arguments, total_limit
+        self.arguments, self.data, self.total_limit = arguments, data, total_limit
         self._step = 0  # of the checkpoint that was restored or saved last
         # Otherwise Accelerate would save the networks a second time, under its own names.
         accelerator.register_save_state_pre_hook(lambda models, weights, folder: weights.clear())
@@ -80,31 +100,38 @@ class CheckpointManager:
             state (`TrainingState`): Progress of the run.
             pipeline (`SPADEPipeline`, *optional*): The exported averages, on the main process, so that the checkpoint
                 can be used for inference.
+
+        Raises:
+            FloatingPointError: If a network has a value that is not finite; nothing is written or deleted then.
+            OSError: If the disk is full, or the checkpoint cannot be written for another reason.
         """
+        for name, network in self._networks_on_disk():
+            if (bad := _first_not_finite(network)) is not None:
+                raise FloatingPointError(
+                    f"Training diverged: {name.removesuffix(LIVE_SUFFIX)} has values that are not finite ({bad}) "
+                    f"after update {state.global_step}, so no checkpoint is written. Lower the learning rates, and go "
+                    "on from the checkpoint before with `resume_from_checkpoint=latest`."
+                )
         final = self.output_dir / f"{PREFIX}{state.global_step}"
         partial = final.with_name(final.name + PARTIAL_SUFFIX)
         if self.accelerator.is_main_process:
-            for leftover in self.output_dir.glob(f"{PREFIX}*{PARTIAL_SUFFIX}"):  # left by a killed run
-                shutil.rmtree(leftover)
-            partial.mkdir(parents=True)
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            for leftover in self.output_dir.glob(f"{PREFIX}*{PARTIAL_SUFFIX}"):
+                if LEFTOVER.fullmatch(leftover.name):
+                    remove(leftover)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(partial))  # every process has random states to save
+        try:
+            with writing(final.name, self.output_dir, advice=self._advice()):
+                self._write(partial, state, pipeline)
+        except OSError:
+            if self.accelerator.is_main_process:
+                shutil.rmtree(partial, ignore_errors=True)  # otherwise the disk stays full
+            raise
         if self.accelerator.is_main_process:
-            if pipeline is not None:
-                pipeline.save_pretrained(str(partial))
-            for name, network in self._networks_on_disk():
-                network.save_pretrained(partial / name)
-            write_json(partial / ARGUMENTS_FILE, dict(self.arguments))
-            write_json(partial / STATE_FILE, asdict(state))
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            write_json(partial / CHECKSUMS_FILE, _checksums(partial))
-            for path in (*partial.rglob("*"), partial):
-                _sync(path)
             # before the rename: if the run is killed in between, `latest` is the one it started from
             self._set_aside(beyond=min(self._step, state.global_step - 1))
             partial.rename(final)
-            _sync(self.output_dir)  # the new name is on the disk before an old checkpoint is deleted
+            sync(self.output_dir)  # the new name is on the disk before an old checkpoint is deleted
             self._prune()
         self._step = state.global_step
         self.accelerator.wait_for_everyone()
@@ -122,7 +149,12 @@ class CheckpointManager:
                 `DamagedCheckpointError`) if one of its files is missing or damaged; the message names the file.
         """
         if name != "latest":
-            return self.load(Path(name) if Path(name).is_dir() else self.output_dir / Path(name).name)
+            below = self.output_dir / name
+            is_name = len(Path(name).parts) == 1  # a path is never replaced by a folder of the same name
+            checkpoint = below if is_name and (below.is_dir() or not Path(name).is_dir()) else Path(name)
+            state = self.load(checkpoint)
+            self._warn_of_newer(checkpoint)
+            return state
         checkpoints = list_checkpoints(self.output_dir)
         for checkpoint in reversed(checkpoints):
             try:
@@ -140,146 +172,117 @@ class CheckpointManager:
             found = ", ".join(path.name for path in list_checkpoints(self.output_dir)) or "none"
             raise ValueError(f"The checkpoint {checkpoint} does not exist; available are: {found}.")
         verify_checkpoint(checkpoint)
+        check_networks(checkpoint, self.averages)
         for name, network in self._networks_on_disk():
             folder = checkpoint / name
             if not folder.is_dir():  # an older checkpoint, without the suffix
                 folder = checkpoint / name.removesuffix(LIVE_SUFFIX)
-            _check_config(folder / CONFIG_FILE, network)
+            check_config(folder, network)
             try:
                 network.load_state_dict(load_file(folder / WEIGHTS_FILE))
             except Exception as error:  # safetensors raises its own error class, torch a RuntimeError
-                raise _damaged(f"{folder / WEIGHTS_FILE} cannot be loaded", error) from error
+                raise damaged(f"{folder / WEIGHTS_FILE} cannot be loaded", error) from error
+            if (bad := _first_not_finite(network)) is not None:
+                raise DamagedCheckpointError(f"{folder / WEIGHTS_FILE} has values that are not finite in {bad}.")
+        arguments = read_json(checkpoint / ARGUMENTS_FILE)
         try:
             self.accelerator.load_state(str(checkpoint))
-            values = json.loads((checkpoint / STATE_FILE).read_text())
-            values.pop("ema_updates", None)  # in older checkpoints; always equal to the steps
-            state = TrainingState(**values)
+            saved = read_state(checkpoint, arguments)
+            restore_rates(self.accelerator, saved)
         except Exception as error:  # unpickling a truncated file can raise anything
-            raise _damaged(f"The optimizers' states in {checkpoint} cannot be loaded", error) from error
+            raise damaged(f"The optimizers' states in {checkpoint} cannot be loaded", error) from error
+        state = saved.state
+        self.accelerator.step = 0  # batches accumulated so far: none, as checkpoints are written after an update
         for average in self.averages.values():
             average.num_updates = state.global_step
         self._step = state.global_step
-        logger.info("Resumed from %s", checkpoint)
-        warn_of_changes(checkpoint / ARGUMENTS_FILE, self.arguments)
+        if self._other_data(checkpoint):
+            state.broken_rows = []
+        if self.accelerator.is_main_process:
+            logger.info("Resumed from %s", checkpoint)
+            warn_of_changes(arguments or {}, self.arguments)
+            warn_of_other_processes(arguments or {}, self.arguments, saved, self.accelerator.num_processes)
         return state
 
     def _networks_on_disk(self) -> list[tuple[str, ModelMixin]]:
         live: dict[str, Any] = {
             name + LIVE_SUFFIX * (name in self.averages): network for name, network in self.networks.items()
         }
-        averages: dict[str, Any] = {f"{name}_ema": average.model for name, average in self.averages.items()}
+        averages: dict[str, Any] = {name + AVERAGE_SUFFIX: average.model for name, average in self.averages.items()}
         return [*live.items(), *averages.items()]
+
+    def _write(self, folder: Path, state: TrainingState, pipeline: SPADEPipeline | None) -> None:
+        """Write a checkpoint's files, and flush them to the disk."""
+        if self.accelerator.is_main_process:
+            folder.mkdir()
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(folder))  # every process has random states to save
+        if self.accelerator.is_main_process:
+            if pipeline is not None:
+                pipeline.save_pretrained(str(folder))
+            for name, network in self._networks_on_disk():
+                network.save_pretrained(folder / name)
+            write_json(folder / ARGUMENTS_FILE, dict(self.arguments))
+            if self.data is not None:
+                write_json(folder / DATA_FILE, self.data)
+            more = {"num_processes": self.accelerator.num_processes, "total_limit": self.total_limit}
+            write_json(folder / STATE_FILE, {**asdict(state), **more})
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            write_json(folder / CHECKSUMS_FILE, checksums(folder))
+            for path in (*folder.rglob("*"), folder):
+                sync(path)
+
+    def _advice(self) -> str:
+        """Return what to do if the next checkpoint cannot be written."""
+        complete = list_checkpoints(self.output_dir)
+        kept = f"{complete[-1].name} is complete. " if complete else ""
+        then = "repeat the command with `resume_from_checkpoint=latest`."
+        return f"{kept}Free space, or give `checkpoints_total_limit=1`, for which two must fit; then {then}"
+
+    def _other_data(self, checkpoint: Path) -> bool:
+        """Return whether the run's data differ from a checkpoint's; the main process warns."""
+        if self.data is None:
+            return False
+        before = read_json(checkpoint / DATA_FILE)
+        difference = None if before is None else first_difference(before, self.data)
+        if self.accelerator.is_main_process and before is None:
+            logger.warning(
+                "%s has no fingerprint of its data, as it is of an earlier version: other data would not be noticed.",
+                checkpoint.name,
+            )
+        elif self.accelerator.is_main_process and difference is not None:
+            logger.warning(
+                "Other data than the checkpoint's, so this does not repeat an uninterrupted run: %s.", difference
+            )
+        return difference is not None
+
+    def _warn_of_newer(self, checkpoint: Path) -> None:
+        newer = [path for path in list_checkpoints(self.output_dir) if step_of(path) > self._step]
+        if newer and self.accelerator.is_main_process:
+            logger.warning(
+                "This run goes on from %s, although %s is newer. It will be renamed to %s.",
+                checkpoint,
+                newer[-1],
+                newer[-1].name + ABANDONED_SUFFIX,
+            )
 
     def _set_aside(self, *, beyond: int) -> None:
         for old in list_checkpoints(self.output_dir):
-            if _step_of(old) > beyond:
-                kept = _unused(old.with_name(old.name + ABANDONED_SUFFIX))
+            if step_of(old) > beyond:
+                kept = unused(old.with_name(old.name + ABANDONED_SUFFIX))
                 old.rename(kept)
                 logger.warning("This run started before %s: renamed to %s; delete it if not needed", old, kept.name)
 
     def _prune(self) -> None:
         if self.total_limit is not None:
-            for old in list_checkpoints(self.output_dir)[: -self.total_limit]:
+            for old in filter(was_limited, list_checkpoints(self.output_dir)[: -self.total_limit]):
                 logger.info("Deleting %s: more than %d checkpoints", old, self.total_limit)
-                _delete(old)
+                remove_checkpoint(old)
 
 
-def verify_checkpoint(checkpoint: Path) -> None:
-    """Read every file of a checkpoint and verify its checksum.
-
-    Raises:
-        DamagedCheckpointError: If a file is missing or damaged; the message names it.
-    """
-    expected = {}
-    for file in (STATE_FILE, CHECKSUMS_FILE):
-        try:
-            expected = json.loads((checkpoint / file).read_text())
-        except FileNotFoundError as error:
-            if file == CHECKSUMS_FILE:  # an older checkpoint without checksums
-                return
-            raise DamagedCheckpointError(f"{checkpoint} is not a complete checkpoint: it has no {file}.") from error
-        except ValueError as error:
-            raise _damaged(f"{checkpoint / file} is damaged", error) from error
-    for name, written in expected.items():
-        file = checkpoint / name
-        if not file.is_file():
-            raise DamagedCheckpointError(f"{checkpoint} is damaged: it has no {name}.")
-        if checksum(file) != written:
-            raise DamagedCheckpointError(f"{file} is damaged: its checksum differs from the recorded one.")
-
-
-def list_checkpoints(output_dir: Path) -> list[Path]:
-    """Return the complete checkpoints of a run, oldest first."""
-    complete = (path for path in output_dir.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit())
-    return sorted(complete, key=_step_of)
-
-
-def _unused(path: Path) -> Path:
-    """Return this path or, if it exists, the first free one of `path-2`, `path-3`, ..."""
-    others = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
-    return next(name for name in itertools.chain([path], others) if not name.exists())
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix(PREFIX))
-
-
-def _damaged(what: str, error: Exception) -> DamagedCheckpointError:
-    return DamagedCheckpointError(f"{what}: {' '.join(str(error).split())}")  # torch writes lists over several lines
-
-
-def write_json(file: Path, values: dict[str, Any]) -> None:
-    """Write a checkpoint's JSON file."""
-    file.write_text(json.dumps(values, indent=2, default=str) + "\n")
-
-
-def _delete(checkpoint: Path) -> None:
-    """Delete a checkpoint; rename it first, so that a half-deleted folder does not count as one."""
-    shutil.rmtree(checkpoint.rename(checkpoint.with_name(checkpoint.name + ".deleted" + PARTIAL_SUFFIX)))
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    """Compute the checksums of all files, by their path in the folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {file.relative_to(folder).as_posix(): checksum(file) for file in files}
-
-
-def checksum(file: Path) -> str:
-    """Compute the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk, so that they survive a machine failure."""
-    if path.is_file():
-        with path.open("r+b") as content:  # Windows cannot sync a file that is opened read-only
-            os.fsync(content.fileno())
-    elif os.name != "nt":  # Windows cannot open folders
-        folder = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _check_config(file: Path, network: ModelMixin) -> None:
-    """Raise a ValueError if a saved network's config differs from the run's; name the differences."""
-    try:
-        saved = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise _damaged(f"{file} cannot be read", error) from error
-    ours = json.loads(network.to_json_string())
-    differences = [
-        f"{key}={saved.get(key)} (this run: {value})"
-        for key, value in ours.items()
-        if not key.startswith("_") and saved.get(key, value) != value
-    ]
-    if differences:
-        raise ValueError(
-            f"{file.parent} was trained with {', '.join(differences)}. Give the options "
-            f"of {file.parents[1] / ARGUMENTS_FILE}, or another `output_dir`."
-        )
+def _first_not_finite(network: nn.Module) -> str | None:
+    """Return the name of the first parameter or buffer with a value that is not finite."""
+    tensors = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+    finite = torch.stack([value.isfinite().all() for value in tensors.values()]).tolist()  # waits for the device once
+    return next((name for name, ok in zip(tensors, finite, strict=True) if not ok), None)

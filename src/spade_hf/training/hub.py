@@ -6,23 +6,32 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, upload_folder
+from huggingface_hub.errors import HTTPError
 
-from .remote_checkpoints import STAGED_PREFIX
+from .output_folder import FINAL_SAMPLES, PIPELINE_FILES, README
 
 
 logger = logging.getLogger(__name__)
-# A run's other files beside its pipeline: checkpoints, sample images of training, copies for uploads.
-NOT_UPLOADED = ("checkpoint-*", "samples/step-*", f"{STAGED_PREFIX}*")
 
 
-def upload(output_dir: Path, repo_id: str, *, logging_dir: str) -> None:
-    """Push the pipeline, its card and its sample grid; checkpoints and logs are not uploaded."""
-    upload_folder(
-        repo_id=repo_id,
-        folder_path=output_dir,
-        commit_message="A trained SPADE pipeline",
-        ignore_patterns=[*NOT_UPLOADED, f"{logging_dir}/*"],
-    )
+def upload(output_dir: Path, repo_id: str) -> None:
+    """Push the pipeline, its card and its sample grid, and nothing else that is in the folder.
+
+    Raises:
+        OSError: If the upload fails.
+    """
+    try:
+        upload_folder(
+            repo_id=repo_id,
+            folder_path=output_dir,
+            commit_message="A trained SPADE pipeline",
+            allow_patterns=[*PIPELINE_FILES, README, *FINAL_SAMPLES],
+        )
+    except HTTPError as error:  # also if the Hub cannot be reached
+        raise OSError(
+            f"The model in {output_dir} was not uploaded to {repo_id}: {' '.join(str(error).split())}. To upload it, "
+            "repeat the command with `resume_from_checkpoint=latest`."
+        ) from error
 
 
 def replace_revision(api: HfApi, folder: Path, repo_id: str, revision: str, *, commit_message: str) -> None:
@@ -78,6 +87,15 @@ class RevisionUploads:
                 )
         self._last = self._api.run_as_future(self._upload, folder, revision, name), folder, name
 
+    def warn(self, name: str, error: Exception) -> None:
+        """Log that something is not uploaded, and why."""
+        logger.warning(
+            "%s was not uploaded to %s: %s. Training continues; the checkpoint is on the disk.",
+            name,
+            self.repo_id,
+            " ".join(str(error).split()).removesuffix("."),
+        )
+
     def wait(self) -> bool:
         """Wait for all uploads; return whether the last one succeeded."""
         return self._last is None or self._last[0].result()
@@ -87,12 +105,7 @@ class RevisionUploads:
             replace_revision(self._api, folder, self.repo_id, revision, commit_message=name)
             return True
         except Exception as error:  # networks fail in many ways
-            logger.warning(
-                "%s was not uploaded to %s: %s. Training continues; the checkpoint is on the disk.",
-                name,
-                self.repo_id,
-                " ".join(str(error).split()),
-            )
+            self.warn(name, error)
             return False
         finally:
             shutil.rmtree(folder)

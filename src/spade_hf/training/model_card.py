@@ -14,11 +14,10 @@ from ..hub.model_card import IMPORT_NOTE, card_metadata, label_table, without_fo
 from ..pipelines import SPADEPipeline
 from ..project import install_command
 from .loss_plot import LOSSES
+from .output_folder import GRID, MASK, PICTURE, README, TRAINED
 
 
 logger = logging.getLogger(__name__)
-GRID = "samples/final.png"
-MASK, PICTURE = "samples/gallery-{}-mask.png", "samples/gallery-{}.png"
 HUB = "https://huggingface.co"
 
 CARD = """\
@@ -28,7 +27,7 @@ CARD = """\
 
 {import_note}
 
-{method}: a semantic segmentation mask{style} in, an image out, in one pass. Trained with the `spade_hf` library on
+{method}: a semantic segmentation mask{style} in, an image out, in one pass. {trained} on
 {data}{origin}.
 
 ![Mask, real image, and images painted from the mask in several styles]({grid})
@@ -196,6 +195,7 @@ def write_training_card(
     networks = {name: part for name, part in pipeline.components.items() if hasattr(part, "num_parameters")}
     card = CARD.format(
         metadata=recipe.metadata(num_pictures=num_pictures),
+        trained=TRAINED,
         method=METHODS.get(type(pipeline.generator).__name__, f"A {type(pipeline.generator).__name__}"),
         title=repo_id.split("/")[-1],
         style=" and a style picture" if has_style else "",
@@ -219,7 +219,7 @@ def write_training_card(
         curves=f"\n![Losses over the updates]({LOSSES})\n" if (folder / LOSSES).is_file() else "",
         labels=label_table(pipeline),
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / README).write_text(card, encoding="utf-8")
 
 
 def _gallery(num_pictures: int) -> str:

@@ -1,7 +1,8 @@
 """Outputs of a run: pipelines of its averages, sample images, and uploads to the Hub."""
 
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -11,9 +12,11 @@ from ..pipelines import SPADEPipeline
 from .ema import ModelEMA
 from .export import export_pipeline, paint_samples, sample_grid, save_image
 from .hub import RevisionUploads
-from .model_card import GRID, MASK, PICTURE, TrainingRecipe, write_training_card
-from .remote_checkpoints import LAST_CHECKPOINT, delete_staged, stage_checkpoint
+from .model_card import TrainingRecipe, write_training_card
+from .output_folder import GRID, MASK, PICTURE, STEP_GRID
+from .remote_checkpoints import LAST_CHECKPOINT, STAGED_PREFIX, delete_staged, stage_checkpoint
 from .synthesis import Batch
+from .writing import writing
 
 
 # Forward passes that estimate the averaged generator's batch-norm statistics, during training and for publishing.
@@ -61,25 +64,46 @@ class Publisher:
     def save_samples(self, pipeline: SPADEPipeline, step: int) -> Image.Image:
         """Paint the sample grid after an update, and save it below `samples/`."""
         grid = sample_grid(pipeline, paint_samples(pipeline, self.shown))
-        save_image(grid, self.output_dir / "samples" / f"step-{step:07d}.png")
+        save_image(grid, self.output_dir / STEP_GRID.format(step))
         return grid
 
     def push(self, checkpoint: Path, step: int) -> None:
         """Start to upload a checkpoint, or the pipeline of its step, as `hub_strategy` says."""
-        if self.hub_strategy == "every_save" and self.uploads is not None:
-            folder, revision = Path(tempfile.mkdtemp()), f"step-{step:07d}"
-            self._save(folder, num_samples=self.num_samples, num_steps=step, revision=revision)
-            self.uploads.start(folder, revision)
+        if self.hub_strategy == "every_save":
+            revision = f"step-{step:07d}"
+            self._push(
+                lambda folder: self._save(folder, num_samples=self.num_samples, num_steps=step, revision=revision),
+                revision,
+                f"Revision {revision}",
+            )
         self._push_checkpoint(checkpoint)
 
     def push_last(self, checkpoint: Path) -> bool:
         """Upload a stopped run's checkpoint, if `hub_strategy` says so; return whether it is on the Hub."""
-        self._push_checkpoint(checkpoint)
-        return self.uploads is not None and self.uploads.wait() and self.hub_strategy == "checkpoint"
+        is_staged = self._push_checkpoint(checkpoint)
+        return is_staged and self.uploads is not None and self.uploads.wait()
 
-    def _push_checkpoint(self, checkpoint: Path) -> None:
-        if self.hub_strategy == "checkpoint" and self.uploads is not None:
-            self.uploads.start(stage_checkpoint(checkpoint), LAST_CHECKPOINT, name=checkpoint.name)
+    def _push_checkpoint(self, checkpoint: Path) -> bool:
+        if self.hub_strategy != "checkpoint":
+            return False
+        return self._push(lambda folder: stage_checkpoint(checkpoint, folder), LAST_CHECKPOINT, checkpoint.name)
+
+    def _push(self, write: Callable[[Path], None], revision: str, name: str) -> bool:
+        """Write a folder beside the checkpoints, and start its upload; an error of writing is only a warning."""
+        if self.uploads is None:
+            return False
+        folder = None
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=STAGED_PREFIX, dir=self.output_dir))
+            with writing(f"{name}'s copy", self.output_dir, advice="Free space."):
+                write(folder)
+        except OSError as error:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            self.uploads.warn(name, error)
+            return False
+        self.uploads.start(folder, revision, name=name)
+        return True
 
     def save(self, step: int, *, num_broken: int = 0) -> None:
         """Save the finished model, its samples and its card in the output folder; wait for the uploads.
@@ -89,7 +113,11 @@ class Publisher:
             num_broken (`int`, defaults to 0): Samples of a stored data set that were left out.
         """
         num_samples = None if self.num_samples is None else self.num_samples - num_broken
-        self._save(self.output_dir, num_samples=num_samples, num_steps=step)
+        advice = (
+            "The last checkpoint is complete: free space, and repeat the command with `resume_from_checkpoint=latest`."
+        )
+        with writing("The trained model", self.output_dir, advice=advice):
+            self._save(self.output_dir, num_samples=num_samples, num_steps=step)
         if self.uploads is not None:
             self.uploads.wait()
 

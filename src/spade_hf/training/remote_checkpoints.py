@@ -4,9 +4,10 @@ The Hub's copy differs from the one on disk only in its options, which contain n
 """
 
 import json
+import logging
 import os
+import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from huggingface_hub.errors import (
 )
 
 from ..hub.model_card import without_folder
-from .checkpoints import (
+from .checkpoint_files import (
     ARGUMENTS_FILE,
     CHECKSUMS_FILE,
     DamagedCheckpointError,
@@ -32,34 +33,33 @@ from .checkpoints import (
 )
 
 
+logger = logging.getLogger(__name__)
 LAST_CHECKPOINT = "last-checkpoint"  # the branch
 STAGED_PREFIX = ".upload-"
+STAGED = re.compile(rf"{re.escape(STAGED_PREFIX)}[a-z0-9_]{{8}}")  # as `tempfile` names them
 
 
-def stage_checkpoint(checkpoint: Path) -> Path:
+def stage_checkpoint(checkpoint: Path, folder: Path) -> None:
     """Copy a checkpoint for its upload, because the checkpoint can be deleted before the upload ends.
 
     Files are hard links where the disk supports them, and take no space. Paths in the options become their last parts.
 
     Args:
         checkpoint (`Path`): A complete checkpoint.
-
-    Returns:
-        `Path`: A new folder beside it, which the caller has to delete.
+        folder (`Path`): A new folder beside it.
     """
-    folder = Path(tempfile.mkdtemp(prefix=STAGED_PREFIX, dir=checkpoint.parent))
     shutil.copytree(checkpoint, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
     arguments = json.loads((checkpoint / ARGUMENTS_FILE).read_text())
     _replace_json(folder / ARGUMENTS_FILE, {name: without_folder(value) for name, value in arguments.items()})
     checksums = json.loads((checkpoint / CHECKSUMS_FILE).read_text())
     _replace_json(folder / CHECKSUMS_FILE, checksums | {ARGUMENTS_FILE: checksum(folder / ARGUMENTS_FILE)})
-    return folder
 
 
 def delete_staged(output_dir: Path) -> None:
     """Delete the copies of a run that was killed during an upload."""
     for leftover in output_dir.glob(f"{STAGED_PREFIX}*"):
-        shutil.rmtree(leftover)
+        if STAGED.fullmatch(leftover.name):
+            shutil.rmtree(leftover)
 
 
 def download_checkpoint(repo_id: str) -> Path:
@@ -107,6 +107,7 @@ def download_checkpoint(repo_id: str) -> Path:
             f"Delete its copy in {folder} and try again, or get an earlier one: `hf download {repo_id} --revision "
             "COMMIT --local-dir FOLDER`, then `resume_from_checkpoint=FOLDER`."
         ) from error
+    logger.info("Downloaded the checkpoint of %s, revision %s, commit %s", repo_id, LAST_CHECKPOINT, commit)
     return folder
 
 

@@ -38,13 +38,13 @@ def prepared_schedule(
     num_warmup_steps: int = 0,
     decay_start: float = 0.5,
 ) -> LRScheduler:
-    """Build and prepare a [`learning_rate_schedule`] of a prepared optimizer; a step is an update of all processes."""
-    processes = accelerator.num_processes  # a prepared schedule takes one step per process at every update
+    """Build and prepare a [`learning_rate_schedule`] of a prepared optimizer.
+
+    It takes a step per update, whatever the number of processes, so that its state holds for another number, too.
+    """
     schedule = learning_rate_schedule(
-        name,
-        optimizer,
-        num_steps=num_steps * processes,
-        num_warmup_steps=num_warmup_steps * processes,
-        decay_start=decay_start,
+        name, optimizer, num_steps=num_steps, num_warmup_steps=num_warmup_steps, decay_start=decay_start
     )
-    return accelerator.prepare(schedule)
+    prepared = accelerator.prepare(schedule)
+    prepared.split_batches = True  # otherwise it would take a step per process at every update
+    return prepared

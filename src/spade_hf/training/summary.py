@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from torch import nn
 
 from ..data import PairedTransform
 from ..hub.model_card import without_folder
+from .resuming import SavedState
 from .synthesis import Batch
 
 
@@ -100,22 +102,21 @@ FREE_TO_CHANGE = {
 }
 
 
-def warn_of_changes(file: Path, arguments: Mapping[str, Any]) -> None:
+def warn_of_changes(before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     """Log the options in which a resumed run's updates differ from those of its checkpoint.
 
     Args:
-        file (`Path`): The checkpoint's options, JSON. Without a readable file, nothing is logged.
-        arguments (`Mapping[str, Any]`): The run's options. Those that the file does not have are left out.
+        before (`Mapping[str, Any]`): The checkpoint's options.
+        arguments (`Mapping[str, Any]`): The run's options. Those that the checkpoint does not have are left out.
     """
-    try:
-        before = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return
     now = json.loads(json.dumps(dict(arguments), default=str))
+    free = FREE_TO_CHANGE
+    if now.get("streaming"):  # each worker reads its own part of a stream; 0 workers read as 1
+        free = free - {"dataloader_num_workers"}
     changes = [
         f"--{name} {_words(value)} (checkpoint: {_words(before[name])})"
         for name, value in now.items()
-        if name in before and name not in FREE_TO_CHANGE and without_folder(value) != without_folder(before[name])
+        if name in before and name not in free and without_folder(value) != without_folder(before[name])
     ]
     if changes:
         logger.warning(
@@ -123,6 +124,49 @@ def warn_of_changes(file: Path, arguments: Mapping[str, Any]) -> None:
             "learning rates, betas and epsilon stay the checkpoint's.",
             ", ".join(changes),
         )
+
+
+def warn_of_other_processes(
+    before: Mapping[str, Any], arguments: Mapping[str, Any], saved: SavedState, num_processes: int
+) -> None:
+    """Log how a resumed run goes on if its checkpoint is of another number of processes, or does not record it.
+
+    Args:
+        before (`Mapping[str, Any]`): The checkpoint's options.
+        arguments (`Mapping[str, Any]`): The run's options.
+        saved (`SavedState`): The checkpoint's progress.
+        num_processes (`int`): The run's processes.
+    """
+    if saved.is_old:
+        logger.warning(
+            "The checkpoint is of an earlier version and does not record its number of processes: it has the random "
+            "states of %d.",
+            saved.num_processes,
+        )
+    if saved.num_processes == num_processes:
+        return
+    names = ("train_batch_size", "gradient_accumulation_steps")
+    old, new = (
+        count * math.prod(values.get(name, 1) for name in names)
+        for values, count in ((before, saved.num_processes), (arguments, num_processes))
+    )
+    samples = f"An update still has {new} samples."
+    if old != new:
+        samples = f"An update now has {new} samples instead of {old}"
+        samples += ", and --num_train_epochs counts the finished ones as if they had as many." * (
+            arguments.get("max_train_steps", 0) is None
+        )
+        samples = samples.rstrip(".") + "."
+    logger.warning(
+        "Checkpoint of %d processes, now %d: the learning rates go on after update %d, the data after sample %d of "
+        "epoch %d. %s",
+        saved.num_processes,
+        num_processes,
+        saved.state.global_step,
+        saved.state.samples_done,
+        saved.state.epoch,
+        samples,
+    )
 
 
 def paint_command(folder: Path) -> str:
