@@ -59,17 +59,13 @@ def add_data_options(parser: _TakesOptions) -> None:
     """Add the options that say where pairs of images and masks are, and what the masks mean."""
     parser.add_argument("--dataset_name", help="Hub data set, local folder or parquet file")
     parser.add_argument("--dataset_config_name", help="configuration of the data set")
-    parser.add_argument("--image_folder", help="folder of images, instead of --dataset_name; paired by file name")
-    parser.add_argument("--mask_folder", help="folder of masks: ids or the label set's colours; or CVAT's zip file")
-    parser.add_argument("--instance_folder", help="folder of instance maps, for models with an edge channel")
+    add_folder_options(parser, "")
     parser.add_argument(
         "--image_suffix",
         help="end of the image names, such as _leftImg8bit.png: the rest makes pairs; also reads subfolders",
     )
     parser.add_argument("--mask_suffix", help="the same for --mask_folder, such as _gtFine_labelIds.png")
     parser.add_argument("--instance_suffix", help="the same for --instance_folder, such as _gtFine_instanceIds.png")
-    parser.add_argument("--file_list", help="text file: read only these names, without suffix or extension")
-    parser.add_argument("--panoptic_json", help="COCO's panoptic annotations of the files in these folders")
     parser.add_argument("--image_column", default="image")
     parser.add_argument("--mask_column", default="label")
     parser.add_argument("--instance_column", help="column of instance maps, for models with an edge channel")
@@ -83,12 +79,54 @@ def add_data_options(parser: _TakesOptions) -> None:
     )
 
 
+def add_folder_options(parser: _TakesOptions, which: str) -> None:
+    """Add the options that name folders of pairs.
+
+    Args:
+        parser: Gets the options.
+        which (`str`): Start of their names: `""`, or such as `"validation_"` for other pairs than the training's, whose
+            files have names with the same ends.
+    """
+    of = f", for --{which}image_folder" if which else ""
+    other = " of other pairs" if which else ", instead of --dataset_name; paired by file name"
+    parser.add_argument(f"--{which}image_folder", help=f"folder of images{other}")
+    parser.add_argument(
+        f"--{which}mask_folder", help=f"folder of masks: ids or the label set's colours; or CVAT's zip file{of}"
+    )
+    parser.add_argument(
+        f"--{which}instance_folder", help=f"folder of instance maps, for models with an edge channel{of}"
+    )
+    parser.add_argument(
+        f"--{which}file_list", help=f"text file: read only these names, without suffix or extension{of}"
+    )
+    parser.add_argument(
+        f"--{which}panoptic_json", help=f"COCO's panoptic annotations of the files in these folders{of}"
+    )
+
+
+def problem_with_folders(args: argparse.Namespace, which: str) -> str | None:
+    """Return an error message if the options of [`add_folder_options`] are invalid, else `None`."""
+    image, mask, instance, file_list, panoptic = (
+        getattr(args, f"{which}{name}")
+        for name in ("image_folder", "mask_folder", "instance_folder", "file_list", "panoptic_json")
+    )
+    if (image is None) != (mask is None) or (instance is not None and mask is None):
+        return (
+            f"--{which}image_folder, --{which}mask_folder and --{which}instance_folder must be given together; the "
+            "last is optional."
+        )
+    for name, value in (("file_list", file_list), ("panoptic_json", panoptic)):
+        if value is not None and image is None:
+            return f"--{which}{name} belongs to --{which}image_folder and --{which}mask_folder, which are missing."
+    return None
+
+
 def problem_with_data(args: argparse.Namespace) -> str | None:
     """Return an error message if the options of [`add_data_options`] are invalid, else `None`."""
     if (args.dataset_name is None) == (args.image_folder is None):
         return "Give either --dataset_name, or --image_folder with --mask_folder."
-    if (args.image_folder is None) != (args.mask_folder is None) or (args.instance_folder and not args.mask_folder):
-        return "--image_folder, --mask_folder and --instance_folder must be given together; the last is optional."
+    if problem := problem_with_folders(args, ""):
+        return problem
     suffixes = ("image_suffix", "mask_suffix", "instance_suffix")
     given = [name for name in (*suffixes, "file_list", "panoptic_json") if getattr(args, name) is not None]
     if given and args.image_folder is None:

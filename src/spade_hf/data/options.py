@@ -19,12 +19,30 @@ def open_rows(args: argparse.Namespace, *, split: str, **options: Any) -> Any:
     """
     if args.image_folder is None:
         return load_rows(args.dataset_name, config_name=args.dataset_config_name, split=split, **options)
-    folders = {"image": args.image_folder, "label": args.mask_folder, "instance": args.instance_folder}
+    return open_folders(args)
+
+
+def open_folders(args: argparse.Namespace, which: str = "") -> Any:
+    """Open the rows of folders; their columns are those of `columns_of`.
+
+    Args:
+        args (`argparse.Namespace`): The options.
+        which (`str`, defaults to `""`): Start of the names of the options of other folders than the training's, as
+            `"validation_"` in `--validation_image_folder`; see `spade_hf_cli.options.add_folder_options`. The ends of
+            the names are those of the training's folders.
+    """
+    folders = {
+        column: getattr(args, f"{which}{name}_folder")
+        for column, name in (("image", "image"), ("label", "mask"), ("instance", "instance"))
+    }
     folders = {column: folder for column, folder in folders.items() if folder is not None}
-    if args.panoptic_json is not None:
-        return load_panoptic(args.panoptic_json, folders)
+    panoptic_json, file_list = getattr(args, f"{which}panoptic_json"), getattr(args, f"{which}file_list")
+    if panoptic_json is not None:
+        return load_panoptic(panoptic_json, folders)
     suffixes = {"image": args.image_suffix, "label": args.mask_suffix, "instance": args.instance_suffix}
-    return load_folders(folders, suffixes=suffixes, file_list=args.file_list)
+    if "instance" not in folders:
+        del suffixes["instance"]
+    return load_folders(folders, suffixes=suffixes, file_list=file_list)
 
 
 def columns_of(args: argparse.Namespace) -> dict[str, Any]:
