@@ -124,7 +124,6 @@ RENAMED = {
     "load_folders": "--image_folder and --mask_folder",
     "private": "--hub_private_repo",
     "repo_id": "--hub_model_id",
-    "suffixes": "--image_suffix, --mask_suffix and --instance_suffix",
 }
 
 

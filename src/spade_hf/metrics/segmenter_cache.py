@@ -7,12 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..data import PairedImageDataset
+from ..data.class_masks import CLASS_MASKS_COLUMN
+from ..data.image_files import stored_bytes
+from ..data.listing import read_file
 from ..data.panoptic import SEGMENTS_COLUMN
 from ..labels.label_set import LabelSet
 from .features import FeatureNetwork
@@ -71,18 +73,13 @@ def fingerprint(dataset: PairedImageDataset) -> str:
     row: Any
     for row in dataset.rows:
         for column in filter(None, columns):
-            value: dict[str, Any] = row[column] or {"bytes": b""}
-            content = value["bytes"] if value["bytes"] is not None else _read_bytes(value["path"])
+            content = b"" if row[column] is None else stored_bytes(row[column], reader.image_types[column])
             digest.update(hashlib.blake2b(content, digest_size=16).digest())
+        for mask in row.get(CLASS_MASKS_COLUMN) or ():
+            digest.update(repr(mask["label_id"]).encode() + hashlib.blake2b(read_file(mask["path"])).digest())
         if SEGMENTS_COLUMN in row:
             digest.update(repr(row[SEGMENTS_COLUMN]).encode())
     return digest.hexdigest()
-
-
-def _read_bytes(path: str) -> bytes:
-    """Read a file by its path, or by an address such as `zip://`."""
-    file_system, name = fsspec.url_to_fs(path)
-    return file_system.cat_file(name)
 
 
 def save_segmenter(segmenter: Segmenter, file: Path, settings: dict[str, Any]) -> None:
