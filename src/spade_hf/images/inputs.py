@@ -4,7 +4,9 @@ Label maps must keep their ids: they are opened in the file's own mode, a `P` im
 converted to RGB. Errors name an input by its argument, its position in a list and its file.
 """
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,45 @@ from .downloads import download, is_url
 ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer per pixel
 COLOR_MODES = ("RGB", "RGBA")
 PHOTO_DTYPES = (np.uint8, np.float16, np.float32, np.float64)
+LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "AVIF", "HEIF")  # a JPEG 2000 can be lossless, but nothing in it says so
+LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+HEADER = "spade_hf_header"  # key in `Image.info`, which copies keep; decoding forgets the header
+RAW_MODE = re.compile(r"(?:L|LA|I|RGB|RGBA|RGBX);(?P<bits>\d*)(?P<order>[A-Z]*)")  # Pillow's names of stored forms
+
+
+@dataclass(frozen=True)
+class Header:
+    """Facts of a file that its decoded pixels no longer tell.
+
+    Args:
+        is_lossy (`bool`): Whether its compression changes pixels.
+        white (`int`, *optional*): The largest number that a channel can store; `None` if it is not known.
+        is_inverted (`bool`): Whether 0 is stored for white.
+    """
+
+    is_lossy: bool
+    white: int | None
+    is_inverted: bool
+
+
+def header_of(image: PIL.Image.Image) -> Header:
+    """Return the header of an image's file, as far as it is known: all of it before the image is decoded."""
+    known = image.info.get(HEADER)
+    return known if isinstance(known, Header) else _read_header(image)
+
+
+def is_lossy(image: PIL.Image.Image) -> bool:
+    """Return whether an image's file has changed its pixels: JPEG, lossy WebP, JPEG 2000, AVIF, HEIF, JPEG in TIFF."""
+    return header_of(image).is_lossy
+
+
+def share_of_range(image: PIL.Image.Image) -> float | None:
+    """Return the largest value of a 16-bit picture, as a share of white in [0, 1]; `None` for other pictures."""
+    if image.mode.startswith("I;16"):
+        return int(np.array(image).max()) / 65535
+    if image.mode in COLOR_MODES and header_of(image).white == 65535:  # Pillow keeps the high bytes
+        return int(np.array(image)[..., :3].max()) / 255
+    return None
 
 
 def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
@@ -49,8 +90,11 @@ def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
 def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
     """Decode an image and turn it upright by its EXIF tag; ValueError if either fails."""
     try:
+        header = header_of(image)
         image.load()  # a cut-off file fails here, not at its first use
-        return PIL.ImageOps.exif_transpose(image)
+        turned = PIL.ImageOps.exif_transpose(image)  # a copy, also where it turns nothing
+        turned.info[HEADER] = header
+        return turned
     except Exception as error:  # as above; damaged EXIF tags raise even more kinds
         raise ValueError(
             f"{argument} cannot be read as an image: {error}. It is cut off or damaged; save it again."
@@ -207,3 +251,36 @@ def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
             "bits."
         )
     return np.array(image.convert("RGB"))
+
+
+def _read_header(image: PIL.Image.Image) -> Header:
+    lossy = image.format in LOSSY_FORMATS or image.info.get("compression") in LOSSY_TIFF
+    if image.format == "WEBP":
+        lossy = not _is_lossless_webp(image)
+    white, order = None, ""
+    for tile in getattr(image, "tile", None) or ():  # how to decode the file; empty afterwards
+        arguments: tuple[Any, ...] = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if tile[0].startswith("ppm"):
+            white = int(arguments[1])
+        elif found := RAW_MODE.fullmatch(str(arguments[0])):
+            order = found["order"]
+            white = 2 ** int(found["bits"]) - 1 if found["bits"] else 255
+    return Header(lossy, white, "I" in order)
+
+
+def _is_lossless_webp(image: PIL.Image.Image) -> bool:
+    """Look for the first picture's chunk; a file that is no longer open counts as lossy, the default of writers."""
+    file = getattr(image, "fp", None)
+    if file is None or not file.seekable():
+        return False
+    place = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(place)
+    start = 12  # after RIFF, size and WEBP
+    while start + 8 <= len(data):
+        kind, size = data[start : start + 4], int.from_bytes(data[start + 4 : start + 8], "little")
+        if kind in (b"VP8 ", b"VP8L"):
+            return kind == b"VP8L"
+        start += 24 if kind == b"ANMF" else 8 + size + size % 2  # a frame's chunks follow 16 bytes of its own
+    return False
