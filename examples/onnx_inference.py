@@ -14,17 +14,23 @@ import onnxruntime
 from PIL import Image
 
 
+EXACT_FORMATS = ("PNG", "BMP", "GIF", "TIFF")  # of masks: compression as in JPEG changes ids
+FORMATS = (*EXACT_FORMATS, "JPEG", "WEBP")
+
+
 def main(model: str, mask: str, output: str, encoder: str | None = None, style: str | None = None) -> None:
     """Write the picture."""
     generator = onnxruntime.InferenceSession(model)
     settings = generator.get_modelmeta().custom_metadata_map
     height, width = json.loads(settings["image_size"])
-    label_ids = np.array(Image.open(mask).resize((width, height), Image.Resampling.NEAREST), dtype=np.int64)[None]
+    image = Image.open(mask, formats=EXACT_FORMATS)
+    label_ids = np.array(image.resize((width, height), Image.Resampling.NEAREST), dtype=np.int64)[None]
     inputs = {"label_ids": label_ids}
     if encoder and style:
         network = onnxruntime.InferenceSession(encoder)
         size = json.loads(network.get_modelmeta().custom_metadata_map["image_size"])
-        picture = np.array(Image.open(style).convert("RGB").resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+        picture = Image.open(style, formats=FORMATS).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        picture = np.array(picture, dtype=np.float32)
         inputs["latents"] = network.run(["latents"], {"pictures": picture.transpose(2, 0, 1)[None] / 127.5 - 1})[0]
     elif (latent_dim := json.loads(settings["latent_dim"])) is not None:
         inputs["latents"] = np.random.default_rng().standard_normal((1, latent_dim), dtype=np.float32)

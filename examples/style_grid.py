@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
+from spade_hf.images.inputs import open_raster
 
 
 ASSETS = Path(__file__).parent / "assets"
@@ -34,7 +35,7 @@ def main() -> None:
     pipeline = SPADEPipeline.from_pretrained(args.model)
     styles = [str(path) for path in args.styles]
     blank = Image.new("RGB", (args.size, args.size), "white")
-    rows = [[blank, *(Image.open(path) for path in args.styles), *[blank] * args.random_styles]]
+    rows = [[blank, *map(open_raster, args.styles), *[blank] * args.random_styles]]
     for mask in map(str, args.masks):
         row = [*pipeline.image_processor.colorize(mask), *pipeline(mask, style_image=styles).images]
         if args.random_styles:

@@ -11,6 +11,7 @@ import PIL.Image
 import torch
 
 from spade_hf import SPADEPipeline
+from spade_hf.images.inputs import open_raster
 
 
 PICTURES = ("mask", "style_image", "instance_map")
@@ -76,7 +77,7 @@ def _read_pictures(inputs: Any) -> dict[str, PIL.Image.Image]:
 def _decode(name: str, text: Any) -> PIL.Image.Image:
     # Only the file itself: with a path or a URL, a client could have the server read what it cannot read itself.
     try:
-        image = PIL.Image.open(BytesIO(base64.b64decode(text, validate=True)))
+        image = open_raster(BytesIO(base64.b64decode(text, validate=True)))
         image.load()
     except (TypeError, ValueError, OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise ValueError(f"`{name}` is not the base64 string of an image file: {error}.") from error

@@ -13,6 +13,7 @@ import datasets
 import numpy as np
 import PIL.Image
 
+from ..images.inputs import open_raster
 from ..labels.label_set import LabelSet
 from .listing import read_file
 
@@ -98,7 +99,7 @@ def _word(text: str) -> str:
 def _black_and_white(path: str) -> np.ndarray:
     """Read a mask as bool `(H, W)`."""
     try:
-        image = PIL.Image.open(io.BytesIO(read_file(path)))
+        image = open_raster(io.BytesIO(read_file(path)))
         if image.mode in ("P", "RGB"):
             image = image.convert("L")
         elif "A" in image.mode:  # white on nothing

@@ -9,7 +9,9 @@ from typing import Any
 
 import datasets
 import PIL.Image
+from datasets.utils.file_utils import xopen
 
+from ..images.inputs import open_raster, upright
 from .listing import read_file
 
 
@@ -110,7 +112,8 @@ def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, colum
     if value is None:
         raise ValueError(f"column `{column}` is empty.")
     try:
-        return image_type.decode_example(value)
+        image = upright(stored_image(value, image_type), argument="it")
+        return image if image_type.mode in (None, image.mode) else image.convert(image_type.mode)
     except Exception as error:  # decoders raise anything: a bad PNG a SyntaxError, bad EXIF a struct.error
         raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
 
@@ -119,12 +122,15 @@ def stored_bytes(value: dict[str, Any], image_type: datasets.Image) -> bytes:
     """Return the file of a row's image."""
     if isinstance(image_type, FileImage):
         return image_type.with_bytes(value)["bytes"]
-    return value["bytes"] if value["bytes"] is not None else read_file(value["path"])
+    if value["bytes"] is not None:
+        return value["bytes"]
+    with xopen(value["path"], "rb") as file:  # a path, or an address within a streamed archive
+        return file.read()
 
 
 def stored_image(value: dict[str, Any], image_type: datasets.Image) -> PIL.Image.Image:
     """Open a row's image as it is stored: not turned, and with the format and the EXIF tags of its file."""
-    return PIL.Image.open(io.BytesIO(stored_bytes(value, image_type)))
+    return open_raster(io.BytesIO(stored_bytes(value, image_type)))
 
 
 def is_turned(image: PIL.Image.Image) -> bool:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from ..images.inputs import check_opaque, upright
+from ..images.palettes import find_disagreement
 from ..images.processor import SPADEImageProcessor
 from ..images.resize import resize_labels
 from ..labels.colors import pack_colors
-from ..labels.label_set import LabelSet
 from .formats import NEAR_RATIO, Format, nearest_format
 from .mask_canvas import blank_channel
 
@@ -41,15 +42,15 @@ def open_upload(data: bytes) -> Image.Image:
             f"The picture has {image.width}x{image.height} pixels; at most {MAX_PIXELS // 10**6} megapixels are taken."
         )
     try:
-        image.load()
-        return ImageOps.exif_transpose(image)
-    except Exception as error:
+        return upright(image, argument="The picture")
+    except ValueError as error:
         raise ValueError("The picture is damaged or cut off. Save it again and retry.") from error
 
 
 def read_picture(data: bytes) -> Image.Image:
     """Read a style picture: RGB, at most 512 pixels per side."""
     image = open_upload(data)
+    check_opaque(image, "The picture")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     elif image.mode.startswith("I;16"):  # 16 bits, which `convert` would clip
@@ -97,7 +98,7 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
         notes.append(f"stretched from {image.width}x{image.height} to the canvas' shape")
     if image.size != (size[1], size[0]):
         image = resize_labels(image, size)
-    if image.mode == "P" and not _holds_ids(image, label_set):
+    if image.mode == "P" and find_disagreement(image, label_set) is not None:
         image = image.convert("RGBA")
     if image.mode in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
         return OpenedMask(_ids(image, processor), notes)
@@ -124,16 +125,3 @@ def percent(share: float) -> str:
 def _ids(image: Image.Image, processor: SPADEImageProcessor) -> np.ndarray:
     channels = processor.preprocess_mask(image)[0].numpy()
     return processor.label_set.channels_to_ids(channels)
-
-
-def _holds_ids(image: Image.Image, label_set: LabelSet) -> bool:
-    """Return whether a `P` image's indices are ids; if all of its colours are labels', the colours decide."""
-    used = np.unique(np.array(image)).tolist()
-    entries = np.zeros((256, 3), dtype=np.uint8)  # a file can hold fewer entries than its pixels use
-    stored = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-    entries[: len(stored)] = stored
-    id_of_color = {tuple(color): id_ for color, id_ in zip(label_set.palette.tolist(), label_set.ids, strict=True)}
-    meant = [id_of_color.get(tuple(entries[index].tolist())) for index in used]
-    if None not in meant:
-        return meant == used
-    return set(used) <= set(label_set.ids)

@@ -9,20 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import torch
 
-from ..labels.label_set import LabelSet
 from .downloads import download, is_url
 
 
-ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer per pixel
 COLOR_MODES = ("RGB", "RGBA")
 PHOTO_DTYPES = (np.uint8, np.float16, np.float32, np.float64)
+# Those of pixels: Pillow would hand an EPS file, under any name, to a PostScript interpreter.
+RASTER_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA", "ICO")
+RASTER_FORMATS += ("PCX", "SGI", "QOI", "PSD")
 LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "AVIF", "HEIF")  # a JPEG 2000 can be lossless, but nothing in it says so
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 HEADER = "spade_hf_header"  # key in `Image.info`, which copies keep; decoding forgets the header
@@ -34,11 +35,13 @@ class Header:
     """Facts of a file that its decoded pixels no longer tell.
 
     Args:
+        format (`str`, *optional*): Pillow's name of it.
         is_lossy (`bool`): Whether its compression changes pixels.
         white (`int`, *optional*): The largest number that a channel can store; `None` if it is not known.
         is_inverted (`bool`): Whether 0 is stored for white.
     """
 
+    format: str | None
     is_lossy: bool
     white: int | None
     is_inverted: bool
@@ -64,6 +67,12 @@ def share_of_range(image: PIL.Image.Image) -> float | None:
     return None
 
 
+def open_raster(file: str | Path | IO[bytes]) -> PIL.Image.Image:
+    """Open a file as `PIL.Image.open` does, but only in a format of pixels; its content decides, not its name."""
+    PIL.Image.init()  # this Pillow may lack some
+    return PIL.Image.open(file, formats=[name for name in RASTER_FORMATS if name in PIL.Image.OPEN])
+
+
 def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
     """Open a file or an http(s) URL in its own mode, turned upright by its EXIF tag; ValueError if that fails."""
     file = source
@@ -73,10 +82,10 @@ def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
         except Exception as error:  # ours, those of requests, and those of the libraries below it
             raise ValueError(f"{argument} cannot be downloaded: {error}. Give the path of an image.") from error
     try:
-        image = PIL.Image.open(file)
+        image = open_raster(file)
     except Exception as error:  # a broken file makes Pillow raise many kinds of errors
         raise ValueError(
-            f"{argument} cannot be read as an image: {error}. Give the path or URL of an image."
+            f"{argument} cannot be read as an image: {error}. Give the path or URL of an image, such as a PNG file."
         ) from error
     limit = PIL.Image.MAX_IMAGE_PIXELS  # Pillow only warns above it, and raises above twice as many pixels
     if limit is not None and image.width * image.height > limit:
@@ -122,79 +131,12 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
         )
 
 
-def integer_maps(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> np.ndarray:
-    """Read the pixels of one input of ids or colours.
-
-    Returns:
-        `np.ndarray`: Integers `(N, H, W)` of ids, or uint8 `(N, H, W, 3 | 4)` of colours.
-
-    Raises:
-        ValueError: If the mode, dtype or shape is not allowed.
-    """
-    if isinstance(value, PIL.Image.Image):
-        if value.mode not in ID_MODES + COLOR_MODES:
-            raise ValueError(
-                f"{argument} has the PIL mode {value.mode!r}; allowed are {', '.join(ID_MODES[:3])} and I (ids), and "
-                f"{' and '.join(COLOR_MODES)} (colours). Save it in one of them."
-            )
-        value = upright(value, argument=argument)
-        return np.array(value)[None]  # (1, H, W) or (1, H, W, 3 | 4)
-    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
-    if array.dtype.kind not in "iu":
-        raise ValueError(f"{argument} has dtype {array.dtype}; ids are integers. Convert it first.")
-    is_color = isinstance(value, np.ndarray) and array.dtype == np.uint8 and array.ndim in (3, 4)
-    if is_color and array.shape[-1] in (3, 4):
-        maps = array if array.ndim == 4 else array[None]
-    elif array.ndim in (2, 3):
-        maps = array if array.ndim == 3 else array[None]
-    else:
-        forms = "(H, W) and (N, H, W) of ids" + (
-            "" if isinstance(value, torch.Tensor) else ", and uint8 (H, W, 3) of colours"
-        )
-        raise ValueError(f"{argument} has shape {tuple(array.shape)}; allowed are {forms}.")
-    if 0 in maps.shape:
-        raise ValueError(f"{argument} has shape {tuple(array.shape)}, which holds no pixel.")
-    return maps
-
-
-def check_indices(image: PIL.Image.Image, label_set: LabelSet, argument: str) -> None:
-    """Raise a ValueError for a palette image in the labels' colours whose indices are other labels' ids.
-
-    Programs that save a picture of few colours as a palette image can number the colours in any order.
-    """
-    colors = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    indices = [index for index in np.unique(np.array(image)).tolist() if index < len(colors)]
-    label_of = dict(zip(map(tuple, label_set.palette.tolist()), label_set.ids, strict=True))
-    drawn = [label_of.get(tuple(colors[index].tolist())) for index in indices]
-    # A single colour, or one colour at several indices, proves nothing: palettes are often left black.
-    if None not in drawn and len(set(drawn)) == len(drawn) > 1 and drawn != indices:
-        index, drawn_id = next((i, d) for i, d in zip(indices, drawn, strict=True) if i != d)
-        raise ValueError(
-            f"{argument} is a palette image in the colours of label set '{label_set.name}', but its index {index} has "
-            f"the colour of id {drawn_id}. Indices are read as ids; save it as RGB to have its colours read."
-        )
-
-
-def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch.Tensor:
-    """Read one-hot or soft masks as float32 `(N, L, H, W)`; ValueError for another shape, or weights below 0."""
-    num_channels = label_set.num_channels
-    if value.ndim != 4 or value.shape[1] != num_channels or 0 in value.shape:
-        raise ValueError(
-            f"{argument} has shape {tuple(value.shape)}; a float mask is (N, {num_channels}, H, W), one channel "
-            f"per label of '{label_set.name}' and none for edges. Ids must have an integer dtype."
-        )
-    value = value.float()
-    low, high = value.min().item(), value.max().item()
-    if not 0 <= low <= high < float("inf"):  # also false for NaN
-        raise ValueError(f"{argument} has values in [{low:.4g}, {high:.4g}]; weights are finite and 0 or more.")
-    return value
-
-
 def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
     """Read one picture, or a batch of pictures, as float32 `(N, 3, H, W)` in [0, 1].
 
     Raises:
-        ValueError: If the mode, shape or dtype is wrong or a float is outside [0, 1]; value ranges are never guessed.
+        ValueError: If the mode, shape or dtype is wrong, a float is outside [0, 1] or a pixel is transparent; value
+            ranges are never guessed.
     """
     if isinstance(value, PIL.Image.Image):
         value = _rgb(upright(value, argument=argument), argument)
@@ -221,6 +163,17 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
     return pixels if pixels.ndim == 4 else pixels[None]  # (N, 3, H, W)
 
 
+def check_opaque(image: PIL.Image.Image, argument: str) -> None:
+    """Raise a ValueError for a picture with transparent pixels, whose colours say nothing."""
+    if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in image.info:
+        return
+    if hidden := int((np.array(image.convert("RGBA"))[..., 3] < 255).sum()):
+        raise ValueError(
+            f"{argument} has {hidden} transparent pixels, whose colours are unknown. Put it on a background, and save "
+            "it without transparency."
+        )
+
+
 def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
     """Mark the borders between instances, on both of their sides.
 
@@ -242,6 +195,7 @@ def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
 
 def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
     """Convert to uint8 `(H, W, 3)`, or 16 bits, which `convert` would clip, to float32 in [0, 1]."""
+    check_opaque(image, argument)
     if image.mode.startswith("I;16"):
         gray = np.array(image).astype(np.float32) / 65535  # (H, W)
         return np.stack([gray] * 3, axis=-1)
@@ -265,7 +219,7 @@ def _read_header(image: PIL.Image.Image) -> Header:
         elif found := RAW_MODE.fullmatch(str(arguments[0])):
             order = found["order"]
             white = 2 ** int(found["bits"]) - 1 if found["bits"] else 255
-    return Header(lossy, white, "I" in order)
+    return Header(image.format, lossy, white, "I" in order)
 
 
 def _is_lossless_webp(image: PIL.Image.Image) -> bool:

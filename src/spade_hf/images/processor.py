@@ -13,16 +13,9 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import PushToHubMixin
 
-from ..labels.colors import MAX_COLOR_TOLERANCE, pack_colors
 from ..labels.label_set import LabelSet
-from .inputs import (
-    check_indices,
-    flatten,
-    instance_edges,
-    integer_maps,
-    photos,
-    soft_masks,
-)
+from .inputs import flatten, instance_edges, photos
+from .masks import read_ids, read_instances, soft_masks
 from .resize import size_of, stack_labels, stack_photos
 
 
@@ -30,7 +23,6 @@ from .resize import size_of, stack_labels, stack_photos
 SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
 ImageInput: TypeAlias = SingleImage | list[SingleImage]
 OUTPUT_TYPES = ("pil", "np", "pt")
-OPAQUE_ALPHA = 128  # with `color_tolerance`, a brush's soft edge counts as painted from this alpha on
 
 
 class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
@@ -253,48 +245,18 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 masks.extend(soft_masks(value, self.label_set, name))
                 continue
-            maps = integer_maps(value, name)  # (N, H, W) or (N, H, W, 3 | 4)
-            if isinstance(value, PIL.Image.Image) and value.mode == "P":
-                check_indices(value, self.label_set, name)
-            ids = self._ids_from_colors(maps, color_tolerance, name) if maps.ndim == 4 else maps
+            ids = read_ids(value, self.label_set, color_tolerance=color_tolerance, argument=name)
             channels = torch.from_numpy(self.label_set.ids_to_channels(ids, argument=name))  # (N, H, W)
             masks.extend(channels.to(value.device) if isinstance(value, torch.Tensor) else channels)
         if len({one.ndim for one in masks}) > 1:
             raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colours); give one kind per call.")
         return masks
 
-    def _ids_from_colors(self, maps: np.ndarray, color_tolerance: float | None, name: str) -> np.ndarray:
-        """Convert colours, uint8 `(N, H, W, 3 | 4)`, to ids, int64 `(N, H, W)`; transparent pixels are unknown."""
-        colors, alpha = maps[..., :3], maps[..., 3:]
-        if alpha.size == 0:
-            return self.label_set.ids_from_colors(colors, color_tolerance=color_tolerance, argument=name)
-        alpha = alpha[..., 0]  # (N, H, W)
-        if color_tolerance is not None:
-            alpha = np.where(alpha >= OPAQUE_ALPHA, 255, 0)
-        if half := int(((alpha > 0) & (alpha < 255)).sum()):
-            raise ValueError(
-                f"{name} has {half} half-transparent pixels; allowed are alpha 0 (unknown) and 255. Draw without soft "
-                f"edges, or pass `color_tolerance={MAX_COLOR_TOLERANCE}` to take the nearest label for every colour."
-            )
-        transparent = alpha == 0
-        if transparent.any() and not self.label_set.use_unknown_label:
-            raise ValueError(
-                f"{name} has {int(transparent.sum())} transparent pixels, and label set '{self.label_set.name}' has "
-                "no unknown label for them. Give every pixel a label's colour."
-            )
-        ids = np.full(transparent.shape, self.label_set.unknown_id or 0, dtype=np.int64)
-        opaque = colors[~transparent]  # (P, 3), P opaque pixels
-        ids[~transparent] = self.label_set.ids_from_colors(opaque, color_tolerance=color_tolerance, argument=name)
-        return ids
-
 
 def _read_instance_maps(instance_map: "ImageInput") -> list[torch.Tensor]:
     """Read every instance map at its own size: int64 `(H, W)`."""
     instance_maps: list[torch.Tensor] = []
     for value, name in flatten(instance_map, "instance_map"):
-        maps = integer_maps(value, name)
-        if maps.ndim == 4 and maps.shape[-1] == 4:
-            raise ValueError(f"{name} has an alpha channel; an instance map has ids, or RGB colours. Save it without.")
-        ids = torch.from_numpy((pack_colors(maps) if maps.ndim == 4 else maps).astype(np.int64))  # (N, H, W)
+        ids = torch.from_numpy(read_instances(value, name))  # (N, H, W)
         instance_maps.extend(ids.to(value.device) if isinstance(value, torch.Tensor) else ids)
     return instance_maps

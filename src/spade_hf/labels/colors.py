@@ -15,6 +15,7 @@ import numpy as np
 
 Color = tuple[int, int, int]
 COLORS_IN_MESSAGE = 5
+NEAR = 10.0  # distance at which a colour is nearly a label's: rounded, or compressed as JPEG
 MAX_COLOR_TOLERANCE = 442  # accepts every colour: the distance from black to white is 441.7
 
 
@@ -86,19 +87,29 @@ def rows_of_colors(
         return rows
 
     strange, inverse, counts = np.unique(packed[off_palette], return_inverse=True, return_counts=True)
-    nearest, distances = _nearest_rows(unpack_colors(strange), palette)
+    nearest, distances = nearest_rows(unpack_colors(strange), palette)
     too_far = distances > (color_tolerance or 0.0)
     if too_far.any():
+        far = counts[distances > NEAR]
+        # A drawing with soft edges: few pixels have a colour in between, and no such colour is more than a line.
+        is_soft = far.sum() <= packed.size / 2 and far.max(initial=0) <= 1.5 * packed.size**0.5
+        helps = is_soft or _are_clear(unpack_colors(strange), palette)
         raise ValueError(
             _off_palette_message(
-                strange[too_far], counts[too_far], color_tolerance, ceil(distances.max()), argument, palette_name
+                strange[too_far],
+                counts[too_far],
+                color_tolerance,
+                ceil(distances.max()) if helps else None,
+                argument,
+                palette_name,
             )
         )
     rows[off_palette] = nearest[inverse]
     return rows
 
 
-def _nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest row of `palette` `(L, 3)` for each of `colors` `(C, 3)`, and its distance, both `(C,)`."""
     rows, distances = [], []
     for chunk in np.array_split(colors.astype(np.int32), len(colors) // 4096 + 1):  # a photo has 10**5 colours
         squared = ((chunk[:, None] - palette[None].astype(np.int32)) ** 2).sum(axis=-1)  # (chunk, L)
@@ -107,15 +118,27 @@ def _nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, 
     return np.concatenate(rows), np.concatenate(distances)
 
 
+def _are_clear(colors: np.ndarray, palette: np.ndarray) -> bool:
+    """Return whether each of `colors` `(C, 3)` is at least twice as near to a row of `palette` as to any other row."""
+    if len(palette) == 1:
+        return True
+    rows, distances = nearest_rows(colors, palette)
+    for row in np.unique(rows):
+        _, others = nearest_rows(colors[rows == row], np.delete(palette, row, axis=0))
+        if (distances[rows == row] > others / 2).any():
+            return False
+    return True
+
+
 def _off_palette_message(
     packed: np.ndarray,
     counts: np.ndarray,
     color_tolerance: float | None,
-    enough: int,
+    enough: int | None,
     argument: str,
     palette_name: str,
 ) -> str:
-    """Write the error message; `enough` is the tolerance that accepts all of the map's colours."""
+    """Write the error message; `enough` is a tolerance for all of the map's colours, `None` if it would mix labels."""
     most_first = np.argsort(-counts, kind="stable")[:COLORS_IN_MESSAGE]
     shown = ", ".join(
         f"{tuple(color)} on {number} pixel{'s' if number > 1 else ''}"
@@ -124,13 +147,13 @@ def _off_palette_message(
     more = f" and {len(packed) - COLORS_IN_MESSAGE} more" if len(packed) > COLORS_IN_MESSAGE else ""
     if color_tolerance is None:
         problem = f"off the palette of label set '{palette_name}'"
-        remedy = (
-            "Draw with its colours, without JPEG or blending, add labels of these colours to it, or pass "
-            f"`color_tolerance={enough}` to take the nearest label for all of them."
-        )
+        remedies = ["Draw with its colours, without JPEG or blending", "add labels of these colours to it"]
     else:
         problem = f"farther than `color_tolerance={color_tolerance}` from the palette of label set '{palette_name}'"
-        remedy = (
-            f"Draw with its colours, or pass `color_tolerance={enough}` to take the nearest label for all of them."
-        )
+        remedies = ["Draw with its colours"]
+    if enough is not None:
+        remedies.append(f"pass `color_tolerance={enough}` to take the nearest label for all of them")
+    else:  # the nearest labels would be arbitrary
+        remedies.append("use the label set in whose colours it is drawn")
+    remedy = f"{', '.join(remedies[:-1])}, or {remedies[-1]}."
     return f"{argument} has {len(packed)} colour{'s' if len(packed) > 1 else ''} {problem}: {shown}{more}. {remedy}"
