@@ -68,6 +68,10 @@ def test_a_seed_repeats_the_styles_and_several_pictures_come_as_a_list(handler):
         ({"inputs": {"mask": "https://example.com/mask.png"}}, r"`mask` is not the base64 string"),
         ({"inputs": {"mask": base64.b64encode(MASK.read_bytes()[:300]).decode()}}, r"`mask` is not the base64 string"),
         ({"inputs": {"mask": 3}}, r"`mask` is not the base64 string"),
+        (
+            {"inputs": {"mask": base64.b64encode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n").decode()}},
+            "cannot identify",
+        ),
         ({"parameters": {"guidance_scale": 7}}, r"`parameters` has \['guidance_scale'\]; allowed are num_images_per"),
         ({"parameters": {"num_images_per_mask": 17}}, r"`num_images_per_mask` is 17; allowed are 1 to 16"),
         ({"parameters": {"num_images_per_mask": 1.0}}, r"`num_images_per_mask` is 1\.0; allowed"),

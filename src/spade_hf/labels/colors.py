@@ -16,6 +16,8 @@ import numpy as np
 Color = tuple[int, int, int]
 COLORS_IN_MESSAGE = 5
 NEAR = 10.0  # distance at which a colour is nearly a label's: rounded, or compressed as JPEG
+MANY_COLORS = 20
+LINE = 1.5  # pixels of a line, per side of a picture
 MAX_COLOR_TOLERANCE = 442  # accepts every colour: the distance from black to white is 441.7
 
 
@@ -90,9 +92,7 @@ def rows_of_colors(
     nearest, distances = nearest_rows(unpack_colors(strange), palette)
     too_far = distances > (color_tolerance or 0.0)
     if too_far.any():
-        far = counts[distances > NEAR]
-        # A drawing with soft edges: few pixels have a colour in between, and no such colour is more than a line.
-        is_soft = far.sum() <= packed.size / 2 and far.max(initial=0) <= 1.5 * packed.size**0.5
+        is_soft = _is_soft(counts[distances > NEAR], packed.size)
         helps = is_soft or _are_clear(unpack_colors(strange), palette)
         raise ValueError(
             _off_palette_message(
@@ -116,6 +116,16 @@ def nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, n
         rows.append(squared.argmin(axis=1))
         distances.append(np.sqrt(squared.min(axis=1)))
     return np.concatenate(rows), np.concatenate(distances)
+
+
+def _is_soft(far: np.ndarray, num_pixels: int) -> bool:
+    """Return whether a drawing seems to have soft edges, by the pixels of each colour that is far from every label's.
+
+    A class that the palette lacks has one colour on an area; edges have many colours, or colours on lines.
+    """
+    most, total = far.max(initial=0), far.sum()
+    is_mixed = len(far) >= MANY_COLORS and most <= total / 2
+    return total <= num_pixels / 2 and (is_mixed or most <= LINE * num_pixels**0.5)
 
 
 def _are_clear(colors: np.ndarray, palette: np.ndarray) -> bool:
