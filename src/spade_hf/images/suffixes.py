@@ -4,20 +4,18 @@ import functools
 
 import PIL.Image
 
-
-# Formats that Pillow names or reads, and that hold no picture of a camera, a paint program or an annotation tool.
-OTHER_FORMATS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "PCD", "WMF"}
+from .inputs import RASTER_FORMATS
 
 
 @functools.cache
 def image_suffixes() -> frozenset[str]:
-    """Return the suffixes of pictures that Pillow reads here, in lower case: `.png`, `.jpg`, ...
+    """Return the suffixes of images that are read here, in lower case: `.png`, `.jpg`, ...
 
-    Documents and data such as `.pdf` and `.h5`, which Pillow also registers, are not among them.
+    Pillow registers more of them: documents and data such as `.pdf`, `.eps` and `.h5`.
     """
-    registered = PIL.Image.registered_extensions()  # also of formats that are written only, such as PDF
+    registered = PIL.Image.registered_extensions()
     return frozenset(
-        suffix for suffix, name in registered.items() if name in PIL.Image.OPEN and name not in OTHER_FORMATS
+        suffix for suffix, name in registered.items() if name in RASTER_FORMATS and name in PIL.Image.OPEN
     )
 
 
