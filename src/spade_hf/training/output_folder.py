@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 
 from .checkpoints import PREFIX
+from .validation import NAMES_FILE
 
 
 # Files and folders that a run writes; those of trackers are kept.
 PIPELINE_INDEX = "model_index.json"
-WRITTEN = (PIPELINE_INDEX, "README.md", "generator", "style_encoder", "image_processor", "samples", f"{PREFIX}*")
+WRITTEN = (PIPELINE_INDEX, "README.md", "generator", "style_encoder", "image_processor", "samples", NAMES_FILE)
+WRITTEN += (f"{PREFIX}*",)
 
 
 def refuse_existing_run(output_dir: Path) -> None:
