@@ -71,10 +71,9 @@ from spade_hf.data import (
     PairReader,
     StreamedImageDataset,
     build_loader,
-    load_rows,
     preview_samples,
 )
-from spade_hf.data.options import columns_of, open_label_set, open_rows
+from spade_hf.data.options import columns_of, open_folders, open_label_set, open_rows
 from spade_hf.hub.repositories import open_repository
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.losses import TERMS, Objective
@@ -126,6 +125,7 @@ from spade_hf.training.summary import (
     summarize,
 )
 from spade_hf.training.unused_options import refuse_overridden
+from spade_hf.training.validation import check_apart, hold_out, write_names
 from spade_hf_cli.options import as_typed, one_line, options_of
 
 
@@ -136,7 +136,6 @@ RENAMED = {
     "load_folders": "--image_folder and --mask_folder",
     "private": "--hub_private_repo",
     "repo_id": "--hub_model_id",
-    "suffixes": "--image_suffix, --mask_suffix and --instance_suffix",
 }
 
 
@@ -155,6 +154,7 @@ def main(args: argparse.Namespace) -> None:
         logging_dir=args.logging_dir,
     )
     set_up_logging()
+    accelerator.print("Loading the data and the networks ...")
     set_seed(args.seed)
     if args.allow_tf32:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -163,10 +163,13 @@ def main(args: argparse.Namespace) -> None:
     dataset = build_dataset(args)
     num_samples = None if args.streaming else len(dataset)
     loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
-    shown = preview_samples(dataset, args.num_validation_images)
+    held_out = build_held_out(args, dataset)
+    shown_of = dataset if held_out is None else held_out
+    shown = preview_samples(shown_of, args.num_validation_images)
     evaluation = None
     if args.evaluation_steps is not None and accelerator.is_main_process:
-        evaluation = build_evaluation(args, dataset, accelerator.device)
+        assert held_out is not None  # the options were checked
+        evaluation = build_evaluation(args, held_out, accelerator.device)
 
     # Networks: the generator's side against the discriminator
     generators, discriminators = build_networks(args, dataset.processor)
@@ -175,8 +178,8 @@ def main(args: argparse.Namespace) -> None:
     if args.discriminator != "patch":
         accelerator.print(describe_discriminator(args))
     if shown:
-        reader, divisor = dataset.reader, generators["generator"].size_divisor
-        accelerator.print(describe_crop(reader.transform, reader.last_size, divisor=divisor))
+        divisor = generators["generator"].size_divisor
+        accelerator.print(describe_crop(dataset.reader.transform, shown_of.reader.last_size, divisor=divisor))
     averages = {name: ModelEMA(network, args.ema_decay) for name, network in generators.items()}
     for average in averages.values():
         average.model.to(accelerator.device)
@@ -221,13 +224,15 @@ def main(args: argparse.Namespace) -> None:
             recipe.validate()
             uploads = RevisionUploads(repo_id) if args.hub_strategy != "end" else None
     options = {"output_dir": output_dir, "repo_id": repo_id, "uploads": uploads, "hub_strategy": args.hub_strategy}
-    publisher = Publisher(averages, dataset, shown, recipe=recipe, **options)
+    publisher = Publisher(averages, dataset, shown, recipe=recipe, is_held_out=held_out is not None, **options)
 
     # Resume
     if args.overwrite_output_dir:
         args.overwrite_output_dir = False  # not saved in checkpoints, whose options can start another run
         if accelerator.is_main_process:
             delete_existing_run(output_dir)
+    if accelerator.is_main_process and (args.validation_share or args.validation_image_folder):
+        write_names(held_out.rows, output_dir)
     checkpoints = CheckpointManager(
         accelerator,
         output_dir,
@@ -344,15 +349,41 @@ def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImag
     if args.streaming:
         rows = rows if args.max_train_samples is None else rows.take(args.max_train_samples)
         return StreamedImageDataset(rows, reader, shuffle_buffer_size=args.shuffle_buffer_size, **behaviour)
+    if args.validation_share is not None:
+        rows, _ = hold_out(rows, args.validation_share)
     if args.max_train_samples is not None:
         rows = rows.select(range(min(args.max_train_samples, len(rows))))
     return PairedImageDataset(rows, reader, **behaviour)
 
 
+def build_held_out(
+    args: argparse.Namespace, dataset: PairedImageDataset | StreamedImageDataset
+) -> PairedImageDataset | None:
+    """Build the data set of pairs that are not trained on, cropped at the centre and not flipped, if there are any."""
+    if args.validation_image_folder is not None:
+        rows = open_folders(args, "validation_")
+        check_apart(dataset.rows, rows, "image")
+    elif args.validation_share is not None:
+        _, rows = hold_out(open_rows(args, split=args.train_split), args.validation_share)
+    elif args.evaluation_steps is not None:
+        rows = open_rows(args, split=args.evaluation_split, cache_dir=args.cache_dir)
+        if len(rows) == 0:
+            raise ValueError(f"--evaluation_split {args.evaluation_split!r} has no rows. Give another split.")
+    else:
+        return None
+    transform = PairedTransform(
+        resolution=tuple(args.resolution), resize_ratio=1.0, center_crop=True, random_flip=False
+    )
+    reader = PairReader(
+        **columns_of(args), processor=dataset.processor, transform=transform, color_tolerance=args.color_tolerance
+    )
+    return PairedImageDataset(rows, reader, seed=args.seed, skip_broken=args.skip_broken)
+
+
 def build_evaluation(
-    args: argparse.Namespace, dataset: PairedImageDataset, device: torch.device
+    args: argparse.Namespace, held_out: PairedImageDataset, device: torch.device
 ) -> Callable[[SPADEPipeline], dict[str, float]]:
-    """Build the evaluation on pairs of another split, cropped at the centre and not flipped."""
+    """Build the evaluation on some of the pairs that are held out."""
     try:
         from spade_hf.training.evaluation import RunningEvaluation
     except ModuleNotFoundError as error:
@@ -360,25 +391,10 @@ def build_evaluation(
             f"`evaluation_steps` needs the package {error.name}, which is not installed: {install_command('eval')}"
         )
         raise ImportError(message) from error
-    rows = load_rows(
-        args.dataset_name, config_name=args.dataset_config_name, split=args.evaluation_split, cache_dir=args.cache_dir
-    )
-    if len(rows) == 0:
-        raise ValueError(f"--evaluation_split {args.evaluation_split!r} has no rows. Give another split.")
-    count = min(args.num_evaluation_images, len(rows))
-    rows = rows.select([number * len(rows) // count for number in range(count)])
-    transform = PairedTransform(
-        resolution=tuple(args.resolution), resize_ratio=1.0, center_crop=True, random_flip=False
-    )
-    reader = PairReader(
-        image_column=args.image_column,
-        mask_column=args.mask_column,
-        instance_column=args.instance_column,
-        processor=dataset.processor,
-        transform=transform,
-        color_tolerance=args.color_tolerance,
-    )
-    return RunningEvaluation(PairedImageDataset(rows, reader, seed=args.seed), device)
+    count = min(args.num_evaluation_images, len(held_out))
+    rows = held_out.rows.select([number * len(held_out) // count for number in range(count)])
+    chosen = PairedImageDataset(rows, held_out.reader, seed=args.seed, skip_broken=args.skip_broken)
+    return RunningEvaluation(chosen, device)
 
 
 def build_networks(

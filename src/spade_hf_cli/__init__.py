@@ -186,12 +186,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--resolution",
         type=count,
         nargs="+",
-        default=[256],
-        help="side, or height and width, of the crop; default: 256",
+        help="side, or height and width, of the crop; default: the first image's proportions, with a side of 256",
     )
     check.add_argument("--num_workers", type=natural, default=os.cpu_count() or 1, help="default: one per core")
     check.add_argument("--sheet", type=Path, help="also draw some pairs to this file, each mask over its image")
-    check.add_argument("--overwrite", action="store_true", help="replace the file of --sheet if it exists")
+    check.add_argument("--json", type=Path, help="also write the numbers of pairs, bad ones and warnings here")
+    check.add_argument(
+        "--overwrite", action="store_true", help="replace the files of --sheet and --json if they exist"
+    )
 
     convert = commands.add_parser("convert", help="turn public SPADE weights (latest_net_G.pth) into a pipeline")
     convert.add_argument("generator", help="latest_net_G.pth; with --to, a model's folder or Hub id")

@@ -4,8 +4,10 @@ Nothing of the library is imported, so that `--help` takes a tenth of a second.
 """
 
 import argparse
+import ast
 import math
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Protocol
 
@@ -48,6 +50,7 @@ seed = _number(int, lambda value: 0 <= value < 2**32, "in 0..4294967295.")
 nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
 share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
 positive_share = _number(float, lambda value: 0 < value <= 1, "above 0 and at most 1.")
+proper_share = _number(float, lambda value: 0 < value < 1, "above 0 and below 1.")
 decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
 positive_weight = _number(float, lambda value: value > 0, "above 0.")
 positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")
@@ -70,6 +73,15 @@ def add_data_options(parser: _TakesOptions) -> None:
     )
     parser.add_argument("--mask_suffix", help="the same for --mask_folder, such as _gtFine_labelIds.png")
     parser.add_argument("--instance_suffix", help="the same for --instance_folder, such as _gtFine_instanceIds.png")
+    parser.add_argument("--image_prefix", help="start of the image names, such as image_: the rest makes pairs")
+    parser.add_argument("--mask_prefix", help="the same for --mask_folder, such as gt_")
+    parser.add_argument("--instance_prefix", help="the same for --instance_folder")
+    parser.add_argument(
+        "--class_masks",
+        action="store_true",
+        help="--mask_folder has black and white masks, one per class: 1-grass.png, 1-sky.png or 1/grass.png for "
+        "1.jpg; where they overlap, the class with the larger id wins",
+    )
     parser.add_argument("--image_column", default="image")
     parser.add_argument("--mask_column", default="label")
     parser.add_argument("--instance_column", help="column of instance maps, for models with an edge channel")
@@ -140,13 +152,15 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
         for name, default in {"dataset_config_name": None, **columns}.items():
             if getattr(args, name) != default:
                 return f"--{name} belongs to --dataset_name; folders have no configurations and columns. Leave it out."
-    suffixes = ("image_suffix", "mask_suffix", "instance_suffix")
-    given = [name for name in (*suffixes, "file_list", "panoptic_json") if getattr(args, name) is not None]
+    ends = [f"{name}_{end}" for end in ("suffix", "prefix") for name in ("image", "mask", "instance")]
+    given = [name for name in ends if getattr(args, name) is not None] + ["class_masks"] * args.class_masks
     if given and args.image_folder is None:
         return f"--{given[0]} belongs to --image_folder and --mask_folder, which are missing."
-    if args.instance_suffix is not None and args.instance_folder is None:
-        return "--instance_suffix belongs to --instance_folder, which is missing."
-    if args.panoptic_json is not None and len(given) > 1:
+    for name in ("instance_suffix", "instance_prefix"):
+        if name in given and args.instance_folder is None:
+            return f"--{name} belongs to --instance_folder, which is missing."
+    given += ["file_list"] * (args.file_list is not None)
+    if args.panoptic_json is not None and given:
         return f"--panoptic_json names the files of each pair, so --{given[0]} is not needed. Leave one of them out."
     return None
 
@@ -176,11 +190,22 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
 
     def typed(match: re.Match) -> str:
         parameter, value = match.groups()
+        if parameter in ("suffixes", "prefixes"):
+            return _typed_ends("suffix" if parameter == "suffixes" else "prefix", value)
         if parameter not in options:
             return match[0]
         return options[parameter] if value is None else f"{options[parameter]} {value}"
 
     return re.sub(r"`(\w+)(?:=([^`]+))?`", typed, message)
+
+
+def _typed_ends(end: str, value: str | None) -> str:
+    """Return the options of `load_folders`' `suffixes` or `prefixes`, of which a message gives `{'label': '.png'}`."""
+    if value is None:
+        return f"--image_{end}, --mask_{end} and --instance_{end}"
+    option_of = {"image": "image", "label": "mask", "instance": "instance"}
+    ends = ast.literal_eval(value)
+    return " ".join(f"--{option_of[column]}_{end} {shlex.quote(text)}" for column, text in ends.items())
 
 
 def options_of(parser: argparse.ArgumentParser) -> dict[str, str]:

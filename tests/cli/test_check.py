@@ -1,5 +1,6 @@
 """`spade-hf check`."""
 
+import json
 from pathlib import Path
 
 import datasets
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spade_hf import LabelSet
 from spade_hf_cli import main
 
 
@@ -47,9 +49,142 @@ def test_good_pairs(check, data, workers):
     assert table == {"sky": ["50.00%", "5"], "grass": ["40.00%", "4"], "water": ["10.00%", "1"]}
     assert "in no pair: cloud, mountain" in out
     sheet = np.array(Image.open(data / "sheet.png")).astype(int)
-    assert sheet.shape == (2 * 32, 4 * 96, 3)
-    assert np.abs(sheet[20, 20] - [0, 90, 120]).max() < 12  # the first image
-    assert np.abs(2 * sheet[20, 68] - sheet[20, 20] - [124, 200, 0]).max() < 3  # and grass over it
+    head, line, gap = 20, 20, 6
+    assert sheet.shape[0] > head + 2 * (32 + line + gap) and sheet.shape[1] == 4 * (96 + gap)
+    first = sheet[head:]
+    assert np.abs(first[20, 20] - [0, 90, 120]).max() < 12  # the first image
+    assert np.abs(2 * first[20, 68] - first[20, 20] - [124, 200, 0]).max() < 3  # and grass over it
+    assert (sheet[:head] < 128).any() and (first[32 : 32 + line, :96] < 128).any()  # the heading, the name
+    legend = sheet[head + 2 * (32 + line + gap) :]
+    for color in LabelSet.from_name("landscapes").palette.tolist():
+        assert (legend == color).all(axis=-1).any()
+
+
+@pytest.mark.parametrize("resolution", [[], [64], [64, 32]])
+def test_the_sheet_has_the_photographs_proportions_or_the_crop(data, resolution, capsys):
+    folders = ["--image_folder", data / "images", "--mask_folder", data / "masks", "--label_set", "landscapes"]
+    chosen = ["--resolution", *resolution] if resolution else []
+    options = [*folders, "--num_workers", 0, "--sheet", data / "sheet.png", *chosen]
+    assert main(["check", *map(str, options)]) == 0
+    height, width = {0: (256, 384), 1: (64, 64), 2: (64, 32)}[len(resolution)]
+    sheet = np.array(Image.open(data / "sheet.png")).astype(int)
+    assert sheet.shape[1] == max(4 * (2 * width + 6), 190)
+    tile = sheet[20 : 20 + height, : 2 * width]
+    assert np.abs(tile[height - 2, width - 2] - [0, 90, 120]).max() < 12  # the end of the image, then mask over it
+    assert np.abs(2 * tile[height - 2, width + 2] - tile[height - 2, 2] - [124, 200, 0]).max() < 3
+
+
+def oddities(data: Path, check) -> dict[str, tuple[int, list[str]]]:
+    status, out = check("--num_workers", 0, "--json", data / "report.json", "--overwrite")
+    report = json.loads((data / "report.json").read_text())
+    assert (status, report["bad"]) == (0, 0) and f"{report['pairs']} pairs read" in out
+    for one in report["warnings"]:
+        assert f"warning: {one['kind']}: {one['count']} " in out and one["files"][0] in out
+        assert set(one) == {"kind", "count", "files"}
+    return {one["kind"]: (one["count"], one["files"]) for one in report["warnings"]}
+
+
+def turned(data):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(data / "images" / "1.jpg").save(data / "images" / "1.jpg", exif=exif)
+    return {"exif": (1, ["1.jpg"])}
+
+
+def turned_with_its_mask(data):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(data / "images" / "1.jpg").save(data / "images" / "1.jpg", exif=exif)
+    Image.open(data / "masks" / "1.png").save(data / "masks" / "1.png", exif=exif)
+    return {}
+
+
+def sixteen_bits(data):
+    Image.fromarray(np.full((32, 48), 4095, np.uint16)).save(data / "images" / "2.png")
+    (data / "images" / "2.jpg").unlink()
+    Image.fromarray(np.full((32, 48), 65000, np.uint16)).save(data / "images" / "3.png")
+    (data / "images" / "3.jpg").unlink()
+    return {"range_16bit": (1, ["2.png"])}
+
+
+def large(data):
+    Image.new("RGB", (480, 320)).save(data / "images" / "4.jpg")
+    return {"size": (1, ["4.jpg"])}
+
+
+def rare(data):
+    """Water is in pair 4 alone, among enough pairs; and so is one stray number."""
+    for number in range(5, 12):
+        for folder, end in (("images", ".jpg"), ("masks", ".png")):
+            (data / folder / f"{number}{end}").write_bytes((data / folder / f"0{end}").read_bytes())
+    ids = np.array(Image.open(data / "masks" / "7.png"))
+    ids[0, 0] = 1
+    Image.fromarray(ids).save(data / "masks" / "7.png")
+    return {"rare_id": (2, ["4.jpg", "7.jpg"])}
+
+
+@pytest.mark.parametrize("make", [turned, turned_with_its_mask, sixteen_bits, large, rare, lambda data: {}])
+def test_what_is_suspicious_is_counted(make, check, data):
+    expected = make(data)
+    assert oddities(data, check) == expected
+
+
+def test_masks_in_colours_that_are_guesses(data, capsys):
+    """A lossy file, and a palette in another order: read with a tolerance, and counted."""
+    labels = LabelSet.from_name("landscapes")
+    for number in range(5):
+        ids = np.array(Image.open(data / "masks" / f"{number}.png"))
+        colors = Image.fromarray(labels.colorize(ids))
+        if number == 1:
+            (data / "masks" / "1.png").unlink()
+            colors.save(data / "masks" / "1.jpg", quality=95)
+        elif number == 2:
+            colors.quantize(2).save(data / "masks" / "2.png")
+        else:
+            colors.save(data / "masks" / f"{number}.png")
+    assert kinds(data, "landscapes", "--color_tolerance", 442) == {"lossy_mask": ["1.jpg"], "palette": ["2.jpg"]}
+
+
+def test_transparent_pixels_of_masks_are_unknown(data):
+    (data / "labels.csv").write_text("sky,70,130,180\nvoid,0,0,0\n")
+    for number in range(5):
+        mask = Image.new("RGBA", (48, 32), (70, 130, 180, 255))
+        mask.putpixel((5, 5), (70, 130, 180, 0 if number in (1, 3) else 255))
+        mask.save(data / "masks" / f"{number}.png")
+    assert kinds(data, data / "labels.csv") == {"alpha": ["1.jpg", "3.jpg"]}
+
+
+def kinds(data: Path, labels: object, *options: object) -> dict[str, list[str]]:
+    folders = ["--image_folder", data / "images", "--mask_folder", data / "masks", "--label_set", labels]
+    typed = [*folders, "--num_workers", 0, "--json", data / "report.json", *options]
+    assert main(["check", *map(str, typed)]) == 0
+    return {one["kind"]: one["files"] for one in json.loads((data / "report.json").read_text())["warnings"]}
+
+
+def test_the_report_lists_some_files_and_the_sheet_shows_them(check, data):
+    for number in range(5, 60):
+        for folder, end in (("images", ".jpg"), ("masks", ".png")):
+            (data / folder / f"{number}{end}").write_bytes((data / folder / f"0{end}").read_bytes())
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for number in range(25):
+        Image.new("RGB", (48, 32), (250, 0, 0)).save(data / "images" / f"{number}.jpg", exif=exif)
+    status, out = check("--num_workers", 0, "--json", data / "report.json", "--sheet", data / "sheet.png")
+    warnings = json.loads((data / "report.json").read_text())["warnings"]
+    (found,) = [one for one in warnings if one["kind"] == "exif"]
+    assert status == 0 and found["count"] == 25 and len(found["files"]) == 20 and " and 22 more)" in out
+    sheet = np.array(Image.open(data / "sheet.png"))[20:].astype(int)
+    tops = [(row * 58 + 4, column * 102 + 4) for row in range(6) for column in range(4)]
+    assert sum((np.abs(sheet[top, left] - [250, 0, 0]) < 5).all() for top, left in tops) >= 12
+
+
+def test_an_existing_report_is_kept(data, fails):
+    (data / "report.json").write_text("mine")
+    folders = ["--image_folder", data / "images", "--mask_folder", data / "masks", "--label_set", "landscapes"]
+    fails(
+        "check", *map(str, [*folders, "--json", data / "report.json"]), match="report.json exists. Give another file"
+    )
+    assert (data / "report.json").read_text() == "mine"
 
 
 def test_all_problems_at_once(check, data):
@@ -58,7 +193,7 @@ def test_all_problems_at_once(check, data):
     Image.new("RGB", (48, 40)).save(data / "images" / "3.jpg")
     status, out = check("--num_workers", 2)
     bad = [line for line in out.splitlines() if line.startswith("bad: ")]
-    assert status == 1 and len(bad) == 3 and "5 pairs read" in out and ", 3 bad." in out
+    assert status == 2 and len(bad) == 3 and "5 pairs read" in out and ", 3 bad." in out
     for line, number, words in zip(bad, (1, 2, 3), ("77", "cannot be read", "same frame"), strict=True):
         assert f"Row {number}" in line and words in line and f"{number}.jpg" in line
 

@@ -142,6 +142,22 @@ def test_damaged_exif_tags_are_a_broken_row(error):
     assert make_dataset(rows, skip_broken=True)[2]["real_images"].isfinite().all()
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_mask_over_the_stored_pixels_of_a_turned_photograph(orientation):
+    """The photograph is turned by its EXIF tag, its mask is not: with equal sides, only `check` can warn of it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    picture(0).save(file, "JPEG", exif=exif)
+    dataset = make_dataset(make_rows(count=1, image=[{"bytes": file.getvalue(), "path": None}]), transform=WHOLE)
+    if orientation != 6:
+        assert dataset[0]["label_map"].shape == (40, 48)
+        return
+    message = r"the image is 40x48 and the mask 48x40 .* EXIF tag turns it: it is stored as 48x40, .* Turn the mask"
+    with pytest.raises(ValueError, match=message):
+        dataset[0]
+
+
 def test_pictures_of_16_bits_are_not_clipped():
     """Noise of all 16-bit values: in 8 bits, nearly all of it would be white."""
     noise = np.random.default_rng(0).integers(0, 2**16, (40, 48), dtype=np.uint16)
@@ -261,7 +277,7 @@ def test_parallel_folders(tmp_path):
         ),
         (lambda root: mask(0).save(root / "masks" / "5.bmp"), r"masks has both 5.bmp and 5.png. Keep one"),
         (lambda root: (root / "masks").rename(root / "labels"), r"masks is neither a folder nor a zip file"),
-        (lambda root: [file.unlink() for file in (root / "masks").iterdir()], r"masks holds no image file"),
+        (lambda root: [file.unlink() for file in (root / "masks").iterdir()], r"masks is empty. Give the folder"),
     ],
 )
 def test_parallel_folders_that_do_not_match(damage, message, tmp_path):

@@ -45,6 +45,26 @@ def test_an_epoch_has_every_row_once(whole, num_workers):
     assert len({batch["seed"].item() for batch in batches}) == len(batches) == 12
 
 
+@pytest.mark.parametrize("num_workers", [0, 3])
+def test_an_epoch_drops_one_incomplete_batch_at_most(num_workers):
+    """Also if each worker has fewer rows than a batch."""
+    loader = build_loader(make_stream(make_rows(count=9), num_shards=3), 4, num_workers=num_workers)
+    seeds = [seed for batch in loader for seed in batch["seed"].tolist()]
+    assert len(set(seeds)) == len(seeds) == 8
+
+
+def test_the_order_alone_follows_from_seed_and_epoch():
+    """Whole pictures, which the augmentation leaves alone."""
+    orders = {}
+    for seed in (0, 1):
+        for epoch in (0, 1):
+            stream = make_stream(seed=seed)
+            stream.set_epoch(epoch)
+            orders[seed, epoch] = tuple(views(stream))
+    assert len(set(orders.values())) == 4
+    assert len({frozenset(order) for order in orders.values()}) == 1
+
+
 def test_order_and_augmentation_follow_from_seed_and_epoch():
     found = {}
     for seed in (0, 1):

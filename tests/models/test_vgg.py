@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import get_session
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -132,3 +133,26 @@ def test_unknown_name(hub, name):
     hub.add_repo("alice/vgg-without-weights", {"README.md": b"empty"})
     with pytest.raises(ValueError, match=rf"`{name}` is neither a local file or folder nor a Hub repo with 'model"):
         VGG19Features.from_pretrained(name)
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_without_network_the_hub_is_asked_once(hub, is_cached, folder, monkeypatch, tmp_path):
+    """And the weights of an earlier download are used."""
+    name = f"alice/vgg-{is_cached}"
+    hub.add_repo(name, {"model.safetensors": (folder / "model.safetensors").read_bytes()})
+    if is_cached:
+        VGG19Features.from_pretrained(name, cache_dir=tmp_path)
+    asked = []
+
+    def refuse(self, request, **_):
+        asked.append(request.url)
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(type(get_session()), "send", refuse)
+    if is_cached:
+        assert VGG19Features.from_pretrained(name, cache_dir=tmp_path) is not None
+    else:
+        message = r"Give a local folder that holds 'model.safetensors', or go online \(ConnectionError: no route"
+        with pytest.raises(ValueError, match=message):
+            VGG19Features.from_pretrained(name, cache_dir=tmp_path)
+    assert len(asked) == 1

@@ -380,3 +380,49 @@ def test_the_values_of_presets_are_allowed(preset):
     for name, value in PRESETS[preset].items():
         if types[name] is not None and not isinstance(value, list):
             types[name](str(value))
+
+
+FOLDERS = ["--image_folder", "p", "--mask_folder", "m"]
+OTHERS = ["--validation_image_folder", "vp", "--validation_mask_folder", "vm"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            [*FOLDERS, *OTHERS[:2]],
+            "--validation_image_folder, --validation_mask_folder and --validation_instance",
+        ),
+        ([*FOLDERS, "--validation_file_list", "x"], "--validation_file_list belongs to --validation_image_folder"),
+        (["--dataset_name", "x", *OTHERS], "--validation_image_folder belongs to --image_folder; with"),
+        (["--dataset_name", "x", "--validation_share", "0.1"], "--validation_share belongs to --image_folder"),
+        ([*FOLDERS, *OTHERS, "--validation_share", "0.1"], "--validation_image_folder has others. Give one"),
+        ([*FOLDERS, "--validation_share", "1"], "--validation_share is 1.0; it must be above 0 and below 1"),
+        ([*FOLDERS, *OTHERS, "--instance_folder", "i"], "--instance_folder and --validation_instance_folder be"),
+        (
+            [*FOLDERS, *OTHERS, "--panoptic_json", "j"],
+            "--panoptic_json and --validation_panoptic_json belong",
+        ),
+        ([*FOLDERS, *OTHERS, "--validation_panoptic_json", "j"], "--panoptic_json and --validation_panoptic_json"),
+        (
+            [*FOLDERS, "--evaluation_steps", "5"],
+            "--evaluation_steps needs pairs that are not trained on",
+        ),
+        (
+            [*FOLDERS, "--class_masks", "--panoptic_json", "j"],
+            "--panoptic_json names the files of each pair, so",
+        ),
+        (["--dataset_name", "x", "--mask_prefix", "gt_"], "--mask_prefix belongs to --image_folder and --mask_folder"),
+        ([*FOLDERS, "--instance_prefix", "i_"], "--instance_prefix belongs to --instance_folder"),
+    ],
+)
+def test_options_for_pairs_that_contradict_each_other(options, message, capsys):
+    with pytest.raises(SystemExit):
+        parse_args(options)
+    assert message in capsys.readouterr().err
+
+
+def test_options_for_other_pairs():
+    for more in ([*OTHERS], ["--validation_share", "0.1"]):
+        assert parse_args([*FOLDERS, *more, "--evaluation_steps", "5"]).evaluation_steps == 5
+    assert parse_args([*FOLDERS, "--preset", "tiny"]).perceptual_model == "efficientnet-lite0"

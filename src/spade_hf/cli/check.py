@@ -1,6 +1,7 @@
 """`spade-hf check`: read every pair of a data set before training."""
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
@@ -19,31 +20,39 @@ from .outputs import check_picture_file, save_picture
 
 try:
     from ..data import PairedTransform, PairReader
-    from ..data.checking import CheckedPair, check_pairs, overlay_sheet
+    from ..data.checking import SHORT_SIDE, CheckedPair, check_pairs, take_proportions
+    from ..data.oddities import KINDS, Oddity, find_among_pairs
     from ..data.options import columns_of, open_label_set, open_rows
+    from ..data.overlays import overlay_sheet, spread
 except ModuleNotFoundError as error:
     raise ImportError(f"check needs the package {error.name}: {install_command('train')}") from error
 
 DEFAULT_SPLIT = "train"
 SHEET_PAIRS = 24
 SHOWN_SIZES = 5
+SHOWN_NAMES, SHOWN_FILES = 3, 20  # of a warning, on the screen and in the JSON file
+BAD_PAIRS = 2  # exit status
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the problem of each bad pair, the images' sizes and the labels' shares.
+    """Print the problem of each bad pair, the images' sizes, the labels' shares, and what is suspicious.
 
     Returns:
-        `int`: 1 if a pair is bad, else 0.
+        `int`: 2 if a pair is bad, else 0.
     """
     if problem := problem_with_data(args):
         raise ValueError(problem)
     if args.sheet is not None:
         check_picture_file(args.sheet, option="--sheet", inputs=(), overwrite=args.overwrite)
-    if len(args.resolution) > 2:
+    if len(args.resolution or ()) > 2:
         raise ValueError(f"--resolution has {len(args.resolution)} numbers; give one side, or height and width.")
+    if args.json is not None and args.json.exists() and not args.overwrite:
+        raise ValueError(f"--json {args.json} exists. Give another file, or --overwrite.")
     rows, reader = _open(args)
     if len(rows) == 0:
         raise ValueError(f"--split {args.split or DEFAULT_SPLIT!r} has no rows. Give another split.")
+    if args.resolution is None:
+        take_proportions(rows, reader)
     start = time.perf_counter()
     checks = check_pairs(rows, reader, num_workers=min(args.num_workers, len(rows)))
     pairs = list(tqdm(checks, total=len(rows), unit=" pairs", disable=None))
@@ -52,16 +61,31 @@ def run(args: argparse.Namespace) -> int:
     for pair in bad:
         print(f"bad: {pair.problem}")
     print(f"{len(pairs)} pairs read in {seconds:.1f} s, {len(bad)} bad.")
+    oddities = find_among_pairs(good, reader.processor.label_set) if good else []
     if good:
         print(describe_sizes(good))
         print(describe_labels(good, reader.processor.label_set))
+        print(*map(describe_oddity, oddities), sep="\n", end="\n" if oddities else "")
+    if args.json is not None:
+        warnings = [{"kind": one.kind, "count": one.count, "files": one.files[:SHOWN_FILES]} for one in oddities]
+        args.json.write_text(json.dumps({"pairs": len(pairs), "bad": len(bad), "warnings": warnings}, indent=2) + "\n")
     if args.sheet is not None and good:
-        shown = [good[number * len(good) // SHEET_PAIRS].index for number in range(SHEET_PAIRS)]
-        save_picture(overlay_sheet(rows, reader, list(dict.fromkeys(shown))), args.sheet)
+        names = {pair.index: pair.name for pair in good}
+        shown = spread([index for one in oddities for index in one.indices], list(names), SHEET_PAIRS)
+        save_picture(overlay_sheet(rows, reader, {index: names[index] for index in shown}), args.sheet)
         print(args.sheet)
+    elif oddities:
+        print("Look at these pairs: --sheet FILE draws them first.", file=sys.stderr)
     if bad:
         print("Repair or remove these pairs; training skips them with --skip_broken.", file=sys.stderr)
-    return int(bool(bad))
+    return BAD_PAIRS if bad else 0
+
+
+def describe_oddity(oddity: Oddity) -> str:
+    """Describe one kind of suspicious pairs in one line."""
+    files = oddity.files[:SHOWN_NAMES]
+    more = f" and {len(oddity.files) - len(files)} more" if len(oddity.files) > len(files) else ""
+    return f"warning: {oddity.kind}: {oddity.count} {KINDS[oddity.kind]} ({', '.join(files)}{more})"
 
 
 def describe_sizes(pairs: list[CheckedPair]) -> str:
@@ -91,11 +115,11 @@ def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
     """Open the rows, and build the reader that training uses."""
     rows, columns = open_rows(args, split=args.split or DEFAULT_SPLIT), columns_of(args)
     use_instance_edges = columns["instance_column"] is not None
-    resolution = (args.resolution[0], args.resolution[-1])
+    resolution = (args.resolution[0], args.resolution[-1]) if args.resolution else (SHORT_SIDE, SHORT_SIDE)
     reader = PairReader(
         **columns,
         processor=SPADEImageProcessor(label_set=open_label_set(args), use_instance_edges=use_instance_edges),
-        transform=PairedTransform(resolution=resolution, resize_ratio=1.0),
+        transform=PairedTransform(resolution=resolution, resize_ratio=1.0, center_crop=True, random_flip=False),
         color_tolerance=args.color_tolerance,
     )
     return rows, reader

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import PIL.Image
+from ..images.suffixes import image_suffixes, is_hidden
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def find_masks(masks: Sequence[str], instance_folder: str | None = None) -> list
 
 
 def images_in(folder: Path) -> list[str]:
-    """List the image files of a folder; raise a ValueError if there are none."""
+    """List the image files of a folder, without hidden ones; raise a ValueError if there are none."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder.")
-    suffixes = PIL.Image.registered_extensions()
-    if not (files := sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in suffixes)):
+    found = [path for path in folder.iterdir() if path.suffix.lower() in image_suffixes() and not is_hidden(path.name)]
+    if not (files := sorted(map(str, found))):
         raise ValueError(f"{folder} holds no image file.")
     return files

@@ -4,14 +4,18 @@ Legend: L label channels.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import datasets
 import numpy as np
 import torch
-from PIL import Image
 
+from .oddities import find_in_pair
 from .pair_reader import PairReader
+
+
+SHORT_SIDE = 256  # of the resolution, in pixels, if the photographs decide about it
+FIRST_ROWS = 20  # of which one must be readable, for its proportions
 
 
 @dataclass(frozen=True)
@@ -20,15 +24,19 @@ class CheckedPair:
 
     Args:
         index (`int`): Index of the row.
+        name (`str`): Its file name, or the row.
         problem (`str`, *optional*): Why it cannot be read.
-        size (`tuple[int, int]`, *optional*): Width and height of its image, as stored.
+        size (`tuple[int, int]`, *optional*): Width and height of its image, upright.
         counts (`np.ndarray`, *optional*): Pixels of each label, int64 `(L,)`, at the size used in training.
+        kinds (`tuple[str, ...]`): What is suspicious about it; see `oddities.KINDS`.
     """
 
     index: int
+    name: str
     problem: str | None = None
     size: tuple[int, int] | None = None
     counts: np.ndarray | None = None
+    kinds: tuple[str, ...] = ()
 
 
 class _Checks(torch.utils.data.Dataset):
@@ -39,12 +47,15 @@ class _Checks(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> CheckedPair:
+        row, reader = self.rows[index], self.reader
+        name = row.get("file_name") or (row[reader.image_column] or {}).get("path") or f"row {index}"
         try:
-            _, label_map, _ = self.reader.read(self.rows[index], f"Row {index}")
+            _, label_map, _ = reader.read(row, f"Row {index}")
         except ValueError as error:
-            return CheckedPair(index, problem=" ".join(str(error).split()))
-        counts = torch.bincount(label_map.flatten(), minlength=self.reader.processor.label_set.num_channels)
-        return CheckedPair(index, size=self.reader.last_size, counts=counts.numpy())
+            return CheckedPair(index, name, problem=" ".join(str(error).split()))
+        counts = torch.bincount(label_map.flatten(), minlength=reader.processor.label_set.num_channels)
+        kinds = tuple(find_in_pair(row, reader))
+        return CheckedPair(index, name, size=reader.last_size, counts=counts.numpy(), kinds=kinds)
 
 
 def check_pairs(rows: datasets.Dataset, reader: PairReader, *, num_workers: int = 0) -> Iterator[CheckedPair]:
@@ -61,27 +72,17 @@ def check_pairs(rows: datasets.Dataset, reader: PairReader, *, num_workers: int 
     yield from torch.utils.data.DataLoader(_Checks(rows, reader), batch_size=None, num_workers=num_workers)
 
 
-def overlay_sheet(rows: datasets.Dataset, reader: PairReader, indices: list[int], *, columns: int = 4) -> Image.Image:
-    """Draw pairs: each image, and the image under its half-transparent mask, to show shifted or swapped masks.
-
-    Args:
-        rows (`datasets.Dataset`): The data set.
-        reader (`PairReader`): Reads its rows.
-        indices (`list[int]`): Indices of readable rows, at least one.
-        columns (`int`, defaults to 4): Pairs side by side.
-    """
-    rows, tiles = reader.prepare(rows), []
-    height, width = reader.transform.resolution
-    for index in indices:
-        image, label_map, _ = reader.read(rows[index], f"Row {index}")
-        picture = ((image.movedim(0, -1).numpy() + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
-        label_set = reader.processor.label_set
-        colors = label_set.colorize(label_set.channels_to_ids(label_map.numpy()))
-        mixed = ((picture.astype(int) + colors) // 2).astype(np.uint8)
-        pair = Image.fromarray(np.concatenate([picture, mixed], axis=1))
-        tiles.append(pair.resize((2 * width, height)))
-    columns = min(columns, len(tiles))
-    sheet = Image.new("RGB", (columns * 2 * width, -(-len(tiles) // columns) * height), "white")
-    for number, tile in enumerate(tiles):
-        sheet.paste(tile, (number % columns * 2 * width, number // columns * height))
-    return sheet
+def take_proportions(rows: datasets.Dataset, reader: PairReader) -> None:
+    """Give the reader's resolution the proportions of the first image that can be read."""
+    rows = reader.prepare(rows)
+    for index in range(min(len(rows), FIRST_ROWS)):
+        try:
+            reader.read(rows[index], f"Row {index}")
+        except ValueError:
+            continue
+        assert reader.last_size is not None
+        width, height = reader.last_size
+        scale = SHORT_SIDE / min(width, height)
+        resolution = (max(1, round(height * scale)), max(1, round(width * scale)))
+        reader.transform = replace(reader.transform, resolution=resolution)
+        return

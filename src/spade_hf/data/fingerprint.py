@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
-import fsspec
 
 from ..labels.label_set import LabelSet
+from .class_masks import CLASS_MASKS_COLUMN
+from .image_files import stored_bytes
+from .listing import read_file
 from .panoptic import SEGMENTS_COLUMN
 
 
@@ -41,6 +43,8 @@ def fingerprint(
         `dict`: `num_rows` (`None` for a stream), `labels` (a list of id, name and color for each label), `unknown_id`,
             `color_tolerance` and `content`, a hash of the rows. All are values of JSON.
     """
+    assert rows.features is not None
+    image_types: dict[str, Any] = {column: rows.features[column] for column in columns if column is not None}
     chosen: Any = rows
     if isinstance(rows, datasets.IterableDataset):
         num_rows = None
@@ -51,7 +55,7 @@ def fingerprint(
             chosen = rows.select([number * num_rows // max_rows for number in range(max_rows)])
     digest = hashlib.blake2b(digest_size=16)
     for row in chosen:
-        digest.update(hash_row(row, columns))
+        digest.update(hash_row(row, image_types))
     return {
         "num_rows": num_rows,
         **describe_labels(label_set, color_tolerance),
@@ -71,11 +75,13 @@ def describe_labels(label_set: LabelSet, color_tolerance: float | None) -> Finge
     }
 
 
-def hash_row(row: Mapping[str, Any], columns: Sequence[str | None]) -> bytes:
-    """Hash the undecoded images of a row in these columns (`None` is left out), and its segments: 16 bytes."""
+def hash_row(row: Mapping[str, Any], image_types: Mapping[str, datasets.Image]) -> bytes:
+    """Hash the undecoded images of a row in the columns of `image_types`, and its segments: 16 bytes."""
     digest = hashlib.blake2b(digest_size=16)
-    for column in filter(None, columns):
-        digest.update(hashlib.blake2b(_content(row[column]), digest_size=16).digest())
+    for column, image_type in image_types.items():
+        digest.update(hashlib.blake2b(_content(row[column], image_type), digest_size=16).digest())
+    for mask in row.get(CLASS_MASKS_COLUMN) or ():
+        digest.update(repr(mask["label_id"]).encode() + hashlib.blake2b(read_file(mask["path"])).digest())
     if SEGMENTS_COLUMN in row:
         digest.update(repr(row[SEGMENTS_COLUMN]).encode())
     return digest.digest()
@@ -110,17 +116,11 @@ def _describe_label(label: Sequence[Any]) -> str:
     return f"{label_id} = {name!r} in color {tuple(color)}"
 
 
-def _content(value: Mapping[str, Any] | None) -> bytes:
-    """Return the bytes of an undecoded image: stored, or of its file (a path, or an address such as `zip://`).
-
-    A file that cannot be read has none: whoever reads the row says so, or skips it.
-    """
+def _content(value: dict[str, Any] | None, image_type: datasets.Image) -> bytes:
+    """Return the file of an undecoded image; of one that cannot be read none, as whoever reads the row reports it."""
     if value is None or (value["bytes"] is None and value["path"] is None):
         return b""
-    if value["bytes"] is not None:
-        return value["bytes"]
     try:
-        file_system, name = fsspec.url_to_fs(value["path"])
-        return file_system.cat_file(name)
-    except OSError:
+        return stored_bytes(value, image_type)
+    except (OSError, ValueError):
         return b""

@@ -7,34 +7,39 @@ Layouts:
 """
 
 import logging
+import os
 import posixpath
-import zipfile
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import datasets
-import PIL.Image
+
+from ..images.suffixes import image_suffixes
+from ..labels.label_set import LabelSet
+from .class_masks import CLASS_MASKS_COLUMN, CLASS_MASKS_FEATURE, group_by_photograph
+from .image_files import FileImage
+from .listing import has_folder, list_files
 
 
 logger = logging.getLogger(__name__)
 VOC_FOLDERS = {"image": "JPEGImages", "label": "SegmentationClass", "instance": "SegmentationObject"}
-
-
-class _Listing(NamedTuple):
-    """The files of a folder or zip file: relative name, with `/`, -> path or `zip://` address."""
-
-    files: dict[str, str]
-    is_voc: bool  # the files are those of a subfolder in VOC's layout
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp", ".heic", ".avif")  # of photographs rather than of masks
 
 
 def load_folders(
     folders: Mapping[str, str],
     *,
     suffixes: Mapping[str, str | None] | None = None,
+    prefixes: Mapping[str, str | None] | None = None,
     file_list: str | None = None,
+    class_masks: LabelSet | None = None,
 ) -> datasets.Dataset:
     """Pair the files of parallel folders by name.
+
+    Hidden files (`._1.png`) are left out, linked folders are read, and names are compared in Unicode's form NFC.
 
     Args:
         folders (`Mapping[str, str]`): Column -> folder or zip file of images, such as `{"image": "photos", "label":
@@ -44,9 +49,14 @@ def load_folders(
             `"_gtFine_labelIds.png"`. Files form a pair if their names are equal without suffix (in a column without
             suffix: without the extension). Other files are ignored. Subfolders are also read, and are part of the
             names. Without suffixes, subfolders are ignored unless the masks are in VOC's layout.
-        file_list (`str`, *optional*): A text file with one name per line, without suffix or extension, such as VOC's
-            `ImageSets/Segmentation/train.txt`. Only these files are read. Without it, every file needs a partner;
-            but with masks in VOC's layout, images without a mask are skipped.
+        prefixes (`Mapping[str, str]`, *optional*): Column -> start of its file names, such as `"gt_"`, which is not
+            part of the name. Other files are ignored.
+        file_list (`str`, *optional*): A text file with one name per line, without prefix, suffix or extension, such as
+            VOC's `ImageSets/Segmentation/train.txt`. Only these files are read. Without it, every file needs a
+            partner; but with masks in VOC's layout, images without a mask are skipped.
+        class_masks (`LabelSet`, *optional*): Each image has black and white masks, one or more per class of this label
+            set, whose names are the image's, the class and optionally a number: `1-grass.png`, `1-grass-2.png` or
+            `1/grass.png`. Where masks overlap, the class with the larger id wins.
 
     Returns:
         `datasets.Dataset`: These columns, and `file_name` of the first one; rows in the order of their names.
@@ -54,15 +64,25 @@ def load_folders(
     Raises:
         ValueError: If a folder is missing or empty, a name occurs twice in a folder, or a file has no partner.
     """
-    suffixes = {column: suffix for column, suffix in (suffixes or {}).items() if suffix is not None}
-    if strangers := sorted(set(suffixes) - set(folders)):
-        raise ValueError(f"`suffixes` has {', '.join(strangers)}; there are folders for {', '.join(folders)}.")
-    has_voc_masks = "label" in folders and _has_folder(folders["label"], VOC_FOLDERS["label"])
+    suffixes, prefixes = _given("suffixes", suffixes, folders), _given("prefixes", prefixes, folders)
+    has_voc_masks = "label" in folders and has_folder(folders["label"], VOC_FOLDERS["label"])
     is_deep = bool(suffixes) or has_voc_masks
-    listings = {column: _list(folder, column, is_deep=is_deep) for column, folder in folders.items()}
-    files = {
-        column: _by_name(listing.files, suffixes.get(column), folders[column]) for column, listing in listings.items()
-    }
+    paths, files = {}, {}
+    for column, folder in folders.items():
+        part = VOC_FOLDERS.get(column, "")
+        part = part if part and has_folder(folder, part) else ""
+        masks_are_deep = column == "label" and class_masks is not None
+        paths[column] = list_files(folder, part, is_deep=is_deep or masks_are_deep)
+        files[column] = _by_name(paths[column], column, folders, part, prefixes.get(column, ""), suffixes.get(column))
+    classes = None
+    if class_masks is not None:
+        classes, strangers = group_by_photograph(files["label"], files["image"], class_masks)
+        if strangers and file_list is None:
+            raise ValueError(
+                f"{folders['label']} has {_some(strangers)}; with `class_masks`, the name of a mask is the image's "
+                f"and the class, such as {next(iter(files['image']))}-{class_masks.names[0]}. Rename or remove them."
+            )
+        files["label"] = {name: masks[0][0] for name, masks in classes.items()}
     if file_list is not None:
         names = _read_names(file_list)
     elif has_voc_masks:
@@ -74,74 +94,114 @@ def load_folders(
         names = set().union(*files.values())
     _check_partners(names, files, folders, file_list)
     order = sorted(names)
-    columns = {column: [listings[column].files[found[name]] for name in order] for column, found in files.items()}
+    columns: dict[str, list[Any]] = {
+        column: [paths[column][found[name]] for name in order] for column, found in files.items()
+    }
     first = next(iter(files.values()))
-    features = datasets.Features(
-        {column: datasets.Image() for column in columns} | {"file_name": datasets.Value("string")}
-    )
-    return datasets.Dataset.from_dict(columns | {"file_name": [first[name] for name in order]}, features=features)
+    columns["file_name"] = [first[name] for name in order]
+    features: dict[str, Any] = dict.fromkeys(folders, FileImage()) | {"file_name": datasets.Value("string")}
+    if classes is not None:
+        features[CLASS_MASKS_COLUMN] = CLASS_MASKS_FEATURE
+        columns[CLASS_MASKS_COLUMN] = [
+            [{"path": paths["label"][file], "label_id": label_id} for file, label_id in classes[name]]
+            for name in order
+        ]
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
 
 
-def read_text(folder: str, name: str) -> str | None:
-    """Read the text of a file in a folder or zip file; return `None` if there is no such file.
-
-    Raises:
-        ValueError: If it is not UTF-8.
-    """
-    if zipfile.is_zipfile(folder):
-        with zipfile.ZipFile(folder) as archive:
-            return archive.read(name).decode("utf-8-sig") if name in archive.namelist() else None
-    path = Path(folder, name)
-    return path.read_text(encoding="utf-8-sig") if path.is_file() else None
+def _given(name: str, ends: Mapping[str, str | None] | None, folders: Mapping[str, str]) -> dict[str, str]:
+    ends = {column: normalized(end) for column, end in (ends or {}).items() if end is not None}
+    if strangers := sorted(set(ends) - set(folders)):
+        raise ValueError(f"`{name}` has {', '.join(strangers)}; there are folders for {', '.join(folders)}.")
+    return ends
 
 
-def _has_folder(folder: str, name: str) -> bool:
-    if zipfile.is_zipfile(folder):
-        with zipfile.ZipFile(folder) as archive:
-            return any(entry.startswith(f"{name}/") for entry in archive.namelist())
-    return Path(folder, name).is_dir()
+def normalized(name: str) -> str:
+    """Return a name in Unicode's form NFC: macOS writes some letters as two characters, other systems as one."""
+    return unicodedata.normalize("NFC", name)
 
 
-def _list(folder: str, column: str, *, is_deep: bool) -> _Listing:
-    """List the files of a column, with those of subfolders if `is_deep`."""
-    part = VOC_FOLDERS.get(column, "")
-    is_voc = bool(part) and _has_folder(folder, part)
-    if zipfile.is_zipfile(folder):
-        prefix = f"{part}/" if is_voc else ""
-        with zipfile.ZipFile(folder) as archive:
-            entries = [name for name in archive.namelist() if name.startswith(prefix) and not name.endswith("/")]
-        address = Path(folder).resolve().as_posix()
-        files = {name.removeprefix(prefix): f"zip://{name}::{address}" for name in sorted(entries)}
-        return _Listing({name: path for name, path in files.items() if is_deep or "/" not in name}, is_voc)
-    root = Path(folder, part) if is_voc else Path(folder)
-    if not root.is_dir():
-        raise ValueError(
-            f"{folder} is neither a folder nor a zip file. Give the folders of the images and of their masks."
-        )
-    paths = sorted(root.rglob("*") if is_deep else root.iterdir())
-    return _Listing({path.relative_to(root).as_posix(): str(path) for path in paths}, is_voc)
-
-
-def _by_name(files: Mapping[str, str], suffix: str | None, folder: str) -> dict[str, str]:
+def _by_name(
+    paths: Iterable[str], column: str, folders: Mapping[str, str], part: str, prefix: str, suffix: str | None
+) -> dict[str, str]:
     """Map the part of each name that partners share to the name in the folder."""
+    folder = folders[column]
     found: dict[str, str] = {}
-    for name in files:
+    for path in paths:
+        name = normalized(path)
         stem, extension = posixpath.splitext(name)
-        if suffix is not None:
-            if name.endswith(suffix):
-                found[name.removesuffix(suffix)] = name
-        elif extension.lower() in PIL.Image.registered_extensions():
-            if stem in found:
-                raise ValueError(f"{folder} has both {found[stem]} and {name}. Keep one of them.")
-            found[stem] = name
-    if not found and suffix is not None:
-        raise ValueError(
-            f"{folder} has no file that ends with {suffix!r}. A suffix is the end of the names, extension included, "
-            "such as '_gtFine_labelIds.png'."
-        )
+        is_used = extension.lower() in image_suffixes() if suffix is None else name.endswith(suffix)
+        directory, base = posixpath.split(stem if suffix is None else name.removesuffix(suffix))
+        if not is_used or not base.startswith(prefix):
+            continue
+        _check_encoding(folder, path)
+        key = posixpath.join(directory, base.removeprefix(prefix))
+        if key in found:
+            raise ValueError(_describe_twins(column, folders, found[key], path))
+        found[key] = path
     if not found:
-        raise ValueError(f"{folder} holds no image file.")
+        raise ValueError(_describe_contents(column, folder, part, prefix, suffix))
     return found
+
+
+def _check_encoding(folder: str, name: str) -> None:
+    """Raise a ValueError for a name that is not UTF-8, which Arrow cannot store."""
+    path = f"{folder}/{name}"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise ValueError(
+            f"{shown} has a name that is not UTF-8. Rename it; `convmv -f latin1 -t utf8 --notest FILES` renames many."
+        ) from None
+
+
+def _describe_twins(column: str, folders: Mapping[str, str], one: str, other: str) -> str:
+    """Explain that two files of a folder have the same name without extension."""
+    ends = [posixpath.splitext(name)[1] for name in (one, other)]
+    text = f"{folders[column]} has both {one} and {other}."
+    if len(set(map(str.lower, ends))) < 2:
+        return f"{text} Their names count as equal: rename one of them."
+    if "label" in folders and folders.get("image") == folders["label"]:
+        image, mask = sorted(ends, key=lambda end: end.lower() not in LOSSY_SUFFIXES)
+        return f"{text} If they are an image and its mask, pass `suffixes={ {'image': image, 'label': mask} }`."
+    return f"{text} Keep one of them, or choose by the end of the names, such as `suffixes={ {column: ends[0]} }`."
+
+
+def _describe_contents(column: str, folder: str, part: str, prefix: str, suffix: str | None) -> str:
+    """Explain that no file of a folder is used, by what the folder has."""
+    everything = list_files(folder, part, is_deep=True)
+    if not everything:
+        return f"{folder} is empty. Give the folder of the images."
+    extensions = Counter(posixpath.splitext(name)[1] for name in everything)
+    shown = ", ".join(f"{count} {end or 'without extension'}" for end, count in extensions.most_common(4))
+    if prefix or suffix is not None:
+        ends = " and ".join(
+            [f"starts with {prefix!r}"] * bool(prefix) + [f"ends with {suffix!r}"] * (suffix is not None)
+        )
+        return (
+            f"{folder} has no file that {ends}; files there: {shown}, such as {next(iter(everything))}. A suffix is "
+            "the end of the names, extension included, such as '_gtFine_labelIds.png'; a prefix is their start."
+        )
+    pictures = [name for name in everything if posixpath.splitext(name)[1].lower() in image_suffixes()]
+    if pictures:
+        end = posixpath.splitext(pictures[0])[1]
+        return (
+            f"{folder} has its {len(pictures)} images in subfolders, such as {pictures[0]}. Pass "
+            f"`suffixes={ {column: end} }` to read them with their subfolders."
+        )
+    if "" in extensions:
+        bare = next(name for name in everything if not posixpath.splitext(name)[1])
+        return (
+            f"{folder} has {extensions['']} files without an extension, such as {bare}. If they are images, pass "
+            f"`suffixes={ {column: ''} }`."
+        )
+    if heic := [end for end in extensions if end.lower() in (".heic", ".heif", ".avif", ".jxl")]:
+        return (
+            f"{folder} has {extensions[heic[0]]} {heic[0]} files, which Pillow cannot read here. Convert them to JPEG "
+            "or PNG, as `heif-convert` or `magick mogrify -format jpg` does."
+        )
+    return f"{folder} holds no image file; files there: {shown}. Give the folder of the images."
 
 
 def _read_names(file_list: str) -> set[str]:
@@ -149,7 +209,7 @@ def _read_names(file_list: str) -> set[str]:
         lines = Path(file_list).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise ValueError(f"`file_list` {file_list!r} cannot be read: {error}") from error
-    names = {line.strip() for line in lines if line.strip()}
+    names = {normalized(line.strip()) for line in lines if line.strip()}
     if not names:
         raise ValueError(f"`file_list` {file_list!r} is empty. It needs one name per line, without extension.")
     return names
@@ -166,13 +226,26 @@ def _check_partners(
     if file_list is not None:
         raise ValueError(
             f"{'; '.join(lacks)}, which `file_list` {file_list} names. A line is a file's name with its subfolders, "
-            "without its suffix (`suffixes`) or extension."
+            "without its prefix (`prefixes`), suffix (`suffixes`) or extension."
         )
     raise ValueError(
-        f"{'; '.join(lacks)}. Files are paired by their names without extension: rename them so that these are "
-        "the same in every folder, or give the ends of the names by `suffixes`; remove files without a partner, or "
-        "list the others in a `file_list`."
+        f"{'; '.join(lacks)}. {_hint(missing, files)}Files are paired by their names without extension: rename them "
+        "so that these are the same in every folder, or give the ends of the names by `suffixes`, their starts by "
+        "`prefixes`; remove files without a partner, or list the others in a `file_list`."
     )
+
+
+def _hint(missing: Mapping[str, list[str]], files: Mapping[str, Mapping[str, str]]) -> str:
+    """Explain names without a partner by one that is nearly the same."""
+    for column, alone in missing.items():
+        same = {name.casefold(): name for name in files[column]}
+        for name in alone:
+            if name.casefold() in same:
+                return f"{name} and {same[name.casefold()]} differ in upper and lower case only. "
+    masks, images = missing.get("image", []), missing.get("label", [])
+    if len(masks) > len(images) and any(masks[0].startswith(image) for image in images):
+        return "If each image has one mask per class, such as 1-grass.png and 1-sky.png, pass `class_masks`. "
+    return ""
 
 
 def _some(names: list[str]) -> str:

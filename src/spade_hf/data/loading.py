@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -35,18 +36,33 @@ def build_loader(
     Raises:
         ValueError: If a stored data set has fewer rows than a batch.
     """
-    is_stream = isinstance(dataset, StreamedImageDataset)
-    if not is_stream and len(dataset) < batch_size:
-        raise ValueError(f"The data set has {len(dataset)} rows, fewer than `batch_size={batch_size}`.")
-    order = {} if is_stream else {"shuffle": True, "generator": generator}
-    init = None
+    workers: dict[str, Any] = {"num_workers": num_workers}
     if num_workers:
         is_exiting = multiprocessing.RawValue("b", False)
         atexit.register(setattr, is_exiting, "value", True)  # runs before multiprocessing's own exit function
-        init = functools.partial(_live_as_long_as_the_parent, os.getpid(), is_exiting)
+        workers["worker_init_fn"] = functools.partial(_live_as_long_as_the_parent, os.getpid(), is_exiting)
+    if isinstance(dataset, StreamedImageDataset):
+        samples = torch.utils.data.DataLoader(dataset, batch_size=None, **workers)
+        return torch.utils.data.DataLoader(_SamplesOfWorkers(samples), batch_size, drop_last=True)
+    if len(dataset) < batch_size:
+        raise ValueError(f"The data set has {len(dataset)} rows, fewer than `batch_size={batch_size}`.")
     return torch.utils.data.DataLoader(
-        dataset, batch_size, drop_last=True, num_workers=num_workers, worker_init_fn=init, **order
+        dataset, batch_size, drop_last=True, shuffle=True, generator=generator, **workers
     )
+
+
+class _SamplesOfWorkers(torch.utils.data.IterableDataset):
+    """Samples of a stream's workers in turn, for batches of this process.
+
+    If each worker made its own batches, each would drop an incomplete one, and all of a small stream could be lost.
+    """
+
+    def __init__(self, samples: torch.utils.data.DataLoader) -> None:
+        self.samples = samples
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """Yield an epoch's samples."""
+        return iter(self.samples)
 
 
 def _live_as_long_as_the_parent(parent: int, is_exiting: Any, _: int) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import datasets
 import PIL.Image
 
-from .pair_reader import check_columns, decode_image
+from .image_files import decode_image, with_decoding
+from .pair_reader import check_columns
 from .sources import load_rows
 
 
@@ -26,13 +26,13 @@ def mask_cells(name: str, split: str, mask_column: str, instance_column: str | N
     Raises:
         ValueError: If a column is missing or holds no images.
     """
-    rows: Any = load_rows(name, split=split)
     columns = {"mask_column": mask_column, "instance_column": instance_column}
     columns = {parameter: column for parameter, column in columns.items() if column is not None}
+    rows: Any = load_rows(name, split=split, image_columns=columns.values())
     check_columns(rows.features, columns)
-    types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
+    types = {column: with_decoding(rows.features[column], True) for column in columns.values()}
     for column in types:
-        rows = rows.cast_column(column, datasets.Image(decode=False))
+        rows = rows.cast_column(column, with_decoding(types[column], False))
     rows = rows.select_columns([*types])
 
     def read(number: int, column: str) -> PIL.Image.Image:

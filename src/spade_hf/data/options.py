@@ -9,6 +9,10 @@ from .panoptic import load_panoptic
 from .sources import find_label_set, load_label_set, load_rows
 
 
+# column of folders -> how the names of its options begin
+OPTION_OF = {"image": "image", "label": "mask", "instance": "instance"}
+
+
 def open_rows(args: argparse.Namespace, *, split: str, **options: Any) -> Any:
     """Open the rows of a data set or of folders.
 
@@ -18,7 +22,13 @@ def open_rows(args: argparse.Namespace, *, split: str, **options: Any) -> Any:
         options: Passed to [`load_rows`], such as `streaming`; not used for folders.
     """
     if args.image_folder is None:
-        return load_rows(args.dataset_name, config_name=args.dataset_config_name, split=split, **options)
+        return load_rows(
+            args.dataset_name,
+            config_name=args.dataset_config_name,
+            split=split,
+            image_columns=[column for column in columns_of(args).values() if column is not None],
+            **options,
+        )
     return open_folders(args)
 
 
@@ -31,18 +41,17 @@ def open_folders(args: argparse.Namespace, which: str = "") -> Any:
             `"validation_"` in `--validation_image_folder`; see `spade_hf_cli.options.add_folder_options`. The ends of
             the names are those of the training's folders.
     """
-    folders = {
-        column: getattr(args, f"{which}{name}_folder", None)
-        for column, name in (("image", "image"), ("label", "mask"), ("instance", "instance"))
-    }
+    folders = {column: getattr(args, f"{which}{name}_folder") for column, name in OPTION_OF.items()}
     folders = {column: folder for column, folder in folders.items() if folder is not None}
     panoptic_json, file_list = getattr(args, f"{which}panoptic_json"), getattr(args, f"{which}file_list")
     if panoptic_json is not None:
         return load_panoptic(panoptic_json, folders)
-    suffixes = {"image": args.image_suffix, "label": args.mask_suffix, "instance": args.instance_suffix}
-    if "instance" not in folders:
-        del suffixes["instance"]
-    return load_folders(folders, suffixes=suffixes, file_list=file_list)
+    suffixes, prefixes = (
+        {column: getattr(args, f"{name}_{kind}") for column, name in OPTION_OF.items() if column in folders}
+        for kind in ("suffix", "prefix")
+    )
+    class_masks = open_label_set(args) if args.class_masks else None
+    return load_folders(folders, suffixes=suffixes, prefixes=prefixes, file_list=file_list, class_masks=class_masks)
 
 
 def columns_of(args: argparse.Namespace) -> dict[str, Any]:

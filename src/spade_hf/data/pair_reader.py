@@ -4,17 +4,16 @@ Legend: H W height and width of the training crop.
 """
 
 from collections.abc import Iterable
-from io import BytesIO
 from typing import Any, TypeVar
 
 import datasets
 import PIL.Image
 import torch
-from datasets.utils.file_utils import xopen
 from torch import Tensor
 
-from ..images.inputs import open_raster, upright
 from ..images.processor import SPADEImageProcessor
+from .class_masks import CLASS_MASKS_COLUMN, merge_class_masks
+from .image_files import decode_image, is_turned, stored_image, with_decoding
 from .panoptic import SEGMENTS_COLUMN, categories_of_segments
 from .transforms import PairedTransform
 
@@ -59,7 +58,7 @@ class PairReader:
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
         self.last_size: tuple[int, int] | None = None  # (width, height) of the last image read, as it is stored
-        self._image_types: dict[str, datasets.Image] = {}
+        self.image_types: dict[str, datasets.Image] = {}  # columns that are read, after `prepare`
 
     def prepare(self, rows: Rows) -> Rows:
         """Keep only the columns that are read, without decoding the images.
@@ -75,11 +74,13 @@ class PairReader:
         columns = {name: column for name, column in columns.items() if column is not None}
         assert rows.features is not None and rows.column_names is not None  # `load_rows` looked at the first row
         check_columns(rows.features, columns)
-        self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
-        names = [column for column in ("file_name", SEGMENTS_COLUMN) if column in rows.column_names]
-        for column in self._image_types:  # decoded by this class, whose errors name the column and the file
-            rows = rows.cast_column(column, datasets.Image(decode=False))
-        return rows.select_columns([*self._image_types, *names])
+        self.image_types = {column: with_decoding(rows.features[column], True) for column in columns.values()}
+        names = [
+            column for column in ("file_name", SEGMENTS_COLUMN, CLASS_MASKS_COLUMN) if column in rows.column_names
+        ]
+        for column in self.image_types:  # decoded by this class, whose errors name the column and the file
+            rows = rows.cast_column(column, with_decoding(self.image_types[column], False))
+        return rows.select_columns([*self.image_types, *names])
 
     def read(self, row: dict[str, Any], name: str) -> tuple[Tensor, Tensor, Tensor | None]:
         """Read the image `(3, H', W')`, label map and edges `(H', W')` at the size before the crop.
@@ -90,7 +91,7 @@ class PairReader:
         try:
             return self._preprocess(row)
         except ValueError as error:
-            raise ValueError(f"{name}{name_files(row, self._image_types)}: {error}") from error
+            raise ValueError(f"{name}{name_files(row, self.image_types)}: {error}") from error
 
     def sample(self, pair: tuple[Tensor, Tensor, Tensor | None], seed: int) -> dict[str, Tensor]:
         """Augment the output of `read`.
@@ -104,11 +105,15 @@ class PairReader:
         return {name: one.contiguous() for name, one in sample.items()} | {"seed": torch.tensor(seed)}
 
     def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
-        image, mask = self._decode(row, self.image_column), self._decode(row, self.mask_column)
-        if abs(image.width * mask.height / (image.height * mask.width) - 1) > ASPECT_TOLERANCE:
+        image = self._decode(row, self.image_column)
+        if (class_masks := row.get(CLASS_MASKS_COLUMN)) is not None:
+            mask = merge_class_masks(class_masks, self.processor.label_set)
+        else:
+            mask = self._decode(row, self.mask_column)
+        if not have_equal_proportions(image.size, mask.size):
             raise ValueError(
                 f"the image is {image.width}x{image.height} and the mask {mask.width}x{mask.height} (width x height); "
-                "both must show the same frame, in the same proportions."
+                f"both must show the same frame, in the same proportions.{self._hint_at_turns(row, mask.size)}"
             )
         if (segments := row.get(SEGMENTS_COLUMN)) is not None:
             mask = categories_of_segments(mask, segments, self.processor.label_set.unknown_id)
@@ -121,23 +126,27 @@ class PairReader:
         image = self.processor.preprocess_image(image, size=(height, width))
         return image[0], label_map[0], None if edges is None else edges[0]
 
+    def _hint_at_turns(self, row: dict[str, Any], mask_size: tuple[int, int]) -> str:
+        """Explain other proportions by an EXIF tag that annotation tools can ignore; empty if there is none."""
+        try:
+            stored = stored_image(row[self.image_column], self.image_types[self.image_column])
+            if not is_turned(stored) or not have_equal_proportions(stored.size, mask_size):
+                return ""
+        except Exception:  # damaged EXIF tags raise anything, and there is a message already
+            return ""
+        return (
+            f" The image's EXIF tag turns it: it is stored as {stored.width}x{stored.height}, and the mask was drawn "
+            "over the stored pixels. Turn the mask in the same way, or remove the tag from the image, as `exiftool "
+            "-Orientation= FILE` does."
+        )
+
     def _decode(self, row: dict[str, Any], column: str) -> PIL.Image.Image:
-        return decode_image(row[column], self._image_types[column], column)
+        return decode_image(row[column], self.image_types[column], column)
 
 
-def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, column: str) -> PIL.Image.Image:
-    """Decode a row's image in a column of undecoded images; raise a ValueError if that fails."""
-    if value is None:
-        raise ValueError(f"column `{column}` is empty.")
-    try:
-        data = value["bytes"]
-        if data is None:
-            with xopen(value["path"], "rb") as file:  # a path, or an address within a streamed archive
-                data = file.read()
-        image = upright(open_raster(BytesIO(data)), argument="it")
-        return image if image_type.mode in (None, image.mode) else image.convert(image_type.mode)
-    except Exception as error:  # decoders raise anything: a bad PNG a SyntaxError, bad EXIF a struct.error
-        raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
+def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether pictures of two sizes (width, height) can show the same frame."""
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE
 
 
 def name_files(row: dict[str, Any], columns: Iterable[str]) -> str:
@@ -177,5 +186,5 @@ def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
             images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
             raise ValueError(
                 f"`{parameter}` is {column!r}, which holds {features[column]} and no images; columns of images: "
-                f"{', '.join(images) or 'none'}.{remedy}"
+                f"{', '.join(images) or 'none'}. {remedy}"
             )

@@ -1,5 +1,7 @@
 """Loads training data: data sets on the Hub and on disk, and the label set stored with them."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import datasets
@@ -9,7 +11,8 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 
 from ..labels.color_table import read_color_table
 from ..labels.label_set import LabelSet
-from .folders import read_text
+from .image_files import as_own_images
+from .listing import read_text
 
 
 LABELS_FILE = "labels.json"
@@ -23,6 +26,7 @@ def load_rows(
     split: str = "train",
     cache_dir: str | None = None,
     streaming: bool = False,
+    image_columns: Iterable[str] = (),
 ) -> datasets.Dataset | datasets.IterableDataset:
     """Load one split of a data set.
 
@@ -30,12 +34,16 @@ def load_rows(
         dataset_name (`str`): A data set on the Hub, a folder that `datasets.load_dataset` reads (parquet, or an
             `imagefolder` with `metadata.jsonl`), a folder that `save_to_disk` wrote, or a parquet file.
         config_name (`str`, *optional*): The data set's configuration.
-        split (`str`, defaults to `"train"`): Can be a slice such as `"train[:100]"`.
+        split (`str`, defaults to `"train"`): Can be a slice such as `"train[:100]"`. A folder that `save_to_disk`
+            wrote from a single data set has its one split, else `"train"`.
         cache_dir (`str`, *optional*): Folder for the prepared data of `datasets`.
         streaming (`bool`, defaults to `False`): Stream the rows. Slices of a split cannot be streamed.
+        image_columns (`Iterable[str]`): Columns that are read as images although the table does not say that they are:
+            bytes, `{"bytes", "path"}`, or names of files in the data set's folder.
 
     Raises:
-        ValueError: If the data set or the split cannot be loaded.
+        ValueError: If the data set or the split cannot be loaded. When an image is read, if its row names a file that
+            is not in the data set's folder.
     """
     path = Path(dataset_name)
     is_saved = (path / "state.json").exists() or (path / "dataset_dict.json").exists()
@@ -47,16 +55,31 @@ def load_rows(
     options = {"split": split, "cache_dir": cache_dir, "streaming": streaming}
     try:
         if path.suffix == ".parquet":
-            return datasets.load_dataset("parquet", data_files={"train": dataset_name}, **options)
-        if is_saved:
-            loaded = datasets.load_from_disk(dataset_name)
-            rows = loaded[split] if isinstance(loaded, datasets.DatasetDict) else loaded
-            return rows.to_iterable_dataset() if streaming else rows
-        return datasets.load_dataset(dataset_name, config_name, **options)
+            rows = datasets.load_dataset("parquet", data_files={"train": dataset_name}, **options)
+        elif is_saved:
+            rows = _select_split(datasets.load_from_disk(dataset_name), split)
+            rows = rows.to_iterable_dataset() if streaming else rows
+        else:
+            rows = datasets.load_dataset(dataset_name, config_name, **options)
+            if rows.info.builder_name == "imagefolder":  # `datasets` itself listed its files
+                return rows
     except (OSError, KeyError, ValueError, DatasetsError) as error:
         raise ValueError(
             f"`dataset_name` {dataset_name!r} (config {config_name!r}, split {split!r}) cannot be loaded: {error}"
         ) from error
+    folder = path if path.is_dir() else path.parent
+    return as_own_images(rows, list(image_columns), str(folder) if path.exists() else None)
+
+
+def _select_split(loaded: datasets.Dataset | datasets.DatasetDict, split: str) -> datasets.Dataset:
+    """Select a split, or a slice such as `"train[:100]"`; ValueError if there is none of that name."""
+    if isinstance(loaded, datasets.Dataset):
+        name = re.match(r"\w*", str(loaded.split or ""))
+        loaded = datasets.DatasetDict({name[0] if name and name[0] else "train": loaded})
+    instruction = datasets.ReadInstruction.from_spec(split)
+    parts = instruction.to_absolute({name: len(rows) for name, rows in loaded.items()})
+    rows = [loaded[part.splitname].select(range(part.from_, part.to)) for part in parts]
+    return datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
 
 
 def load_label_set(

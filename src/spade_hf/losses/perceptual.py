@@ -114,4 +114,7 @@ def load_perceptual_net(name_or_path: str | Path) -> VGG19Features | EfficientNe
     try:
         return VGG19Features.from_pretrained(VGG19_REPO if name_or_path == "vgg19" else name_or_path)
     except ValueError as error:
-        raise ValueError(f"{error} The network 'efficientnet-lite0' needs no download.") from error
+        raise ValueError(
+            f"`perceptual_model` is {str(name_or_path)!r}, which cannot be loaded; "
+            f"`perceptual_model=efficientnet-lite0` needs no download. {error}"
+        ) from error

@@ -9,8 +9,8 @@ Shape letters: N batch, C channels, H W height and width.
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -135,23 +135,19 @@ class VGG19Features(nn.Module):
 def _download(
     repo_id: str, revision: str | None, token: str | bool | None, cache_dir: str | Path | None, local_files_only: bool
 ) -> Path:
-    """Download the weights file of a Hub repo to the cache, and return its path."""
+    """Download the weights file of a Hub repo to the cache, and return its path; without network, look it up there."""
+    unreachable = None
+    if not local_files_only:
+        try:  # one question: the download asks again for half a minute if nobody answers
+            get_hf_file_metadata(hf_hub_url(repo_id, WEIGHTS_FILE, revision=revision), token=token)
+        except Exception as error:  # the classes of connection errors change with the client's version
+            unreachable, local_files_only = error, True
+    options = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     try:
-        path = hf_hub_download(
-            repo_id,
-            WEIGHTS_FILE,
-            revision=revision,
-            token=token,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-        )
-    except (
-        HFValidationError,
-        EntryNotFoundError,
-        OSError,
-    ) as error:  # every HTTP and connection error of the client is an OSError
+        return Path(hf_hub_download(repo_id, WEIGHTS_FILE, **options))
+    except (HFValidationError, OSError) as error:  # every HTTP error of the client is an OSError
+        reason = unreachable or error
         raise ValueError(
-            f"`{repo_id}` is neither a local file or folder nor a Hub repo with {WEIGHTS_FILE!r} that can be reached "
-            f"({type(error).__name__}: {error}). Give a local folder that holds {WEIGHTS_FILE!r}, or go online."
-        ) from error
-    return Path(path)
+            f"`{repo_id}` is neither a local file or folder nor a Hub repo with {WEIGHTS_FILE!r} that can be reached. "
+            f"Give a local folder that holds {WEIGHTS_FILE!r}, or go online ({type(reason).__name__}: {reason})."
+        ) from reason

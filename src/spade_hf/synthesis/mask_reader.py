@@ -4,13 +4,13 @@ Legend: H W height and width of a mask as it is stored.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import datasets
 import numpy as np
 
 from ..data.fingerprint import hash_row
-from ..data.pair_reader import check_columns, check_instance_column, decode_image, name_files
+from ..data.image_files import decode_image, with_decoding
+from ..data.pair_reader import check_columns, check_instance_column, name_files
 from ..images.processor import SPADEImageProcessor
 
 
@@ -58,9 +58,9 @@ class MaskReader:
         check_columns(rows.features, columns)
         self.mask_column, self.instance_column = mask_column, instance_column
         self.processor, self.color_tolerance = processor, color_tolerance
-        self._image_types = {column: datasets.Image(mode=rows.features[column].mode) for column in columns.values()}
+        self._image_types = {column: with_decoding(rows.features[column], True) for column in columns.values()}
         for column in self._image_types:  # decoded by `read`, where an error can name the row and the file
-            rows = rows.cast_column(column, datasets.Image(decode=False))
+            rows = rows.cast_column(column, with_decoding(self._image_types[column], False))
         names = [column for column in ("file_name",) if column in rows.column_names]
         self.rows = rows.select_columns([*self._image_types, *names])
 
@@ -69,13 +69,7 @@ class MaskReader:
 
     def hashes(self) -> list[str]:
         """Hash the files of each mask and of its instance map."""
-        return [self._hash(row) for row in self.rows]
-
-    def _hash(self, row: Any) -> str:
-        try:
-            return hash_row(row, list(self._image_types)).hex()
-        except OSError:  # a missing file: `read` reports it
-            return "missing"
+        return [hash_row(row, self._image_types).hex() for row in self.rows]
 
     def read(self, index: int) -> SourceMask:
         """Read one mask at its own size.

@@ -23,6 +23,7 @@ from spade_hf_cli.options import (
     seed,
     share,
 )
+from spade_hf_cli.validation_options import add_validation_options, problem_with_validation
 
 
 # The paper's schedule, and those of diffusers that need only the number of updates. They are written out, and nothing
@@ -97,8 +98,8 @@ def _problem(args: argparse.Namespace) -> str | None:
         return "--streaming needs --max_train_steps, as a stream has no length, and --dataset_name."
     if args.discriminator_name_or_path and not args.pretrained_model_name_or_path:
         return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
-    if args.evaluation_steps and (args.dataset_name is None or args.streaming):
-        return "--evaluation_steps needs --dataset_name with a split of other pairs, without --streaming."
+    if problem := problem_with_validation(args):
+        return problem
     if args.discriminator != "segmentation" and (args.discriminator_backbone == "none") == (
         args.discriminator == "projected"
     ):
@@ -144,6 +145,8 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--shuffle_buffer_size", type=count, default=1000, help="rows in the buffer, with --streaming")
     data.add_argument("--skip_broken", action="store_true", help="skip rows that cannot be read, with a warning")
     data.add_argument("--dataloader_num_workers", type=natural, default=0)
+
+    add_validation_options(parser)
 
     model = parser.add_argument_group("model", "With a pretrained model, widths, layers and norm come from it.")
     model.add_argument("--pretrained_model_name_or_path", help="pipeline to start from: folder or Hub id")
@@ -268,8 +271,10 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, latest, or hub")
     output.add_argument("--validation_steps", type=count, default=500, help="updates between sample images")
     output.add_argument("--num_validation_images", type=count, default=4)
-    output.add_argument("--evaluation_steps", type=count, help="updates between evaluations on other pairs")
-    output.add_argument("--evaluation_split", default="validation", help="split of these pairs")
+    output.add_argument(
+        "--evaluation_steps", type=count, help="updates between evaluations on pairs that are not trained on"
+    )
+    output.add_argument("--evaluation_split", default="validation", help="their split, with --dataset_name")
     output.add_argument("--num_evaluation_images", type=count, default=48, help="pairs, evenly spread over the split")
     output.add_argument("--log_steps", type=count, default=10)
     output.add_argument(

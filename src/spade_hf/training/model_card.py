@@ -32,7 +32,7 @@ CARD = """\
 
 ![Mask, real image, and images painted from the mask in several styles]({grid})
 
-From left to right: mask, real image, {columns}. These are training samples.
+From left to right: mask, real image, {columns}. {provenance}
 
 {gallery}
 
@@ -164,6 +164,7 @@ def write_training_card(
     num_samples: int | None,
     num_steps: int,
     num_pictures: int = 0,
+    is_held_out: bool = False,
     revision: str | None = None,
 ) -> None:
     """Write README.md beside a saved pipeline; the sample grid is expected at `samples/final.png`.
@@ -178,6 +179,7 @@ def write_training_card(
         num_samples (`int`, *optional*): Pairs in the data set; `None` for a stream.
         num_steps (`int`): Updates.
         num_pictures (`int`, defaults to 0): In the gallery: `samples/gallery-1-mask.png`, `samples/gallery-1.png`, ...
+        is_held_out (`bool`, defaults to `False`): Whether the grid and the gallery show no training samples.
         revision (`str`, *optional*): The revision to load, if not the main one.
     """
     data = _linked(recipe.dataset_name, "datasets/") or "a data set that is not on the Hub"
@@ -205,6 +207,7 @@ def write_training_card(
         import_note=IMPORT_NOTE,
         grid=GRID,
         columns=columns,
+        provenance="The model has not seen these pairs." if is_held_out else "These are training samples.",
         install=install_command(),
         repo_id=repo_id,
         revision="" if revision is None else f', revision="{revision}"',

@@ -32,6 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "latent_dim": 32,
         "style_encoder_image_size": 64,
         "style_encoder_channel_mult": [1, 2, 4, 8],
+        "perceptual_model": "efficientnet-lite0",  # needs no download
         "train_batch_size": 4,
     },
     # The bundled model's recipe, the last stage of examples/landscapes/train.sh: 14 MB in half precision, a small

@@ -36,6 +36,7 @@ class Publisher:
         uploads (`RevisionUploads`, *optional*): Uploads to that repository during training.
         hub_strategy (`str`, defaults to `"end"`): What to upload during training: `"every_save"`, a pipeline per
             checkpoint; `"checkpoint"`, the newest checkpoint.
+        is_held_out (`bool`, defaults to `False`): Whether `shown` are no training samples, for model cards.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class Publisher:
         repo_id: str,
         uploads: RevisionUploads | None = None,
         hub_strategy: str = "end",
+        is_held_out: bool = False,
     ) -> None:
         self.averages, self.dataset, self.shown, self.recipe = averages, dataset, shown, recipe
         self.output_dir, self.repo_id, self.uploads = output_dir, repo_id, uploads
-        self.hub_strategy = hub_strategy
+        self.hub_strategy, self.is_held_out = hub_strategy, is_held_out
         if uploads is not None:
             delete_staged(output_dir)
         self.num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
@@ -141,5 +143,6 @@ class Publisher:
             num_samples=num_samples,
             num_steps=num_steps,
             num_pictures=len(self.shown),
+            is_held_out=self.is_held_out,
             revision=revision,
         )

@@ -97,8 +97,9 @@ FREE_TO_CHANGE = {
     *("pretrained_model_name_or_path", "discriminator_name_or_path", "gradient_checkpointing", "torch_compile"),
     *("torch_compile_backend", "output_dir", "overwrite_output_dir", "checkpointing_steps", "checkpoints_total_limit"),
     *("resume_from_checkpoint", "validation_steps", "num_validation_images", "evaluation_steps", "evaluation_split"),
-    *("num_evaluation_images", "log_steps", "report_to", "logging_dir", "push_to_hub", "hub_strategy"),
-    *("hub_model_id", "hub_private_repo", "license"),
+    *("validation_image_folder", "validation_mask_folder", "validation_instance_folder", "validation_file_list"),
+    *("validation_panoptic_json", "num_evaluation_images", "log_steps", "report_to", "logging_dir", "push_to_hub"),
+    *("hub_strategy", "hub_model_id", "hub_private_repo", "license"),
 }
 
 

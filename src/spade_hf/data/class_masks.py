@@ -1,0 +1,116 @@
+"""Merges black and white masks, one file per class, to label maps.
+
+Label Studio and others write such files: `p1-grass-0.png` and `p1-sky-1.png`, or `p1/grass.png` and `p1/sky.png`, for
+the photograph `p1.jpg`.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import datasets
+import numpy as np
+import PIL.Image
+
+from ..images.inputs import open_raster
+from ..labels.label_set import LabelSet
+from .listing import read_file
+
+
+CLASS_MASKS_COLUMN = "class_masks"  # per row: {"path", "label_id"} of each mask
+CLASS_MASKS_FEATURE = [{"path": datasets.Value("string"), "label_id": datasets.Value("int64")}]
+BACKGROUND = "background"  # label of pixels in no mask, in a label set without unknown
+
+
+def group_by_photograph(
+    masks: Mapping[str, str], photographs: Mapping[str, str], label_set: LabelSet
+) -> tuple[dict[str, list[tuple[str, int]]], list[str]]:
+    """Find the photograph and the label in the name of each mask: `NAME-LABEL` or `NAME-LABEL-2`.
+
+    Instead of `-`, any other characters that are neither letters nor digits can stand, and the label's case is free.
+
+    Args:
+        masks (`Mapping[str, str]`): Name without suffix or extension -> the rest is returned.
+        photographs (`Mapping[str, str]`): Names of the photographs -> anything.
+        label_set (`LabelSet`): The labels.
+
+    Returns:
+        `tuple`: Photograph -> [(mask, label id)]; and the names that are not of this form.
+    """
+    id_of = {_word(label): id_ for id_, label in label_set.id2label.items()}
+    found: dict[str, list[tuple[str, int]]] = {}
+    strangers = []
+    for name, file in sorted(masks.items()):
+        ends = [match.start() for match in re.finditer(r"[\W_]+", name)]
+        for end in reversed(ends):  # the longest name of a photograph first
+            rest = _word(name[end:])
+            label_id = id_of.get(rest, id_of.get(re.sub(r"_\d+$", "", rest)))
+            if name[:end] in photographs and label_id is not None:
+                found.setdefault(name[:end], []).append((file, label_id))
+                break
+        else:
+            strangers.append(name)
+    return found, strangers
+
+
+def merge_class_masks(masks: list[dict[str, Any]], label_set: LabelSet) -> PIL.Image.Image:
+    """Merge the masks of one photograph: where they overlap, the label with the larger id wins.
+
+    Args:
+        masks (`list[dict]`): `path` and `label_id` of each mask.
+        label_set (`LabelSet`): The labels. Pixels in no mask are unknown, else the label `background`.
+
+    Returns:
+        `PIL.Image.Image`: Label ids, mode `I`.
+
+    Raises:
+        ValueError: If a mask is not black and white, masks differ in size, or pixels are in no mask and the label set
+            has neither unknown nor `background`.
+    """
+    ids: np.ndarray | None = None  # (H, W)
+    is_free = np.array(True)
+    for mask in sorted(masks, key=lambda mask: mask["label_id"]):
+        is_inside = _black_and_white(mask["path"])
+        if ids is None:
+            ids, is_free = np.zeros(is_inside.shape, np.int32), np.ones(is_inside.shape, bool)
+        if is_inside.shape != ids.shape:
+            sizes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (ids.shape, is_inside.shape))
+            raise ValueError(f"the masks of its classes have the sizes {sizes} (width x height); export them again.")
+        ids[is_inside] = mask["label_id"]
+        is_free &= ~is_inside
+    assert ids is not None, "a photograph has at least one mask"
+    if is_free.any():
+        background = {_word(label): id_ for id_, label in label_set.id2label.items()}.get(BACKGROUND)
+        rest = background if label_set.unknown_id is None else label_set.unknown_id
+        if rest is None:
+            raise ValueError(
+                f"{is_free.sum()} pixels are in none of its {len(masks)} masks, and the label set has neither an "
+                f"unknown label nor one called {BACKGROUND!r} for them. Add one to the label set."
+            )
+        ids[is_free] = rest
+    return PIL.Image.fromarray(ids)
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[\W_]+", "_", text).strip("_").casefold()
+
+
+def _black_and_white(path: str) -> np.ndarray:
+    """Read a mask as bool `(H, W)`."""
+    try:
+        image = open_raster(io.BytesIO(read_file(path)))
+        if image.mode in ("P", "RGB"):
+            image = image.convert("L")
+        elif "A" in image.mode:  # white on nothing
+            image = PIL.Image.composite(image.convert("L"), PIL.Image.new("L", image.size), image.getchannel("A"))
+        pixels = np.array(image)
+    except Exception as error:  # decoders raise anything
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    values = np.unique(pixels)
+    if pixels.ndim != 2 or len(values) > 2 or (len(values) == 2 and values[0] != 0):
+        raise ValueError(
+            f"{path} has {len(values)} values, from {values[0]} to {values[-1]}; the mask of one class has 0 outside "
+            "and one other value inside. Export it without soft edges."
+        )
+    return pixels > 0

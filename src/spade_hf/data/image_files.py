@@ -1,0 +1,138 @@
+"""Images of a row: in the row itself, or in files, of which foreign data may name only their own."""
+
+import copy
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import PIL.Image
+from datasets.utils.file_utils import xopen
+
+from ..images.inputs import open_raster, upright
+from .listing import read_file
+
+
+ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+
+
+class FileImage(datasets.Image):
+    """Column of images that rows hold, or whose files [`list_files`] found.
+
+    Such a file is opened by its path alone, while `datasets` takes `::` in it for an address. A zip file stays open.
+    """
+
+    def encode_example(self, value: Any) -> dict[str, Any]:
+        """Keep a row's bytes; `datasets` drops them if a file of the row's `path` exists."""
+        if isinstance(value, dict) and value.get("bytes") is not None:
+            return {"bytes": value["bytes"], "path": value.get("path")}
+        return super().encode_example(value)
+
+    def decode_example(self, value: dict[str, Any], token_per_repo_id: dict | None = None) -> PIL.Image.Image:
+        """Decode a row's image."""
+        return super().decode_example(self.with_bytes(value), token_per_repo_id)
+
+    def with_bytes(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return the value with the content of its file."""
+        if value["bytes"] is not None or value["path"] is None:
+            return value
+        return {"bytes": read_file(value["path"]), "path": value["path"]}
+
+
+class OwnImage(FileImage):
+    """Column of images that rows hold, or whose files are in the data set's own folder.
+
+    A table of unknown origin can name any file of this machine, which would be trained on and published.
+
+    Args:
+        folder (`str`, *optional*): That folder. `None`: the rows must hold the images.
+        mode (`str`, *optional*): As in `datasets.Image`.
+    """
+
+    def __init__(self, folder: str | None, mode: str | None = None) -> None:
+        super().__init__(mode=mode)
+        self.folder = folder
+
+    def with_bytes(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return the value with the content of its file; raise a ValueError if it names a file elsewhere."""
+        path = value["path"]
+        if value["bytes"] is not None or path is None:
+            return value
+        if self.folder is None:
+            raise ValueError(f"it is the name of a file, {path!r}, and not the file. Data must hold their images.")
+        folder = os.path.abspath(self.folder)
+        file = os.path.normpath(os.path.join(folder, path))
+        if "://" in path or not Path(file).is_relative_to(folder):
+            raise ValueError(
+                f"it names the file {path!r}, which is not in {self.folder}. Only files of the data set's own folder "
+                "are opened: move them there, or store the images in the rows."
+            )
+        return super().with_bytes({"bytes": None, "path": file})
+
+
+def as_own_images(rows: Any, columns: Iterable[str], folder: str | None) -> Any:
+    """Read columns of images as [`OwnImage`].
+
+    Args:
+        rows (`datasets.Dataset` or `datasets.IterableDataset`): Rows of a table.
+        columns (`Iterable[str]`): Columns that are images even if the table does not say so: bytes, `{"bytes",
+            "path"}` or names of files.
+        folder (`str`, *optional*): The data set's own folder.
+    """
+    for column, feature in list((rows.features or {}).items()):
+        if isinstance(feature, datasets.Image):
+            rows = rows.cast_column(column, OwnImage(folder, feature.mode))
+        elif column in columns and _can_be_image(feature):
+            rows = rows.cast_column(column, OwnImage(folder))
+    return rows
+
+
+def _can_be_image(feature: Any) -> bool:
+    if isinstance(feature, dict):
+        return bool(feature) and set(feature) <= {"bytes", "path"}
+    return isinstance(feature, datasets.Value) and feature.dtype in (
+        "binary",
+        "large_binary",
+        "string",
+        "large_string",
+    )
+
+
+def with_decoding(feature: datasets.Image, decode: bool) -> datasets.Image:
+    """Return the type of a column of images that `datasets` decodes, or leaves to [`decode_image`]."""
+    feature = copy.copy(feature)
+    feature.decode = decode
+    return feature
+
+
+def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, column: str) -> PIL.Image.Image:
+    """Decode a row's image in a column of undecoded images; raise a ValueError if that fails."""
+    if value is None:
+        raise ValueError(f"column `{column}` is empty.")
+    try:
+        image = upright(stored_image(value, image_type), argument="it")
+        return image if image_type.mode in (None, image.mode) else image.convert(image_type.mode)
+    except Exception as error:  # decoders raise anything: a bad PNG a SyntaxError, bad EXIF a struct.error
+        raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
+
+
+def stored_bytes(value: dict[str, Any], image_type: datasets.Image) -> bytes:
+    """Return the file of a row's image."""
+    if isinstance(image_type, FileImage):
+        return image_type.with_bytes(value)["bytes"]
+    if value["bytes"] is not None:
+        return value["bytes"]
+    with xopen(value["path"], "rb") as file:  # a path, or an address within a streamed archive
+        return file.read()
+
+
+def stored_image(value: dict[str, Any], image_type: datasets.Image) -> PIL.Image.Image:
+    """Open a row's image as it is stored: not turned, and with the format and the EXIF tags of its file."""
+    return open_raster(io.BytesIO(stored_bytes(value, image_type)))
+
+
+def is_turned(image: PIL.Image.Image) -> bool:
+    """Return whether a stored image has an EXIF tag that turns or mirrors it."""
+    return image.getexif().get(ORIENTATION, 1) not in (0, 1)
