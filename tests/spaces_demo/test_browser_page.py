@@ -449,6 +449,15 @@ def test_a_browser_without_simd_is_told_so_and_keeps_the_canvas(browser, url):
     context.close()
 
 
+def test_names_of_labels_are_text(build):
+    names = ["sky & cloud", "<b>"]
+    rows = [{"id": i, "name": name, "color": [i, i, i]} for i, name in enumerate(names)]
+    processor = SPADEImageProcessor(label_set=LabelSet.from_dict({"labels": rows}))
+    pipeline = SPADEPipeline(tiny_generator(num_labels=2), processor)
+    invitation = build.page_config(pipeline, {}, None)["invitation"]
+    assert invitation == "Draw where sky & cloud and <b> are. The model paints the picture."
+
+
 def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, capsys):
     runtime = tmp_path / "runtime"
     runtime.mkdir()
