@@ -85,8 +85,8 @@ function readColors(words, { labels, canvas, rules }) {
   const share = (kind) => counts[kind] / words.length;
   if (share("far") > rules.photo_share) {
     throw new Error(
-      `${percent(share("far"))} of this picture has no label's colour, so it is not a mask: that is in the labels' colours, or a ` +
-        "grey PNG of label ids. To use a picture's light, choose “Your picture”.",
+      `${percent(share("far"))} of this picture has no label's colour, so it is not a mask. A mask has the labels' colours, or is ` +
+        "a grey PNG of label ids. To use a picture's light, choose “Your picture”.",
     );
   }
   const said = [];

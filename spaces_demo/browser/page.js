@@ -226,7 +226,7 @@ function openScene(text) {
 
 async function openMask(file) {
   // labels' colours as they are in the file, without the profile of a screen or camera
-  const bitmap = await bitmapOf(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  const bitmap = await bitmapOf(file, { colorSpaceConversion: "none" });
   const { width, height } = bitmap;
   const { max_pixels } = config.rules;
   if (width * height > max_pixels) {

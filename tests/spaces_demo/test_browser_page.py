@@ -368,6 +368,16 @@ class CachingServer(Server):
         super().end_headers()
 
 
+UPDATE = """async () => {
+    const registration = await navigator.serviceWorker.getRegistration();
+    await registration.update();
+    const { installing } = registration;
+    const changed = () => new Promise((resolve) => { installing.onstatechange = resolve; });
+    while (installing.state === "installing") await changed();
+    return installing.state;
+}"""
+
+
 def test_an_update_arrives_and_other_pages_keep_their_files(browser, build, parts, tmp_path):
     for name in ("old", "new", "other"):
         shutil.copytree(parts, tmp_path / "parts")
@@ -403,6 +413,14 @@ def test_an_update_arrives_and_other_pages_keep_their_files(browser, build, part
     old, other, new = (f"paint-with-labels {url}/{page}/ " + version(name)
                        for page, name in (("lakes", "old"), ("streets", "other"), ("lakes", "new")))  # fmt: skip
     assert caches() == {"other-app", old, other}
+
+    # a host in the middle of its update: the worker is the new one and the page the old one
+    shutil.copytree(tmp_path / "new", tmp_path / "mixed")
+    shutil.copy(tmp_path / "old" / "index.html", tmp_path / "mixed")
+    roots["lakes"] = tmp_path / "mixed"
+    assert visit("lakes") == "This is old."
+    assert page.evaluate(UPDATE) == "redundant"
+    assert old in caches()
 
     roots["lakes"] = tmp_path / "new"
     assert visit("lakes") == "This is old."  # the new version arrives meanwhile
