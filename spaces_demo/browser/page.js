@@ -254,6 +254,9 @@ function pixelsOf(bitmap, [rows, columns]) {
 async function openStyle(file) {
   if (!isReady) throw new Error("The model is still loading. Try again in a moment.");
   const pixels = pixelsOf(await bitmapOf(file), config.encoder_size);
+  if (pixels.some((value, i) => i % 4 === 3 && value < 255)) {
+    throw new Error(`${file.name} has transparent pixels, which have no light of their own. Save it without.`);
+  }
   const { latents } = await ask({ type: "encode", pixels });
   choose({ name: file.name.slice(0, 40), latents });
 }

@@ -323,6 +323,9 @@ def test_bad_files_are_explained_and_the_page_stays(browser, url, tmp_path):
         visitor.page.set_input_files("#open-file", tmp_path / name)
         wait_for(visitor.page, "words => document.querySelector('#message').textContent.includes(words)", words)
         assert visitor.mask() == mask
+    Image.new("RGBA", (64, 64), (200, 90, 40, 0)).save(tmp_path / "clear.png")
+    visitor.page.set_input_files("#own-file", tmp_path / "clear.png")
+    visitor.page.locator("#message", has_text="clear.png has transparent pixels").wait_for()
     # as an older version could have kept them
     visitor.page.evaluate(
         "Object.keys(localStorage).filter((key) => key.endsWith('styles')).concat(['x styles'])"
