@@ -71,7 +71,7 @@ def main() -> None:
         for modulation in ("sparse", "dense"):
             folder = Path(temporary) / modulation
             build(pipeline, folder, runtime, modulation)
-            pages[modulation] = browser.new_context().new_page()
+            pages[modulation] = browser.new_context(bypass_csp=True).new_page()  # for `wait_for_function`
             start = time.perf_counter()
             pages[modulation].goto(serve(folder))
             pages[modulation].wait_for_function("document.body.dataset.pictures >= 1", timeout=120_000)

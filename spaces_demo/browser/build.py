@@ -1,12 +1,17 @@
 """Build the static page: `python spaces_demo/browser/build.py --output_dir site`.
 
-The page needs no server: any host of static files will do, such as a static Space of the Hub (`--repo_id USER/SPACE`).
-The model runs in the visitor's browser, by onnxruntime-web, which npm downloads (or `--runtime FOLDER` provides).
+The page needs no program on a server: any host of static files will do, such as a static Space of the Hub (`--repo_id
+USER/SPACE`). All files but index.html and the service worker lie in a folder named after the version, so that no visit
+mixes two versions. The model runs in the visitor's browser, by onnxruntime-web, which npm downloads (or `--runtime
+FOLDER` provides).
 """
 
 import argparse
 import hashlib
+import html
 import json
+import math
+import re
 import shutil
 import subprocess
 import sys
@@ -19,19 +24,26 @@ from diffusers.utils.logging import disable_progress_bar
 from huggingface_hub import HfApi
 
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
-from spade_hf.demo.handlers import ASSETS, MASKS, STYLES, Handlers
+from spade_hf.demo.formats import NEAR_RATIO
+from spade_hf.demo.handlers import ASSETS, MASKS, SCENE_CANVASES, STYLES, Handlers
 from spade_hf.demo.keeping import canvas_key
 from spade_hf.demo.mask_canvas import canvas_props, page_part
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.thumbnails import data_url
+from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE
 from spade_hf.export import export_generator, export_style_encoder, save_onnx
 from spade_hf.export.models import Modulation
 
 
 HERE = Path(__file__).parent
 RUNTIME = "onnxruntime-web@1.30.0"
-RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-PAGE_FILES = ("index.html", "page.css", "page.js", "painter.js", "neighborhoods.js", "random.js")
+# name in the package -> name on the page: many hosts send .mjs with a type that browsers do not run
+RUNTIME_FILES = {
+    "ort.wasm.min.mjs": "ort.wasm.min.js",
+    "ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.js",
+    "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
+}
+PAGE_FILES = ("page.css", "start.js", "page.js", "masks.js", "scene.js", "painter.js", "neighborhoods.js", "random.js")
 CARD = """---
 title: Paint with labels, in your browser
 emoji: 🏞️
@@ -54,16 +66,22 @@ def build(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modu
 
     Args:
         pipeline (`SPADEPipeline`): Any model; sparse modulation needs SPADE layers.
-        folder (`Path`): Created if it does not exist.
+        folder (`Path`): Created if it does not exist; the version of an earlier build is replaced.
         runtime (`Path`): Folder of onnxruntime-web's files.
         modulation (`str`, defaults to "sparse"): Of the generator's file; see `spade_hf.export.export_generator`.
     """
-    (folder / "runtime").mkdir(parents=True, exist_ok=True)
-    for name in RUNTIME_FILES:
-        shutil.copy(runtime / name, folder / "runtime")
-    for name in PAGE_FILES:
-        shutil.copy(HERE / name, folder)
-    write_shared_parts(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        parts = Path(temporary)
+        write_parts(pipeline, parts, runtime, modulation)
+        publish(parts, folder)
+
+
+def write_parts(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modulation) -> None:
+    """Write the files of a version; the arguments are those of `build`."""
+    (folder / "runtime").mkdir()
+    for name, served in RUNTIME_FILES.items():
+        shutil.copy(runtime / name, folder / "runtime" / served)
+    write_scripts(folder)
     generator = export_generator(pipeline, dtype="float16", modulation=modulation)
     reading = None
     if modulation == "sparse":
@@ -75,12 +93,15 @@ def build(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modu
         files["encoder"] = folder / "encoder.onnx"
         save_onnx(export_style_encoder(pipeline, dtype="float16"), files["encoder"])
     (folder / "config.json").write_text(json.dumps(page_config(pipeline, files, reading)), encoding="utf-8")
-    (folder / "README.md").write_text(CARD, encoding="utf-8")
-    write_service_worker(folder)
 
 
-def write_shared_parts(folder: Path) -> None:
-    """Write the parts shared with the Gradio page, as modules; Gradio runs scripts as functions and scopes the CSS."""
+def write_scripts(folder: Path) -> None:
+    """Write the scripts and their styles.
+
+    Parts shared with the Gradio page become modules; Gradio runs scripts as functions and scopes the CSS.
+    """
+    for name in PAGE_FILES:
+        shutil.copy(HERE / name, folder)
     (folder / "label_grid.js").write_text(page_part("label_grid.js") + "export { LabelGrid };\n", encoding="utf-8")
     for part, function, arguments, place in (
         ("mask_canvas", "mountCanvas", "element, props, trigger, watch", "#canvas"),
@@ -121,7 +142,14 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
         "encoder_size": encoder_side and [encoder_side, encoder_side],
         "reading": reading,
         "storage": storage,
-        "invitation": on.invitation(),
+        "rules": {
+            "near_ratio": NEAR_RATIO,
+            "near_color": NEAR_COLOR,
+            "photo_share": PHOTO_SHARE,
+            "max_pixels": MAX_PIXELS,
+            "max_scene_pixels": SCENE_CANVASES * math.prod(painter.formats[-1].canvas_size),
+        },
+        "invitation": html.unescape(on.invitation()),  # the page shows it as text
         "first_mask": on.first_canvas(),
         "first_styles": on.first_styles(),
         "masks": [
@@ -140,14 +168,28 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
     }
 
 
-def write_service_worker(folder: Path) -> None:
-    """Write the service worker, with the list of files that it keeps; its version changes with any file."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    names = ["./", *(path.relative_to(folder).as_posix() for path in files if path.name != "service_worker.js")]
-    head = f"const VERSION = {json.dumps(digest)};\nconst FILES = {json.dumps(names)};\n"
-    script = (HERE / "service_worker.js").read_text(encoding="utf-8")
-    (folder / "service_worker.js").write_text(head + script, encoding="utf-8")
+def publish(parts: Path, folder: Path) -> None:
+    """Write the page of a version.
+
+    Args:
+        parts (`Path`): Folder with the files from `write_parts`.
+        folder (`Path`): They are copied into its folder named after the version; those of other versions are deleted.
+    """
+    texts = {name: (HERE / name).read_text(encoding="utf-8") for name in ("index.html", "service_worker.js")}
+    files = sorted(path for path in parts.rglob("*") if path.is_file())
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() + path.relative_to(parts).as_posix() for path in files]
+    version = hashlib.sha256("\n".join([*texts.values(), *hashes]).encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if re.fullmatch(r"[0-9a-f]{16}", old.name) and (old / "config.json").is_file():
+            shutil.rmtree(old)
+    shutil.copytree(parts, folder / version)
+    names = ["./", "index.html", *(f"{version}/{path.relative_to(parts).as_posix()}" for path in files)]
+    page = texts["index.html"].replace('"version/', f'"{version}/')
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    head = f"const VERSION = {json.dumps(version)};\nconst FILES = {json.dumps(names)};\n"
+    (folder / "service_worker.js").write_text(head + texts["service_worker.js"], encoding="utf-8")
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
 
 
 def fetch_runtime(folder: Path) -> Path:
@@ -192,8 +234,9 @@ def main(arguments: list[str] | None = None) -> None:
     api = HfApi()
     url = api.create_repo(args.repo_id, repo_type="space", space_sdk="static", exist_ok=True)
     api.upload_folder(
-        repo_id=args.repo_id, repo_type="space", folder_path=args.output_dir, commit_message="Static page"
-    )
+        repo_id=args.repo_id, repo_type="space", folder_path=args.output_dir, commit_message="Static page",
+        delete_patterns=["[0-9a-f]" * 16 + "/*"],  # older versions
+    )  # fmt: skip
     print(url)
 
 

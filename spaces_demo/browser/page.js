@@ -2,31 +2,38 @@
 
 import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
+import { codesOf, colored, formatOf, holdsIds, readMask } from "./masks.js";
 import { mountViews } from "./picture_views.js";
 import { randn } from "./random.js";
+import { blended, pick, readBlend, readScene, readStyles, writeScene } from "./scene.js";
 
-const SCENE_FORMAT = "spade_hf scene 1";
 const MAX_SEED = 2 ** 31 - 1;
 const VARIANTS = 4;
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
-const config = await (await fetch("config.json")).json();
+const config = await loadConfig();
 const storage = `${config.storage} styles`;
 
 // The visitor's styles; the canvas keeps its mask by itself.
-let styles = kept() ?? config.first_styles; // the last two, each {name, latents}
-let blend = 1;
+let { styles, blend } = kept() ?? { styles: config.first_styles, blend: 1 }; // the last two styles, each {name, latents}
+
+async function loadConfig() {
+  const response = await fetch(new URL("config.json", import.meta.url)).catch(() => null);
+  if (!response?.ok) throw new Error(`config.json could not be loaded${response ? ` (${response.status})` : ""}.`);
+  return response.json();
+}
 
 function kept() {
   try {
-    const { styles } = JSON.parse(localStorage.getItem(storage));
-    return styles.every(({ latents }) => latents.length === config.latent_dim) ? styles : null;
-  } catch { return null; }
+    const { styles, blend } = JSON.parse(localStorage.getItem(storage));
+    const read = readStyles(styles, config.latent_dim);
+    return read && { styles: read, blend: readBlend(blend) };
+  } catch { return null; } // nothing is kept, or by an older version of this page
 }
 
 function keep() {
-  try { localStorage.setItem(storage, JSON.stringify({ styles })); } catch { /* full or forbidden */ }
+  try { localStorage.setItem(storage, JSON.stringify({ styles, blend })); } catch { /* full or forbidden */ }
 }
 
 // The worker: one picture at a time; of the waiting ones, only the last is painted.
@@ -45,7 +52,7 @@ function startWorker() {
   isReady = false;
   for (const { reject } of waiting.values()) reject(new Error("The model is being restarted."));
   waiting.clear();
-  worker = new Worker("painter.js", { type: "module" });
+  worker = new Worker(new URL("painter.js", import.meta.url), { type: "module" });
   worker.onmessage = ({ data }) => receive(data);
   worker.onerror = (event) => { event.preventDefault?.(); fail("The model could not be started."); };
   worker.postMessage({ type: "load", config });
@@ -84,48 +91,39 @@ function readGrid() {
   return LabelGrid.decode(props.value, config.labels.length);
 }
 
-/** The format of a picture or canvas: the one with the nearest ratio. */
-function formatOf(width, height) {
-  const distance = ({ size: [rows, columns] }) => Math.abs(Math.log((columns / rows) * (height / width)));
-  return config.formats.reduce((best, format) => (distance(format) < distance(best) ? format : best));
-}
-
-/** The picture's height and width, and a label code for each of its pixels: the canvas' label, and where edges run. */
-function codes() {
+/** The mask at its picture's size. */
+function mask() {
   const grid = readGrid();
-  const [height, width] = formatOf(grid.width, grid.height).size;
-  const labels = Int32Array.from(grid.resized(width, height).labels);
-  if (!config.has_edges) return { size: [height, width], codes: labels };
-  const coded = labels.slice(); // all pixels of one label count as one instance
-  const mark = (i, j) => { if (labels[i] !== labels[j]) for (const k of [i, j]) coded[k] = labels[k] + config.labels.length; };
-  for (let i = 0; i < labels.length; i++) {
-    if (i % width) mark(i, i - 1);
-    if (i >= width) mark(i, i - width);
-  }
-  return { size: [height, width], codes: coded };
+  const [height, width] = formatOf(grid.width, grid.height, config.formats).size;
+  return grid.resized(width, height);
 }
 
-function latents() {
-  if (config.latent_dim === null) return null;
-  const [before, last] = styles;
-  return Float32Array.from(last.latents, (value, i) => before.latents[i] + (value - before.latents[i]) * blend);
+function codes() {
+  const grid = mask();
+  return { size: [grid.height, grid.width], codes: codesOf(grid, config.labels.length, config.has_edges) };
+}
+
+/** The style that is painted; null for a model without styles. */
+function style() {
+  return config.latent_dim === null ? null : blended(styles, blend);
 }
 
 /** The random style of a seed; the slider says how far from the mean style it is. */
 function styleOfSeed(seed) {
   const vividness = Number($("vividness").value);
   const name = vividness === 1 ? `seed ${seed}` : `seed ${seed}, vivid ${Math.round(100 * vividness)} %`;
-  return { name, seed, latents: Array.from(randn(seed, config.latent_dim), (value) => vividness * value) };
+  return { name, latents: Array.from(randn(seed, config.latent_dim), (value) => vividness * value) };
 }
 
-/** Makes a style the last one; the same seed in another vividness replaces the last one. */
-function pick(style) {
-  const isSame = style.seed !== undefined && style.seed === styles[1].seed;
-  styles = [styles[isSame ? 0 : 1], style];
-  blend = 1;
+function choose(style) {
+  setStyles(pick(styles, style), 1);
+  repaint();
+}
+
+function setStyles(newStyles, newBlend) {
+  [styles, blend] = [newStyles, newBlend];
   keep();
   showStyles();
-  repaint();
 }
 
 function showStyles() {
@@ -151,9 +149,11 @@ async function repaint() {
   try {
     while (isStale) {
       isStale = false;
-      const { size, pixels, milliseconds } = await ask({ type: "paint", ...codes(), latents: latents() });
+      const painted = style();
+      const { size, pixels, milliseconds } = await ask({ type: "paint", ...codes(), latents: painted?.latents });
       show($("picture"), pixels, size);
-      $("status").textContent = `${(milliseconds / 1000).toFixed(2)} s · ${size[1]} x ${size[0]} pixels`;
+      const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
+      $("status").textContent = [...facts, ...(painted ? [`style: ${painted.name}`] : [])].join(" · ");
       document.body.dataset.milliseconds = Math.round(milliseconds);
       document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
     }
@@ -170,17 +170,17 @@ async function showVariants() {
   if (!isReady) return;
   document.dispatchEvent(new CustomEvent("view", { detail: "variants" }));
   $("variants").replaceChildren();
-  const mask = codes();
+  const coded = codes();
   for (let i = 0; i < VARIANTS && $("show").dataset.view === "variants"; i++) {
     const style = styleOfSeed(Math.floor(Math.random() * 1e6));
-    const { pixels } = await ask({ type: "paint", ...mask, latents: Float32Array.from(style.latents) });
+    const { pixels } = await ask({ type: "paint", ...coded, latents: Float32Array.from(style.latents) });
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-label", `Go on in the style of ${style.name}`);
     const canvas = document.createElement("canvas");
-    show(canvas, pixels, mask.size);
+    show(canvas, pixels, coded.size);
     button.append(canvas);
-    button.addEventListener("click", () => pick(style));
+    button.addEventListener("click", () => choose(style));
     $("variants").append(button);
   }
 }
@@ -199,96 +199,66 @@ function saveCanvas(canvas, name) {
 
 /** The mask in the labels' colours, at the picture's size. */
 function saveMask() {
-  const grid = readGrid();
-  const [height, width] = formatOf(grid.width, grid.height).size;
-  const pixels = new Uint8ClampedArray(4 * height * width);
-  grid.resized(width, height).labels.forEach((label, i) => pixels.set([...config.labels[label].color, 255], 4 * i));
+  const { labels, width, height } = mask();
   const canvas = document.createElement("canvas");
-  show(canvas, pixels, [height, width]);
+  show(canvas, colored(labels, config.labels), [height, width]);
   saveCanvas(canvas, "mask_colours.png");
 }
 
 function saveScene() {
-  const { width, height } = readGrid();
-  const scene = {
-    format: SCENE_FORMAT, labels: config.labels.map(({ name }) => name), size: [height, width], mask: props.value, blend,
-    ...(config.latent_dim === null ? {} : { styles }),
-  };
-  download(new Blob([JSON.stringify(scene)], { type: "application/json" }), "scene.spade.json");
+  const scene = writeScene(readGrid(), styles, blend, config);
+  download(new Blob([scene], { type: "application/json" }), "scene.spade.json");
   document.dispatchEvent(new Event("scene-saved"));
 }
 
 async function openFile(file) {
-  if (file.name.endsWith(".json")) openScene(await file.text());
-  else openMask(await bitmapOf(file));
+  const head = await file.slice(0, 100).text();
+  if (/^\s*{/.test(head) || /\.json$/i.test(file.name)) openScene(await file.text());
+  else await openMask(file);
 }
 
 function openScene(text) {
-  let scene;
-  try { scene = JSON.parse(text); } catch { throw new Error("This file is not a scene: it is not JSON."); }
-  if (scene?.format !== SCENE_FORMAT) throw new Error("This file is not a scene of this page. Open one that “Scene” wrote.");
-  const numbers = scene.labels.map((name) => config.labels.findIndex((label) => label.name === name));
-  const grid = LabelGrid.decode(scene.mask, numbers.length);
-  if (grid.labels.some((label) => numbers[label] < 0)) throw new Error("The scene has labels that this model does not know.");
-  grid.labels = grid.labels.map((label) => numbers[label]);
-  if (scene.styles?.every(({ latents }) => latents.length === config.latent_dim)) {
-    styles = scene.styles;
-    blend = scene.blend;
-    keep();
-    showStyles();
-  }
-  const [rows, columns] = formatOf(grid.width, grid.height).canvas_size;
+  const { grid, styles, blend } = readScene(text, config);
+  if (styles) setStyles(styles, blend);
+  const [rows, columns] = formatOf(grid.width, grid.height, config.formats).canvas_size;
   setMask(grid.resized(columns, rows).encode());
 }
 
-/** A mask in the labels' colours; other colours become the nearest label's, if they are few. */
-function openMask(bitmap) {
-  const [rows, columns] = formatOf(bitmap.width, bitmap.height).canvas_size;
-  const pixels = pixelsOf(bitmap, [rows, columns], false);
-  const known = new Map(config.labels.map(({ color }, number) => [color.join(), number]));
-  const grid = new LabelGrid(columns, rows);
-  let strangers = 0;
-  for (let i = 0; i < grid.labels.length; i++) {
-    const color = pixels.subarray(4 * i, 4 * i + 3);
-    const key = color.join();
-    if (!known.has(key)) known.set(key, -1 - nearest(color));
-    const number = known.get(key);
-    if (number < 0) strangers++;
-    grid.labels[i] = number < 0 ? -1 - number : number;
+async function openMask(file) {
+  // labels' colours as they are in the file, without the profile of a screen or camera
+  const bitmap = await bitmapOf(file, { colorSpaceConversion: "none" });
+  const { width, height } = bitmap;
+  const { max_pixels } = config.rules;
+  if (width * height > max_pixels) {
+    throw new Error(`The picture has ${width}x${height} pixels; at most ${Math.floor(max_pixels / 1e6)} megapixels are taken.`);
   }
-  const share = strangers / grid.labels.length;
-  if (share > 0.2) {
-    throw new Error(
-      `${Math.round(100 * share)} % of this picture is not in the labels' colours, so it is not a mask. To use its light, choose “Your picture”.`,
-    );
-  }
+  const hasIds = holdsIds(new Uint8Array(await file.slice(0, 26).arrayBuffer()));
+  const { grid, notes } = readMask({ pixels: pixelsOf(bitmap, [height, width]), width, height }, hasIds, config);
   setMask(grid.encode());
-  if (strangers) say(`${Math.max(1, Math.round(100 * share))} % of the pixels had other colours and became the nearest label.`);
+  if (notes.length) say(`The mask was changed to fit: ${notes.join("; ")}.`);
 }
 
-function nearest(color) {
-  const distances = config.labels.map((label) => label.color.reduce((sum, value, i) => sum + (value - color[i]) ** 2, 0));
-  return distances.indexOf(Math.min(...distances));
-}
-
-async function bitmapOf(file) {
-  try { return await createImageBitmap(file); }
+async function bitmapOf(file, options) {
+  try { return await createImageBitmap(file, options); }
   catch { throw new Error(`${file.name} is not a picture that this browser can read. Try a PNG or JPEG.`); }
 }
 
 /** A picture's pixels, RGBA, at a size. */
-function pixelsOf(bitmap, [rows, columns], smooth) {
-  const context = new OffscreenCanvas(columns, rows).getContext("2d");
-  Object.assign(context, { imageSmoothingEnabled: smooth, imageSmoothingQuality: "high" });
+function pixelsOf(bitmap, [rows, columns]) {
+  const context = new OffscreenCanvas(columns, rows).getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, columns, rows);
   return context.getImageData(0, 0, columns, rows).data;
 }
 
 async function openStyle(file) {
   if (!isReady) throw new Error("The model is still loading. Try again in a moment.");
-  const pixels = pixelsOf(await bitmapOf(file), config.encoder_size, true);
+  const pixels = pixelsOf(await bitmapOf(file), config.encoder_size);
+  if (pixels.some((value, i) => i % 4 === 3 && value < 255)) {
+    throw new Error(`${file.name} has transparent pixels, which have no light of their own. Save it without.`);
+  }
   const { latents } = await ask({ type: "encode", pixels });
-  pick({ name: file.name.slice(0, 40), latents });
+  choose({ name: file.name.slice(0, 40), latents });
 }
 
 let silence = null;
@@ -334,7 +304,7 @@ for (const mask of config.masks) {
   }));
 }
 for (const style of config.styles) {
-  $("styles").append(thumbnail(style, () => pick({ name: style.name, latents: style.latents })));
+  $("styles").append(thumbnail(style, () => choose({ name: style.name, latents: style.latents })));
 }
 $("invitation").textContent = config.invitation;
 $("style").hidden = $("four").hidden = config.latent_dim === null;
@@ -343,7 +313,7 @@ showStyles();
 
 $("four").addEventListener("click", () => {
   if ($("show").dataset.view === "variants") document.dispatchEvent(new Event("picture"));
-  else showVariants();
+  else showVariants().catch((error) => say(error.message));
 });
 $("compare-view").addEventListener("click", () => document.dispatchEvent(new CustomEvent("view", { detail: "compare" })));
 $("save-picture").addEventListener("click", () => saveCanvas($("picture"), "picture.png"));
@@ -351,20 +321,21 @@ $("save-mask").addEventListener("click", saveMask);
 $("save-scene").addEventListener("click", saveScene);
 $("surprise").addEventListener("click", () => {
   $("seed").value = Math.floor(Math.random() * 1e6);
-  pick(styleOfSeed(Number($("seed").value)));
+  choose(styleOfSeed(Number($("seed").value)));
 });
 function pickSeed() {
   const seed = Number($("seed").value);
-  if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED) pick(styleOfSeed(seed));
+  if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED) choose(styleOfSeed(seed));
   else say(`The seed is a whole number from 0 to ${MAX_SEED}.`);
 }
 $("seed").addEventListener("change", pickSeed);
 $("vividness").addEventListener("input", pickSeed);
-$("blend").addEventListener("input", () => { blend = Number($("blend").value); showStyles(); repaint(); });
+$("blend").addEventListener("input", () => { setStyles(styles, Number($("blend").value)); repaint(); });
 $("retry").addEventListener("click", startWorker);
 onFile($("open-file"), openFile);
 onFile($("own-file"), openStyle);
 
+document.dispatchEvent(new Event("started")); // for start.js
 if (WebAssembly.validate(Uint8Array.from(SIMD))) startWorker();
 else {
   $("progress").hidden = true;
@@ -372,6 +343,6 @@ else {
 }
 
 if ("serviceWorker" in navigator && window.isSecureContext) {
-  navigator.serviceWorker.register("service_worker.js");
+  navigator.serviceWorker.register("service_worker.js"); // beside index.html: it serves the whole page
   navigator.serviceWorker.ready.then(() => { $("offline").textContent = "It also works offline."; });
 }

@@ -4,7 +4,7 @@
 // Messages out: {type: "progress", share}, {type: "ready"}, {type: "picture", number, pixels, milliseconds},
 // {type: "latents", number, latents}, {type: "error", number, text}.
 
-import * as ort from "./runtime/ort.wasm.min.mjs";
+import * as ort from "./runtime/ort.wasm.min.js";
 import { neighborhoodInputs } from "./neighborhoods.js";
 
 let config = null;
@@ -12,7 +12,8 @@ let generator = null;
 let encoder = null;
 
 ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmPaths = new URL("./runtime/", import.meta.url).href;
+const runtime = (name) => new URL(`./runtime/${name}`, import.meta.url).href;
+ort.env.wasm.wasmPaths = { mjs: runtime("ort-wasm-simd-threaded.js"), wasm: runtime("ort-wasm-simd-threaded.wasm") };
 
 /** A file's bytes; `onBytes` is called for each part that arrives. */
 async function download(url, size, onBytes) {

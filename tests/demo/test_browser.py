@@ -368,7 +368,7 @@ def test_a_photograph_is_asked_about(desktop):
 
 
 def test_straight_lines_polygons_and_replacing(desktop):
-    page, start = desktop.page, desktop.canvas()
+    page, start, said = desktop.page, desktop.canvas(), desktop.page.locator(".said")
     page.locator("#live input").uncheck()
     desktop.choose("rock")
     desktop.stroke([(0.1, 0.1)])
@@ -381,14 +381,18 @@ def test_straight_lines_polygons_and_replacing(desktop):
     for place in ((0.2, 0.3), (0.8, 0.3), (0.8, 0.6), (0.5, 0.9)):
         desktop.stroke([place])
     page.keyboard.press("Backspace")
+    assert said.inner_text().startswith("Corner 3. ")
     desktop.stroke([(0.2, 0.3)])
+    assert said.inner_text() == "Polygon of rock painted."
     painted = desktop.canvas()
     row, column = np.mgrid[:512, :512] + 0.5
     inside = (row > 153.6) & (column < 409.6) & (row - 153.6 < (column - 102.4) / 2)
     assert ((painted == LABELS.id_of("rock")) >= inside).mean() > 0.999
     assert (painted != start)[200:].mean() < 0.2
     desktop.stroke([(0.1, 0.9)])
+    assert said.inner_text().startswith("Corner 1. ")
     page.keyboard.press("Escape")
+    assert said.inner_text() == ""
     assert page.locator(".outline polyline").get_attribute("points") == ""
 
     desktop.choose("sand")

@@ -39,7 +39,10 @@ def label_map() -> np.ndarray:
 def test_text_and_grid(label_map):
     np.testing.assert_array_equal(run("return grid;", label_map), label_map)
     assert run("return grid.encode();", label_map) == encode_runs(label_map)
-    for text in ("2 2 4 12", "2 2 3 0", "2 2 5 0", "0 0", "a", ""):
+    too_large = "try { LabelGrid.decode('9 9 81 0', 12, 80); return null; } catch (error) { return error.message; }"
+    assert run(too_large, label_map) == "9x9 pixels; allowed are 1 to 80 in all"
+    wrong_sizes = ("2 2 3 0", "2 2 5 0", "0 0", "2 2 -1 0 5 0", "2 2 1.5 0 2.5 0")
+    for text in ("2 2 4 12", *wrong_sizes, "2 2  4 0", "2 2 4 0 ", "2 2 4e0 0", "a", ""):
         script = f"try {{ LabelGrid.decode({text!r}, 12); return false; }} catch {{ return true; }}"
         assert run(script, label_map), text
 

@@ -1,7 +1,5 @@
 """Scene files and downloads."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,8 @@ from safetensors.torch import load_file
 from spade_hf import LabelSet
 from spade_hf.demo.painter import Style, Styles
 from spade_hf.demo.scene import DOWNLOADS, Scene, new_path
+
+from .. import scenes
 
 
 LABELS = LabelSet.from_name("landscapes")
@@ -47,38 +47,30 @@ def test_unknown_labels_are_named():
         load(text, label_set=LabelSet.from_name("cityscapes"))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"format": "other"},
-        {"size": [6]},
-        {"size": [10**6, 10**6]},
-        {"size": [6, 10]},
-        {"mask": "9 6 54 77"},
-        {"mask": 5},
-        {"labels": None},
-        {"blend": "x"},
-        {"blend": float("nan")},
-        {"blend": 1.5},
-        {"size": [float("inf"), 9]},
-        {"styles": [{"name": "a", "latents": [float("nan")] * 8}] * 2},
-        {"styles": [{"name": "a", "latents": [0.0] * 8}]},
-        {"styles": [{}, {}]},
-        {"styles": "ab"},
-        {"styles": [{"name": "a", "latents": [10**400] * 8}] * 2},
-    ],
-    ids=str,
-)
-def test_broken_scenes_are_refused(changes):
-    values = json.loads(Scene(IDS, STYLES, 1.0).to_json(LABELS))
-    with pytest.raises(ValueError, match="This file is not a scene of this demo"):
-        load(json.dumps({**values, **changes}))
+def load_case(text: str) -> Scene:
+    return Scene.from_json(text, scenes.LABELS, scenes.MODEL["latent_dim"], scenes.MODEL["max_pixels"])
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", "{" * 10**5, "null"])
+@pytest.mark.parametrize("case", scenes.CASES["accepted"], ids=lambda case: str(case["changes"]))
+def test_scenes_of_the_table(case):
+    scene = load_case(scenes.text(case["changes"]))
+    if "labels" in case:
+        assert [scenes.LABELS.names[scenes.LABELS.ids.index(i)] for i in scene.label_map.ravel()] == case["labels"]
+    if "styles" in case:
+        assert (scene.styles and [style["name"] for style in scene.styles.to_list()]) == case["styles"]
+    assert scene.blend == case.get("blend", 0.25)
+
+
+@pytest.mark.parametrize("case", scenes.CASES["unknown_labels"], ids=lambda case: str(case["changes"]))
+def test_unknown_labels_of_the_table(case):
+    with pytest.raises(ValueError, match=f"does not know: {case['named']}\\.$"):
+        load_case(scenes.text(case["changes"]))
+
+
+@pytest.mark.parametrize("text", scenes.refused(), ids=lambda text: text[-60:])
 def test_other_files_are_refused(text):
     with pytest.raises(ValueError, match="This file is not a scene of this demo"):
-        load(text)
+        load_case(text)
 
 
 def test_downloads(painter, tmp_path):

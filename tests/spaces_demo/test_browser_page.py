@@ -3,23 +3,29 @@
 import base64
 import functools
 import http.server
-import importlib.util
 import io
 import json
+import os
+import re
 import shutil
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo.handlers import ASSETS
-from spade_hf.demo.mask_canvas import read_canvas
+from spade_hf.demo.mask_canvas import read_canvas, write_canvas
 from spade_hf.demo.painter import Painter
+from spade_hf.demo.uploads import read_mask
 from spade_hf.export.models import exported_copy
 
 from ..tiny_networks import tiny_generator, tiny_style_encoder
@@ -28,23 +34,31 @@ from ..waiting import LONGEST
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-BUILD = Path(__file__).parents[2] / "spaces_demo" / "browser" / "build.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDTHS = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 SLOWEST = 1000 * LONGEST  # ms
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
+    """As strict as a bare nginx: it knows few types, and browsers must not guess others."""
+
+    types = {
+        ".html": "text/html",
+        ".css": "text/css",
+        ".js": "text/javascript",
+        ".json": "application/json",
+        ".wasm": "application/wasm",
+    }
+
+    def guess_type(self, path: str) -> str:
+        return self.types.get(Path(path).suffix, "application/octet-stream")
+
+    def end_headers(self) -> None:
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
+
     def log_message(self, *args: object) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build", BUILD)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +85,13 @@ def site(build, pipeline, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def parts(site) -> Path:
+    """The folder of the page's version."""
+    (config,) = site.glob("*/config.json")
+    return config.parent
+
+
+@pytest.fixture(scope="module")
 def url(site) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -84,6 +105,14 @@ def browser() -> Iterator[sync_api.Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def wait_for(page: sync_api.Page, condition: str, arg: object = None) -> None:
+    """As `page.wait_for_function`, which the page's Content-Security-Policy forbids."""
+    end = time.monotonic() + SLOWEST / 1000
+    while not page.evaluate(condition, arg):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
 
 
 class Visitor:
@@ -107,7 +136,7 @@ class Visitor:
         return int(self.page.evaluate("document.body.dataset.pictures ?? 0"))
 
     def wait_for_pictures(self, count: int) -> None:
-        self.page.wait_for_function(f"document.body.dataset.pictures >= {count}", timeout=SLOWEST)
+        wait_for(self.page, f"document.body.dataset.pictures >= {count}")
 
     def picture(self) -> np.ndarray:
         text = self.page.evaluate("document.querySelector('#picture').toDataURL()")
@@ -162,7 +191,15 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     assert np.abs(painted - first).max() > 10
     visitor.after(lambda: visitor.stroke("rock", (0.3, 0.7), (0.7, 0.7)))
     mask = visitor.mask()
+    painter = Painter(pipeline)
+    label_map = read_canvas(mask, painter.label_set, painter.formats)
+    with page.expect_download() as download:
+        page.locator("#save-mask").click()
+    download.value.save_as(tmp_path / "mask.png")
+    saved = painter.label_set.colorize(painter.at_picture_size(label_map))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png").convert("RGB")), saved)
     sunset = visitor.after(lambda: page.locator("#styles button[data-name=sunset]").click())
+    assert page.locator("#status").inner_text().endswith("64 x 64 pixels · style: sunset")
     with page.expect_download() as download:
         page.locator("#save-scene").click()
     download.value.save_as(tmp_path / "scene.json")
@@ -170,9 +207,9 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     Image.new("RGB", (300, 200), (200, 90, 40)).save(tmp_path / "mine.png")
     own = visitor.after(lambda: page.set_input_files("#own-file", tmp_path / "mine.png"))
     assert np.abs(own - sunset).max() > 10 and page.locator("#last").inner_text() == "mine.png"
+    (expected,) = painter.paint(label_map, [painter.style_of_picture(Image.open(tmp_path / "mine.png"), "mine.png")])
+    assert np.abs(own - np.asarray(expected.picture, dtype=int)).max() <= 2
     seeded = visitor.after(lambda: (page.fill("#seed", "7"), page.press("#seed", "Enter")))
-    painter = Painter(pipeline)
-    label_map = read_canvas(mask, painter.label_set, painter.formats)
     (expected,) = painter.paint(label_map, [painter.style_of_seed(7)])
     assert np.abs(seeded - np.asarray(expected.picture, dtype=int)).max() <= 2
 
@@ -181,11 +218,13 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     reopened = visitor.after(lambda: page.set_input_files("#open-file", tmp_path / "scene.json"))
     assert visitor.mask() == mask and np.abs(reopened - sunset).max() <= 2
 
+    blended = visitor.after(lambda: page.locator("#blend").fill("0.25"))
+    assert np.abs(blended - sunset).max() > 10
     page.evaluate("navigator.serviceWorker.ready")
-    page.wait_for_function("document.querySelector('#offline').textContent")
+    wait_for(page, "document.querySelector('#offline').textContent")
     page.reload()
     visitor.wait_for_pictures(1)
-    assert visitor.mask() == mask and np.abs(visitor.picture() - sunset).max() <= 2
+    assert visitor.mask() == mask and np.abs(visitor.picture() - blended).max() <= 2
     context.set_offline(True)
     page.reload()
     visitor.wait_for_pictures(1)
@@ -193,7 +232,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
 
     frame = visitor.frame()
     page.locator("#four").click()
-    page.wait_for_function("document.querySelectorAll('#variants canvas').length === 4", timeout=SLOWEST)
+    wait_for(page, "document.querySelectorAll('#variants canvas').length === 4")
     visitor.after(lambda: page.locator("#variants button").nth(2).click())
     assert page.locator("#variants").is_hidden()
     page.locator("#compare-view").click()
@@ -207,36 +246,205 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     context.close()
 
 
-def test_bad_files_are_explained_and_the_canvas_stays(browser, url, tmp_path):
+def with_other_gamma(image: Image.Image) -> tuple[Image.Image, dict]:
+    """A PNG whose colours a screen shows otherwise; its numbers are the labels'."""
+    info = PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 100_000))
+    return image, {"pnginfo": info}
+
+
+def test_masks_and_scenes_of_every_form(browser, pipeline, url, tmp_path):
+    """A mask is the same one on the Gradio page, whose reader gives the expected canvas."""
+    context = browser.new_context(viewport=WIDTHS["desktop"])
+    visitor = Visitor(context.new_page(), url)
+    painter = Painter(pipeline)
+    label_set = painter.label_set
+    ids = np.random.default_rng(0).integers(0, 12, (5, 9)).repeat(20, 0).repeat(20, 1)
+    colors = Image.fromarray(label_set.colorize(ids))
+    half = colors.copy()
+    half.putalpha(Image.fromarray(np.where(ids < 3, 0, 255).astype(np.uint8)))
+    files = {
+        "ids.png": (Image.fromarray(ids.astype(np.uint8)), {}),
+        "gamma.png": with_other_gamma(colors.rotate(180)),
+        "half.png": (half, {}),
+        "photo.jpg": (colors.resize((512, 300), Image.Resampling.NEAREST), {"quality": 75}),
+    }
+    for name, (image, options) in files.items():
+        image.save(tmp_path / name, **options)
+        visitor.after(functools.partial(visitor.page.set_input_files, "#open-file", tmp_path / name))
+        opened = read_mask((tmp_path / name).read_bytes(), painter.processor, painter.formats)
+        expected, found = write_canvas(opened.label_map, label_set), visitor.mask()
+        if name == "photo.jpg":  # the two decoders differ by 1 of 255
+            maps = [read_canvas(mask, label_set, painter.formats) for mask in (expected, found)]
+            assert (maps[0] == maps[1]).mean() > 0.995
+        else:
+            assert found == expected, name
+    assert "0 pixels" not in visitor.message() and "took the nearest one" in visitor.message()
+
+    scene = {
+        "format": "spade_hf scene 1",
+        "labels": ["tree", "sky"],
+        "size": [64, 64],
+        "mask": f"64 64 {32 * 64} 0 {32 * 64} 1",
+        "blend": 0.5,
+        "styles": [{"name": name, "latents": [value] * 8} for name, value in (("a", -1), ("b", 1))],
+    }
+    (tmp_path / "scene.JSON").write_text(json.dumps(scene))
+    visitor.after(lambda: visitor.page.set_input_files("#open-file", tmp_path / "scene.JSON"))
+    painted = read_canvas(visitor.mask(), label_set, painter.formats)
+    assert (painted[:256] == label_set.id_of("tree")).all() and (painted[256:] == label_set.id_of("sky")).all()
+    assert visitor.page.locator("#status").inner_text().endswith("style: a 50 % + b 50 %")
+    assert not visitor.complaints
+    context.close()
+
+
+def test_bad_files_are_explained_and_the_page_stays(browser, url, tmp_path):
     context = browser.new_context(viewport=WIDTHS["desktop"])
     visitor = Visitor(context.new_page(), url)
     visitor.stroke("water", (0.2, 0.3), (0.8, 0.3))
     mask = visitor.mask()
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "list.json").write_text("[]")
+    scene = {"format": "spade_hf scene 1", "labels": ["sky"], "size": [2, 2], "mask": "2 2 4 0", "blend": 1}
+    (tmp_path / "styles.json").write_text(json.dumps({**scene, "styles": []}))
+    huge = {**scene, "size": [20_000, 20_000], "mask": "20000 20000 400000000 0"}
+    (tmp_path / "huge.json").write_text(json.dumps(huge))
     noise = np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")
+    Image.new("1", (5000, 5000)).save(tmp_path / "large.png")
     for name, words in (
         ("text.png", "text.png is not a picture that this browser can read"),
         ("other.json", "This file is not a scene of this page"),
-        ("photo.png", "100 % of this picture is not in the labels' colours"),
+        ("list.json", "This file is not a scene of this page"),
+        ("styles.json", "it has not two styles"),
+        ("huge.json", "20000x20000 pixels; allowed are 1 to"),
+        ("photo.png", "100 % of this picture has no label's colour"),
+        ("large.png", "5000x5000 pixels; at most 16 megapixels"),
     ):
         visitor.page.set_input_files("#open-file", tmp_path / name)
-        visitor.page.wait_for_function(
-            "words => document.querySelector('#message').textContent.includes(words)", arg=words
-        )
+        wait_for(visitor.page, "words => document.querySelector('#message').textContent.includes(words)", words)
         assert visitor.mask() == mask
+    Image.new("RGBA", (64, 64), (200, 90, 40, 0)).save(tmp_path / "clear.png")
+    visitor.page.set_input_files("#own-file", tmp_path / "clear.png")
+    visitor.page.locator("#message", has_text="clear.png has transparent pixels").wait_for()
+    # as an older version could have kept them
+    visitor.page.evaluate(
+        "Object.keys(localStorage).filter((key) => key.endsWith('styles')).concat(['x styles'])"
+        ".forEach((key) => localStorage.setItem(key, JSON.stringify({ styles: [], blend: 1 })))"
+    )
+    visitor.page.reload()
+    visitor.wait_for_pictures(1)
+    assert visitor.mask() == mask and not visitor.complaints
     context.close()
+
+
+@pytest.mark.parametrize("case", ["file", "script", "config"])
+def test_a_page_that_cannot_start_says_why(browser, site, url, case):
+    context = browser.new_context(viewport=WIDTHS["desktop"], service_workers="block")
+    page = context.new_page()
+    if case == "script":
+        context.route("**/masks.js", lambda route: route.fulfill(status=404, body=""))
+    if case == "config":
+        context.route("**/config.json", lambda route: route.fulfill(status=503, body=""))
+    page.goto((site / "index.html").as_uri() if case == "file" else url)
+    words = {
+        "file": "do not run this page from a file. Run “python -m http.server”",
+        "script": "The page could not start. A file of the page could not be loaded. Reload the page",
+        "config": "The page could not start. config.json could not be loaded (503). Reload the page",
+    }
+    page.locator("#loading-text", has_text=words[case]).wait_for()
+    assert page.locator("#progress").is_hidden()
+    context.close()
+
+
+class CachingServer(Server):
+    """A host such as GitHub Pages: several pages, all of whose files may be kept for ten minutes."""
+
+    roots: dict[str, Path]  # name of a page -> its folder
+
+    def translate_path(self, path: str) -> str:
+        name, _, rest = urlsplit(path).path.lstrip("/").partition("/")
+        return str(self.roots[name] / (rest or "index.html"))
+
+    def end_headers(self) -> None:
+        if "service_worker" not in self.path:
+            self.send_header("Cache-Control", "max-age=600")
+        super().end_headers()
+
+
+UPDATE = """async () => {
+    const registration = await navigator.serviceWorker.getRegistration();
+    await registration.update();
+    const { installing } = registration;
+    const changed = () => new Promise((resolve) => { installing.onstatechange = resolve; });
+    while (installing.state === "installing") await changed();
+    return installing.state;
+}"""
+
+
+def test_an_update_arrives_and_other_pages_keep_their_files(browser, build, parts, tmp_path):
+    for name in ("old", "new", "other"):
+        shutil.copytree(parts, tmp_path / "parts")
+        config = json.loads((parts / "config.json").read_text())
+        (tmp_path / "parts" / "config.json").write_text(json.dumps({**config, "invitation": f"This is {name}."}))
+        build.publish(tmp_path / "parts", tmp_path / name)
+        shutil.rmtree(tmp_path / "parts")
+    os.utime(tmp_path / "old" / "service_worker.js", (1e9, 1e9))  # one of the same second would not count as changed
+    roots = {"lakes": tmp_path / "old", "streets": tmp_path / "other"}
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0),
+        functools.partial(type("Handler", (CachingServer,), {"roots": roots}), directory=str(tmp_path)),
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    context = browser.new_context(viewport=WIDTHS["desktop"])
+    page = context.new_page()
+
+    def visit(name: str) -> str:
+        page.goto(f"{url}/{name}/")
+        wait_for(page, "document.querySelector('#offline').textContent")
+        return page.locator("#invitation").inner_text()
+
+    def caches() -> set[str]:
+        return set(page.evaluate("caches.keys()"))
+
+    def version(name: str) -> str:
+        return next((tmp_path / name).glob("*/config.json")).parent.name
+
+    assert visit("lakes") == "This is old."
+    page.evaluate("caches.open('other-app')")
+    assert visit("streets") == "This is other."
+    old, other, new = (f"paint-with-labels {url}/{page}/ " + version(name)
+                       for page, name in (("lakes", "old"), ("streets", "other"), ("lakes", "new")))  # fmt: skip
+    assert caches() == {"other-app", old, other}
+
+    # a host in the middle of its update: the worker is the new one and the page the old one
+    shutil.copytree(tmp_path / "new", tmp_path / "mixed")
+    shutil.copy(tmp_path / "old" / "index.html", tmp_path / "mixed")
+    roots["lakes"] = tmp_path / "mixed"
+    assert visit("lakes") == "This is old."
+    assert page.evaluate(UPDATE) == "redundant"
+    assert old in caches()
+
+    roots["lakes"] = tmp_path / "new"
+    assert visit("lakes") == "This is old."  # the new version arrives meanwhile
+    wait_for(page, "async (name) => !(await caches.keys()).includes(name)", old)
+    assert caches() == {"other-app", new, other}
+    context.set_offline(True)
+    assert visit("lakes") == "This is new." and visit("streets") == "This is other."
+    context.close()
+    server.shutdown()
 
 
 @pytest.mark.parametrize(
     ("failure", "words"),
     [("cut off", "was cut off in the download"), ("missing", "404"), ("lost", "The connection was lost")],
 )
-def test_a_model_that_does_not_arrive(browser, site, url, failure, words):
+def test_a_model_that_does_not_arrive(browser, parts, url, failure, words):
     context = browser.new_context(viewport=WIDTHS["desktop"], service_workers="block")
     page = context.new_page()
-    whole = (site / "generator.onnx").read_bytes()
+    whole = (parts / "generator.onnx").read_bytes()
     answers = {
         "cut off": lambda route: route.fulfill(body=whole[: len(whole) // 2]),
         "missing": lambda route: route.fulfill(status=404, body=""),
@@ -249,7 +457,7 @@ def test_a_model_that_does_not_arrive(browser, site, url, failure, words):
     assert words in text and "Your mask is kept." in text
     context.unroute("**/generator.onnx")
     page.locator("#retry").click()
-    page.wait_for_function("document.body.dataset.pictures >= 1", timeout=SLOWEST)
+    wait_for(page, "document.body.dataset.pictures >= 1")
     context.close()
 
 
@@ -262,6 +470,15 @@ def test_a_browser_without_simd_is_told_so_and_keeps_the_canvas(browser, url):
     assert "Open the page in a newer one" in page.locator("#loading-text").inner_text()
     assert page.locator("#progress").is_hidden() and page.locator("canvas").first.is_visible()
     context.close()
+
+
+def test_names_of_labels_are_text(build):
+    names = ["sky & cloud", "<b>"]
+    rows = [{"id": i, "name": name, "color": [i, i, i]} for i, name in enumerate(names)]
+    processor = SPADEImageProcessor(label_set=LabelSet.from_dict({"labels": rows}))
+    pipeline = SPADEPipeline(tiny_generator(num_labels=2), processor)
+    invitation = build.page_config(pipeline, {}, None)["invitation"]
+    assert invitation == "Draw where sky & cloud and <b> are. The model paints the picture."
 
 
 def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, capsys):
@@ -277,11 +494,29 @@ def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, 
     pipeline.save_pretrained(tmp_path / "model")
     monkeypatch.setenv("HF_TOKEN", hub.token)
     options = ["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "site"), "--runtime", str(runtime)]
+    older = "0123456789abcdef"  # the folder of an older version, here and on the Hub
+    (tmp_path / "site" / older).mkdir(parents=True)
+    (tmp_path / "site" / older / "config.json").touch()
+    (tmp_path / "site" / "mine.txt").touch()
+    api = HfApi()
+    api.create_repo("alice/browser-page", repo_type="space", space_sdk="static")
+    api.upload_file(
+        repo_id="alice/browser-page", repo_type="space", path_or_fileobj=b"old", path_in_repo=f"{older}/page.js"
+    )
     build.main([*options, "--repo_id", "alice/browser-page"])
     assert "alice/browser-page" in capsys.readouterr().out
     card = (tmp_path / "site" / "README.md").read_text()
     assert "sdk: static" in card
     files = json.loads((tmp_path / "site" / "service_worker.js").read_text().split("FILES = ")[1].split(";\n")[0])
-    assert {"./", "index.html", "generator.onnx", "encoder.onnx", "runtime/ort.wasm.min.mjs"} < set(files)
+    config = next((tmp_path / "site").glob("*/config.json"))
+    version = config.parent.name
+    parts = ("page.js", "generator.onnx", "encoder.onnx", "runtime/ort.wasm.min.js")
+    assert {"./", "index.html", *(f"{version}/{name}" for name in parts)} < set(files)
+    assert not any(name.endswith(".mjs") for name in files)  # which not every host sends as a script
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', (tmp_path / "site" / "index.html").read_text())
+    assert {address.partition("/")[0] for address in addresses} == {version, "data:,"}
+    assert not (tmp_path / "site" / older).exists() and (tmp_path / "site" / "mine.txt").is_file()
+    names = api.list_repo_files("alice/browser-page", repo_type="space")
+    assert f"{version}/page.js" in names and f"{older}/page.js" not in names
     with pytest.raises(ValueError, match="lacks ort.wasm.min.mjs. Give the folder dist of onnxruntime-web"):
         build.main([*options[:-1], str(tmp_path)])

@@ -6,10 +6,12 @@ class LabelGrid {
     Object.assign(this, { width, height, labels });
   }
 
-  /** The grid of a text; an Error if the text is not valid, or has labels from `labelCount` on. */
-  static decode(text, labelCount) {
+  /** The grid of a text; an Error if the text is not valid, has labels from `labelCount` on, or too many pixels. */
+  static decode(text, labelCount, maxPixels = Infinity) {
+    if (/[^0-9 ]|^ | $| {2}/.test(text)) throw new Error("not a text of runs");
     const [width, height, ...runs] = text.split(" ").map(Number);
     if (!(width * height > 0)) throw new Error("not a grid");
+    if (width * height > maxPixels) throw new Error(`${width}x${height} pixels; allowed are 1 to ${maxPixels} in all`);
     const grid = new LabelGrid(width, height);
     let at = 0;
     for (let i = 0; i < runs.length; i += 2) {

@@ -129,10 +129,9 @@ function load(mask, from) {
   [grid, start] = read; // nothing is changed if one of them is broken
   if (start.width !== grid.width) start = start.resized(grid.width, grid.height);
   saved = from;
-  corners = [];
   end = null;
   redraw();
-  showOutline();
+  dropCorners();
 }
 
 // Tools
@@ -201,19 +200,24 @@ function addCorner(here) {
   const isAt = (corner) => corner && Math.hypot(corner.x - here.x, corner.y - here.y) < NEAR * unit;
   if (!isAt(corners[0]) && !isAt(corners.at(-1))) {
     corners.push(here);
-    showOutline();
-    say(`Corner ${corners.length}. The first or the last corner again closes the polygon.`);
+    showCorners();
   } else if (corners.length > 2) {
     remember();
     grid.polygon(corners, label);
     dropCorners();
+    say(`Polygon of ${labels[label].name} painted.`);
     publish();
   }
 }
 
+function showCorners() {
+  showOutline();
+  say(corners.length ? `Corner ${corners.length}. The first or the last corner again closes the polygon.` : "");
+}
+
 function dropCorners() {
   corners = [];
-  showOutline();
+  showCorners();
 }
 
 function choose(newTool) {
@@ -338,7 +342,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "[" || key === "]") sizeInput.value = Number(sizeInput.value) + (key === "]" ? 6 : -6);
   else if (key === "+" || key === "=" || key === "-") showView(view.scale * (key === "-" ? 0.8 : 1.25));
   else if (key === "escape") dropCorners();
-  else if (key === "backspace" && corners.length) { event.preventDefault(); corners.pop(); showOutline(); }
+  else if (key === "backspace" && corners.length) { event.preventDefault(); corners.pop(); showCorners(); }
   else if (key === " " && !event.target.closest(CONTROLS.replace("canvas, ", ""))) { event.preventDefault(); hasSpace = true; }
 });
 document.addEventListener("keyup", (event) => { if (event.key === " ") hasSpace = false; });

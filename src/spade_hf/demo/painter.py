@@ -99,7 +99,9 @@ class Styles:
             if any(len(entry["latents"]) != latent_dim for entry in entries):
                 return None
             latents = torch.tensor([entry["latents"] for entry in entries], dtype=torch.float32)  # (2, Z)
-            before, last = (Style(str(entry["name"])[:60], z[None]) for entry, z in zip(entries, latents, strict=True))
+            if latents.ndim != 2 or not all(isinstance(entry["name"], str) for entry in entries):
+                raise ValueError("a style has a list among its latents, or a name that is not a text")
+            before, last = (Style(entry["name"][:60], z[None]) for entry, z in zip(entries, latents, strict=True))
         except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
             raise ValueError(f"the styles cannot be read ({error!r})") from error
         if not latents.isfinite().all():

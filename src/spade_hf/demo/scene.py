@@ -57,16 +57,20 @@ class Scene:
             values = json.loads(text)
             if values["format"] != SCENE_FORMAT:
                 raise ValueError(f"its format is {values['format']!r}, not {SCENE_FORMAT!r}")
-            height, width = map(int, values["size"])
+            height, width = values["size"]
+            if not (isinstance(height, int) and isinstance(width, int)):
+                raise ValueError(f"its size is {height!r} and {width!r}, not two whole numbers")
             if not 0 < height * width <= max_pixels:
                 raise ValueError(f"its canvas has {width}x{height} pixels, allowed are 1 to {max_pixels} in all")
             channels = decode_runs(values["mask"], (height, width))
+            if not isinstance(values["labels"], list):
+                raise ValueError("its labels are not a list")
             names = [str(name) for name in values["labels"]]
             if channels.max() >= len(names):
                 raise ValueError("its mask has a label without name")
-            blend = float(values["blend"])
-            if not 0 <= blend <= 1:  # also true of NaN
-                raise ValueError(f"its blend is {blend}, allowed is 0 to 1")
+            blend = values["blend"]
+            if not (isinstance(blend, int | float) and 0 <= blend <= 1):  # also true of NaN
+                raise ValueError(f"its blend is {blend!r}, allowed is 0 to 1")
             entries = values.get("styles")
             styles = None if entries is None or latent_dim is None else Styles.from_list(entries, latent_dim)
         except (KeyError, TypeError, AttributeError, OverflowError, ValueError, RecursionError) as error:
@@ -76,7 +80,7 @@ class Scene:
             raise ValueError(f"The scene has labels that this model does not know: {', '.join(strangers[:10])}.")
         table = np.zeros(len(names), dtype=np.int64)
         table[used] = [label_set.id_of(names[i]) for i in used]
-        return cls(table[channels], styles, blend)
+        return cls(table[channels], styles, float(blend))
 
 
 def _save_colors(scene: Scene, painter: Painter, path: Path) -> None:

@@ -69,7 +69,8 @@ class MaskReader:
 
     def hashes(self) -> list[str]:
         """Hash the files of each mask and of its instance map."""
-        return [hash_row(row, self._image_types).hex() for row in self.rows]
+        rows: Any = self.rows
+        return [hash_row(row, self._image_types).hex() for row in rows]
 
     def read(self, index: int) -> SourceMask:
         """Read one mask at its own size.

@@ -1,0 +1,52 @@
+"""The static page's build script, and its modules as Node.js runs them."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+BUILD = Path(__file__).parents[2] / "spaces_demo" / "browser" / "build.py"
+NODE = shutil.which("node")
+Node = Callable[[str, str, Any], Any]
+
+
+@pytest.fixture(scope="session")
+def build() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build", BUILD)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def node(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """Imports names, e.g. `{ randn } from "./random.js"`; returns what a function body makes of the value `given`."""
+    if NODE is None:
+        pytest.skip("no Node.js on this machine")
+    folder = tmp_path_factory.mktemp("modules")
+    build.write_scripts(folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+
+    def run(names: str, body: str, given: Any) -> Any:
+        (folder / "test.js").write_text(
+            f"""import {names};
+import {{ readFileSync }} from "node:fs";
+const given = JSON.parse(readFileSync(0, "utf8"));
+const answer = () => {{ {body} }};
+console.log(JSON.stringify(answer()));
+"""
+        )
+        result = subprocess.run(
+            [NODE, "test.js"], cwd=folder, input=json.dumps(given), capture_output=True, text=True, timeout=300
+        )
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return run
