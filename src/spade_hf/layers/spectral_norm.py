@@ -45,6 +45,11 @@ class _DivideBySigma(torch.autograd.Function):
         return grad_weight.view_as(normalized), None, None
 
 
+def has_spectral_norm(module: nn.Module) -> bool:
+    """Return whether a weight in `module` is spectrally normalized."""
+    return any(isinstance(part, _SpectralNorm) for part in module.modules())
+
+
 def fuse_spectral_norm(module: nn.Module) -> None:
     """Replace every spectrally normalized weight by its normalized value, in place.
 
