@@ -18,7 +18,7 @@ os.environ.update(
     HF_HUB_DISABLE_XET="1",  # the server speaks the LFS protocol only
     HF_HUB_DISABLE_TELEMETRY="1",
     HF_HUB_DISABLE_PROGRESS_BARS="1",
-    NO_PROXY="127.0.0.1",
+    NO_PROXY="127.0.0.1,localhost",
 )
 for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE", "HF_DATASETS_CACHE"):
     os.environ.pop(name, None)

@@ -107,7 +107,9 @@ class HubServer:
         self.requests: list[str] = []
         self.lock = threading.Lock()
         self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), type("H", (Handler,), {"hub": self})) for _ in range(2)]
-        self.url, self.cdn_url = (f"http://127.0.0.1:{server.server_port}" for server in self._servers)
+        # the CDN is another host: of a redirect to the same one, huggingface_hub 1.33 takes no headers
+        hosts = ("127.0.0.1", "localhost")
+        self.url, self.cdn_url = (f"http://{h}:{s.server_port}" for h, s in zip(hosts, self._servers, strict=True))
 
     def start(self) -> "HubServer":
         for server in self._servers:

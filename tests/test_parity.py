@@ -34,6 +34,9 @@ from .parity_cases import PINNED_CASES, SETTINGS, Case, edges_of, label_map_of, 
 
 FIXTURES = Path(__file__).parent / "fixtures" / "parity"
 OUTPUT_TOLERANCE = {"atol": 1e-5, "rtol": 0}
+# Of a full case in training, our float32 images are up to 1.5e-5 from our float64 ones, depending on the number of
+# threads: batch statistics of few positions amplify rounding. The float64 ones are within 2.3e-6 of the reference.
+TRAINING_TOLERANCE = {"atol": 3e-5, "rtol": 0}
 RELATIVE = 1e-4
 FEATURE_MATCHING_WEIGHT = 10
 BACKENDS = ("dense", "sparse")
@@ -276,7 +279,7 @@ def test_full_images_and_logits(full_case, backend):
     images = generator(full_case.label_map, full_case.case.z, instance_edges=full_case.edges).images
     torch.testing.assert_close(images, full_case.expected["image_eval"], **OUTPUT_TOLERANCE)
     images = generator.train()(full_case.label_map, full_case.case.z, instance_edges=full_case.edges).images
-    torch.testing.assert_close(images, full_case.expected["train_image"], **OUTPUT_TOLERANCE)
+    torch.testing.assert_close(images, full_case.expected["train_image"], **TRAINING_TOLERANCE)
 
     discriminator = our_discriminator(full_case.load("D"), **full_case.case.labels)
     logits = discriminator(

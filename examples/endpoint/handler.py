@@ -4,6 +4,7 @@ Put this file and a `requirements.txt` that installs spade_hf into the model's r
 """
 
 import base64
+import re
 from io import BytesIO
 from typing import Any
 
@@ -17,6 +18,8 @@ from spade_hf.images.inputs import open_raster
 PICTURES = ("mask", "style_image", "instance_map")
 PARAMETERS = ("num_images_per_mask", "height", "width", "color_tolerance", "seed")
 MAX_IMAGES = 16  # of one request
+MAX_PIXELS = 2048**2  # of one picture
+DATA_URL = re.compile(r"data:[^,]*,")  # before the base64 string of a browser's `canvas.toDataURL()`
 
 
 class EndpointHandler:
@@ -34,11 +37,11 @@ class EndpointHandler:
         """Paint a mask.
 
         Args:
-            data (`dict`): `inputs` is a dict of base64 strings of image files: `mask` (ids or colours) and optionally
-                `style_image` and `instance_map`. In place of it, the body of an `image/png` request: a mask in the
-                label set's colours, since the server turns it to RGB. `parameters` has optionally
-                `num_images_per_mask` (1 to 16), `height`, `width`, `color_tolerance` (see [`SPADEPipeline`]) and
-                `seed`.
+            data (`dict`): `inputs` is a dict of base64 strings or data URLs of image files: `mask` (ids or colours)
+                and optionally `style_image` and `instance_map`. In place of it, the body of an `image/png` request: a
+                mask in the label set's colours, since the server turns it to RGB. `parameters` has optionally
+                `num_images_per_mask` (1 to 16), `height`, `width` (at most four megapixels), `color_tolerance` (see
+                [`SPADEPipeline`]) and `seed`.
 
         Returns:
             `PIL.Image.Image` or a list of them: One picture, or as many as `num_images_per_mask` says. The server
@@ -47,6 +50,8 @@ class EndpointHandler:
         Raises:
             ValueError: If the request is not valid; the server answers with status 400 and the message.
         """
+        if "inputs" not in data:
+            raise ValueError(f"The request has no `inputs`; send an image, or a dict of {', '.join(PICTURES)}.")
         pictures = _read_pictures(data["inputs"])
         parameters = dict(data.get("parameters") or {})
         if unknown := sorted(set(parameters) - set(PARAMETERS)):
@@ -57,6 +62,7 @@ class EndpointHandler:
         seed = parameters.pop("seed", None)
         if seed is not None and type(seed) is not int:
             raise ValueError(f"`seed` is {seed!r}; allowed are whole numbers.")
+        _check_size(pictures["mask"], parameters.get("height"), parameters.get("width"))
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         images = self.pipeline(**pictures, **parameters, generator=generator).images
         return images[0] if num_images == 1 else images
@@ -74,9 +80,27 @@ def _read_pictures(inputs: Any) -> dict[str, PIL.Image.Image]:
     return {name: _decode(name, text) for name, text in inputs.items()}
 
 
+def _check_size(mask: PIL.Image.Image, height: Any, width: Any) -> None:
+    """Raise a ValueError if a picture would be too large; a side that is not given follows the mask's proportions."""
+    for name, size in (("height", height), ("width", width)):
+        if size is not None and type(size) is not int:
+            raise ValueError(f"`{name}` is {size!r}; allowed are whole numbers.")
+    height, width = (
+        height or (width or 0) * mask.height / mask.width,
+        width or (height or 0) * mask.width / mask.height,
+    )
+    if height * width > MAX_PIXELS:
+        raise ValueError(
+            f"`height` and `width` ask for {round(height)}x{round(width)} pixels; allowed are {MAX_PIXELS} in all."
+        )
+
+
 def _decode(name: str, text: Any) -> PIL.Image.Image:
     # Only the file itself: with a path or a URL, a client could have the server read what it cannot read itself.
     try:
+        if isinstance(text, str):
+            text = "".join(text.split())  # base64 often comes in lines
+            text = DATA_URL.sub("", text, count=1) if text.startswith("data:") else text
         image = open_raster(BytesIO(base64.b64decode(text, validate=True)))
         image.load()
     except (TypeError, ValueError, OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:

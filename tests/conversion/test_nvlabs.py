@@ -187,6 +187,13 @@ def test_files_of_old_versions_of_torch(plain_case, form, tmp_path):
     torch.testing.assert_close(paint(pipeline, plain_case.label_map), in_unit_range(expected), **OUTPUT_TOLERANCE)
 
 
+@torch.no_grad()
+def test_names_with_the_prefix_of_distributed_training(folder, plain, plain_case):
+    path = save(folder, "wrapped", {f"module.{key}": value for key, value in plain_case.weights.items()})
+    ours, theirs = (convert_nvlabs_checkpoint(one, **PLAIN).generator.state_dict() for one in (path, plain))
+    torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("name", ["ade-like", "coco-vae-like"])
 def test_full_cases(name, shared_folder):
     case = shared_folder / "parity" / name

@@ -76,11 +76,37 @@ def test_a_seed_repeats_the_styles_and_several_pictures_come_as_a_list(handler):
         ({"parameters": {"num_images_per_mask": 17}}, r"`num_images_per_mask` is 17; allowed are 1 to 16"),
         ({"parameters": {"num_images_per_mask": 1.0}}, r"`num_images_per_mask` is 1\.0; allowed"),
         ({"parameters": {"seed": "one"}}, r"`seed` is 'one'; allowed are whole numbers"),
+        ({"parameters": {"height": "64"}}, r"`height` is '64'; allowed are whole numbers"),
+        ({"parameters": {"width": 64.0}}, r"`width` is 64\.0; allowed are whole numbers"),
+        ({"parameters": {"color_tolerance": "5"}}, r"`color_tolerance` is '5'; pass a number"),
+        ({"parameters": {"height": 20000, "width": 20000}}, r"ask for 20000x20000 pixels; allowed are 4194304 in all"),
+        ({"parameters": {"width": 4096}}, r"ask for \d+x4096 pixels; allowed are 4194304 in all"),
     ],
 )
 def test_bad_requests(handler, change, message):
     with pytest.raises(ValueError, match=message):
         handler({**request(), **change})
+
+
+def test_a_request_without_inputs(handler):
+    with pytest.raises(ValueError, match="The request has no `inputs`; send an image, or a dict of mask, style_image"):
+        handler({"mask": "iVBORw0"})
+
+
+def test_base64_as_browsers_and_programs_write_it(handler):
+    plain, raw = request(seed=1), MASK.read_bytes()
+    expected = np.asarray(handler(plain))
+    url = f"data:image/png;base64,{base64.b64encode(raw).decode()}"  # of `canvas.toDataURL()`
+    lines = base64.encodebytes(raw).decode()  # of the program base64
+    for text in (url, lines, f" {url}\n"):
+        assert np.array_equal(np.asarray(handler({**plain, "inputs": {"mask": text}})), expected)
+
+
+def test_postscript_is_not_run(handler):
+    """Pillow would hand it to Ghostscript."""
+    text = base64.b64encode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EOF\n").decode()
+    with pytest.raises(ValueError, match="`mask` is not the base64 string of an image file: cannot identify"):
+        handler({**request(), "inputs": {"mask": text}})
 
 
 def test_errors_of_the_pipeline_reach_the_client(handler):

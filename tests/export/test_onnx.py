@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.export import (
@@ -14,6 +15,7 @@ from spade_hf.export import (
     export_style_encoder,
     generator_difference,
     random_label_maps,
+    save_onnx,
     style_encoder_difference,
 )
 from spade_hf.export.neighborhoods import distinct_neighborhoods
@@ -131,6 +133,18 @@ def test_metadata_name_the_labels_and_no_path_of_this_machine(model):
     assert [(label["id"], label["name"]) for label in labels] == list(zip(IDS, NAMES, strict=True))
     assert json.loads(metadata["image_size"]) == [64, 64] and json.loads(metadata["size_divisor"]) == 32
     assert b"site-packages" not in model.SerializeToString() and b".py" not in model.SerializeToString()
+
+
+@pytest.mark.parametrize("modulation", ["dense", "sparse"])
+def test_onnxruntime_prepares_the_file_for_quantization(pipeline, modulation, tmp_path):
+    """Its shape inference reads constants only if they are tensors."""
+    model = export_generator(pipeline, size=(64, 64), modulation=modulation)
+    save_onnx(model, tmp_path / "model.onnx")
+    quant_pre_process(tmp_path / "model.onnx", tmp_path / "prepared.onnx")
+    inputs = graph_inputs(open_session(model), LABELS, label_map((64, 64)), random_latents(1))
+    (expected,) = open_session(model).run(None, inputs)
+    (images,) = open_session(onnx.load(tmp_path / "prepared.onnx")).run(None, inputs)
+    np.testing.assert_allclose(images, expected, atol=TOLERANCE)
 
 
 def test_the_style_encoder(pipeline):

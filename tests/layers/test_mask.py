@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spade_hf.layers import SPADE, SemanticMask
+from spade_hf.layers.mask import _nearest_indices
 
 
 def hard(codes: torch.Tensor, has_edges: bool = False) -> SemanticMask:
@@ -61,6 +62,11 @@ def test_no_float64_on_the_masks_device():
         assert mask.segmap_at((4, 4)).device.type == "meta"
     assert ("meta", torch.int64) in made
     assert ("meta", torch.float64) not in made
+
+
+def test_positions_are_computed_on_the_cpu_whatever_the_default_device_is():
+    with torch.device("meta"):
+        assert _nearest_indices(4, 2).tolist() == [0, 2]
 
 
 def test_painting_one_by_one_leaves_the_callers_mask_as_it_is():

@@ -51,6 +51,25 @@ def test_gradients_reach_the_layer_in_a_network_of_ones_own():
     assert all(parameter.grad.abs().sum() > 0 for parameter in [x, *network.parameters()])
 
 
+@pytest.mark.parametrize("has_edges", [True, False])
+@pytest.mark.parametrize("bad", [-1, LABELS, 255])
+def test_a_compiled_graph_refuses_unknown_ids_too(bad: int, has_edges: bool):
+    """It would otherwise read them modulo the number of labels."""
+
+    def segmap(ids: torch.Tensor, edges: torch.Tensor | None) -> torch.Tensor:
+        labels = {"num_labels": LABELS, "use_unknown_label": False, "use_instance_edges": has_edges}
+        return read_mask(ids, edges, **labels, dtype=torch.float32).segmap_at((6, 8))
+
+    compiled = torch.compile(segmap, backend="aot_eager", fullgraph=not has_edges)
+    ids, edges = label_map(), torch.zeros(2, 12, 16, dtype=torch.bool) if has_edges else None
+    torch.testing.assert_close(compiled(ids, edges), segmap(ids, edges), atol=0, rtol=0)
+    ids[1, 3, 4] = bad
+    with pytest.raises(RuntimeError, match=r"`segmap` has unknown label ids; this model knows the channels 0\.\.4"):
+        compiled(ids, edges)
+    with pytest.raises(ValueError, match=rf"`segmap` has label ids \[{bad}\]; this model knows the channels 0\.\.4"):
+        segmap(ids, edges)
+
+
 @pytest.mark.parametrize("kind", ["spade", "block"])
 @pytest.mark.parametrize(
     ("mask", "message"),

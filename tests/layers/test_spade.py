@@ -179,3 +179,13 @@ def test_weights_on_another_device_are_left_to_their_hooks(weight: str):
     layer.modulation_backend = "sparse"
     getattr(layer, weight).to("meta")
     assert not layer.may_be_sparse(pyramid(random_map()))
+
+
+@pytest.mark.parametrize("weight", ["conv_mask", "conv_gamma_beta"])
+def test_weights_that_cannot_be_computed_with_are_left_to_their_hooks(weight: str):
+    """Such as weights stored in 8 bits, which a hook casts for a call."""
+    layer = spade()
+    layer.modulation_backend = "sparse"
+    assert layer.may_be_sparse(pyramid(random_map()))
+    getattr(layer, weight).to(torch.float8_e4m3fn)
+    assert not layer.may_be_sparse(pyramid(random_map()))

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import diffusers
@@ -219,6 +222,56 @@ def test_shards(tmp_path):
     assert_same_outputs(SPADEGenerator.from_pretrained(str(tmp_path)), fused(tiny_generator()))
 
 
+@pytest.mark.parametrize("save", ["network", "pipeline"])
+@pytest.mark.parametrize("arguments", [{"safe_serialization": False}, {"use_flashpack": True}])
+def test_formats_that_are_not_read_are_not_written(save, arguments, tmp_path):
+    saved = fused(tiny_generator())
+    if save == "pipeline":
+        processor = spade_hf.SPADEImageProcessor(label_set=spade_hf.LabelSet.anonymous(4))
+        saved = spade_hf.SPADEPipeline(saved, processor)
+    folder = tmp_path / "saved"
+    with pytest.raises(
+        ValueError, match=rf"`{next(iter(arguments))}` is .*, but this library reads .* safetensors only"
+    ):
+        saved.save_pretrained(folder, **arguments)
+    assert not folder.exists()
+    saved.save_pretrained(folder, safe_serialization=True)
+    assert list(folder.rglob(WEIGHTS))
+
+
+@pytest.mark.parametrize("variant", [None, "ema"])
+@pytest.mark.parametrize("order", [("300KB", "10GB"), ("10GB", "300KB"), ("300KB", "600KB")])
+def test_saving_again_replaces_the_files_of_the_first_save(order, variant, tmp_path):
+    """An index would win over a new single file when loading."""
+    names = [f"diffusion_pytorch_model{f'.{variant}' if variant else ''}.safetensors",
+             f"{WEIGHTS}.index{f'.{variant}' if variant else ''}.json"]  # fmt: skip
+    for seed, size in enumerate(order):
+        network = fused(tiny_generator(seed))
+        network.save_pretrained(tmp_path, variant=variant, max_shard_size=size)
+        assert [(tmp_path / name).exists() for name in names] == [size == "10GB", size != "10GB"]
+        assert_same_outputs(SPADEGenerator.from_pretrained(tmp_path, variant=variant), network)
+
+
+def test_variants_live_side_by_side(tmp_path):
+    ema, plain = fused(tiny_generator(1)), fused(tiny_generator(0))
+    ema.save_pretrained(tmp_path, variant="ema")
+    plain.save_pretrained(tmp_path, max_shard_size="300KB")
+    assert_same_outputs(SPADEGenerator.from_pretrained(tmp_path), plain)
+    assert_same_outputs(SPADEGenerator.from_pretrained(tmp_path, variant="ema"), ema)
+
+
+def test_shards_of_another_variant_are_not_deleted(tmp_path):
+    """As diffusers would do."""
+    ema = fused(tiny_generator(1))
+    ema.save_pretrained(tmp_path, variant="ema", max_shard_size="300KB")
+    with pytest.raises(
+        ValueError, match="has the sharded weights of another variant, such as .*ema-00001.* Save into"
+    ):
+        fused(tiny_generator()).save_pretrained(tmp_path)
+    assert_same_outputs(SPADEGenerator.from_pretrained(tmp_path, variant="ema"), ema)
+    ema.save_pretrained(tmp_path, variant="ema")  # its own
+
+
 @pytest.mark.parametrize("kind", ["generator", "fused style encoder"])
 def test_hub(hub, kind):
     network, name = NETWORKS[kind](), f"{hub.user}/single-{kind.replace(' ', '-')}"
@@ -259,6 +312,12 @@ def test_missing_statistics(copied):
     del weights["blocks.0.norm1.param_free_norm.running_var"]
     save_file(weights, copied / WEIGHTS)
     with pytest.raises(ValueError, match=r"lacks 1 of the weights .*running_var"):
+        SPADEGenerator.from_pretrained(str(copied))
+
+
+def test_extra_weights(copied):
+    save_file(load_file(copied / WEIGHTS) | {"conv_more.bias": torch.zeros(7)}, copied / WEIGHTS)
+    with pytest.raises(ValueError, match=r"has 1 weights that SPADEGenerator does not have, .*conv_more\.bias"):
         SPADEGenerator.from_pretrained(str(copied))
 
 
@@ -336,6 +395,18 @@ def test_no_such_folder(hub):
         SPADEGenerator.from_pretrained("alice/no-such-network")
 
 
+@pytest.mark.parametrize("name", ["./no_such_network", "no_such_network", "a/b/c", Path("no_such_network")])
+def test_a_name_that_is_neither_a_folder_nor_a_hub_id(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "no_such_networks").mkdir()
+    with pytest.raises(
+        ValueError, match=r"`pretrained_model_name_or_path` is .*, which is neither a folder nor a Hub"
+    ):
+        SPADEGenerator.from_pretrained(name)
+    with pytest.raises(ValueError, match="Did you mean no_such_networks"):
+        SPADEGenerator.from_pretrained("no_such_network")
+
+
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
@@ -361,3 +432,41 @@ def test_other_folders_keep_their_error(tmp_path):
         SPADEGenerator.from_pretrained(str(tmp_path))
     with pytest.raises(OSError, match="no file named config.json"):
         SPADEGenerator.from_pretrained(spade_hf.BUNDLED_MODEL, subfolder="image_processor")
+
+
+def test_layerwise_casting_wants_fused_weights():
+    """It would round the singular vectors, and with them every weight's scale."""
+    network = tiny_generator()
+    with pytest.raises(ValueError, match=r"has spectral norm, and layerwise .* Call `fuse_spectral_norm\(\)` first"):
+        network.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
+    network.fuse_spectral_norm()
+    network.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
+    assert (outputs(network) - outputs(tiny_generator())).abs().mean() < 0.1
+
+
+FORKING = """
+import os, sys, threading
+import torch
+from spade_hf import SPADEGenerator
+
+torch.set_num_threads(2)
+def threads(): return len(os.listdir("/proc/self/task"))
+before = threads()
+generator = SPADEGenerator.from_pretrained(sys.argv[1], dtype=getattr(torch, sys.argv[2]))
+assert threads() == before, (before, threads())
+assert torch.get_num_threads() == 2
+torch.ones(10**6).add_(1)  # this starts one: the check above can fail
+assert threads() > before
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the process's threads in /proc")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_loading_starts_no_threads(dtype, tmp_path):
+    """A server that loads the model and then forks its workers would hang: a fork does not copy threads."""
+    fused(tiny_generator(base_channels=16)).save_pretrained(tmp_path)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, str(tmp_path), dtype], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """The pipeline, on tiny random models."""
 
 import pydoc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,10 +257,18 @@ def test_progress_bar_counts_batches_if_there_are_several(pipeline, masks, capsy
     [
         ({"height": 40}, r"`height` is 40; .* multiples of 32, such as 32"),
         ({"width": 0}, r"`width` is 0; .* multiples of 32"),
-        ({"num_images_per_mask": 0}, r"`num_images_per_mask` is 0 .* at least 1"),
-        ({"batch_size": 0}, r"`batch_size` 0; both are at least 1"),
+        ({"height": "64"}, r"`height` is '64'; pass a whole number, a multiple of 32"),
+        ({"width": 64.0}, r"`width` is 64\.0; pass a whole number"),
+        ({"num_images_per_mask": 0}, r"`num_images_per_mask` is 0; pass a whole number of at least 1"),
+        ({"num_images_per_mask": 2.0}, r"`num_images_per_mask` is 2\.0; pass a whole number"),
+        ({"num_images_per_mask": "2"}, r"`num_images_per_mask` is '2'; pass a whole number"),
+        ({"num_images_per_mask": True}, r"`num_images_per_mask` is True; pass a whole number"),
+        ({"batch_size": 0}, r"`batch_size` is 0; pass a whole number of at least 1"),
+        ({"batch_size": None}, r"`batch_size` is None; pass a whole number"),
+        ({"color_tolerance": "5"}, r"`color_tolerance` is '5'; pass a number"),
         ({"output_type": "latent"}, r"`output_type` is 'latent'; allowed are 'pil', 'np' and 'pt'"),
         ({"latents": torch.zeros(1, 7)}, r"`latents` has shape \(1, 7\); this model takes \(M, 16\)"),
+        ({"latents": torch.zeros(0, LATENT_DIM)}, r"`latents` has shape \(0, 16\); .* with M at least 1"),
         ({"latents": np.zeros((2, LATENT_DIM))}, r"`latents` is a ndarray; pass a tensor \(M, 16\)"),
         ({"latents": torch.full((2, LATENT_DIM), float("nan"))}, r"`latents` has values that are NaN or infinite"),
         ({"latents": torch.full((2, LATENT_DIM), float("inf"))}, r"`latents` has values that are NaN or infinite"),
@@ -320,6 +329,14 @@ def test_components_must_agree(pipeline):
         ("model_index.json", '{"_class_name": "SPADEPipeline", "generator": []}', "has a bad index: "),
         ("model_index.json", '{"_class_name": "SPADEPipeline", "generator": [7, 7]}', "has a bad index: "),
         (
+            "model_index.json",
+            '{"_class_name": "SPADEPipeline", "generator": "x"}',
+            "has a bad index: `generator` is 'x'",
+        ),
+        ("model_index.json", '{"generator": ["spade_hf", "SPADEGenerator"]}', "bad index: it lacks `_class_name`"),
+        ("model_index.json", "[1]", r"has a bad index: it is '\[1\]', not an object"),
+        ("model_index.json", "[" * 100_000, "has a damaged model_index.json: it is nested too deeply"),
+        (
             "image_processor/preprocessor_config.json",
             '"alice/other"',
             "has a preprocessor_config.json without `label_set`",
@@ -332,6 +349,44 @@ def test_damaged_files_of_a_pipeline(pipeline, tmp_path, file, text, message):
     (tmp_path / file).write_text(text)
     with pytest.raises(ValueError, match=message):
         SPADEPipeline.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["./street_model", "street_model", "models/street/final", Path("street_model")])
+def test_a_folder_that_does_not_exist(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "street_models").mkdir()
+    with pytest.raises(
+        ValueError, match=r"`pretrained_model_name_or_path` is .*, which is neither a folder nor a Hub"
+    ):
+        SPADEPipeline.from_pretrained(name)
+    with pytest.raises(ValueError, match="a folder without model_index.json, so it is not a saved pipeline"):
+        SPADEPipeline.from_pretrained(tmp_path / "street_models")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "reason"),
+    [
+        ("alice/nowhere", {}, "401 Client Error"),
+        ("alice/hidden", {}, "401 Client Error"),
+        ("alice/shown", {"revision": "v9"}, "404 Client Error.*Invalid rev id"),
+        ("alice/nowhere", {"local_files_only": True}, "local"),
+    ],
+)
+def test_the_hubs_own_reason_is_given(hub, pipeline, name, arguments, reason):
+    pipeline.push_to_hub("shown", token=hub.token)
+    pipeline.push_to_hub("hidden", token=hub.token, private=True)
+    with pytest.raises(
+        ValueError, match=rf"(?s)is {name}: there is no such folder\. The Hub does not return .*{reason}"
+    ):
+        SPADEPipeline.from_pretrained(name, **arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_seed_is_the_same_style_in_every_type(masks, dtype):
+    latents = make_pipeline().to(dtype)(masks, generator=seeded(3)).latents
+    expected = torch.randn(2, LATENT_DIM, generator=torch.Generator().manual_seed(3))
+    assert latents.dtype == dtype
+    assert torch.equal(latents, expected.to(dtype))
 
 
 def test_a_generator_for_each_image(pipeline, masks):

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from ..waiting import LONGEST
+
 
 BUILD = Path(__file__).parents[2] / "spaces_demo" / "browser" / "build.py"
 NODE = shutil.which("node")
@@ -44,7 +46,7 @@ console.log(JSON.stringify(answer()));
 """
         )
         result = subprocess.run(
-            [NODE, "test.js"], cwd=folder, input=json.dumps(given), capture_output=True, text=True, timeout=300
+            [NODE, "test.js"], cwd=folder, input=json.dumps(given), capture_output=True, text=True, timeout=LONGEST
         )
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)

@@ -2,22 +2,17 @@
 
 import argparse
 import difflib
-import re
 from pathlib import Path
 
 import torch
 from diffusers.utils.logging import disable_progress_bar
-from huggingface_hub import hf_hub_download
 
 from .. import BUNDLED_MODEL
 from ..images.downloads import is_url
 from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
+from ..models.locations import check_hub, check_pipeline_location, similar, suggestion
 from ..pipelines import SPADEPipeline
-
-
-INDEX = "model_index.json"  # marks a folder or repository as a pipeline
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def find_model(name: str | None, *, option: str = "--model") -> str:
@@ -32,26 +27,9 @@ def find_model(name: str | None, *, option: str = "--model") -> str:
     """
     if name is None:
         return BUNDLED_MODEL
-    folder = Path(name)
-    if folder.is_dir():
-        if not (folder / INDEX).is_file():
-            pipelines = sorted(str(path.parent) for path in folder.glob(f"*/{INDEX}"))
-            raise ValueError(
-                f"{option} is {name}, a folder without {INDEX}, so it is not a saved pipeline.{_suggestion(pipelines)}"
-            )
-        return name
-    if folder.exists() or not HUB_ID.fullmatch(name):
-        raise ValueError(
-            f"{option} is {name}, which is neither a folder nor a Hub id (user/name).{_suggestion(similar(folder))}"
-        )
-    try:
-        hf_hub_download(name, INDEX)
-    except OSError as error:  # no such repository, no such file in it, no network
-        reason = str(error).rstrip(".")
-        raise ValueError(
-            f"{option} is {name}: there is no such folder.{_suggestion(similar(folder))} The Hub does not return "
-            f"{name}/{INDEX}: {reason}."
-        ) from error
+    check_pipeline_location(name, given_as=option)
+    if not Path(name).is_dir():
+        check_hub(name, given_as=option)
     return name
 
 
@@ -90,7 +68,7 @@ def read_label_set(name: str) -> LabelSet:
     found = difflib.get_close_matches(name, LabelSet.built_in_names()) or similar(path)
     raise ValueError(
         f"{name!r} is not a label set: give {names}, a JSON file, a table of colours or a model's folder."
-        f"{_suggestion(found)}"
+        f"{suggestion(found)}"
     )
 
 
@@ -110,15 +88,3 @@ def check_device(name: str) -> None:
         raise ValueError(
             f"--device is {name}, which torch cannot use here: {reason}. Leave it out, or give cpu."
         ) from error
-
-
-def similar(path: Path) -> list[str]:
-    """Return the folders beside `path` with similar names, the most similar first."""
-    if not path.parent.is_dir():
-        return []
-    folders = [sibling.name for sibling in path.parent.iterdir() if sibling.is_dir()]
-    return [str(path.with_name(name)) for name in difflib.get_close_matches(path.name, folders)]
-
-
-def _suggestion(names: list[str]) -> str:
-    return f" Did you mean {' or '.join(names[:3])}?" if names else ""

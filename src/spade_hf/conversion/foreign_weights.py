@@ -14,11 +14,12 @@ from .nvlabs_keys import StateDict
 
 
 Network = TypeVar("Network", bound=nn.Module)
+WRAPPER = "module."  # before every name of a network that DataParallel or DistributedDataParallel wrapped
 BATCH_COUNT = "num_batches_tracked"  # missing in files of torch before 0.4.1, and never read
 
 
 def read_weights(path: str | Path, *, required: Mapping[str, tuple[int, ...]]) -> StateDict:
-    """Read the tensors of a pickle, with `weights_only=True`.
+    """Read the tensors of a pickle, with `weights_only=True`; names lose the prefix of `DistributedDataParallel`.
 
     Args:
         path (`str` or `Path`): The file.
@@ -44,6 +45,8 @@ def read_weights(path: str | Path, *, required: Mapping[str, tuple[int, ...]]) -
         raise ValueError(
             f"{path} is not a dict of named tensors; pass a `latest_net_*.pth` of the public implementation."
         )
+    if all(key.startswith(WRAPPER) for key in weights):
+        weights = {key.removeprefix(WRAPPER): value for key, value in weights.items()}
     for key, value in weights.items():
         if problem := _problem(key, value):
             raise ValueError(

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .plain_layers import is_plain_conv
 from .tiling import MAX_RECYCLED_BYTES, is_cpu_inference
 
 
@@ -27,14 +28,16 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Compute `conv(x)`, `(N, I, H, W)` to `(N, O, H, W)`, of a padded convolution with bias and stride 1.
+    """Compute `conv(x)`, `(N, I, H, W)` to `(N, O, H, W)`.
 
     If the image is small relative to the weights, it is one product of all windows. Other large weights are split.
+    Layers that do more than a plain convolution are called.
     """
     if not is_cpu_inference(x) or torch.is_autocast_enabled("cpu"):  # the layer itself follows autocast
         return conv(x)
+    if not is_plain_conv(conv) or conv.bias is None:
+        return conv(x)
     weight, bias = conv.weight, conv.bias  # read once: under spectral norm each read is a computation
-    assert bias is not None
     if weight.dtype != x.dtype or weight.is_meta:  # a hook can cast or load the weight
         return conv(x)
     num_positions = x.numel() // x.shape[1]

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..execution.plain_layers import has_hooks, is_plain_conv
 from ..labels.label_set import LabelSet
 from ..layers import SPADE, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE
@@ -132,13 +133,16 @@ class ImagesOfNeighborhoods(nn.Module):
         num_label_channels (`int`): L without the edge channel.
 
     Raises:
-        ValueError: If its blocks or norms are not SPADE's.
+        ValueError: If its blocks or norms are not SPADE's, or their layers are hooked or replaced.
     """
 
     def __init__(self, generator: Any, num_label_channels: int) -> None:
         super().__init__()
         if not is_plain(generator):
-            raise ValueError(f"`modulation` is 'sparse', but {type(generator).__name__} is not made of SPADE layers.")
+            raise ValueError(
+                f"`modulation` is 'sparse', but {type(generator).__name__} is not made of SPADE layers, or some have "
+                "hooks or were replaced. Pass 'dense'."
+            )
         self.generator = generator
         self.num_label_channels, self.has_edges = num_label_channels, generator.config.use_instance_edges
         self.divisors = divisors_of(generator)
@@ -184,12 +188,19 @@ def modulated_block(block: SPADEResnetBlock, x: Tensor, mask: Neighborhoods) -> 
 
 
 def is_plain(generator: Any) -> bool:
-    """Return whether all blocks of a generator are the library's own, with SPADE layers."""
+    """Return whether all blocks of a generator are the library's own, with SPADE layers, and none is hooked."""
     blocks = getattr(generator, "blocks", [])
     return bool(blocks) and all(
-        type(block) is SPADEResnetBlock and all(type(getattr(block, name)) is SPADE for name in norm_names(block))
+        type(block) is SPADEResnetBlock
+        and not any(map(has_hooks, block.modules()))
+        and all(_is_plain_norm(getattr(block, name)) for name in norm_names(block))
         for block in blocks
     )
+
+
+def _is_plain_norm(norm: nn.Module) -> bool:
+    """Return whether [`SparseModulation`] computes the same as `norm`, from its weights."""
+    return type(norm) is SPADE and is_plain_conv(norm.conv_mask) and is_plain_conv(norm.conv_gamma_beta)
 
 
 def norm_names(block: SPADEResnetBlock) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ def trace(
     simplify(program.model)
     model = program.model_proto
     forget_source(model)
+    store_constants_as_tensors(model)
     helper.set_model_props(model, dict(metadata))
     return model
 
@@ -79,6 +80,16 @@ def simplify(model: Any) -> None:
     for _ in range(2):
         optimizer.fold_constants(model)
         optimizer.remove_unused_nodes(model)
+
+
+def store_constants_as_tensors(model: ModelProto) -> None:
+    """Store the values of Constant nodes as tensors: onnxruntime's tools for quantization know no other form."""
+    types = {"value_int": np.int64, "value_ints": np.int64, "value_float": np.float32, "value_floats": np.float32}
+    for node in (node for graph in (model.graph, *model.functions) for node in graph.node):
+        if node.op_type == "Constant" and node.attribute[0].name in types:
+            (given,) = node.attribute
+            values = np.array(helper.get_attribute_value(given), dtype=types[given.name])
+            given.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(values)))
 
 
 def forget_source(model: ModelProto) -> None:

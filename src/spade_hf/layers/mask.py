@@ -183,5 +183,5 @@ def _nearest_indices(source: int, target: int) -> Tensor:
 
     Runs on the CPU, because other devices can lack float64.
     """
-    positions = torch.arange(source, dtype=torch.float64)[None, None]
+    positions = torch.arange(source, dtype=torch.float64, device="cpu")[None, None]
     return F.interpolate(positions, target, mode="nearest")[0, 0].long()

@@ -88,15 +88,17 @@ def read_mask(
 
 def _check_channels(label_map: Tensor, num_channels: int) -> Tensor:
     """Return the label map, or raise a ValueError for unknown channels. A network does not know a data set's ids."""
-    if torch.compiler.is_compiling():  # a graph must not depend on the labels
+    is_known = (label_map >= 0) & (label_map < num_channels)
+    advice = (
+        f"this model knows the channels 0..{num_channels - 1}. `SPADEImageProcessor.preprocess_mask` maps a data "
+        "set's ids, including its unknown id (such as 255), to channels."
+    )
+    if torch.compiler.is_compiling():  # a graph must not depend on the labels, but it can fail: with a RuntimeError
+        torch._assert_async(is_known.all(), f"`segmap` has unknown label ids; {advice}")
         return label_map
-    bad = label_map[(label_map < 0) | (label_map >= num_channels)].unique().tolist()
+    bad = label_map[~is_known].unique().tolist()
     if bad:
-        raise ValueError(
-            f"`segmap` has label ids {bad[:10]}{' ...' if len(bad) > 10 else ''}; this model knows the channels "
-            f"0..{num_channels - 1}. `SPADEImageProcessor.preprocess_mask` maps a data set's ids, including its "
-            "unknown id (such as 255), to channels."
-        )
+        raise ValueError(f"`segmap` has label ids {bad[:10]}{' ...' if len(bad) > 10 else ''}; {advice}")
     return label_map
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..execution.cpu_products import convolve
+from ..execution.plain_layers import has_hooks, is_plain_conv
 from .initialization import LEAKY_SLOPE, conv2d
 from .mask import SemanticMask
 from .mask_reading import as_semantic_mask
@@ -81,6 +82,11 @@ class SPADEResnetBlock(nn.Module):
 
     def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
         """Return whether the output at a position depends only on the input within `halo` positions of it."""
-        norms: list[Any] = [self.norm1, self.norm2, *([self.norm_shortcut] if self.has_learned_shortcut else [])]
-        # a norm without `is_local` can need statistics of the whole image
+        convs: list[nn.Module] = [self.conv1, self.conv2]
+        norms: list[Any] = [self.norm1, self.norm2]
+        if self.has_learned_shortcut:
+            convs, norms = [*convs, self.conv_shortcut], [*norms, self.norm_shortcut]
+        # hooks and replaced convolutions get whole activations; a norm without `is_local` can need them for statistics
+        if any(map(has_hooks, self.modules())) or not all(map(is_plain_conv, convs)):
+            return False
         return all(hasattr(norm, "is_local") and norm.is_local(mask, size) for norm in norms)

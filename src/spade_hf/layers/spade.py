@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..execution.eager import run_eagerly
+from ..execution.plain_layers import has_hooks, is_plain_conv
 from .initialization import initialize
 from .mask import SemanticMask
 from .mask_reading import as_semantic_mask
@@ -66,7 +67,9 @@ class SPADE(nn.Module):
         super().__init__()
         if kernel_size not in (1, 3, 5):
             raise ValueError(f"`kernel_size` is {kernel_size}; allowed are 1, 3 and 5.")
-        self.kernel_size = kernel_size
+        # kept here, because an adapter in the place of a convolution need not have its attributes
+        self.num_channels, self.num_semantic_channels = num_channels, num_semantic_channels
+        self.hidden_channels, self.kernel_size = hidden_channels, kernel_size
         self.modulation_backend: ModulationBackend = "auto"
         self.param_free_norm = parameter_free_norm(norm_type, num_channels)
         self.conv_mask = nn.Conv2d(num_semantic_channels, hidden_channels, kernel_size, padding=kernel_size // 2)
@@ -91,7 +94,7 @@ class SPADE(nn.Module):
         Raises:
             ValueError: If ids, shapes or types do not fit the layer.
         """
-        mask = as_semantic_mask(mask, x, num_channels=self.conv_mask.in_channels)
+        mask = as_semantic_mask(mask, x, num_channels=self.num_semantic_channels)
         out = run_eagerly(self._modulate_by_labels, x, mask, negative_slope) if self._is_permitted(mask) else None
         if out is not None:
             return out  # the same, computed once per distinct label neighbourhood; None where that would be slower
@@ -130,9 +133,9 @@ class SPADE(nn.Module):
 
     def _pays_off(self, neighborhoods: LabelNeighborhoods) -> bool:
         """Return whether the sparse path was requested, or is expected to be faster than the dense one."""
-        outputs, hidden_channels = self.conv_gamma_beta.weight.shape[:2]  # 2C, D
-        dense_cost = SPARSE_EFFICIENCY * (self.conv_mask.in_channels + outputs)
-        sparse_cost = neighborhoods.distinct_share * (outputs + 2 * hidden_channels)
+        outputs = 2 * self.num_channels
+        dense_cost = SPARSE_EFFICIENCY * (self.num_semantic_channels + outputs)
+        sparse_cost = neighborhoods.distinct_share * (outputs + 2 * self.hidden_channels)
         return sparse_cost <= dense_cost or self.modulation_backend == "sparse"
 
     def _dense_modulation(self, mask: SemanticMask, size: tuple[int, int]) -> Tensor:
@@ -153,14 +156,16 @@ class SPADE(nn.Module):
         return torch.cat([scale, shift], dim=1)
 
     def _has_fixed_statistics(self) -> bool:
-        norm = self.param_free_norm
-        return isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and not norm.training
+        norm: Any = self.param_free_norm
+        is_known = type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm) and not has_hooks(norm)
+        return is_known and norm.track_running_stats and not norm.affine and not norm.training
 
 
 def _has_weights_at_hand(conv: nn.Conv2d, mask: SemanticMask) -> bool:
-    """Return whether weights can be read directly: offloading and casting hooks prepare them only for a call."""
-    is_hooked = hasattr(conv, "_diffusers_hook")  # group offload, layerwise casting
-    return conv.weight.device == mask.device and conv.weight.dtype in COMPUTE_DTYPES and not is_hooked
+    """Return whether weights can be read directly: hooks can cast, load or change them for a call."""
+    if not is_plain_conv(conv) or conv.bias is None:
+        return False
+    return conv.weight.device == mask.device and conv.weight.dtype in COMPUTE_DTYPES
 
 
 def permits_sparse(network: nn.Module, mask: SemanticMask) -> bool:

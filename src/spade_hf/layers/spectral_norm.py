@@ -45,10 +45,16 @@ class _DivideBySigma(torch.autograd.Function):
         return grad_weight.view_as(normalized), None, None
 
 
+def has_spectral_norm(module: nn.Module) -> bool:
+    """Return whether a weight in `module` is spectrally normalized."""
+    return any(isinstance(part, _SpectralNorm) for part in module.modules())
+
+
 def fuse_spectral_norm(module: nn.Module) -> None:
     """Replace every spectrally normalized weight by its normalized value, in place.
 
-    Plain convolutions are faster, smaller and exportable. Outputs in evaluation mode stay the same.
+    Plain convolutions are faster, smaller and exportable. Outputs in evaluation mode stay the same, and frozen weights
+    stay frozen.
     """
     was_training = module.training
     module.eval()  # in training mode, reading a parametrized weight runs one more power iteration
@@ -58,7 +64,8 @@ def fuse_spectral_norm(module: nn.Module) -> None:
             # not `remove_parametrizations`: it deletes `weight` from a class that copies of the layer share, so that
             # fusing a deep copy would break the original model
             weight = layer.weight.detach().clone()
+            is_trained = any(original.requires_grad for original in layer.parametrizations.weight.parameters())
             layer.__class__ = type(layer).__base__
             del layer.parametrizations
-            layer.weight = nn.Parameter(weight)
+            layer.weight = nn.Parameter(weight, requires_grad=is_trained)
     module.train(was_training)

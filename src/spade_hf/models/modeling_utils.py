@@ -1,20 +1,37 @@
 """Additions of this library's networks to diffusers' `ModelMixin`."""
 
+import inspect
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
 from diffusers.utils import is_accelerate_available
 
-from ..layers.spectral_norm import fuse_spectral_norm
+from ..execution.single_thread import single_thread
+from ..layers.spectral_norm import fuse_spectral_norm, has_spectral_norm
 from .config_values import check_config
+from .locations import check_location
+from .weight_files import check_format, refuse_shards_of_other_variants, remove_replaced_weights
 
 
 class PortableConfigMixin(ConfigMixin):
     """A `ConfigMixin` that does not save the local path that its object was loaded from."""
 
     config: Any  # diffusers' FrozenDict, whose attributes are the constructor's arguments
+
+    @classmethod
+    def load_config(cls, *args: Any, **kwargs: Any) -> Any:
+        """Load like `ConfigMixin.load_config`, or raise a ValueError if the file's objects are nested without end."""
+        try:
+            return super().load_config(*args, **kwargs)
+        except RecursionError as error:
+            raise ValueError(
+                f"{args[0] if args else cls.config_name} has a damaged {cls.config_name}: it is nested too deeply. "
+                "Copy or download it again."
+            ) from error
 
     def to_json_string(self) -> str:
         """Return the config as JSON, without `_name_or_path`."""
@@ -24,20 +41,24 @@ class PortableConfigMixin(ConfigMixin):
 
 
 class SPADEModelMixin(ModelMixin, PortableConfigMixin):
-    """A `ModelMixin` that reads only safetensors, and refuses to load an incomplete checkpoint.
+    """A `ModelMixin` that reads and writes only safetensors, and loads only a checkpoint that fits the config.
 
-    diffusers only warns about missing weights and leaves them uninitialized, so that bad images are the first symptom.
-    If it finds no safetensors, it loads a pickle.
+    diffusers only warns about missing and extra weights, and leaves missing ones uninitialized, so that bad images are
+    the first symptom. If it finds no safetensors, it loads a pickle.
     """
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> Any:
         """Load like `ModelMixin.from_pretrained`, with convolution weights in channels-last, like their inputs.
 
+        Loading starts no threads, so that a process can load a model and then fork.
+
         Raises:
-            ValueError: If the weights file is damaged or lacks weights that the config needs; if `use_safetensors` is
-                False; if the folder is a pipeline's and `subfolder` is missing.
+            ValueError: If the weights file is damaged, lacks weights that the config needs or has others; if
+                `use_safetensors` is False; if the folder is a pipeline's and `subfolder` is missing.
         """
+        pretrained_model_name_or_path = os.fspath(pretrained_model_name_or_path)
+        check_location(pretrained_model_name_or_path, given_as="`pretrained_model_name_or_path`")
         if kwargs.get("use_safetensors") is False:
             raise ValueError(
                 "`use_safetensors` is False, but this library reads weights from safetensors only. Leave it out; "
@@ -47,7 +68,10 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
         kwargs.setdefault("low_cpu_mem_usage", is_accelerate_available())  # else diffusers does so with a warning
         wants_info = kwargs.pop("output_loading_info", False)
         try:
-            loaded: Any = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)
+            with single_thread():
+                loaded: Any = super().from_pretrained(
+                    pretrained_model_name_or_path, output_loading_info=True, **kwargs
+                )
             model, info = loaded
         except Exception as error:
             if _is_damaged_file(error):
@@ -63,9 +87,46 @@ class SPADEModelMixin(ModelMixin, PortableConfigMixin):
                 f"{pretrained_model_name_or_path} lacks {len(missing)} of the weights of {cls.__name__}, the first: "
                 f"{sorted(missing)[:3]}. Its config.json belongs to other weights."
             )
+        if extra := info["unexpected_keys"]:
+            raise ValueError(
+                f"{pretrained_model_name_or_path} has {len(extra)} weights that {cls.__name__} does not have, the "
+                f"first: {sorted(extra)[:3]}. Its config.json belongs to other weights."
+            )
         if not any(parameter.is_meta for parameter in model.parameters()):  # hooks load meta weights unchanged
-            model.to(memory_format=torch.channels_last)  # saves up to 8 % of a forward pass on a CPU
+            with single_thread():
+                model.to(memory_format=torch.channels_last)  # saves up to 8 % of a forward pass on a CPU
         return (model, info) if wants_info else model
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save like `ModelMixin.save_pretrained`, over an earlier save of the same variant.
+
+        Raises:
+            ValueError: If `safe_serialization` is False, as this library does not read pickles; if the folder has
+                sharded weights of another variant, which diffusers would delete.
+        """
+        given = inspect.signature(super().save_pretrained).bind(save_directory, *args, **kwargs).arguments
+        check_format(given)
+        folder, variant = Path(save_directory), given.get("variant")
+        refuse_shards_of_other_variants(folder, variant)
+        super().save_pretrained(os.fspath(save_directory), *args, **kwargs)
+        if given.get("is_main_process", True):
+            remove_replaced_weights(folder, variant)
+
+    # `DiffusionPipeline.save_pretrained` passes the arguments that it finds in the signature
+    save_pretrained.__signature__ = inspect.signature(ModelMixin.save_pretrained)  # pyright: ignore
+
+    def enable_layerwise_casting(self, *args: Any, **kwargs: Any) -> None:
+        """Store weights like `ModelMixin.enable_layerwise_casting`, in a smaller type than that of the computation.
+
+        Raises:
+            ValueError: If the network has spectral norm, whose singular vectors would be rounded.
+        """
+        if has_spectral_norm(self):
+            raise ValueError(
+                f"This {type(self).__name__} has spectral norm, and layerwise casting would round its singular "
+                "vectors. Call `fuse_spectral_norm()` first."
+            )
+        super().enable_layerwise_casting(*args, **kwargs)
 
     @classmethod
     def load_config(cls, *args: Any, **kwargs: Any) -> Any:

@@ -29,8 +29,8 @@ class DiagonalGaussianDistribution:
 
     def sample(self, generator: torch.Generator | list[torch.Generator] | None = None) -> Tensor:
         """Draw z `(N, Z)` by the reparametrization trick, so that gradients reach mean and variance."""
-        noise = randn_tensor(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
-        return self.mean + noise * torch.exp(0.5 * self.logvar)
+        noise = randn_tensor(self.mean.shape, generator=generator, device=self.mean.device, dtype=torch.float32)
+        return self.mean + noise.to(self.mean.dtype) * torch.exp(0.5 * self.logvar)
 
     def mode(self) -> Tensor:
         """Return the most likely z `(N, Z)`: the mean."""

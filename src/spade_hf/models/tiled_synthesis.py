@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..execution.plain_layers import is_plain_conv
 from ..execution.tiling import map_bands
 from ..layers import SemanticMask
 from ..layers.upsampling import upsample
@@ -34,6 +35,7 @@ def synthesize_in_bands(generator: SPADEGenerator, x: Tensor, mask: SemanticMask
     """
     tiling, last = generator.tiling, len(generator.blocks) - 1
     assert tiling is not None
+    is_output_local = is_plain_conv(generator.conv_out)
     for position in range(first, len(generator.blocks)):
         block: Any = generator.blocks[position]  # a `SPADEResnetBlock`
         scale = generator.upsampling[position]
@@ -43,7 +45,7 @@ def synthesize_in_bands(generator: SPADEGenerator, x: Tensor, mask: SemanticMask
             return torch.cat(images)
         if num_bands == 1 or not block.is_local(mask, (scale * x.shape[2], scale * x.shape[3])):
             x = block(upsample(x, scale), mask)
-        elif position < last:
+        elif position < last or not is_output_local:
             x = _in_bands(block, x, mask, scale=scale, num_bands=num_bands, halo=block.halo)
         else:  # with the output convolution: the activation between them would be the largest tensor of all
 
@@ -51,7 +53,8 @@ def synthesize_in_bands(generator: SPADEGenerator, x: Tensor, mask: SemanticMask
                 return generator.to_image(generator.blocks[last](x, rows))
 
             return _in_bands(to_image, x, mask, scale=scale, num_bands=num_bands, halo=block.halo + 1)
-    return map_bands(lambda x, _: generator.to_image(x), x, num_bands=tiling.num_bands(x), halo=1)
+    num_bands = tiling.num_bands(x) if is_output_local else 1
+    return map_bands(lambda x, _: generator.to_image(x), x, num_bands=num_bands, halo=1)
 
 
 def _in_bands(

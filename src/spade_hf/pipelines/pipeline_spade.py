@@ -3,6 +3,7 @@
 Legend: N masks, M output images, L semantic channels, H W height and width, Z latent.
 """
 
+import inspect
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +19,11 @@ from torch import Tensor
 from ..images.processor import ImageInput, SPADEImageProcessor
 from ..images.resize import size_in_proportion
 from ..models import SPADEGenerator, SPADEStyleEncoder
+from ..models.locations import check_hub, check_pipeline_location
 from ..models.modeling_utils import PortableConfigMixin
+from ..models.weight_files import check_format
+from .arguments import check_latents, check_side, check_tolerance, check_whole_number
+from .components import check_components, check_index
 
 
 @dataclass
@@ -62,19 +67,38 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             if network is not None:
                 network.eval()  # batch statistics of a single mask would wash out its image
         self.register_modules(generator=generator, image_processor=image_processor, style_encoder=style_encoder)
-        _check_components(generator, image_processor, style_encoder)
+        check_components(generator, image_processor, style_encoder)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "SPADEPipeline":
         """Load like `DiffusionPipeline.from_pretrained`, without its advice to install accelerate.
 
-        Raises a ValueError if an index, a config or weights are damaged.
+        Raises a ValueError if there is no pipeline of this name, or if an index, a config or weights are damaged.
         """
+        name = os.fspath(pretrained_model_name_or_path)
+        check_pipeline_location(name, given_as="`pretrained_model_name_or_path`")
         kwargs.setdefault("low_cpu_mem_usage", is_accelerate_available())
         try:
-            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        except (AttributeError, LookupError, RecursionError, TypeError) as error:
-            raise ValueError(f"{pretrained_model_name_or_path} has a bad index: {error!r}. Copy it again.") from error
+            return super().from_pretrained(name, **kwargs)
+        except OSError:
+            if not os.path.isdir(name):  # diffusers only says that the model is not cached
+                check_hub(name, given_as="`pretrained_model_name_or_path`", **kwargs)
+            raise
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save like `DiffusionPipeline.save_pretrained`; raises a ValueError if `safe_serialization` is False."""
+        check_format(inspect.signature(super().save_pretrained).bind(save_directory, *args, **kwargs).arguments)
+        super().save_pretrained(os.fspath(save_directory), *args, **kwargs)
+
+    @classmethod
+    def load_config(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> Any:
+        """Load like `DiffusionPipeline.load_config`, or raise a ValueError if the index is damaged."""
+        loaded: Any = super().load_config(pretrained_model_name_or_path, **kwargs)
+        parts = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        check_index(
+            loaded[0] if isinstance(loaded, tuple) else loaded, parts=parts, source=pretrained_model_name_or_path
+        )
+        return loaded
 
     # Types are quoted so that `help` prints their names, and not the unions that they stand for.
     @torch.no_grad()
@@ -133,6 +157,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             >>> four_styles = pipeline("mask.png", num_images_per_mask=4, generator=seeded).images
         """
         self.check_inputs(style_image, latents, generator, num_images_per_mask, batch_size, output_type)
+        check_tolerance(color_tolerance)
         device, dtype = self._execution_device, self.generator.dtype
 
         masks, instance_maps = self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
@@ -144,9 +169,9 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         if isinstance(generator, list) and len(generator) != num_images:
             raise ValueError(f"`generator` is a list of {len(generator)} for {num_images} images; give one for each.")
         if z is None and self.generator.config.latent_dim is not None:
-            z = randn_tensor(
-                (num_images, self.generator.config.latent_dim), generator=generator, device=device, dtype=dtype
-            )
+            # drawn in float32, so that a seed means the same style in every type of weights
+            shape = (num_images, self.generator.config.latent_dim)
+            z = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32).to(dtype)
         elif z is not None:
             z = z.to(device, dtype).expand(num_images, -1)
 
@@ -193,10 +218,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     ) -> None:
         """Raise a ValueError for arguments that contradict each other or the model."""
         latent_dim = self.generator.config.latent_dim
-        if num_images_per_mask < 1 or batch_size < 1:
-            raise ValueError(
-                f"`num_images_per_mask` is {num_images_per_mask} and `batch_size` {batch_size}; both are at least 1."
-            )
+        check_whole_number("num_images_per_mask", num_images_per_mask)
+        check_whole_number("batch_size", batch_size)
         if output_type not in ("pil", "np", "pt"):
             raise ValueError(f"`output_type` is {output_type!r}; allowed are 'pil', 'np' and 'pt'.")
         if style_image is not None and latents is not None:
@@ -212,12 +235,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 + ("." if latent_dim is None else ", or pass `latents` or a `generator` for a random style.")
             )
         if latents is not None:
-            if not isinstance(latents, Tensor):
-                raise ValueError(f"`latents` is a {type(latents).__name__}; pass a tensor (M, {latent_dim}).")
-            if latents.ndim != 2 or latents.shape[1] != latent_dim:
-                raise ValueError(f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}).")
-            if not latents.isfinite().all():
-                raise ValueError("`latents` has values that are NaN or infinite; pass finite ones.")
+            check_latents(latents, latent_dim)
         generators = generator if isinstance(generator, list) else [generator]
         if generator is not None and not all(isinstance(one, torch.Generator) for one in generators):
             raise ValueError(
@@ -234,12 +252,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     def _image_size(self, masks: list[Tensor], height: int | None, width: int | None) -> tuple[int, int]:
         """Return the images' height and width, in the proportions of the masks `(..., H, W)` unless both are given."""
         divisor = self.generator.size_divisor
-        for name, size in (("height", height), ("width", width)):
-            if size is not None and (size < divisor or size % divisor):
-                raise ValueError(
-                    f"`{name}` is {size}; this model makes images whose sides are multiples of {divisor}, such as "
-                    f"{max(1, round(size / divisor)) * divisor}."
-                )
+        check_side("height", height, divisor)
+        check_side("width", width, divisor)
         model_size = self.generator.config.image_size
         area = model_size**2 if isinstance(model_size, int) else model_size[0] * model_size[1]
         sizes = dict.fromkeys(
@@ -279,22 +293,3 @@ def _batches(num_masks: int, images_per_mask: int, batch_size: int) -> list[tupl
         starts = range(first, end, batch_size)
         batches += [(slice(mask, mask + 1), slice(i, min(i + batch_size, end))) for i in starts]
     return batches
-
-
-def _check_components(
-    generator: SPADEGenerator, image_processor: SPADEImageProcessor, style_encoder: SPADEStyleEncoder | None
-) -> None:
-    labels, config = image_processor.label_set, generator.config
-    pairs = {
-        "num_labels": (config.num_labels, labels.num_labels),
-        "use_unknown_label": (config.use_unknown_label, labels.use_unknown_label),
-        "use_instance_edges": (config.use_instance_edges, image_processor.config.use_instance_edges),
-    }
-    if style_encoder is not None:
-        pairs["latent_dim"] = (config.latent_dim, style_encoder.config.latent_dim)
-    for name, (ours, theirs) in pairs.items():
-        if ours != theirs:
-            other = "style encoder" if name == "latent_dim" else f"image processor (label set '{labels.name}')"
-            raise ValueError(
-                f"`{name}` is {ours} in the generator and {theirs} in the {other}; the parts of a pipeline must agree."
-            )

@@ -4,6 +4,7 @@ Legend: H W height and width of a mask as it is stored.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import datasets
 import numpy as np

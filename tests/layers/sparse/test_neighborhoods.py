@@ -63,6 +63,17 @@ def test_keys_that_do_not_fit_into_64_bits_are_exact():
     torch.testing.assert_close(values[examples][index], values, atol=0, rtol=0)
 
 
+@pytest.mark.parametrize(("base", "taps"), [(256, 9), (2, 64), (2**31, 3)])
+def test_keys_one_bit_too_long_are_exact(base: int, taps: int):
+    """Without a renumbering, a key's first value would be lost: two columns that differ in it alone become one."""
+    values = torch.zeros(taps, 3, dtype=torch.int64)
+    values[0, 1] = base - 1
+    values[1, 2] = base - 1
+    index, examples = _distinct_tuples(values)
+    assert len(examples) == 3
+    torch.testing.assert_close(values[:, examples][:, index], values, atol=0, rtol=0)
+
+
 def test_windows_of_one_id_beside_mixed_ones():
     ids = torch.tensor([[[7, 7, 7, 2], [7, 7, 7, 2], [7, 7, 7, 2]]])
     index, windows = distinct_windows(ids, 3)

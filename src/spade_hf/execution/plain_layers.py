@@ -1,0 +1,29 @@
+"""Layers that can be computed without a call, from their weights: nobody has changed what a call does.
+
+Hooks, subclasses and adapters (LoRA) act only in a call, so whoever reads the weights instead must ask here first.
+"""
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Return whether a call of `module` runs hooks, or a `forward` that a hook library has set on the object."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in vars(module)  # hooks of diffusers and accelerate
+    )
+
+
+def is_plain_conv(module: nn.Module) -> bool:
+    """Return whether a call of `module` is a convolution with stride 1 and zeros around, and nothing else."""
+    own_class = type(module).__base__ if parametrize.is_parametrized(module) else type(module)
+    if own_class is not nn.Conv2d or has_hooks(module):
+        return False
+    conv: nn.Conv2d = module  # pyright: ignore[reportAssignmentType]
+    padding = tuple(size // 2 for size in conv.kernel_size)
+    is_same = (conv.stride, conv.dilation, conv.groups, conv.padding) == ((1, 1), (1, 1), 1, padding)
+    return is_same and conv.padding_mode == "zeros"

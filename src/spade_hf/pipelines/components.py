@@ -1,0 +1,50 @@
+"""Checks of a pipeline's parts: whether they fit each other, and the index that names them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..images.processor import SPADEImageProcessor
+from ..models import SPADEGenerator, SPADEStyleEncoder
+
+
+def check_components(
+    generator: SPADEGenerator, image_processor: SPADEImageProcessor, style_encoder: SPADEStyleEncoder | None
+) -> None:
+    """Raise a ValueError if the parts do not fit each other."""
+    labels, config = image_processor.label_set, generator.config
+    pairs = {
+        "num_labels": (config.num_labels, labels.num_labels),
+        "use_unknown_label": (config.use_unknown_label, labels.use_unknown_label),
+        "use_instance_edges": (config.use_instance_edges, image_processor.config.use_instance_edges),
+    }
+    if style_encoder is not None:
+        pairs["latent_dim"] = (config.latent_dim, style_encoder.config.latent_dim)
+    for name, (ours, theirs) in pairs.items():
+        if ours != theirs:
+            other = "style encoder" if name == "latent_dim" else f"image processor (label set '{labels.name}')"
+            raise ValueError(
+                f"`{name}` is {ours} in the generator and {theirs} in the {other}; the parts of a pipeline must agree."
+            )
+
+
+def check_index(index: Any, *, parts: Iterable[str], source: Any) -> None:
+    """Raise a ValueError unless an index, the content of `model_index.json`, names a library and class for each part.
+
+    Args:
+        index: The index.
+        parts (`Iterable[str]`): The names of the parts.
+        source: Where it was read from, for the message.
+    """
+    problem = None
+    if not isinstance(index, dict):
+        problem = f"it is {str(index)[:60]!r}, not an object"
+    elif "_class_name" not in index:
+        problem = "it lacks `_class_name`"
+    else:
+        for name in parts:
+            pair = index.get(name, [None, None])
+            is_pair = isinstance(pair, list) and len(pair) == 2
+            if not is_pair or not all(one is None or isinstance(one, str) for one in pair):
+                problem = f"`{name}` is {str(pair)[:60]!r}, not a library and a class"
+    if problem is not None:
+        raise ValueError(f"{source} has a bad index: {problem}. Copy or download model_index.json again.")
