@@ -169,3 +169,21 @@ def test_pictures_are_small_and_rgb():
 
 def test_a_small_share_is_not_nothing():
     assert [percent(share) for share in (0.001, 0.25, 1.0)] == ["less than 1 %", "25 %", "100 %"]
+
+
+def test_pictures_with_transparent_pixels_are_refused():
+    """Their hidden colours would become a part of the style."""
+    image = Image.fromarray(np.dstack([COLORS, np.full(SIZE, 255, np.uint8)]))
+    assert read_picture(png(image)).mode == "RGB"
+    image.putpixel((0, 0), (1, 2, 3, 0))
+    with pytest.raises(ValueError, match="The picture has 1 transparent pixels, whose colours are unknown"):
+        read_picture(png(image))
+    buffer = io.BytesIO()
+    indexed(IDS, LABELS.palette).save(buffer, "PNG", transparency=int(IDS[0, 0]))
+    with pytest.raises(ValueError, match="transparent pixels, whose colours"):
+        read_picture(buffer.getvalue())
+
+
+def test_ids_in_a_jpeg_are_refused():
+    with pytest.raises(ValueError, match="lossy compression, which changes ids"):
+        read(jpeg(Image.fromarray(IDS.astype(np.uint8)), 90))

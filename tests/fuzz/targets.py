@@ -22,6 +22,7 @@ from spade_hf.demo.handlers import Handlers
 from spade_hf.demo.painter import Painter, Style, Styles
 from spade_hf.demo.scene import Scene
 from spade_hf.demo.uploads import read_mask, read_picture
+from spade_hf.labels.colors import voc_color
 from spade_hf_cli import main
 
 from .. import public_reference
@@ -33,7 +34,9 @@ from .mutations import NUMBERS, VALUES, bytes_from, json_from, text_from, value_
 MODES = ("L", "L", "P", "RGB", "RGBA", "I;16", "I", "1", "LA", "CMYK", "F")
 FORMATS = {"PNG": MODES, "JPEG": ("L", "RGB", "CMYK"), "GIF": ("L", "P", "RGB"), "WEBP": ("RGB", "RGBA")}
 FORMATS |= {
-    "BMP": ("L", "P", "RGB"),
+    "BMP": ("L", "P", "RGB", "1"),
+    "JPEG2000": ("L", "LA", "RGB", "RGBA"),
+    "AVIF": ("RGB", "RGBA"),
     "TIFF": (*MODES, "I;16B"),
     "PPM": ("L", "RGB"),
     "ICO": ("RGBA",),
@@ -54,6 +57,9 @@ def pixels(random: Random, mode: str, label_set: LabelSet = LANDSCAPES) -> PIL.I
     ids = np.array(label_set.ids)[rng.integers(0, min(len(label_set.ids), 9), shape)]
     if random.random() < 0.2:
         ids = rng.integers(0, 2**16, shape)
+    if mode == "RGB" and random.random() < 0.2:  # ids in all channels, or in the red one
+        channels = ids.astype(np.uint8)[..., None] * np.array(random.choice([(1, 1, 1), (1, 0, 0)]), np.uint8)
+        return PIL.Image.fromarray(channels)
     if mode in ("RGB", "RGBA"):
         known = np.isin(ids, label_set.ids).all()
         colors = label_set.colorize(ids) if known else rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
@@ -66,15 +72,31 @@ def pixels(random: Random, mode: str, label_set: LabelSet = LANDSCAPES) -> PIL.I
     image = PIL.Image.fromarray((ids % 256).astype(np.uint8))
     if mode == "P":
         image = image.convert("P")
-        image.putpalette(random.choice([label_set.palette.tobytes(), bytes(30), rng.bytes(768)]))
+        reordered = rng.permutation(label_set.palette[:256])
+        reordered[rng.integers(0, len(reordered), 2)] = rng.integers(0, 256, 3)  # stray colours
+        voc = np.array([voc_color(index) for index in range(256)], np.uint8)
+        palettes = [label_set.palette.tobytes()[:768], bytes(30), rng.bytes(768), reordered.tobytes(), voc.tobytes()]
+        image.putpalette(random.choice(palettes))
         return image
     return image if mode == "L" else image.convert(mode)
 
 
+def gray_map(random: Random) -> bytes:
+    """A portable map of an odd white, which no writer here makes."""
+    white = random.choice([1, 2, 3, 15, 254, 255, 256, 4095, 65535])
+    return b"P2 4 1 %d %d %d 0 1" % (white, random.randrange(white + 1), white)
+
+
 def image_bytes(random: Random, label_set: LabelSet = LANDSCAPES) -> bytes:
     """A picture's file, spoiled in nine of ten cases."""
-    kind = random.choice(list(FORMATS))
+    if random.random() < 0.03:
+        return random.choice([gray_map(random), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\nshowpage\n"])
+    kind = random.choice([kind for kind in FORMATS if kind in PIL.Image.registered_extensions().values()])
     options: dict[str, Any] = {}
+    if kind == "WEBP":
+        options["lossless"] = random.random() < 0.5
+    if kind in ("PNG", "GIF") and random.random() < 0.1:
+        options["transparency"] = random.choice([0, 1, 255])
     if random.random() < 0.2:
         exif = PIL.Image.Exif()
         exif[0x0112], exif[0x010E] = random.randrange(10), "text"
@@ -82,7 +104,7 @@ def image_bytes(random: Random, label_set: LabelSet = LANDSCAPES) -> bytes:
     buffer = io.BytesIO()
     try:
         pixels(random, random.choice(FORMATS[kind]), label_set).save(buffer, kind, **options)
-    except OSError:  # a mode that this format does not write
+    except (OSError, TypeError, ValueError):  # a mode or an option that this format does not write
         return image_bytes(random, label_set)
     data = buffer.getvalue()
     return data if random.random() < 0.1 else bytes_from(random, data)
@@ -325,9 +347,14 @@ def convert_command(random: Random, folder: Path) -> None:
 TABLES = {
     ".json": [LABEL_SETS[0].to_dict(), LABEL_SETS[3].to_dict(),
               {"id2label": {"0": "sky", "2": "sea"}, "palette": [[1, 2, 3], [4, 5, 6]], "ignore_label": 255},
-              {"categories": [{"id": 1, "name": "person", "color": [1, 2, 3]}, {"id": 2, "name": "tree"}]}],
-    ".txt": ["128 64 128\troad\n0 0 0 void\n70 70 70 building", "road:128,64,128::\nsky:1,2,3::"],
-    ".csv": ["name,r,g,b\nroad,128,64,128\nsky,1,2,3", "7,road,128,64,128\n9,sky,1,2,3", "0, a\n1, b\n2, void"],
+              {"categories": [{"id": 1, "name": "person", "color": [1, 2, 3]}, {"id": 2, "name": "tree"}]},
+              {"label_map": {"0": "sky", "1": "sea"}, "segmentation_colors": [[1, 2, 3], [4, 5, 6]]},
+              {"labels": [{"name": "sky", "color": [1, 2, 3]}, {"name": "void", "color": [4, 5, 6]}]},
+              {"0": "sky", "1": "void"}, {"sky": 0, "sea": 7}, {"label_dict": {"sky": 0}}, ["sky", "sea"]],
+    ".txt": ["128 64 128\troad\n0 0 0 void\n70 70 70 building", "road:128,64,128::\nsky:1,2,3:: #x", "sky\nsea\nland",
+             "__ignore__\n_background_\ncat", "0: sky\n1: sea", "0  sky\n1  sea", "#ffd700 sand\n#804080 road"],
+    ".csv": ["name,r,g,b\nroad,128,64,128\nsky,1,2,3", "7,road,128,64,128\n9,sky,1,2,3", "0, a\n1, b\n2, void",
+             '"name","r"\n"a, b",1,2,3\n"c",4,5,6', "a,#804080\nb,#ffffff", "0, 2-wheeler\n1, 3", "a;b,1,2,3"],
 }  # fmt: skip
 
 

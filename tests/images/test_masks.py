@@ -58,6 +58,15 @@ def test_ids_are_not_read_from_lossy_files(processor, kind, options, tmp_path):
                 processor.preprocess_mask(one)
 
 
+def test_ids_in_lossy_files_are_not_taken_for_greys(tmp_path):
+    """All of the numbers are ids, and some are nearest to one grey label, others to another."""
+    labels = [Label(i, f"{i}", (i, 0, 255)) for i in range(1, 255)]
+    label_set = LabelSet("many", (Label(0, "black", BLACK), *labels, Label(255, "white", WHITE)))
+    mask = saved(tmp_path, PIL.Image.fromarray(THING * 200), "JPEG")
+    with pytest.raises(ValueError, match="changes ids, and its numbers look like ids"):
+        SPADEImageProcessor(label_set=label_set).preprocess_mask(mask, color_tolerance=442)
+
+
 @pytest.mark.parametrize(("kind", "options"), LOSSY, ids=str)
 def test_black_and_white_is_read_from_lossy_files_with_a_tolerance(kind, options, tmp_path):
     mask = saved(tmp_path, PIL.Image.fromarray(THING * 255), kind, **options)

@@ -86,13 +86,25 @@ TAB = [(0, 0, 0), (31, 119, 180), (255, 127, 14), *[(1, 2, 3)] * 253]
         in_order(stray=255),  # black, the unknown label's own colour
         palette_image(IDS, [(0, 0, 0)] * 256),
         palette_image(np.zeros((4, 4)), [(0, 0, 0)] * 2),
+        palette_image(IDS.clip(min=1), [(1, 2, 3), (0, 0, 0), (0, 0, 0)]),
         palette_image(IDS, TAB),
         palette_image(np.zeros((4, 4)), TAB),
         palette_image(IDS, VOC),
         palette_image(IDS, VOC[:3]),
         palette_image(IDS, GRAYS),
     ],
-    ids=["in-order", "black", "all-black", "black-0", "other-colours", "other-colours-0", "voc", "short-voc", "grey"],
+    ids=[
+        "in-order",
+        "black",
+        "all-black",
+        "black-0",
+        "repeated",
+        "other-colours",
+        "other-colours-0",
+        "voc",
+        "short-voc",
+        "grey",
+    ],
 )
 def test_indices_are_ids_where_no_colour_contradicts_them(image):
     for tolerance in (None, 442):

@@ -15,7 +15,7 @@ def read_categories(categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         `dict`: `labels`, `distinct_colors` and `ignore_index` as [`LabelSet.from_dict`] takes them. `ignore_index`,
-            the id of pixels without segment, is the first of 0, 255 and 65535 that is not a category's id.
+            the id of pixels without segment, is the first of 0, 255, 65535, 65534, ... that is not a category's id.
     """
     taken: set[Color] = {tuple(row["color"]) for row in categories if "color" in row}
     free = (color for color in voc_colors() if color not in taken)
@@ -27,5 +27,5 @@ def read_categories(categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
         seen.add(color)
         labels.append({"id": row["id"], "name": row["name"], "color": color})
     ids = {row["id"] for row in categories}
-    unknown_id = next(i for i in (0, 255, 65535) if i not in ids)
+    unknown_id = next((i for i in (0, 255, *range(65535, 0, -1)) if i not in ids), None)
     return {"labels": labels, "distinct_colors": replacements, "ignore_index": unknown_id}

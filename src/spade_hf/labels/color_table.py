@@ -1,37 +1,51 @@
-"""Tables of colours as data sets and annotation tools write them: one line per class, with its name and colour.
+"""Tables of classes as data sets and annotation tools write them: one line per class.
 
-Forms:
+Forms, by example:
     128 64 128   road        label_colors.txt of CamVid
-    road,128,64,128          a CSV file, with or without a header
+    road,128,64,128          a CSV file, with or without a header, quotes and an id before the name
+    road,#804080             with the colour as in web pages, before or after the name
     road:128,64,128::        labelmap.txt of CVAT
-    7,road,128,64,128        with the class's id
-    7, road                  an id and no colour: _classes.csv of Roboflow
+    7, road                  an id and no colour: _classes.csv of Roboflow; also `7 road` and `7: road`
+    road                     a name: classes.txt of Label Studio, labels.txt of labelme
 """
 
+import csv
 import re
 from typing import Any
 
-from .colors import Color, voc_color
+from .colors import voc_color
 
 
 UNKNOWN_NAMES = ("unknown", "unlabelled", "unlabeled", "void")  # names for pixels without class
-COLOR = r"(?P<red>\d+)[\s,;]+(?P<green>\d+)[\s,;]+(?P<blue>\d+)"
-NAME = r"(?P<name>[^\W\d][^,;:\t]*?)"  # starts with a letter
-LINES = (
-    re.compile(rf"{COLOR}[\s,;]+{NAME}"),
-    re.compile(rf"(?:(?P<id>\d+)[\s,;]+)?{NAME}[\s,;:]+{COLOR}[\s,;:]*"),
-    re.compile(rf"(?P<id>\d+)\s*[,;]\s*{NAME}"),
+HEADERS = ("class", "classes", "label", "labels", "name", "names")  # of a single column
+LABELME_IGNORE = "__ignore__"  # its first line; the next one has id 0, and masks have 255 for it
+HEX = r"#[0-9a-fA-F]{6}"
+COMMENT = re.compile(rf"(?:^|\s)(?!{HEX}(?:[\s,;:]|$))#.*")
+NUMBER = r"\d{1,9}"  # limits keep the patterns fast, whatever a file holds
+COLOR = rf"(?P<color>{HEX}|{NUMBER}[\s,;]{{1,3}}{NUMBER}[\s,;]{{1,3}}{NUMBER})"
+FIELDS = (  # of a line, joined by tabs
+    re.compile(rf"{COLOR}\t(?P<name>[^\t]+)"),
+    re.compile(rf"(?:(?P<id>{NUMBER})\t)?(?P<name>[^\t]+)\t{COLOR}"),
+    re.compile(rf"(?P<id>{NUMBER})\t(?P<name>[^\t]+)"),
 )
+WORDS = (  # of a line whose separator is a space, and whose names can contain some
+    re.compile(rf"{COLOR} (?P<name>.+)"),
+    re.compile(rf"(?:(?P<id>{NUMBER}) )?(?P<name>.+?) {COLOR}"),
+    re.compile(rf"(?P<id>{NUMBER}) (?P<name>.+)"),
+)
+ONLY_NAME = re.compile(r"[^,;:\t#]+")
+NUMBERED = re.compile(r"\d+\s|.*\d\s+\d+(?:\s|$)")  # an id, or a part of a colour
+Line = tuple[int, str]  # its number, its text
 
 
 def read_color_table(text: str) -> dict[str, Any]:
-    """Read a table of colours.
+    """Read a table of classes.
 
     Args:
-        text (`str`): One line per class: `r g b name`, `name r g b` or `id name r g b`, separated by commas,
-            semicolons, tabs or spaces. Or `id, name` in every line, for masks of ids; the colours are then those of
-            the PASCAL VOC map. Empty lines, lines that start with `#`, and a first line without digits (a header) are
-            left out. Without ids the classes are numbered from 0 in the order of the lines.
+        text (`str`): One line per class, in one of these forms: `r g b name`, `name r g b`, `id name r g b`, `id name`
+            or `name`, separated by commas, semicolons, colons, tabs or spaces; the colour can also be `#rrggbb`.
+            Without colours, the classes have those of the PASCAL VOC map, for masks of ids. Without ids they are
+            numbered from 0 in the order of the lines. Empty lines, comments after `#` and a header are left out.
 
     Returns:
         `dict`: `labels` and `ignore_index` as [`LabelSet.from_dict`] takes them. `ignore_index` is the id of the first
@@ -40,31 +54,79 @@ def read_color_table(text: str) -> dict[str, Any]:
     Raises:
         ValueError: If a line has none of these forms, or only some lines have an id or a colour.
     """
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
-    if lines and not re.search(r"\d", lines[0][1]):
-        lines = lines[1:]
-    rows = []
-    for number, line in lines:
-        row = next(filter(None, (form.fullmatch(line) for form in LINES)), None)
-        if row is None:
-            raise ValueError(
-                f"line {number} is {line!r}; a line is a name and a colour, `road,128,64,128` or `128 64 128 road`, "
-                "or an id, a name and a colour, `7,road,128,64,128`, or an id and a name, `7,road`."
-            )
-        rows.append(row.groupdict())
-    for part, called in (("id", "id before its name"), ("red", "colour")):
+    lines = [(number, COMMENT.sub("", line).strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    lines = [(number, line) for number, line in lines if line]
+    if _are_names(lines):
+        names = [line.strip('"') for _, line in lines]
+        if names and names[0].casefold() in HEADERS:
+            names = names[1:]
+        is_labelme = bool(names) and names[0] == LABELME_IGNORE
+        labels = [{"id": i, "name": name, "color": voc_color(i)} for i, name in enumerate(names[is_labelme:])]
+        return {"labels": labels, "ignore_index": 255 if is_labelme else unknown_id(labels)}
+    lines, rows = _rows(lines)
+    for part, called in (("id", "id before its name"), ("color", "colour")):
         has_it = [row.get(part) is not None for row in rows]
         if any(has_it) and not all(has_it):
             raise ValueError(f"line {lines[has_it.index(False)][0]} has no {called}, but other lines have one.")
     ids = [index if row.get("id") is None else int(row["id"]) for index, row in enumerate(rows)]
-    labels = [{"id": i, "name": row["name"], "color": _color(row, i)} for i, row in zip(ids, rows, strict=True)]
-    unknown = (label["id"] for label in labels if label["name"].casefold() in UNKNOWN_NAMES)
-    return {"labels": labels, "ignore_index": next(unknown, None)}
+    labels = [
+        {"id": i, "name": row["name"].strip(), "color": _color(row["color"]) if "color" in row else voc_color(i)}
+        for i, row in zip(ids, rows, strict=True)
+    ]
+    return {"labels": labels, "ignore_index": unknown_id(labels)}
 
 
-def _color(row: dict[str, str], label_id: int) -> Color:
-    """Return the row's colour, or the id's colour in the VOC map, where id 0 is black."""
-    if row.get("red") is not None:
-        return int(row["red"]), int(row["green"]), int(row["blue"])
-    return voc_color(label_id)
+def unknown_id(labels: list[dict[str, Any]]) -> int | None:
+    """Return the id of the first label whose name says that it has no class; `None` if there is none."""
+    unknown = (one["id"] for one in labels if isinstance(one["name"], str) and one["name"].casefold() in UNKNOWN_NAMES)
+    return next(unknown, None)
+
+
+def _are_names(lines: list[Line]) -> bool:
+    """Return whether there are only names: no separator but spaces, no id before a name and no part of a colour."""
+    return all(ONLY_NAME.fullmatch(line) and not NUMBERED.match(line) for _, line in lines)
+
+
+def _rows(lines: list[Line]) -> tuple[list[Line], list[dict[str, str]]]:
+    """Split lines by the separator that suits most of them; leave out a header, a first line without numbers."""
+    if lines and not re.search(rf"\d|{HEX}", lines[0][1]):
+        lines = lines[1:]
+    found = [[_row(line, separator) for _, line in lines] for separator in (",", ";", "\t", ":", " ")]
+    rows = max(found, key=lambda rows: sum(row is not None for row in rows))
+    if None in rows:
+        number, line = lines[rows.index(None)]
+        raise ValueError(
+            f"line {number} is {line!r}; a line is a name and a colour, `road,128,64,128`, `128 64 128 road` or "
+            "`road,#804080`, or an id, a name and a colour, `7,road,128,64,128`, or an id and a name, `7,road`; or "
+            "every line is a name."
+        )
+    return lines, [row for row in rows if row is not None]
+
+
+def _row(line: str, separator: str) -> dict[str, str] | None:
+    if separator == " ":
+        forms, text = WORDS, " ".join(line.split())
+    else:
+        try:
+            fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+        except csv.Error:  # a NUL, or a field of more than 128 kB
+            return None
+        fields = [" ".join(field.split()) for field in fields if field.strip()]
+        numbers = [field.isdecimal() for field in fields]
+        for start in (0, len(fields) - 3):  # a colour in three fields
+            if len(fields) > 3 and all(numbers[start : start + 3]):
+                fields[start : start + 3] = [" ".join(fields[start : start + 3])]
+                break
+        forms, text = FIELDS, "\t".join(fields)
+    match = next(filter(None, (form.fullmatch(text) for form in forms)), None)
+    if match is None:
+        return None
+    row = {part: value for part, value in match.groupdict().items() if value is not None}
+    is_roboflow = separator != " " and "color" not in row  # a class can have a number for a name there
+    return row if is_roboflow or re.search(r"[^\W\d_]", row["name"]) else None
+
+
+def _color(text: str) -> tuple[int, ...]:
+    if text.startswith("#"):
+        return tuple(bytes.fromhex(text[1:]))
+    return tuple(map(int, re.findall(r"\d+", text)))

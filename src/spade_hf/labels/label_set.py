@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .categories import read_categories
 from .color_table import read_color_table
 from .colors import Color, checked_color, rows_of_colors, voc_colors
+from .forms import KEYS, read_form
 
 
 BUILT_IN_FOLDER = Path(__file__).parent / "tables"
@@ -111,13 +111,14 @@ class LabelSet:
 
     @classmethod
     def from_file(cls, path: str | Path) -> "LabelSet":
-        """Read a JSON file in a form that `from_dict` takes, or a table of colours, `.txt` or `.csv`.
+        """Read a JSON file in a form that `from_dict` takes, or a table of classes, `.txt` or `.csv`.
 
-        A table has one line per class, `128 64 128 road` or `road,128,64,128`, see `read_color_table`.
+        A table has one line per class, e.g. `128 64 128 road`, `7,road` or `road`, see `read_color_table`.
         """
         try:
             text = Path(path).read_text(encoding="utf-8-sig")  # Excel's CSV files start with a byte order mark
             values = read_color_table(text) if Path(path).suffix.lower() in (".txt", ".csv") else json.loads(text)
+            values = {"labels": values} if isinstance(values, list) else values
             return cls.from_dict({"name": Path(path).stem, **values})
         except (OSError, RecursionError, TypeError, ValueError) as error:  # no file, no JSON object, no label set
             raise ValueError(f"`path` {str(path)!r} cannot be read as a label set: {error}") from error
@@ -127,35 +128,29 @@ class LabelSet:
         """Build a label set from plain values.
 
         Args:
-            values (`dict`): Either `{"name", "ignore_index", "labels": [{"id", "name", "color"}], "distinct_colors":
-                [{"id", "color"}]}`, as `to_dict` returns it, or `{"id2label": {"0": "sky"}, "palette": [[r, g, b]],
-                "ignore_label"}`, with one palette row per id in ascending order, or COCO's `{"categories": [{"id",
-                "name", "color"}]}`; see `read_categories`. `ignore_index`, `ignore_label` and `distinct_colors` can
-                be missing; other keys are ignored.
+            values (`dict`): `{"name", "ignore_index", "labels": [{"id", "name", "color"}], "distinct_colors": [{"id",
+                "color"}]}`, as `to_dict` returns it, or one of the forms of other programs: `{"id2label": {"0":
+                "sky"}, "palette": [[r, g, b]], "ignore_label"}`, with one palette row per id in ascending order;
+                COCO's `{"categories": [{"id", "name", "color"}]}`, see `read_categories`; datumaro's `{"label_map":
+                {"0": "sky"}, "segmentation_colors": [[r, g, b]]}`; `labels` without ids, in their order; or only
+                `{"0": "sky"}` or `{"sky": 0}`. Without colours, they are those of the PASCAL VOC map. Other keys are
+                ignored.
 
         Raises:
             ValueError: If a key is missing or a value is not valid.
         """
-        name = values.get("name", "labels")
+        is_class = isinstance(values.get("name"), int) and not set(KEYS) & set(values)  # a class called "name"
+        name = "labels" if is_class else values.get("name", "labels")
         try:
-            if "categories" in values and not {"labels", "id2label"} & set(values):
-                values = read_categories(values["categories"])
-            if "id2label" in values:
-                names = sorted((int(i), label) for i, label in values["id2label"].items())
-                colors = values["palette"]
-                if len(names) != len(colors):
-                    raise ValueError(f"`palette` has {len(colors)} colours for {len(names)} names in `id2label`.")
-                labels = tuple(Label(i, label, color) for (i, label), color in zip(names, colors, strict=True))
-            else:
-                labels = tuple(Label(row["id"], row["name"], row["color"]) for row in values["labels"])
-            replacements = {row["id"]: row["color"] for row in values.get("distinct_colors", ())}
+            form = read_form(values)
+            labels = tuple(Label(row["id"], row["name"], row["color"]) for row in form["labels"])
+            replacements = {row["id"]: row["color"] for row in form["distinct_colors"]}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"label set '{name}' is not in a known form ({error!r}). It needs `labels`, a list of objects with "
-                "`id`, `name` and `color`, or `id2label` with `palette`, or COCO's `categories`."
+                "`name`, `id` and `color`, or `id2label` with `palette`, or COCO's `categories`, or names by id."
             ) from error
-        unknown_id = values.get("ignore_index", values.get("ignore_label"))
-        return cls(name=name, labels=labels, unknown_id=unknown_id, distinct_colors=replacements)
+        return cls(name=name, labels=labels, unknown_id=form["ignore_index"], distinct_colors=replacements)
 
     @classmethod
     def anonymous(cls, num_labels: int, use_unknown_label: bool = False) -> "LabelSet":
