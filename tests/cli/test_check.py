@@ -236,3 +236,34 @@ def test_what_cannot_be_checked_is_one_line(data, fails, options, match):
 def test_options_without_effect_are_refused(data, options, match, fails):
     folders = ["--image_folder", data / "images", "--mask_folder", data / "masks", "--label_set", "landscapes"]
     fails("check", *folders, *options, match=match)
+
+
+def test_names_with_prefixes_and_one_mask_per_class(data, capsys):
+    for folder, prefix in (("images", "image_"), ("masks", "gt_")):
+        for file in (data / folder).iterdir():
+            file.rename(file.with_name(prefix + file.name))
+    for number in range(5):
+        ids = np.array(Image.open(data / "masks" / f"gt_{number}.png"))
+        for id_, name in ((0, "sky"), (5, "grass"), (8, "water")):
+            if (ids == id_).any():
+                file = data / "class_masks" / f"image_{number}-{name}-0.png"
+                file.parent.mkdir(exist_ok=True)
+                Image.fromarray(np.where(ids == id_, 255, 0).astype(np.uint8)).save(file)
+    options = ["--label_set", "landscapes", "--num_workers", 0, "--image_folder", data / "images"]
+    outputs = []
+    for more in (
+        ["--mask_folder", data / "masks", "--image_prefix", "image_", "--mask_prefix", "gt_"],
+        ["--mask_folder", data / "class_masks", "--class_masks"],
+    ):
+        assert main(["check", *map(str, [*options, *more])]) == 0
+        outputs.append(capsys.readouterr().out.splitlines()[1:])
+    assert outputs[0] == outputs[1] and any("water" in line and "10.00%" in line for line in outputs[0])
+
+
+def test_messages_name_the_options_as_they_are_typed(data, fails):
+    (data / "both").mkdir()
+    for folder in ("images", "masks"):
+        for file in (data / folder).iterdir():
+            file.rename(data / "both" / file.name)
+    folders = ["--image_folder", data / "both", "--mask_folder", data / "both", "--label_set", "landscapes"]
+    fails("check", *map(str, folders), match=r"its mask, pass --image_suffix .jpg --mask_suffix .png\.")

@@ -6,6 +6,7 @@ import pytest
 
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders
+from spade_hf.data.class_masks import group_by_photograph
 from spade_hf.labels.label_set import Label
 
 from ..dataset_layouts import save
@@ -137,3 +138,10 @@ def test_the_option_is_named_where_it_helps(tmp_path):
     folders = write(tmp_path, {"p1-sky.png": area(0, 4), "p1-road 2.png": area(4, 8)}, photographs=["p1"])
     with pytest.raises(ValueError, match=r"If each image has one mask per class, .* pass `class_masks`"):
         load_folders(folders)
+
+
+def test_of_two_photographs_the_longer_name_is_meant():
+    labels = LabelSet("x", (Label(0, "grass", (0, 9, 0)), Label(1, "tall grass", (9, 9, 9))))
+    masks = {"p1-tall-grass": "a.png", "p2-tall-grass": "b.png"}
+    found, strangers = group_by_photograph(masks, dict.fromkeys(["p1", "p1-tall", "p2"], ""), labels)
+    assert (found, strangers) == ({"p1-tall": [("a.png", 0)], "p2": [("b.png", 1)]}, [])

@@ -6,6 +6,7 @@ import pytest
 
 from spade_hf.data import PairReader, load_folders, load_rows
 
+from ..dataset_layouts import save, write_webdataset
 from ..training_data import make_dataset, make_reader, make_rows, mask, picture, png, write_imagefolder
 
 
@@ -138,3 +139,15 @@ def test_the_splits_of_a_saved_dictionary(tmp_path):
     assert sizes == [4, 2, 3]
     dataset = make_dataset(load_rows(str(tmp_path / "saved"), split="train[1:]"))
     assert dataset[0]["label_map"].shape == (32, 32)
+
+
+def test_a_shards_pictures_are_those_in_the_shard(tmp_path, monkeypatch):
+    """Also where files of the same names lie around."""
+    write_webdataset(tmp_path)
+    rows = load_rows(str(tmp_path / "shards"), streaming=True)
+    expected = [row["jpg"].size for row in rows]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in ("000000.jpg", "000001.jpg", "train-00000.tar/000000.jpg"):
+        save(tmp_path / "elsewhere" / name, picture(0, (5, 5)))
+    assert [row["jpg"].size for row in load_rows(str(tmp_path / "shards"), streaming=True)] == expected

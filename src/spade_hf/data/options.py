@@ -37,9 +37,9 @@ def open_folders(args: argparse.Namespace, which: str = "") -> Any:
 
     Args:
         args (`argparse.Namespace`): The options.
-        which (`str`, defaults to `""`): Start of the names of the options of other folders than the training's, as
-            `"validation_"` in `--validation_image_folder`; see `spade_hf_cli.options.add_folder_options`. The ends of
-            the names are those of the training's folders.
+        which (`str`, defaults to `""`): Start of the names of the options of other folders than the training's, such
+            as `"validation_"`; see `spade_hf_cli.options.add_folder_options`. Starts and ends of the files' names are
+            those of the training's folders.
     """
     folders = {column: getattr(args, f"{which}{name}_folder") for column, name in OPTION_OF.items()}
     folders = {column: folder for column, folder in folders.items() if folder is not None}
