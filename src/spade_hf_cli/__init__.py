@@ -29,15 +29,15 @@ PRESETS = ("ade20k", "coco", "cityscapes")  # of `spade-hf convert`, see convers
 # Options that do something only with another one.
 BELONGING = {
     "generate": {
-        "mask_column": "dataset",
-        "instance_column": "dataset",
-        "split": "dataset",
-        "blend": "style_image",
-        "batch_size": "output_dir",
+        "mask_column": ("dataset",),
+        "instance_column": ("dataset",),
+        "split": ("dataset",),
+        "blend": ("style_image",),
+        "batch_size": ("output_dir",),
     },
-    "check": {"split": "dataset_name", "overwrite": "sheet"},
-    "labels": {"overwrite": "image"},
-    "edit": {"region": "paste", "shift": "paste"},
+    "check": {"split": ("dataset_name",), "overwrite": ("sheet", "json")},
+    "labels": {"overwrite": ("image",)},
+    "edit": {"region": ("paste",), "shift": ("paste",)},
 }
 USER_ERROR = 2  # exit status, as argparse's own
 INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C

@@ -167,9 +167,9 @@ def problem_with_data(args: argparse.Namespace) -> str | None:
 
 def check_belonging(args: argparse.Namespace) -> None:
     """Raise a ValueError for an option of `args.belonging` that is given without the option that it belongs to."""
-    for name, owner in args.belonging.items():
-        if getattr(args, name) not in (None, False) and getattr(args, owner) is None:
-            raise ValueError(f"`{name}` belongs to `{owner}`, which is missing.")
+    for name, owners in args.belonging.items():
+        if getattr(args, name) not in (None, False) and all(getattr(args, owner) is None for owner in owners):
+            raise ValueError(f"`{name}` belongs to {' or '.join(f'`{owner}`' for owner in owners)}, which is missing.")
 
 
 def has_no_effect(parser: argparse.ArgumentParser, args: argparse.Namespace, names: Iterable[str]) -> str | None:

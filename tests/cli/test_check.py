@@ -226,7 +226,7 @@ def test_what_cannot_be_checked_is_one_line(data, fails, options, match):
     ("options", "match"),
     [
         (("--split", "validation"), "--split belongs to --dataset_name, which is missing"),
-        (("--overwrite",), "--overwrite belongs to --sheet, which is missing"),
+        (("--overwrite",), "--overwrite belongs to --sheet or --json, which is missing"),
         (("--resolution", 32, 48, 64), "--resolution has 3 numbers; give one side, or height and width"),
         (("--dataset_config_name", "a"), "--dataset_config_name belongs to --dataset_name; folders have no"),
         (("--mask_column", "mask"), "--mask_column belongs to --dataset_name; folders have no"),
