@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spade_hf import SPADEPipeline
+from spade_hf import LabelSet, SPADEPipeline
 from spade_hf.files import atomic
 from spade_hf_cli import main
 
@@ -134,7 +134,8 @@ def test_a_name_that_is_not_utf8_is_printed_as_an_escape(model, masks, tmp_path)
 
 
 def test_failures_name_the_option_as_typed(masks, paint, capsys):
-    Image.new("RGB", (SIZE, SIZE), (1, 2, 3)).save(masks / "b.png")
+    red, green, blue = LabelSet.from_name("landscapes").palette[0].tolist()
+    Image.new("RGB", (SIZE, SIZE), (red + 1, green, blue)).save(masks / "b.png")
     assert paint(masks)[0] == 1
     assert re.search(r"failed: .*b\.png.*or pass --color-tolerance \d+", capsys.readouterr().err)
 
