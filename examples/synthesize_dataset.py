@@ -1,193 +1,21 @@
-"""Paint each mask of a data set in several styles, and write the pictures as a data set.
+r"""Paint each mask of a data set in several styles, and write the images as a data set.
 
     python examples/synthesize_dataset.py --model my-model --dataset_name FOLDER_OR_HUB_ID --images_per_mask 4 \
         --output_dir synthetic
 
     accelerate launch examples/synthesize_dataset.py ...    # the same rows, from several processes or machines
 
-See docs/synthesis.md, and `--help` for all options.
+The run is src/spade_hf_cli/synthesize/run.py; `spade-hf synthesize` is the same program. See docs/synthesis.md, and
+`--help` for all options.
 """
 
-import argparse
-import logging
 import sys
-from pathlib import Path
-
-from tqdm.auto import tqdm
 
 
 try:
-    import datasets
-    from accelerate import PartialState
-    from accelerate.utils import gather_object
-except ModuleNotFoundError as error:
-    from spade_hf.project import install_command
-
-    remedy = install_command("train")
-    print(f"error: synthesis needs the package {error.name}, which is not installed: {remedy}", file=sys.stderr)
-    sys.exit(2)
-
-from spade_hf import SPADEPipeline
-from spade_hf.cli.inputs import check_device, find_model
-from spade_hf.data import load_rows
-from spade_hf.data.label_match import check_labels
-from spade_hf.data.processes import join_processes
-from spade_hf.data.sources import find_label_set
-from spade_hf.hub.repositories import open_repository
-from spade_hf.models.model_hash import hash_model
-from spade_hf.synthesis import (
-    FolderOutput,
-    MaskReader,
-    Output,
-    ParquetOutput,
-    Synthesizer,
-    check_repository,
-    open_folder,
-    push,
-    write_data_card,
-)
-from spade_hf.synthesis.arguments import build_parser, parse_args
-from spade_hf.synthesis.data_card import license_of, row_numbers
-from spade_hf.synthesis.settings import public_name
-from spade_hf_cli.options import as_typed, one_line, options_of
-
-
-logger = logging.getLogger("synthesize_dataset")
-PICTURES_PER_FILE = 256
-
-
-def main(args: argparse.Namespace) -> int:
-    """Synthesize as the parsed command line says; return the exit status, 1 if masks are broken."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpx2"):  # they log every request to the Hub
-        logging.getLogger(name).setLevel(logging.WARNING)
-    datasets.disable_progress_bars()  # one bar per file
-    if args.device is not None:
-        check_device(args.device)
-    state = join_processes(args.device)
-    model = find_model(args.model)
-    pipeline = SPADEPipeline.from_pretrained(model).to(args.device or str(state.device))
-    pipeline.set_progress_bar_config(disable=True)
-    synthesizer = build_synthesizer(args, pipeline)
-    output = build_output(args, synthesizer)
-    settings = build_settings(args, model, synthesizer)
-    folder = Path(args.output_dir)
-    if state.is_main_process:  # before painting, which takes hours
-        labels, masks = pipeline.image_processor.label_set, synthesizer.masks.hashes()
-        open_folder(folder, settings, labels, masks=masks, find_missing=output.all_missing)
-        if args.push_to_hub:
-            args.repo_id = open_repository(
-                args.repo_id or folder.resolve().name, private=args.private, repo_type="dataset"
-            )
-            check_repository(args.repo_id)
-    state.wait_for_everyone()
-    broken = make_all(synthesizer, output, state)
-    if not state.is_main_process:
-        return 0
-    summary = output.finish()
-    if not summary.num_rows:
-        raise ValueError(f"None of the {len(synthesizer.masks)} masks can be read; the first one: {broken[0]}")
-    write_data_card(folder, summary, settings, pipeline, license=license_of(model))
-    if args.push_to_hub:
-        push(folder, args.repo_id)
-    print(f"{folder}: {summary.num_rows} rows")
-    if summary.missing:
-        print(
-            f"error: {len(summary.missing)} of {len(synthesizer.masks)} masks are left out, because they cannot be "
-            f"read: rows {row_numbers(summary.missing)}. Fix them and run the same command again.",
-            file=sys.stderr,
-        )
-    return 1 if summary.missing else 0
-
-
-def make_all(synthesizer: Synthesizer, output: Output, state: PartialState) -> dict[int, str]:
-    """Make the missing rows, each process its share of chunks; return the broken rows of all processes."""
-    mine = output.chunks[state.process_index :: state.num_processes]
-    logger.info("Process %d of %d has %d masks", state.process_index + 1, state.num_processes, sum(map(len, mine)))
-    broken: dict[int, str] = {}
-    total = sum(map(len, mine))
-    with tqdm(total=total, desc="Synthesizing", unit="mask", disable=not state.is_local_main_process) as progress:
-        for chunk in mine:
-            found = synthesizer.make(chunk, output)
-            for message in found.values():
-                logger.warning("Left out: %s", typed(message))
-            broken.update(found)
-            progress.update(len(chunk))
-    shares = gather_object([broken])  # one per process
-    state.destroy_process_group()
-    return {index: message for share in shares for index, message in share.items()}
-
-
-def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synthesizer:
-    """Build the synthesizer for the data set's masks."""
-    rows = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
-    if len(rows) == 0:
-        raise ValueError(f"`split` {args.split!r} of {args.dataset_name} has no rows. Give another split.")
-    labels = find_label_set(dataset_name=args.dataset_name)
-    if labels is not None:
-        check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)
-    if args.seed != 0 and pipeline.generator.config.latent_dim is None:
-        raise ValueError(f"`seed` is {args.seed}, but this model has no latent to draw from it. Leave it out.")
-    masks = MaskReader(
-        rows,
-        mask_column=args.mask_column,
-        instance_column=args.instance_column,
-        processor=pipeline.image_processor,
-        color_tolerance=args.color_tolerance,
-    )
-    return Synthesizer(
-        pipeline,
-        masks,
-        num_images_per_mask=args.num_images_per_mask,
-        seed=args.seed,
-        batch_size=args.batch_size,
-        height=args.height,
-        width=args.width,
-    )
-
-
-def build_output(args: argparse.Namespace, synthesizer: Synthesizer) -> Output:
-    """Build the output; the groups in which masks are written do not depend on the number of processes."""
-    step = synthesizer.masks_per_batch if args.output_format == "folders" else masks_per_file(args)
-    count = len(synthesizer.masks)
-    kind = FolderOutput if args.output_format == "folders" else ParquetOutput
-    return kind(
-        folder=Path(args.output_dir),
-        columns=("image", "label") if args.instance_column is None else ("image", "label", "instance"),
-        num_images_per_mask=args.num_images_per_mask,
-        seed=args.seed,
-        chunks=[range(start, min(start + step, count)) for start in range(0, count, step)],
-    )
-
-
-def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesizer) -> dict[str, object]:
-    """Collect the settings that rows depend on; an earlier run in the folder must have the same."""
-    names = ("dataset_config_name", "split", "mask_column", "instance_column", "color_tolerance")
-    more = ("num_images_per_mask", "seed", "height", "width", "output_format")
-    return {
-        "model": "the bundled landscapes" if args.model is None else public_name(model),
-        "weights": hash_model(synthesizer.pipeline.generator, synthesizer.pipeline.image_processor),
-        "dataset_name": public_name(args.dataset_name),
-        **{name: getattr(args, name) for name in names},
-        "num_masks": len(synthesizer.masks),
-        **{name: getattr(args, name) for name in more},
-        "masks_per_file": masks_per_file(args) if args.output_format == "parquet" else None,
-    }
-
-
-def masks_per_file(args: argparse.Namespace) -> int:
-    """Return the number of masks per parquet file."""
-    return args.masks_per_file or max(1, PICTURES_PER_FILE // args.num_images_per_mask)
-
-
-def typed(message: str) -> str:
-    """Name the options in an error as they are typed."""
-    return as_typed(" ".join(message.split()), options_of(build_parser()))
-
+    from spade_hf_cli.program import run_program
+except ModuleNotFoundError:
+    sys.exit('error: spade_hf is not installed: pip install ".[train]" in a clone')
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(parse_args()))
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {typed(one_line(error))}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_program("synthesize"))

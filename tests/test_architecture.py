@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spade_hf.training.arguments import build_parser
+from spade_hf_cli.train.options import build_parser
 
 
 PACKAGE = Path(__file__).parents[1] / "src" / "spade_hf"

@@ -25,9 +25,9 @@ from accelerate.commands.launch import launch_command_parser
 import spade_hf_cli
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.export import export_generator, save_onnx
-from spade_hf.metrics import arguments as metrics
-from spade_hf.synthesis import arguments as synthesis
-from spade_hf.training import arguments as training
+from spade_hf_cli.evaluate import options as metrics
+from spade_hf_cli.synthesize import options as synthesis
+from spade_hf_cli.train import options as training
 
 from .conversion.test_presets import weights_of
 from .tiny_networks import NUM_LABELS, random_latents, tiny_generator

@@ -5,55 +5,12 @@ Nothing of the library is imported, so that `--help` takes a tenth of a second.
 
 import argparse
 import ast
-import math
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
-
-class OneLineParser(argparse.ArgumentParser):
-    """Parser whose errors omit the usage: with this many options it would push the error off the screen."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the error, and exit with status 2."""
-        message = re.sub(r"^argument (--[\w-]+): is ", r"\1 is ", message)  # messages of `_number`
-        self.exit(2, f"error: {message} See --help.\n")
-
-
-def one_line(error: Exception) -> str:
-    """Return an error's message, without the traceback that a worker of the data loader puts before it."""
-    text = str(error)
-    if "Original Traceback" in text:
-        text = text.rpartition(f"{type(error).__name__}: ")[2]
-    return " ".join(text.split())
-
-
-def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Callable[[str], Any]:
-    """Build the `type` of an option that is a number within bounds."""
-
-    def parse(text: str) -> Any:
-        value = kind(text)
-        if kind is float and not math.isfinite(value):
-            raise argparse.ArgumentTypeError(f"is {value}; it must be a finite number.")
-        if not is_allowed(value):
-            raise argparse.ArgumentTypeError(f"is {value}; it must be {allowed}")
-        return value
-
-    parse.__name__ = kind.__name__  # argparse says "invalid float value"
-    return parse
-
-
-count = _number(int, lambda value: value >= 1, "1 or more.")
-natural = _number(int, lambda value: value >= 0, "0 or more.")
-seed = _number(int, lambda value: 0 <= value < 2**32, "in 0..4294967295.")
-nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
-share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
-positive_share = _number(float, lambda value: 0 < value <= 1, "above 0 and at most 1.")
-proper_share = _number(float, lambda value: 0 < value < 1, "above 0 and below 1.")
-decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
-positive_weight = _number(float, lambda value: value > 0, "above 0.")
-positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")
+from .parsing import nonnegative
 
 
 class _TakesOptions(Protocol):

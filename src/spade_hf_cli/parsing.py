@@ -5,6 +5,7 @@ Nothing of the library is imported, so that `--help` takes a tenth of a second.
 
 import argparse
 import difflib
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -27,19 +28,31 @@ class DefaultsFormatter(argparse.HelpFormatter):
         return f"{text or ''} (default: {value.replace('%', '%%')})".strip()
 
 
-class OptionParser(argparse.ArgumentParser):
-    """Parser whose errors are one line, without the usage, which would push the error off the screen.
-
-    `--batch-size` and `--batch_size` are the same option, whichever of them is declared; abbreviations are errors.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **{"formatter_class": DefaultsFormatter, **kwargs})
+class OneLineParser(argparse.ArgumentParser):
+    """Parser whose errors are one line, without the usage, which would push the error off the screen."""
 
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with status 2."""
         message = re.sub(r"^argument (--[\w-]+): is ", r"\1 is ", message)  # messages of `_number`
-        self.exit(USER_ERROR, f"error: {message.rstrip('.')}. See --help.\n")
+        self.exit(USER_ERROR, f"error: {message} See --help.\n")
+
+
+class OptionParser(OneLineParser):
+    """Parser that takes `--batch-size` and `--batch_size` for the same option, whichever of them is declared.
+
+    Abbreviations are errors, and an unknown option's error names the one that was probably meant. The help states the
+    defaults.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": DefaultsFormatter, "allow_abbrev": False, **kwargs})
+
+    def format_help(self) -> str:
+        """Format the help; an option without a text of its own has its default as the text."""
+        for action in self._actions:
+            if action.help is None and action.default not in (None, False) and action.option_strings:
+                action.help = "(default: %(default)s)"
+        return super().format_help()
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse, or exit with an error that suggests the option that was meant."""
@@ -62,7 +75,7 @@ class OptionParser(argparse.ArgumentParser):
         # an option that ends with the word that was typed is meant more often than one with similar letters
         ends = [option for option in known if _spelled_alike(option).endswith(_spelled_alike(name)[1:])]
         near = ends[:1] or difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-        return f"there is no option {name}{'; did you mean ' + near[0] + '?' if near else ''}"
+        return f"There is no option {name}{f'; did you mean {near[0]}?' if near else '.'}"
 
 
 def _spelled_alike(option: str) -> str:
@@ -82,6 +95,8 @@ def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Call
 
     def parse(text: str) -> Any:
         value = kind(text)
+        if kind is float and not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"is {value}; it must be a finite number.")
         if not is_allowed(value):
             raise argparse.ArgumentTypeError(f"is {value}; it must be {allowed}")
         return value
@@ -92,9 +107,11 @@ def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Call
 
 count = _number(int, lambda value: value >= 1, "1 or more.")
 natural = _number(int, lambda value: value >= 0, "0 or more.")
+seed = _number(int, lambda value: 0 <= value < 2**32, "in 0..4294967295.")
 nonnegative = _number(float, lambda value: value >= 0, "0 or more.")
 share = _number(float, lambda value: 0 <= value <= 1, "in 0..1.")
 positive_share = _number(float, lambda value: 0 < value <= 1, "above 0 and at most 1.")
+proper_share = _number(float, lambda value: 0 < value < 1, "above 0 and below 1.")
 decay = _number(float, lambda value: 0 <= value < 1, "0 or more and below 1.")
 positive_weight = _number(float, lambda value: value > 0, "above 0.")
 positive = _number(float, lambda value: value > 0, "above 0. Leave it out to clip nothing.")

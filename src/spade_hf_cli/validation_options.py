@@ -2,7 +2,8 @@
 
 import argparse
 
-from .options import add_folder_options, problem_with_folders, proper_share
+from .options import add_folder_options, problem_with_folders
+from .parsing import proper_share
 
 
 def add_validation_options(parser: argparse.ArgumentParser) -> None:

@@ -144,7 +144,7 @@ def test_nothing_is_left_of_a_conversion_that_fails_while_it_writes(weights, tmp
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("spade_hf.cli.convert.write_converted_model_card", full)
+    monkeypatch.setattr("spade_hf_cli.commands.convert.write_converted_model_card", full)
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "README.md").write_text("precious")
     fails(*arguments(weights, tmp_path / "new"), "--overwrite", match="No space left")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spade_hf.cli.mask_sources import find_masks, images_in
+from spade_hf_cli.commands.mask_sources import find_masks, images_in
 
 
 def test_a_folder_has_its_pictures_alone(tmp_path: Path):

@@ -80,7 +80,7 @@ def test_an_error_without_text_is_named(model, mask, fails, monkeypatch):
     def run(args):
         raise MemoryError
 
-    monkeypatch.setattr("spade_hf.cli.generate.run", run)
+    monkeypatch.setattr("spade_hf_cli.commands.generate.run", run)
     fails("generate", mask, match="error: MemoryError$")
 
 

@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState, GradientState
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.losses import TERMS, Term
 from spade_hf.training import ModelEMA, build_accelerator
-from spade_hf.training.arguments import parse_args
+from spade_hf_cli.train.options import parse_args
 
 from ..training_data import LABELS, make_dataset
 from .test_train_spade import SCRIPT, SMALL

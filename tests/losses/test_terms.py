@@ -9,7 +9,7 @@ import torch
 from spade_hf.losses import TERMS, HingeObjective, Objective
 from spade_hf.losses import terms as module
 from spade_hf.models import MultiscaleDiscriminatorOutput
-from spade_hf.training.arguments import build_parser
+from spade_hf_cli.train.options import build_parser
 
 from ..waiting import LONGEST
 

@@ -8,7 +8,7 @@ import pytest
 from spade_hf.data import PairedTransform
 from spade_hf.training import TrainingState
 from spade_hf.training.resuming import SavedState
-from spade_hf.training.summary import (
+from spade_hf_cli.train.messages import (
     describe_crop,
     describe_end,
     describe_stop,

@@ -7,7 +7,7 @@ starts before existing checkpoints renames them, so that `latest` belongs to thi
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,7 @@ from .checkpoint_files import (
 )
 from .ema import ModelEMA
 from .loop import TrainingState
-from .resuming import AVERAGE_SUFFIX, check_config, check_networks, read_state, restore_rates, was_limited
-from .summary import warn_of_changes, warn_of_other_processes
+from .resuming import AVERAGE_SUFFIX, SavedState, check_config, check_networks, read_state, restore_rates, was_limited
 from .writing import writing
 
 
@@ -69,6 +68,8 @@ class CheckpointManager:
         data (`dict`, *optional*): The data's [`fingerprint`], saved with every checkpoint.
         total_limit (`int`, *optional*): Number of checkpoints to keep, 1 or more; older ones are deleted, except those
             that were written without a limit.
+        on_resume (`Callable`, *optional*): `(arguments, saved) -> None`, called on the main process with the options
+            and the [`SavedState`] of a checkpoint that was restored, to say what differs.
     """
 
     def __init__(
@@ -81,10 +82,12 @@ class CheckpointManager:
         arguments: Mapping[str, Any],
         data: Fingerprint | None = None,
         total_limit: int | None = None,
+        on_resume: Callable[[Mapping[str, Any], SavedState], None] | None = None,
     ) -> None:
         self.accelerator, self.output_dir = accelerator, output_dir
         self.networks, self.averages = networks, averages
         self.arguments, self.data, self.total_limit = arguments, data, total_limit
+        self.on_resume = on_resume
         self._step = 0  # of the checkpoint that was restored or saved last
         # Otherwise Accelerate would save the networks a second time, under its own names.
         accelerator.register_save_state_pre_hook(lambda models, weights, folder: weights.clear())
@@ -200,8 +203,8 @@ class CheckpointManager:
             state.broken_rows = []
         if self.accelerator.is_main_process:
             logger.info("Resumed from %s", checkpoint)
-            warn_of_changes(arguments or {}, self.arguments)
-            warn_of_other_processes(arguments or {}, self.arguments, saved, self.accelerator.num_processes)
+            if self.on_resume is not None:
+                self.on_resume(arguments or {}, saved)
         return state
 
     def _networks_on_disk(self) -> list[tuple[str, ModelMixin]]:

@@ -6,11 +6,17 @@ from typing import Any
 
 from diffusers.utils.logging import disable_progress_bar
 
-from ..conversion import PRESETS, convert_nvlabs_checkpoint, convert_nvlabs_discriminator, save_nvlabs_checkpoint
-from ..hub.model_card import write_converted_model_card
-from ..pipelines import SPADEPipeline
-from .inputs import find_model, read_label_set
-from .outputs import check_folder, writing_folder
+from spade_hf.conversion import (
+    PRESETS,
+    convert_nvlabs_checkpoint,
+    convert_nvlabs_discriminator,
+    save_nvlabs_checkpoint,
+)
+from spade_hf.hub.model_card import write_converted_model_card
+from spade_hf.pipelines import SPADEPipeline
+
+from ..models import find_model, read_label_set
+from ..outputs import check_folder, writing_folder
 
 
 # Options that a preset sets. (The parser itself refuses --label-set and --num-labels with --preset.)

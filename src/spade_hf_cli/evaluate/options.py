@@ -3,22 +3,17 @@
 import argparse
 from collections.abc import Sequence
 
-from spade_hf_cli.options import (
-    OneLineParser,
-    add_data_options,
-    add_folder_options,
-    count,
-    has_no_effect,
-    natural,
-    problem_with_data,
-    problem_with_folders,
-)
+from ..options import add_data_options, add_folder_options, has_no_effect, problem_with_data, problem_with_folders
+from ..parsing import OptionParser, count, natural
+
+
+RENAMED: dict[str, str] = {}  # parameters in the library's errors whose options have other names
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser with all options and their defaults."""
     description = "Score a model: does it paint what the mask says, and do its pictures look like the real ones?"
-    parser = OneLineParser(description=description, allow_abbrev=False)
+    parser = OptionParser(description=description)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--real", action="store_true", help="score the real pictures instead of a model's")
     parser.add_argument("--reduce", type=count, help="with --real: reduce the shorter side to this, and enlarge again")

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import nn
 
-from ..data import PairedTransform
-from ..hub.model_card import without_folder
-from .resuming import SavedState
-from .synthesis import Batch
+from spade_hf.data import PairedTransform
+from spade_hf.hub.model_card import without_folder
+from spade_hf.training.resuming import SavedState
+from spade_hf.training.synthesis import Batch
 
 
 logger = logging.getLogger(__name__)
@@ -101,6 +101,21 @@ FREE_TO_CHANGE = {
     *("validation_panoptic_json", "num_evaluation_images", "log_steps", "report_to", "logging_dir", "push_to_hub"),
     *("hub_strategy", "hub_model_id", "hub_private_repo", "license"),
 }
+
+
+def warn_of_differences(
+    arguments: Mapping[str, Any], num_processes: int, before: Mapping[str, Any], saved: SavedState
+) -> None:
+    """Log in what a resumed run differs from its checkpoint.
+
+    Args:
+        arguments (`Mapping[str, Any]`): The run's options.
+        num_processes (`int`): The run's processes.
+        before (`Mapping[str, Any]`): The checkpoint's options.
+        saved (`SavedState`): The checkpoint's progress.
+    """
+    warn_of_changes(before, arguments)
+    warn_of_other_processes(before, arguments, saved, num_processes)
 
 
 def warn_of_changes(before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:

@@ -9,21 +9,22 @@ from typing import Any
 
 import yaml
 
-from spade_hf_cli.config_file import read_options
-from spade_hf_cli.options import (
+from ..config_file import read_options
+from ..options import add_data_options, problem_with_data
+from ..parsing import (
     OneLineParser,
-    add_data_options,
+    OptionParser,
     count,
     decay,
     natural,
     nonnegative,
     positive,
     positive_weight,
-    problem_with_data,
     seed,
     share,
 )
-from spade_hf_cli.validation_options import add_validation_options, problem_with_validation
+from ..validation_options import add_validation_options, problem_with_validation
+from .presets import DISCRIMINATORS, PRESETS
 
 
 # The paper's schedule, and those of diffusers that need only the number of updates. They are written out, and nothing
@@ -32,10 +33,15 @@ LR_SCHEDULERS = (
     "constant_then_linear linear cosine cosine_with_restarts polynomial constant constant_with_warmup".split()
 )
 
-# Loaded by path for the same reason.
-TERMS = runpy.run_path(str(Path(__file__).parents[1] / "losses" / "terms.py"))["TERMS"]
-_presets = runpy.run_path(str(Path(__file__).parent / "presets.py"))
-PRESETS, DISCRIMINATORS = _presets["PRESETS"], _presets["DISCRIMINATORS"]
+# The weights of the loss terms, `spade_hf.losses.TERMS`, and their help.
+TERMS = runpy.run_path(str(Path(__file__).parents[2] / "spade_hf" / "losses" / "terms.py"))["TERMS"]
+# Parameters in the library's errors whose options have other names.
+RENAMED = {
+    "batch_size": "--train_batch_size",
+    "load_folders": "--image_folder and --mask_folder",
+    "private": "--hub_private_repo",
+    "repo_id": "--hub_model_id",
+}
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,7 +49,7 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
 
     Later sources override earlier ones: defaults, those of `--discriminator`, `--preset`, `--config`, command line.
     """
-    from .unused_options import unused_option  # not above: `--help` reads this file outside of its package
+    from .unused_options import unused_option  # which imports this module
 
     parser = build_parser()
     chosen = given = list(sys.argv[1:] if input_args is None else input_args)
@@ -69,8 +75,8 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
 def changed_defaults(preset: str | None, discriminator: str | None) -> dict[str, Any]:
     """Return the defaults of a preset, on top of those of its discriminator or of the one that was given."""
     values = PRESETS.get(preset or "", {})
-    discriminator = discriminator or values.get("discriminator", "patch")
-    return {**DISCRIMINATORS[discriminator], **values, "discriminator": discriminator}
+    kind = discriminator or values.get("discriminator", "patch")
+    return {**DISCRIMINATORS[kind], **values, "discriminator": kind}
 
 
 def _names(given: list[str]) -> set[str]:
@@ -125,7 +131,7 @@ def _problem(args: argparse.Namespace) -> str | None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all options; the defaults are the paper's where it states them."""
-    parser = OneLineParser(description="Train SPADE on images and their label maps.", allow_abbrev=False)
+    parser = OptionParser(description="Train SPADE on images and their label maps.")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="defaults for the options below")
 
     parser.add_argument("--config", help="YAML or JSON file of options, such as a checkpoint's arguments.json")

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from diffusers.utils.logging import disable_progress_bar
 
-from .. import BUNDLED_MODEL
-from ..images.downloads import is_url
-from ..images.processor import SPADEImageProcessor
-from ..labels.label_set import LabelSet
-from ..models.locations import check_hub, check_pipeline_location, similar, suggestion
-from ..pipelines import SPADEPipeline
+from spade_hf import BUNDLED_MODEL
+from spade_hf.images.downloads import is_url
+from spade_hf.images.processor import SPADEImageProcessor
+from spade_hf.labels.label_set import LabelSet
+from spade_hf.models.locations import check_hub, check_pipeline_location, similar, suggestion
+from spade_hf.pipelines import SPADEPipeline
 
 
 def find_model(name: str | None, *, option: str = "--model") -> str:

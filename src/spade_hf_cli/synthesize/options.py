@@ -3,13 +3,16 @@
 import argparse
 from collections.abc import Sequence
 
-from spade_hf_cli.options import OneLineParser, count, natural, nonnegative
+from ..parsing import OptionParser, count, natural, nonnegative
+
+
+RENAMED: dict[str, str] = {}  # parameters in the library's errors whose options have other names
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser with all options and their defaults."""
     description = "Paint each mask of a data set in several styles, and write the pictures as a data set."
-    parser = OneLineParser(description=description, allow_abbrev=False)
+    parser = OptionParser(description=description)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--dataset_name", help="masks: Hub data set, local folder or parquet file")
     parser.add_argument("--dataset_config_name", help="configuration of the data set")

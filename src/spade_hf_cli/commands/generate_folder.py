@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from spade_hf_cli.options import as_typed
+from spade_hf.files import remove_leftovers
+from spade_hf.pipelines import SPADEPipeline
+from spade_hf.project import install_command
 
-from ..files import remove_leftovers
-from ..pipelines import SPADEPipeline
-from ..project import install_command
-from .inputs import check_styles, load_pipeline
+from ..models import check_styles, load_pipeline
+from ..options import as_typed
+from ..outputs import check_folder, save_picture
 from .mask_sources import MaskSource, find_masks
-from .outputs import check_folder, save_picture
 
 
 BATCH_SIZE = 8  # masks
@@ -175,7 +175,7 @@ def _sources(args: argparse.Namespace) -> list[MaskSource]:
                 "--instance-map belongs to masks of files; --dataset has --instance-column. Leave it out."
             )
         try:
-            from ..data.mask_cells import mask_cells
+            from spade_hf.data.mask_cells import mask_cells
         except ModuleNotFoundError as error:
             raise ImportError(f"--dataset needs {error.name}: {install_command('train')}") from error
         cells = mask_cells(args.dataset, args.split or "train", args.mask_column or "label", args.instance_column)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..images.suffixes import image_suffixes, is_hidden
+from spade_hf.images.suffixes import image_suffixes, is_hidden
 
 
 @dataclass(frozen=True)

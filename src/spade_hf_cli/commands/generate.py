@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from ..models import check_inputs, check_styles, load_pipeline
+from ..outputs import check_picture_file, save_picture
 from . import generate_folder
-from .inputs import check_inputs, check_styles, load_pipeline
-from .outputs import check_picture_file, save_picture
 
 
 MAX_SEED = 2**63 - 1

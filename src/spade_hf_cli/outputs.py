@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..files import atomic
+from spade_hf.files import atomic
 
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")

@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from spade_hf_cli.options import problem_with_data
+from spade_hf.images.processor import SPADEImageProcessor
+from spade_hf.labels.label_set import LabelSet
+from spade_hf.project import install_command
 
-from ..images.processor import SPADEImageProcessor
-from ..labels.label_set import LabelSet
-from ..project import install_command
-from .outputs import check_picture_file, save_picture
+from ..options import problem_with_data
+from ..outputs import check_picture_file, save_picture
 
 
 try:
-    from ..data import PairedTransform, PairReader
-    from ..data.checking import SHORT_SIDE, CheckedPair, check_pairs, take_proportions
-    from ..data.oddities import KINDS, Oddity, find_among_pairs
-    from ..data.options import columns_of, open_label_set, open_rows
-    from ..data.overlays import overlay_sheet, spread
+    from spade_hf.data import PairedTransform, PairReader
+    from spade_hf.data.checking import SHORT_SIDE, CheckedPair, check_pairs, take_proportions
+    from spade_hf.data.oddities import KINDS, Oddity, find_among_pairs
+    from spade_hf.data.overlays import overlay_sheet, spread
+
+    from ..data import columns_of, open_label_set, open_rows
 except ModuleNotFoundError as error:
     raise ImportError(f"check needs the package {error.name}: {install_command('train')}") from error
 

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..images.processor import SPADEImageProcessor
-from ..images.resize import resize_labels
-from ..labels.editing import connected_components, paste_region, replace_labels
-from ..labels.label_set import LabelSet
-from ..project import install_command
-from .inputs import check_inputs, find_model, read_label_set
-from .outputs import check_file, save_picture
+from spade_hf.images.processor import SPADEImageProcessor
+from spade_hf.images.resize import resize_labels
+from spade_hf.labels.editing import connected_components, paste_region, replace_labels
+from spade_hf.labels.label_set import LabelSet
+from spade_hf.project import install_command
+
+from ..models import check_inputs, find_model, read_label_set
+from ..outputs import check_file, save_picture
 
 
 MAX_ID = 2**16 - 1  # of a PNG file of 16 bits
@@ -67,7 +68,7 @@ def _check_extra(args: argparse.Namespace) -> None:
     """Raise an ImportError that names the extra if a package for --painted or --instances is missing."""
     try:
         if args.painted is not None:
-            from ..data import painting  # noqa: F401
+            from spade_hf.data import painting  # noqa: F401
         if args.instances is not None:
             import skimage.measure  # noqa: F401
     except ModuleNotFoundError as error:
@@ -100,7 +101,7 @@ def _changes(label_set: LabelSet, changes: Sequence[str]) -> dict[int, int]:
 
 
 def _painted(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.ndarray:
-    from ..data.painting import paint_label_map  # needs the extra `train`
+    from spade_hf.data.painting import paint_label_map  # needs the extra `train`
 
     channels = torch.from_numpy(label_set.ids_to_channels(label_map))
     rng = torch.Generator().manual_seed(seed)

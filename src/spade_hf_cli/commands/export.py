@@ -6,10 +6,11 @@ from pathlib import Path
 
 from diffusers.utils.logging import disable_progress_bar
 
-from ..pipelines import SPADEPipeline
-from ..project import install_command
-from .inputs import find_model
-from .outputs import check_file
+from spade_hf.pipelines import SPADEPipeline
+from spade_hf.project import install_command
+
+from ..models import find_model
+from ..outputs import check_file
 
 
 SUFFIXES = (".onnx",)
@@ -18,7 +19,7 @@ SUFFIXES = (".onnx",)
 def run(args: argparse.Namespace) -> None:
     """Export a generator and optionally the style encoder; print each file and its difference from torch."""
     try:
-        from .. import export
+        from spade_hf import export
     except ModuleNotFoundError as error:
         remedy = install_command("export")
         raise ImportError(f"The export needs the package {error.name}, which is not installed: {remedy}") from error

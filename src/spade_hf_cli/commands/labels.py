@@ -3,11 +3,12 @@
 import argparse
 import sys
 
-from .. import BUNDLED_MODEL
-from ..hub.model_card import printable
-from ..labels.legend import draw_legend
-from .inputs import read_label_set
-from .outputs import check_picture_file, save_picture
+from spade_hf import BUNDLED_MODEL
+from spade_hf.hub.model_card import printable
+from spade_hf.labels.legend import draw_legend
+
+from ..models import read_label_set
+from ..outputs import check_picture_file, save_picture
 
 
 def run(args: argparse.Namespace) -> None:

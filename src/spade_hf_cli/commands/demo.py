@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 from diffusers.utils.logging import disable_progress_bar
 
-from ..project import install_command
-from .inputs import find_model
+from spade_hf.project import install_command
+
+from ..models import find_model
 
 
 MAX_PORT = 65535
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     print("Loading the model and the page ...", flush=True)
     with private_folder():
         try:
-            from ..demo import main as serve
+            from spade_hf.demo import main as serve
         except ModuleNotFoundError as error:
             if error.name != "gradio":
                 raise

@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from ..labels.label_set import LabelSet
-from .folders import load_folders
-from .panoptic import load_panoptic
-from .sources import find_label_set, load_label_set, load_rows
+from spade_hf.data.folders import load_folders
+from spade_hf.data.panoptic import load_panoptic
+from spade_hf.data.sources import find_label_set, load_label_set, load_rows
+from spade_hf.labels.label_set import LabelSet
 
 
 # column of folders -> how the names of its options begin

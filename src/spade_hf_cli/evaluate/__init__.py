@@ -1,0 +1,1 @@
+"""Evaluation: the command line in `options`, the run in `run`."""

@@ -1,0 +1,212 @@
+"""The parsers of the short commands, one function each; programs (`train` and so on) have their own.
+
+An option's `dest` is the name of the library's parameter, so that an error about the parameter can name the option.
+"""
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from .options import add_data_options, options_of
+from .parsing import OptionParser, count, natural
+from .program import PROGRAMS
+
+
+PACKAGE = Path(__file__).parents[1] / "spade_hf"
+LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "labels" / "tables").glob("*.json")))
+PRESETS = ("ade20k", "coco", "cityscapes")  # of `spade-hf convert`, see conversion/presets.py
+# Options that do something only with another one.
+BELONGING = {
+    "generate": {
+        "mask_column": ("dataset",),
+        "instance_column": ("dataset",),
+        "split": ("dataset",),
+        "blend": ("style_image",),
+        "batch_size": ("output_dir",),
+    },
+    "check": {"split": ("dataset_name",), "overwrite": ("sheet", "json")},
+    "labels": {"overwrite": ("image",)},
+    "edit": {"region": ("paste",), "shift": ("paste",)},
+}
+Commands = Any  # what `add_subparsers` returns has no public type
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands and their options."""
+    parser = OptionParser(prog="spade-hf", description="Turn label maps into images.")
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _add_generate(commands)
+    for name, (help_text, _) in PROGRAMS.items():  # listed here; `program.py` parses their options
+        commands.add_parser(name, help=help_text)
+    _add_check(commands)
+    _add_convert(commands)
+    _add_export(commands)
+    _add_labels(commands)
+    _add_edit(commands)
+    _add_demo(commands)
+    for name, command in commands.choices.items():
+        command.set_defaults(options=options_of(command), belonging=BELONGING.get(name, {}))
+    # a style picture is read as the image processor's `image`
+    commands.choices["generate"].get_default("options")["image"] = "--style"
+    return parser
+
+
+def _version() -> str:
+    """Read the version without importing the library, which takes seconds."""
+    text = (PACKAGE / "version.py").read_text(encoding="utf-8")
+    found = re.search(r'__version__ = "(.+)"', text)
+    assert found is not None
+    return found[1]
+
+
+def _add_generate(commands: Commands) -> None:
+    command = commands.add_parser("generate", help="paint one or more masks")
+    command.add_argument(
+        "mask",
+        nargs="*",
+        help="image of label ids or in the labels' colours: paths, URLs, or folders with --output-dir",
+    )
+    command.add_argument("--dataset", help="Hub data set, local folder or parquet file of masks, instead of files")
+    command.add_argument("--mask-column", help="masks of --dataset; default: label")
+    command.add_argument("--instance-column", help="instance maps of --dataset, for models with edges")
+    command.add_argument("--split", help="split of --dataset; default: train")
+    command.add_argument(
+        "--style",
+        dest="style_image",
+        nargs="+",
+        help="picture whose light and colours are used; for many masks, one for all or one per mask",
+    )
+    command.add_argument("--blend", action="store_true", help="interpolate the --style pictures over the masks")
+    command.add_argument(
+        "--instance-map", help="image of instance ids, for models with instance edges; a folder of them for many masks"
+    )
+    command.add_argument("--seed", type=int, help="seed of random styles, without --style; default: 0")
+    command.add_argument(
+        "--num-images", dest="num_images_per_mask", type=int, default=1, help="pictures per mask, in random styles"
+    )
+    command.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
+    command.add_argument("--height", type=int, help="in pixels; default: from the mask's proportions")
+    command.add_argument("--width", type=int, help="in pixels; default: from the mask's proportions")
+    command.add_argument(
+        "--color-tolerance", type=float, help="map other colours to the nearest label within this RGB distance"
+    )
+    command.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
+    command.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="type of the weights"
+    )
+    command.add_argument("--output", type=Path, help="default: output.png; several get -0, -1 ... in the name")
+    command.add_argument(
+        "--output-dir", type=Path, help="folder for the pictures of many masks; existing ones are skipped"
+    )
+    command.add_argument("--batch-size", type=count, help="masks per batch of --output-dir; default: 8")
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _add_check(commands: Commands) -> None:
+    command = commands.add_parser("check", help="read every pair of your data, and report problems (needs `train`)")
+    add_data_options(command)
+    command.add_argument("--split", help="split of --dataset_name; default: train")
+    command.add_argument(
+        "--resolution",
+        type=count,
+        nargs="+",
+        help="side, or height and width, of the crop; default: the first image's proportions, with a side of 256",
+    )
+    command.add_argument("--num_workers", type=natural, default=os.cpu_count() or 1, help="default: one per core")
+    command.add_argument("--sheet", type=Path, help="also draw some pairs to this file, each mask over its image")
+    command.add_argument("--json", type=Path, help="also write the numbers of pairs, bad ones and warnings here")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace the files of --sheet and --json if they exist"
+    )
+
+
+def _add_convert(commands: Commands) -> None:
+    command = commands.add_parser("convert", help="turn public SPADE weights (latest_net_G.pth) into a pipeline")
+    command.add_argument("generator", help="latest_net_G.pth; with --to, a model's folder or Hub id")
+    command.add_argument("output", type=Path, help="folder to write")
+    command.add_argument("--style-encoder", dest="style_encoder_path", help="latest_net_E.pth")
+    command.add_argument(
+        "--discriminator",
+        dest="discriminator_path",
+        help="latest_net_D.pth, for training; also saved in the folder",
+    )
+    labels_of = command.add_mutually_exclusive_group(required=True)
+    labels_of.add_argument(
+        "--preset", choices=PRESETS, help="the public checkpoint of this data set; sets all options below"
+    )
+    labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
+    labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")
+    labels_of.add_argument("--to", choices=("nvlabs",), help="the other way: write a model as latest_net_G.pth")
+    command.add_argument("--use-unknown-label", action="store_true", default=None, help="with --num-labels")
+    command.add_argument("--use-instance-edges", action="store_true", default=None)
+    command.add_argument(
+        "--image-size", type=int, nargs="+", help="side, or height and width; needed without --preset"
+    )
+    command.add_argument("--num-upsampling-layers", choices=("normal", "more", "most"))
+    command.add_argument("--norm-type", choices=("sync_batch", "batch", "instance"), help="default: sync_batch")
+    command.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+
+
+def _add_export(commands: Commands) -> None:
+    command = commands.add_parser("export", help="write a model as an ONNX file (needs the extra `export`)")
+    command.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
+    command.add_argument("--output", type=Path, required=True, help="file to write, such as generator.onnx")
+    command.add_argument(
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="fixed size, one mask per call; default: any"
+    )
+    command.add_argument(
+        "--dtype", choices=("float32", "float16"), default="float32", help="type of the weights in the file"
+    )
+    command.add_argument(
+        "--modulation",
+        choices=("dense", "sparse"),
+        default="dense",
+        help="sparse: the inputs include distinct label neighbourhoods, see docs/export.md",
+    )
+    command.add_argument("--style-encoder", type=Path, help="also write the style encoder to this file")
+    command.add_argument("--mask", nargs="+", default=[], help="check with these masks; default: random ones")
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _add_labels(commands: Commands) -> None:
+    command = commands.add_parser("labels", help="print a label set with its colours")
+    command.add_argument(
+        "label_set", nargs="?", help="name, JSON file, table of colours or model folder; default: the bundled model"
+    )
+    command.add_argument("--image", type=Path, help="also draw the legend to this file")
+    command.add_argument("--overwrite", action="store_true", help="replace the file of --image if it exists")
+
+
+def _add_edit(commands: Commands) -> None:
+    command = commands.add_parser("edit", help="make a new mask from one or two")
+    command.add_argument("mask", help="image of label ids or in the labels' colours: a path or URL")
+    command.add_argument(
+        "--label-set", help="name, JSON file, table of colours or model folder; default: the bundled model"
+    )
+    command.add_argument("--paste", help="another mask, from which --region is copied")
+    command.add_argument("--region", help="label of --paste, by name or id: all of its pixels are copied")
+    command.add_argument(
+        "--shift", type=int, nargs=2, metavar=("DOWN", "RIGHT"), help="move the pasted part, in pixels"
+    )
+    command.add_argument(
+        "--replace", nargs="+", default=[], metavar="OLD=NEW", help="labels, by name or id, all at once"
+    )
+    command.add_argument(
+        "--size", type=count, nargs=2, metavar=("HEIGHT", "WIDTH"), help="size of the result, by nearest pixel"
+    )
+    command.add_argument(
+        "--painted", type=int, metavar="SEED", help="repaint it as if by hand (needs the extra `train`)"
+    )
+    command.add_argument("--output", type=Path, required=True, help="PNG file of label ids")
+    command.add_argument("--instances", type=Path, help="also number connected areas of equal label in this PNG file")
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _add_demo(commands: Commands) -> None:
+    command = commands.add_parser("demo", help="paint masks in the browser (needs the extra `demo`)")
+    command.add_argument("--model", help="folder or Hub id; default: $SPADE_MODEL_ID, or the bundled landscapes")
+    command.add_argument("--host", help="address to listen on; default: this machine only")
+    command.add_argument("--port", type=int, help="default: the first free port from 7860 on")

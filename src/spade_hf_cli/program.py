@@ -1,0 +1,51 @@
+"""Runs the programs `train`, `evaluate` and `synthesize`: for `spade-hf`, and for the files in examples/.
+
+A program is a package of two modules: `options` parses the command line without heavy imports, `run` does the work.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from .options import as_typed, options_of
+from .parsing import USER_ERROR, one_line
+
+
+# Program -> its help, and the extra that it needs.
+PROGRAMS = {
+    "train": ("train on your own masks (needs the extra `train`)", "train"),
+    "evaluate": ("measure how good a model is (needs the extra `eval`)", "eval"),
+    "synthesize": ("paint a data set of masks in many styles (needs the extra `train`)", "train"),
+}
+INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
+
+
+def run_program(name: str, arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, and run a program; an error is one line on stderr, with exit status 2.
+
+    Args:
+        name (`str`): A key of `PROGRAMS`.
+        arguments (`Sequence[str]`, *optional*): The words of the command line. Default: those of this process.
+    """
+    try:
+        options = importlib.import_module(f"{__package__}.{name}.options")
+        args = options.parse_args(arguments)
+        program = importlib.import_module(f"{__package__}.{name}.run")
+    except ModuleNotFoundError as error:
+        print(f"error: {_missing(name, error)}", file=sys.stderr)
+        return USER_ERROR
+    try:
+        return program.main(args) or 0
+    except (ValueError, FloatingPointError, ImportError, OSError) as error:
+        names = {**options_of(options.build_parser()), **options.RENAMED}
+        print(f"error: {as_typed(one_line(error), names)}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:  # of training: before the first update or after the last
+        return INTERRUPTED
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> str:
+    from spade_hf.project import install_command
+
+    _, extra = PROGRAMS[name]
+    return f"{name} needs the package {error.name}, which is not installed: {install_command(extra)}"

@@ -1,0 +1,1 @@
+"""Training: the command line in `options`, the run in `run`."""
