@@ -3,6 +3,7 @@
 import json
 import re
 
+import datasets
 import pytest
 
 from spade_hf import LabelSet, SPADEPipeline
@@ -16,7 +17,10 @@ from ..dataset_layouts import (
     write_voc,
     write_webdataset,
 )
+from ..training_data import mask as toy_mask
+from ..training_data import picture, png, write_labels
 from .test_evaluate_spade import evaluate  # noqa: F401 (a fixture)
+from .test_synthesize_dataset import make_generator, save_model, synthesize  # noqa: F401 (a fixture)
 from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
 
 
@@ -117,3 +121,19 @@ def test_errors_are_in_the_words_of_the_options(run, tmp_path, monkeypatch):  # 
     result = run(*SMALL, *options.replace("_gtFine_labelIds.png", ".png").split(), "--dry_run")
     assert result.status == 2
     assert "or give the ends of the names by --image_suffix, --mask_suffix and --instance_suffix" in result.stderr
+
+
+def test_tables_of_bytes(synthesize, evaluate, tmp_path):  # noqa: F811
+    """Parquet files that do not say that they hold images are scored, and painted, like others."""
+    columns = {name: [png(make(i)) for i in range(4)] for name, make in (("image", picture), ("label", toy_mask))}
+    for split in ("train", "validation"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        datasets.Dataset.from_dict(columns).to_pandas().to_parquet(tmp_path / "data" / f"{split}.parquet")
+    write_labels(tmp_path / "data" / "labels.json")
+    data = ("--dataset_name", tmp_path / "data")
+    result = evaluate("--real", *data, "--segmenter_steps", 1, "--json", tmp_path / "figures.json", "--device", "cpu")
+    assert result.status == 0, result.stderr
+    assert json.loads((tmp_path / "figures.json").read_text())["miou"] is not None
+    model = save_model(tmp_path / "model", generator=make_generator())
+    result = synthesize("--model", model, *data, "--images_per_mask", 1, "--output_dir", tmp_path / "out")
+    assert result.status == 0 and "4 rows" in result.stdout, result.stderr

@@ -185,7 +185,6 @@ SEGMENTATION = "--discriminator segmentation --simplify_probability 0.5"
     ("options", "name"),
     [
         ("--image_folder x --mask_folder y --train_split train", "train_split"),
-        ("--image_folder x --mask_folder y --image_column photo", "image_column"),
         ("--shuffle_buffer_size 10", "shuffle_buffer_size"),
         ("--generator pix2pixhd --norm_type batch", "norm_type"),
         ("--generator pix2pixhd --latent_dim 16", "latent_dim"),

@@ -181,7 +181,9 @@ def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
             # `datasets` turns the names of image folders without a metadata file into classes
             is_class = isinstance(features[column], datasets.ClassLabel)
             remedy = (
-                " To pair two folders by file names, give both: `image_folder` and `mask_folder`." if is_class else ""
+                "To pair two folders by file names, give both: `image_folder` and `mask_folder`."
+                if is_class
+                else f"If it holds bytes or names of images, pass `rows.cast_column({column!r}, datasets.Image())`."
             )
             images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
             raise ValueError(

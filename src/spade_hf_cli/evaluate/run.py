@@ -332,7 +332,8 @@ def segmenter_pairs(args: argparse.Namespace, label_set: LabelSet) -> PairedImag
         name = args.segmenter_dataset or args.dataset_name
         config_name = args.dataset_config_name if name == args.dataset_name else None
         try:
-            rows: Any = load_rows(name, config_name=config_name, split=split)
+            image_columns = (args.image_column, args.mask_column)
+            rows: Any = load_rows(name, config_name=config_name, split=split, image_columns=image_columns)
         except ValueError as error:
             if args.segmenter_dataset is not None or args.segmenter_split is not None:
                 raise

@@ -113,7 +113,12 @@ def make_all(synthesizer: Synthesizer, output: Output, state: PartialState) -> d
 
 def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synthesizer:
     """Build the synthesizer for the data set's masks."""
-    rows: Any = load_rows(args.dataset_name, config_name=args.dataset_config_name, split=args.split)
+    rows: Any = load_rows(
+        args.dataset_name,
+        config_name=args.dataset_config_name,
+        split=args.split,
+        image_columns=[column for column in (args.mask_column, args.instance_column) if column is not None],
+    )
     if len(rows) == 0:
         raise ValueError(f"`split` {args.split!r} of {args.dataset_name} has no rows. Give another split.")
     labels = find_label_set(dataset_name=args.dataset_name)

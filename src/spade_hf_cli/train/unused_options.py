@@ -29,7 +29,7 @@ def _has_style_encoder(args: argparse.Namespace) -> bool:
 
 RULES = (
     Rule(
-        "dataset_config_name train_split cache_dir image_column mask_column instance_column",
+        "train_split cache_dir",
         lambda args: args.image_folder is not None,
         "with --image_folder",
     ),
