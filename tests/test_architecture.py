@@ -14,11 +14,11 @@ from spade_hf_cli.train.options import build_parser
 
 
 PACKAGE = Path(__file__).parents[1] / "src" / "spade_hf"
+CLI = PACKAGE.parent / "spade_hf_cli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TRAINING_SIDE = {"data", "losses", "training", "metrics", "synthesis"}
 # Each package may import those below it.
 ORDER = [
-    "cli",
     "demo",
     "training",
     "metrics",
@@ -35,7 +35,7 @@ ORDER = [
     "images",
     "labels",
 ]
-ROOT_MODULES = {"__init__", "files", "project", "scripts", "version"}  # everyone may import them but `__init__`
+ROOT_MODULES = {"__init__", "files", "project", "version"}  # everyone may import them but `__init__`
 INFERENCE = ORDER[ORDER.index("hub") :]
 HEAVY = ("accelerate", "datasets", "gradio", "transformers")
 
@@ -69,6 +69,40 @@ def test_imports_are_recognized_in_every_form(tmp_path: Path):
     )
     expected = ["data", "training", "losses", "metrics", "models", "layers"]
     assert sorted(imported_parts(path, package)) == sorted(expected)
+
+
+def module_imports(path: Path, package: Path) -> set[str]:
+    """The modules of the package that a file imports when it is loaded, such as "losses.kl"."""
+    parts = path.relative_to(package).with_suffix("").parts
+    own = parts[:-1]
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        base = (package.name, *own)[: len(own) + 2 - node.level] if node.level else ()
+        names = (*base, *(node.module or "").split(".")) if node.module else base
+        if names[:1] == (package.name,):
+            found |= {".".join((*names[1:], alias.name)) for alias in node.names} | {".".join(names[1:])}
+    return {one for one in found if (package / one.replace(".", "/")).with_suffix(".py").is_file()}
+
+
+@pytest.mark.parametrize("package", [PACKAGE, CLI], ids=lambda package: package.name)
+def test_the_import_graph_has_no_circle(package: Path):
+    graph = {
+        ".".join(path.relative_to(package).with_suffix("").parts): module_imports(path, package)
+        for path in package.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    while ready := [module for module, imported in graph.items() if not imported & graph.keys()]:
+        for module in ready:
+            del graph[module]
+    assert not graph, f"circles among {sorted(graph)}"
+
+
+def test_the_library_does_not_know_the_command_line():
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(import|from) (argparse|spade_hf_cli|runpy)\b", text, re.MULTILINE), path
 
 
 def test_every_package_has_its_place():
@@ -133,7 +167,7 @@ def test_import_loads_nothing_heavy():
 def test_nothing_but_the_command_line_knows_the_demo():
     for path in FILES:
         part = path.relative_to(PACKAGE).parts[0]
-        assert "demo" not in imported_parts(path) or part in ("demo", "cli"), path
+        assert "demo" not in imported_parts(path) or part == "demo", path
 
 
 def test_heavy_packages_are_imported_by_the_training_side_and_the_demo_alone():

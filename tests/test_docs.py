@@ -26,6 +26,7 @@ import spade_hf_cli
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.export import export_generator, save_onnx
 from spade_hf_cli.evaluate import options as metrics
+from spade_hf_cli.program import PROGRAMS
 from spade_hf_cli.synthesize import options as synthesis
 from spade_hf_cli.train import options as training
 
@@ -42,6 +43,7 @@ PARSERS = {
     EVALUATION: metrics.build_parser,
     SYNTHESIS: synthesis.build_parser,
 }
+PROGRAM_PARSERS = dict(zip(PROGRAMS, PARSERS.values(), strict=True))
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -113,8 +115,8 @@ def test_commands_parse(page, capsys):
                 PARSERS[script]().parse_args(command[where + 1 :])
                 if command[:2] == ["accelerate", "launch"]:
                     launch_command_parser().parse_args(command[2 : where + 1])
-            if command[0] == "spade-hf" and command[1] in spade_hf_cli.SCRIPTS:
-                PARSERS[f"examples/{spade_hf_cli.SCRIPTS[command[1]]}"]().parse_args(command[2:])
+            if command[0] == "spade-hf" and command[1] in PROGRAMS:
+                PROGRAM_PARSERS[command[1]]().parse_args(command[2:])
             elif command[0] == "spade-hf":
                 spade_hf_cli.build_parser().parse_args(command[1:])
             elif script := script_of(command):

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import spade_hf_cli
+from spade_hf_cli.program import PROGRAMS
+
 
 ROOT = Path(__file__).parents[1]
+CLI = Path(spade_hf_cli.__file__).parent
 PACKAGE = ROOT / "src" / "spade_hf"
 # part of the package, or a file beside it -> the extra that brings what it imports
 EXTRA_OF = {
@@ -56,9 +60,8 @@ def test_what_is_imported_is_declared(options):
     always, extras = required(options["install_requires"]), options["extras_require"]
     files = {path: EXTRA_OF.get(path.relative_to(PACKAGE).parts[0]) for path in PACKAGE.rglob("*.py")}
     files[PACKAGE / "metrics" / "transformers_networks.py"] = "transformers"
-    files[ROOT / "examples" / "train_spade.py"] = "train"
-    files[ROOT / "examples" / "evaluate_spade.py"] = "eval"
-    files[ROOT / "examples" / "synthesize_dataset.py"] = "train"
+    for program, (_, extra) in PROGRAMS.items():
+        files |= dict.fromkeys((CLI / program).rglob("*.py"), extra)
     for path, extra in files.items():
         missing = imported(path) - always - required(extras.get(extra, []))
         assert not missing, f"{path.relative_to(ROOT)} imports {missing}, which setup.py does not name"

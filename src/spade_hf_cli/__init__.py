@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in PROGRAMS:
-        return run_program(arguments[0], arguments[1:])
+        return run_program(arguments[0], arguments[1:], prog=f"spade-hf {arguments[0]}")
     args = build_parser().parse_args(arguments)
     try:
         check_belonging(args)

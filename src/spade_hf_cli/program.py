@@ -20,16 +20,17 @@ PROGRAMS = {
 INTERRUPTED = 130  # as a shell reports a program that ended by Ctrl-C
 
 
-def run_program(name: str, arguments: Sequence[str] | None = None) -> int:
+def run_program(name: str, arguments: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Parse the command line, and run a program; an error is one line on stderr, with exit status 2.
 
     Args:
         name (`str`): A key of `PROGRAMS`.
         arguments (`Sequence[str]`, *optional*): The words of the command line. Default: those of this process.
+        prog (`str`, *optional*): Name in the help. Default: that of this process.
     """
     try:
         options = importlib.import_module(f"{__package__}.{name}.options")
-        args = options.parse_args(arguments)
+        args = options.parse_args(arguments, prog=prog)
         program = importlib.import_module(f"{__package__}.{name}.run")
     except ModuleNotFoundError as error:
         print(f"error: {_missing(name, error)}", file=sys.stderr)
@@ -48,4 +49,5 @@ def _missing(name: str, error: ModuleNotFoundError) -> str:
     from spade_hf.project import install_command
 
     _, extra = PROGRAMS[name]
-    return f"{name} needs the package {error.name}, which is not installed: {install_command(extra)}"
+    package = (error.name or "").partition(".")[0]
+    return f"{name} needs the package {package}, which is not installed: {install_command(extra)}"

@@ -11,10 +11,10 @@ from PIL import Image
 
 import spade_hf
 from spade_hf import SPADEImageProcessor, SPADEPipeline
-from spade_hf_cli.commands import export as command
 from spade_hf.labels.label_set import Label, LabelSet
 from spade_hf.project import install_command
 from spade_hf_cli import main
+from spade_hf_cli.commands import export as command
 
 from ..tiny_networks import NUM_LABELS, tiny_generator, tiny_style_encoder
 

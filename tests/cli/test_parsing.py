@@ -51,12 +51,12 @@ def test_dashes_and_underscores_are_the_same(word):
 )
 def test_a_near_miss_is_suggested(capsys, word, meant):
     error = fails(capsys, word, "8")
-    assert error.startswith(f"error: there is no option {word}")
+    assert error.startswith(f"error: There is no option {word}")
     assert (f"did you mean {meant}?" in error) if meant else ("did you mean" not in error)
 
 
 def test_an_abbreviation_is_an_error(capsys):
-    assert "there is no option --train" in fails(capsys, "--train", "8")
+    assert "There is no option --train" in fails(capsys, "--train", "8")
 
 
 def test_a_number_out_of_bounds_names_the_option(capsys):

@@ -11,6 +11,8 @@ import spade_hf_cli
 from spade_hf import LabelSet, __version__
 from spade_hf.conversion.nvlabs import NUM_UPSAMPLING_LAYERS
 from spade_hf_cli import as_typed, build_parser, main
+from spade_hf_cli.parser import LABEL_SETS
+from spade_hf_cli.program import PROGRAMS
 
 from ..waiting import LONGEST
 
@@ -34,7 +36,7 @@ def test_unknown_command():
         main(["paint"])
 
 
-@pytest.mark.parametrize("arguments", [(), *((command,) for command in (*COMMANDS, *spade_hf_cli.SCRIPTS))])
+@pytest.mark.parametrize("arguments", [(), *((command,) for command in (*COMMANDS, *PROGRAMS))])
 def test_help_imports_neither_torch_nor_the_library(arguments):
     code = (
         "import sys, spade_hf_cli\ntry: spade_hf_cli.main(sys.argv[1:])\n"
@@ -58,7 +60,7 @@ def test_help_of_a_script_is_its_own(command, option, capsys):
 
 
 def test_choices_are_those_of_the_library():
-    assert tuple(spade_hf_cli.LABEL_SETS.split(", ")) == LabelSet.built_in_names()
+    assert tuple(LABEL_SETS.split(", ")) == LabelSet.built_in_names()
     choices = options_of("convert")._option_string_actions["--num-upsampling-layers"].choices
     assert set(choices) == set(NUM_UPSAMPLING_LAYERS)
 
@@ -99,16 +101,18 @@ def test_nothing_is_said_beside_the_result(model, mask, tmp_path):
     assert (result.stdout, result.stderr) == (f"{tmp_path / 'lake.png'}\n", "")
 
 
-@pytest.mark.parametrize(("command", "package"), [("train", "accelerate"), ("synthesize", "accelerate")])
-def test_a_script_that_lacks_a_package_ends_like_any_other_error(command, package, monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_lacks_a_package_ends_like_any_other_error(program, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "accelerate" or name.endswith(".run")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
-    assert main([command, "--help me"]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    given = ["--dataset_name", "x", "--output_dir", "y", *(["--real"] if program == "evaluate" else [])]
+    assert main([program, *given]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {program} needs the package accelerate, which is not installed: pip install")
 
 
-@pytest.mark.parametrize("arguments", [("generate", "--num_images", "4"), ("paint",), ("check", "--resolution", "0")])
+@pytest.mark.parametrize("arguments", [("generate", "--num_picture", "4"), ("paint",), ("check", "--resolution", "0")])
 def test_wrong_options_are_one_line(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(arguments)

@@ -1,8 +1,5 @@
 """What the training script builds of its options: that each of them arrives where it takes effect."""
 
-import runpy
-from types import SimpleNamespace
-
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
@@ -10,20 +7,16 @@ from accelerate.state import AcceleratorState, GradientState
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.losses import TERMS, Term
 from spade_hf.training import ModelEMA, build_accelerator
+from spade_hf.training.discriminators import prepare_backbone, warn_of_other_classes
+from spade_hf_cli.train import build as parts
 from spade_hf_cli.train.options import parse_args
 
 from ..training_data import LABELS, make_dataset
-from .test_train_spade import SCRIPT, SMALL
-
-
-@pytest.fixture(scope="module")
-def script():
-    """The script's functions."""
-    return SimpleNamespace(**runpy.run_path(str(SCRIPT)))
+from .test_train_spade import SMALL
 
 
 @pytest.fixture
-def build(script, monkeypatch, tmp_path):
+def build(monkeypatch, tmp_path):
     """Build the parts of a run with some options: its iteration, and the options."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
 
@@ -32,10 +25,10 @@ def build(script, monkeypatch, tmp_path):
         GradientState._reset_state()
         args = parse_args([*given, "--dataset_name", "x", *map(str, options)])
         accelerator = build_accelerator(str(tmp_path))
-        generators, discriminators = script.build_networks(args, SPADEImageProcessor(label_set=label_set))
+        generators, discriminators = parts.build_networks(args, SPADEImageProcessor(label_set=label_set))
         averages = {name: ModelEMA(network, args.ema_decay) for name, network in generators.items()}
-        objective = script.build_objective(args, label_set, accelerator.device)
-        iteration = script.build_iteration(
+        objective = parts.build_objective(args, label_set, accelerator.device)
+        iteration = parts.build_iteration(
             args, accelerator, generators, discriminators, averages, objective, num_steps=num_steps
         )
         return iteration, args
@@ -94,13 +87,13 @@ def test_what_an_iteration_does(build):
     assert {average.decay for average in iteration.averages.values()} == {0.5}
 
 
-def test_a_preset_gives_no_random_styles_to_a_model_without_style_encoder(build, script):
+def test_a_preset_gives_no_random_styles_to_a_model_without_style_encoder(build):
     """All its styles are random; the option would only weaken the losses that compare pictures."""
     small = ("--preset", "landscapes", "--resolution", 32, "--base_channels", 4, "--latent_dim", 4)
     backbone = ("--discriminator", "patch", "--perceptual_model", "none", "--no-use_style_encoder")
     iteration, args = build(*small, *backbone, given=())
     assert args.random_style_probability == 0.1 and iteration.random_style_probability == 0
-    settings = script.build_recipe(args, iteration).settings()
+    settings = parts.build_recipe(args, iteration).settings()
     assert (settings["random_style_probability"], settings["kl_weight"], settings["color_weight"]) == (0, 0, 20)
 
 
@@ -124,19 +117,19 @@ def test_losses(build):
     assert type(iteration.objective.adversarial).__name__ == "RelativisticObjective"
 
 
-def test_a_term_from_outside_has_its_own_weight(build, script, monkeypatch):
+def test_a_term_from_outside_has_its_own_weight(build, monkeypatch):
     monkeypatch.setitem(TERMS, "roughness", Term(lambda outputs: outputs.fake_images.diff().abs().mean(), weight=3.0))
     iteration, args = build()
     assert iteration.objective.weights["roughness"] == 3
-    assert script.build_recipe(args, iteration).settings()["roughness_weight"] == 3
+    assert parts.build_recipe(args, iteration).settings()["roughness_weight"] == 3
 
 
-def test_no_network_is_loaded_for_a_loss_that_is_off(script):
+def test_no_network_is_loaded_for_a_loss_that_is_off():
     args = parse_args(["--dataset_name", "x", "--perceptual_model", "/nowhere", "--perceptual_weight", "0"])
-    assert script.build_objective(args, LABELS, torch.device("cpu")).perceptual_loss is None
+    assert parts.build_objective(args, LABELS, torch.device("cpu")).perceptual_loss is None
 
 
-def test_pictures_are_read_only_for_frozen_features(script, monkeypatch):
+def test_pictures_are_read_only_for_frozen_features(monkeypatch):
     dataset, read = make_dataset(), []
     monkeypatch.setattr(type(dataset), "__getitem__", lambda self, index: read.append(index))
     for options in (
@@ -144,13 +137,13 @@ def test_pictures_are_read_only_for_frozen_features(script, monkeypatch):
         ("--discriminator", "segmentation", "--discriminator_backbone", "none"),
     ):
         args = parse_args([*SMALL, "--dataset_name", "x", *options])
-        discriminator = script.build_networks(args, dataset.processor)[1]["discriminator"]
-        script.prepare_backbone(discriminator, dataset)
+        discriminator = parts.build_networks(args, dataset.processor)[1]["discriminator"]
+        prepare_backbone(discriminator, dataset)
     assert read == []
 
 
-def test_an_older_discriminator_of_other_classes_is_warned_of(script, caplog):
+def test_an_older_discriminator_of_other_classes_is_warned_of(caplog):
     for name in LabelSet.built_in_names():
-        script.warn_of_other_classes(LabelSet.from_name(name))
+        warn_of_other_classes(LabelSet.from_name(name))
     assert [record.args for record in caplog.records] == [("ade20k",), ("camvid",)]
     assert "learned the classes of label set 'ade20k' in other outputs" in caplog.text

@@ -1,6 +1,5 @@
 """The kinds of discriminator that training offers, and the losses of each."""
 
-import argparse
 import logging
 from typing import Any
 
@@ -9,7 +8,7 @@ from diffusers import ModelMixin
 
 from ..data import PairedImageDataset, StreamedImageDataset, preview_samples
 from ..labels.label_set import LabelSet
-from ..losses import AdversarialObjective, HingeObjective, RelativisticObjective, SegmentationObjective
+from ..losses import HingeObjective, RelativisticObjective
 from ..models import MultiscaleDiscriminator, ProjectedDiscriminator, SegmentationDiscriminator
 
 
@@ -21,14 +20,6 @@ DISCRIMINATORS: dict[str, Any] = {
 logger = logging.getLogger(__name__)
 BACKBONE_SAMPLES = 64  # to standardize frozen features
 GAN_LOSSES = {"hinge": HingeObjective, "relativistic": RelativisticObjective}
-
-
-def build_discriminator(args: argparse.Namespace, **semantics: Any) -> ModelMixin:
-    """Build a new discriminator from the options; a frozen backbone has no weights yet."""
-    options = {**semantics, "base_channels": args.discriminator_base_channels}
-    if args.discriminator != "patch":
-        options["backbone"] = None if args.discriminator_backbone == "none" else args.discriminator_backbone
-    return DISCRIMINATORS[args.discriminator](**options)
 
 
 def prepare_backbone(discriminator: ModelMixin, dataset: PairedImageDataset | StreamedImageDataset) -> None:
@@ -47,12 +38,3 @@ def warn_of_other_classes(label_set: LabelSet) -> None:
             "took the last class for unknown. It has to learn them again; a new run is better.",
             label_set.name,
         )
-
-
-def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialObjective:
-    """Build the adversarial losses of the options' discriminator."""
-    if args.discriminator == "segmentation":
-        names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
-        weights = {name: getattr(args, name) for name in names}
-        return SegmentationObjective(label_set.num_labels, label_set.unknown_channel, **weights)
-    return GAN_LOSSES[args.gan_loss]()

@@ -10,10 +10,10 @@ from ..parsing import OptionParser, count, natural
 RENAMED: dict[str, str] = {}  # parameters in the library's errors whose options have other names
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     """Build the parser with all options and their defaults."""
     description = "Score a model: does it paint what the mask says, and do its pictures look like the real ones?"
-    parser = OptionParser(description=description)
+    parser = OptionParser(prog=prog, description=description)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--real", action="store_true", help="score the real pictures instead of a model's")
     parser.add_argument("--reduce", type=count, help="with --real: reduce the shorter side to this, and enlarge again")
@@ -61,9 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None = None, *, prog: str | None = None) -> argparse.Namespace:
     """Read and check the options."""
-    parser = build_parser()
+    parser = build_parser(prog)
     args = parser.parse_args(arguments)
     if problem := problem_with_data(args) or problem_with_folders(args, "segmenter_") or _problem(parser, args):
         parser.error(problem)

@@ -9,10 +9,10 @@ from ..parsing import OptionParser, count, natural, nonnegative
 RENAMED: dict[str, str] = {}  # parameters in the library's errors whose options have other names
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     """Build the parser with all options and their defaults."""
     description = "Paint each mask of a data set in several styles, and write the pictures as a data set."
-    parser = OptionParser(description=description)
+    parser = OptionParser(prog=prog, description=description)
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--dataset_name", help="masks: Hub data set, local folder or parquet file")
     parser.add_argument("--dataset_config_name", help="configuration of the data set")
@@ -49,9 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None = None, *, prog: str | None = None) -> argparse.Namespace:
     """Read and check the options."""
-    parser = build_parser()
+    parser = build_parser(prog)
     args = parser.parse_args(arguments)
     if args.dataset_name is None or args.output_dir is None:
         parser.error("Give --dataset_name, where the masks are, and --output_dir, where the pictures go.")

@@ -24,7 +24,7 @@ from spade_hf.data import (
     StreamedImageDataset,
 )
 from spade_hf.labels.label_set import LabelSet
-from spade_hf.losses import TERMS, Objective
+from spade_hf.losses import TERMS, AdversarialObjective, Objective, SegmentationObjective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
 from spade_hf.training import (
@@ -35,10 +35,7 @@ from spade_hf.training import (
     prepared_schedule,
 )
 from spade_hf.training.augmentation import DiscriminatorAugmentation
-from spade_hf.training.discriminators import (
-    build_adversarial,
-    build_discriminator,
-)
+from spade_hf.training.discriminators import DISCRIMINATORS, GAN_LOSSES
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.validation import check_apart, hold_out
 
@@ -252,3 +249,20 @@ def build_recipe(args: argparse.Namespace, iteration: TrainingIteration) -> Trai
     values["norm_type"] = generators["generator"].config.norm_type
     values["random_style_probability"] = iteration.random_style_probability
     return TrainingRecipe(**values)
+
+
+def build_discriminator(args: argparse.Namespace, **semantics: Any) -> ModelMixin:
+    """Build a new discriminator from the options; a frozen backbone has no weights yet."""
+    options = {**semantics, "base_channels": args.discriminator_base_channels}
+    if args.discriminator != "patch":
+        options["backbone"] = None if args.discriminator_backbone == "none" else args.discriminator_backbone
+    return DISCRIMINATORS[args.discriminator](**options)
+
+
+def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialObjective:
+    """Build the adversarial losses of the options' discriminator."""
+    if args.discriminator == "segmentation":
+        names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
+        weights = {name: getattr(args, name) for name in names}
+        return SegmentationObjective(label_set.num_labels, label_set.unknown_channel, **weights)
+    return GAN_LOSSES[args.gan_loss]()

@@ -44,10 +44,7 @@ from spade_hf.training import (
     start_trackers,
     synchronize_batch_norm,
 )
-from spade_hf.training.discriminators import (
-    prepare_backbone,
-    warn_of_other_classes,
-)
+from spade_hf.training.discriminators import prepare_backbone, warn_of_other_classes
 from spade_hf.training.hub import RevisionUploads, upload
 from spade_hf.training.loss_plot import LOSSES, draw_losses
 from spade_hf.training.metrics_file import METRICS, MetricsFile, read_metrics
