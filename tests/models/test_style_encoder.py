@@ -128,3 +128,11 @@ def test_kl(posterior):
     torch.testing.assert_close(ours, expected)
     prior = DiagonalGaussianDistribution(torch.zeros(1, 5), torch.zeros(1, 5))
     assert prior.kl().item() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_seed_is_the_same_noise_in_every_type(dtype: torch.dtype):
+    mean, logvar = torch.zeros(2, 8, dtype=dtype), torch.zeros(2, 8, dtype=dtype)
+    z = DiagonalGaussianDistribution(mean, logvar).sample(torch.Generator().manual_seed(3))
+    assert z.dtype == dtype
+    assert torch.equal(z, torch.randn(2, 8, generator=torch.Generator().manual_seed(3)).to(dtype))
