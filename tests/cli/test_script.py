@@ -104,7 +104,11 @@ def test_a_script_that_lacks_a_package_ends_like_any_other_error(command, packag
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    assert main([command, "--help me"]) == 2
+    try:
+        status = main([command, "--help me"])
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
