@@ -3,7 +3,9 @@
 import ast
 import re
 import runpy
+import subprocess
 import sys
+import tarfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -69,6 +71,16 @@ def test_what_is_imported_is_declared(options):
 
 def test_there_is_no_extra_for_what_does_not_exist(options):
     assert ("export" in options["extras_require"]) == (PACKAGE / "export").exists()
+
+
+def test_the_source_distribution_holds_what_an_installation_needs(tmp_path):
+    """And nothing of the tests, of which setuptools would take a part without its helpers and data."""
+    words = ["egg_info", "--egg-base", str(tmp_path), "sdist", "--formats=tar", "--dist-dir", str(tmp_path / "dist")]
+    subprocess.run([sys.executable, "setup.py", "-q", *words], cwd=ROOT, check=True, capture_output=True)
+    (archive,) = (tmp_path / "dist").iterdir()
+    names = {name.partition("/")[2] for name in tarfile.open(archive).getnames()}
+    assert {"setup.py", "README.md", "LICENSE", "examples/train_spade.py", "src/spade_hf/py.typed"} <= names
+    assert not [name for name in names if name.split("/")[0] == "tests"]
 
 
 def test_uv_installs_for_the_training_script_what_its_extra_names(options):

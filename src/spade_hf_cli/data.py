@@ -41,7 +41,7 @@ def open_folders(args: argparse.Namespace, which: str = "") -> Any:
             as `"validation_"`; see `spade_hf_cli.options.add_folder_options`. Starts and ends of the files' names are
             those of the training's folders.
     """
-    folders = {column: getattr(args, f"{which}{name}_folder") for column, name in OPTION_OF.items()}
+    folders = {column: getattr(args, f"{which}{name}_folder", None) for column, name in OPTION_OF.items()}
     folders = {column: folder for column, folder in folders.items() if folder is not None}
     panoptic_json, file_list = getattr(args, f"{which}panoptic_json"), getattr(args, f"{which}file_list")
     if panoptic_json is not None:

@@ -310,6 +310,15 @@ def test_unreadable_file(plain_case, kind, tmp_path, monkeypatch):
     assert not (tmp_path / "code-has-run").exists()
 
 
+def test_a_file_without_permission_is_not_called_damaged(plain, monkeypatch):
+    def refuse(*args, **kwargs):  # the user of the tests can be root, who may read every file
+        raise PermissionError(13, "Permission denied", str(plain))
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(ValueError, match=r"net_G\.pth cannot be opened: Permission denied\. Allow reading it"):
+        convert_nvlabs_checkpoint(plain, **PLAIN)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(ValueError, match=r"nowhere\.pth does not exist; pass the path of a `latest_net_"):
         convert_nvlabs_checkpoint(tmp_path / "nowhere.pth", **PLAIN)

@@ -513,7 +513,7 @@ def split_of_folders(data, folder):
 
 def column_of_folders(data, folder):
     options = ("--image_folder", folder, "--mask_folder", folder, "--mask_column", "mask")
-    return options, "--mask_column is for --dataset_name and has no effect on folders"
+    return options, "--mask_column belongs to --dataset_name; folders have no configurations and columns"
 
 
 def steps_of_no_segmenter(data, folder):

@@ -231,7 +231,7 @@ def test_a_signal_to_the_whole_job_saves_and_exits(number, hint, job, tmp_path):
     assert job.returncode == 128 + number, error
     assert "Traceback" not in error and f"{number.name}: finishing the update and saving.{hint}\n" in error
     (left,) = checkpoints(output)
-    assert printed.splitlines()[1:] == [
+    assert printed.splitlines()[2:] == [
         f"{number.name}: stopped after {steps_done(output)} of 10000 updates; saved {output / left}",
         "Continue: the same command with --resume_from_checkpoint latest",
         f"Paint with it: spade-hf generate MASK --model {output / left}",

@@ -104,19 +104,20 @@ def test_a_copy_that_cannot_be_written_costs_a_warning(strategy, push, monkeypat
     """As on a full disk: no file of the copy can have a single byte."""
     before, mkdtemp = resource.getrlimit(resource.RLIMIT_FSIZE), tempfile.mkdtemp
 
-    def full(**options):
+    def full(*given, **options):
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-        return mkdtemp(**options)
+        return mkdtemp(*given, **options)
 
     def warn(self, name, error):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         warned(self, name, error)
 
     warned = RevisionUploads.warn
-    monkeypatch.setattr("spade_hf.training.publishing.tempfile.mkdtemp", full)
-    monkeypatch.setattr(RevisionUploads, "warn", warn)
     try:
-        result, repo_id, output = push(f"full-{strategy}".replace("_", "-"), "--hub_strategy", strategy)
+        with monkeypatch.context() as patch:
+            patch.setattr("spade_hf.training.publishing.tempfile.mkdtemp", full)
+            patch.setattr(RevisionUploads, "warn", warn)
+            result, repo_id, output = push(f"full-{strategy}".replace("_", "-"), "--hub_strategy", strategy)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result.status == 0 and checkpoints(output) == {"checkpoint-1", "checkpoint-2"}

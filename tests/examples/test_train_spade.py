@@ -140,6 +140,7 @@ def test_what_a_run_says(trained):
     """Lines that fit a terminal, and what to type next."""
     output, result = trained
     assert result.stdout.splitlines() == [
+        "Loading the data and the networks ...",
         "Photographs of 48x40 (width x height) are resized to 86x72, then cropped to 64x64: 66% of each is seen.",
         f"Saved the pipeline to {output}; its samples: {output}/samples/final.png",
         f"Paint with it: spade-hf generate MASK --model {output}",
@@ -233,7 +234,7 @@ def test_nothing_left_to_train(run, data, tmp_path):
     assert run(*options, "--max_train_steps", 2).status == 0
     result = run(*options, "--max_train_steps", 1, "--resume_from_checkpoint", "latest")
     assert result.status == 0
-    assert result.stdout.splitlines()[1] == (
+    assert result.stdout.splitlines()[2] == (
         "Nothing to train: 2 updates are done, and this command asks for 1. To continue, give --max_train_steps above "
         "2."
     )

@@ -135,12 +135,12 @@ def test_metadata_name_the_labels_and_no_path_of_this_machine(model):
     assert b"site-packages" not in model.SerializeToString() and b".py" not in model.SerializeToString()
 
 
-@pytest.mark.parametrize("modulation", ["dense", "sparse"])
-def test_onnxruntime_prepares_the_file_for_quantization(pipeline, modulation, tmp_path):
+@pytest.mark.parametrize(("modulation", "size"), [("dense", (64, 64)), ("dense", None), ("sparse", (64, 64))])
+def test_onnxruntime_prepares_the_file_for_quantization(pipeline, modulation, size, tmp_path):
     """Its shape inference reads constants only if they are tensors."""
-    model = export_generator(pipeline, size=(64, 64), modulation=modulation)
+    model = export_generator(pipeline, size=size, modulation=modulation)
     save_onnx(model, tmp_path / "model.onnx")
-    quant_pre_process(tmp_path / "model.onnx", tmp_path / "prepared.onnx")
+    quant_pre_process(tmp_path / "model.onnx", tmp_path / "prepared.onnx", auto_merge=size is None)
     inputs = graph_inputs(open_session(model), LABELS, label_map((64, 64)), random_latents(1))
     (expected,) = open_session(model).run(None, inputs)
     (images,) = open_session(onnx.load(tmp_path / "prepared.onnx")).run(None, inputs)

@@ -133,3 +133,11 @@ def test_kl(posterior):
 def test_a_convolution_without_channels_is_an_error():
     with pytest.raises(ValueError, match=r"`base_channels` is 4; with `channel_mult` \(1, 0.1\) a convolution has no"):
         tiny_style_encoder(channel_mult=(1, 0.1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_seed_is_the_same_noise_in_every_type(dtype: torch.dtype):
+    mean, logvar = torch.zeros(2, 8, dtype=dtype), torch.zeros(2, 8, dtype=dtype)
+    z = DiagonalGaussianDistribution(mean, logvar).sample(torch.Generator().manual_seed(3))
+    assert z.dtype == dtype
+    assert torch.equal(z, torch.randn(2, 8, generator=torch.Generator().manual_seed(3)).to(dtype))

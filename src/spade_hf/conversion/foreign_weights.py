@@ -32,6 +32,8 @@ def read_weights(path: str | Path, *, required: Mapping[str, tuple[int, ...]]) -
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist; pass the path of a `latest_net_*.pth` file.") from error
+    except PermissionError as error:
+        raise ValueError(f"{path} cannot be opened: {error.strerror}. Allow reading it, or copy it.") from error
     except Exception as error:  # on foreign bytes the unpickler raises anything: KeyError, struct.error, ...
         # torch's message is left out: it recommends `weights_only=False`
         raise ValueError(

@@ -24,6 +24,10 @@ class FileImage(datasets.Image):
     Such a file is opened by its path alone, while `datasets` takes `::` in it for an address. A zip file stays open.
     """
 
+    def __repr__(self) -> str:
+        """Name the type as messages about columns do."""
+        return f"Image(mode={self.mode})"
+
     def encode_example(self, value: Any) -> dict[str, Any]:
         """Keep a row's bytes; `datasets` drops them if a file of the row's `path` exists."""
         if isinstance(value, dict) and value.get("bytes") is not None:

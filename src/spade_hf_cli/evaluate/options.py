@@ -86,9 +86,8 @@ def _problem(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str |
         return "--painted_masks is for models; real pictures have exact masks only. Leave it out with --real."
     if args.resolution is not None and len(args.resolution) > 2:
         return f"--resolution is {' '.join(map(str, args.resolution))}; give one side, or height and width."
-    of_data_sets = ("split", "dataset_config_name", "image_column", "mask_column", "instance_column")
-    if args.image_folder is not None and (option := has_no_effect(parser, args, of_data_sets)):
-        return f"{option} is for --dataset_name and has no effect on folders. Leave it out."
+    if args.image_folder is not None and has_no_effect(parser, args, ("split",)):
+        return "--split is for --dataset_name and has no effect on folders. Leave it out."
     return _problem_with_segmenter(parser, args)
 
 
