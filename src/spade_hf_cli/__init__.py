@@ -138,7 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
     generate.add_argument(
         "mask",
         nargs="*",
-        help="image of label ids or in the labels' colours: paths, URLs, or folders with --output-dir",
+        help="image of label ids or in the labels' colours: paths, or folders with --output-dir",
     )
     generate.add_argument("--dataset", help="Hub data set, local folder or parquet file of masks, instead of files")
     generate.add_argument("--mask-column", help="masks of --dataset; default: label")
@@ -247,7 +247,7 @@ def build_parser() -> argparse.ArgumentParser:
     labels.add_argument("--overwrite", action="store_true", help="replace the file of --image if it exists")
 
     edit = commands.add_parser("edit", help="make a new mask from one or two")
-    edit.add_argument("mask", help="image of label ids or in the labels' colours: a path or URL")
+    edit.add_argument("mask", help="image of label ids or in the labels' colours")
     edit.add_argument(
         "--label-set", help="name, JSON file, table of colours or model folder; default: the bundled model"
     )
