@@ -196,7 +196,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     convert = commands.add_parser("convert", help="turn public SPADE weights (latest_net_G.pth) into a pipeline")
-    convert.add_argument("generator", help="latest_net_G.pth; with --to, a model's folder or Hub id")
+    convert.add_argument("generator", help="latest_net_G.pth")
     convert.add_argument("output", type=Path, help="folder to write")
     convert.add_argument("--style-encoder", dest="style_encoder_path", help="latest_net_E.pth")
     convert.add_argument(
@@ -210,7 +210,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
     labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")
-    labels_of.add_argument("--to", choices=("nvlabs",), help="the other way: write a model as latest_net_G.pth")
     convert.add_argument("--use-unknown-label", action="store_true", default=None, help="with --num-labels")
     convert.add_argument("--use-instance-edges", action="store_true", default=None)
     convert.add_argument(
