@@ -74,7 +74,6 @@ setup(
         "safetensors>=0.5",
         "numpy>=1.26",
         "pillow>=10.3",
-        "requests>=2.32",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS,

@@ -3,22 +3,28 @@
     python examples/align_styles.py --model my-model --dataset_name FOLDER_OR_HUB_ID --output_dir aligned
 
 Try it if pictures in random styles look worse than pictures in the style of a picture. It takes a minute.
+
+The prior of styles is N(0, I), but after training the styles of images are not centered at 0, and vary along only a
+few directions. Random styles are then rare in training. An affine map of the latents corrects this. It does not change
+images in an encoded style, because the generator's first layer inverts the map of the encoder's means.
+
+Legend: N images, Z latent.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import datasets
 import torch
 from torch import Tensor
 
-from spade_hf import SPADEPipeline
+from spade_hf import SPADEGenerator, SPADEPipeline, SPADEStyleEncoder
 from spade_hf.data import load_rows
-from spade_hf.training import align_latents
 
 
 BATCH_SIZE = 16
+LEAST_VARIANCE = 0.05  # of the styles along a direction; directions below carry no style
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,6 +52,46 @@ def pictures(pipeline: SPADEPipeline, rows: datasets.Dataset) -> Iterator[Tensor
     (column,) = rows.column_names
     for batch in rows.iter(BATCH_SIZE):
         yield pipeline.image_processor.preprocess_image(batch[column], size=(side, side))
+
+
+@torch.no_grad()
+def align_latents(generator: SPADEGenerator, style_encoder: SPADEStyleEncoder, batches: Iterable[Tensor]) -> None:
+    """Map the latents, in place, so that the styles of these images have mean 0 and covariance I.
+
+    Directions with a variance below `LEAST_VARIANCE` keep a variance below 1. The posterior's variances, which are
+    used only in training, become constants: their mean over the images.
+
+    Args:
+        generator (`SPADEGenerator`): A generator with a latent.
+        style_encoder (`SPADEStyleEncoder`): Its encoder.
+        batches (`Iterable[Tensor]`): Images `(N, 3, H, W)` in [-1, 1], more than Z in all.
+
+    Raises:
+        ValueError: If there are too few images.
+    """
+    means, variances = [], []
+    for images in batches:
+        mean, logvar = style_encoder(images, return_dict=False)
+        means.append(mean.double())
+        variances.append(logvar.exp().double())
+    if sum(map(len, means)) <= style_encoder.config.latent_dim:
+        raise ValueError(
+            f"{sum(map(len, means))} images were given; give more than {style_encoder.config.latent_dim}, the "
+            "dimension of a style, and better ten times as many."
+        )
+    styles = torch.cat(means)  # (N, Z)
+    center, covariance = styles.mean(dim=0), torch.cov(styles.T)
+    powers, directions = torch.linalg.eigh(covariance)  # (Z,), (Z, Z): one column per direction
+    scales = powers.clamp(min=LEAST_VARIANCE).sqrt()
+    there, back = directions / scales, directions * scales  # old - center = back @ new; new = there.T @ (old - center)
+    first, mean, logvar = generator.linear_in, style_encoder.linear_mean, style_encoder.linear_logvar
+    weight = first.weight.double()
+    first.bias.add_((weight @ center).to(first.bias.dtype))
+    first.weight.copy_(weight @ back)
+    mean.bias.copy_(there.T @ (mean.bias.double() - center))
+    mean.weight.copy_(there.T @ mean.weight.double())
+    logvar.weight.zero_()
+    logvar.bias.copy_((there.T.square() @ torch.cat(variances).mean(dim=0)).log())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@
 #     "safetensors>=0.5",
 #     "numpy>=1.26",
 #     "pillow>=10.3",
-#     "requests>=2.32",
 #     "tqdm>=4.66",
 #     "accelerate>=1.10",
 #     "datasets>=4.0",

@@ -8,7 +8,7 @@ import torch
 from diffusers.utils.logging import disable_progress_bar
 
 from spade_hf import BUNDLED_MODEL
-from spade_hf.images.downloads import is_url
+from spade_hf.images.inputs import check_not_url
 from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.models.locations import check_hub, check_pipeline_location, similar, suggestion
@@ -73,9 +73,12 @@ def read_label_set(name: str) -> LabelSet:
 
 
 def check_inputs(**files: str | None) -> None:
-    """Raise a ValueError if one of these files, by the library's parameter, is not there; URLs are not tried."""
+    """Raise a ValueError if one of these files, by the library's parameter, is not there or is a URL."""
     for parameter, name in files.items():
-        if name is not None and not is_url(name) and not Path(name).exists():
+        if name is None:
+            continue
+        check_not_url(name, argument=f"`{parameter}` ({name})")
+        if not Path(name).exists():
             raise ValueError(f"`{parameter}` is {name}, which does not exist.")
 
 

@@ -23,7 +23,7 @@ def check_file(
         path (`Path`): The file; its folder can be missing.
         option (`str`): The option that names it, for messages.
         suffixes (`tuple[str, ...]`): Suffixes of the formats that can be written.
-        inputs (`Iterable[str | None]`): Files or URLs that the command reads, which are never overwritten.
+        inputs (`Iterable[str | None]`): Files that the command reads, which are never overwritten.
         overwrite (`bool`): Whether an existing file can be replaced.
     """
     if path.is_dir():

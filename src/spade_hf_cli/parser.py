@@ -67,7 +67,7 @@ def _add_generate(commands: Commands) -> None:
     command.add_argument(
         "mask",
         nargs="*",
-        help="image of label ids or in the labels' colours: paths, URLs, or folders with --output-dir",
+        help="image of label ids or in the labels' colours: paths, or folders with --output-dir",
     )
     command.add_argument("--dataset", help="Hub data set, local folder or parquet file of masks, instead of files")
     command.add_argument("--mask-column", help="masks of --dataset; default: label")
@@ -125,7 +125,7 @@ def _add_check(commands: Commands) -> None:
 
 def _add_convert(commands: Commands) -> None:
     command = commands.add_parser("convert", help="turn public SPADE weights (latest_net_G.pth) into a pipeline")
-    command.add_argument("generator", help="latest_net_G.pth; with --to, a model's folder or Hub id")
+    command.add_argument("generator", help="latest_net_G.pth")
     command.add_argument("output", type=Path, help="folder to write")
     command.add_argument("--style-encoder", dest="style_encoder_path", help="latest_net_E.pth")
     command.add_argument(
@@ -139,7 +139,6 @@ def _add_convert(commands: Commands) -> None:
     )
     labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
     labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")
-    labels_of.add_argument("--to", choices=("nvlabs",), help="the other way: write a model as latest_net_G.pth")
     command.add_argument("--use-unknown-label", action="store_true", default=None, help="with --num-labels")
     command.add_argument("--use-instance-edges", action="store_true", default=None)
     command.add_argument(
@@ -182,7 +181,7 @@ def _add_labels(commands: Commands) -> None:
 
 def _add_edit(commands: Commands) -> None:
     command = commands.add_parser("edit", help="make a new mask from one or two")
-    command.add_argument("mask", help="image of label ids or in the labels' colours: a path or URL")
+    command.add_argument("mask", help="image of label ids or in the labels' colours")
     command.add_argument(
         "--label-set", help="name, JSON file, table of colours or model folder; default: the bundled model"
     )

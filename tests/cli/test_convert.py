@@ -1,13 +1,12 @@
 """`spade-hf convert` on small weights in the public format."""
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_hf import BUNDLED_MODEL, SPADEPipeline
+from spade_hf import SPADEPipeline
 from spade_hf.training.finetuning import Pretrained
 from spade_hf_cli import main
 
@@ -157,38 +156,3 @@ def test_files_that_are_not_weights(tmp_path, fails):
     text = tmp_path / "latest_net_G.pth"
     text.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     fails(*arguments(text, tmp_path / "new"), match=r"latest_net_G\.pth cannot be read as a state dict of tensors")
-
-
-def test_to_the_public_format_and_back(tmp_path, capsys):
-    public = public_reference.random_generator_weights(3, base_channels=2, hidden_channels=128)
-    torch.save(public, tmp_path / "latest_net_G.pth")
-    assert main(arguments(tmp_path / "latest_net_G.pth", tmp_path / "model")) == 0
-    capsys.readouterr()
-    assert main(["convert", str(tmp_path / "model"), str(tmp_path / "public"), "--to", "nvlabs"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        str(tmp_path / "public"),
-        "Options of the public implementation: --norm_G spadesyncbatch3x3 --ngf 2 --num_upsampling_layers normal "
-        "--label_nc 3 --crop_size 64 --aspect_ratio 1.0 --no_instance",
-    ]
-    assert main(arguments(tmp_path / "public" / "latest_net_G.pth", tmp_path / "again")) == 0
-    first, second = (SPADEPipeline.from_pretrained(tmp_path / name).generator for name in ("model", "again"))
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-
-
-@pytest.mark.parametrize(
-    ("more", "match"),
-    [
-        ((), r"the model is .*pipeline, which is neither a folder nor a Hub id"),
-        (("--image-size", "64"), r"--image-size was given, but --to reads all options from the model"),
-    ],
-)
-def test_bad_input_to_the_public_format(more, match, tmp_path, capsys):
-    assert main(["convert", str(tmp_path / "pipeline"), str(tmp_path / "public"), "--to", "nvlabs", *more]) == 2
-    assert re.search(match, capsys.readouterr().err)
-    assert not (tmp_path / "public").exists()
-
-
-def test_a_model_that_the_public_implementation_cannot_build(tmp_path, capsys):
-    assert main(["convert", BUNDLED_MODEL, str(tmp_path / "public"), "--to", "nvlabs"]) == 2
-    assert "`channel_mult` is (8, 8, 8, 4, 2, 1, 1), not the paper's" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []

@@ -66,6 +66,14 @@ def test_an_existing_numbered_file_is_not_replaced_either(model, mask, tmp_path,
 
 
 @pytest.mark.parametrize("option", [None, "--style", "--instance-map"])
+def test_urls_are_not_fetched(mask, option, fails):
+    address = "https://127.0.0.1:1/mask.png"
+    remedy = r"\(https://.*\) is a URL; load it first: `diffusers\.utils\.load_image\(url\)`, or download the file"
+    fails("generate", *([address] if option is None else [mask, option, address]), match=remedy)
+    fails("edit", address, "--output", "mask.png", match=remedy)
+
+
+@pytest.mark.parametrize("option", [None, "--style", "--instance-map"])
 def test_an_input_is_never_written_over(model, mask, tmp_path, option, fails):
     other = tmp_path / "other.png"
     other.write_bytes(mask.read_bytes())

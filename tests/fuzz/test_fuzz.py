@@ -34,8 +34,7 @@ COUNTS = {
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
-    """Neither the web, nor minutes for a file of 100 bytes that is a large picture, nor log lines of diffusers."""
-    monkeypatch.setenv("SPADE_HF_ALLOW_URLS", "0")
+    """Neither minutes for a file of 100 bytes that is a large picture, nor log lines of diffusers."""
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", MAX_PIXELS)
     logging.disable(logging.ERROR)
     yield

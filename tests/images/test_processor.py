@@ -1,8 +1,6 @@
-import http.server
 import json
-import threading
-from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import diffusers
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from diffusers.pipelines import pipeline_loading_utils
+from diffusers.utils import load_image
 
 import spade_hf
 from spade_hf.images.inputs import instance_edges
@@ -86,21 +85,23 @@ def test_files_keep_their_mode(processor: SPADEImageProcessor, tmp_path: Path, f
     assert processor.preprocess_mask(as_type(tmp_path / "mask.png")).tolist() == [CHANNELS]
 
 
-@pytest.fixture
-def address(tmp_path: Path):
-    """A web server on loopback that serves `tmp_path`."""
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTPS"])
+def test_urls_are_not_fetched(processor: SPADEImageProcessor, scheme: str):
+    address = f"{scheme}://127.0.0.1:1/mask.png"
+    remedy = r"is a URL; load it first: `diffusers\.utils\.load_image\(url\)`, or download the file"
+    with pytest.raises(ValueError, match=rf"^`mask` \({address}\) {remedy}"):
+        processor.preprocess_mask(address)
+    with pytest.raises(ValueError, match=rf"^`image\[1\]` \({address}\) {remedy}"):
+        processor.preprocess_image([np.zeros((2, 2, 3), np.uint8), address])
 
 
-def test_urls_keep_their_mode(processor: SPADEImageProcessor, tmp_path: Path, address: str):
+def test_the_remedy_for_urls_keeps_ids(processor: SPADEImageProcessor, tmp_path: Path, monkeypatch):
+    """What the message tells users to write, with the web server's answer from a file."""
     FORMS["P"].save(tmp_path / "mask.png")
-    assert processor.preprocess_mask(f"{address}/mask.png").tolist() == [CHANNELS]
-    with pytest.raises(ValueError, match="`mask` .*nothing.png.* cannot be downloaded: 404"):
-        processor.preprocess_mask(f"{address}/nothing.png")
+    answer = SimpleNamespace(raw=tmp_path / "mask.png")
+    monkeypatch.setattr("requests.get", lambda url, **options: answer)
+    loaded = load_image("https://example.org/mask.png", convert_method=lambda image: image)
+    assert processor.preprocess_mask(loaded).tolist() == [CHANNELS]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -176,7 +177,7 @@ def test_cut_off_files_are_named(processor: SPADEImageProcessor, tmp_path: Path)
     ("mask", "message"),
     [
         ("nowhere.png", r"`mask` \(nowhere.png\) cannot be read as an image"),
-        (7, "`mask` is a int; give a path, a URL"),
+        (7, "`mask` is a int; give a path, a PIL image"),
         ([], "`mask` is an empty list"),
         (PIL.Image.new("1", (2, 2)), "has the PIL mode '1', black and white, which has no ids"),
         (PIL.Image.new("CMYK", (2, 2)), "has the PIL mode 'CMYK'"),

@@ -1,4 +1,4 @@
-"""Converts user input (paths, URLs, PIL images, arrays, tensors, lists of them) to one array per image.
+"""Converts user input (paths, PIL images, arrays, tensors, lists of them) to one array per image.
 
 Label maps must keep their ids: they are opened in the file's own mode, a `P` image gives its indices, and nothing is
 converted to RGB. Errors name an input by its argument, its position in a list and its file.
@@ -7,7 +7,6 @@ converted to RGB. Errors name an input by its argument, its position in a list a
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,8 +14,6 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import torch
-
-from .downloads import download, is_url
 
 
 COLOR_MODES = ("RGB", "RGBA")
@@ -73,19 +70,23 @@ def open_raster(file: str | Path | IO[bytes]) -> PIL.Image.Image:
     return PIL.Image.open(file, formats=[name for name in RASTER_FORMATS if name in PIL.Image.OPEN])
 
 
+def check_not_url(source: str | Path, *, argument: str) -> None:
+    """Raise a ValueError for an http(s) URL: fetching what a string names is the caller's decision, and risk."""
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        raise ValueError(
+            f"{argument} is a URL; load it first: `diffusers.utils.load_image(url)`, or download the file. For a mask "
+            "of ids, add `convert_method=lambda image: image`: `load_image` turns ids into RGB otherwise."
+        )
+
+
 def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
-    """Open a file or an http(s) URL in its own mode, turned upright by its EXIF tag; ValueError if that fails."""
-    file = source
-    if is_url(source):
-        try:
-            file = BytesIO(download(str(source)))
-        except Exception as error:  # ours, those of requests, and those of the libraries below it
-            raise ValueError(f"{argument} cannot be downloaded: {error}. Give the path of an image.") from error
+    """Open a file in its own mode, turned upright by its EXIF tag; ValueError if that fails, or for a URL."""
+    check_not_url(source, argument=argument)
     try:
-        image = open_raster(file)
+        image = open_raster(source)
     except Exception as error:  # a broken file makes Pillow raise many kinds of errors
         raise ValueError(
-            f"{argument} cannot be read as an image: {error}. Give the path or URL of an image, such as a PNG file."
+            f"{argument} cannot be read as an image: {error}. Give the path of an image, such as a PNG file."
         ) from error
     limit = PIL.Image.MAX_IMAGE_PIXELS  # Pillow only warns above it, and raises above twice as many pixels
     if limit is not None and image.width * image.height > limit:
@@ -111,7 +112,7 @@ def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
 
 
 def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
-    """Yield every single input with its name for messages; open paths and URLs, and unpack lists."""
+    """Yield every single input with its name for messages; open paths, and unpack lists."""
     if isinstance(value, list | tuple):
         if not value:
             raise ValueError(f"`{argument}` is an empty list; give at least one.")
@@ -126,8 +127,8 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
         yield value, f"`{argument}`"
     else:
         raise ValueError(
-            f"`{argument}` is a {type(value).__name__}; give a path, a URL, a PIL image, a numpy array, a tensor, "
-            "or a list of them."
+            f"`{argument}` is a {type(value).__name__}; give a path, a PIL image, a numpy array, a tensor, or a list "
+            "of them."
         )
 
 

@@ -166,7 +166,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         Args:
             mask (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them):
                 - an image of ids (`L`, `P`, `I;16`, `I`; a `P` image's indices are the ids) or in the palette's
-                  colours (`RGB`, `RGBA`; transparent pixels are unknown), itself or its path or URL;
+                  colours (`RGB`, `RGBA`; transparent pixels are unknown), itself or its path;
                 - an array of ids, `(H, W)` or `(N, H, W)`, or of colours, uint8 `(H, W, 3)` or `(N, H, W, 3)`; uint8
                   with a last side of 3 or 4 is always colours (RGB, RGBA);
                 - an integer tensor of ids, `(H, W)` or `(N, H, W)`;
@@ -205,7 +205,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
 
         Args:
             image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): Pictures as PIL
-                images, paths or URLs; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
+                images or paths; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
                 Arrays and tensors are uint8 in 0..255 or floats in [0, 1].
             size (`tuple[int, int]`, *optional*): Height and width to resize to, bilinear with antialiasing.
 

@@ -122,8 +122,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
         Args:
             mask: One or several masks: ids as an image, array or int tensor; an image in the label set's colours; a
-                path or URL; a soft mask as a float tensor `(N, L, H, W)`. See `SPADEImageProcessor.preprocess_mask`.
-                `ImageInput` is a PIL image, array, tensor, path or URL, or a list of these.
+                path; a soft mask as a float tensor `(N, L, H, W)`. See `SPADEImageProcessor.preprocess_mask`.
+                `ImageInput` is a PIL image, array, tensor or path, or a list of these.
             style_image (*optional*): One style image for all masks, or one per mask; several for a single mask give
                 one output image each. The encoder's mean is used.
             latents (`Tensor`, *optional*): `(M, Z)` instead of a style image, for example another call's `latents`.

@@ -5,7 +5,6 @@ from .checkpoints import CheckpointManager
 from .compilation import compile_modules
 from .ema import ModelEMA, estimate_statistics
 from .iteration import TrainingIteration
-from .latent_alignment import align_latents
 from .loop import TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
@@ -32,7 +31,6 @@ __all__ = [
     "TrainingIteration",
     "TrainingRecipe",
     "TrainingState",
-    "align_latents",
     "build_accelerator",
     "choose_random_styles",
     "check_tracker",

@@ -1,21 +1,17 @@
-"""`spade-hf convert`: convert public weights to a pipeline, or a pipeline to public weights."""
+"""`spade-hf convert`: convert public weights to a pipeline."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from diffusers.utils.logging import disable_progress_bar
-
 from spade_hf.conversion import (
     PRESETS,
     convert_nvlabs_checkpoint,
     convert_nvlabs_discriminator,
-    save_nvlabs_checkpoint,
 )
 from spade_hf.hub.model_card import write_converted_model_card
-from spade_hf.pipelines import SPADEPipeline
 
-from ..models import find_model, read_label_set
+from ..models import read_label_set
 from ..outputs import check_folder, writing_folder
 
 
@@ -24,30 +20,9 @@ SAID_BY_PRESET = ("use_unknown_label", "use_instance_edges", "image_size", "num_
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert weights, save them in a folder, and print it; with `--to`, also the public implementation's options."""
+    """Convert weights, save the pipeline, its model card and optionally a discriminator, and print the folder."""
     inputs = (args.generator, args.style_encoder_path, args.discriminator_path, args.label_set)
     check_folder(args.output, option="the output", inputs=inputs, overwrite=args.overwrite)
-    if args.to is None:
-        _from_public(args)
-    else:
-        _to_public(args)
-
-
-def _to_public(args: argparse.Namespace) -> None:
-    if given := [
-        name for name in ("style_encoder_path", "discriminator_path", *SAID_BY_PRESET) if getattr(args, name)
-    ]:
-        raise ValueError(f"`{given[0]}` was given, but --to reads all options from the model. Leave it out.")
-    disable_progress_bar()  # of diffusers, for loading three parts
-    pipeline = SPADEPipeline.from_pretrained(find_model(args.generator, option="the model"))
-    with writing_folder(args.output) as folder:
-        options = save_nvlabs_checkpoint(pipeline, folder)
-    print(args.output)
-    print(f"Options of the public implementation: {options}")
-
-
-def _from_public(args: argparse.Namespace) -> None:
-    """Save the pipeline, its model card and optionally a discriminator."""
     labels, options = _model_options(args)
     pipeline = convert_nvlabs_checkpoint(
         args.generator, **labels, **options, style_encoder_path=args.style_encoder_path

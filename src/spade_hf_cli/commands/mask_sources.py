@@ -28,10 +28,10 @@ class MaskSource:
 
 
 def find_masks(masks: Sequence[str], instance_folder: str | None = None) -> list[MaskSource]:
-    """Find the masks of files, URLs and folders, in the given order; a folder's files are sorted by name.
+    """Find the masks of files and folders, in the given order; a folder's files are sorted by name.
 
     Args:
-        masks (`Sequence[str]`): Paths and URLs, as given.
+        masks (`Sequence[str]`): Paths, as given.
         instance_folder (`str`, *optional*): Folder of instance maps, with the same names as the masks.
 
     Raises:

@@ -1,13 +1,17 @@
 """Random styles like those of pictures."""
 
 import copy
+import runpy
+from pathlib import Path
 
 import pytest
 import torch
 
-from spade_hf.training import align_latents
-
 from ..tiny_networks import tiny_generator, tiny_style_encoder
+
+
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "align_styles.py"
+align_latents = runpy.run_path(str(SCRIPT))["align_latents"]
 
 
 def pictures(count: int) -> torch.Tensor:
