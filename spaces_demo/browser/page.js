@@ -12,16 +12,25 @@ const VARIANTS = 4;
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
-const config = await loadConfig();
+const [config] = await Promise.all([
+  load("config.json").then((response) => response.json()),
+  fill("canvas", "mask_canvas.html"),
+  fill("compare", "picture_views.html"),
+]);
 const storage = `${config.storage} styles`;
 
 // The visitor's styles; the canvas keeps its mask by itself.
 let { styles, blend } = kept() ?? { styles: config.first_styles, blend: 1 }; // the last two styles, each {name, latents}
 
-async function loadConfig() {
-  const response = await fetch(new URL("config.json", import.meta.url)).catch(() => null);
-  if (!response?.ok) throw new Error(`config.json could not be loaded${response ? ` (${response.status})` : ""}.`);
-  return response.json();
+/** Fetches a file of the page's version. */
+async function load(name) {
+  const response = await fetch(new URL(name, import.meta.url)).catch(() => null);
+  if (!response?.ok) throw new Error(`${name} could not be loaded${response ? ` (${response.status})` : ""}.`);
+  return response;
+}
+
+async function fill(id, name) {
+  $(id).innerHTML = await (await load(name)).text();
 }
 
 function kept() {

@@ -33,7 +33,7 @@ def node(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Node:
     if NODE is None:
         pytest.skip("no Node.js on this machine")
     folder = tmp_path_factory.mktemp("modules")
-    build.write_scripts(folder)
+    build.copy_page(folder)
     (folder / "package.json").write_text('{"type": "module"}')
 
     def run(names: str, body: str, given: Any) -> Any:

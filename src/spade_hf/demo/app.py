@@ -2,7 +2,6 @@
 
 import os
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,15 +11,16 @@ from .. import BUNDLED_MODEL
 from ..pipelines import SPADEPipeline
 from .handlers import ASSETS, MASKS, STYLES, Handlers, StyleList, describe
 from .keeping import before_painting, canvas_key, recall
-from .mask_canvas import mask_canvas, page_part
+from .mask_canvas import mask_canvas
 from .no_urls import REFUSE_URLS, BlocksWithoutUrls
+from .page_files import PAGE, function_body, page_file
 from .painter import Painter, load_pipeline, new_seed
 from .scene import DOWNLOADS, SCENE_FILE
 from .thumbnails import thumbnails
 from .uploads import MAX_FILE_SIZE
 
 
-PAGE_CSS = Path(__file__).parent / "page.css"
+STYLE_SHEETS = ("page.css", "mask_canvas.css", "picture_views.css")
 IMAGE_FILES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
 HOUR = 3600  # seconds that a visitor's files are kept
 QUEUE_SIZE = 32  # waiting calls; the next one is told that the demo is busy
@@ -79,7 +79,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> SimpleNamesp
         with gr.Column(min_width=300, elem_id="left"):
             page.canvas = mask_canvas(
                 painter.label_set, painter.formats, canvas, label=on.first_label(),
-                storage=canvas_key(painter.fingerprint), elem_id="canvas",
+                storage=canvas_key(painter.fingerprint),
             )  # fmt: skip
         with gr.Column(min_width=300, elem_id="right"):
             lay_out_picture(on, page, canvas, styles)
@@ -124,8 +124,9 @@ def lay_out_picture(on: Handlers, page: SimpleNamespace, canvas: str, styles: St
     with gr.Column(elem_id="show", min_width=100):
         page.picture = gr.Image(picture, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"])
         gr.HTML(
-            html_template=page_part("picture_views.html"), css_template=page_part("picture_views.css"),
-            js_on_load=page_part("picture_views.js"), apply_default_css=False, elem_id="compare",
+            html_template=page_file("picture_views.html"),
+            js_on_load=function_body("picture_views.js", "mountViews(element);"),
+            apply_default_css=False, elem_id="compare",
         )  # fmt: skip
         page.gallery = gr.Gallery(
             elem_id="variants", columns=2, height="auto", format="png", show_label=False, buttons=[],
@@ -238,12 +239,13 @@ def wire(on: Handlers, page: SimpleNamespace) -> None:
 
 def launch_options() -> dict[str, Any]:
     """Return the options of `demo.launch` for the page's look and limits."""
+    shrink = function_body("shrink_uploads.js", "shrinkUploads();")
     return {
         "theme": gr.themes.Soft(
             primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=["monospace"]
         ),
-        "css_paths": PAGE_CSS,
-        "head": f"<script>{page_part('shrink_uploads.js')}</script>",
+        "css_paths": [PAGE / name for name in STYLE_SHEETS],
+        "head": f"<script>(() => {{ {shrink} }})();</script>",
         "max_file_size": MAX_FILE_SIZE,
         "app_kwargs": {"middleware": [REFUSE_URLS]},
         "footer_links": ["api", "settings"],
