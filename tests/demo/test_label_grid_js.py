@@ -16,7 +16,7 @@ from ..waiting import LONGEST
 
 NODE = shutil.which("node")
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")
+pytestmark = [pytest.mark.pages, pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")]
 
 
 def run(script: str, label_map: np.ndarray) -> Any:

@@ -7,6 +7,8 @@ import pytest
 from .. import scenes
 
 
+pytestmark = pytest.mark.pages
+
 READ = """
 const { texts, model } = given;
 return texts.map((text) => {
