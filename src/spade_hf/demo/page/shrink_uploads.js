@@ -5,9 +5,13 @@ const ENOUGH_BYTES = 1e6, MOST_BYTES = 5 * 2 ** 20, SIDE = 1024; // MOST_BYTES: 
 const LOSSY = ["image/jpeg", "image/heic", "image/heif", "image/avif"];
 
 const isStyle = (input) => input.nextElementSibling?.id === "own"; // Gradio puts the input before its button
-const isReduced = (file, forStyle) => forStyle
-  ? file.size > ENOUGH_BYTES && file.type.startsWith("image/") && file.type !== "image/png"
-  : file.size > MOST_BYTES && LOSSY.includes(file.type);
+
+/** Whether a file, of `size` bytes and a MIME `type`, is made smaller: for a style, or for a mask. */
+export function isReduced({ size, type }, forStyle) {
+  return forStyle
+    ? size > ENOUGH_BYTES && type.startsWith("image/") && type !== "image/png"
+    : size > MOST_BYTES && LOSSY.includes(type);
+}
 
 async function smaller(file) {
   const bitmap = await createImageBitmap(file);
