@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Threads that wait for each other sleep instead of spinning, which on a busy machine takes ten times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo space browser docs test slow quality style clean
+.PHONY: help demo space browser docs test pages slow quality style clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,7 +17,8 @@ help:
 	@echo "make space    serve the painting demo (Gradio) at http://127.0.0.1:7860"
 	@echo "make browser  serve the page that paints in the browser itself at http://127.0.0.1:8000"
 	@echo "make docs     build the documentation site: outputs/docs/index.html"
-	@echo "make test     run the tests, without those marked slow"
+	@echo "make test     run the tests, without those marked slow or pages"
+	@echo "make pages    run the tests of the painting pages, in Chromium and Node.js"
 	@echo "make slow     run the slow tests, which takes about an hour"
 	@echo "make quality  check the code with ruff, and its types with pyright"
 	@echo "make style    let ruff fix what it can"
@@ -42,7 +43,10 @@ docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build --strict --clean
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not pages"
+
+pages: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "pages and not slow" tests/demo tests/spaces_demo
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

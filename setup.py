@@ -64,7 +64,7 @@ setup(
     package_dir={"": "src"},
     packages=find_packages("src"),  # with spade_hf_cli, which starts without the library's slow import
     package_data={
-        "spade_hf": ["py.typed", "labels/tables/*.json", "bundled/*", "bundled/*/*", "demo/*.*", "demo/assets/*"]
+        "spade_hf": ["py.typed", "labels/tables/*.json", "bundled/*", "bundled/*/*", "demo/page/*", "demo/assets/*"]
     },
     python_requires=">=3.10,<3.14",
     install_requires=[

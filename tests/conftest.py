@@ -10,6 +10,7 @@ from .hub_server import HubServer
 
 
 HUB = HubServer().start()
+LEFT_TO_PAGES = pytest.StashKey[int]()
 HF_HOME = tempfile.TemporaryDirectory(prefix="spade-hf-tests-")
 
 os.environ.update(
@@ -38,6 +39,18 @@ def shared_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data in {folder} (set SPADE_HF_SHARED)")
     return folder
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what `make test` leaves to `make pages`."""
+    for config in {item.config for item in items}:
+        left = [item for item in items if item.get_closest_marker("pages") and not item.get_closest_marker("slow")]
+        config.stash[LEFT_TO_PAGES] = config.stash.get(LEFT_TO_PAGES, 0) + len(left)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if left := config.stash.get(LEFT_TO_PAGES, 0):
+        terminalreporter.write_line(f"{left} tests of the painting pages are left to `make pages`")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

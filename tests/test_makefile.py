@@ -1,5 +1,6 @@
-"""What `make` says before it installs anything."""
+"""What `make` says before it installs anything, and which tests it runs."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -27,3 +28,15 @@ def test_another_python_is_refused_before_a_venv_is_made(version, tmp_path, monk
     )
     assert expected in result.stderr
     assert not venv.exists()
+
+
+def test_what_needs_a_browser_or_node_is_for_make_pages():
+    """Such files ask for Chromium's or Node.js' fixture, or for the program itself."""
+    needs = re.compile(r"def test\w*\([^)]*\b(?:browser|node)\b|which\(\"(?:chromium|node)\"\)")
+    files = [path for path in Path(__file__).parent.rglob("test_*.py") if path != Path(__file__)]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
+    found = {name for name, text in texts.items() if needs.search(text)}
+    assert {"test_browser.py", "test_browser_page.py", "test_label_grid_js.py", "test_masks_js.py"} <= found
+    assert found == {
+        name for name, text in texts.items() if re.search(r"^pytestmark = .*\.pages\b", text, re.MULTILINE)
+    }

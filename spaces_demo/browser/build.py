@@ -27,7 +27,8 @@ from spade_hf import BUNDLED_MODEL, SPADEPipeline
 from spade_hf.demo.formats import NEAR_RATIO
 from spade_hf.demo.handlers import ASSETS, MASKS, SCENE_CANVASES, STYLES, Handlers
 from spade_hf.demo.keeping import canvas_key
-from spade_hf.demo.mask_canvas import canvas_props, page_part
+from spade_hf.demo.mask_canvas import canvas_props
+from spade_hf.demo.page_files import PAGE
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.thumbnails import data_url
 from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE
@@ -44,6 +45,10 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
 }
 PAGE_FILES = ("page.css", "start.js", "page.js", "masks.js", "scene.js", "painter.js", "neighborhoods.js", "random.js")
+SHARED_FILES = (
+    "label_grid.js",
+    *(f"{part}.{kind}" for part in ("mask_canvas", "picture_views") for kind in ("js", "css", "html")),
+)
 CARD = """---
 title: Paint with labels, in your browser
 emoji: 🏞️
@@ -81,7 +86,7 @@ def write_parts(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation
     (folder / "runtime").mkdir()
     for name, served in RUNTIME_FILES.items():
         shutil.copy(runtime / name, folder / "runtime" / served)
-    write_scripts(folder)
+    copy_page(folder)
     generator = export_generator(pipeline, dtype="float16", modulation=modulation)
     reading = None
     if modulation == "sparse":
@@ -95,27 +100,10 @@ def write_parts(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation
     (folder / "config.json").write_text(json.dumps(page_config(pipeline, files, reading)), encoding="utf-8")
 
 
-def write_scripts(folder: Path) -> None:
-    """Write the scripts and their styles.
-
-    Parts shared with the Gradio page become modules; Gradio runs scripts as functions and scopes the CSS.
-    """
-    for name in PAGE_FILES:
-        shutil.copy(HERE / name, folder)
-    (folder / "label_grid.js").write_text(page_part("label_grid.js") + "export { LabelGrid };\n", encoding="utf-8")
-    for part, function, arguments, place in (
-        ("mask_canvas", "mountCanvas", "element, props, trigger, watch", "#canvas"),
-        ("picture_views", "mountViews", "element", "#compare"),
-    ):
-        (folder / f"{part}.css").write_text(f"{place} {{\n{page_part(f'{part}.css')}\n}}\n", encoding="utf-8")
-        module = f"""import {{ LabelGrid }} from "./label_grid.js";
-
-export function {function}({arguments}) {{
-element.innerHTML = {json.dumps(page_part(f"{part}.html"))};
-{page_part(f"{part}.js")}
-}}
-"""
-        (folder / f"{part}.js").write_text(module, encoding="utf-8")
+def copy_page(folder: Path) -> None:
+    """Copy the scripts, styles and elements, as they are: the page's own, and those that the Gradio page has too."""
+    for source in (*(HERE / name for name in PAGE_FILES), *(PAGE / name for name in SHARED_FILES)):
+        shutil.copy(source, folder)
 
 
 def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[str, Any] | None) -> dict[str, Any]:

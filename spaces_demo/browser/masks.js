@@ -103,7 +103,7 @@ function meaningOf([red, green, blue, alpha], labels, blank, nearColor) {
 }
 
 /** A share in [0, 1] as text; a small one is not rounded to 0. */
-function percent(share) {
+export function percent(share) {
   return share < 0.01 ? "less than 1 %" : `${Math.round(100 * share)} %`;
 }
 

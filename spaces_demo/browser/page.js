@@ -4,24 +4,32 @@ import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
 import { codesOf, colored, formatOf, holdsIds, readMask } from "./masks.js";
 import { mountViews } from "./picture_views.js";
-import { randn } from "./random.js";
-import { blended, pick, readBlend, readScene, readStyles, writeScene } from "./scene.js";
+import { blended, pick, readBlend, readScene, readStyles, styleOfSeed, writeScene } from "./scene.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const VARIANTS = 4;
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
-const config = await loadConfig();
+const [config] = await Promise.all([
+  load("config.json").then((response) => response.json()),
+  fill("canvas", "mask_canvas.html"),
+  fill("compare", "picture_views.html"),
+]);
 const storage = `${config.storage} styles`;
 
 // The visitor's styles; the canvas keeps its mask by itself.
 let { styles, blend } = kept() ?? { styles: config.first_styles, blend: 1 }; // the last two styles, each {name, latents}
 
-async function loadConfig() {
-  const response = await fetch(new URL("config.json", import.meta.url)).catch(() => null);
-  if (!response?.ok) throw new Error(`config.json could not be loaded${response ? ` (${response.status})` : ""}.`);
-  return response.json();
+/** Fetches a file of the page's version. */
+async function load(name) {
+  const response = await fetch(new URL(name, import.meta.url)).catch(() => null);
+  if (!response?.ok) throw new Error(`${name} could not be loaded${response ? ` (${response.status})` : ""}.`);
+  return response;
+}
+
+async function fill(id, name) {
+  $(id).innerHTML = await (await load(name)).text();
 }
 
 function kept() {
@@ -108,11 +116,9 @@ function style() {
   return config.latent_dim === null ? null : blended(styles, blend);
 }
 
-/** The random style of a seed; the slider says how far from the mean style it is. */
-function styleOfSeed(seed) {
-  const vividness = Number($("vividness").value);
-  const name = vividness === 1 ? `seed ${seed}` : `seed ${seed}, vivid ${Math.round(100 * vividness)} %`;
-  return { name, latents: Array.from(randn(seed, config.latent_dim), (value) => vividness * value) };
+/** The random style of a seed, as vivid as the slider says. */
+function randomStyle(seed) {
+  return styleOfSeed(seed, Number($("vividness").value), config.latent_dim);
 }
 
 function choose(style) {
@@ -172,7 +178,7 @@ async function showVariants() {
   $("variants").replaceChildren();
   const coded = codes();
   for (let i = 0; i < VARIANTS && $("show").dataset.view === "variants"; i++) {
-    const style = styleOfSeed(Math.floor(Math.random() * 1e6));
+    const style = randomStyle(Math.floor(Math.random() * 1e6));
     const { pixels } = await ask({ type: "paint", ...coded, latents: Float32Array.from(style.latents) });
     const button = document.createElement("button");
     button.type = "button";
@@ -321,11 +327,11 @@ $("save-mask").addEventListener("click", saveMask);
 $("save-scene").addEventListener("click", saveScene);
 $("surprise").addEventListener("click", () => {
   $("seed").value = Math.floor(Math.random() * 1e6);
-  choose(styleOfSeed(Number($("seed").value)));
+  choose(randomStyle(Number($("seed").value)));
 });
 function pickSeed() {
   const seed = Number($("seed").value);
-  if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED) choose(styleOfSeed(seed));
+  if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED) choose(randomStyle(seed));
   else say(`The seed is a whole number from 0 to ${MAX_SEED}.`);
 }
 $("seed").addEventListener("change", pickSeed);

@@ -2,6 +2,7 @@
 // scene.py of spade_hf.demo.
 
 import { LabelGrid } from "./label_grid.js";
+import { randn } from "./random.js";
 
 const FORMAT = "spade_hf scene 1";
 const LONGEST_NAME = 60;
@@ -83,4 +84,10 @@ export function blended([before, last], blend) {
   const share = (amount) => `${Math.round(100 * amount)} %`;
   const both = `${before.name} ${share(1 - blend)} + ${last.name} ${share(blend)}`;
   return { name: blend >= 1 ? last.name : blend <= 0 ? before.name : both, latents };
+}
+
+/** The random style of a seed; `vividness` is a factor on the latents: below 1 it is nearer to the mean style. */
+export function styleOfSeed(seed, vividness, latentDim) {
+  const name = vividness === 1 ? `seed ${seed}` : `seed ${seed}, vivid ${Math.round(100 * vividness)} %`;
+  return { name, latents: Array.from(randn(seed, latentDim), (value) => vividness * value) };
 }

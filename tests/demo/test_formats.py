@@ -1,6 +1,6 @@
 """Shapes of pictures."""
 
-from spade_hf.demo.formats import formats_of, nearest_format
+from spade_hf.demo.formats import formats_of
 
 
 def test_a_square_model_offers_what_its_divisor_allows():
@@ -14,15 +14,3 @@ def test_a_square_model_offers_what_its_divisor_allows():
 def test_other_models_keep_their_shape():
     (own,) = formats_of((256, 512), 64)
     assert (own.name, own.size, own.canvas_size) == ("512:256", (256, 512), (256, 512))
-
-
-def test_the_nearest_format():
-    formats = formats_of((256, 256), 32)
-    for shape, name in (
-        ((480, 640), "3:2"),
-        ((480, 560), "Square"),
-        ((64, 96), "3:2"),
-        ((1080, 1920), "16:9"),
-        ((900, 300), "Square"),
-    ):
-        assert nearest_format(shape, formats).name == name

@@ -8,24 +8,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spade_hf.demo.mask_canvas import encode_runs, page_part
+from spade_hf.demo.mask_canvas import encode_runs
+from spade_hf.demo.page_files import PAGE
 
 from ..waiting import LONGEST
 
 
 NODE = shutil.which("node")
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")
+pytestmark = [pytest.mark.pages, pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")]
 
 
 def run(script: str, label_map: np.ndarray) -> Any:
     """What a script returns, where `grid` is that label map; a grid comes back as an array."""
-    head = f"const grid = LabelGrid.decode({json.dumps(encode_runs(label_map))}, 12);"
-    tail = "const shown = (one) => one instanceof LabelGrid ? { ...one, labels: [...one.labels] } : one;"
-    source = (
-        f"{page_part('label_grid.js')}\n{head}\n{tail}\nconsole.log(JSON.stringify(shown((() => {{ {script} }})())));"
-    )
-    result = subprocess.run([NODE, "--eval", source], capture_output=True, text=True, timeout=LONGEST)
+    source = f"""
+import {{ LabelGrid }} from {json.dumps((PAGE / "label_grid.js").as_uri())};
+const grid = LabelGrid.decode({json.dumps(encode_runs(label_map))}, 12);
+const shown = (one) => one instanceof LabelGrid ? {{ ...one, labels: [...one.labels] }} : one;
+console.log(JSON.stringify(shown((() => {{ {script} }})())));
+"""
+    command = [NODE, "--input-type", "module", "--eval", source]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     value = json.loads(result.stdout)
     return np.reshape(value["labels"], (value["height"], value["width"])) if isinstance(value, dict) else value

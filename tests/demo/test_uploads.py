@@ -11,7 +11,7 @@ from PIL import Image
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.demo.formats import Format
 from spade_hf.demo.handlers import ASSETS, MASKS, STYLES
-from spade_hf.demo.uploads import MAX_FILE_SIZE, open_upload, percent, read_mask, read_picture
+from spade_hf.demo.uploads import MAX_FILE_SIZE, open_upload, read_mask, read_picture
 
 from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
 from .conftest import png
@@ -165,10 +165,6 @@ def test_pictures_are_small_and_rgb():
         image.save(buffer, "JPEG" if mode == "CMYK" else "PNG")
         picture = read_picture(buffer.getvalue())
         assert (picture.mode, picture.size) == ("RGB", (512, 256))
-
-
-def test_a_small_share_is_not_nothing():
-    assert [percent(share) for share in (0.001, 0.25, 1.0)] == ["less than 1 %", "25 %", "100 %"]
 
 
 def test_pictures_with_transparent_pixels_are_refused():

@@ -11,12 +11,25 @@ from typing import Any
 
 import pytest
 
+from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf.export.models import exported_copy
+
+from ..tiny_networks import tiny_generator, tiny_style_encoder
 from ..waiting import LONGEST
 
 
 BUILD = Path(__file__).parents[2] / "spaces_demo" / "browser" / "build.py"
 NODE = shutil.which("node")
 Node = Callable[[str, str, Any], Any]
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> SPADEPipeline:
+    """Its weights are rounded as those of the page."""
+    processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"))
+    networks = {"generator": tiny_generator(num_labels=12), "style_encoder": tiny_style_encoder()}
+    rounded = {name: exported_copy(network, "float16") for name, network in networks.items()}
+    return SPADEPipeline(image_processor=processor, **rounded)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +46,7 @@ def node(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Node:
     if NODE is None:
         pytest.skip("no Node.js on this machine")
     folder = tmp_path_factory.mktemp("modules")
-    build.write_scripts(folder)
+    build.copy_page(folder)
     (folder / "package.json").write_text('{"type": "module"}')
 
     def run(names: str, body: str, given: Any) -> Any:

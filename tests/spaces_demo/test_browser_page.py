@@ -6,7 +6,6 @@ import http.server
 import io
 import json
 import os
-import re
 import shutil
 import struct
 import threading
@@ -17,22 +16,20 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from huggingface_hub import HfApi
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo.handlers import ASSETS
 from spade_hf.demo.mask_canvas import read_canvas, write_canvas
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.uploads import read_mask
-from spade_hf.export.models import exported_copy
 
-from ..tiny_networks import tiny_generator, tiny_style_encoder
 from ..waiting import LONGEST
 
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+pytestmark = pytest.mark.pages
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDTHS = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
@@ -59,15 +56,6 @@ class Server(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> SPADEPipeline:
-    """Its weights are rounded as those of the page."""
-    processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"))
-    networks = {"generator": tiny_generator(num_labels=12), "style_encoder": tiny_style_encoder()}
-    rounded = {name: exported_copy(network, "float16") for name, network in networks.items()}
-    return SPADEPipeline(image_processor=processor, **rounded)
 
 
 @pytest.fixture(scope="module")
@@ -470,53 +458,3 @@ def test_a_browser_without_simd_is_told_so_and_keeps_the_canvas(browser, url):
     assert "Open the page in a newer one" in page.locator("#loading-text").inner_text()
     assert page.locator("#progress").is_hidden() and page.locator("canvas").first.is_visible()
     context.close()
-
-
-def test_names_of_labels_are_text(build):
-    names = ["sky & cloud", "<b>"]
-    rows = [{"id": i, "name": name, "color": [i, i, i]} for i, name in enumerate(names)]
-    processor = SPADEImageProcessor(label_set=LabelSet.from_dict({"labels": rows}))
-    pipeline = SPADEPipeline(tiny_generator(num_labels=2), processor)
-    invitation = build.page_config(pipeline, {}, None)["invitation"]
-    assert invitation == "Draw where sky & cloud and <b> are. The model paints the picture."
-
-
-def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, capsys):
-    runtime = tmp_path / "runtime"
-    runtime.mkdir()
-    for name in build.RUNTIME_FILES:
-        (runtime / name).write_text(name)
-    monkeypatch.setattr(build, "export_generator", lambda *args, **options: exported)
-    exported = build.export_style_encoder(pipeline)
-    exported.metadata_props.add(key="num_codes", value="12")
-    exported.metadata_props.add(key="kernel_size", value="3")
-    exported.metadata_props.add(key="divisors", value="[1]")
-    pipeline.save_pretrained(tmp_path / "model")
-    monkeypatch.setenv("HF_TOKEN", hub.token)
-    options = ["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "site"), "--runtime", str(runtime)]
-    older = "0123456789abcdef"  # the folder of an older version, here and on the Hub
-    (tmp_path / "site" / older).mkdir(parents=True)
-    (tmp_path / "site" / older / "config.json").touch()
-    (tmp_path / "site" / "mine.txt").touch()
-    api = HfApi()
-    api.create_repo("alice/browser-page", repo_type="space", space_sdk="static")
-    api.upload_file(
-        repo_id="alice/browser-page", repo_type="space", path_or_fileobj=b"old", path_in_repo=f"{older}/page.js"
-    )
-    build.main([*options, "--repo_id", "alice/browser-page"])
-    assert "alice/browser-page" in capsys.readouterr().out
-    card = (tmp_path / "site" / "README.md").read_text()
-    assert "sdk: static" in card
-    files = json.loads((tmp_path / "site" / "service_worker.js").read_text().split("FILES = ")[1].split(";\n")[0])
-    config = next((tmp_path / "site").glob("*/config.json"))
-    version = config.parent.name
-    parts = ("page.js", "generator.onnx", "encoder.onnx", "runtime/ort.wasm.min.js")
-    assert {"./", "index.html", *(f"{version}/{name}" for name in parts)} < set(files)
-    assert not any(name.endswith(".mjs") for name in files)  # which not every host sends as a script
-    addresses = re.findall(r'(?:src|href)="([^"]+)"', (tmp_path / "site" / "index.html").read_text())
-    assert {address.partition("/")[0] for address in addresses} == {version, "data:,"}
-    assert not (tmp_path / "site" / older).exists() and (tmp_path / "site" / "mine.txt").is_file()
-    names = api.list_repo_files("alice/browser-page", repo_type="space")
-    assert f"{version}/page.js" in names and f"{older}/page.js" not in names
-    with pytest.raises(ValueError, match="lacks ort.wasm.min.mjs. Give the folder dist of onnxruntime-web"):
-        build.main([*options[:-1], str(tmp_path)])

@@ -102,7 +102,7 @@ def test_upload(deploy, folder, hub, monkeypatch):
     pulled = Path(snapshot_download(repo_id, repo_type="space"))
     sent = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     sent = {name: path for name, path in sent.items() if "__pycache__" not in name and not name.startswith(".")}
-    assert {"app.py", "README.md", "requirements.txt", "spade_hf/demo/mask_canvas.js"} <= sent.keys()
+    assert {"app.py", "README.md", "requirements.txt", "spade_hf/demo/page/mask_canvas.js"} <= sent.keys()
     for name, path in sent.items():
         assert (pulled / name).read_bytes() == path.read_bytes(), name
     assert not (pulled / "spade_hf" / "old.py").exists()

@@ -15,6 +15,8 @@ from spade_hf.demo.uploads import NEAR_COLOR, PHOTO_SHARE, read_mask
 from spade_hf.images.inputs import instance_edges
 
 
+pytestmark = pytest.mark.pages
+
 FORMATS = [Format("square", (8, 8), (32, 32)), Format("wide", (8, 16), (32, 64))]
 READ = """
 const { file, pixels, width, height, config } = given;

@@ -6,6 +6,8 @@ import pytest
 from spade_hf.export import neighborhood_inputs
 
 
+pytestmark = pytest.mark.pages
+
 BODY = """
 const { codes, height, width, reading } = given;
 const inputs = neighborhoodInputs(Int32Array.from(codes), height, width, reading);

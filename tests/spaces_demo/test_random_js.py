@@ -1,6 +1,10 @@
 """The page's random styles, drawn by Node.js, are PyTorch's."""
 
+import pytest
 import torch
+
+
+pytestmark = pytest.mark.pages
 
 
 def test_the_same_seed_gives_the_same_numbers(node):

@@ -7,6 +7,8 @@ import pytest
 from .. import scenes
 
 
+pytestmark = pytest.mark.pages
+
 READ = """
 const { texts, model } = given;
 return texts.map((text) => {
@@ -66,20 +68,3 @@ return JSON.parse(writeScene(grid, given.styles, given.blend, model));
     names = '{ writeScene } from "./scene.js"; import { LabelGrid } from "./label_grid.js"'
     assert node(names, body, scene) == scene
     assert json.loads(scenes.text({})) == scene
-
-
-def test_picks_and_blends(node):
-    styles = [{"name": "noon", "latents": [0, 1]}, {"name": "seed 7, vivid 50 %", "latents": [1, 3]}]
-    body = """
-const names = (styles) => styles.map(({ name }) => name);
-const blends = [0, 0.25, 1].map((blend) => blended(given, blend));
-return {
-  picks: [{ name: "seed 7" }, { name: "seed 70" }, { name: "dusk" }].map((style) => names(pick(given, style))),
-  names: names(blends),
-  latents: blends.map(({ latents }) => Array.from(latents)),
-};
-"""
-    found = node('{ blended, pick } from "./scene.js"', body, styles)
-    assert found["picks"] == [["noon", "seed 7"], ["seed 7, vivid 50 %", "seed 70"], ["seed 7, vivid 50 %", "dusk"]]
-    assert found["names"] == ["noon", "noon 75 % + seed 7, vivid 50 % 25 %", "seed 7, vivid 50 %"]
-    assert found["latents"] == [[0, 1], [0.25, 1.5], [1, 3]]

@@ -16,8 +16,9 @@ from .first_mask import first_mask
 from .formats import nearest_format
 from .mask_canvas import read_canvas, write_canvas
 from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed
+from .percent import percent_of_pixels
 from .scene import DOWNLOADS, Scene, new_path
-from .uploads import percent, read_mask, read_picture
+from .uploads import read_mask, read_picture
 
 
 VARIANTS = 4
@@ -212,7 +213,7 @@ class Handlers:
         else:
             mask = read_mask(data, self.processor, self.painter.formats)
             if mask.is_photo and not is_mask:
-                why = f"{percent(mask.far_share)} of its pixels have no label's colour"
+                why = f"{percent_of_pixels(mask.far_share)} of its pixels have no label's colour"
                 return *[gr.skip()] * 5, gr.update(visible=True), f'<p role="alert">Is this a photograph? {why}.</p>'
             if mask.notes:
                 told = "The mask was changed to fit: " + "; ".join(mask.notes) + "."

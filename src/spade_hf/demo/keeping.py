@@ -1,7 +1,7 @@
 """Scripts for Gradio's events that keep a visitor's state in the browser, so that a reload loses nothing.
 
-The canvas' script (`mask_canvas.js`) keeps the mask, these scripts keep the two styles and their blend. The page also
-works in a browser that cannot keep anything (private mode, full storage).
+The canvas' script (`page/mask_canvas.js`) keeps the mask, these scripts keep the two styles and their blend. The page
+also works in a browser that cannot keep anything (private mode, full storage).
 """
 
 import json

@@ -2,12 +2,11 @@
 
 Between browser and server a mask is run-length encoded as text, "width height count label count label ...": exact,
 and short for painted areas. A label number is a semantic channel, the label's position in the label set.
-`label_grid.js` is the browser's part.
+`page/label_grid.js` is the browser's part.
 """
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,6 +14,7 @@ import numpy as np
 
 from ..labels.label_set import LabelSet
 from .formats import Format
+from .page_files import function_body, page_file
 
 
 def mask_canvas(
@@ -33,18 +33,13 @@ def mask_canvas(
     # a function and not a subclass: Gradio writes a stub file beside the source of every component class
     return gr.HTML(
         value=value,
-        html_template=page_part("mask_canvas.html"),
-        css_template=page_part("mask_canvas.css"),
-        js_on_load=page_part("label_grid.js") + page_part("mask_canvas.js"),
+        html_template=page_file("mask_canvas.html"),
+        js_on_load=function_body("mask_canvas.js", "mountCanvas(element, props, trigger, watch);"),
         apply_default_css=False,
+        elem_id="canvas",  # in mask_canvas.css
         **canvas_props(label_set, formats, label=label, storage=storage),
         **kwargs,
     )
-
-
-def page_part(name: str) -> str:
-    """Read a file of this folder."""
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def canvas_props(label_set: LabelSet, formats: Sequence[Format], *, label: str, storage: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..images.resize import resize_labels
 from ..pipelines import SPADEPipeline
 from .formats import formats_of, nearest_format
+from .percent import percent
 
 
 try:
@@ -75,7 +76,7 @@ class Styles:
             return self.last
         if amount <= 0:
             return self.before
-        name = f"{self.before.name} {1 - amount:.0%} + {self.last.name} {amount:.0%}".replace("%", " %")
+        name = f"{self.before.name} {percent(1 - amount)} + {self.last.name} {percent(amount)}"
         return Style(name, torch.lerp(self.before.latents, self.last.latents, amount))
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -172,7 +173,7 @@ class Painter:
             vividness (`float`, defaults to 1): Factor on the latents; below 1 it is nearer to the mean style.
         """
         generator = torch.Generator().manual_seed(seed)
-        name = f"seed {seed}" if vividness == 1 else f"seed {seed}, vivid {vividness:.0%}".replace("%", " %")
+        name = f"seed {seed}" if vividness == 1 else f"seed {seed}, vivid {percent(vividness)}"
         return Style(name, vividness * torch.randn(1, self.latent_dim, generator=generator))
 
     def style_of_picture(self, picture: Image.Image, name: str) -> Style:

@@ -14,6 +14,7 @@ from ..images.resize import resize_labels
 from ..labels.colors import NEAR_COLOR, PHOTO_SHARE, pack_colors
 from .formats import NEAR_RATIO, Format, nearest_format
 from .mask_canvas import blank_channel
+from .percent import percent_of_pixels
 
 
 MAX_FILE_SIZE = 5 * 2**20  # bytes
@@ -103,19 +104,14 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
     ids = label_set.ids_from_colors(colors, color_tolerance=ANY_COLOR)
     changed = (painted & ~np.isin(pack_colors(colors), pack_colors(label_set.palette))).mean()
     if changed:
-        notes.append(f"{percent(changed)} of the pixels had no label's colour and took the nearest one")
+        notes.append(f"{percent_of_pixels(changed)} of the pixels had no label's colour and took the nearest one")
     nearest = label_set.colorize(ids).astype(np.int64)  # (H, W, 3)
     far = painted & (((colors - nearest) ** 2).sum(axis=-1) > NEAR_COLOR**2)
     if not painted.all():
         blank = blank_channel(label_set)
         ids[~painted] = label_set.ids[blank]
-        notes.append(f"{percent((~painted).mean())} was transparent and became {label_set.names[blank]}")
+        notes.append(f"{percent_of_pixels((~painted).mean())} was transparent and became {label_set.names[blank]}")
     return OpenedMask(ids, notes, float(far.mean()))
-
-
-def percent(share: float) -> str:
-    """Format a share in [0, 1]; a small one is not rounded to 0."""
-    return "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
 
 
 def _ids(image: Image.Image, processor: SPADEImageProcessor) -> np.ndarray:

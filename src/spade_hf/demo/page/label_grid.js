@@ -1,7 +1,7 @@
 // An image of label numbers, never of colours: no blended edges, and undo restores a copy.
 // Its text is the runs of equal labels in reading order: "width height count label count label ...".
 // Positions are {x, y} in pixels from the top left corner, and can be outside.
-class LabelGrid {
+export class LabelGrid {
   constructor(width, height, labels = new Uint16Array(width * height)) {
     Object.assign(this, { width, height, labels });
   }

@@ -1,0 +1,186 @@
+"""The layout of the page: all components and where they are."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from .handlers import ASSETS, MASKS, STYLES, Handlers, StyleList, describe
+from .keeping import canvas_key
+from .mask_canvas import mask_canvas
+from .page_files import function_body, page_file
+from .scene import DOWNLOADS
+from .thumbnails import thumbnails
+
+
+IMAGE_FILES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
+MAX_VIVIDNESS = 1.5
+API_HELP = """```python
+from gradio_client import Client, handle_file
+
+picture = Client("URL of this page").predict(
+    mask=handle_file("mask.png"),     # label ids, or the labels' colours
+    style=handle_file("sunset.jpg"),  # or None: the random style of `seed`
+    seed=0,
+    api_name="/generate",
+)                                     # the path of a PNG
+```"""
+
+
+@dataclass(init=False)
+class Page:
+    """The components that events read or change; each is set by the function that places it."""
+
+    canvas: gr.HTML
+    styles: gr.JSON  # the last two, as `Styles.to_list` gives them
+    variants: gr.JSON  # the four styles to choose from
+    kept: gr.JSON  # what the browser kept through a reload
+    file: gr.File  # the link that a download follows
+
+    four: gr.Button
+    compare: gr.Button
+    save: gr.Button
+    live: gr.Checkbox
+    paint: gr.Button
+    picture: gr.Image
+    gallery: gr.Gallery
+    status: gr.HTML
+    shown: list[gr.HTML | gr.Image]  # what a painting changes
+
+    examples: gr.HTML
+    surprise: gr.Button
+    own: gr.UploadButton
+    seed: gr.Number
+    names: gr.HTML  # of the last two styles
+    blend: gr.Slider
+    vividness: gr.Slider
+
+    masks: gr.HTML
+    open: gr.UploadButton
+    ask: gr.Column
+    question: gr.HTML
+    as_style: gr.Button
+    as_mask: gr.Button
+    as_nothing: gr.Button
+    downloads: dict[str, gr.Button]
+
+    api: list[gr.File | gr.Number]
+    api_picture: gr.Image
+
+
+def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
+    """Place all components, starting with this canvas and these styles."""
+    painter, page = on.painter, Page()
+    page.styles, page.variants, page.kept = (gr.JSON(value, visible=False) for value in (styles, None, None))
+    page.file = gr.File(visible=False)
+    gr.HTML(f"<h1>Paint with labels</h1><p>{on.invitation()}</p>", elem_id="header")
+    with gr.Row(equal_height=False, elem_id="sides"):
+        with gr.Column(min_width=300, elem_id="left"):
+            page.canvas = mask_canvas(
+                painter.label_set, painter.formats, canvas, label=on.first_label(),
+                storage=canvas_key(painter.fingerprint),
+            )  # fmt: skip
+        with gr.Column(min_width=300, elem_id="right"):
+            lay_out_picture(on, page, canvas, styles)
+            with gr.Column(elem_id="style", visible=painter.has_styles):
+                lay_out_style(on, page, styles)
+    with gr.Row(equal_height=False, elem_id="files"):
+        with gr.Column(min_width=300, elem_id="start"):
+            lay_out_start(on, page)
+        with gr.Column(min_width=300, elem_id="save"):
+            heading(
+                "Download", "The mask in colours or as grey label numbers, the style, or the scene to continue later."
+            )
+            with gr.Row():
+                page.downloads = {
+                    what: gr.Button(what, size="sm", min_width=80, visible=what != "Style" or painter.has_styles)
+                    for what in DOWNLOADS
+                }
+    page.shown = [page.picture, page.status, page.examples]
+    with gr.Accordion("Use it from code", open=False):
+        gr.Markdown(API_HELP)
+    with gr.Column(visible=False):  # inputs and output of the API endpoint, not shown on the page
+        page.api = [
+            gr.File(label="mask", type="binary"),
+            gr.File(label="style", type="binary"),
+            gr.Number(label="seed"),
+        ]
+        page.api_picture = gr.Image(label="picture", format="png")
+    return page
+
+
+def lay_out_picture(on: Handlers, page: Page, canvas: str, styles: StyleList | None) -> None:
+    """Place the picture, its overlays and its buttons."""
+    with gr.Row(elem_id="actions"):
+        page.four = gr.Button(
+            "Four styles", visible=on.painter.has_styles, elem_id="four", size="md", min_width=70
+        )  # fmt: skip
+        page.compare = gr.Button("Compare", elem_id="compare-view", size="md", min_width=70)
+        page.save = gr.Button("Save picture", elem_id="save-picture", size="md", min_width=70)
+        page.live = gr.Checkbox(True, label="Live", container=False, elem_id="live", min_width=60)
+        page.paint = gr.Button("Paint", variant="primary", elem_id="paint", size="md", min_width=70, visible=False)
+    picture, line = on.first_picture(canvas, styles)
+    with gr.Column(elem_id="show", min_width=100):
+        page.picture = gr.Image(picture, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"])
+        gr.HTML(
+            html_template=page_file("picture_views.html"),
+            js_on_load=function_body("picture_views.js", "mountViews(element);"),
+            apply_default_css=False, elem_id="compare",
+        )  # fmt: skip
+        page.gallery = gr.Gallery(
+            elem_id="variants", columns=2, height="auto", format="png", show_label=False, buttons=[],
+            allow_preview=False, interactive=False,
+        )  # fmt: skip
+    page.status = gr.HTML(line, elem_id="status")
+
+
+def lay_out_start(on: Handlers, page: Page) -> None:
+    """Place the ways to start a canvas."""
+    heading("Start from", ("An example, your" if on.has_examples else "Your") + " own mask, or a scene you saved.")
+    page.masks = thumbnails(
+        [ASSETS / f"{name}_mask.png" for name in MASKS], MASKS,
+        label="Example masks", elem_id="masks", visible=on.has_examples, value=MASKS[0],
+    )  # fmt: skip
+    page.open = gr.UploadButton(
+        "Open a mask or a scene", type="binary", file_types=[*IMAGE_FILES, ".json"], elem_id="open", size="md"
+    )
+    with gr.Column(visible=False, elem_id="ask") as page.ask:
+        page.question = gr.HTML()
+        with gr.Row():
+            page.as_style = gr.Button("Use as style", visible=on.painter.reads_pictures, size="md", min_width=90)
+            page.as_mask = gr.Button("Open as mask", size="md", min_width=90)
+            page.as_nothing = gr.Button("Neither", size="md", min_width=70)
+
+
+def lay_out_style(on: Handlers, page: Page, styles: StyleList | None) -> None:
+    """Place the ways to choose a style, and the blend of the last two."""
+    reads_pictures = on.painter.reads_pictures
+    page.examples = thumbnails(
+        [ASSETS / f"{name}_style.jpg" for name in STYLES], STYLES,
+        label="Example styles", elem_id="styles", visible=on.has_example_styles, value=STYLES[0],
+    )  # fmt: skip
+    with gr.Row(elem_id="pick"):
+        page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
+        page.own = gr.UploadButton(
+            "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_pictures, elem_id="own", size="md",
+            min_width=90,
+        )  # fmt: skip
+        page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90)
+    with gr.Row(elem_id="sliders"):
+        with gr.Column(min_width=120):
+            page.names = gr.HTML(describe(styles), elem_id="blend-names")
+            page.blend = small_slider(1, 1, "Blend of the last two styles", "blend")
+        with gr.Column(min_width=120):
+            gr.HTML("<div class='ends'><span>calm</span><span>vivid</span></div>")
+            page.vividness = small_slider(MAX_VIVIDNESS, 1, "How vivid a random style is", "vividness")
+
+
+def small_slider(maximum: float, value: float, label: str, name: str) -> gr.Slider:
+    """Create a slider from 0, without a number field."""
+    return gr.Slider(
+        0, maximum, value, step=0.01, label=label, container=False, show_label=False, buttons=[], elem_id=name
+    )
+
+
+def heading(title: str, text: str = "") -> None:
+    """Show a section's title and purpose."""
+    gr.HTML(f"<h3>{title}</h3><p>{text}</p>", elem_classes="heading")
