@@ -27,9 +27,9 @@ from PIL import Image
 
 from spade_hf import SPADEPipeline
 from spade_hf.images.sheets import add_headings
-from spade_hf.metrics import arguments as evaluation
-from spade_hf.training import arguments as training
-from spade_hf_cli.options import OneLineParser, count
+from spade_hf_cli.evaluate import options as evaluation
+from spade_hf_cli.parsing import OptionParser, count
+from spade_hf_cli.train import options as training
 
 
 SCRIPTS = Path(__file__).parent
@@ -259,7 +259,7 @@ def mean_and_range(values: Sequence[float | None]) -> str:
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
-    parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser = OptionParser(description=__doc__.partition("\n")[0])
     parser.add_argument("grid", type=Path, help="YAML or JSON file")
     parser.add_argument("--dataset_name", help="Hub data set, folder or parquet file, instead of the grid's")
     parser.add_argument("--output_dir", type=Path, default=Path("ablation"), help="one folder per run, and table.md")

@@ -94,7 +94,7 @@ def _landscapes_iteration(
     from spade_hf.losses import Objective
     from spade_hf.losses.perceptual import PerceptualLoss
     from spade_hf.training import discriminator_step, generator_step
-    from spade_hf.training.arguments import PRESETS
+    from spade_hf_cli.train.presets import PRESETS
 
     preset = PRESETS["landscapes"]
     labels = {"num_labels": args.num_labels, "use_unknown_label": True}

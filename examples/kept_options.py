@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 
 from spade_hf.data.fingerprint import Fingerprint, fingerprint, first_difference
-from spade_hf.data.options import columns_of, open_label_set, open_rows
+from spade_hf_cli.data import columns_of, open_label_set, open_rows
 
 
 # Options that say where something is, not what it is, or how fast it is read

@@ -35,8 +35,8 @@ from spade_hf.metrics.segmentation import (
     pixel_accuracy,
     train_segmenter,
 )
-from spade_hf.training.arguments import parse_args as parse_training
-from spade_hf_cli.options import OneLineParser, count, natural, positive_share
+from spade_hf_cli.parsing import OptionParser, count, natural, positive_share
+from spade_hf_cli.train.options import parse_args as parse_training
 
 
 COLUMNS = ("image", "label")
@@ -208,7 +208,7 @@ def tabulate(output_dir: Path, shares: Sequence[float], seeds: Sequence[int]) ->
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
-    parser = OneLineParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser = OptionParser(description=__doc__.partition("\n")[0])
     parser.add_argument("grid", type=Path, help="YAML or JSON file as for ablation.py; its arms are ignored")
     parser.add_argument("--dataset_name", help="Hub data set, folder or parquet file, instead of the grid's")
     parser.add_argument("--test_split", default="validation", help="split to test the segmenters on")

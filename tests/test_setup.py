@@ -79,7 +79,7 @@ def test_the_source_distribution_holds_what_an_installation_needs(tmp_path):
     subprocess.run([sys.executable, "setup.py", "-q", *words], cwd=ROOT, check=True, capture_output=True)
     (archive,) = (tmp_path / "dist").iterdir()
     names = {name.partition("/")[2] for name in tarfile.open(archive).getnames()}
-    assert {"setup.py", "README.md", "LICENSE", "examples/train_spade.py", "src/spade_hf/py.typed"} <= names
+    assert {"setup.py", "README.md", "LICENSE", "src/spade_hf_cli/train/run.py", "src/spade_hf/py.typed"} <= names
     assert not [name for name in names if name.split("/")[0] == "tests"]
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from spade_hf.training import (
     list_checkpoints,
     prepared_schedule,
 )
+from spade_hf_cli.train.messages import warn_of_differences
 
 from ..training_data import make_dataset, make_networks, make_rows
 
@@ -43,14 +45,16 @@ class Run:
             schedule = prepared_schedule(self.accelerator, "constant_then_linear", optimizer, num_steps=num_steps)
             self.optimizers.append(optimizer)
             self.schedules.append(schedule)
+        arguments = {"dataset_name": "x", "seed": seed, "train_batch_size": 2}
         self.checkpoints = CheckpointManager(
             self.accelerator,
             output_dir,
             networks=self.networks,
             averages=self.averages,
-            arguments={"dataset_name": "x", "seed": seed, "train_batch_size": 2},
+            arguments=arguments,
             data=data,
             total_limit=total_limit,
+            on_resume=partial(warn_of_differences, arguments, self.accelerator.num_processes),
         )
 
     def train(self, steps):
