@@ -15,7 +15,7 @@ from ..waiting import LONGEST
 
 NODE = shutil.which("node")
 FUNCTIONS = {"label_grid.js": "LabelGrid", "mask_canvas.js": "mountCanvas", "picture_views.js": "mountViews",
-             "shrink_uploads.js": "shrinkUploads"}  # fmt: skip
+             "shrink_uploads.js": "shrinkUploads", "thumbnails.js": "mountThumbnails"}  # fmt: skip
 
 pytestmark = [pytest.mark.pages, pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")]
 

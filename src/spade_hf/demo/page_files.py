@@ -1,4 +1,4 @@
-"""The files in `page/`: ES modules, CSS and HTML, which the static page (`spaces_demo/browser/`) serves as they are.
+"""The files in `page/`: ES modules, CSS and HTML. The static page (`spaces_demo/browser/`) serves its share unchanged.
 
 Gradio runs a component's script as the body of a function, where `import` and `export` are syntax errors: a module
 becomes one with what it imports in front and a call of its function at the end.
