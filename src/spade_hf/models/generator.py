@@ -21,7 +21,6 @@ from ..execution.gradient_checkpointing import checkpoint_block
 from ..execution.tiling import MAX_BAND_BYTES, Tiling, is_cpu_inference
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
-from ..layers.spade import permits_sparse
 from ..layers.upsampling import upsample
 from .semantics import SemanticModelMixin, num_semantic_channels
 from .tiled_synthesis import synthesize_in_bands
@@ -149,7 +148,7 @@ class SPADEGenerator(SemanticModelMixin):
         """
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         images_per_mask = self._images_per_mask(mask.num_masks, z)
-        mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=permits_sparse(self, mask))
+        mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=self._permits_sparse(mask))
         # Channels-last speeds up the convolutions and the pointwise work between them, and makes a position's channels
         # contiguous.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
@@ -257,6 +256,11 @@ class SPADEGenerator(SemanticModelMixin):
                 "rows for several styles of each mask, drawn from a standard normal."
             )
         return z.shape[0] // num_masks
+
+    def _permits_sparse(self, mask: SemanticMask) -> bool:
+        """Return whether there are SPADE layers, and all of them permit the sparse path: asked once in a pass."""
+        layers = [module for module in self.modules() if isinstance(module, SPADE)]
+        return bool(layers) and all(layer.sparse.permits(mask) for layer in layers)
 
     def _start(self, mask: SemanticMask, z: Tensor | None) -> Tensor:
         """Compute the first activation, `(N * S, C, H / 2^n, W / 2^n)`."""
