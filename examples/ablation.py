@@ -185,8 +185,7 @@ def write_costs(folder: Path) -> None:
     """Measure a model: its generator's parameters, and the time per picture for masks of random blocks of labels."""
     pipeline = SPADEPipeline.from_pretrained(str(folder))
     generator, config = pipeline.generator, pipeline.generator.config
-    size = config.image_size
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = generator.native_size
     rng, seconds = torch.Generator().manual_seed(0), []
     for _ in range(TIMED_PICTURES + 1):  # the first one warms up
         blocks = torch.randint(config.num_labels, (1, -(-height // 16), -(-width // 16)), generator=rng)

@@ -15,14 +15,14 @@ import torch
 from diffusers.utils.logging import disable_progress_bar
 
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
-from spade_hf.export import as_size, export_generator, graph_inputs, save_onnx
+from spade_hf.export import export_generator, graph_inputs, save_onnx
 
 
 def main(args: argparse.Namespace) -> None:
     """Print one line per mask: median milliseconds, and how many of them the search for the neighbourhoods takes."""
     disable_progress_bar()
     pipeline = SPADEPipeline.from_pretrained(args.model)
-    height, width = as_size(pipeline.generator.config.image_size)
+    height, width = pipeline.generator.native_size
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = args.threads
     sessions = {}

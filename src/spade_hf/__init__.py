@@ -7,21 +7,13 @@ from pathlib import Path as _Path
 
 from diffusers import ModelMixin
 
+from . import models as _models
 from .conversion.nvlabs import convert_nvlabs_checkpoint
 from .hub.registration import register_with_diffusers as _register_with_diffusers
 from .images.processor import SPADEImageProcessor
 from .labels.label_set import LabelSet
 from .layers import SPADE, SPADEResnetBlock
-from .models import (
-    ConcatenationGenerator,
-    DiagonalGaussianDistribution,
-    MultiscaleDiscriminator,
-    Pix2PixHDGenerator,
-    ProjectedDiscriminator,
-    SegmentationDiscriminator,
-    SPADEGenerator,
-    SPADEStyleEncoder,
-)
+from .models import *  # noqa: F403
 from .pipelines import SPADEPipeline, SPADEPipelineOutput
 from .version import __version__
 
@@ -33,20 +25,13 @@ _register_with_diffusers()
 __all__ = [
     "BUNDLED_MODEL",
     "SPADE",
-    "ConcatenationGenerator",
-    "DiagonalGaussianDistribution",
     "LabelSet",
     "ModelMixin",
-    "MultiscaleDiscriminator",
-    "Pix2PixHDGenerator",
-    "ProjectedDiscriminator",
-    "SPADEGenerator",
     "SPADEImageProcessor",
     "SPADEPipeline",
     "SPADEPipelineOutput",
     "SPADEResnetBlock",
-    "SPADEStyleEncoder",
-    "SegmentationDiscriminator",
     "__version__",
     "convert_nvlabs_checkpoint",
 ]
+__all__ += _models.__all__  # networks and their outputs: exported once, in `models/__init__.py`

@@ -7,6 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from spade_hf.layers import SPADE, SemanticMask
 from spade_hf.layers.mask import _nearest_indices
+from spade_hf.layers.sparse.path import SparsePath
 
 
 def hard(codes: torch.Tensor, has_edges: bool = False) -> SemanticMask:
@@ -106,10 +107,10 @@ def test_a_band_is_read_as_the_whole_mask_is(is_hard: bool):
         torch.testing.assert_close(band.neighborhoods((4, 4), 3).index, index, atol=0, rtol=0)
 
 
-def test_permission_is_asked_once_in_a_forward_pass():
+def test_permission_is_asked_once_in_a_forward_pass(monkeypatch: pytest.MonkeyPatch):
     """A layer uses the decision of its forward pass, and does not check again."""
     layer, asked = SPADE(4, 4).eval().double(), []
-    layer.may_be_sparse = lambda mask: asked.append(mask) or True
+    monkeypatch.setattr(SparsePath, "permits", lambda path, mask: asked.append(mask) or True)
     layer(
         torch.zeros(1, 4, 8, 8, dtype=torch.float64),
         dataclasses.replace(hard(torch.zeros(1, 8, 8).long()), permits_sparse=False),

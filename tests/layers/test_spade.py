@@ -170,7 +170,7 @@ def test_auto_is_sparse_where_that_was_measured(device: str, backend: str, expec
     """A "meta" device stands for a GPU. "sparse" applies on every device."""
     layer = spade().to(device)
     layer.modulation_backend = backend
-    assert layer.may_be_sparse(pyramid(random_map().to(device))) is expected
+    assert layer.sparse.permits(pyramid(random_map().to(device))) is expected
 
 
 @pytest.mark.parametrize("weight", ["conv_mask", "conv_gamma_beta"])
@@ -178,7 +178,7 @@ def test_weights_on_another_device_are_left_to_their_hooks(weight: str):
     layer = spade()
     layer.modulation_backend = "sparse"
     getattr(layer, weight).to("meta")
-    assert not layer.may_be_sparse(pyramid(random_map()))
+    assert not layer.sparse.permits(pyramid(random_map()))
 
 
 @pytest.mark.parametrize("weight", ["conv_mask", "conv_gamma_beta"])
@@ -186,6 +186,6 @@ def test_weights_that_cannot_be_computed_with_are_left_to_their_hooks(weight: st
     """Such as weights stored in 8 bits, which a hook casts for a call."""
     layer = spade()
     layer.modulation_backend = "sparse"
-    assert layer.may_be_sparse(pyramid(random_map()))
+    assert layer.sparse.permits(pyramid(random_map()))
     getattr(layer, weight).to(torch.float8_e4m3fn)
-    assert not layer.may_be_sparse(pyramid(random_map()))
+    assert not layer.sparse.permits(pyramid(random_map()))

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
-from spade_hf.layers import SPADE
+from spade_hf.layers.sparse.path import SparsePath
 
 
 SIZE, LATENT_DIM = 32, 16
@@ -126,13 +126,13 @@ def test_the_generator_gets_a_mask_once_for_all_its_styles(
     pipeline = make_pipeline()
     batches, reads = [], []
     pipeline.generator.register_forward_pre_hook(lambda _, inputs: batches.append(tuple(map(len, inputs))))
-    forward = SPADE._modulate_by_labels
+    forward = SparsePath._modulate
 
     def counted(self, x, mask, negative_slope):
         reads.append(mask.num_masks * x.shape[2] * x.shape[3])
         return forward(self, x, mask, negative_slope)
 
-    monkeypatch.setattr(SPADE, "_modulate_by_labels", counted)
+    monkeypatch.setattr(SparsePath, "_modulate", counted)
     label_map = torch.cat([masks, masks.flip(1)])[:num_masks]
     output = pipeline(
         label_map, num_images_per_mask=num_images, batch_size=batch_size, generator=seeded(), output_type="pt"

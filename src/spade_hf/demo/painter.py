@@ -131,9 +131,7 @@ class Painter:
         self.pipeline = pipeline
         self.processor = pipeline.image_processor
         self.label_set = self.processor.label_set
-        size = pipeline.generator.config.image_size
-        size = (size, size) if isinstance(size, int) else tuple(size)
-        self.formats = formats_of(size, pipeline.generator.size_divisor)
+        self.formats = formats_of(pipeline.generator.native_size, pipeline.generator.size_divisor)
         self.latent_dim = pipeline.generator.config.latent_dim
         self.has_styles = self.latent_dim is not None
         self.reads_pictures = pipeline.style_encoder is not None

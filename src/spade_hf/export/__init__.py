@@ -1,4 +1,5 @@
-from .models import as_size, export_generator, export_style_encoder
+from ..models.image_size import as_size
+from .models import export_generator, export_style_encoder
 from .neighborhoods import neighborhood_inputs
 from .onnx_file import save_onnx
 from .verification import TOLERANCE, generator_difference, graph_inputs, random_label_maps, style_encoder_difference

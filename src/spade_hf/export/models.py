@@ -59,7 +59,7 @@ def export_generator(
     generator = exported_copy(pipeline.generator, dtype)
     config, divisor = generator.config, generator.size_divisor
     label_set = pipeline.image_processor.label_set
-    height, width = as_size(config.image_size)
+    height, width = generator.native_size
     metadata = {
         "labels": json.dumps([label._asdict() for label in label_set.labels]),
         "unknown_id": json.dumps(label_set.unknown_id),
@@ -74,7 +74,7 @@ def export_generator(
         # Its sides differ because the tracer could treat equal sides as one.
         example, batch_size = (height + divisor, height + 2 * divisor), 2
     else:
-        check_size(size, divisor)
+        generator.check_size(*size, "`size`")
         example, batch_size = size, 1
     latents = {} if config.latent_dim is None else {"latents": torch.zeros(batch_size, config.latent_dim)}
     if modulation == "sparse":
@@ -119,16 +119,6 @@ def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
     inputs = {"pictures": torch.zeros(2, 3, size + 1, size + 2)}
     shapes = {"pictures": {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}}
     return finish(LatentsOfPictures(encoder), inputs, ("latents", "logvar"), shapes, metadata, dtype)
-
-
-def check_size(size: tuple[int, int], divisor: int) -> None:
-    """Raise a ValueError unless a model can generate images of this size."""
-    if min(size) < divisor or size[0] % divisor or size[1] % divisor:
-        nearest = [max(1, round(side / divisor)) * divisor for side in size]
-        raise ValueError(
-            f"`size` is {size[0]}x{size[1]} (height x width); this model makes images whose sides are multiples of "
-            f"{divisor}, such as {nearest[0]}x{nearest[1]}."
-        )
 
 
 def exported_copy(network: Any, dtype: Dtype) -> Any:
@@ -186,8 +176,3 @@ def finish(
     if dtype == "float16":
         store_in_half(model)
     return model
-
-
-def as_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Return H and W of a config's `image_size`."""
-    return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])

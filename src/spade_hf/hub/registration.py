@@ -9,29 +9,18 @@ import logging
 
 import diffusers
 
-from ..models import (
-    ConcatenationGenerator,
-    MultiscaleDiscriminator,
-    Pix2PixHDGenerator,
-    ProjectedDiscriminator,
-    SegmentationDiscriminator,
-    SPADEGenerator,
-    SPADEStyleEncoder,
-)
+from .. import models
 from ..pipelines import SPADEPipeline
 
 
 logger = logging.getLogger(__name__)
 LIBRARY = __name__.split(".")[0]
 SAVE_AND_LOAD = ["save_pretrained", "from_pretrained"]
-NETWORKS = (
-    SPADEGenerator,
-    SPADEStyleEncoder,
-    MultiscaleDiscriminator,
-    SegmentationDiscriminator,
-    ProjectedDiscriminator,
-    ConcatenationGenerator,
-    Pix2PixHDGenerator,
+# every network that `spade_hf.models` exports; the rest are outputs and parts of networks
+NETWORKS = tuple(
+    kind
+    for kind in (getattr(models, name) for name in models.__all__)
+    if isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin)
 )
 
 

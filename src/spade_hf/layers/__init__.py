@@ -1,7 +1,9 @@
 from .mask import SemanticMask
 from .mask_reading import read_mask
+from .norms import NormType
 from .resnet import SPADEResnetBlock
-from .spade import SPADE, ModulationBackend, NormType
+from .spade import SPADE
+from .sparse.path import ModulationBackend
 
 
 __all__ = ["SPADE", "ModulationBackend", "NormType", "SPADEResnetBlock", "SemanticMask", "read_mask"]

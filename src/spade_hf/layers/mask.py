@@ -4,12 +4,12 @@ Legend: N masks, S images of one mask, L semantic channels (classes, unknown, in
 K label codes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from .sparse.neighborhoods import LabelNeighborhoods
 
@@ -57,7 +57,7 @@ class SemanticMask:
     # Caches: maps of the whole mask, so that copies with another S or band share them; modulations by layer, if kept.
     _segmaps: dict[tuple[int, int] | str, Tensor] = field(default_factory=dict, repr=False)
     _neighborhoods: dict[tuple[int, int, int], LabelNeighborhoods] = field(default_factory=dict, repr=False)
-    _modulations: dict[nn.Module, Tensor] | None = field(default=None, repr=False)
+    _modulations: dict[Hashable, Tensor] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         assert (self.codes is None) != (self.segmap is None)
@@ -129,7 +129,7 @@ class SemanticMask:
         """Return this mask with a caching `modulation`, for layers that read the mask more than once."""
         return self if self._modulations is not None else replace(self, _modulations={})
 
-    def modulation(self, layer: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
+    def modulation(self, layer: Hashable, compute: Callable[[], Tensor]) -> Tensor:
         """Return `compute()`, or its cached result for this layer if modulations are kept."""
         if self._modulations is None:
             return compute()

@@ -12,11 +12,11 @@ from torch import Tensor
 from .mask import SemanticMask
 
 
-def as_semantic_mask(mask: SemanticMask | Tensor, x: Tensor, *, num_channels: int) -> SemanticMask:
-    """Convert a mask given to a layer in a custom network to a [`SemanticMask`].
+def as_semantic_mask(mask: Tensor, x: Tensor, *, num_channels: int) -> SemanticMask:
+    """Convert a mask given to a layer that is used alone, or in a custom network, to a [`SemanticMask`].
 
     Args:
-        mask (`SemanticMask` or `Tensor`): int `(N, H, W)` in `0..L - 1`, or float `(N, L, H, W)`, one-hot or soft, at
+        mask (`Tensor`): int `(N, H, W)` in `0..L - 1`, or float `(N, L, H, W)`, one-hot or soft, at
             any resolution.
         x (`Tensor`): `(N * S, C, h, w)`, the activation; the S images of a mask are consecutive.
         num_channels (`int`): L.
@@ -24,17 +24,15 @@ def as_semantic_mask(mask: SemanticMask | Tensor, x: Tensor, *, num_channels: in
     Raises:
         ValueError: If shapes, types or ids do not fit the layer.
     """
-    if isinstance(mask, SemanticMask):
-        return mask
-    mask = read_mask(
+    read = read_mask(
         mask, None, num_labels=num_channels, use_unknown_label=False, use_instance_edges=False, dtype=x.dtype
     )
-    if len(x) % mask.num_masks:
+    if len(x) % read.num_masks:
         raise ValueError(
-            f"`x` has {len(x)} images and `mask` has {mask.num_masks} masks; pass one image per mask, or the same "
+            f"`x` has {len(x)} images and `mask` has {read.num_masks} masks; pass one image per mask, or the same "
             "number of consecutive images per mask."
         )
-    return replace(mask, images_per_mask=len(x) // mask.num_masks)
+    return replace(read, images_per_mask=len(x) // read.num_masks)
 
 
 def read_mask(

@@ -14,7 +14,8 @@ from ..execution.plain_layers import has_hooks, is_plain_conv
 from .initialization import LEAKY_SLOPE, conv2d
 from .mask import SemanticMask
 from .mask_reading import as_semantic_mask
-from .spade import SPADE, NormType
+from .norms import NormType
+from .spade import SPADE
 
 
 class SPADEResnetBlock(nn.Module):
@@ -74,11 +75,13 @@ class SPADEResnetBlock(nn.Module):
         Raises:
             ValueError: If the mask's ids, shape or type do not fit the block.
         """
-        mask = as_semantic_mask(mask, x, num_channels=self.num_semantic_channels)
-        shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x
-        x = convolve(self.conv1, self.norm1(x, mask, negative_slope=LEAKY_SLOPE))
-        x = convolve(self.conv2, self.norm2(x, mask, negative_slope=LEAKY_SLOPE))
-        return shortcut + x
+        if isinstance(mask, Tensor):  # the block is used alone; a generator reads its mask once for all blocks
+            mask = as_semantic_mask(mask, x, num_channels=self.num_semantic_channels)
+        # the skip is modulated like the residual, but not activated
+        shortcut = self.conv_shortcut(self.norm_shortcut(x, mask)) if self.has_learned_shortcut else x  # (N, O, H, W)
+        x = convolve(self.conv1, self.norm1(x, mask, negative_slope=LEAKY_SLOPE))  # (N, min(I, O), H, W)
+        x = convolve(self.conv2, self.norm2(x, mask, negative_slope=LEAKY_SLOPE))  # (N, O, H, W)
+        return shortcut + x  # (N, O, H, W)
 
     def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
         """Return whether the output at a position depends only on the input within `halo` positions of it."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.seeding import derive_seed
 from ..models import MultiscaleDiscriminatorOutput
-from ..models.segmentation_discriminator import class_numbers
+from ..models.discriminators.segmentation import class_numbers
 from .adversarial import AdversarialObjective
 
 

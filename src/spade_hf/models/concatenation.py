@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..layers import SemanticMask
 from ..layers.initialization import LEAKY_SLOPE, conv2d
-from ..layers.spade import NormType
+from ..layers.norms import NormType
 from .generator import SPADEGenerator
 
 

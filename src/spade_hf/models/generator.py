@@ -8,7 +8,6 @@ Legend: N masks, S images of one mask, C channels, L semantic channels, H W heig
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +17,14 @@ from torch import Tensor, nn
 
 from ..execution.eager import run_eagerly
 from ..execution.gradient_checkpointing import checkpoint_block
+from ..execution.plain_layers import is_plain_conv
 from ..execution.tiling import MAX_BAND_BYTES, Tiling, is_cpu_inference
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
-from ..layers.spade import permits_sparse
 from ..layers.upsampling import upsample
+from .image_size import ImageSizeMixin
 from .semantics import SemanticModelMixin, num_semantic_channels
-from .tiled_synthesis import synthesize_in_bands
+from .tiling import synthesize_in_bands
 
 
 # Widths of the blocks' outputs, as multiples of `base_channels`, by number of upsamplings.
@@ -44,7 +44,7 @@ class SPADEGeneratorOutput(BaseOutput):
     images: Tensor
 
 
-class SPADEGenerator(SemanticModelMixin):
+class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
     """A generator from a label map, and optionally a latent, to an image.
 
     Args:
@@ -67,6 +67,7 @@ class SPADEGenerator(SemanticModelMixin):
         num_upsampling_layers (`int`, defaults to 5): 5, 6 or 7 (the public code's "normal", "more" and "most").
     """
 
+    divisor_formula = "2 ** num_upsampling_layers"
     _supports_gradient_checkpointing = True
     _no_split_modules = ["SPADEResnetBlock"]
     _skip_layerwise_casting_patterns = ["param_free_norm"]
@@ -93,16 +94,16 @@ class SPADEGenerator(SemanticModelMixin):
         super().__init__()
         if num_upsampling_layers not in PAPER_CHANNEL_MULT:
             raise ValueError(f"`num_upsampling_layers` is {num_upsampling_layers}; allowed are 5, 6 and 7.")
-        expected = len(PAPER_CHANNEL_MULT[num_upsampling_layers])
-        channel_mult = channel_mult or PAPER_CHANNEL_MULT[num_upsampling_layers]
-        if len(channel_mult) != expected:
+        paper_mult = PAPER_CHANNEL_MULT[num_upsampling_layers]
+        channel_mult = channel_mult or paper_mult
+        if len(channel_mult) != len(paper_mult):
             raise ValueError(
                 f"`channel_mult` has {len(channel_mult)} entries; with `num_upsampling_layers` "
-                f"{num_upsampling_layers} it must have {expected}."
+                f"{num_upsampling_layers} it must have {len(paper_mult)}."
             )
         self.size_divisor = 2**num_upsampling_layers
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self.start_size = self._start_size(height, width, "`image_size`")
+        self.check_size(*self.native_size, "`image_size`")
+        self.start_size = self.first_size(*self.native_size)
         num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
         widths = [round(base_channels * mult) for mult in channel_mult]
         if min(widths) < 1:
@@ -112,7 +113,6 @@ class SPADEGenerator(SemanticModelMixin):
             )
         if latent_dim is not None and latent_dim < 1:
             raise ValueError(f"`latent_dim` is {latent_dim}; pass at least 1, or None for a model without latent.")
-
         if latent_dim is None:
             self.conv_in = conv2d(num_semantics, widths[0], 3, padding=1)
         else:
@@ -149,27 +149,40 @@ class SPADEGenerator(SemanticModelMixin):
         """
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         images_per_mask = self._images_per_mask(mask.num_masks, z)
-        mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=permits_sparse(self, mask))
+        mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=self._permits_sparse(mask))
         # Channels-last speeds up the convolutions and the pointwise work between them, and makes a position's channels
         # contiguous.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
-        synthesize = partial(synthesize_in_bands, self) if self._is_tiled(x) else self.synthesize
+        synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize  # the same images
         images = run_eagerly(synthesize, x, mask) if mask.permits_sparse else synthesize(x, mask)  # (N * S, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def synthesize(self, x: Tensor, mask: SemanticMask) -> Tensor:
-        """Map the first activation, `(N * S, C, H / 2^n, W / 2^n)`, to images `(N * S, 3, H, W)`; figure 4."""
+        """Map the first activation, `(N * S, C, H / 2^n, W / 2^n)`, to images `(N * S, 3, H, W)`; figure 4.
+
+        The mask enters in every block, at the block's resolution; the latent only in the first activation.
+        """
         for scale, block in zip(self.upsampling, self.blocks, strict=True):
-            x = upsample(x, scale)
-            if self.gradient_checkpointing and torch.is_grad_enabled():
+            x = upsample(x, scale)  # (N * S, C, scale * h, scale * w)
+            if self.gradient_checkpointing and torch.is_grad_enabled():  # the same, computed again in backward
                 x = self._gradient_checkpointing_func(block, x, mask)  # pyright: ignore[reportOptionalCall]
             else:
-                x = block(x, mask)
-        return self.to_image(x)
+                x = block(x, mask)  # (N * S, C', scale * h, scale * w)
+        return self.to_image(x)  # (N * S, 3, H, W)
 
     def to_image(self, x: Tensor) -> Tensor:
         """Map the last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
         return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
+
+    def check_size(self, height: int, width: int, name: str) -> None:
+        """Raise a ValueError unless the model can make images of this size; see [`ImageSizeMixin`]."""
+        super().check_size(height, width, name)
+        divisor = self.size_divisor
+        if self.config.norm_type == "instance" and height == width == divisor:
+            raise ValueError(
+                f"{name} is {height}x{width}: the first activation is a single position, which instance norm "
+                f"cannot normalize. With `norm_type='instance'` the smallest size is {divisor}x{2 * divisor}."
+            )
 
     def build_block(self, in_channels: int, out_channels: int, num_semantic_channels: int) -> nn.Module:
         """Build a residual block; override this method, or [`build_norm`], for other generators of this structure.
@@ -213,9 +226,8 @@ class SPADEGenerator(SemanticModelMixin):
         """
         if backend not in ("auto", "dense", "sparse"):
             raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")
-        for module in self.modules():
-            if isinstance(module, SPADE):
-                module.modulation_backend = backend
+        for layer in self._spade_layers():
+            layer.modulation_backend = backend
 
     def enable_tiling(self, max_bytes: int = MAX_BAND_BYTES) -> None:
         """Process large images in bands of rows, and large batches image by image, in CPU inference.
@@ -258,31 +270,31 @@ class SPADEGenerator(SemanticModelMixin):
             )
         return z.shape[0] // num_masks
 
+    def _permits_sparse(self, mask: SemanticMask) -> bool:
+        """Return whether there are SPADE layers, and all of them permit the sparse path: asked once in a pass."""
+        layers = self._spade_layers()
+        return bool(layers) and all(layer.sparse.permits(mask) for layer in layers)
+
+    def _spade_layers(self) -> list[SPADE]:
+        return [module for module in self.modules() if isinstance(module, SPADE)]
+
     def _start(self, mask: SemanticMask, z: Tensor | None) -> Tensor:
         """Compute the first activation, `(N * S, C, H / 2^n, W / 2^n)`."""
-        size = self._start_size(*mask.size, "`segmap`")
+        self.check_size(*mask.size, "`segmap`")
+        size = self.first_size(*mask.size)
         if self.config.latent_dim is None:
-            return self.conv_in(mask.segmap_at(size))
+            return self.conv_in(mask.segmap_at(size))  # N = N * S: a model without latent makes one image per mask
         x = self.linear_in(z).unflatten(1, (-1, *self.start_size))  # (N * S, C, *start_size)
-        if size != self.start_size:
-            x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+        if size != self.start_size:  # another image size than the native one
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False)  # (N * S, C, *size)
         return x
-
-    def _start_size(self, height: int, width: int, name: str) -> tuple[int, int]:
-        divisor = self.size_divisor
-        if height < divisor or width < divisor or height % divisor or width % divisor:
-            raise ValueError(
-                f"{name} is {height}x{width} (height x width); both must be multiples of {divisor} "
-                f"(2 ** num_upsampling_layers), such as {max(1, round(height / divisor)) * divisor}x"
-                f"{max(1, round(width / divisor)) * divisor}."
-            )
-        if self.config.norm_type == "instance" and height == width == divisor:
-            raise ValueError(
-                f"{name} is {height}x{width}: the first activation is a single position, which instance norm "
-                f"cannot normalize. With `norm_type='instance'` the smallest size is {divisor}x{2 * divisor}."
-            )
-        return height // divisor, width // divisor
 
     def _is_tiled(self, x: Tensor) -> bool:
         # a norm in training mode, even a single one, takes the statistics of the whole batch
         return self.tiling is not None and is_cpu_inference(x) and not any(m.training for m in self.modules())
+
+    def _synthesize_tiled(self, x: Tensor, mask: SemanticMask) -> Tensor:
+        assert self.tiling is not None
+        halo = self.conv_out.kernel_size[0] // 2 if is_plain_conv(self.conv_out) else None  # a hook gets whole ones
+        stages = [*zip(self.upsampling, self.blocks, strict=True)]
+        return synthesize_in_bands(x, mask, self.tiling, stages=stages, to_image=self.to_image, output_halo=halo)

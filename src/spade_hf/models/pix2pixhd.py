@@ -12,8 +12,9 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ..layers.initialization import conv2d, initialize
-from ..layers.spade import NormType, parameter_free_norm
+from ..layers.norms import NormType, parameter_free_norm
 from .generator import SPADEGeneratorOutput
+from .image_size import ImageSizeMixin
 from .semantics import SemanticModelMixin, num_semantic_channels
 
 
@@ -27,11 +28,11 @@ class Pix2PixHDBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` `(N, C, H, W)` to the same shape."""
-        y = F.relu(self.norm1(self.conv1(_reflect(x, 1))))
-        return x + self.norm2(self.conv2(_reflect(y, 1)))
+        y = F.relu(self.norm1(self.conv1(_reflect(x, 1))))  # (N, C, H, W)
+        return x + self.norm2(self.conv2(_reflect(y, 1)))  # (N, C, H, W)
 
 
-class Pix2PixHDGenerator(SemanticModelMixin):
+class Pix2PixHDGenerator(ImageSizeMixin, SemanticModelMixin):
     """A generator from a label map to an image, in which only the first layer reads the mask.
 
     Args:
@@ -107,22 +108,25 @@ class Pix2PixHDGenerator(SemanticModelMixin):
         if z is not None:
             raise ValueError("`z` was given, but this model has no latent; leave it out.")
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
-        divisor = self.size_divisor
-        height, width = mask.size
-        if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # for reflection padding
-            raise ValueError(
-                f"`segmap` is {height}x{width} (height x width); both must be multiples of {divisor}, and at least "
-                f"{2 * divisor}."
-            )
+        self.check_size(*mask.size, "`segmap`")
         x = F.relu(self.norm_in(self.conv_in(_reflect(mask.segmap_at(mask.size), 3))))  # (N, C, H, W)
         for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
             x = F.relu(norm(conv(x)))  # (N, 2C, H / 2, W / 2)
         for block in self.blocks:
-            x = block(x)
+            x = block(x)  # (N, C, H / 2^n, W / 2^n)
         for conv, norm in zip(self.up_convs, self.up_norms, strict=True):
             x = F.relu(norm(conv(x)))  # (N, C / 2, 2H, 2W)
         images = torch.tanh(self.conv_out(_reflect(x, 3)))  # (N, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
+
+    def check_size(self, height: int, width: int, name: str) -> None:
+        """Raise a ValueError unless the model can make images of this size; see [`SPADEGenerator.check_size`]."""
+        divisor = self.size_divisor
+        if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # for reflection padding
+            raise ValueError(
+                f"{name} is {height}x{width} (height x width); both must be multiples of {divisor}, and at least "
+                f"{2 * divisor}."
+            )
 
 
 def _reflect(x: Tensor, padding: int) -> Tensor:

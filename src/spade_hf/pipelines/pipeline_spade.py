@@ -4,6 +4,7 @@ Legend: N masks, M output images, L semantic channels, H W height and width, Z l
 """
 
 import inspect
+import math
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -254,8 +255,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         divisor = self.generator.size_divisor
         check_side("height", height, divisor)
         check_side("width", width, divisor)
-        model_size = self.generator.config.image_size
-        area = model_size**2 if isinstance(model_size, int) else model_size[0] * model_size[1]
+        area = math.prod(self.generator.native_size)
         sizes = dict.fromkeys(
             size_in_proportion((one.shape[-2], one.shape[-1]), area=area, divisor=divisor, height=height, width=width)
             for one in masks

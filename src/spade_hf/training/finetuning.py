@@ -17,8 +17,8 @@ from torch.nn.utils import parametrize
 
 from ..images.processor import SPADEImageProcessor
 from ..models import SPADEGenerator
+from ..models.discriminators.segmentation import class_numbers
 from ..models.modeling_utils import SPADEModelMixin
-from ..models.segmentation_discriminator import class_numbers
 from ..models.semantics import num_semantic_channels
 from ..pipelines import SPADEPipeline
 from .discriminators import DISCRIMINATORS

@@ -192,8 +192,7 @@ def write_training_card(
     if has_style:
         columns = "the mask painted in its image's style, in the next image's style, and in a random one"
     needed = ', instance_map="instances.png"' if pipeline.generator.config.use_instance_edges else ""
-    size = pipeline.generator.config.image_size
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = pipeline.generator.native_size
     networks = {name: part for name, part in pipeline.components.items() if hasattr(part, "num_parameters")}
     card = CARD.format(
         metadata=recipe.metadata(num_pictures=num_pictures),

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     if args.style_encoder is not None and pipeline.style_encoder is None:
         raise ValueError("--style-encoder was given, but this model has no style encoder. Leave it out.")
     size = None if args.size is None else (args.size[0], args.size[1])
-    own_size = size or export.as_size(pipeline.generator.config.image_size)
+    own_size = size or pipeline.generator.native_size
     label_maps = [
         pipeline.image_processor.preprocess_mask(mask, height=own_size[0], width=own_size[1]) for mask in args.mask
     ]

@@ -143,14 +143,9 @@ def main(args: argparse.Namespace) -> None:
 
 def check_model(args: argparse.Namespace, pipeline: SPADEPipeline) -> None:
     """Check that the model reads the masks as they are meant, and makes pictures of the resolution."""
-    size, divisor = pipeline.generator.config.image_size, pipeline.generator.size_divisor
     if args.resolution is None:
-        args.resolution = [size, size] if isinstance(size, int) else list(size)
-    if any(side % divisor for side in args.resolution):
-        raise ValueError(
-            f"--resolution is {' '.join(map(str, args.resolution))}; this model makes pictures whose sides are "
-            f"multiples of {divisor}."
-        )
+        args.resolution = list(pipeline.generator.native_size)
+    pipeline.generator.check_size(*args.resolution, "--resolution")
     labels = find_labels(args)
     if labels is not None:
         check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)

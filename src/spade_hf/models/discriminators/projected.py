@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from ..layers.initialization import LEAKY_SLOPE, conv2d
-from .discriminator import MultiscaleDiscriminatorOutput, check_images
-from .frozen_features import StandardizedFeatures, as_buffers
-from .semantics import SemanticModelMixin, num_semantic_channels
+from ...layers.initialization import LEAKY_SLOPE, conv2d
+from ..frozen_features import StandardizedFeatures, as_buffers
+from ..semantics import num_semantic_channels
+from .base import Discriminator
 
 
 STRIDES = (4, 8, 16, 32)
@@ -47,14 +47,14 @@ class PatchHead(nn.Module):
 
     def forward(self, x: Tensor, segmap: Tensor) -> Tensor:
         """Map features `(N, C, h, w)` and masks `(N, L, H, W)` to logits, float32 `(N, 1, h, w)`."""
-        hidden = F.leaky_relu(self.conv2(F.leaky_relu(self.conv1(x), LEAKY_SLOPE)), LEAKY_SLOPE)
+        hidden = F.leaky_relu(self.conv2(F.leaky_relu(self.conv1(x), LEAKY_SLOPE)), LEAKY_SLOPE)  # (N, C', h, w)
         with torch.autocast(x.device.type, enabled=False):
             hidden = hidden.float()
-            shares = F.interpolate(segmap.float(), hidden.shape[-2:], mode="area")  # of each label at a position
+            shares = F.interpolate(segmap.float(), hidden.shape[-2:], mode="area")  # (N, L, h, w), of each label
             return self.conv_out(hidden) + (self.embed(shares) * hidden).sum(dim=1, keepdim=True)
 
 
-class ProjectedDiscriminator(SemanticModelMixin):
+class ProjectedDiscriminator(Discriminator):
     """A discriminator that judges mask and image together, with one head on each of four scales of frozen features.
 
     Args:
@@ -67,8 +67,6 @@ class ProjectedDiscriminator(SemanticModelMixin):
             [`~ProjectedDiscriminator.prepare_backbone`].
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the heads, except the layers of the logits.
     """
-
-    _no_split_modules = []
 
     @register_to_config
     def __init__(
@@ -106,43 +104,18 @@ class ProjectedDiscriminator(SemanticModelMixin):
         """
         self.frozen_features.prepare(images)
 
-    def forward(
-        self,
-        segmap: Tensor,
-        images: Tensor,
-        *,
-        instance_edges: Tensor | None = None,
-        return_dict: bool = True,
-    ) -> MultiscaleDiscriminatorOutput | tuple[list[Tensor], list[list[Tensor]]]:
-        """Judge images.
-
-        Args:
-            segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
-            images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
-            return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
-
-        Returns:
-            [`MultiscaleDiscriminatorOutput`]: float32 logits of the four heads, finest first; for feature matching,
-                only the deepest mixed map.
-
-        Raises:
-            ValueError: If mask and images do not fit each other or the model.
-        """
-        check_images(segmap, images)
-        mask = self.read_mask(segmap, instance_edges, dtype=images.dtype)
-        labels = mask.segmap_at(mask.size)  # (N, L, H, W)
-        maps = self.mix(images)
-        logits = [head(features, labels) for head, features in zip(self.heads, maps, strict=True)]
-        output = MultiscaleDiscriminatorOutput(logits, [[maps[-1]]])
-        return output if return_dict else (output.logits, output.features)
+    def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """See [`Discriminator.score`]: float32 logits of the four heads, finest first; the deepest mixed map alone."""
+        maps = self.mix(images)  # (N, C, H / s, W / s) for s of 4, 8, 16, 32
+        logits = [head(features, segmap) for head, features in zip(self.heads, maps, strict=True)]  # (N, 1, H/s, W/s)
+        return logits, [[maps[-1]]]
 
     def mix(self, images: Tensor) -> list[Tensor]:
         """Compute the mixed maps `(N, C, h, w)` of images, fine to coarse, each with about unit variance."""
         maps = [mix(features) for mix, features in zip(self.mix_channels, self.frozen_features(images), strict=True)]
-        for level in reversed(range(len(maps) - 1)):
+        for level in reversed(range(len(maps) - 1)):  # each coarser map is mixed into the next finer one
             below = F.interpolate(self.mix_scales[level](maps[level + 1]), maps[level].shape[-2:], mode="bilinear")
-            maps[level] = (maps[level] + below) * 0.5**0.5
+            maps[level] = (maps[level] + below) * 0.5**0.5  # a sum of two has twice the variance
         return maps
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from spade_hf import ProjectedDiscriminator, SegmentationDiscriminator
-from spade_hf.models.projected_discriminator import PatchHead
+from spade_hf.models.discriminators.projected import PatchHead
 
-from ..tiny_networks import NUM_LABELS, assert_finite_gradients, one_hot, random_images, random_label_map, randomized
+from ...tiny_networks import NUM_LABELS, assert_finite_gradients, one_hot, random_images, random_label_map, randomized
 
 
 SIZE = (64, 96)

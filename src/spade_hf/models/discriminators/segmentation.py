@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from ..layers.initialization import LEAKY_SLOPE, conv2d
-from .discriminator import MultiscaleDiscriminatorOutput, check_images
-from .frozen_features import StandardizedFeatures
-from .semantics import SemanticModelMixin, num_semantic_channels
+from ...layers.initialization import LEAKY_SLOPE, conv2d
+from ..frozen_features import StandardizedFeatures
+from ..semantics import num_semantic_channels
+from .base import Discriminator
 
 
 ENCODER_MULT = (1, 2, 2, 4, 4)  # widths of the trained encoder, at strides 4, 8, 16, 32 and 64
@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(N, I, H, W)` to `(N, O, H, W)`."""
-        out = self.conv1(F.leaky_relu(x, LEAKY_SLOPE))
+        out = self.conv1(F.leaky_relu(x, LEAKY_SLOPE))  # (N, O, H, W)
         return self.shortcut(x) + self.conv2(F.leaky_relu(out, LEAKY_SLOPE))
 
 
@@ -51,12 +51,12 @@ class Encoder(nn.Module):
         """Map `(N, IMAGE_WIDTH, H / 2, W / 2)` to one map per block, each half the size of the previous map."""
         maps = []
         for block in self.blocks:
-            x = F.avg_pool2d(block(x), 2, ceil_mode=True)
+            x = F.avg_pool2d(block(x), 2, ceil_mode=True)  # (N, C, ceil(H / 2), ceil(W / 2))
             maps.append(x)
         return maps
 
 
-class SegmentationDiscriminator(SemanticModelMixin):
+class SegmentationDiscriminator(Discriminator):
     """A U-Net that classifies each pixel: as its label in real images, as fake in fake images.
 
     It never sees the mask: a fake image passes if its pixels are classified as the mask's labels. The logits are
@@ -73,7 +73,6 @@ class SegmentationDiscriminator(SemanticModelMixin):
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on all trained layers except the last.
     """
 
-    _no_split_modules = []
     label_outputs = ("conv_out.weight", "conv_out.bias")  # one row per label, then one for fake
 
     @register_to_config
@@ -114,40 +113,23 @@ class SegmentationDiscriminator(SemanticModelMixin):
         if self.config.backbone is not None:
             self.frozen_features.prepare(images)
 
-    def forward(
-        self,
-        segmap: Tensor,
-        images: Tensor,
-        *,
-        instance_edges: Tensor | None = None,
-        return_dict: bool = True,
-    ) -> MultiscaleDiscriminatorOutput | tuple[list[Tensor], list[list[Tensor]]]:
-        """Segment images.
+    def read_labels(self, segmap: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> Tensor:
+        """Return the masks as they are: their labels are the loss's concern."""
+        return segmap
 
-        Args:
-            segmap (`Tensor`): Masks; only their number and size are checked.
-            images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
-            instance_edges (`Tensor`, *optional*): Ignored.
-            return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
-
-        Returns:
-            [`MultiscaleDiscriminatorOutput`]: One tensor of logits, float32 `(N, L + 1, H, W)`, the last channel for
-                fake; no features.
-
-        Raises:
-            ValueError: If mask and images differ in number or size.
-        """
-        check_images(segmap, images)
-        skips = [self.conv_image(images)]
+    def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """See [`Discriminator.score`]: float32 logits `(N, L + 1, H, W)`, the last channel for fake; no features."""
+        # down, from stride 2 to the deepest map
+        skips = [self.conv_image(images)]  # (N, IMAGE_WIDTH, H / 2, W / 2)
         skips += self.encoder(skips[0]) if self.config.backbone is None else self.frozen_features(images)
+        # and up again, each level beside the map of its size
         x = skips.pop()
         for up, skip in zip(reversed(self.ups), reversed(skips), strict=True):
-            x = up(torch.cat([F.interpolate(x, skip.shape[-2:]), skip], dim=1))
+            x = up(torch.cat([F.interpolate(x, skip.shape[-2:]), skip], dim=1))  # (N, C, size of `skip`)
         with torch.autocast(images.device.type, enabled=False):  # cross-entropy is sensitive to rounding
-            logits = self.conv_out(F.leaky_relu(x.float(), LEAKY_SLOPE))
-            logits = F.interpolate(logits, images.shape[-2:], mode="bilinear")
-        output = MultiscaleDiscriminatorOutput([logits], [])
-        return output if return_dict else (output.logits, output.features)
+            logits = self.conv_out(F.leaky_relu(x.float(), LEAKY_SLOPE))  # (N, L + 1, H / 2, W / 2)
+            logits = F.interpolate(logits, images.shape[-2:], mode="bilinear")  # (N, L + 1, H, W)
+        return [logits], []
 
 
 def class_numbers(channels: Tensor, *, num_labels: int, unknown_channel: int | None) -> Tensor:

@@ -3,34 +3,17 @@
 Legend: N batch, C channels, L semantic channels, S scales, H W height and width.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
-from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
-from ..layers.initialization import LEAKY_SLOPE, conv2d
-from .semantics import SemanticModelMixin, num_semantic_channels
+from ...layers.initialization import LEAKY_SLOPE, conv2d
+from ..semantics import num_semantic_channels
+from .base import Discriminator
 
 
 MAX_WIDTH = 512
-
-
-@dataclass
-class MultiscaleDiscriminatorOutput(BaseOutput):
-    """Output of a discriminator.
-
-    Args:
-        logits (`list[Tensor]`): One `(N, 1, H', W')` per scale, finest first, high means real; of a segmentation
-            discriminator, one `(N, L + 1, H, W)` for L classes and "fake".
-        features (`list[list[Tensor]]`): Per scale, the outputs to compare in feature matching; none of a segmentation
-            discriminator.
-    """
-
-    logits: list[Tensor]
-    features: list[list[Tensor]]
 
 
 class NLayerDiscriminator(nn.Module):
@@ -68,13 +51,13 @@ class NLayerDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Map `x` `(N, C, H, W)` to logits `(N, 1, H', W')` and the outputs of the previous layers."""
-        features = [F.leaky_relu(self.conv_in(x), LEAKY_SLOPE)]
-        for conv in self.convs:
+        features = [F.leaky_relu(self.conv_in(x), LEAKY_SLOPE)]  # (N, C, H / 2 + 1, W / 2 + 1)
+        for conv in self.convs:  # half the size each, except the last
             features.append(F.leaky_relu(F.instance_norm(conv(features[-1])), LEAKY_SLOPE))
         return self.conv_out(features[-1]), features
 
 
-class MultiscaleDiscriminator(SemanticModelMixin):
+class MultiscaleDiscriminator(Discriminator):
     """A discriminator that judges mask and image together, at full size and at repeatedly halved sizes.
 
     Args:
@@ -86,8 +69,6 @@ class MultiscaleDiscriminator(SemanticModelMixin):
         num_scales (`int`, defaults to 2): S.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the layers between the first and the last.
     """
-
-    _no_split_modules = []
 
     @register_to_config
     def __init__(
@@ -117,46 +98,15 @@ class MultiscaleDiscriminator(SemanticModelMixin):
             for _ in range(num_scales)
         )
 
-    def forward(
-        self,
-        segmap: Tensor,
-        images: Tensor,
-        *,
-        instance_edges: Tensor | None = None,
-        return_dict: bool = True,
-    ) -> MultiscaleDiscriminatorOutput | tuple[list[Tensor], list[list[Tensor]]]:
-        """Judge images.
-
-        Args:
-            segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`.
-            images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. In training, pass fake and real images as one batch, or keep
-                the singular vectors fixed in the second call, so that the same weights judge both.
-            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
-            return_dict (`bool`, defaults to `True`): Whether to return a [`MultiscaleDiscriminatorOutput`] or a tuple.
-
-        Raises:
-            ValueError: If mask and images do not fit each other or the model.
-        """
-        check_images(segmap, images)
-        mask = self.read_mask(segmap, instance_edges, dtype=images.dtype)
-        segmap = mask.segmap_at(mask.size)  # (N, L, H, W)
+    def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """See [`Discriminator.score`]: logits `(N, 1, H', W')` per scale, and the activations of its other layers."""
         logits, features = [], []
         for scale, discriminator in enumerate(self.scales):
-            if scale > 0:  # pooled separately: the mask needs no gradient
+            if scale > 0:  # halved; pooled separately, because the mask needs no gradient
                 segmap, images = (
                     F.avg_pool2d(maps, 3, stride=2, padding=1, count_include_pad=False) for maps in (segmap, images)
-                )
+                )  # (N, L, H / 2^scale, W / 2^scale), (N, 3, H / 2^scale, W / 2^scale)
             scale_logits, scale_features = discriminator(torch.cat([segmap, images], dim=1))  # of (N, L + 3, H, W)
             logits.append(scale_logits)
             features.append(scale_features)
-        return MultiscaleDiscriminatorOutput(logits, features) if return_dict else (logits, features)
-
-
-def check_images(segmap: Tensor, images: Tensor) -> None:
-    """Raise a ValueError unless images `(N, 3, H, W)` have the number and the size of the masks."""
-    expected = (len(segmap), 3, *segmap.shape[-2:])
-    if images.shape != expected:
-        raise ValueError(
-            f"`images` has shape {tuple(images.shape)}; with a mask of shape {tuple(segmap.shape)} it must be "
-            f"{expected}."
-        )
+        return logits, features

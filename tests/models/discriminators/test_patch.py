@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from spade_hf import MultiscaleDiscriminator
 
-from ..tiny_networks import (
+from ...tiny_networks import (
     NUM_LABELS,
     assert_finite_gradients,
     one_hot,

@@ -1,0 +1,87 @@
+"""The contract of all discriminators: masks and images in, logits and features out.
+
+Legend: N batch, L semantic channels, H W height and width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers.utils import BaseOutput
+from torch import Tensor
+
+from ..semantics import SemanticModelMixin
+
+
+@dataclass
+class DiscriminatorOutput(BaseOutput):
+    """Output of a discriminator.
+
+    Args:
+        logits (`list[Tensor]`): One `(N, 1, H', W')` per scale, finest first, high means real; of a segmentation
+            discriminator, one `(N, L + 1, H, W)` for L classes and "fake".
+        features (`list[list[Tensor]]`): Per scale, the outputs to compare in feature matching; none of a segmentation
+            discriminator.
+    """
+
+    logits: list[Tensor]
+    features: list[list[Tensor]]
+
+
+MultiscaleDiscriminatorOutput = DiscriminatorOutput  # its name when there was one discriminator
+
+
+class Discriminator(SemanticModelMixin):
+    """A network that judges images. A subclass defines [`~Discriminator.score`]."""
+
+    _no_split_modules = []
+
+    def forward(
+        self,
+        segmap: Tensor,
+        images: Tensor,
+        *,
+        instance_edges: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> DiscriminatorOutput | tuple[list[Tensor], list[list[Tensor]]]:
+        """Judge images.
+
+        Args:
+            segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. Of a
+                [`SegmentationDiscriminator`], only their number and size count.
+            images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. In training, pass fake and real images as one batch, or keep
+                the singular vectors fixed in the second call, so that the same weights judge both.
+            instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges, and
+                ignored by a [`SegmentationDiscriminator`].
+            return_dict (`bool`, defaults to `True`): Whether to return a [`DiscriminatorOutput`] or a tuple.
+
+        Raises:
+            ValueError: If mask and images do not fit each other or the model.
+        """
+        check_images(segmap, images)
+        labels = self.read_labels(segmap, instance_edges, dtype=images.dtype)  # (N, L, H, W)
+        logits, features = self.score(labels, images)
+        return DiscriminatorOutput(logits, features) if return_dict else (logits, features)
+
+    def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """Compute the logits and features of a [`DiscriminatorOutput`].
+
+        Args:
+            segmap (`Tensor`): `(N, L, H, W)`, the result of `read_labels`.
+            images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
+        """
+        raise NotImplementedError
+
+    def read_labels(self, segmap: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> Tensor:
+        """Check the masks and return them as `(N, L, H, W)`, one-hot or soft."""
+        mask = self.read_mask(segmap, instance_edges, dtype=dtype)
+        return mask.segmap_at(mask.size)
+
+
+def check_images(segmap: Tensor, images: Tensor) -> None:
+    """Raise a ValueError unless images `(N, 3, H, W)` have the number and the size of the masks."""
+    expected = (len(segmap), 3, *segmap.shape[-2:])
+    if images.shape != expected:
+        raise ValueError(
+            f"`images` has shape {tuple(images.shape)}; with a mask of shape {tuple(segmap.shape)} it must be "
+            f"{expected}."
+        )

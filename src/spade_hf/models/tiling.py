@@ -1,0 +1,85 @@
+"""The stages of a generator run in parts, with the same images as all at once (`SPADEGenerator.synthesize`).
+
+Legend: N masks, S images of one mask, C channels, h w height and width of an activation, H W of the image.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..execution.tiling import Tiling, map_bands
+from ..layers import SemanticMask
+from ..layers.upsampling import upsample
+
+
+Stage = tuple[int, Any]  # an upsampling factor, and the block that follows, such as `SPADEResnetBlock`
+
+
+def synthesize_in_bands(
+    x: Tensor,
+    mask: SemanticMask,
+    tiling: Tiling,
+    *,
+    stages: Sequence[Stage],
+    to_image: Callable[[Tensor], Tensor],
+    output_halo: int | None,
+) -> Tensor:
+    """Run figure 4 on a large batch image by image, and on a large image in bands of rows.
+
+    Args:
+        x (`Tensor`): `(N * S, C, h, w)`, the input of the first stage, before upsampling.
+        mask (`SemanticMask`): The N masks.
+        tiling (`Tiling`): The size of the parts.
+        stages (`Sequence[Stage]`): The upsampling factors and blocks to run, at least one.
+        to_image (`Callable`): Maps the last block's output, `(N * S, C, H, W)`, to images `(N * S, 3, H, W)`.
+        output_halo (`int` or `None`): Rows above and below that a row of `to_image` depends on; `None` if it must get
+            the whole activation.
+
+    Returns:
+        `Tensor`: images `(N * S, 3, H, W)`.
+    """
+    for position, (scale, block) in enumerate(stages):
+        size = (scale * x.shape[2], scale * x.shape[3])  # of this block's activations
+        num_bands = tiling.num_bands(x, scale)
+        # A large batch: from here on, every image takes the remaining stages alone.
+        if num_bands > 1 and len(x) > 1:
+            rest: dict[str, Any] = {"stages": stages[position:], "to_image": to_image, "output_halo": output_halo}
+            return torch.cat([synthesize_in_bands(image, one, tiling, **rest) for image, one in mask.one_by_one(x)])
+        # A small activation, or a block that needs all of it.
+        if num_bands == 1 or not block.is_local(mask, size):
+            x = block(upsample(x, scale), mask)  # (N * S, C', scale * h, scale * w)
+            continue
+        # One large image: each band is computed with its halo, which is then dropped.
+        bands = {"scale": scale, "num_bands": num_bands}
+        is_last = position == len(stages) - 1
+        if is_last and output_halo is not None:
+            # with the output convolution: the activation between them would be the largest tensor of all
+            def paint(x: Tensor, rows: SemanticMask, block: Any = block) -> Tensor:
+                return to_image(block(x, rows))
+
+            return _in_bands(paint, x, mask, **bands, halo=block.halo + output_halo)  # (1, 3, H, W)
+        x = _in_bands(block, x, mask, **bands, halo=block.halo)  # (1, C', scale * h, scale * w)
+    if output_halo is None:
+        return to_image(x)
+    return map_bands(lambda x, _: to_image(x), x, num_bands=tiling.num_bands(x), halo=output_halo)
+
+
+def _in_bands(
+    block: Callable[[Tensor, SemanticMask], Tensor],
+    x: Tensor,
+    mask: SemanticMask,
+    *,
+    scale: int,
+    num_bands: int,
+    halo: int,
+) -> Tensor:
+    """Apply `block` to one upsampled image, `(1, C, h, w)`, in bands of rows: `(1, C', scale * h, scale * w)`."""
+    size, mask = (scale * x.shape[2], scale * x.shape[3]), mask.keeping_modulations()
+
+    def work(x: Tensor, rows: slice) -> Tensor:
+        # rows of `x` in, `scale` times as many out; the mask is read at the block's resolution
+        return block(upsample(x, scale), mask.rows(size, slice(scale * rows.start, scale * rows.stop)))
+
+    return map_bands(work, x, num_bands=num_bands, halo=-(-halo // scale))  # the halo is of upsampled rows: round up
