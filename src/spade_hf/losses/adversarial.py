@@ -4,40 +4,40 @@ Legend: N batch, S scales, L labels without unknown, H W height and width.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..batch import Batch
 from ..models import MultiscaleDiscriminatorOutput
 
 
 class AdversarialObjective(ABC):
     """The losses that belong to one type of discriminator.
 
-    `batch` has the maps that the discriminator saw with the images: `label_map` int `(N, H, W)`; optionally
-    `agreement` bool `(N, H, W)`, False where the real image does not match the label, and `visible` bool `(N, H, W)`,
-    False where augmentation hid the images.
+    `batch` is the [`Batch`] as the discriminator saw it, its maps moved by augmentation. Its `label_map` is read, and
+    optionally `agreement` and `visible`.
     """
 
     @abstractmethod
     def generator_loss(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Compute a scalar that is low if fake images pass for real ones; no gradient flows into `real`."""
 
     @abstractmethod
     def discriminator_terms(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Compute scalars by name, to be summed: for fake, real and, if given, mixed images."""
 
-    def mixture(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+    def mixture(self, batch: Batch) -> Tensor | None:
         """Return where to mix real pixels into fake images, bool `(N, H, W)`; `None` if no mixed images are needed."""
         return None
 
@@ -50,14 +50,14 @@ class HingeObjective(AdversarialObjective):
     """Hinge losses on patch logits, as of [`MultiscaleDiscriminator`] (Park et al. 2019, section 3)."""
 
     def generator_loss(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """See [`hinge_generator_loss`]."""
         return hinge_generator_loss(fake.logits)
 
     def discriminator_terms(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
@@ -74,14 +74,14 @@ class RelativisticObjective(AdversarialObjective):
     """
 
     def generator_loss(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """See [`relativistic_loss`]."""
         return relativistic_loss(fake.logits, real.logits)
 
     def discriminator_terms(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,

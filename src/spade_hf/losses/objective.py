@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..batch import Batch
 from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
 from .adversarial import AdversarialObjective, HingeObjective
 from .terms import TERMS, GeneratorOutputs
@@ -43,13 +44,13 @@ class Objective:
 
     def generator_terms(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake_images: Tensor,
         posterior: DiagonalGaussianDistribution | None,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         *,
-        judged: Mapping[str, Tensor] | None = None,
+        judged: Batch | None = None,
     ) -> dict[str, Tensor]:
         """Compute the terms that are on, as unweighted scalars by name; see [`GeneratorOutputs`] for the arguments.
 
@@ -83,7 +84,7 @@ class Objective:
 
     def discriminator_terms(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,

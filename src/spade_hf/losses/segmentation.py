@@ -4,19 +4,15 @@ Legend: N batch, L labels without unknown, H W height and width. A class number 
 `0..L - 1`; see [`class_numbers`].
 """
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.seeding import derive_seed
+from ..batch import Batch
 from ..models import MultiscaleDiscriminatorOutput
 from ..models.segmentation_discriminator import class_numbers
+from ..seeding import Stream, generators
 from .adversarial import AdversarialObjective
-
-
-LABEL_MIX = 5  # number of the random stream for `mixture`; training uses 1 to 4
 
 
 class SegmentationObjective(AdversarialObjective):
@@ -51,7 +47,7 @@ class SegmentationObjective(AdversarialObjective):
         self.boundary_relaxation = boundary_relaxation
 
     def generator_loss(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Compute a scalar that is low if fake pixels are classified as the mask's labels."""
         classes = self._classes(batch)
@@ -65,7 +61,7 @@ class SegmentationObjective(AdversarialObjective):
 
     def discriminator_terms(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
@@ -87,11 +83,11 @@ class SegmentationObjective(AdversarialObjective):
             terms["label_mix"] = self.label_mix_weight * F.mse_loss(mixed.logits[0], expected)
         return terms
 
-    def mixture(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+    def mixture(self, batch: Batch) -> Tensor | None:
         """Choose real or fake for each label of each sample, from the sample's seed; bool `(N, H, W)`."""
         if self.label_mix_weight == 0:
             return None
-        rngs = (torch.Generator().manual_seed(derive_seed(seed, LABEL_MIX)) for seed in batch["seed"].tolist())
+        rngs = generators(batch["seed"], Stream.LABEL_MIX)
         coins = torch.stack([torch.rand(self.num_labels + 1, generator=rng) < 0.5 for rng in rngs])  # (N, L + 1)
         classes = self._classes(batch)  # unknown also has a coin, the last one
         return coins.to(classes.device).gather(1, classes.flatten(1)).view(classes.shape)
@@ -101,11 +97,11 @@ class SegmentationObjective(AdversarialObjective):
         logits = output.logits[0]
         return (logits[:, : self.num_labels].logsumexp(dim=1) - logits[:, self.num_labels]).mean()
 
-    def _classes(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def _classes(self, batch: Batch) -> Tensor:
         """Return the class number of each pixel, int64 `(N, H, W)`; L for unknown."""
         return class_numbers(batch["label_map"], num_labels=self.num_labels, unknown_channel=self.unknown_channel)
 
-    def _counted(self, batch: Mapping[str, Tensor], classes: Tensor) -> Tensor:
+    def _counted(self, batch: Batch, classes: Tensor) -> Tensor:
         """Return which pixels are visible and have a class, bool `(N, H, W)`."""
         known = classes < self.num_labels
         return known & batch["visible"] if "visible" in batch else known

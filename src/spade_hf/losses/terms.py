@@ -8,7 +8,7 @@ Legend: N batch, H W height and width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ..batch import Batch
     from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
     from .adversarial import AdversarialObjective
 
@@ -25,23 +26,21 @@ class GeneratorOutputs:
     """The results of the generator's phase: everything that a term can read.
 
     Args:
-        batch (`dict[str, Tensor]`): `real_images` `(N, 3, H, W)` in [-1, 1], `label_map` int `(N, H, W)`; optionally
-            `agreement` bool `(N, H, W)`, False where a fake image need not match the real one, and
-            `has_random_style` bool `(N,)`, True for samples in another style than the real image's.
+        batch (`Batch`): The batch, with the real images.
         fake_images (`Tensor`): `(N, 3, H, W)` in [-1, 1], with gradients.
         posterior (`DiagonalGaussianDistribution`, *optional*): Output of the style encoder.
         fake, real: The discriminator's outputs; `real` is without gradients.
-        judged (`dict[str, Tensor]`): The batch as the discriminator saw it, its maps moved by augmentation.
+        judged (`Batch`): The batch as the discriminator saw it, its maps moved by augmentation.
         adversarial (`AdversarialObjective`): The discriminator's losses.
         perceptual_loss (`nn.Module`, *optional*): `(fake_images, real_images, mask, has_other_style) -> scalar`.
     """
 
-    batch: Mapping[str, Tensor]
+    batch: Batch
     fake_images: Tensor
     posterior: DiagonalGaussianDistribution | None
     fake: MultiscaleDiscriminatorOutput
     real: MultiscaleDiscriminatorOutput
-    judged: Mapping[str, Tensor]
+    judged: Batch
     adversarial: AdversarialObjective
     perceptual_loss: nn.Module | None
 
@@ -102,7 +101,7 @@ def kl(outputs: GeneratorOutputs) -> Tensor | None:
     return None if outputs.posterior is None else kl_loss(outputs.posterior)
 
 
-def _comparable(batch: Mapping[str, Tensor]) -> Tensor | None:
+def _comparable(batch: Batch) -> Tensor | None:
     """Return where the images should match in content and style: bool `(N, H, W)`, or `None` if everywhere."""
     import torch
 

@@ -3,19 +3,18 @@
 Legend: N batch, H W height and width, Z latent.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
-from ..data import derive_seed
+from ..batch import Batch
 from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
+from ..seeding import Stream, generators
 
 
-Batch = Mapping[str, Tensor]
-GENERATOR_PHASE, DISCRIMINATOR_PHASE, STYLE_CHOICE, AUGMENTATION = 1, 2, 3, 4
+GENERATOR_PHASE, DISCRIMINATOR_PHASE = Stream.GENERATOR_PHASE, Stream.DISCRIMINATOR_PHASE
 
 
 def draw_latents(
@@ -28,8 +27,7 @@ def draw_latents(
     """Sample latents `(N, Z)` for a batch: from its images' posteriors if there is an encoder, else from the prior.
 
     Args:
-        batch: `real_images` `(N, 3, H, W)` in [-1, 1]; optionally `has_random_style` bool `(N,)`, samples whose latent
-            is always from the prior.
+        batch: The latents of samples with `has_random_style` are always from the prior.
         style_encoder: Image to posterior, or `None`.
         latent_dim: Z, or `None` for a model without latent; the latents are then `None`.
         rng: The only source of randomness: one generator, or one per sample.
@@ -58,8 +56,7 @@ def choose_random_styles(batch: Batch, probability: float) -> Tensor:
     With a low KL weight, the encoder's latents cover the prior poorly. There is no real image in a random style: the
     discriminator judges the fake one, and the perceptual loss compares only its content with the real image's.
     """
-    rngs = (torch.Generator().manual_seed(derive_seed(seed, STYLE_CHOICE)) for seed in batch["seed"].tolist())
-    draws = torch.stack([torch.rand((), generator=rng) for rng in rngs])
+    draws = torch.stack([torch.rand((), generator=rng) for rng in generators(batch["seed"], Stream.STYLE_CHOICE)])
     return (draws < probability).to(batch["seed"].device)
 
 
@@ -76,12 +73,11 @@ def generate(
     Args:
         generator: Mask and latent to images.
         style_encoder: Image to posterior, or `None`.
-        batch: Also `label_map` int `(N, H, W)`, `instance_edges` `(N, H, W)` for a model with edges, and `seed`
-            `(N,)`: the latents depend only on it and the phase, not on a sample's process and batch.
+        batch: The latents depend only on `seed` and the phase, not on a sample's process and batch.
         phase: `GENERATOR_PHASE` or `DISCRIMINATOR_PHASE`, which get different latents.
         latent_dim: Z, or `None` for a model without latent.
     """
-    rng = [torch.Generator().manual_seed(derive_seed(seed, phase)) for seed in batch["seed"].tolist()]
+    rng = generators(batch["seed"], phase)
     z, posterior = draw_latents(batch, style_encoder=style_encoder, latent_dim=latent_dim, rng=rng)
     (images,) = generator(batch["label_map"], z, instance_edges=batch.get("instance_edges"), return_dict=False)
     return images, posterior
@@ -90,9 +86,12 @@ def generate(
 def discriminate(discriminator: nn.Module, batch: Batch, *images: Tensor) -> list[MultiscaleDiscriminatorOutput]:
     """Run the discriminator once on several batches of images `(N, 3, H, W)`; return one output per batch."""
     count = len(images)
-    masks = {name: torch.cat([batch[name]] * count) for name in ("label_map", "instance_edges") if name in batch}
+    edges = batch.get("instance_edges")
     output = discriminator(
-        masks["label_map"], torch.cat(images), instance_edges=masks.get("instance_edges"), return_dict=False
+        torch.cat([batch["label_map"]] * count),
+        torch.cat(images),
+        instance_edges=None if edges is None else torch.cat([edges] * count),
+        return_dict=False,
     )
     return [MultiscaleDiscriminatorOutput(*_part(output, number, count)) for number in range(count)]
 
