@@ -80,12 +80,12 @@ from spade_hf.losses import TERMS, Objective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.training import (
     CheckpointManager,
+    Game,
     ModelEMA,
     Monitor,
     Publisher,
     Side,
     StopOnSignal,
-    TrainingIteration,
     TrainingRecipe,
     TrainingState,
     build_accelerator,
@@ -463,10 +463,10 @@ def build_iteration(
     objective: Objective,
     *,
     num_steps: int,
-) -> TrainingIteration:
+) -> Game:
     """Prepare both sides, with their optimizers and schedules, to be trained against each other."""
     has_style_encoder = "style_encoder" in generators  # without, there are no other styles than random ones
-    return TrainingIteration(
+    return Game(
         accelerator,
         build_side(args, accelerator, generators, args.learning_rate, num_steps),
         build_side(args, accelerator, discriminators, args.discriminator_learning_rate, num_steps),
@@ -517,10 +517,10 @@ def loss_weights(args: argparse.Namespace, *, num_averaged: int = 1) -> dict[str
     }
 
 
-def build_recipe(args: argparse.Namespace, iteration: TrainingIteration) -> TrainingRecipe:
+def build_recipe(args: argparse.Namespace, iteration: Game) -> TrainingRecipe:
     """Select the options for the model card; those that a preset set without effect are as they took effect."""
     values = {field.name: getattr(args, field.name, None) for field in dataclasses.fields(TrainingRecipe)}
-    generators = iteration.generator_side.models
+    generators = iteration.generator_side.unwrapped
     applies = {
         "feature_matching": args.discriminator != "segmentation",
         "perceptual": iteration.objective.perceptual_loss is not None,

@@ -18,7 +18,7 @@ from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..images.sheets import add_headings
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA, estimate_statistics
-from .synthesis import draw_latents
+from .game import draw_latents
 
 
 @torch.no_grad()
