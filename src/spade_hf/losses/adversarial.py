@@ -14,21 +14,27 @@ from ..batch import Batch
 from ..models import MultiscaleDiscriminatorOutput
 
 
-class AdversarialObjective(ABC):
-    """The losses that belong to one type of discriminator.
+class AdversarialLoss(ABC):
+    """The losses that belong to one type of discriminator, one for each side.
 
     `batch` is the [`Batch`] as the discriminator saw it, its maps moved by augmentation. Its `label_map` is read, and
     optionally `agreement` and `visible`.
     """
 
+    def __init_subclass__(cls) -> None:
+        """Refuse methods of earlier versions, which nothing would call."""
+        for old, new in {"generator_loss": "for_generator", "discriminator_terms": "for_discriminator"}.items():
+            if old in vars(cls):
+                raise TypeError(f"`{cls.__name__}.{old}` is an earlier version's name. Rename it to `{new}`.")
+
     @abstractmethod
-    def generator_loss(
+    def for_generator(
         self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Compute a scalar that is low if fake images pass for real ones; no gradient flows into `real`."""
 
     @abstractmethod
-    def discriminator_terms(
+    def for_discriminator(
         self,
         batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
@@ -46,16 +52,16 @@ class AdversarialObjective(ABC):
         return torch.stack([logits.mean() for logits in output.logits]).mean()
 
 
-class HingeObjective(AdversarialObjective):
+class HingeObjective(AdversarialLoss):
     """Hinge losses on patch logits, as of [`MultiscaleDiscriminator`] (Park et al. 2019, section 3)."""
 
-    def generator_loss(
+    def for_generator(
         self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """See [`hinge_generator_loss`]."""
         return hinge_generator_loss(fake.logits)
 
-    def discriminator_terms(
+    def for_discriminator(
         self,
         batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
@@ -67,19 +73,19 @@ class HingeObjective(AdversarialObjective):
         return {"discriminator_real": real_loss, "discriminator_fake": fake_loss}
 
 
-class RelativisticObjective(AdversarialObjective):
+class RelativisticObjective(AdversarialLoss):
     """Fake patches against real patches of the same position and mask (Jolicoeur-Martineau 2018, arXiv 1807.00734).
 
     The pairing follows Huang et al. 2024 (arXiv 2501.05441), without their gradient penalties.
     """
 
-    def generator_loss(
+    def for_generator(
         self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """See [`relativistic_loss`]."""
         return relativistic_loss(fake.logits, real.logits)
 
-    def discriminator_terms(
+    def for_discriminator(
         self,
         batch: Batch,
         fake: MultiscaleDiscriminatorOutput,

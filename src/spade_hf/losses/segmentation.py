@@ -12,10 +12,10 @@ from ..batch import Batch
 from ..models import MultiscaleDiscriminatorOutput
 from ..models.segmentation_discriminator import class_numbers
 from ..seeding import Stream, generators
-from .adversarial import AdversarialObjective
+from .adversarial import AdversarialLoss
 
 
-class SegmentationObjective(AdversarialObjective):
+class SegmentationObjective(AdversarialLoss):
     """Cross-entropy per pixel, of the discriminator and the generator.
 
     The discriminator's target is the label for a real pixel, and fake for a fake pixel. The generator's target is the
@@ -46,7 +46,7 @@ class SegmentationObjective(AdversarialObjective):
         self.max_class_weight, self.label_mix_weight = max_class_weight, label_mix_weight
         self.boundary_relaxation = boundary_relaxation
 
-    def generator_loss(
+    def for_generator(
         self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Compute a scalar that is low if fake pixels are classified as the mask's labels."""
@@ -59,7 +59,7 @@ class SegmentationObjective(AdversarialObjective):
             losses = torch.where(is_simplified[:, None, None], relaxed, losses)
         return self._balanced(losses, classes, self._counted(batch, classes))
 
-    def discriminator_terms(
+    def for_discriminator(
         self,
         batch: Batch,
         fake: MultiscaleDiscriminatorOutput,

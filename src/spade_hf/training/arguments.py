@@ -33,9 +33,8 @@ LR_SCHEDULERS = (
 )
 
 # Loaded by path for the same reason.
-TERMS = runpy.run_path(str(Path(__file__).parents[1] / "losses" / "terms.py"))["TERMS"]
 _presets = runpy.run_path(str(Path(__file__).parent / "presets.py"))
-PRESETS, DISCRIMINATORS = _presets["PRESETS"], _presets["DISCRIMINATORS"]
+PRESETS, DISCRIMINATORS, WEIGHTS = (_presets[name] for name in ("PRESETS", "DISCRIMINATORS", "WEIGHTS"))
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -191,8 +190,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     loss = parser.add_argument_group("losses")
     loss.add_argument("--perceptual_model", default="vgg19", help="vgg19, Hub id, folder, efficientnet-lite0 or none")
-    for name, term in TERMS.items():
-        loss.add_argument(f"--{name}_weight", type=nonnegative, default=term.weight, help=term.help)
+    for name, (weight, explanation) in WEIGHTS.items():
+        loss.add_argument(f"--{name}_weight", type=nonnegative, default=weight, help=explanation)
     loss.add_argument(
         "--gan_loss",
         default="hinge",

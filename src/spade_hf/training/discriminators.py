@@ -9,7 +9,7 @@ from diffusers import ModelMixin
 
 from ..data import PairedImageDataset, StreamedImageDataset, preview_samples
 from ..labels.label_set import LabelSet
-from ..losses import AdversarialObjective, HingeObjective, RelativisticObjective, SegmentationObjective
+from ..losses import AdversarialLoss, HingeObjective, RelativisticObjective, SegmentationObjective
 from ..models import MultiscaleDiscriminator, ProjectedDiscriminator, SegmentationDiscriminator
 
 
@@ -49,7 +49,7 @@ def warn_of_other_classes(label_set: LabelSet) -> None:
         )
 
 
-def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialObjective:
+def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialLoss:
     """Build the adversarial losses of the options' discriminator."""
     if args.discriminator == "segmentation":
         names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
