@@ -21,6 +21,7 @@ def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     """Training, batch of 4: the generator's forward and backward pass, and a whole iteration"""
     # imported here, because the memory suite's processes import this module and do not train
     from spade_hf.losses import Objective
+    from spade_hf.seeding import Stream
     from spade_hf.training import discriminator_step, generate, generator_step
 
     batch = _batch(args, label_maps)
@@ -37,7 +38,7 @@ def training(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
     def backward(backend: str) -> None:
         generator.set_modulation_backend(backend)
         generator.zero_grad()
-        fake_images, _ = generate(generator, None, batch, 1, latent_dim=latent_dim)
+        fake_images, _ = generate(generator, None, batch, Stream.GENERATOR_PHASE, latent_dim=latent_dim)
         (fake_images * batch["real_images"]).mean().backward()
 
     def iteration(backend: str) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from spade_hf_cli.train.options import build_parser
 
+from .waiting import LONGEST
+
 
 PACKAGE = Path(__file__).parents[1] / "src" / "spade_hf"
 CLI = PACKAGE.parent / "spade_hf_cli"
@@ -35,7 +37,14 @@ ORDER = [
     "images",
     "labels",
 ]
-ROOT_MODULES = {"__init__", "files", "project", "version"}  # everyone may import them but `__init__`
+ROOT_MODULES = {
+    "__init__",
+    "batch",
+    "files",
+    "project",
+    "seeding",
+    "version",
+}  # for everyone, but `__init__`
 INFERENCE = ORDER[ORDER.index("hub") :]
 HEAVY = ("accelerate", "datasets", "gradio", "transformers")
 
@@ -162,6 +171,20 @@ def test_import_loads_nothing_heavy():
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert "loaded: []" in result.stdout
+
+
+def test_losses_load_no_data():
+    """Whoever wants a loss needs neither `datasets` nor the packages that read masks: no extra."""
+    code = (
+        "import sys, diffusers; diffusers.ModelMixin, diffusers.DiffusionPipeline; before = set(sys.modules); "
+        "import spade_hf.losses; loaded = set(sys.modules) - before; "
+        "print([name for name in ('datasets', 'scipy', 'skimage', 'spade_hf.data') if name in loaded])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=LONGEST
+    )
+    assert result.stdout == "[]\n", result.stderr
 
 
 def test_nothing_but_the_command_line_knows_the_demo():

@@ -22,7 +22,6 @@ PACKAGE = ROOT / "src" / "spade_hf"
 EXTRA_OF = {
     "training": "train",
     "data": "train",
-    "losses": "train",
     "metrics": "eval",
     "synthesis": "train",
     "demo": "demo",

@@ -101,12 +101,3 @@ def test_painting_leaves_crop_and_flip_alone():
             for probability in (0, 1)
         ]
         assert torch.equal(*images)
-
-
-def test_seeds_differ_where_a_generator_looks():
-    seeds = [derive_seed(run, epoch, index) for run in range(4) for epoch in range(20) for index in range(50)]
-    draws = {torch.rand(1, generator=torch.Generator().manual_seed(seed)).item() for seed in seeds}
-    assert max(seeds) < 2**32 and len(set(seeds)) == len(seeds)
-    assert len(draws) > 0.99 * len(seeds)  # not (seed % 2**32 == index), which would give 50
-    assert derive_seed(1, 23) != derive_seed(12, 3) and derive_seed(1, 2) != derive_seed(2, 1)
-    assert derive_seed(0, 1, 2) == 2573739075  # on every machine and in every version

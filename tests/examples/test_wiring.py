@@ -49,9 +49,9 @@ def test_optimizers(build):
     for side in sides:
         assert (group(side)["betas"], group(side)["eps"], side.max_grad_norm) == ((0.125, 0.75), 0.0625, 3)
         assert {id(one) for one in group(side)["params"]} == {
-            id(one) for model in side.models.values() for one in model.parameters()
+            id(one) for model in side.unwrapped.values() for one in model.parameters()
         }
-    assert [set(side.models) for side in sides] == [{"generator", "style_encoder"}, {"discriminator"}]
+    assert [set(side.unwrapped) for side in sides] == [{"generator", "style_encoder"}, {"discriminator"}]
     iteration, _ = build()
     assert [group(side)["lr"] for side in (iteration.generator_side, iteration.discriminator_side)] == [1e-4, 4e-4]
     assert iteration.generator_side.max_grad_norm is None

@@ -59,6 +59,6 @@ def test_relativistic_loss_compares_patches_in_pairs():
     assert relativistic_loss([one], [other]).item() == pytest.approx(expected, rel=1e-6)
     real, fake = (MultiscaleDiscriminatorOutput([logits], []) for logits in (one, other))
     objective = RelativisticObjective()
-    assert objective.discriminator_terms({}, fake, real)["discriminator"].item() == pytest.approx(expected, rel=1e-6)
+    assert objective.for_discriminator({}, fake, real)["discriminator"].item() == pytest.approx(expected, rel=1e-6)
     swapped = (math.log1p(math.exp(-1)) + math.log1p(math.exp(3))) / 2
-    assert objective.generator_loss({}, fake, real).item() == pytest.approx(swapped, rel=1e-6)
+    assert objective.for_generator({}, fake, real).item() == pytest.approx(swapped, rel=1e-6)

@@ -32,7 +32,7 @@ def logits():
 
 def test_real_pixels_are_their_labels_each_label_counts_alike(logits):
     """Three pixels of label 0, one of label 1: the weights are 4 / (2 * 3) and 4 / (2 * 1)."""
-    terms = SegmentationObjective(2, UNKNOWN, label_mix_weight=0).discriminator_terms(
+    terms = SegmentationObjective(2, UNKNOWN, label_mix_weight=0).for_discriminator(
         batch_of([[0, 1, 0, 0]]), judged(logits), judged(logits)
     )
     label_0 = -(math.log(0.5) + math.log(0.125) + math.log(0.2)) / 3
@@ -45,18 +45,18 @@ def test_real_pixels_are_their_labels_each_label_counts_alike(logits):
 def test_unknown_pixels_count_for_nothing_but_fake(logits):
     objective = SegmentationObjective(2, UNKNOWN, label_mix_weight=0)
     batch = batch_of([[0, 1, UNKNOWN, UNKNOWN]])
-    terms = objective.discriminator_terms(batch, judged(logits), judged(logits))
+    terms = objective.for_discriminator(batch, judged(logits), judged(logits))
     assert terms["discriminator_real"].item() == pytest.approx(-math.log(0.5), rel=1e-6)
     assert terms["discriminator_fake"].item() == pytest.approx(
         -(2 * math.log(0.25) + math.log(0.75) + math.log(0.6)) / 4, rel=1e-6
     )
     logits.requires_grad_()
-    objective.generator_loss(batch, judged(logits), judged(logits)).backward()
+    objective.for_generator(batch, judged(logits), judged(logits)).backward()
     assert (logits.grad[..., :2] != 0).all() and (logits.grad[..., 2:] == 0).all()
 
 
 def test_the_generator_is_to_pass_for_the_mask(logits):
-    loss = SegmentationObjective(2, UNKNOWN).generator_loss(batch_of([[1, 1, 0, 0]]), judged(logits), judged(logits))
+    loss = SegmentationObjective(2, UNKNOWN).for_generator(batch_of([[1, 1, 0, 0]]), judged(logits), judged(logits))
     expected = -(math.log(0.25) + math.log(0.5) + math.log(0.125) + math.log(0.2)) / 4
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
@@ -67,16 +67,16 @@ def test_hidden_and_repainted_pixels(logits):
     agreement = torch.tensor([[[True, False, True, True]]])
     batch = batch_of([[0, 0, 0, 0]], visible=visible, agreement=agreement)
     objective = SegmentationObjective(2, UNKNOWN, label_mix_weight=0)
-    terms = objective.discriminator_terms(batch, judged(logits), judged(logits))
+    terms = objective.for_discriminator(batch, judged(logits), judged(logits))
     assert terms["discriminator_real"].item() == pytest.approx(-(math.log(0.5) + math.log(0.2)) / 2, rel=1e-6)
     assert terms["discriminator_fake"].item() == pytest.approx(-(2 * math.log(0.25) + math.log(0.6)) / 3, rel=1e-6)
-    loss = objective.generator_loss(batch, judged(logits), judged(logits))
+    loss = objective.for_generator(batch, judged(logits), judged(logits))
     assert loss.item() == pytest.approx(-(math.log(0.5) + math.log(0.25) + math.log(0.2)) / 3, rel=1e-6)
 
 
 def test_a_batch_without_a_known_pixel_costs_nothing(logits):
     batch = batch_of([[UNKNOWN] * 4])
-    loss = SegmentationObjective(2, UNKNOWN).generator_loss(batch, judged(logits.requires_grad_()), judged(logits))
+    loss = SegmentationObjective(2, UNKNOWN).for_generator(batch, judged(logits.requires_grad_()), judged(logits))
     loss.backward()
     assert loss == 0 and (logits.grad == 0).all()
 
@@ -112,9 +112,9 @@ def test_label_mix_asks_for_the_mixture_of_both_answers():
     batch = batch_of([[0, 1], [1, 0]])
     mixture = objective.mixture(batch)
     mixed = torch.where(mixture[:, None], real, fake)
-    terms = objective.discriminator_terms(batch, judged(fake), judged(real), judged(mixed))
+    terms = objective.for_discriminator(batch, judged(fake), judged(real), judged(mixed))
     assert terms["label_mix"] == 0
-    terms = objective.discriminator_terms(batch, judged(fake), judged(real), judged(mixed + 0.5))
+    terms = objective.for_discriminator(batch, judged(fake), judged(real), judged(mixed + 0.5))
     assert terms["label_mix"].item() == pytest.approx(3 * 0.25)
 
 
@@ -132,7 +132,7 @@ def test_only_simplified_masks_are_relaxed(logits):
     exact, simplified = torch.ones(1, 1, 4).bool(), torch.tensor([[[True, True, True, False]]])
     losses = [
         SegmentationObjective(2, UNKNOWN, boundary_relaxation=radius)
-        .generator_loss(batch_of(labels, agreement=agreement), judged(logits), judged(logits))
+        .for_generator(batch_of(labels, agreement=agreement), judged(logits), judged(logits))
         .item()
         for radius, agreement in ((0, exact), (1, exact), (1, simplified))
     ]
@@ -155,8 +155,8 @@ def test_unknown_can_be_any_channel(unknown, logits):
     options = {"boundary_relaxation": 1, "max_class_weight": 1.2}
     expected, found = (
         [
-            objective.generator_loss(batch, fake, real),
-            *objective.discriminator_terms(batch, fake, real, mixed).values(),
+            objective.for_generator(batch, fake, real),
+            *objective.for_discriminator(batch, fake, real, mixed).values(),
             objective.mixture(batch),
         ]
         for batch, objective in (
@@ -174,7 +174,7 @@ def test_each_class_is_trained_and_unknown_is_not(name):
     objective = SegmentationObjective(labels.num_labels, labels.unknown_channel, label_mix_weight=0)
     logits = torch.zeros(1, labels.num_labels + 1, 1, labels.num_channels, requires_grad=True)
     batch = batch_of([list(range(labels.num_channels))])
-    objective.generator_loss(batch, judged(logits), judged(logits)).backward()
+    objective.for_generator(batch, judged(logits), judged(logits)).backward()
     raised = (logits.grad[0, :, 0] < 0).nonzero().tolist()  # (logit, pixel): each class's logit at its pixel
     pixels = [channel for channel in range(labels.num_channels) if channel != labels.unknown_channel]
     assert raised == [[number, pixel] for number, pixel in enumerate(pixels)]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from ..batch import Batch
 from .paired_dataset import PairedImageDataset
 from .streamed_dataset import StreamedImageDataset
 
@@ -60,7 +60,7 @@ class _SamplesOfWorkers(torch.utils.data.IterableDataset):
     def __init__(self, samples: torch.utils.data.DataLoader) -> None:
         self.samples = samples
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         """Yield an epoch's samples."""
         return iter(self.samples)
 
@@ -87,7 +87,7 @@ def _live_as_long_as_the_parent(parent: int, is_exiting: Any, _: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def preview_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[dict[str, Tensor]]:
+def preview_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[Batch]:
     """Return up to `count` samples of the current epoch to look at: the first ones of a stream.
 
     In a stored data set they are evenly spread, because neighbours are often frames of one scene.

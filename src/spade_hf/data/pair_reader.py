@@ -4,13 +4,14 @@ Legend: H W height and width of the training crop.
 """
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import datasets
 import PIL.Image
 import torch
 from torch import Tensor
 
+from ..batch import Batch
 from ..images.processor import SPADEImageProcessor
 from .class_masks import CLASS_MASKS_COLUMN, merge_class_masks
 from .image_files import decode_image, is_turned, stored_image, with_decoding
@@ -93,16 +94,16 @@ class PairReader:
         except ValueError as error:
             raise ValueError(f"{name}{name_files(row, self.image_types)}: {error}") from error
 
-    def sample(self, pair: tuple[Tensor, Tensor, Tensor | None], seed: int) -> dict[str, Tensor]:
+    def sample(self, pair: tuple[Tensor, Tensor, Tensor | None], seed: int) -> Batch:
         """Augment the output of `read`.
 
         Returns:
-            `dict`: The output of [`PairedTransform`], images in [-1, 1], and `seed` int64 `()` for other random
-                numbers of the sample.
+            `Batch`: One sample, with `seed` for its other random numbers.
         """
         rng = torch.Generator().manual_seed(seed)
         sample = self.transform(*pair, num_labels=self.processor.label_set.num_channels, rng=rng)
-        return {name: one.contiguous() for name, one in sample.items()} | {"seed": torch.tensor(seed)}
+        sample = {name: one.contiguous() for name, one in sample.items()}
+        return cast(Batch, sample | {"seed": torch.tensor(seed)})
 
     def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
         image = self._decode(row, self.image_column)

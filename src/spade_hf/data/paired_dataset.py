@@ -6,8 +6,9 @@ import datasets
 import torch
 from torch import Tensor
 
+from ..batch import Batch
+from ..seeding import derive_seed
 from .pair_reader import PairReader
-from .seeding import derive_seed
 
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class PairedImageDataset(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> Batch:
         """Return one sample; see [`PairReader.sample`]."""
         pair = self._read_or_skip(index) if self.skip_broken else self._read(index)
         return self.reader.sample(pair, derive_seed(self.seed, self.epoch, index))

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import datasets
 import torch
-from torch import Tensor
 
+from ..batch import Batch
+from ..seeding import derive_seed
 from .pair_reader import PairReader
-from .seeding import derive_seed
 
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class StreamedImageDataset(torch.utils.data.IterableDataset):
         """Set the epoch, which determines the order and augmentation of the next samples."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         """Yield an epoch's samples; see [`PairReader.sample`]. Each worker of a loader reads its own shards."""
         worker = torch.utils.data.get_worker_info()
         worker_id = 0 if worker is None else worker.id

@@ -62,8 +62,8 @@ class PairedTransform:
             rng (`torch.Generator`): The only source of randomness.
 
         Returns:
-            `dict`: `real_images` `(3, h, w)`; `label_map` int64 `(h, w)`; `instance_edges` bool `(h, w)` if there are
-                edges; and, if maps can be repainted, `agreement` bool `(h, w)`: where the label equals the exact one.
+            `dict[str, Tensor]`: A sample of a [`Batch`] of size `(h, w)`, without `seed`; with `instance_edges` if
+                there are edges, and with `agreement` if maps can be repainted.
         """
         offset_share, flip, simplify = torch.rand(4, generator=rng).split([2, 1, 1])
         if self.center_crop:

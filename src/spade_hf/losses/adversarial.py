@@ -4,40 +4,46 @@ Legend: N batch, S scales, L labels without unknown, H W height and width.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..batch import Batch
 from ..models import MultiscaleDiscriminatorOutput
 
 
-class AdversarialObjective(ABC):
-    """The losses that belong to one type of discriminator.
+class AdversarialLoss(ABC):
+    """The losses that belong to one type of discriminator, one for each side.
 
-    `batch` has the maps that the discriminator saw with the images: `label_map` int `(N, H, W)`; optionally
-    `agreement` bool `(N, H, W)`, False where the real image does not match the label, and `visible` bool `(N, H, W)`,
-    False where augmentation hid the images.
+    `batch` is the [`Batch`] as the discriminator saw it, its maps moved by augmentation. Its `label_map` is read, and
+    optionally `agreement` and `visible`.
     """
 
+    def __init_subclass__(cls) -> None:
+        """Refuse methods of earlier versions, which nothing would call."""
+        for old, new in {"generator_loss": "for_generator", "discriminator_terms": "for_discriminator"}.items():
+            if old in vars(cls):
+                raise TypeError(f"`{cls.__name__}.{old}` is an earlier version's name. Rename it to `{new}`.")
+
     @abstractmethod
-    def generator_loss(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+    def for_generator(
+        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Compute a scalar that is low if fake images pass for real ones; no gradient flows into `real`."""
 
     @abstractmethod
-    def discriminator_terms(
+    def for_discriminator(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Compute scalars by name, to be summed: for fake, real and, if given, mixed images."""
 
-    def mixture(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+    def mixture(self, batch: Batch) -> Tensor | None:
         """Return where to mix real pixels into fake images, bool `(N, H, W)`; `None` if no mixed images are needed."""
         return None
 
@@ -46,18 +52,18 @@ class AdversarialObjective(ABC):
         return torch.stack([logits.mean() for logits in output.logits]).mean()
 
 
-class HingeObjective(AdversarialObjective):
+class HingeObjective(AdversarialLoss):
     """Hinge losses on patch logits, as of [`MultiscaleDiscriminator`] (Park et al. 2019, section 3)."""
 
-    def generator_loss(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+    def for_generator(
+        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """See [`hinge_generator_loss`]."""
         return hinge_generator_loss(fake.logits)
 
-    def discriminator_terms(
+    def for_discriminator(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
@@ -67,21 +73,21 @@ class HingeObjective(AdversarialObjective):
         return {"discriminator_real": real_loss, "discriminator_fake": fake_loss}
 
 
-class RelativisticObjective(AdversarialObjective):
+class RelativisticObjective(AdversarialLoss):
     """Fake patches against real patches of the same position and mask (Jolicoeur-Martineau 2018, arXiv 1807.00734).
 
     The pairing follows Huang et al. 2024 (arXiv 2501.05441), without their gradient penalties.
     """
 
-    def generator_loss(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+    def for_generator(
+        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """See [`relativistic_loss`]."""
         return relativistic_loss(fake.logits, real.logits)
 
-    def discriminator_terms(
+    def for_discriminator(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,

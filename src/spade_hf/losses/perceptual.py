@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..models.efficientnet_lite import EfficientNetLite0Features, EfficientNetLiteFeatures
 from ..models.vgg import VGG19_REPO, VGG19Features
-from .masked import masked_l1_loss
+from .terms import masked_l1_loss
 
 
 EPS = 1e-5  # added to variances, which are 0 in a channel that is constant over an image

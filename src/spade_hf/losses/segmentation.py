@@ -4,22 +4,18 @@ Legend: N batch, L labels without unknown, H W height and width. A class number 
 `0..L - 1`; see [`class_numbers`].
 """
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.seeding import derive_seed
+from ..batch import Batch
 from ..models import MultiscaleDiscriminatorOutput
 from ..models.discriminators.segmentation import class_numbers
-from .adversarial import AdversarialObjective
+from ..seeding import Stream, generators
+from .adversarial import AdversarialLoss
 
 
-LABEL_MIX = 5  # number of the random stream for `mixture`; training uses 1 to 4
-
-
-class SegmentationObjective(AdversarialObjective):
+class SegmentationObjective(AdversarialLoss):
     """Cross-entropy per pixel, of the discriminator and the generator.
 
     The discriminator's target is the label for a real pixel, and fake for a fake pixel. The generator's target is the
@@ -50,8 +46,8 @@ class SegmentationObjective(AdversarialObjective):
         self.max_class_weight, self.label_mix_weight = max_class_weight, label_mix_weight
         self.boundary_relaxation = boundary_relaxation
 
-    def generator_loss(
-        self, batch: Mapping[str, Tensor], fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
+    def for_generator(
+        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Compute a scalar that is low if fake pixels are classified as the mask's labels."""
         classes = self._classes(batch)
@@ -63,9 +59,9 @@ class SegmentationObjective(AdversarialObjective):
             losses = torch.where(is_simplified[:, None, None], relaxed, losses)
         return self._balanced(losses, classes, self._counted(batch, classes))
 
-    def discriminator_terms(
+    def for_discriminator(
         self,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         fake: MultiscaleDiscriminatorOutput,
         real: MultiscaleDiscriminatorOutput,
         mixed: MultiscaleDiscriminatorOutput | None = None,
@@ -87,11 +83,11 @@ class SegmentationObjective(AdversarialObjective):
             terms["label_mix"] = self.label_mix_weight * F.mse_loss(mixed.logits[0], expected)
         return terms
 
-    def mixture(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+    def mixture(self, batch: Batch) -> Tensor | None:
         """Choose real or fake for each label of each sample, from the sample's seed; bool `(N, H, W)`."""
         if self.label_mix_weight == 0:
             return None
-        rngs = (torch.Generator().manual_seed(derive_seed(seed, LABEL_MIX)) for seed in batch["seed"].tolist())
+        rngs = generators(batch["seed"], Stream.LABEL_MIX)
         coins = torch.stack([torch.rand(self.num_labels + 1, generator=rng) < 0.5 for rng in rngs])  # (N, L + 1)
         classes = self._classes(batch)  # unknown also has a coin, the last one
         return coins.to(classes.device).gather(1, classes.flatten(1)).view(classes.shape)
@@ -101,11 +97,11 @@ class SegmentationObjective(AdversarialObjective):
         logits = output.logits[0]
         return (logits[:, : self.num_labels].logsumexp(dim=1) - logits[:, self.num_labels]).mean()
 
-    def _classes(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def _classes(self, batch: Batch) -> Tensor:
         """Return the class number of each pixel, int64 `(N, H, W)`; L for unknown."""
         return class_numbers(batch["label_map"], num_labels=self.num_labels, unknown_channel=self.unknown_channel)
 
-    def _counted(self, batch: Mapping[str, Tensor], classes: Tensor) -> Tensor:
+    def _counted(self, batch: Batch, classes: Tensor) -> Tensor:
         """Return which pixels are visible and have a class, bool `(N, H, W)`."""
         known = classes < self.num_labels
         return known & batch["visible"] if "visible" in batch else known

@@ -10,15 +10,17 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..data import PairedImageDataset, derive_seed, paint_label_map
+from ..batch import stack_samples
+from ..data import PairedImageDataset, paint_label_map
 from ..images.processor import SPADEImageProcessor
 from ..pipelines import SPADEPipeline
+from ..seeding import generators
 from .judge import Judge, Measurements
 from .picture_cache import PictureCache
 from .pictures import reduce_and_enlarge
 
 
-PAINTING, STYLE, FIRST, SECOND = range(4)  # purposes of a row's seeds
+PAINTING, STYLE, FIRST, SECOND = range(4)  # streams of a row's random numbers
 # Sets of pictures, and the figures that need them: exact and painted masks in the real pictures' styles, exact masks
 # in another picture's style, and exact masks in two random styles.
 KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
@@ -70,8 +72,7 @@ class Scorer:
 
     def score(self, rows: range) -> ScoredBatch:
         """Score these rows of the data set."""
-        samples = [self.dataset[index] for index in rows]
-        batch = {name: torch.stack([sample[name] for sample in samples]).to(self.device) for name in samples[0]}
+        batch = stack_samples([self.dataset[index] for index in rows], self.device)
         real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
         height, width = real.shape[-2:]
         maps = {"real": self.judge.features(real)}
@@ -80,15 +81,15 @@ class Scorer:
         for kind in self.kinds:
             masks, styles = label_map, real
             if kind == "painted":
-                masks = self._paint(label_map, seeds_of(batch, PAINTING))
+                masks = self._paint(label_map, generators(batch["seed"], PAINTING))
                 columns.append(("simplified mask", self._draw(masks)))
             elif kind == "styled":
                 others = [self.dataset[self.partners[index]]["real_images"] for index in rows]
                 styles = to_8_bits(torch.stack(others).to(self.device))
                 columns.append(("other style", styles))
-            seeds = seeds_of(batch, RANDOM.get(kind, STYLE))
+            rngs = generators(batch["seed"], RANDOM.get(kind, STYLE))
             given = None if kind in RANDOM else styles
-            make = partial(self._pictures, masks, given, seeds, batch.get("instance_edges"))
+            make = partial(self._pictures, masks, given, rngs, batch.get("instance_edges"))
             if self.cache is None or self.pipeline is None:
                 pictures = make()
             else:
@@ -110,7 +111,7 @@ class Scorer:
 
     @torch.no_grad()
     def _pictures(
-        self, masks: Tensor, styles: Tensor | None, seeds: Sequence[int], instance_edges: Tensor | None
+        self, masks: Tensor, styles: Tensor | None, rngs: Sequence[torch.Generator], instance_edges: Tensor | None
     ) -> Tensor:
         """Make pictures, uint8 `(N, 3, H, W)`: in the given styles if the model has an encoder, else random."""
         if self.pipeline is None:
@@ -120,14 +121,12 @@ class Scorer:
         if styles is not None and self.pipeline.style_encoder is not None:
             z = self.pipeline.encode_style(styles)
         elif latent_dim is not None:
-            rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
             z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)
         return to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images)
 
-    def _paint(self, label_map: Tensor, seeds: Sequence[int]) -> Tensor:
+    def _paint(self, label_map: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
         """Simulate hand-painted masks, as in training: int64 `(N, H, W)` -> int64 `(N, H, W)`."""
         num_channels = self.processor.label_set.num_channels
-        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
         painted = [paint_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
         return torch.stack(painted).to(label_map.device)
 
@@ -135,11 +134,6 @@ class Scorer:
         """Draw label maps `(N, H, W)` in their colours: uint8 `(N, 3, H, W)`."""
         palette = torch.from_numpy(self.processor.label_set.palette.copy()).to(label_map.device)
         return palette[label_map].movedim(-1, 1)
-
-
-def seeds_of(batch: dict[str, Tensor], purpose: int) -> list[int]:
-    """Derive a seed for each row, which does not depend on the batch."""
-    return [derive_seed(seed, purpose) for seed in batch["seed"].tolist()]
 
 
 def to_8_bits(images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..batch import Batch
 from ..data import PairedImageDataset, build_loader
 from ..labels.label_set import LabelSet
 from .features import FeatureNetwork, feature_maps
@@ -110,7 +111,7 @@ def train_segmenter(
     return segmenter.eval().requires_grad_(False)
 
 
-def _batches(dataset: PairedImageDataset, rng: torch.Generator) -> Iterator[dict[str, Tensor]]:
+def _batches(dataset: PairedImageDataset, rng: torch.Generator) -> Iterator[Batch]:
     loader = build_loader(dataset, min(BATCH_SIZE, len(dataset)), generator=rng)
     for epoch in itertools.count():
         dataset.set_epoch(epoch)

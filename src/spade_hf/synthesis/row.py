@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import PIL.Image
 
-from ..data.seeding import derive_seed
+from ..seeding import derive_seed
 
 
 NUM_SEEDS = 2**31  # seeds are in 0..2**31 - 1, which every program accepts

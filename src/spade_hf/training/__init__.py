@@ -4,7 +4,7 @@ from .checkpoint_files import DamagedCheckpointError, list_checkpoints
 from .checkpoints import CheckpointManager
 from .compilation import compile_modules
 from .ema import ModelEMA, estimate_statistics
-from .iteration import TrainingIteration
+from .game import Game, PhaseOutput, Phases, Side, choose_random_styles, discriminate, generate
 from .loop import TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
@@ -12,18 +12,21 @@ from .output_folder import delete_existing_run, refuse_existing_run, refuse_fore
 from .publishing import Publisher
 from .resuming import fingerprint_of
 from .schedule import learning_rate_schedule, prepared_schedule
-from .side import Side
-from .steps import StepOutput, discriminator_step, generator_step
+from .steps import discriminator_step, generator_step
 from .stopping import StopOnSignal
-from .synthesis import choose_random_styles, discriminate, generate
 
+
+TrainingIteration, StepOutput = Game, PhaseOutput  # names of earlier versions
 
 __all__ = [
     "CheckpointManager",
     "CrossProcessBatchNorm2d",
     "DamagedCheckpointError",
+    "Game",
     "ModelEMA",
     "Monitor",
+    "PhaseOutput",
+    "Phases",
     "Publisher",
     "Side",
     "StepOutput",

@@ -7,12 +7,13 @@ Legend: N batch, H W height and width.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ..data import derive_seed
-from .synthesis import AUGMENTATION, Batch
+from ..batch import Batch
+from ..seeding import Stream, generators
 
 
 BRIGHTNESS, MAX_SATURATION, CONTRAST = 0.5, 2.0, 0.5
@@ -39,13 +40,13 @@ class DiscriminatorAugmentation:
     def __call__(self, batch: Batch, phase: int, *images: Tensor) -> tuple[Batch, list[Tensor]]:
         """Augment images `(N, 3, H, W)`, and shift the batch's maps with them.
 
-        Random numbers depend only on the batch's seeds and the phase. With "cutout" the batch gets `visible`, bool
-        `(N, H, W)`, which is False in the square.
+        Random numbers depend only on the batch's seeds and the phase. With "cutout" the batch gets `visible`,
+        which is False in the square.
         """
-        seeds = (derive_seed(seed, AUGMENTATION, phase) for seed in batch["seed"].tolist())
-        draws = torch.stack([torch.rand(7, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        rngs = generators(batch["seed"], Stream.AUGMENTATION, phase)
+        draws = torch.stack([torch.rand(7, generator=rng) for rng in rngs])
         draws = draws.to(batch["label_map"].device)  # (N, 7)
-        changed, maps = list(images), dict(batch)
+        changed, maps = list(images), cast(dict[str, Tensor], batch.copy())
         if "color" in self.kinds:
             changed = [_recolor(one, draws[:, :3]) for one in changed]
         if "translation" in self.kinds:
@@ -55,7 +56,7 @@ class DiscriminatorAugmentation:
             visible = _outside_of_square(batch["label_map"], draws[:, 5:])
             changed = [one * visible[:, None] for one in changed]
             maps["visible"] = visible
-        return maps, changed
+        return cast(Batch, maps), changed
 
 
 def _recolor(images: Tensor, draws: Tensor) -> Tensor:

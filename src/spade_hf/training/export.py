@@ -7,17 +7,18 @@ import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ..batch import Batch, stack_samples
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..images.sheets import add_headings
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA, estimate_statistics
-from .synthesis import Batch, draw_latents
+from .game import draw_latents
 
 
 @torch.no_grad()
@@ -45,7 +46,7 @@ def export_pipeline(
         rng = torch.Generator(generator.device).manual_seed(0)
         loader = build_loader(dataset, batch_size, generator=torch.Generator().manual_seed(0))
         for batch in itertools.islice(loader, num_batches):
-            batch = {name: value.to(generator.device) for name, value in batch.items()}
+            batch = cast(Batch, {name: value.to(generator.device) for name, value in batch.items()})
             z, _ = draw_latents(
                 batch,
                 style_encoder=networks.get("style_encoder"),
@@ -68,13 +69,13 @@ def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tup
 
     Args:
         pipeline (`SPADEPipeline`): The model.
-        samples (`Sequence[dict[str, Tensor]]`): N samples of a [`PairedImageDataset`].
+        samples (`Sequence[Batch]`): N samples of a [`PairedImageDataset`].
 
     Returns:
         `list[tuple[str, Tensor]]`: Headings and images `(N, 3, H, W)` in [-1, 1]; the first are the masks in their
         labels' colours, the second the real images.
     """
-    batch = {name: torch.stack([sample[name] for sample in samples]).to(pipeline.device) for name in samples[0]}
+    batch = stack_samples(samples, pipeline.device)
     latent_dim = pipeline.generator.config.latent_dim
     rng = torch.Generator(pipeline.device).manual_seed(0)
     styles: list[Tensor | None] = [None]

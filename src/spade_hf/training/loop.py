@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from ..batch import Batch
 from ..data import PairedImageDataset, StreamedImageDataset
-from .synthesis import Batch
 
 
 @dataclass

@@ -15,9 +15,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .game import PhaseOutput, Side
 from .metrics_file import MetricsFile
-from .side import Side
-from .steps import StepOutput
 
 
 logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ class Monitor:
         self._batches: list[dict[str, Tensor]] = []  # the numbers of an update's batches
         self._is_complete = False  # whether they are all there
 
-    def add(self, generator_output: StepOutput, discriminator_output: StepOutput) -> None:
+    def add(self, generator_output: PhaseOutput, discriminator_output: PhaseOutput) -> None:
         """Add the outputs of one of the batches that make an update."""
         if self._is_complete:
             self._batches, self._is_complete = [], False
@@ -97,7 +96,7 @@ class Monitor:
         self._track(figures, step)
 
 
-def _scalars(generator_output: StepOutput, discriminator_output: StepOutput) -> dict[str, Tensor]:
+def _scalars(generator_output: PhaseOutput, discriminator_output: PhaseOutput) -> dict[str, Tensor]:
     """Return the unweighted terms, weighted sums and mean logits of an iteration, without gradients."""
     values = generator_output.terms | discriminator_output.terms
     values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..batch import Batch
 from ..data import PairedImageDataset, StreamedImageDataset
 from ..pipelines import SPADEPipeline
 from .ema import ModelEMA
@@ -15,7 +16,6 @@ from .hub import RevisionUploads
 from .model_card import TrainingRecipe, write_training_card
 from .output_folder import GRID, MASK, PICTURE, STEP_GRID
 from .remote_checkpoints import LAST_CHECKPOINT, STAGED_PREFIX, delete_staged, stage_checkpoint
-from .synthesis import Batch
 from .writing import writing
 
 
@@ -29,7 +29,7 @@ class Publisher:
     Args:
         averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
         dataset (`PairedImageDataset` or `StreamedImageDataset`): Samples for batch statistics.
-        shown (`Sequence[dict[str, Tensor]]`): Samples for the sample grids.
+        shown (`Sequence[Batch]`): Samples for the sample grids.
         recipe (`TrainingRecipe`): Settings of the run, for model cards.
         output_dir (`Path`): The run's output folder.
         repo_id (`str`): The model's name on model cards.

@@ -8,7 +8,7 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.data_loader import SeedableRandomSampler
 
-from ..data import derive_seed
+from ..seeding import derive_seed
 
 
 logger = logging.getLogger(__name__)

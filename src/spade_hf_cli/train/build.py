@@ -24,13 +24,13 @@ from spade_hf.data import (
     StreamedImageDataset,
 )
 from spade_hf.labels.label_set import LabelSet
-from spade_hf.losses import TERMS, AdversarialObjective, Objective, SegmentationObjective
+from spade_hf.losses import TERMS, AdversarialLoss, Objective, SegmentationObjective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
 from spade_hf.training import (
+    Game,
     ModelEMA,
     Side,
-    TrainingIteration,
     TrainingRecipe,
     prepared_schedule,
 )
@@ -179,10 +179,10 @@ def build_iteration(
     objective: Objective,
     *,
     num_steps: int,
-) -> TrainingIteration:
+) -> Game:
     """Prepare both sides, with their optimizers and schedules, to be trained against each other."""
     has_style_encoder = "style_encoder" in generators  # without, there are no other styles than random ones
-    return TrainingIteration(
+    return Game(
         accelerator,
         build_side(args, accelerator, generators, args.learning_rate, num_steps),
         build_side(args, accelerator, discriminators, args.discriminator_learning_rate, num_steps),
@@ -233,11 +233,11 @@ def loss_weights(args: argparse.Namespace, *, num_averaged: int = 1) -> dict[str
     }
 
 
-def build_recipe(args: argparse.Namespace, iteration: TrainingIteration) -> TrainingRecipe:
+def build_recipe(args: argparse.Namespace, iteration: Game) -> TrainingRecipe:
     """Select the options for the model card; those that a preset set without effect are as they took effect."""
     names = [field.name for field in dataclasses.fields(TrainingRecipe)]
     values: dict[str, Any] = {name: getattr(args, name, None) for name in names}
-    generators = iteration.generator_side.models
+    generators = iteration.generator_side.unwrapped
     applies = {
         "feature_matching": args.discriminator != "segmentation",
         "perceptual": iteration.objective.perceptual_loss is not None,
@@ -259,7 +259,7 @@ def build_discriminator(args: argparse.Namespace, **semantics: Any) -> ModelMixi
     return DISCRIMINATORS[args.discriminator](**options)
 
 
-def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialObjective:
+def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialLoss:
     """Build the adversarial losses of the options' discriminator."""
     if args.discriminator == "segmentation":
         names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")

@@ -8,14 +8,14 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
+from spade_hf.batch import Batch
 from spade_hf.data import PairedTransform
 from spade_hf.hub.model_card import without_folder
 from spade_hf.training.resuming import SavedState
-from spade_hf.training.synthesis import Batch
 
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def summarize(
 
     Args:
         networks (`Mapping[str, nn.Module]`): Networks by name.
-        batch (`dict[str, Tensor]`): A batch of one process.
+        batch (`Batch`): A batch of one process.
         num_samples (`int`, *optional*): Samples in the data set; `None` for a stream.
         samples_per_update (`int`): Samples of all processes and accumulated batches.
         num_steps (`int`): Updates.
@@ -46,7 +46,8 @@ def summarize(
         has_styles = generator.config.latent_dim is not None
         what = "pictures in random styles only" if has_styles else "one picture of each mask"
         lines.append(f"no style encoder: {what}")
-    lines += [f"batch of a process: {name} {tuple(value.shape)} {value.dtype}" for name, value in batch.items()]
+    tensors = cast(dict[str, Tensor], batch).items()
+    lines += [f"batch of a process: {name} {tuple(value.shape)} {value.dtype}" for name, value in tensors]
     updates = f"{num_steps:,} updates of {samples_per_update} samples"
     if num_samples is not None:
         epochs = num_steps * samples_per_update / num_samples

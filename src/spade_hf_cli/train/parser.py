@@ -1,8 +1,6 @@
 """Declares the options of training: diffusers' names, the paper's defaults where it states them."""
 
 import argparse
-import runpy
-from pathlib import Path
 from typing import Any
 
 from ..options import add_data_options
@@ -18,7 +16,7 @@ from ..parsing import (
     share,
 )
 from ..validation_options import add_validation_options
-from .presets import DISCRIMINATORS, PRESETS
+from .presets import DISCRIMINATORS, PRESETS, WEIGHTS
 
 
 # The paper's schedule, and those of diffusers that need only the number of updates. They are written out, and nothing
@@ -26,9 +24,6 @@ from .presets import DISCRIMINATORS, PRESETS
 LR_SCHEDULERS = (
     "constant_then_linear linear cosine cosine_with_restarts polynomial constant constant_with_warmup".split()
 )
-
-# The weights of the loss terms, `spade_hf.losses.TERMS`, and their help.
-TERMS = runpy.run_path(str(Path(__file__).parents[2] / "spade_hf" / "losses" / "terms.py"))["TERMS"]
 
 
 def changed_defaults(preset: str | None, discriminator: str | None) -> dict[str, Any]:
@@ -106,8 +101,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
     loss = parser.add_argument_group("losses")
     loss.add_argument("--perceptual_model", default="vgg19", help="vgg19, Hub id, folder, efficientnet-lite0 or none")
-    for name, term in TERMS.items():
-        loss.add_argument(f"--{name}_weight", type=nonnegative, default=term.weight, help=term.help)
+    for name, (weight, explanation) in WEIGHTS.items():
+        loss.add_argument(f"--{name}_weight", type=nonnegative, default=weight, help=explanation)
     loss.add_argument(
         "--gan_loss",
         default="hinge",

@@ -1,7 +1,17 @@
-"""Default options per kind of discriminator, and whole recipes. This file has no heavy imports."""
+"""Weights of the loss, default options per kind of discriminator, and whole recipes. It has no heavy imports."""
 
 from typing import Any
 
+
+# Default weight and help text of each term of the generator's loss: a copy of `TERMS` in losses/terms.py, which needs
+# torch. A test compares them.
+WEIGHTS: dict[str, tuple[float, str | None]] = {
+    "adversarial": (1.0, None),
+    "feature_matching": (10.0, None),
+    "perceptual": (10.0, None),
+    "color": (0.0, "weight of the difference in light and colors, over cells of 16x16 pixels"),
+    "kl": (0.05, "weight of the KL term, a sum over all samples of an update"),
+}
 
 # Defaults per kind of discriminator; presets and the command line override them. A segmentation discriminator needs
 # no perceptual loss. The betas are those of its authors, and of Projected GANs.

@@ -1,4 +1,4 @@
-"""The two phases of an iteration: values, which network gets gradients, and what is random."""
+"""The two phases of an iteration: values, which network gets gradients, what is random, and what is updated."""
 
 import contextlib
 import copy
@@ -7,6 +7,8 @@ import math
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from spade_hf import SegmentationDiscriminator
 from spade_hf.losses import (
@@ -17,9 +19,17 @@ from spade_hf.losses import (
     hinge_generator_loss,
     masked_l1_loss,
 )
-from spade_hf.training import choose_random_styles, discriminator_step, generate, generator_step
+from spade_hf.seeding import Stream
+from spade_hf.training import (
+    Game,
+    ModelEMA,
+    Side,
+    choose_random_styles,
+    discriminator_step,
+    generate,
+    generator_step,
+)
 from spade_hf.training.augmentation import DiscriminatorAugmentation
-from spade_hf.training.synthesis import DISCRIMINATOR_PHASE, GENERATOR_PHASE
 
 from ..training_data import make_dataset, make_networks
 
@@ -37,7 +47,7 @@ def phase(step, networks, batch, **options):
     return step(generator, encoder, discriminator, batch, objective=objective, latent_dim=4, **more)
 
 
-def fakes_of(networks, batch, number=GENERATOR_PHASE, **options):
+def fakes_of(networks, batch, number=Stream.GENERATOR_PHASE, **options):
     options = {"style_encoder": networks["style_encoder"], "latent_dim": 4, **options}
     return generate(networks["generator"], batch=batch, phase=number, **options)
 
@@ -174,10 +184,10 @@ def test_phases_differ_and_repeat(networks):
     batch = make_batch(0, 1)
     networks["generator"].eval()
     fakes = functools.partial(fakes_of, networks, batch, style_encoder=None)  # latents from the prior
-    first = fakes(GENERATOR_PHASE)[0]
+    first = fakes(Stream.GENERATOR_PHASE)[0]
     torch.manual_seed(3)  # the global state plays no part
-    assert torch.equal(first, fakes(GENERATOR_PHASE)[0])
-    assert not torch.equal(first, fakes(DISCRIMINATOR_PHASE)[0])
+    assert torch.equal(first, fakes(Stream.GENERATOR_PHASE)[0])
+    assert not torch.equal(first, fakes(Stream.DISCRIMINATOR_PHASE)[0])
 
 
 @pytest.mark.parametrize("with_encoder", [True, False])
@@ -224,7 +234,7 @@ def test_the_share_of_random_styles():
 def test_a_model_without_latent(networks):
     batch = make_batch(0, 1)
     generator = type(networks["generator"]).from_config({**networks["generator"].config, "latent_dim": None})
-    images, posterior = generate(generator, None, batch, GENERATOR_PHASE, latent_dim=None)
+    images, posterior = generate(generator, None, batch, Stream.GENERATOR_PHASE, latent_dim=None)
     assert images.shape == (2, 3, 32, 32) and posterior is None
 
 
@@ -272,7 +282,62 @@ def test_augmented_images_are_judged_and_plain_ones_compared(networks):
     augmentation = DiscriminatorAugmentation(["translation", "cutout"])
     options = {"perceptual_loss": lambda fake, real, *_: compared.append(real) or l1(fake, real)}
     phase(generator_step, networks, batch, augmentation=augmentation, **options)
-    judged, (expected,) = augmentation(batch, GENERATOR_PHASE, batch["real_images"])
+    judged, (expected,) = augmentation(batch, Stream.GENERATOR_PHASE, batch["real_images"])
     (fake_map, _), (real_map, real) = shown
     assert torch.equal(real, expected) and torch.equal(compared[0], batch["real_images"])
     assert torch.equal(fake_map, judged["label_map"]) and torch.equal(real_map, judged["label_map"])
+
+
+def state_of(network):
+    return copy.deepcopy(network.state_dict())
+
+
+def changed(network, before):
+    """Whether any parameter has changed."""
+    return any(not torch.equal(value, before[name]) for name, value in network.named_parameters())
+
+
+@pytest.mark.parametrize("reuse_fakes", [False, True])
+def test_a_game_updates_both_sides_and_the_averages(networks, reuse_fakes):
+    """Once per two batches here; the discriminator judges frozen, and trains again afterwards."""
+    for state in (AcceleratorState, GradientState, PartialState):
+        state._reset_state()
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
+
+    def side(*names):
+        models = {name: networks[name] for name in names}
+        optimizer = torch.optim.SGD([one for model in models.values() for one in model.parameters()], 0.01)
+        schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+        prepared = {name: accelerator.prepare(model) for name, model in models.items()}
+        return Side(accelerator, models, prepared, accelerator.prepare(optimizer), accelerator.prepare(schedule), 1.0)
+
+    averages = {name: ModelEMA(networks[name], 0.5) for name in ("generator", "style_encoder")}
+    game = Game(
+        accelerator,
+        side("generator", "style_encoder"),
+        side("discriminator"),
+        averages,
+        Objective({"perceptual": 0}),
+        reuse_fakes=reuse_fakes,
+    )
+    was_trained = []
+    networks["discriminator"].register_forward_pre_hook(
+        lambda module, inputs: was_trained.append(next(module.parameters()).requires_grad)
+    )
+    trained = [*networks.values(), *(average.model for average in averages.values())]
+    before = [state_of(network) for network in trained]
+    with recorded(networks["generator"]) as made:
+        game(make_batch(0, 1))
+        assert not any(map(changed, trained, before))  # one of two batches
+        outputs = game(make_batch(2, 3))
+    assert all(map(changed, trained, before))
+    assert was_trained == [False, False, True] * 2  # fake and real images, then both together
+    assert len(made) == (2 if reuse_fakes else 4)
+    assert torch.equal(*(output.fake_images for output in outputs)) == reuse_fakes
+    assert list(outputs[0].terms) == ["adversarial", "feature_matching", "kl"]
+
+
+def test_the_names_of_earlier_versions():
+    from spade_hf.training import PhaseOutput, StepOutput, TrainingIteration
+
+    assert TrainingIteration is Game and StepOutput is PhaseOutput

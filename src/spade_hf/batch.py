@@ -1,0 +1,36 @@
+"""What a training batch holds: from the data to the losses, every function that takes a batch reads these keys.
+
+Legend: N batch, H W height and width of the training crop.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, cast
+
+import torch
+from torch import Tensor
+
+
+class _Always(TypedDict):
+    """Keys of every batch."""
+
+    real_images: Tensor  # (N, 3, H, W) float in [-1, 1]
+    label_map: Tensor  # (N, H, W) int64, label channels: 0..num_labels - 1, then unknown if the model knows it
+    seed: Tensor  # (N,) int64 in 0..2**32 - 1; all random numbers of a sample in training derive from it
+
+
+class Batch(_Always, total=False):
+    """Samples side by side; a single sample has the same keys, without N."""
+
+    # From the data:
+    instance_edges: Tensor  # (N, H, W) bool, borders between instances; only for models with instance edges
+    agreement: Tensor  # (N, H, W) bool, where the real image shows the label; only if masks are simplified
+    # Added by an iteration:
+    has_random_style: Tensor  # (N,) bool, samples in another style than the real image's: losses compare content only
+    visible: Tensor  # (N, H, W) bool, False where augmentation has hidden the images from the discriminator
+
+
+def stack_samples(samples: Sequence[Batch], device: torch.device | str | None = None) -> Batch:
+    """Make a batch of samples that have the same keys, on a device; default: where they are."""
+    columns: Sequence[Mapping[str, Any]] = samples
+    stacked = {name: torch.stack([sample[name] for sample in columns]).to(device) for name in columns[0]}
+    return cast(Batch, stacked)
