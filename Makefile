@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := setup.py src tests $(wildcard examples spaces_demo docs)
+CODE := setup.py src tests $(wildcard examples research spaces_demo docs)
 
 export HF_HOME ?= $(CURDIR)/$(VENV)/huggingface
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -61,8 +61,8 @@ class Parsed(Exception):
 
 
 def script_of(command: list[str]) -> Path | None:
-    """The script of `python .../examples/NAME.py`, wherever the page has changed to."""
-    if command[0] == "python" and (name := re.search(r"(?:examples|spaces_demo|docs)/.+\.py$", command[1])):
+    """The script of `python .../examples/NAME.py` or `.../research/NAME.py`, wherever the page has changed to."""
+    if command[0] == "python" and (name := re.search(r"(?:examples|research|spaces_demo|docs)/.+\.py$", command[1])):
         assert (ROOT / name[0]).is_file(), command[1]
         return ROOT / name[0]
     return None
@@ -134,13 +134,14 @@ def test_options_in_the_text_exist(page):
         launch_command_parser(),
         *spade_hf_cli.build_parser()._subparsers._group_actions[0].choices.values(),
     ]
-    scripts = [*ROOT.glob("examples/**/*.py"), *ROOT.glob("spaces_demo/**/*.py")]
+    scripts = [path for folder in ("examples", "research", "spaces_demo") for path in ROOT.glob(f"{folder}/**/*.py")]
     written = {option for script in scripts for option in re.findall(r'"(--[a-z_]+)"', script.read_text("utf-8"))}
     known = set().union(written, *map(options, parsers)) | {
         "--nproc_per_node",
         "--standalone",
         "--help",
-    }  # the first two: torchrun's
+        "--preload",
+    }  # the first two: torchrun's; the last: gunicorn's
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     named = {
         option for code in re.findall(r"`([^`]+)`", text) for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", code)

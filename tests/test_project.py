@@ -12,7 +12,15 @@ from spade_hf.project import install_command
 ROOT = Path(__file__).parents[1]
 TEXTS = [
     path
-    for pattern in ("*.md", "docs/**/*.md", "src/**/*.py", "src/**/*.md", "examples/**/*.py", "spaces_demo/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "src/**/*.py",
+        "src/**/*.md",
+        "examples/**/*.py",
+        "research/**/*.py",
+        "spaces_demo/**/*.md",
+    )
     for path in ROOT.glob(pattern)
 ]
 

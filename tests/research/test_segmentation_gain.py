@@ -14,7 +14,7 @@ from ..training_data import make_rows, mask, write_labels
 from .test_ablation import TINY
 
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "segmentation_gain.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "research" / "segmentation_gain.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Do synthesized pictures help? Train segmenters on real pictures, with and without synthesized ones, and compare.
 
-    python examples/segmentation_gain.py examples/ablations/camvid.yaml --dataset_name FOLDER_OR_HUB_ID \
+    python research/segmentation_gain.py research/ablations/camvid.yaml --dataset_name FOLDER_OR_HUB_ID \
         --shares 0.05 1 --seeds 0 1 2 --output_dir gain
 
 For each share of the real pairs and each seed: take that share at random, train SPADE only on it (train_spade.py, with

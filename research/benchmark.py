@@ -1,9 +1,9 @@
 """Compare time and memory of sparse and dense modulation, in one interleaved run.
 
     pip install ".[train]"                                                  # for the suites training and recipe
-    python examples/benchmark.py                                            # the masks in examples/assets
-    python examples/benchmark.py --mask_folder masks --json results.json
-    python examples/benchmark.py --dataset_name user/repo --mask_column label --suites latency styles
+    python research/benchmark.py                                            # the masks in examples/assets
+    python research/benchmark.py --mask_folder masks --json results.json
+    python research/benchmark.py --dataset_name user/repo --mask_column label --suites latency styles
 
 All variants of a suite take turns on every mask, so that drifts in the machine's speed affect all of them. Ratios are
 medians over masks of one variant's time divided by another's. The generator has the paper's widths and random weights,
@@ -43,7 +43,7 @@ from spade_hf.images.resize import resize_labels
 from spade_hf.layers.sparse.path import SparsePath
 
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).resolve().parents[1] / "examples" / "assets"
 MASK_PATH = "mask path"
 
 

@@ -1,8 +1,8 @@
 """Train and evaluate a grid of models with equal budgets, and tabulate their figures and costs.
 
-    python examples/ablation.py examples/ablations/camvid.yaml --dataset_name FOLDER_OR_HUB_ID --output_dir ablation
+    python research/ablation.py research/ablations/camvid.yaml --dataset_name FOLDER_OR_HUB_ID --output_dir ablation
 
-A file names the options that all arms share, each arm's own options, and the seeds; see examples/ablations/. Each arm
+A file names the options that all arms share, each arm's own options, and the seeds; see research/ablations/. Each arm
 and seed is a run of train_spade.py, then of evaluate_spade.py. If it was stopped, the same command resumes: from the
 last checkpoint of the interrupted run, skipping finished runs. Other options or other data in the same folder are an
 error. At the end it writes table.md, and sheet.png: mask,
@@ -32,7 +32,7 @@ from spade_hf_cli.parsing import OptionParser, count
 from spade_hf_cli.train import options as training
 
 
-SCRIPTS = Path(__file__).parent
+SCRIPTS = Path(__file__).resolve().parents[1] / "examples"
 TRAINED = "model_index.json"  # a run that has ended has it
 FIGURES = ("miou", "pixel_accuracy", "kid", "sharpness", "feature_distance", "diversity")
 TIMED_PICTURES = 20
@@ -161,7 +161,7 @@ def is_measured(file: Path) -> bool:
 
 
 def run_script(script: str, options: Mapping[str, Any], **more: Any) -> None:
-    """Run one of the scripts beside this one.
+    """Run one of the scripts in examples/.
 
     Raises:
         ValueError: If it fails; the script has printed the reason.

@@ -14,7 +14,7 @@ SMALL = "--base_channels 4 --num_labels 12 --latent_dim 8 --resolution 64 --num_
 
 
 def benchmark(*options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "examples" / "benchmark.py"), *SMALL, *options]
+    command = [sys.executable, str(ROOT / "research" / "benchmark.py"), *SMALL, *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
@@ -87,9 +87,9 @@ def test_a_column_that_is_not_there(tmp_path: Path):
 
 @pytest.mark.parametrize("option", [("--suites", "training"), ("--suites", "styles", "--dataset_name", "a/b")])
 def test_missing_packages_are_found_at_the_start(option: tuple[str, ...]):
-    examples = str(ROOT / "examples")
+    research = str(ROOT / "research")
     code = (
-        f"import sys; sys.modules['accelerate'] = None; sys.path.insert(0, {examples!r})\n"
+        f"import sys; sys.modules['accelerate'] = None; sys.path.insert(0, {research!r})\n"
         "import benchmark; benchmark.main()"
     )
     command = [sys.executable, "-c", code, *SMALL, *option]
@@ -100,7 +100,7 @@ def test_missing_packages_are_found_at_the_start(option: tuple[str, ...]):
 
 
 def test_pictures_beside_the_masks_are_not_read(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(ROOT / "examples")
+    monkeypatch.syspath_prepend(ROOT / "research")
     from benchmark_tools import load_label_maps
 
     options = {"mask_folder": ROOT / "examples" / "assets", "dataset_name": None, "num_masks": 13, "resolution": 64}

@@ -1,7 +1,7 @@
 """Draw the modulation that one SPADE layer predicts from a mask. This script makes the figure in docs/spade.md.
 
-    python examples/modulation_maps.py
-    python examples/modulation_maps.py --model street_model --mask street/masks/0001.png --block 5
+    python research/modulation_maps.py
+    python research/modulation_maps.py --model street_model --mask street/masks/0001.png --block 5
 
 From the left: the mask, one channel of the normalized activation, its gamma and beta, and the modulated channel
 (Park et al. 2019, equation 1). Red is positive, blue negative, white 0; each map has its own scale.
@@ -19,7 +19,7 @@ from torch import Tensor
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
 
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).resolve().parents[1] / "examples" / "assets"
 SIDE, CAPTION = 232, 30  # pixels of a tile and of the caption above it
 
 

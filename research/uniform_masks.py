@@ -1,7 +1,7 @@
 """Paint uniform masks (Park et al. 2019, figure 3): ordinary normalization loses their labels, SPADE keeps them.
 
-    python examples/uniform_masks.py
-    python examples/uniform_masks.py --output uniform_masks.png
+    python research/uniform_masks.py
+    python research/uniform_masks.py --output uniform_masks.png
 
 Two masks, each of a single label, go through untrained generators, in the same style. Instance norm turns the constant
 activation of either mask into zero, so that pix2pixHD's generator paints both masks alike. The picture has one row per

@@ -20,7 +20,7 @@ from ..training_data import LABELS, make_networks, make_rows, mask, write_labels
 
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "examples" / "ablation.py"
+SCRIPT = ROOT / "research" / "ablation.py"
 TINY = {
     "base_channels": 4, "discriminator_base_channels": 4, "spade_hidden_channels": 4, "latent_dim": 4,
     "train_batch_size": 2, "num_validation_images": 1, "perceptual_model": "none", "max_train_steps": 2,
@@ -93,7 +93,7 @@ def test_every_arm_once_before_any_gets_its_second_seed(ablation):
 
 
 def test_the_grid_of_the_paper_parses(ablation):
-    runs = ablation.Grid.from_file(ROOT / "examples" / "ablations" / "camvid.yaml").runs()
+    runs = ablation.Grid.from_file(ROOT / "research" / "ablations" / "camvid.yaml").runs()
     assert len(runs) == 3 * 2 + 5
     for _, _, options in runs:
         parse_args(["--dataset_name", "x", *ablation.as_words(options)])

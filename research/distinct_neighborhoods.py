@@ -1,7 +1,7 @@
 """Draw the pixels of a mask for which SPADE computes gamma and beta. This script makes the picture in docs/spade.md.
 
-python examples/distinct_neighborhoods.py
-python examples/distinct_neighborhoods.py --mask mine.png --label_set coco-stuff --output mine.png
+python research/distinct_neighborhoods.py
+python research/distinct_neighborhoods.py --mask mine.png --label_set coco-stuff --output mine.png
 
 The mask is on the left. On the right it is faded, and a dot marks the first pixel of each distinct 5x5 neighbourhood
 of labels: gamma and beta are computed only there, and looked up for all other pixels.
@@ -17,10 +17,13 @@ from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.layers.sparse.neighborhoods import LabelNeighborhoods
 
 
+ASSETS = Path(__file__).resolve().parents[1] / "examples" / "assets"
+
+
 def main() -> None:
     """Write the picture, print the share."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mask", type=Path, default=Path(__file__).parent / "assets" / "lake_mask.png")
+    parser.add_argument("--mask", type=Path, default=ASSETS / "lake_mask.png")
     parser.add_argument("--label_set", default="landscapes")
     parser.add_argument("--size", type=int, default=256, help="the mask's side in pixels, after resizing")
     parser.add_argument("--output", type=Path, default=Path("outputs/distinct_neighborhoods.png"))

@@ -1,6 +1,6 @@
 """Compare dense and sparse modulation in onnxruntime on the same masks, in one interleaved run.
 
-python examples/benchmark_onnx.py --masks examples/assets/*_mask.png --threads 1
+python research/benchmark_onnx.py --masks examples/assets/*_mask.png --threads 1
 """
 
 import argparse
