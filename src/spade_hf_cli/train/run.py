@@ -103,8 +103,8 @@ def main(args: argparse.Namespace) -> None:
     held_out: Any = build_held_out(args, dataset)
     shown_of = dataset if held_out is None else held_out
     shown = preview_samples(shown_of, args.num_validation_images)
-    evaluation, evaluation_steps = None, args.evaluation_steps
-    if evaluation_steps is not None and accelerator.is_main_process:
+    evaluation, evaluation_steps = None, args.evaluation_steps or 0
+    if evaluation_steps > 0 and accelerator.is_main_process:
         assert held_out is not None  # the options were checked
         evaluation = build_evaluation(args, held_out, accelerator.device)
 
