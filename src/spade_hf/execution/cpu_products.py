@@ -42,6 +42,7 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
         return conv(x)
     num_positions = x.numel() // x.shape[1]
     if 4 * num_positions <= len(weight) and weight.is_contiguous(memory_format=torch.channels_last):
+        # (N * H * W, k * k * I) times (O, k * k * I) transposed: (N * H * W, O)
         out = linear(_windows(x, conv), weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)
         return out.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
     num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)  # oneDNN allocates a rearranged copy

@@ -56,10 +56,11 @@ class ConcatenationResnetBlock(nn.Module):
         def beside_mask(x: Tensor) -> Tensor:
             return torch.cat([x, segmap], dim=1)
 
+        # SPADEResnetBlock's order; the mask enters by the convolutions, of I + L channels, instead of by the norms
         shortcut = self.conv_shortcut(beside_mask(self.norm_shortcut(x))) if self.has_learned_shortcut else x
-        x = self.conv1(beside_mask(F.leaky_relu(self.norm1(x), LEAKY_SLOPE)))
-        x = self.conv2(beside_mask(F.leaky_relu(self.norm2(x), LEAKY_SLOPE)))
-        return shortcut + x
+        x = self.conv1(beside_mask(F.leaky_relu(self.norm1(x), LEAKY_SLOPE)))  # (N, min(I, O), H, W)
+        x = self.conv2(beside_mask(F.leaky_relu(self.norm2(x), LEAKY_SLOPE)))  # (N, O, H, W)
+        return shortcut + x  # (N, O, H, W)
 
     def is_local(self, mask: SemanticMask, size: tuple[int, int]) -> bool:
         """Return False: the block always processes the whole image at once."""

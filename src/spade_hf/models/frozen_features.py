@@ -71,7 +71,7 @@ class StandardizedFeatures(nn.Module):
         ]
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        maps = self.network(images)
+        maps = self.network(images)  # (N, C, ceil(H / s), ceil(W / s)) for every stride s
         return [maps[level] for level in self.levels]
 
 

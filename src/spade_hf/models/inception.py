@@ -144,9 +144,9 @@ class InceptionBlock(nn.Module):
         for branch, steps in self.branches.items():
             y = self._pooled(x, halve=not steps) if branch == "branch_pool" else x
             for layers in steps:
-                y = torch.cat([self.get_submodule(layer)(y) for layer in layers], dim=1)
+                y = torch.cat([self.get_submodule(layer)(y) for layer in layers], dim=1)  # layers side by side
             outputs.append(y)
-        return torch.cat(outputs, dim=1)
+        return torch.cat(outputs, dim=1)  # the channels of all branches
 
     def _pooled(self, x: Tensor, *, halve: bool) -> Tensor:
         if halve:
@@ -231,7 +231,7 @@ class InceptionV3Features(nn.Module):
         Returns:
             `list[Tensor]`: `(N, 64, 73, 73)`, `(N, 192, 35, 35)`, `(N, 768, 17, 17)` and `(N, 2048, 8, 8)`.
         """
-        x = F.interpolate(images, (SIZE, SIZE), mode="bilinear")
+        x = F.interpolate(images, (SIZE, SIZE), mode="bilinear")  # (N, 3, 299, 299)
         maps = []
         for name in STEM:
             x = self.get_submodule(name)(x)

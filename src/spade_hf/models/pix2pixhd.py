@@ -110,6 +110,7 @@ class Pix2PixHDGenerator(ImageSizeMixin, SemanticModelMixin):
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         self.check_size(*mask.size, "`segmap`")
         x = F.relu(self.norm_in(self.conv_in(_reflect(mask.segmap_at(mask.size), 3))))  # (N, C, H, W)
+        # down to the lowest resolution, residual blocks there, and up again
         for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
             x = F.relu(norm(conv(x)))  # (N, 2C, H / 2, W / 2)
         for block in self.blocks:

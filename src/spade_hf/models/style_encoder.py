@@ -115,10 +115,10 @@ class SPADEStyleEncoder(SPADEModelMixin):
         size = (self.config.image_size, self.config.image_size)
         x = images
         if x.shape[-2:] != size:
-            x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False)  # (N, 3, *size)
         for conv in self.convs:
             x = F.leaky_relu(F.instance_norm(conv(x)), LEAKY_SLOPE)  # (N, C, H / 2, W / 2)
-        x = x.flatten(1)
+        x = x.flatten(1)  # (N, C * H * W) of the last map
         mean, logvar = self.linear_mean(x), self.linear_logvar(x)  # (N, Z) each
         if not return_dict:
             return mean, logvar

@@ -123,10 +123,10 @@ class VGG19Features(nn.Module):
         Returns:
             `list[Tensor]`: five maps `(N, C, H / s, W / s)` with C = 64, 128, 256, 512, 512 and s = 1, 2, 4, 8, 16.
         """
-        x = ((images + 1) / 2 - self.mean) / self.std
+        x = ((images + 1) / 2 - self.mean) / self.std  # (N, 3, H, W), standardized as in ImageNet training
         features = []
         for index, layer in enumerate(self.features):
-            x = layer(x)
+            x = layer(x)  # (N, C, H / s, W / s)
             if index in FEATURE_LAYERS:
                 features.append(x)
         return features

@@ -161,21 +161,24 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         check_tolerance(color_tolerance)
         device, dtype = self._execution_device, self.generator.dtype
 
+        # masks
         masks, instance_maps = self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
         height, width = self._image_size(masks, height, width)
         # (N, H, W) or (N, L, H, W); None or (N, H, W)
         masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
-        z = self.encode_style(style_image) if style_image is not None else latents
+        # styles: given, encoded or drawn
+        z = self.encode_style(style_image) if style_image is not None else latents  # (M, Z), (1, Z) or None
         num_images = self._num_images(len(masks), z, num_images_per_mask)
         if isinstance(generator, list) and len(generator) != num_images:
             raise ValueError(f"`generator` is a list of {len(generator)} for {num_images} images; give one for each.")
         if z is None and self.generator.config.latent_dim is not None:
             # drawn in float32, so that a seed means the same style in every type of weights
             shape = (num_images, self.generator.config.latent_dim)
-            z = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32).to(dtype)
+            z = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32).to(dtype)  # (M, Z)
         elif z is not None:
-            z = z.to(device, dtype).expand(num_images, -1)
+            z = z.to(device, dtype).expand(num_images, -1)  # (M, Z)
 
+        # images, batch by batch
         images = []
         batches = _batches(len(masks), num_images // len(masks), batch_size)
         bar: Any = self.progress_bar
@@ -185,7 +188,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 None if z is None else z[batch],
                 instance_edges=None if edges is None else edges[its_masks].to(device),
             )
-            images.append(output.images.float())
+            images.append(output.images.float())  # (images of the batch, 3, H, W) in [-1, 1]
         self.maybe_free_model_hooks()
         images = self.image_processor.postprocess(torch.cat(images), output_type=output_type)
         return SPADEPipelineOutput(images=images, latents=z) if return_dict else (images, z)
