@@ -71,7 +71,7 @@ $(VENV)/.installed-test: REQUIREMENT := -e ".[test]"
 $(VENV)/.installed-docs: REQUIREMENT := -e ".[docs]"
 $(VENV)/.installed-quality: REQUIREMENT := -e ".[quality]"
 
-$(VENV)/.installed-%: setup.py constraints.txt src/spade_hf/version.py | $(BIN)/python
+$(VENV)/.installed-%: pyproject.toml setup.py constraints.txt src/spade_hf/version.py | $(BIN)/python
 	@echo "Installing what is missing into $(VENV), once; PyTorch takes a minute or more"
 	$(BIN)/python -m pip install --quiet --no-cache-dir --constraint constraints.txt $(REQUIREMENT)
 	@touch $@

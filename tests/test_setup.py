@@ -1,8 +1,7 @@
-"""What setup.py asks for is what is imported."""
+"""What pyproject.toml asks for is what is imported."""
 
 import ast
 import re
-import runpy
 import subprocess
 import sys
 import tarfile
@@ -10,6 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from setuptools.config.pyprojecttoml import load_file  # tomllib came with Python 3.11
 
 import spade_hf_cli
 from spade_hf_cli.program import PROGRAMS
@@ -30,12 +30,9 @@ EXTRA_OF = {
 
 
 @pytest.fixture
-def options(monkeypatch) -> dict:
-    """The keywords of `setup()`."""
-    found = {}
-    monkeypatch.setattr("setuptools.setup", lambda **keywords: found.update(keywords))
-    runpy.run_path(str(ROOT / "setup.py"))
-    return found
+def options() -> dict:
+    """The table `project`."""
+    return load_file(ROOT / "pyproject.toml")["project"]
 
 
 def required(requirements: list[str]) -> set[str]:
@@ -58,18 +55,18 @@ def imported(path: Path) -> set[str]:
 
 
 def test_what_is_imported_is_declared(options):
-    always, extras = required(options["install_requires"]), options["extras_require"]
+    always, extras = required(options["dependencies"]), options["optional-dependencies"]
     files = {path: EXTRA_OF.get(path.relative_to(PACKAGE).parts[0]) for path in PACKAGE.rglob("*.py")}
     files[PACKAGE / "metrics" / "transformers_networks.py"] = "transformers"
     for program, (_, extra) in PROGRAMS.items():
         files |= dict.fromkeys((CLI / program).rglob("*.py"), extra)
     for path, extra in files.items():
         missing = imported(path) - always - required(extras.get(extra, []))
-        assert not missing, f"{path.relative_to(ROOT)} imports {missing}, which setup.py does not name"
+        assert not missing, f"{path.relative_to(ROOT)} imports {missing}, which pyproject.toml does not name"
 
 
 def test_there_is_no_extra_for_what_does_not_exist(options):
-    assert ("export" in options["extras_require"]) == (PACKAGE / "export").exists()
+    assert ("export" in options["optional-dependencies"]) == (PACKAGE / "export").exists()
 
 
 def test_the_source_distribution_holds_what_an_installation_needs(tmp_path):
@@ -87,6 +84,6 @@ def test_uv_installs_for_the_training_script_what_its_extra_names(options):
     script = (ROOT / "examples" / "train_spade.py").read_text(encoding="utf-8")
     header = re.match(r"# /// script\n(.*?)# ///\n", script, re.DOTALL)[1]
     found = re.findall(r'^#     "(.+)",$', header, re.MULTILINE)
-    assert found == [*options["install_requires"], *(one for one in options["extras_require"]["train"]
-                                                    if one not in options["install_requires"])]  # fmt: skip
-    assert f'requires-python = "{options["python_requires"]}"' in header
+    assert found == [*options["dependencies"], *(one for one in options["optional-dependencies"]["train"]
+                                                    if one not in options["dependencies"])]  # fmt: skip
+    assert f'requires-python = "{options["requires-python"]}"' in header

@@ -9,7 +9,7 @@ def install_command(extra: str | None = None) -> str:
     """What to type to install this library, for messages, model cards and pages.
 
     Args:
-        extra (`str`, *optional*): The extra that is needed, as in setup.py.
+        extra (`str`, *optional*): The extra that is needed, as in pyproject.toml.
     """
     extra = "" if extra is None else f"[{extra}]"
     if PROJECT_URL:

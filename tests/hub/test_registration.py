@@ -208,7 +208,7 @@ def test_public_names_are_those_that_are_listed():
 
 def test_type_checkers_read_the_annotations():
     assert (Path(spade_hf.__file__).parent / "py.typed").is_file()
-    assert '"py.typed"' in (Path(__file__).parents[2] / "setup.py").read_text()
+    assert '"py.typed"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
 
 
 def test_a_card_begins_with_the_import_that_diffusers_needs(pipeline, tmp_path):

@@ -20,7 +20,7 @@ from .resize import size_of, stack_labels, stack_photos
 
 
 # Annotations quote these names, so that `help` prints them.
-SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
+SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike[str]
 ImageInput: TypeAlias = SingleImage | list[SingleImage]
 OUTPUT_TYPES = ("pil", "np", "pt")
 
@@ -50,7 +50,9 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """The labels of the masks."""
         return self._label_set
 
-    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any
+    ) -> None:
         """Save the configuration as `preprocessor_config.json`.
 
         Args:
@@ -62,7 +64,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike, subfolder: str | None = None, **kwargs: Any
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], subfolder: str | None = None, **kwargs: Any
     ) -> "SPADEImageProcessor":
         """Load a saved processor.
 

@@ -71,7 +71,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         check_components(generator, image_processor, style_encoder)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "SPADEPipeline":
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> "SPADEPipeline":
         """Load like `DiffusionPipeline.from_pretrained`, without its advice to install accelerate.
 
         Raises a ValueError if there is no pipeline of this name, or if an index, a config or weights are damaged.
@@ -86,13 +86,13 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 check_hub(name, given_as="`pretrained_model_name_or_path`", **kwargs)
             raise
 
-    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save like `DiffusionPipeline.save_pretrained`; raises a ValueError if `safe_serialization` is False."""
         check_format(inspect.signature(super().save_pretrained).bind(save_directory, *args, **kwargs).arguments)
         super().save_pretrained(os.fspath(save_directory), *args, **kwargs)
 
     @classmethod
-    def load_config(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> Any:
+    def load_config(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> Any:
         """Load like `DiffusionPipeline.load_config`, or raise a ValueError if the index is damaged."""
         loaded: Any = super().load_config(pretrained_model_name_or_path, **kwargs)
         parts = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
@@ -118,7 +118,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         batch_size: int = 8,
         output_type: Literal["pil", "np", "pt"] = "pil",
         return_dict: bool = True,
-    ) -> SPADEPipelineOutput | tuple:
+    ) -> SPADEPipelineOutput | tuple[Any, ...]:
         """Generate images from masks.
 
         Args:
