@@ -2,7 +2,6 @@
 
 import json
 import resource
-import sys
 
 import pytest
 
@@ -14,14 +13,6 @@ def test_bad_options_are_one_line(run, tmp_path):  # noqa: F811
     result = run("--dataset_name", tmp_path, "--train_batch_size", 0)
     assert result.status == 2
     assert result.stderr == "error: --train_batch_size is 0; it must be 1 or more. See --help.\n"
-
-
-@pytest.mark.parametrize("package", ["accelerate.logging", "datasets"])
-def test_what_is_not_installed_is_named(package, run, monkeypatch):  # noqa: F811
-    monkeypatch.setitem(sys.modules, package, None)
-    message = f"error: training needs the package {package}, which is not installed: "
-    message += 'pip install ".[train]" (in a clone of the project)'
-    assert run("--help").status == message
 
 
 def bad_ids(folder):

@@ -32,7 +32,6 @@ from spade_hf.metrics import (
 from spade_hf.metrics.features import feature_maps
 from spade_hf.metrics.scoring import to_8_bits
 from spade_hf.models.model_hash import hash_model
-from spade_hf.project import install_command
 
 from ..tiny_networks import randomized, save_tiny_segmenter
 from ..training_data import (
@@ -604,10 +603,3 @@ def test_what_is_wrong_is_one_line(case, evaluate, model, data, tmp_path):
     assert line.startswith("error: ") and message in line
     assert "Traceback" not in result.stderr and "load_folders" not in line
     assert not (tmp_path / "result.json").exists() and not (tmp_path / "out").exists()
-
-
-def test_what_is_not_installed_is_named(evaluate, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchmetrics", None)
-    message = f"error: evaluation needs the package torchmetrics, which is not installed: {install_command('eval')}"
-    result = evaluate("--help")
-    assert result.status == 2 and result.stderr == f"{message}\n"

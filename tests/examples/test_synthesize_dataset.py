@@ -22,7 +22,6 @@ import spade_hf_cli
 from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import load_label_set
 from spade_hf.images.resize import resize_labels
-from spade_hf.project import install_command
 from spade_hf.synthesis import picture_seeds
 
 from ..tiny_networks import tiny_generator
@@ -494,13 +493,6 @@ def test_what_is_needed_is_named(synthesize):
     assert synthesize().stderr == (
         "error: Give --dataset_name, where the masks are, and --output_dir, where the pictures go. See --help.\n"
     )
-
-
-def test_what_is_not_installed_is_named(synthesize, monkeypatch):
-    monkeypatch.setitem(sys.modules, "accelerate", None)
-    message = f"error: synthesis needs the package accelerate, which is not installed: {install_command('train')}"
-    result = synthesize("--help")
-    assert result.status == 2 and result.stderr == f"{message}\n"
 
 
 def test_the_label_column_is_8_or_16_bits_by_the_label_set(synthesize, masks, tmp_path):
