@@ -90,7 +90,7 @@ def test_nothing_is_written_that_differs(model, tmp_path, capsys, monkeypatch):
     [
         (
             ("--size", "64", "90"),
-            "--size is 64x90 (height x width); this model makes images whose sides are multiples",
+            "--size is 64x90 (height x width); both must be multiples of 32",
         ),
         (("--output", "here.pt"), "--output is here.pt, which ends in '.pt'; allowed are .onnx"),
         (("--style-encoder", "g.onnx"), "--output and --style-encoder are both g.onnx"),

@@ -8,6 +8,7 @@ from PIL import Image
 
 from spade_hf import LabelSet
 from spade_hf.data import PairedTransform, load_folders, load_label_set, load_rows
+from spade_hf.data.pair_reader import name_files
 
 from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
 from ..training_data import LABELS, ids, make_dataset, make_rows, mask, picture, png, write_imagefolder, write_labels
@@ -365,3 +366,9 @@ def test_corrupt_exif_is_a_broken_row_like_any_other():
     dataset = make_dataset(rows, skip_broken=True)
     dataset[1]
     assert dataset.is_broken.tolist() == [False, True, False, False, False, False]
+
+
+def test_files_are_named_once():
+    image = {"bytes": None, "path": "b.png"}
+    assert name_files({"file_name": "a.png", "label": image}, ["label"]) == " (a.png, b.png)"
+    assert name_files({"file_name": image}, ["file_name"]) == " (b.png)"  # a column of names, read as images

@@ -32,6 +32,7 @@ from spade_hf.metrics import (
 from spade_hf.metrics.features import feature_maps
 from spade_hf.metrics.scoring import to_8_bits
 from spade_hf.models.model_hash import hash_model
+from spade_hf_cli.evaluate.run import name_pictures
 
 from ..tiny_networks import randomized, save_tiny_segmenter
 from ..training_data import (
@@ -180,7 +181,6 @@ def read_pictures(folder):
 
 
 def test_the_pictures_folder_is_named_by_all_that_they_depend_on(data, tmp_path):
-    name_pictures = runpy.run_path(str(SCRIPT))["name_pictures"]
     rows = datasets.load_from_disk(str(data))["validation"]
 
     def name(seed=0, networks=0, encoder=0, partners=(1, 0), transform=CENTER, rows=rows, color_tolerance=None):
@@ -480,7 +480,12 @@ def bad_sizes(data, folder):
 
 
 def bad_side(data, folder):
-    return ("--dataset_name", data, "--resolution", 33), "--resolution is 33 33; this model makes pictures whose sides"
+    return (
+        "--dataset_name",
+        data,
+        "--resolution",
+        33,
+    ), "--resolution is 33x33 (height x width); both must be"
 
 
 def bad_reduced_side(data, folder):

@@ -424,10 +424,6 @@ def wrong_column(folder, synthesize, model, masks):
     return ("--mask_column", "mask"), "--mask_column is 'mask'; the data set has the columns label, file_name."
 
 
-def no_images(folder, synthesize, model, masks):
-    return ("--mask_column", "file_name"), "and no images; columns of images: label."
-
-
 def wrong_height(folder, synthesize, model, masks):
     return ("--height", 33), "--height is 33; this model makes images whose sides are multiples of 32, such as 32."
 
@@ -463,7 +459,6 @@ def file_size_of_folders(folder, synthesize, model, masks):
         file_for_a_folder,
         wrong_split,
         wrong_column,
-        no_images,
         wrong_height,
         no_model,
         nothing_readable,

@@ -152,7 +152,9 @@ def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> boo
 
 def name_files(row: dict[str, Any], columns: Iterable[str]) -> str:
     """Return the file names of a row's undecoded images in brackets, for messages; empty if they have none."""
-    names = [row.get("file_name"), *(value["path"] for value in map(row.get, columns) if value)]
+    columns = list(columns)
+    names = [] if "file_name" in columns else [row.get("file_name")]
+    names += [value["path"] for value in map(row.get, columns) if value]
     named = ", ".join(name for name in names if name)
     return f" ({named})" if named else ""
 
