@@ -43,7 +43,7 @@ docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build --strict --clean
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow and not pages"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not pages"
 
 pages: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "pages and not slow" tests/demo tests/spaces_demo

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,18 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     for config in {item.config for item in items}:
         left = [item for item in items if item.get_closest_marker("pages") and not item.get_closest_marker("slow")]
         config.stash[LEFT_TO_PAGES] = config.stash.get(LEFT_TO_PAGES, 0) + len(left)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that prints the summary, where several run the tests."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_to_pages"] = session.config.stash.get(LEFT_TO_PAGES, 0)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    left = getattr(node, "workeroutput", {}).get("left_to_pages", 0)
+    node.config.stash[LEFT_TO_PAGES] = max(left, node.config.stash.get(LEFT_TO_PAGES, 0))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,6 +1,7 @@
 """What pyproject.toml asks for is what is imported."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -43,6 +44,9 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+distributions_of_packages = functools.cache(packages_distributions)  # it reads all that is installed
+
+
 def imported(path: Path) -> set[str]:
     """Packages of other people that a file imports when it is loaded."""
     module = ast.parse(path.read_text(encoding="utf-8"))
@@ -50,7 +54,7 @@ def imported(path: Path) -> set[str]:
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
     names = {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "spade_hf", "spade_hf_cli"}
-    distributions = packages_distributions()
+    distributions = distributions_of_packages()
     return {normal(distributions[name][0]) for name in names}
 
 

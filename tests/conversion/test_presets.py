@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-import spade_hf_cli
 from spade_hf import SPADEPipeline
 from spade_hf.conversion import PRESETS, convert_nvlabs_checkpoint
 from spade_hf.conversion.presets import PRESET_OF_CHANNELS
 from spade_hf.models.semantics import num_semantic_channels
+from spade_hf_cli.parser import PRESETS as COMMAND_PRESETS
 
 from .. import public_reference
 from ..parity_cases import random_regions
@@ -54,7 +54,7 @@ def assert_paints_as_the_reference(pipeline: SPADEPipeline, name: str, weights: 
 
 
 def test_the_command_line_names_the_presets():
-    assert spade_hf_cli.PRESETS == tuple(PRESETS) == tuple(PUBLIC)
+    assert COMMAND_PRESETS == tuple(PRESETS) == tuple(PUBLIC)
     assert PRESET_OF_CHANNELS == {facts[0]: name for name, facts in PUBLIC.items()}
 
 
