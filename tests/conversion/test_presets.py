@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import spade_hf_cli
 from spade_hf import SPADEPipeline
 from spade_hf.conversion import PRESETS, convert_nvlabs_checkpoint
 from spade_hf.conversion.presets import PRESET_OF_CHANNELS

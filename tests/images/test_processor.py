@@ -192,7 +192,7 @@ def test_cut_off_files_are_named(processor: SPADEImageProcessor, tmp_path: Path)
         (torch.full((1, 3, 2, 2), float("inf")), "weights are finite"),
         ([IDS, torch.zeros(1, 3, 2, 3)], "`mask` mixes soft masks"),
     ],
-    ids=str,
+    ids=lambda value: str(value).partition(" at 0x")[0],
 )
 def test_other_forms_are_an_error(processor: SPADEImageProcessor, mask, message: str):
     with pytest.raises(ValueError, match=message):
