@@ -334,6 +334,8 @@ def test_components_must_agree(pipeline):
             "has a bad index: `generator` is 'x'",
         ),
         ("model_index.json", '{"generator": ["spade_hf", "SPADEGenerator"]}', "bad index: it lacks `_class_name`"),
+        ("model_index.json", '{"_class_name": []}', r"bad index: `_class_name` is '\[\]', not the name of a class"),
+        ("model_index.json", '{"_class_name": {"a": 1}}', "bad index: `_class_name` is "),
         ("model_index.json", "[1]", r"has a bad index: it is '\[1\]', not an object"),
         ("model_index.json", "[" * 100_000, "has a damaged model_index.json: it is nested too deeply"),
         (

@@ -40,6 +40,8 @@ def check_index(index: Any, *, parts: Iterable[str], source: Any) -> None:
         problem = f"it is {str(index)[:60]!r}, not an object"
     elif "_class_name" not in index:
         problem = "it lacks `_class_name`"
+    elif not _is_class_name(index["_class_name"]):
+        problem = f"`_class_name` is {str(index['_class_name'])[:60]!r}, not the name of a class"
     else:
         for name in parts:
             pair = index.get(name, [None, None])
@@ -48,3 +50,9 @@ def check_index(index: Any, *, parts: Iterable[str], source: Any) -> None:
                 problem = f"`{name}` is {str(pair)[:60]!r}, not a library and a class"
     if problem is not None:
         raise ValueError(f"{source} has a bad index: {problem}. Copy or download model_index.json again.")
+
+
+def _is_class_name(value: Any) -> bool:
+    """Return whether diffusers can read a pipeline's class: a name, or a module of a repository and a name."""
+    names = value if isinstance(value, list) and len(value) == 2 else [value]
+    return all(isinstance(name, str) for name in names)
