@@ -29,6 +29,7 @@ from spade_hf import SPADEPipeline
 from spade_hf.images.sheets import add_headings
 from spade_hf_cli.evaluate import options as evaluation
 from spade_hf_cli.parsing import OptionParser, count
+from spade_hf_cli.program import status_of
 from spade_hf_cli.train import options as training
 
 
@@ -270,10 +271,4 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_args())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(status_of(lambda: main(parse_args()), {}))

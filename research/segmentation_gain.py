@@ -36,6 +36,7 @@ from spade_hf.metrics.segmentation import (
     train_segmenter,
 )
 from spade_hf_cli.parsing import OptionParser, count, natural, positive_share
+from spade_hf_cli.program import status_of
 from spade_hf_cli.train.options import parse_args as parse_training
 
 
@@ -221,10 +222,4 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main(parse_args())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(status_of(lambda: main(parse_args()), {}))

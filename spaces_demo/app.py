@@ -9,4 +9,4 @@ from spade_hf.demo import build_demo, main
 __all__ = ["build_demo", "main"]
 
 if __name__ == "__main__":
-    main()
+    main(on_start=lambda address: print(f"Paint at {address} (Ctrl-C ends it)", flush=True))

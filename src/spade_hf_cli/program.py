@@ -5,7 +5,7 @@ A program is a package of two modules: `options` parses the command line without
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .options import as_typed, options_of
 from .parsing import USER_ERROR, one_line
@@ -35,11 +35,20 @@ def run_program(name: str, arguments: Sequence[str] | None = None, *, prog: str 
     except ModuleNotFoundError as error:
         print(f"error: {_missing(name, error)}", file=sys.stderr)
         return USER_ERROR
+    return status_of(lambda: program.main(args), {**options_of(options.build_parser()), **options.RENAMED})
+
+
+def status_of(run: Callable[[], int | None], options: Mapping[str, str]) -> int:
+    """Run a program's work, and return the exit status; an error is one line on stderr.
+
+    Args:
+        run (`Callable`): The work; it returns a status, or `None` for 0.
+        options (`dict[str, str]`): Parameter -> option, for errors of the library; see [`as_typed`].
+    """
     try:
-        return program.main(args) or 0
+        return run() or 0
     except (ValueError, FloatingPointError, ImportError, OSError) as error:
-        names = {**options_of(options.build_parser()), **options.RENAMED}
-        print(f"error: {as_typed(one_line(error), names)}", file=sys.stderr)
+        print(f"error: {as_typed(one_line(error), options)}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:  # of training: before the first update or after the last
         return INTERRUPTED

@@ -23,13 +23,19 @@ from ..waiting import LONGEST
 SOURCES = Path(spade_hf_cli.__file__).parents[1]
 
 
-def test_it_starts_the_demo(monkeypatch):
+def test_it_starts_the_demo_and_says_where(monkeypatch, capsys):
     started = {}
-    monkeypatch.setattr("spade_hf.demo.main", lambda model, **where: started.update(where, model=model))
+
+    def serve(model, *, on_start, **where):
+        started.update(where, model=model)
+        on_start("http://here/")
+
+    monkeypatch.setattr("spade_hf.demo.main", serve)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert main(["demo", "--model", BUNDLED_MODEL, "--port", str(port)]) == 0
     assert started == {"model": BUNDLED_MODEL, "host": None, "port": port}
+    assert capsys.readouterr().out.splitlines()[1:] == ["Paint at http://here/ (Ctrl-C ends it)"]
 
 
 def test_uploads_go_to_a_folder_of_the_process(monkeypatch, tmp_path):

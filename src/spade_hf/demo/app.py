@@ -1,6 +1,7 @@
 """The page: the functions that its events call, and the server. Its layout is in `layout.py`."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -125,7 +126,13 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def main(model: str | None = None, *, host: str | None = None, port: int | None = None) -> None:
+def main(
+    model: str | None = None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    on_start: Callable[[str], None] | None = None,
+) -> None:
     """Start the demo and serve it until it is interrupted.
 
     Args:
@@ -133,12 +140,14 @@ def main(model: str | None = None, *, host: str | None = None, port: int | None 
             model.
         host (`str`, *optional*): Address to listen on; default: Gradio's, this machine only.
         port (`int`, *optional*): Default: the first free one from 7860 on.
+        on_start (`Callable[[str], None]`, *optional*): Called with the page's address when it is served.
     """
     pipeline = load_pipeline(model or os.environ.get("SPADE_MODEL_ID") or BUNDLED_MODEL)
     demo = build_demo(pipeline)
     bypass_proxy(host)
     demo.launch(server_name=host, server_port=port, quiet=True, prevent_thread_lock=True, **launch_options())
-    print(f"Paint at {demo.local_url} (Ctrl-C ends it)", flush=True)  # noqa: T201
+    if on_start is not None:
+        on_start(str(demo.local_url))
     demo.block_thread()
 
 

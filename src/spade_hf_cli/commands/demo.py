@@ -31,11 +31,16 @@ def run(args: argparse.Namespace) -> None:
             raise ImportError(f"the demo needs gradio: {install_command('demo')}") from error
         disable_progress_bar()  # diffusers' own, for loading three parts
         try:
-            serve(model, host=args.host, port=args.port)
+            serve(model, host=args.host, port=args.port, on_start=announce)
         except Exception as error:
             if type(error) is Exception:  # Gradio's, if it does not reach its own server
                 raise RuntimeError(f"The page cannot be served: {error}") from error
             raise
+
+
+def announce(address: str) -> None:
+    """Print where the page is."""
+    print(f"Paint at {address} (Ctrl-C ends it)", flush=True)
 
 
 @contextmanager

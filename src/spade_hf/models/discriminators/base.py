@@ -3,6 +3,7 @@
 Legend: N batch, L semantic channels, H W height and width.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +31,7 @@ class DiscriminatorOutput(BaseOutput):
 MultiscaleDiscriminatorOutput = DiscriminatorOutput  # its name when there was one discriminator
 
 
-class Discriminator(SemanticModelMixin):
+class Discriminator(SemanticModelMixin, ABC):
     """A network that judges images. A subclass defines [`~Discriminator.score`]."""
 
     _no_split_modules = []
@@ -62,6 +63,7 @@ class Discriminator(SemanticModelMixin):
         logits, features = self.score(labels, images)
         return DiscriminatorOutput(logits, features) if return_dict else (logits, features)
 
+    @abstractmethod
     def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Compute the logits and features of a [`DiscriminatorOutput`].
 
@@ -69,7 +71,6 @@ class Discriminator(SemanticModelMixin):
             segmap (`Tensor`): `(N, L, H, W)`, the result of `read_labels`.
             images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
         """
-        raise NotImplementedError
 
     def read_labels(self, segmap: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> Tensor:
         """Check the masks and return them as `(N, L, H, W)`, one-hot or soft."""
