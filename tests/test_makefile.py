@@ -14,6 +14,12 @@ from .waiting import LONGEST
 ROOT = Path(__file__).parents[1]
 
 
+def test_the_readme_and_ci_name_the_two_commands():
+    for command in ("make demo", "make test"):
+        assert re.search(rf"^{command}\b", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE), command
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 @pytest.mark.parametrize("version", [(2, 7), (3, 9), (3, 14)])
 def test_another_python_is_refused_before_a_venv_is_made(version, tmp_path, monkeypatch):
