@@ -2,7 +2,7 @@
 
 python docs/stage.py outputs/docs_source
 
-Copies README.md, CONTRIBUTING.md, CHANGELOG.md, the pages of docs/ and every file of the repository that a copied page
+Copies README.md, CONTRIBUTING.md, CHANGELOG.md, the pages and styles of docs/ and every file of the repository that a copied page
 links to, each to the same path below the folder. Links therefore need no rewriting. `make docs` runs this, then
 builds the site.
 """
@@ -50,7 +50,8 @@ def main() -> None:
         parser.error(f"{folder} contains the repository")
     shutil.rmtree(folder, ignore_errors=True)
     pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    for path in linked_files([*pages, *sorted((ROOT / "docs").rglob("*.md"))]):
+    styles = (ROOT / "docs").glob("*.css")
+    for path in linked_files([*pages, *sorted((ROOT / "docs").rglob("*.md"))]) | {*styles}:
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
