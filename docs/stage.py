@@ -2,9 +2,9 @@
 
 python docs/stage.py outputs/docs_source
 
-Copies README.md, CONTRIBUTING.md, CHANGELOG.md, the pages and styles of docs/ and every file of the repository that a copied page
-links to, each to the same path below the folder. Links therefore need no rewriting. `make docs` runs this, then
-builds the site.
+Copies README.md, CONTRIBUTING.md, CHANGELOG.md, the pages and styles of docs/ and every file of the repository that a
+copied page links to, each to the same path below the folder. Links therefore need no rewriting. `make docs` runs this,
+then builds the site.
 """
 
 import argparse
