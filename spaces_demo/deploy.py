@@ -33,8 +33,7 @@ def build_wheel(folder: Path) -> Path:
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         if (root / name).exists():
             shutil.copy(root / name, source)
-    for name in ("src", "examples"):  # the wheel holds the training script as well
-        shutil.copytree(root / name, source / name, ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    shutil.copytree(root / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
     subprocess.run(command, check=True)
     return next(folder.glob("*.whl"))
@@ -64,7 +63,7 @@ def upload(folder: Path, repo_id: str, *, private: bool = False, hardware: str =
     )
     api.upload_folder(
         repo_id=repo_id, repo_type="space", folder_path=folder, commit_message="Painting demo",
-        delete_patterns=["spade_hf/**", "spade_hf-*/**"],  # files of an older version
+        delete_patterns=["spade_hf/**", "spade_hf_cli/**", "spade_hf-*/**"],  # files of an older version
     )  # fmt: skip
     return str(url)
 

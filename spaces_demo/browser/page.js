@@ -289,10 +289,29 @@ const watchers = [];
 const props = { ...config.canvas, value: config.first_mask };
 function setMask(text, name = null) {
   props.value = text;
-  for (const button of $("masks").children) button.setAttribute("aria-pressed", button.dataset.name === name);
+  markExample(name);
   for (const watcher of watchers) watcher();
   repaint();
 }
+
+function markExample(name) {
+  for (const button of $("masks").children) button.setAttribute("aria-pressed", button.dataset.name === name);
+}
+
+/** An example mask in the format of another mask's text. */
+function exampleIn(text, { mask }) {
+  const { width, height } = LabelGrid.decode(text, config.labels.length);
+  return LabelGrid.decode(mask, config.labels.length).resized(width, height).encode();
+}
+
+/** The name of the example that the canvas, kept or new, started from. */
+function exampleAtStart() {
+  try {
+    const { start } = JSON.parse(localStorage.getItem(config.storage)) ?? { start: config.first_mask };
+    return config.masks.find((example) => exampleIn(start, example) === start)?.name;
+  } catch { return null; } // it is not an example's, or the browser keeps nothing
+}
+
 mountViews($("compare"));
 mountCanvas($("canvas"), props, () => repaint(), (name, watcher) => watchers.push(watcher));
 
@@ -303,12 +322,10 @@ function thumbnail({ name, picture }, onClick) {
   button.addEventListener("click", onClick);
   return button;
 }
-for (const mask of config.masks) {
-  $("masks").append(thumbnail(mask, () => {
-    const { width, height } = readGrid(); // the canvas keeps its format
-    setMask(LabelGrid.decode(mask.mask, config.labels.length).resized(width, height).encode(), mask.name);
-  }));
+for (const example of config.masks) { // the canvas keeps its format
+  $("masks").append(thumbnail(example, () => setMask(exampleIn(props.value, example), example.name)));
 }
+markExample(exampleAtStart());
 for (const style of config.styles) {
   $("styles").append(thumbnail(style, () => choose({ name: style.name, latents: style.latents })));
 }

@@ -73,6 +73,15 @@ def test_other_files_are_refused(text):
         load_case(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("[1]", "its format is not 'spade_hf scene 1'"), ('{"format": "spade_hf scene 1"}', "it lacks 'size'")],
+)
+def test_the_message_says_why(text, reason):
+    with pytest.raises(ValueError, match=f"not a scene of this demo: {reason}\\.$"):
+        load_case(text)
+
+
 def test_downloads(painter, tmp_path):
     ids = np.random.default_rng(0).integers(0, 12, (64, 64))
     scene, paths = Scene(np.kron(ids, np.ones((8, 8), dtype=np.int64)), STYLES, 0.5), {}

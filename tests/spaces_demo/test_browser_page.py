@@ -168,6 +168,8 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     context = browser.new_context(viewport=WIDTHS[width])
     visitor = Visitor(context.new_page(), url)
     page = visitor.page
+    examples = page.locator("#masks button[aria-pressed=true]")
+    assert examples.all_inner_texts() == ["lake"]
 
     lake, noon = ASSETS / "lake_mask.png", ASSETS / "noon_style.jpg"
     latents = pipeline.encode_style(str(noon))
@@ -213,6 +215,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     page.reload()
     visitor.wait_for_pictures(1)
     assert visitor.mask() == mask and np.abs(visitor.picture() - blended).max() <= 2
+    assert examples.count() == 0  # it started from the scene
     context.set_offline(True)
     page.reload()
     visitor.wait_for_pictures(1)

@@ -94,9 +94,13 @@ def test_upload(deploy, folder, hub, monkeypatch):
     repo_id = f"{hub.user}/paint"
     url = deploy.upload(folder, repo_id)
     assert url == f"{hub.url}/spaces/{repo_id}"
-    (folder / "spade_hf" / "old.py").write_text("")  # as if of an older version
+    older = ("spade_hf/old.py", "spade_hf_cli/old.py", "spade_hf-0.0.dist-info/METADATA")
+    for name in older:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("")
     deploy.upload(folder, repo_id)
-    (folder / "spade_hf" / "old.py").unlink()
+    for name in older:
+        (folder / name).unlink()
     deploy.upload(folder, repo_id)
 
     pulled = Path(snapshot_download(repo_id, repo_type="space"))
@@ -105,7 +109,7 @@ def test_upload(deploy, folder, hub, monkeypatch):
     assert {"app.py", "README.md", "requirements.txt", "spade_hf/demo/page/mask_canvas.js"} <= sent.keys()
     for name, path in sent.items():
         assert (pulled / name).read_bytes() == path.read_bytes(), name
-    assert not (pulled / "spade_hf" / "old.py").exists()
+    assert not [name for name in older if (pulled / name).exists()]
 
 
 def test_the_command(deploy, folder, monkeypatch, tmp_path, capsys):

@@ -61,11 +61,8 @@ def wire(on: Handlers, page: Page) -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     # otherwise Gradio marks all outputs of an event as failed if it fails
     hidden: dict[str, Any] = {**private, "show_progress": "hidden"}
-    model: dict[str, Any] = {
-        **private,
-        "concurrency_id": "model",
-        "concurrency_limit": 1,
-    }  # the cores paint one picture at a time
+    # the cores paint one picture at a time
+    model: dict[str, Any] = {**private, "concurrency_id": "model", "concurrency_limit": 1}
     quiet: dict[str, Any] = {**model, "show_progress": "hidden"}
     scene = [page.canvas, page.styles, page.blend]
     picked = [page.styles, page.blend, page.names]

@@ -17,9 +17,7 @@ from .formats import Format
 from .page_files import function_body, page_file
 
 
-def mask_canvas(
-    label_set: LabelSet, formats: Sequence[Format], value: str, *, label: str, storage: str, **kwargs: Any
-) -> gr.HTML:
+def mask_canvas(label_set: LabelSet, formats: Sequence[Format], value: str, *, label: str, storage: str) -> gr.HTML:
     """Create a canvas with its tools and the labels' palette, which is also the legend. A stroke triggers `input`.
 
     Args:
@@ -28,7 +26,6 @@ def mask_canvas(
         value (`str`): The first mask, in one of these formats, from `write_canvas`.
         label (`str`): The name of the label to paint with at first.
         storage (`str`): The name under which the browser keeps the canvas through a reload.
-        kwargs: Other arguments of `gr.HTML`.
     """
     # a function and not a subclass: Gradio writes a stub file beside the source of every component class
     return gr.HTML(
@@ -38,7 +35,6 @@ def mask_canvas(
         apply_default_css=False,
         elem_id="canvas",  # in mask_canvas.css
         **canvas_props(label_set, formats, label=label, storage=storage),
-        **kwargs,
     )
 
 

@@ -55,8 +55,8 @@ class Scene:
         """
         try:
             values = json.loads(text)
-            if values["format"] != SCENE_FORMAT:
-                raise ValueError(f"its format is {values['format']!r}, not {SCENE_FORMAT!r}")
+            if not isinstance(values, dict) or values.get("format") != SCENE_FORMAT:
+                raise ValueError(f"its format is not {SCENE_FORMAT!r}")
             height, width = values["size"]
             if not (isinstance(height, int) and isinstance(width, int)):
                 raise ValueError(f"its size is {height!r} and {width!r}, not two whole numbers")
@@ -74,7 +74,8 @@ class Scene:
             entries = values.get("styles")
             styles = None if entries is None or latent_dim is None else Styles.from_list(entries, latent_dim)
         except (KeyError, TypeError, AttributeError, OverflowError, ValueError, RecursionError) as error:
-            raise ValueError(f"This file is not a scene of this demo: {error}.") from error
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"This file is not a scene of this demo: {reason}.") from error
         used = np.unique(channels)
         if strangers := [names[i] for i in used if names[i] not in label_set.names]:
             raise ValueError(f"The scene has labels that this model does not know: {', '.join(strangers[:10])}.")

@@ -26,13 +26,18 @@ class ImageSizeMixin:
         if height < divisor or width < divisor or height % divisor or width % divisor:
             raise ValueError(
                 f"{name} is {height}x{width} (height x width); both must be multiples of {divisor} "
-                f"({self.divisor_formula}), such as {max(1, round(height / divisor)) * divisor}x"
-                f"{max(1, round(width / divisor)) * divisor}."
+                f"({self.divisor_formula}), such as {nearest_multiple(height, divisor)}x"
+                f"{nearest_multiple(width, divisor)}."
             )
 
     def first_size(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of the first activation for images of this size."""
         return height // self.size_divisor, width // self.size_divisor
+
+
+def nearest_multiple(side: int, divisor: int) -> int:
+    """Return the multiple of `divisor`, at least 1 of it, that a side can be instead; for messages."""
+    return max(1, round(side / divisor)) * divisor
 
 
 def as_size(image_size: int | tuple[int, int]) -> tuple[int, int]:

@@ -121,7 +121,7 @@ class Pix2PixHDGenerator(ImageSizeMixin, SemanticModelMixin):
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def check_size(self, height: int, width: int, name: str) -> None:
-        """Raise a ValueError unless the model can make images of this size; see [`SPADEGenerator.check_size`]."""
+        """Raise a ValueError unless the model can make images of this size; see [`ImageSizeMixin`]."""
         divisor = self.size_divisor
         if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # for reflection padding
             raise ValueError(

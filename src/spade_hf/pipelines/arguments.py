@@ -4,6 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..models.image_size import nearest_multiple
+
 
 def check_whole_number(name: str, value: Any) -> None:
     """Raise a ValueError unless `value` is a whole number of at least 1."""
@@ -20,7 +22,7 @@ def check_side(name: str, size: Any, divisor: int) -> None:
     if size < divisor or size % divisor:
         raise ValueError(
             f"`{name}` is {size}; this model makes images whose sides are multiples of {divisor}, such as "
-            f"{max(1, round(size / divisor)) * divisor}."
+            f"{nearest_multiple(size, divisor)}."
         )
 
 
