@@ -46,8 +46,8 @@ from spade_hf.training import (
 )
 from spade_hf.training.discriminators import prepare_backbone, warn_of_other_classes
 from spade_hf.training.hub import RevisionUploads, upload
-from spade_hf.training.loss_plot import LOSSES, draw_losses
-from spade_hf.training.metrics_file import METRICS, MetricsFile, read_metrics
+from spade_hf.training.loss_plot import save_losses
+from spade_hf.training.metrics_file import MetricsFile
 from spade_hf.training.output_folder import GRID
 from spade_hf.training.remote_checkpoints import download_checkpoint
 from spade_hf.training.sample_order import SampleOrder
@@ -252,12 +252,6 @@ def main(args: argparse.Namespace) -> None:
             upload(output_dir, repo_id)
     accelerator.end_training()
     accelerator.print(describe_end(output_dir, GRID))
-
-
-def save_losses(output_dir: Path) -> None:
-    """Draw the losses in `metrics.csv` as `losses.png`."""
-    if image := draw_losses(read_metrics(output_dir / METRICS)):
-        image.save(output_dir / LOSSES)
 
 
 def set_up_logging() -> None:
