@@ -168,9 +168,6 @@ def main(args: argparse.Namespace) -> None:
         args.overwrite_output_dir = False  # not saved in checkpoints, whose options can start another run
         if accelerator.is_main_process:
             delete_existing_run(output_dir)
-    if accelerator.is_main_process and (args.validation_share or args.validation_image_folder):
-        assert held_out is not None  # the options were checked
-        write_names(held_out.rows, output_dir)
     checkpoints = CheckpointManager(
         accelerator,
         output_dir,
@@ -197,7 +194,12 @@ def main(args: argparse.Namespace) -> None:
         "learning_rate": iteration.generator_side,
         "discriminator_learning_rate": iteration.discriminator_side,
     }
-    metrics_file = MetricsFile(output_dir, step=state.global_step) if accelerator.is_main_process else None
+    metrics_file = None
+    if accelerator.is_main_process:
+        metrics_file = MetricsFile(output_dir, step=state.global_step)
+        if args.validation_share or args.validation_image_folder:
+            assert held_out is not None  # the options were checked
+            write_names(held_out.rows, output_dir)
     options = {"images_per_update": images_per_update, "metrics_file": metrics_file}
     monitor = Monitor(accelerator, progress, sides=sides, **options)
     with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
