@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin
+from torch.utils.data import DataLoader
 
 from spade_hf import (
     ConcatenationGenerator,
@@ -17,23 +18,12 @@ from spade_hf import (
     SPADEPipeline,
     SPADEStyleEncoder,
 )
-from spade_hf.data import (
-    PairedImageDataset,
-    PairedTransform,
-    PairReader,
-    StreamedImageDataset,
-)
+from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, StreamedImageDataset
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.losses import TERMS, AdversarialLoss, Objective, SegmentationObjective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
-from spade_hf.training import (
-    Game,
-    ModelEMA,
-    Side,
-    TrainingRecipe,
-    prepared_schedule,
-)
+from spade_hf.training import Game, ModelEMA, Side, TrainingRecipe, prepared_schedule
 from spade_hf.training.augmentation import DiscriminatorAugmentation
 from spade_hf.training.discriminators import DISCRIMINATORS, GAN_LOSSES
 from spade_hf.training.finetuning import Pretrained
@@ -168,6 +158,13 @@ def build_objective(
         perceptual_loss=None if perceptual_net is None else PerceptualLoss(perceptual_net).to(device),
         adversarial=build_adversarial(args, label_set),
     )
+
+
+def count_updates(args: argparse.Namespace, loader: DataLoader) -> int:
+    """Return the updates of the whole run; with a stream, whose loader has no length, they are always given."""
+    if args.max_train_steps is not None:
+        return args.max_train_steps
+    return max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
 
 
 def build_iteration(
