@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
+
 from .checkpoint_files import ABANDONED, LEFTOVER, PREFIX, is_own, list_checkpoints, remove
 from .loss_plot import LOSSES
 from .metrics_file import METRICS, read_metrics
@@ -17,7 +19,7 @@ from .validation import NAMES_FILE
 
 PIPELINE_INDEX, README, SAMPLES = "model_index.json", "README.md", "samples"
 TRAINED = "Trained with the `spade_hf` library"  # in the card of every run, and of no converted model
-NETWORK_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+NETWORK_FILES = (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME)
 PIPELINE_FILES = (
     PIPELINE_INDEX,
     *(f"{network}/{file}" for network in ("generator", "style_encoder") for file in NETWORK_FILES),

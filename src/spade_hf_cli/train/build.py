@@ -20,12 +20,19 @@ from spade_hf import (
 )
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, StreamedImageDataset
 from spade_hf.labels.label_set import LabelSet
-from spade_hf.losses import TERMS, AdversarialLoss, Objective, SegmentationObjective
+from spade_hf.losses import (
+    TERMS,
+    AdversarialLoss,
+    HingeObjective,
+    Objective,
+    RelativisticObjective,
+    SegmentationObjective,
+)
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
 from spade_hf.training import Game, ModelEMA, Side, TrainingRecipe, prepared_schedule
 from spade_hf.training.augmentation import DiscriminatorAugmentation
-from spade_hf.training.discriminators import DISCRIMINATORS, GAN_LOSSES
+from spade_hf.training.discriminators import DISCRIMINATORS
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.validation import check_apart, hold_out
 
@@ -262,4 +269,4 @@ def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> Adversar
         names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
         weights = {name: getattr(args, name) for name in names}
         return SegmentationObjective(label_set.num_labels, label_set.unknown_channel, **weights)
-    return GAN_LOSSES[args.gan_loss]()
+    return {"hinge": HingeObjective, "relativistic": RelativisticObjective}[args.gan_loss]()
