@@ -221,6 +221,15 @@ def test_files_that_a_page_shows_are_there(page):
         assert "://" in target or (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_imports_of_the_library_work(page):
+    """Also those in blocks that do not run."""
+    text = page.read_text(encoding="utf-8")
+    for module, names in re.findall(r"^\s*from (spade_hf[\w.]*) import ([\w, ]+)", text, re.MULTILINE):
+        for name in names.split(","):
+            assert hasattr(importlib.import_module(module), name.strip()), f"{module} has no {name.strip()}"
+
+
 def test_the_menu_names_pages():
     """The site's builder passes over entries without a page."""
 

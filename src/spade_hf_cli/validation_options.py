@@ -1,4 +1,4 @@
-"""Options of the training script for pairs that are not trained on."""
+"""Options of training for pairs that are not trained on."""
 
 import argparse
 

@@ -1,5 +1,7 @@
 """What a pushed model's card says to the Hub, and that no pushed file names a path of the machine."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -58,7 +60,8 @@ def test_a_fine_tuned_and_evaluated_model(push, hub, tmp_path):
 
 
 def test_a_gallery_of_pictures_with_their_masks(push, hub):
-    assert push("card-gallery")[0].status == 0
+    result, pushed = push("card-gallery", "--log_steps", 1)
+    assert result.status == 0
     repo_id = f"{hub.user}/card-gallery"
     data, text = metadata(repo_id)
     assert [example["output"]["url"] for example in data["widget"]] == [
@@ -70,6 +73,8 @@ def test_a_gallery_of_pictures_with_their_masks(push, hub):
     assert Image.open(picture).size == (32, 32)
     colors = {tuple(color) for color in np.array(Image.open(mask)).reshape(-1, 3)}
     assert colors <= {tuple(color) for color in LABELS.palette.tolist()}
+    shown = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", text))
+    assert "losses.png" in shown <= {path for path, _ in pushed}
     again = SPADEPipeline.from_pretrained(repo_id)(mask, height=32, width=32).images[0]  # it can be painted with
     assert again.size == (32, 32)
 

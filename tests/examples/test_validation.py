@@ -56,6 +56,9 @@ def test_folders_that_are_not_trained_on(run, options, tmp_path, caplog):  # noq
     assert "The model has not seen these pairs." in card and "These are training samples" not in card
     assert any(re.match(r"step 2/2: evaluation/kid ", text) for text in caplog.messages)
 
+    assert run(*options, "--overwrite_output_dir").status == 0
+    assert not (tmp_path / "run" / "validation_files.txt").exists()  # the list of the run before
+
     result = run(*options, *folders(tmp_path / "street", "validation_"), "--overwrite_output_dir")
     assert result.status == 2 and "12 of the 12 pairs held out are trained on" in result.stderr
 

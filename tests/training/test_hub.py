@@ -50,6 +50,7 @@ def test_only_what_a_run_publishes_is_uploaded(hub, tmp_path):
         "generator/config.json",
         "samples/final.png",
         "samples/gallery-1-mask.png",
+        "losses.png",
     )
     private = (
         *("logs/hparams.yml", "spade/events", "notes.txt", "samples/step-0000001.png", "generator/code.py"),

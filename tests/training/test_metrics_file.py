@@ -60,3 +60,12 @@ def test_a_panel_for_each_loss():
     assert first > last + 100  # it rises
     assert draw_losses([]) is None and draw_losses([{"step": 1, "learning_rate": 1.0}]) is None
     assert draw_losses([{"step": 1, "kl": 0.0}]).size == (3 * WIDTH, HEIGHT)
+
+
+def test_numbers_that_are_not_finite_are_left_out():
+    """A real logit that overflows in fp16 stops no run, and neither does its plot."""
+    rows = [{"step": step, "a": float(step)} for step in range(1, 9)]
+    rows[4].pop("a")
+    expected = draw_losses(rows)
+    rows[4]["a"] = np.inf
+    assert draw_losses([row | {"b": np.nan} for row in rows]) == expected

@@ -18,6 +18,9 @@ OF_A_RUN = {
     "samples/final.png": "",
     "samples/step-0000500.png": "",
     "samples/gallery-1-mask.png": "",
+    "metrics.csv": "step,kl\n5,0.1\n",
+    "losses.png": "",
+    "validation_files.txt": "a.png\n",
     "checkpoint-5/training_state.json": "{}",
     "checkpoint-5/optimizer.bin": "",
     "checkpoint-7.abandoned/training_state.json": "{}",
@@ -76,6 +79,9 @@ def test_a_foreign_readme_is_kept_and_refused(readme, tmp_path):
         {"README.md": "mine"},
         {"generator/config.json": "{}"},
         {"samples/final.png": ""},
+        {"metrics.csv": "name,score\n"},
+        {"losses.png": ""},
+        {"validation_files.txt": "mine.png\n"},
         {"samples/gallery-2.png": ""},
         {"model_index.json": json.dumps({"_class_name": "StableDiffusionPipeline"}), "unet/config.json": "{}"},
         {"checkpoint-5/unet/config.json": "{}"},
@@ -93,7 +99,10 @@ def test_a_folder_without_a_run_loses_nothing(files, tmp_path):
 
 
 def test_files_that_no_run_touches_are_no_hindrance(tmp_path):
-    of_a_killed_run = {"samples/step-0000001.png": "", "checkpoint-1.partial/x": ""}
+    of_a_killed_run = {
+        name: OF_A_RUN[name] for name in ("samples/step-0000500.png", "metrics.csv", "validation_files.txt")
+    }
+    of_a_killed_run["checkpoint-1.partial/x"] = ""
     write(tmp_path, of_a_killed_run | OF_OTHERS)
     refuse_existing_run(tmp_path)
     refuse_foreign_files(tmp_path)

@@ -113,6 +113,13 @@ def read_json(file: Path) -> dict[str, Any] | None:
         return None
 
 
+def was_limited(checkpoint: Path) -> bool:
+    """Return whether a checkpoint was written by a run that deletes old ones."""
+    state = read_json(checkpoint / STATE_FILE) or {}
+    older = read_json(checkpoint / ARGUMENTS_FILE) or {}
+    return bool(state.get("total_limit", older.get("checkpoints_total_limit")))
+
+
 def write_json(file: Path, values: dict[str, Any]) -> None:
     """Write a checkpoint's JSON file."""
     file.write_text(json.dumps(values, indent=2, default=str) + "\n")

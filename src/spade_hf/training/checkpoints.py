@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin
+from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors.torch import load_file
 from torch import nn
 
@@ -40,16 +41,17 @@ from .checkpoint_files import (
     sync,
     unused,
     verify_checkpoint,
+    was_limited,
     write_json,
 )
 from .ema import ModelEMA
 from .loop import TrainingState
-from .resuming import AVERAGE_SUFFIX, SavedState, check_config, check_networks, read_state, restore_rates, was_limited
+from .resuming import AVERAGE_SUFFIX, SavedState, check_config, check_networks, read_state, restore_rates
 from .writing import writing
 
 
 logger = logging.getLogger(__name__)
-LIVE_SUFFIX, WEIGHTS_FILE = "_live", "diffusion_pytorch_model.safetensors"
+LIVE_SUFFIX = "_live"
 
 
 class CheckpointManager:
@@ -182,11 +184,13 @@ class CheckpointManager:
                 folder = checkpoint / name.removesuffix(LIVE_SUFFIX)
             check_config(folder, network)
             try:
-                network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+                network.load_state_dict(load_file(folder / SAFETENSORS_WEIGHTS_NAME))
             except Exception as error:  # safetensors raises its own error class, torch a RuntimeError
-                raise damaged(f"{folder / WEIGHTS_FILE} cannot be loaded", error) from error
+                raise damaged(f"{folder / SAFETENSORS_WEIGHTS_NAME} cannot be loaded", error) from error
             if (bad := _first_not_finite(network)) is not None:
-                raise DamagedCheckpointError(f"{folder / WEIGHTS_FILE} has values that are not finite in {bad}.")
+                raise DamagedCheckpointError(
+                    f"{folder / SAFETENSORS_WEIGHTS_NAME} has values that are not finite in {bad}."
+                )
         arguments = read_json(checkpoint / ARGUMENTS_FILE)
         try:
             self.accelerator.load_state(str(checkpoint))

@@ -1,4 +1,4 @@
-"""The kinds of discriminator that training offers, and the losses of each."""
+"""The kinds of discriminator that training offers, and what a run does for some of them."""
 
 import logging
 from typing import Any
@@ -8,7 +8,6 @@ from diffusers import ModelMixin
 
 from ..data import PairedImageDataset, StreamedImageDataset, preview_samples
 from ..labels.label_set import LabelSet
-from ..losses import HingeObjective, RelativisticObjective
 from ..models import MultiscaleDiscriminator, ProjectedDiscriminator, SegmentationDiscriminator
 
 
@@ -19,7 +18,6 @@ DISCRIMINATORS: dict[str, Any] = {
 }
 logger = logging.getLogger(__name__)
 BACKBONE_SAMPLES = 64  # to standardize frozen features
-GAN_LOSSES = {"hinge": HingeObjective, "relativistic": RelativisticObjective}
 
 
 def prepare_backbone(discriminator: ModelMixin, dataset: PairedImageDataset | StreamedImageDataset) -> None:

@@ -74,7 +74,7 @@ class Pretrained:
         return cls(networks, pipeline.image_processor)
 
     def options(self) -> dict[str, Any]:
-        """Return the training script's options that build networks of the same widths."""
+        """Return the options of training that build networks of the same widths."""
         kind = type(self.networks["generator"])
         if kind is not SPADEGenerator:
             raise ValueError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, upload_folder
 from huggingface_hub.errors import HTTPError
 
+from .loss_plot import LOSSES
 from .output_folder import FINAL_SAMPLES, PIPELINE_FILES, README
 
 
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def upload(output_dir: Path, repo_id: str) -> None:
-    """Push the pipeline, its card and its sample grid, and nothing else that is in the folder.
+    """Push the pipeline, its card and the images that the card shows, and nothing else that is in the folder.
 
     Raises:
         OSError: If the upload fails.
@@ -25,7 +26,7 @@ def upload(output_dir: Path, repo_id: str) -> None:
             repo_id=repo_id,
             folder_path=output_dir,
             commit_message="A trained SPADE pipeline",
-            allow_patterns=[*PIPELINE_FILES, README, *FINAL_SAMPLES],
+            allow_patterns=[*PIPELINE_FILES, README, *FINAL_SAMPLES, LOSSES],
         )
     except HTTPError as error:  # also if the Hub cannot be reached
         raise OSError(

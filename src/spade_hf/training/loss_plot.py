@@ -1,11 +1,13 @@
 """Draws the losses of a run over its updates, a panel for each, without a plotting library."""
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .metrics_file import STEP
+from .metrics_file import METRICS, STEP, read_metrics
 
 
 LOSSES = "losses.png"
@@ -16,11 +18,17 @@ LEFT, TOP, RIGHT, BOTTOM = 58, 30, WIDTH - 14, HEIGHT - 28  # the axes' frame in
 INK, GRID, LINE = (40, 40, 40), (205, 205, 205), (31, 105, 180)
 
 
+def save_losses(output_dir: Path) -> None:
+    """Draw the table of a run's folder as `losses.png` beside it; see [`draw_losses`]."""
+    if image := draw_losses(read_metrics(output_dir / METRICS)):
+        image.save(output_dir / LOSSES)
+
+
 def draw_losses(rows: Sequence[Mapping[str, float]]) -> Image.Image | None:
     """Draw the numbers of a run's table that are not rates; see [`read_metrics`].
 
     A panel's line is the mean over the updates of a pixel's width, and its axis reaches from the least to the largest
-    of these means.
+    of these means. Values that are not finite are left out.
 
     Args:
         rows (`Sequence[Mapping[str, float]]`): Numbers by name, `step` among them.
@@ -28,20 +36,23 @@ def draw_losses(rows: Sequence[Mapping[str, float]]) -> Image.Image | None:
     Returns:
         `PIL.Image.Image`, or `None` if there are no numbers yet.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row if name not in NO_LOSSES))
-    if not names:
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name not in NO_LOSSES and math.isfinite(value):
+                curves.setdefault(name, []).append((row[STEP], value))
+    if not curves:
         return None
-    sheet = Image.new("RGB", (COLUMNS * WIDTH, -(-len(names) // COLUMNS) * HEIGHT), "white")
+    sheet = Image.new("RGB", (COLUMNS * WIDTH, -(-len(curves) // COLUMNS) * HEIGHT), "white")
     last = max(row[STEP] for row in rows)
-    for number, name in enumerate(names):
-        points = np.array([(row[STEP], row[name]) for row in rows if name in row])  # (points, 2)
-        panel = _panel(name, points, last)
+    for number, (name, points) in enumerate(curves.items()):
+        panel = _panel(name, np.array(points), last)
         sheet.paste(panel, (number % COLUMNS * WIDTH, number // COLUMNS * HEIGHT))
     return sheet
 
 
 def _panel(name: str, points: np.ndarray, last: float) -> Image.Image:
-    """Draw one number over the updates 0 to `last`."""
+    """Draw the points `(points, 2)` of one number over the updates 0 to `last`."""
     columns = np.round(LEFT + points[:, 0] / last * (RIGHT - LEFT)).astype(int)
     places = np.unique(columns)
     means = np.array([points[columns == place, 1].mean() for place in places])

@@ -77,7 +77,7 @@ METHODS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
-    """Settings of a training run for the model card, named like the training script's options.
+    """Settings of a training run for the model card, named like the options of training.
 
     Args:
         dataset_name (`str`, *optional*): A Hub id or a path; the card does not show paths.

@@ -1,22 +1,25 @@
 """Files that a run writes into its output folder, and the protection of others.
 
-A run writes checkpoints, samples and its numbers while it trains, and its pipeline, model card and pictures at the
-end. Trackers write theirs to a folder of their own, which is kept.
+A run writes checkpoints, samples, its numbers and the names of held-out pairs while it trains, and its pipeline, model
+card and pictures at the end. Trackers write theirs to a folder of their own, which is kept.
 """
 
 import json
 import re
 from pathlib import Path
 
+from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
+
 from .checkpoint_files import ABANDONED, LEFTOVER, PREFIX, is_own, list_checkpoints, remove
 from .loss_plot import LOSSES
 from .metrics_file import METRICS, read_metrics
 from .remote_checkpoints import STAGED
+from .validation import NAMES_FILE
 
 
 PIPELINE_INDEX, README, SAMPLES = "model_index.json", "README.md", "samples"
 TRAINED = "Trained with the `spade_hf` library"  # in the card of every run, and of no converted model
-NETWORK_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+NETWORK_FILES = (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME)
 PIPELINE_FILES = (
     PIPELINE_INDEX,
     *(f"{network}/{file}" for network in ("generator", "style_encoder") for file in NETWORK_FILES),
@@ -24,6 +27,7 @@ PIPELINE_FILES = (
 )
 GRID, STEP_GRID = f"{SAMPLES}/final.png", f"{SAMPLES}/step-{{:07d}}.png"
 MASK, PICTURE = f"{SAMPLES}/gallery-{{}}-mask.png", f"{SAMPLES}/gallery-{{}}.png"
+RECORDS = (METRICS, LOSSES, NAMES_FILE)  # a run wrote all of them if the first has its form
 FINAL_SAMPLES = (GRID, f"{SAMPLES}/gallery-*.png")
 _SAMPLE = re.compile(r"final\.png|step-\d+\.png|gallery-\d+(-mask)?\.png")
 
@@ -51,7 +55,7 @@ def refuse_foreign_files(output_dir: Path) -> None:
     foreign += [path.name for path in output_dir.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()
                 and not is_own(path)]  # fmt: skip
     if not _has_metrics(output_dir):
-        foreign += [name for name in (METRICS, LOSSES) if (output_dir / name).exists()]
+        foreign += [name for name in RECORDS if (output_dir / name).exists()]
     if not holds_run(output_dir):  # a killed one can have left only samples of its steps
         paths = (path for pattern in (*PIPELINE_FILES, *FINAL_SAMPLES) for path in output_dir.glob(pattern))
         foreign += [path.relative_to(output_dir).as_posix() for path in paths]
@@ -73,7 +77,7 @@ def holds_run(output_dir: Path) -> bool:
 
 
 def delete_existing_run(output_dir: Path) -> None:
-    """Delete what a run wrote, so that a new one can start there: checkpoints, samples, pipeline and card.
+    """Delete what a run wrote, so that a new one can start there: checkpoints, samples, records, pipeline and card.
 
     Other files are kept, and all files of a folder that holds no run. Of a linked checkpoint, the link is deleted.
     """
@@ -91,7 +95,7 @@ def delete_existing_run(output_dir: Path) -> None:
     if (output_dir / README).exists() and _is_card(output_dir / README):
         files.append(output_dir / README)
     if _has_metrics(output_dir):
-        files += [output_dir / METRICS, output_dir / LOSSES]
+        files += [output_dir / name for name in RECORDS]
     for file in files:
         file.unlink(missing_ok=True)
     for folder in {file.parent for file in files} - {output_dir}:

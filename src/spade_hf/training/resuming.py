@@ -16,7 +16,7 @@ from diffusers import ModelMixin
 
 from ..data import PairedImageDataset, StreamedImageDataset
 from ..data.fingerprint import Fingerprint, fingerprint
-from .checkpoint_files import ARGUMENTS_FILE, STATE_FILE, damaged, read_json
+from .checkpoint_files import ARGUMENTS_FILE, STATE_FILE, damaged
 from .loop import TrainingState
 
 
@@ -56,13 +56,6 @@ def read_state(checkpoint: Path, arguments: Mapping[str, Any] | None) -> SavedSt
         batch_size = (arguments or {}).get("train_batch_size", 1)
         values["samples_done"] = values.pop("batches_done") * num_processes * batch_size
     return SavedState(TrainingState(**values), num_processes, is_old)
-
-
-def was_limited(checkpoint: Path) -> bool:
-    """Return whether a checkpoint was written by a run that deletes old ones."""
-    state = read_json(checkpoint / STATE_FILE) or {}
-    older = read_json(checkpoint / ARGUMENTS_FILE) or {}
-    return bool(state.get("total_limit", older.get("checkpoints_total_limit")))
 
 
 def restore_rates(accelerator: Accelerator, saved: SavedState) -> None:

@@ -1,1 +1,1 @@
-"""Training: the command line in `options`, the run in `run`."""
+"""Training: the command line in `options`, the run in `run`, its parts in `build`."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin
+from torch.utils.data import DataLoader
 
 from spade_hf import (
     ConcatenationGenerator,
@@ -17,25 +18,21 @@ from spade_hf import (
     SPADEPipeline,
     SPADEStyleEncoder,
 )
-from spade_hf.data import (
-    PairedImageDataset,
-    PairedTransform,
-    PairReader,
-    StreamedImageDataset,
-)
+from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, StreamedImageDataset
 from spade_hf.labels.label_set import LabelSet
-from spade_hf.losses import TERMS, AdversarialLoss, Objective, SegmentationObjective
+from spade_hf.losses import (
+    TERMS,
+    AdversarialLoss,
+    HingeObjective,
+    Objective,
+    RelativisticObjective,
+    SegmentationObjective,
+)
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
-from spade_hf.training import (
-    Game,
-    ModelEMA,
-    Side,
-    TrainingRecipe,
-    prepared_schedule,
-)
+from spade_hf.training import Game, ModelEMA, Side, TrainingRecipe, prepared_schedule
 from spade_hf.training.augmentation import DiscriminatorAugmentation
-from spade_hf.training.discriminators import DISCRIMINATORS, GAN_LOSSES
+from spade_hf.training.discriminators import DISCRIMINATORS
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.validation import check_apart, hold_out
 
@@ -170,6 +167,13 @@ def build_objective(
     )
 
 
+def count_updates(args: argparse.Namespace, loader: DataLoader) -> int:
+    """Return the updates of the whole run; with a stream, whose loader has no length, they are always given."""
+    if args.max_train_steps is not None:
+        return args.max_train_steps
+    return max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
+
+
 def build_iteration(
     args: argparse.Namespace,
     accelerator: Accelerator,
@@ -265,4 +269,4 @@ def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> Adversar
         names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
         weights = {name: getattr(args, name) for name in names}
         return SegmentationObjective(label_set.num_labels, label_set.unknown_channel, **weights)
-    return GAN_LOSSES[args.gan_loss]()
+    return {"hinge": HingeObjective, "relativistic": RelativisticObjective}[args.gan_loss]()

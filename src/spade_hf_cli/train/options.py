@@ -9,9 +9,7 @@ import yaml
 
 from ..config_file import read_options
 from ..options import problem_with_data
-from ..parsing import (
-    OneLineParser,
-)
+from ..parsing import OneLineParser
 from ..validation_options import problem_with_validation
 from .parser import build_parser, changed_defaults
 from .presets import DISCRIMINATORS, PRESETS

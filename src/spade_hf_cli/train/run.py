@@ -17,13 +17,8 @@ from accelerate.utils import set_seed
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from spade_hf import (
-    SPADEGenerator,
-)
-from spade_hf.data import (
-    build_loader,
-    preview_samples,
-)
+from spade_hf import SPADEGenerator
+from spade_hf.data import build_loader, preview_samples
 from spade_hf.hub.repositories import open_repository
 from spade_hf.training import (
     CheckpointManager,
@@ -31,6 +26,7 @@ from spade_hf.training import (
     Monitor,
     Publisher,
     StopOnSignal,
+    TrainingRecipe,
     TrainingState,
     build_accelerator,
     compile_modules,
@@ -46,8 +42,8 @@ from spade_hf.training import (
 )
 from spade_hf.training.discriminators import prepare_backbone, warn_of_other_classes
 from spade_hf.training.hub import RevisionUploads, upload
-from spade_hf.training.loss_plot import LOSSES, draw_losses
-from spade_hf.training.metrics_file import METRICS, MetricsFile, read_metrics
+from spade_hf.training.loss_plot import save_losses
+from spade_hf.training.metrics_file import MetricsFile
 from spade_hf.training.output_folder import GRID
 from spade_hf.training.remote_checkpoints import download_checkpoint
 from spade_hf.training.sample_order import SampleOrder
@@ -61,6 +57,7 @@ from .build import (
     build_networks,
     build_objective,
     build_recipe,
+    count_updates,
 )
 from .messages import (
     describe_crop,
@@ -126,7 +123,7 @@ def main(args: argparse.Namespace) -> None:
         generators["generator"].enable_gradient_checkpointing()
 
     # Losses
-    num_averaged = accelerator.num_processes * args.gradient_accumulation_steps  # batches whose gradients are averaged
+    num_averaged = accelerator.num_processes * args.gradient_accumulation_steps
     objective = build_objective(args, dataset.processor.label_set, accelerator.device, num_averaged=num_averaged)
     if args.torch_compile:
         modules = [*generators.values(), *discriminators.values(), objective.perceptual_loss]
@@ -136,11 +133,10 @@ def main(args: argparse.Namespace) -> None:
     # Optimizers and schedules
     loader = accelerator.prepare(loader)
     order = SampleOrder(accelerator, loader, args.seed)
-    num_steps = args.max_train_steps  # always given with a stream, which has no length
-    if num_steps is None:
-        num_steps = max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
-    networks = generators, discriminators
-    iteration = build_iteration(args, accelerator, *networks, averages, objective, num_steps=num_steps)
+    num_steps = count_updates(args, loader)
+    iteration = build_iteration(
+        args, accelerator, generators, discriminators, averages, objective, num_steps=num_steps
+    )
     samples_per_batch = args.train_batch_size * accelerator.num_processes
     images_per_update = samples_per_batch * args.gradient_accumulation_steps
     if args.dry_run:
@@ -148,29 +144,34 @@ def main(args: argparse.Namespace) -> None:
         accelerator.print(summarize({**generators, **discriminators}, next(iter(loader)), **sizes))
         return
 
-    # Trackers, and the repository on the Hub: a missing login is an error now, and not after training
-    repo_id, uploads, recipe = args.hub_model_id or output_dir.resolve().name, None, build_recipe(args, iteration)
+    # Trackers and the Hub
+    repo_id = args.hub_model_id or output_dir.resolve().name
     resume_from = args.resume_from_checkpoint
     if resume_from == "hub":  # before the repository is created: a new one has no checkpoint
         with accelerator.local_main_process_first():  # the others of its machine find it in the cache
             resume_from = str(download_checkpoint(repo_id))
+    recipe, uploads = build_recipe(args, iteration), None
     if accelerator.is_main_process:
         start_trackers(accelerator, "spade", vars(args))
         if args.push_to_hub:
-            repo_id = open_repository(repo_id, private=args.hub_private_repo)
-            recipe.validate()
-            uploads = RevisionUploads(repo_id) if args.hub_strategy != "end" else None
-    options = {"output_dir": output_dir, "repo_id": repo_id, "uploads": uploads, "hub_strategy": args.hub_strategy}
-    publisher = Publisher(averages, dataset, shown, recipe=recipe, is_held_out=held_out is not None, **options)
+            repo_id, uploads = open_hub(args, repo_id, recipe)
+    publisher = Publisher(
+        averages,
+        dataset,
+        shown,
+        recipe=recipe,
+        output_dir=output_dir,
+        repo_id=repo_id,
+        uploads=uploads,
+        hub_strategy=args.hub_strategy,
+        is_held_out=held_out is not None,
+    )
 
     # Resume
     if args.overwrite_output_dir:
         args.overwrite_output_dir = False  # not saved in checkpoints, whose options can start another run
         if accelerator.is_main_process:
             delete_existing_run(output_dir)
-    if accelerator.is_main_process and (args.validation_share or args.validation_image_folder):
-        assert held_out is not None  # the options were checked
-        write_names(held_out.rows, output_dir)
     checkpoints = CheckpointManager(
         accelerator,
         output_dir,
@@ -197,9 +198,15 @@ def main(args: argparse.Namespace) -> None:
         "learning_rate": iteration.generator_side,
         "discriminator_learning_rate": iteration.discriminator_side,
     }
-    metrics_file = MetricsFile(output_dir, step=state.global_step) if accelerator.is_main_process else None
-    options = {"images_per_update": images_per_update, "metrics_file": metrics_file}
-    monitor = Monitor(accelerator, progress, sides=sides, **options)
+    metrics_file = None
+    if accelerator.is_main_process:
+        metrics_file = MetricsFile(output_dir, step=state.global_step)
+        if args.validation_share or args.validation_image_folder:
+            assert held_out is not None  # the options were checked
+            write_names(held_out.rows, output_dir)
+    monitor = Monitor(
+        accelerator, progress, sides=sides, images_per_update=images_per_update, metrics_file=metrics_file
+    )
     with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
         for batch in resumable_batches(
             accelerator, loader, dataset, state, num_steps, samples_per_batch=samples_per_batch
@@ -254,10 +261,15 @@ def main(args: argparse.Namespace) -> None:
     accelerator.print(describe_end(output_dir, GRID))
 
 
-def save_losses(output_dir: Path) -> None:
-    """Draw the losses in `metrics.csv` as `losses.png`."""
-    if image := draw_losses(read_metrics(output_dir / METRICS)):
-        image.save(output_dir / LOSSES)
+def open_hub(args: argparse.Namespace, repo_id: str, recipe: TrainingRecipe) -> tuple[str, RevisionUploads | None]:
+    """Create the repository and check the model card: a missing login is an error now, and not after training.
+
+    Returns:
+        `tuple`: The repository's whole name, and the uploads during training, if there are any.
+    """
+    repo_id = open_repository(repo_id, private=args.hub_private_repo)
+    recipe.validate()
+    return repo_id, RevisionUploads(repo_id) if args.hub_strategy != "end" else None
 
 
 def set_up_logging() -> None:

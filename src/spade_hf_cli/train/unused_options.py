@@ -1,4 +1,4 @@
-"""Options of the training script that have no effect beside certain others, so that nobody relies on them."""
+"""Options of training that have no effect beside certain others, so that nobody relies on them."""
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
