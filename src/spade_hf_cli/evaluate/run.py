@@ -30,8 +30,9 @@ import spade_hf
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_rows
 from spade_hf.data.fingerprint import fingerprint
+from spade_hf.data.image_files import decode_image, without_decoding
 from spade_hf.data.label_match import check_labels
-from spade_hf.data.pair_reader import check_columns, decode_image
+from spade_hf.data.pair_reader import check_columns
 from spade_hf.data.sources import find_label_set, load_label_set
 from spade_hf.images.sheets import add_headings
 from spade_hf.metrics import (
@@ -277,9 +278,9 @@ def pairs(
 
 def size_of_mask(rows: datasets.Dataset, column: str) -> list[int]:
     """Return height and width of the first mask."""
-    rows = rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    rows, types = without_decoding(rows.select_columns([column]), [column])
     try:
-        mask = decode_image(rows[0][column], datasets.Image(), column)
+        mask = decode_image(rows[0][column], types[column], column)
     except ValueError as error:
         raise ValueError(f"Row 0 of the data set: {error}") from error
     return [mask.height, mask.width]
