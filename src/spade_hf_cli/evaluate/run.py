@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from spade_hf.data.image_files import decode_image, without_decoding
 from spade_hf.data.label_match import check_labels
 from spade_hf.data.pair_reader import check_columns
 from spade_hf.data.sources import find_label_set, load_label_set
+from spade_hf.files import write_text
 from spade_hf.images.sheets import add_headings
 from spade_hf.metrics import (
     Figures,
@@ -395,11 +395,3 @@ def draw_sheet(scored: Sequence[ScoredBatch]) -> Image.Image:
     """Draw the shown rows of all batches below each other, with headings."""
     rows = torch.cat([row for batch in scored for row in batch.rows], dim=-2)  # (3, rows * H, columns * W)
     return add_headings(Image.fromarray(rows.movedim(0, -1).numpy()), scored[0].headings)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
