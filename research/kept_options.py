@@ -9,6 +9,8 @@ from typing import Any
 import datasets
 
 from spade_hf.data.fingerprint import Fingerprint, fingerprint, first_difference
+from spade_hf.data.image_files import without_decoding
+from spade_hf.data.pair_reader import check_columns
 from spade_hf_cli.data import columns_of, open_label_set, open_rows
 
 
@@ -52,12 +54,13 @@ def describe(args: argparse.Namespace, split: str) -> dict[str, Any]:
 
 def describe_data(args: argparse.Namespace, split: str) -> Fingerprint:
     """Return the fingerprint of a split, or of folders."""
-    rows, columns = open_rows(args, split=split), [*columns_of(args).values()]
-    for column in filter(None, columns):
-        rows = rows.cast_column(column, datasets.Image(decode=False))
+    rows = open_rows(args, split=split)
+    columns = {name: column for name, column in columns_of(args).items() if column is not None}
+    check_columns(rows.features, columns)
+    rows, _ = without_decoding(rows, columns.values())
     return fingerprint(
         rows,
-        columns,
+        [*columns.values()],
         label_set=open_label_set(args),
         color_tolerance=args.color_tolerance,
         max_rows=STREAMED_ROWS if isinstance(rows, datasets.IterableDataset) else None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spade_hf.files import LEFTOVER_AGE, UNFINISHED, atomic, remove_leftovers
+from spade_hf.files import LEFTOVER_AGE, UNFINISHED, atomic, remove_leftovers, write_text
 
 
 def test_a_file_appears_whole_and_its_folder_is_made(tmp_path: Path):
@@ -26,6 +26,12 @@ def test_after_an_error_the_old_file_is_as_before(tmp_path: Path, error: type[Ba
         unfinished.write_text("half")
         raise error("full")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_text_is_utf8(tmp_path: Path):
+    write_text(tmp_path / "new" / "table.md", "Wiese, grün\n")
+    assert (tmp_path / "new" / "table.md").read_bytes() == "Wiese, grün\n".encode()
+    assert len(list((tmp_path / "new").iterdir())) == 1
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path):

@@ -169,8 +169,8 @@ def test_the_report_lists_some_files_and_the_sheet_shows_them(check, data):
     exif[0x0112] = 3
     for number in range(25):
         Image.new("RGB", (48, 32), (250, 0, 0)).save(data / "images" / f"{number}.jpg", exif=exif)
-    status, out = check("--num_workers", 0, "--json", data / "report.json", "--sheet", data / "sheet.png")
-    warnings = json.loads((data / "report.json").read_text())["warnings"]
+    status, out = check("--num_workers", 0, "--json", data / "new" / "report.json", "--sheet", data / "sheet.png")
+    warnings = json.loads((data / "new" / "report.json").read_text())["warnings"]
     (found,) = [one for one in warnings if one["kind"] == "exif"]
     assert status == 0 and found["count"] == 25 and len(found["files"]) == 20 and " and 22 more)" in out
     sheet = np.array(Image.open(data / "sheet.png"))[20:].astype(int)

@@ -1,24 +1,18 @@
-from dataclasses import dataclass
+import argparse
 
 import pytest
 
-from spade_hf_cli.declaring import add_options, names_with, option
 from spade_hf_cli.parsing import OptionParser, count, share
-
-
-@dataclass
-class Options:
-    train_batch_size: int = option(4, "per process", group="optimization", kind=count, on_card=True)
-    resolution: list[int] = option([256], "in pixels", group="data", kind=int, many="+")
-    random_flip: bool = option(True, "mirror half of the samples", group="data")
-    dry_run: bool = option(False, "stop before training", group="data", free=True)
-    norm_type: str = option("batch", "of the activations", group="model", choices=("batch", "instance"))
-    output_dir: str | None = option(None, "folder to write", group="data")
 
 
 def parser():
     built = OptionParser(prog="train")
-    add_options(built, Options, descriptions={"model": "Taken from a pretrained model."})
+    built.add_argument("--train_batch_size", type=count, default=4, help="per process")
+    built.add_argument("--resolution", type=int, nargs="+", default=[256], help="in pixels")
+    built.add_argument("--random_flip", action=argparse.BooleanOptionalAction, default=True)
+    built.add_argument("--dry_run", action="store_true", help="stop before training")
+    built.add_argument("--norm_type", choices=("batch", "instance"), default="batch", help="of the activations")
+    built.add_argument("--output_dir", help="folder to write")
     return built
 
 
@@ -29,14 +23,6 @@ def fails(capsys, *words):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     return error
-
-
-def test_fields_become_options():
-    assert Options(**vars(parser().parse_args([]))) == Options()
-    given = ["--train_batch_size", "8", "--resolution", "96", "128", "--no-random_flip", "--dry_run"]
-    options = Options(**vars(parser().parse_args(given)))
-    assert options == Options(train_batch_size=8, resolution=[96, 128], random_flip=False, dry_run=True)
-    assert names_with(Options, "free") == ("dry_run",) and names_with(Options, "on_card") == ("train_batch_size",)
 
 
 @pytest.mark.parametrize("word", ["--train-batch-size", "--train_batch-size", "--train-batch-size=2"])
@@ -67,13 +53,12 @@ def test_a_number_out_of_bounds_names_the_option(capsys):
         share("2")
 
 
-def test_help_states_defaults_and_groups(capsys):
+def test_help_states_defaults():
     built = parser()
     built.set_defaults(norm_type="instance")  # as a preset does
     text = " ".join(built.format_help().split())
     assert "per process (default: 4)" in text and "(default: 256)" in text and "(default: instance)" in text
     assert "default: None" not in text and "default: False" not in text
-    assert "model: Taken from a pretrained model." in text
 
 
 def test_a_command_suggests_its_own_options(capsys):

@@ -1,12 +1,18 @@
 import json
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 
+from spade_hf.data import load_folders
 from spade_hf.data.fingerprint import fingerprint, first_difference
+from spade_hf.labels import LabelSet
 
-from ..training_data import LABELS, make_rows, write_imagefolder
+from ..dataset_layouts import save
+from ..training_data import LABELS, make_rows, picture, write_imagefolder
 
 
 COLUMNS = ("image", "label", None)
@@ -60,3 +66,22 @@ def test_rows_that_are_not_hashed_still_count():
 
 def test_what_an_older_fingerprint_lacks_is_not_compared():
     assert first_difference({}, of(make_rows(2))) is None
+
+
+def test_files_that_cannot_be_read_are_left_to_whoever_reads_the_rows(tmp_path: Path):
+    white = np.full((8, 8), 255, np.uint8)
+    for name in ("1", "2"):
+        save(tmp_path / "photos" / f"{name}.png", picture(int(name), (8, 8)))
+        save(tmp_path / "masks" / f"{name}-sky.png", white)
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        for path in sorted((tmp_path / "photos").iterdir()):
+            content.write(path, path.name)
+    labels = LabelSet.from_dict({"labels": ["ground", "sky"]})
+    rows = load_folders({"image": str(archive), "label": str(tmp_path / "masks")}, class_masks=labels)
+    whole = of(rows, label_set=labels)
+    (tmp_path / "masks" / "1-sky.png").unlink()
+    without_mask = of(rows, label_set=labels)
+    archive.write_bytes(archive.read_bytes().replace(b"IDAT", b"IDAX", 1))  # its checksum is now wrong
+    contents = [one["content"] for one in (whole, without_mask, of(rows, label_set=labels))]
+    assert len(set(contents)) == 3

@@ -84,7 +84,27 @@ def no_image(root):
     return r"000000000285.jpg, which .*json names, is missing, and 0 more files of the column `image`. Give the folder"
 
 
-@pytest.mark.parametrize("damage", [no_json, detection_json, no_annotations, no_image])
+def number_for_a_name(root):
+    change(root, lambda values: values["images"][0].update(file_name=139))
+    return r"cannot be read \(TypeError"
+
+
+def image_elsewhere(root):
+    save(root / "mine.png", PIL.Image.new("RGB", SIZE[::-1]))
+    change(root, lambda values: values["images"][0].update(file_name=str(root / "mine.png")))
+    return r"names the file '.*mine.png', which is not in .*val2017. Only files of that folder are opened"
+
+
+def mask_above(root):
+    save(root / "mine.png", PIL.Image.new("RGB", SIZE[::-1]))
+    change(root, lambda values: values["annotations"][0].update(file_name="../../mine.png"))
+    return r"names the file '.*mine.png', which is not in .*panoptic_val2017. Only files of that folder are opened"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [no_json, detection_json, no_annotations, no_image, number_for_a_name, image_elsewhere, mask_above],
+)
 def test_what_cannot_be_loaded_is_named(damage, tmp_path):
     write_panoptic(tmp_path)
     message = damage(tmp_path)

@@ -10,6 +10,7 @@ from spade_hf import LabelSet, SPADEPipeline
 from spade_hf_cli import main
 
 from ..dataset_layouts import (
+    save,
     write_cityscapes,
     write_cvat,
     write_panoptic,
@@ -137,3 +138,17 @@ def test_tables_of_bytes(synthesize, evaluate, tmp_path):  # noqa: F811
     model = save_model(tmp_path / "model", generator=make_generator())
     result = synthesize("--model", model, *data, "--images_per_mask", 1, "--output_dir", tmp_path / "out")
     assert result.status == 0 and "4 rows" in result.stdout, result.stderr
+
+
+def test_tables_of_file_names(evaluate, tmp_path):  # noqa: F811
+    """Names are those of files in the data set's folder, also where a mask gives the size of real pictures."""
+    for i in range(2):
+        save(tmp_path / "data" / "pictures" / f"{i}.png", picture(i))
+        save(tmp_path / "data" / "masks" / f"{i}.png", toy_mask(i))
+    columns = {"image": ["pictures/0.png", "pictures/1.png"], "label": ["masks/0.png", "masks/1.png"]}
+    datasets.Dataset.from_dict(columns).to_pandas().to_parquet(tmp_path / "data" / "validation.parquet")
+    write_labels(tmp_path / "data" / "labels.json")
+    command = ("--real", "--dataset_name", tmp_path / "data", "--segmenter", "none", "--device", "cpu")
+    result = evaluate(*command, "--json", tmp_path / "figures.json")
+    assert result.status == 0, result.stderr
+    assert json.loads((tmp_path / "figures.json").read_text())["settings"]["resolution"] == [40, 48]

@@ -104,8 +104,23 @@ def _can_be_image(feature: Any) -> bool:
     )
 
 
-def with_decoding(feature: datasets.Image, decode: bool) -> datasets.Image:
-    """Return the type of a column of images that `datasets` decodes, or leaves to [`decode_image`]."""
+def without_decoding(rows: Any, columns: Iterable[str]) -> tuple[Any, dict[str, datasets.Image]]:
+    """Leave the images of some columns to [`decode_image`], whose errors name the column.
+
+    Args:
+        rows (`datasets.Dataset` or `datasets.IterableDataset`): Rows with these columns of images.
+        columns (`Iterable[str]`): The columns.
+
+    Returns:
+        `tuple`: The rows with undecoded images, and column -> type of its images, as [`decode_image`] takes it.
+    """
+    types = {column: _with_decoding(rows.features[column], True) for column in columns}
+    for column, image_type in types.items():
+        rows = rows.cast_column(column, _with_decoding(image_type, False))
+    return rows, types
+
+
+def _with_decoding(feature: datasets.Image, decode: bool) -> datasets.Image:
     feature = copy.copy(feature)
     feature.decode = decode
     return feature

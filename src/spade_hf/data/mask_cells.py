@@ -6,7 +6,7 @@ from typing import Any
 
 import PIL.Image
 
-from .image_files import decode_image, with_decoding
+from .image_files import decode_image, without_decoding
 from .pair_reader import check_columns
 from .sources import load_rows
 
@@ -30,9 +30,7 @@ def mask_cells(name: str, split: str, mask_column: str, instance_column: str | N
     columns = {parameter: column for parameter, column in columns.items() if column is not None}
     rows: Any = load_rows(name, split=split, image_columns=columns.values())
     check_columns(rows.features, columns)
-    types = {column: with_decoding(rows.features[column], True) for column in columns.values()}
-    for column in types:
-        rows = rows.cast_column(column, with_decoding(types[column], False))
+    rows, types = without_decoding(rows, columns.values())
     rows = rows.select_columns([*types])
 
     def read(number: int, column: str) -> PIL.Image.Image:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..batch import Batch
 from ..images.processor import SPADEImageProcessor
 from .class_masks import CLASS_MASKS_COLUMN, merge_class_masks
-from .image_files import decode_image, is_turned, stored_image, with_decoding
+from .image_files import decode_image, is_turned, stored_image, without_decoding
 from .panoptic import SEGMENTS_COLUMN, categories_of_segments
 from .transforms import PairedTransform
 
@@ -75,12 +75,10 @@ class PairReader:
         columns = {name: column for name, column in columns.items() if column is not None}
         assert rows.features is not None and rows.column_names is not None  # `load_rows` looked at the first row
         check_columns(rows.features, columns)
-        self.image_types = {column: with_decoding(rows.features[column], True) for column in columns.values()}
         names = [
             column for column in ("file_name", SEGMENTS_COLUMN, CLASS_MASKS_COLUMN) if column in rows.column_names
         ]
-        for column in self.image_types:  # decoded by this class, whose errors name the column and the file
-            rows = rows.cast_column(column, with_decoding(self.image_types[column], False))
+        rows, self.image_types = without_decoding(rows, columns.values())
         return rows.select_columns([*self.image_types, *names])
 
     def read(self, row: dict[str, Any], name: str) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -4,6 +4,7 @@ A pixel's segment id is R + 256 G + 65536 B; 0 means no segment. Files are decod
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import datasets
 import numpy as np
 import PIL.Image
+
+from .image_files import FileImage
 
 
 SEGMENTS_COLUMN = "panoptic_segments"  # per row: {"id", "category_id"} of each segment in its mask
@@ -30,7 +33,7 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
             maps segments to categories; rows in the order of the annotations.
 
     Raises:
-        ValueError: If the JSON does not have this form, or names a file that is missing.
+        ValueError: If the JSON does not have this form, or names a file that is missing or elsewhere.
     """
     try:
         values = json.loads(Path(panoptic_json).read_text(encoding="utf-8"))
@@ -40,6 +43,10 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
             [{"id": int(one["id"]), "category_id": int(one["category_id"])} for one in row["segments_info"]]
             for row in values["annotations"]
         ]
+        columns = {
+            column: [str(Path(folder, image if column == "image" else mask)) for image, mask in pairs]
+            for column, folder in folders.items()
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"`panoptic_json` {panoptic_json!r} cannot be read ({error!r}). It needs `categories`, `images` with `id` "
@@ -48,18 +55,20 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
         ) from error
     if not pairs:
         raise ValueError(f"`panoptic_json` {panoptic_json!r} has no annotations.")
-    columns = {
-        column: [str(Path(folder, image if column == "image" else mask)) for image, mask in pairs]
-        for column, folder in folders.items()
-    }
     for column, paths in columns.items():
+        folder = os.path.abspath(folders[column])
+        if outside := [path for path in paths if not Path(os.path.abspath(path)).is_relative_to(folder)]:
+            raise ValueError(
+                f"`panoptic_json` {panoptic_json!r} names the file {outside[0]!r}, which is not in {folders[column]}. "
+                "Only files of that folder are opened: move it there, and correct its name."
+            )
         if missing := [path for path in paths if not Path(path).is_file()]:
             raise ValueError(
                 f"{missing[0]}, which {panoptic_json} names, is missing, and {len(missing) - 1} more files of the "
                 f"column `{column}`. Give the folder that holds these files."
             )
     features = datasets.Features(
-        {column: datasets.Image() for column in columns}
+        {column: FileImage() for column in columns}
         | {
             "file_name": datasets.Value("string"),
             SEGMENTS_COLUMN: [{"id": datasets.Value("int64"), "category_id": datasets.Value("int64")}],

@@ -11,11 +11,11 @@ import yaml
 from huggingface_hub import DatasetCardData, ModelCard
 from huggingface_hub.errors import HFValidationError, HTTPError
 
+from ..files import write_text
 from ..hub.model_card import label_table
 from ..labels.label_set import LabelSet
 from ..pipelines import SPADEPipeline
 from ..version import __version__
-from .settings import write_text
 
 
 # (fewer rows than, the Hub's name for the size)

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 
 from ..data.fingerprint import hash_row
-from ..data.image_files import decode_image, with_decoding
+from ..data.image_files import decode_image, without_decoding
 from ..data.pair_reader import check_columns, check_instance_column, name_files
 from ..images.processor import SPADEImageProcessor
 
@@ -59,10 +59,8 @@ class MaskReader:
         check_columns(rows.features, columns)
         self.mask_column, self.instance_column = mask_column, instance_column
         self.processor, self.color_tolerance = processor, color_tolerance
-        self._image_types = {column: with_decoding(rows.features[column], True) for column in columns.values()}
-        for column in self._image_types:  # decoded by `read`, where an error can name the row and the file
-            rows = rows.cast_column(column, with_decoding(self._image_types[column], False))
         names = [column for column in ("file_name",) if column in rows.column_names]
+        rows, self._image_types = without_decoding(rows, columns.values())
         self.rows = rows.select_columns([*self._image_types, *names])
 
     def __len__(self) -> int:

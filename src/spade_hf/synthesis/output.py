@@ -10,9 +10,10 @@ from pathlib import Path
 import datasets
 import pyarrow.parquet
 
+from ..files import write_text
 from .data_card import Summary
 from .row import Row, picture_seeds, row_name
-from .settings import UNFINISHED, write_text
+from .settings import UNFINISHED
 
 
 FOLDER_OF = {"image": "images", "label": "labels", "instance": "instances"}

@@ -1,18 +1,18 @@
 """The folder of a synthesized data set, which a later run with the same settings can resume."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.sources import LABELS_FILE
+from ..files import write_text
 from ..labels.label_set import LabelSet
 
 
 SETTINGS_FILE = "settings.json"
 MASKS_FILE = ".masks"  # a line for each mask: a hash of its file. Hidden: `load_dataset` must not read it.
-UNFINISHED = ".unfinished"  # suffix of files that are being written
+UNFINISHED = ".unfinished"  # suffix of files that are being written; a resumed run replaces those of rows
 
 
 def open_folder(
@@ -85,13 +85,6 @@ def _check_masks(folder: Path, masks: Sequence[str], find_missing: Callable[[], 
 def public_name(name: str) -> str:
     """Return a Hub id as it is, and of a path only the last part, so that shared files name no local folders."""
     return Path(name).resolve().name if Path(name).exists() else name
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(path.name + UNFINISHED)
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
 
 
 def _has_rows(folder: Path) -> bool:

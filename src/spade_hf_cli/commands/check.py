@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from spade_hf.files import write_text
 from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.project import install_command
@@ -69,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
         print(*map(describe_oddity, oddities), sep="\n", end="\n" if oddities else "")
     if args.json is not None:
         warnings = [{"kind": one.kind, "count": one.count, "files": one.files[:SHOWN_FILES]} for one in oddities]
-        args.json.write_text(json.dumps({"pairs": len(pairs), "bad": len(bad), "warnings": warnings}, indent=2) + "\n")
+        report = {"pairs": len(pairs), "bad": len(bad), "warnings": warnings}
+        write_text(args.json, json.dumps(report, indent=2) + "\n")
     if args.sheet is not None and good:
         names = {pair.index: pair.name for pair in good}
         shown = spread([index for one in oddities for index in one.indices], list(names), SHEET_PAIRS)

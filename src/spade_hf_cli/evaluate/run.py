@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,11 @@ import spade_hf
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_rows
 from spade_hf.data.fingerprint import fingerprint
+from spade_hf.data.image_files import decode_image, without_decoding
 from spade_hf.data.label_match import check_labels
-from spade_hf.data.pair_reader import check_columns, decode_image
+from spade_hf.data.pair_reader import check_columns
 from spade_hf.data.sources import find_label_set, load_label_set
+from spade_hf.files import write_text
 from spade_hf.images.sheets import add_headings
 from spade_hf.metrics import (
     Figures,
@@ -277,9 +278,9 @@ def pairs(
 
 def size_of_mask(rows: datasets.Dataset, column: str) -> list[int]:
     """Return height and width of the first mask."""
-    rows = rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    rows, types = without_decoding(rows.select_columns([column]), [column])
     try:
-        mask = decode_image(rows[0][column], datasets.Image(), column)
+        mask = decode_image(rows[0][column], types[column], column)
     except ValueError as error:
         raise ValueError(f"Row 0 of the data set: {error}") from error
     return [mask.height, mask.width]
@@ -394,11 +395,3 @@ def draw_sheet(scored: Sequence[ScoredBatch]) -> Image.Image:
     """Draw the shown rows of all batches below each other, with headings."""
     rows = torch.cat([row for batch in scored for row in batch.rows], dim=-2)  # (3, rows * H, columns * W)
     return add_headings(Image.fromarray(rows.movedim(0, -1).numpy()), scored[0].headings)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
