@@ -9,6 +9,8 @@ from typing import Any
 import datasets
 
 from spade_hf.data.fingerprint import Fingerprint, fingerprint, first_difference
+from spade_hf.data.image_files import with_decoding
+from spade_hf.files import write_text
 from spade_hf_cli.data import columns_of, open_label_set, open_rows
 
 
@@ -54,7 +56,7 @@ def describe_data(args: argparse.Namespace, split: str) -> Fingerprint:
     """Return the fingerprint of a split, or of folders."""
     rows, columns = open_rows(args, split=split), [*columns_of(args).values()]
     for column in filter(None, columns):
-        rows = rows.cast_column(column, datasets.Image(decode=False))
+        rows = rows.cast_column(column, with_decoding(rows.features[column], False))
     return fingerprint(
         rows,
         columns,
@@ -90,7 +92,4 @@ def keep(file: Path, description: Mapping[str, Any], *, begun: bool, remedy: str
             elif value != before[name]:
                 raise ValueError(f"{file.parent} has results with {name} {before[name]}; now it is {value}. {remedy}")
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(file)
+    write_text(file, json.dumps(now, indent=2) + "\n")

@@ -35,6 +35,12 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a text in UTF-8 with [`atomic`]."""
+    with atomic(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
 def remove_leftovers(folder: str | os.PathLike) -> None:
     """Delete what killed processes left of [`atomic`] in a folder: files with its names, older than a day."""
     for path in Path(folder).iterdir():

@@ -1,6 +1,5 @@
 """Evaluation figures in a model card's metadata (`model-index`), which the Hub shows."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.errors import HFValidationError, HTTPError
 
+from ..files import atomic
 from ..hub.model_card import without_folder
 
 
@@ -81,8 +81,7 @@ def update_card(
     if data.model_name is None:
         data.model_name = (folder.resolve() if folder.is_dir() else Path(model)).name
     if folder.is_dir():
-        unfinished = folder / "README.md.unfinished"
-        card.save(unfinished)
-        os.replace(unfinished, folder / "README.md")
+        with atomic(folder / "README.md") as unfinished:
+            card.save(unfinished)
     else:
         card.push_to_hub(model, commit_message="Evaluation results")

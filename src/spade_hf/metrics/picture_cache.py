@@ -1,6 +1,5 @@
 """Generated pictures on disk: a stopped evaluation can resume, and another judge can score the same pictures."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from ..files import atomic
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,6 @@ class PictureCache:
         if all(file.is_file() for file in files):
             return torch.stack([read_picture(file, size) for file in files])
         pictures = make()
-        files[0].parent.mkdir(parents=True, exist_ok=True)
         for file, picture in zip(files, pictures, strict=True):
             write_picture(picture, file)
         return pictures
@@ -57,6 +57,5 @@ def read_picture(file: Path, size: tuple[int, int]) -> Tensor:
 
 def write_picture(picture: Tensor, file: Path) -> None:
     """Write uint8 `(3, H, W)` as a PNG file, whole or not at all."""
-    unfinished = file.with_name(file.name + ".unfinished")
-    Image.fromarray(picture.movedim(0, -1).cpu().numpy()).save(unfinished, format="PNG")
-    os.replace(unfinished, file)
+    with atomic(file) as unfinished:
+        Image.fromarray(picture.movedim(0, -1).cpu().numpy()).save(unfinished, format="PNG")

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 
 from ..data import PairedImageDataset
 from ..data.fingerprint import Fingerprint, describe_labels, fingerprint, first_difference
+from ..files import atomic
 from ..labels.label_set import LabelSet
 from ..models.model_hash import hash_weights
 from .features import FeatureNetwork
@@ -83,11 +83,9 @@ def obtain_segmenter(
 
 def save_segmenter(segmenter: Segmenter, file: Path, settings: Mapping[str, Any]) -> None:
     """Write the weights, with the settings as metadata; an existing file is always complete."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
     state = {name: weight.cpu().contiguous() for name, weight in segmenter.state_dict().items()}
-    save_file(state, unfinished, metadata={"settings": json.dumps(settings)})
-    os.replace(unfinished, file)
+    with atomic(file) as unfinished:
+        save_file(state, unfinished, metadata={"settings": json.dumps(settings)})
 
 
 def load_segmenter(

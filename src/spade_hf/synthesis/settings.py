@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..labels.label_set import LabelSet
 
 SETTINGS_FILE = "settings.json"
 MASKS_FILE = ".masks"  # a line for each mask: a hash of its file. Hidden: `load_dataset` must not read it.
-UNFINISHED = ".unfinished"  # suffix of files that are being written
+UNFINISHED = ".unfinished"  # added to the name of a file that is being written
 
 
 def open_folder(
@@ -87,11 +88,22 @@ def public_name(name: str) -> str:
     return Path(name).resolve().name if Path(name).exists() else name
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, and rename what was written there to `path` at the block's end.
+
+    Unlike [`spade_hf.files.atomic`], the temporary name is always the same: no two processes write one file, and a
+    resumed run replaces what a killed one left.
+    """
     unfinished = path.with_name(path.name + UNFINISHED)
-    unfinished.write_text(text, encoding="utf-8")
+    yield unfinished
     os.replace(unfinished, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8 with [`writing`]."""
+    with writing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _has_rows(folder: Path) -> bool:
