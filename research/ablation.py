@@ -5,8 +5,7 @@
 A file names the options that all arms share, each arm's own options, and the seeds; see research/ablations/. Each arm
 and seed is a run of train_spade.py, then of evaluate_spade.py. If it was stopped, the same command resumes: from the
 last checkpoint of the interrupted run, skipping finished runs. Other options or other data in the same folder are an
-error. At the end it writes table.md, and sheet.png: mask,
-real picture, and the first seed of each arm.
+error. At the end it writes table.md, and sheet.png: mask, real picture, and the first seed of each arm.
 """
 
 import argparse
@@ -28,6 +27,7 @@ from PIL import Image
 from spade_hf import SPADEPipeline
 from spade_hf.images.sheets import add_headings
 from spade_hf_cli.evaluate import options as evaluation
+from spade_hf_cli.evaluate.run import SHEET_ROWS
 from spade_hf_cli.parsing import OptionParser, count
 from spade_hf_cli.program import status_of
 from spade_hf_cli.train import options as training
@@ -37,7 +37,6 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "examples"
 TRAINED = "model_index.json"  # a run that has ended has it
 FIGURES = ("miou", "pixel_accuracy", "kid", "sharpness", "feature_distance", "diversity")
 TIMED_PICTURES = 20
-SHEET_ROWS = 8  # of evaluate_spade.py, at most
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import datasets
 from spade_hf.data.fingerprint import Fingerprint, fingerprint, first_difference
 from spade_hf.data.image_files import without_decoding
 from spade_hf.data.pair_reader import check_columns
+from spade_hf.files import write_text
 from spade_hf_cli.data import columns_of, open_label_set, open_rows
 
 
@@ -93,7 +94,4 @@ def keep(file: Path, description: Mapping[str, Any], *, begun: bool, remedy: str
             elif value != before[name]:
                 raise ValueError(f"{file.parent} has results with {name} {before[name]}; now it is {value}. {remedy}")
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(file)
+    write_text(file, json.dumps(now, indent=2) + "\n")

@@ -25,6 +25,7 @@ from kept_options import describe, describe_data, keep, resolve
 
 from spade_hf import SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_label_set, load_rows
+from spade_hf.files import write_text
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.metrics import load_feature_network
 from spade_hf.metrics.features import FeatureNetwork, feature_maps
@@ -142,9 +143,7 @@ class Run:
         dataset = self.pairs(train, random_flip=True)
         segmenter = train_segmenter(network, dataset, num_steps=self.args.segmenter_steps, seed=self.seed)
         figures[arm] = {"pairs": len(train), **test_segmenter(segmenter, self.pairs(test), network, self.label_set)}
-        unfinished = file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(figures, indent=2) + "\n")
-        unfinished.replace(file)
+        write_text(file, json.dumps(figures, indent=2) + "\n")
 
     def pairs(self, rows: datasets.Dataset, random_flip: bool = False) -> PairedImageDataset:
         """Build a data set of whole pictures at the size that SPADE paints."""

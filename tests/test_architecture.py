@@ -207,10 +207,8 @@ def test_heavy_packages_are_imported_by_the_training_side_and_the_demo_alone():
 def test_the_library_speaks_of_parameters_and_scripts_of_options():
     """Errors name a parameter, which a script replaces by its option; a notebook has none."""
     options = set(build_parser()._option_string_actions) - {"--help"}
-    training = PACKAGE / "training"
-    scripts_own = {training / "summary.py", training / "unused_options.py", *PACKAGE.rglob("arguments.py")}
     for path in FILES:
-        if path in scripts_own or path.relative_to(PACKAGE).parts[0] not in TRAINING_SIDE:
+        if path.relative_to(PACKAGE).parts[0] not in TRAINING_SIDE:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -218,7 +216,10 @@ def test_the_library_speaks_of_parameters_and_scripts_of_options():
                 assert not named, f"{path.relative_to(PACKAGE)}:{node.lineno} names {named}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_are_short(path: Path):
+@pytest.mark.parametrize(
+    "path", [*FILES, *sorted(CLI.rglob("*.py"))], ids=lambda path: str(path.relative_to(CLI.parent))
+)
+def test_files_hold_one_concept(path: Path):
+    """A long file is a sign, not a fault: it may well hold two concepts, which change for different reasons."""
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= 300, f"{lines} lines; split it by what changes together"
+    assert lines <= 450, f"{lines} lines; is it one concept? If not, split it by what changes together"

@@ -36,7 +36,7 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a file of UTF-8 as [`atomic`] does."""
+    """Write a text in UTF-8 with [`atomic`]."""
     with atomic(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Several processes that share the work of a script."""
+"""Several processes that share the work of a program."""
 
 from collections.abc import Callable
 from datetime import timedelta

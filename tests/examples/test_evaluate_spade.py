@@ -299,6 +299,17 @@ def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path, hashed_rows):
     assert reduced["real"] == real["real"]
 
 
+def test_real_pictures_of_the_size_of_their_masks(evaluate, tmp_path):
+    folder = write_imagefolder(tmp_path / "pairs", mode="L")
+    (folder / "metadata.jsonl").unlink()
+    names = {"image": [f"{index}.png" for index in range(6)], "label": [f"masks/{index}.png" for index in range(6)]}
+    datasets.Dataset.from_dict(names).to_parquet(folder / "rows.parquet")  # names of files beside it
+    command = ("--real", "--dataset_name", folder / "rows.parquet", "--split", "train", "--device", "cpu")
+    result = evaluate(*command, *NONE, "--label_set", folder / "labels.json", "--json", tmp_path / "result.json")
+    assert result.status == 0, result.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["settings"]["resolution"] == [40, 48]
+
+
 @pytest.fixture(scope="module")
 def two_folders(tmp_path_factory):
     """Folders `images` and `masks`, and the labels beside them."""
@@ -383,7 +394,8 @@ def test_a_missing_train_split_is_a_reason_and_a_named_one_an_error(evaluate, mo
     assert result.status == 0, result.stderr
     (why,) = [line for line in result.stdout.splitlines() if line.startswith("- miou, pixel_accuracy: ")]
     assert "(config None, split 'train') cannot be loaded" in why and why.endswith("on: --segmenter_dataset")
-    assert json.loads((tmp_path / "result.json").read_text())["pixel_accuracy"] is None
+    report = json.loads((tmp_path / "result.json").read_text())
+    assert report["pixel_accuracy"] is None and report["reasons"]["exact"]["miou"] in why
     assert evaluate(*command, "--segmenter_split", "tset").status == 2
     named = evaluate(*command, "--segmenter_dataset", data, "--segmenter_split", "tset")
     assert named.status == 2 and "split 'tset') cannot be loaded" in named.stderr

@@ -16,7 +16,7 @@ from PIL import Image
 from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf_cli.train.options import parse_args
 
-from ..training_data import LABELS, make_networks, make_rows, mask, write_labels
+from ..training_data import LABELS, make_networks, make_rows, mask, write_imagefolder, write_labels
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,6 +213,18 @@ def test_results_of_other_data_are_not_tabulated(split, message, start, tmp_path
     write_labels(tmp_path / "data" / "labels.json")
     with pytest.raises(ValueError, match=f"spade-0 has results {message}"):
         start()
+
+
+def test_files_that_a_table_names_are_part_of_the_data(ablation, tmp_path):
+    folder = write_imagefolder(tmp_path / "pairs", mode="L")
+    (folder / "metadata.jsonl").unlink()
+    names = {"image": [f"{index}.png" for index in range(6)], "label": [f"masks/{index}.png" for index in range(6)]}
+    datasets.Dataset.from_dict(names).to_parquet(folder / "rows.parquet")
+    words = ["--dataset_name", str(folder / "rows.parquet"), "--label_set", str(folder / "labels.json")]
+    args = ablation.evaluation.parse_args([*words, "--split", "train"])
+    before = ablation.describe_data(args, "train")
+    shutil.copy(folder / "masks" / "1.png", folder / "masks" / "0.png")
+    assert ablation.describe_data(args, "train") != before
 
 
 def test_results_of_an_older_version_are_not_tabulated(start, tmp_path):

@@ -1,7 +1,6 @@
 """Output of rows: parquet files, or plain folders of PNG files. No file is ever left half-written."""
 
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pyarrow.parquet
 from ..files import write_text
 from .data_card import Summary
 from .row import Row, picture_seeds, row_name
-from .settings import UNFINISHED
+from .settings import writing
 
 
 FOLDER_OF = {"image": "images", "label": "labels", "instance": "instances"}
@@ -100,9 +99,8 @@ class ParquetOutput(Output):
             return
         path = self.path(chunk)
         path.parent.mkdir(exist_ok=True)
-        unfinished = path.with_name(path.name + UNFINISHED)
-        datasets.Dataset.from_list(values, features=self.features()).to_parquet(unfinished)
-        os.replace(unfinished, path)
+        with writing(path) as unfinished:
+            datasets.Dataset.from_list(values, features=self.features()).to_parquet(unfinished)
 
     def files(self) -> list[Path]:
         """List the existing files of rows."""
@@ -138,9 +136,8 @@ class FolderOutput(Output):
             (self.folder / FOLDER_OF[column]).mkdir(exist_ok=True)
         for row in rows:
             for column, path in self.paths(row.source_index, row.number).items():
-                unfinished = path.with_name(path.name + UNFINISHED)
-                unfinished.write_bytes(row.images[column])
-                os.replace(unfinished, path)
+                with writing(path) as unfinished:
+                    unfinished.write_bytes(row.images[column])
 
     def files(self) -> list[Path]:
         """List the existing files of rows."""

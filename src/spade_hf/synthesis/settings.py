@@ -1,7 +1,9 @@
 """The folder of a synthesized data set, which a later run with the same settings can resume."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from ..labels.label_set import LabelSet
 
 SETTINGS_FILE = "settings.json"
 MASKS_FILE = ".masks"  # a line for each mask: a hash of its file. Hidden: `load_dataset` must not read it.
-UNFINISHED = ".unfinished"  # suffix of files that are being written; a resumed run replaces those of rows
+UNFINISHED = ".unfinished"  # added to the name of a file that is being written
 
 
 def open_folder(
@@ -85,6 +87,18 @@ def _check_masks(folder: Path, masks: Sequence[str], find_missing: Callable[[], 
 def public_name(name: str) -> str:
     """Return a Hub id as it is, and of a path only the last part, so that shared files name no local folders."""
     return Path(name).resolve().name if Path(name).exists() else name
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, and rename what was written there to `path` at the block's end.
+
+    Unlike [`spade_hf.files.atomic`], the temporary name is always the same: no two processes write one file, and a
+    resumed run replaces what a killed one left.
+    """
+    unfinished = path.with_name(path.name + UNFINISHED)
+    yield unfinished
+    os.replace(unfinished, path)
 
 
 def _has_rows(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Command line of the evaluation script. This module imports nothing from its package, to keep `--help` fast."""
+"""Command line of `spade-hf evaluate`. Nothing of the library is imported, so that `--help` is fast."""
 
 import argparse
 from collections.abc import Sequence

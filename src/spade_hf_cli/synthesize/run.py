@@ -1,12 +1,4 @@
-"""Paint each mask of a data set in several styles, and write the pictures as a data set.
-
-    python examples/synthesize_dataset.py --model my-model --dataset_name FOLDER_OR_HUB_ID --images_per_mask 4 \
-        --output_dir synthetic
-
-    accelerate launch examples/synthesize_dataset.py ...    # the same rows, from several processes or machines
-
-See docs/synthesis.md, and `--help` for all options.
-"""
+"""Paints each mask of a data set in several styles, and writes the images as a data set. See docs/synthesis.md."""
 
 import argparse
 import logging
