@@ -26,9 +26,12 @@ def test_compiling_changes_no_bit(run, data, tmp_path):  # noqa: F811
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler")
 def test_losses_with_inductor(run, data, tmp_path, monkeypatch):  # noqa: F811
-    """Its kernels round otherwise. Adam's default epsilon would blow that up; see test_processes.py."""
+    """Its kernels round otherwise. Adam's default epsilon would blow that up; see test_processes.py.
+
+    With this seed no unit of the discriminator lies at LeakyReLU's kink; with 0 and 3 one does, in the second update.
+    """
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, FileTracker.name, FileTracker)
-    logged = ("--log_steps", 1, "--report_to", FileTracker.name, "--adam_epsilon", 1e-2)
+    logged = ("--seed", 2, "--log_steps", 1, "--report_to", FileTracker.name, "--adam_epsilon", 1e-2)
     assert run(*options(data, tmp_path / "eager", *logged, steps=3)).status == 0
     assert run(*options(data, tmp_path / "compiled", *logged, "--torch_compile", steps=3)).status == 0
     eager, compiled = (lines(tmp_path / name / "logs") for name in ("eager", "compiled"))
