@@ -136,7 +136,7 @@ def test_five_updates_in_single_precision(tmp_path):
     grows tenfold an update. Should other kernels meet one here, it is the seed that has to change, not the bound.
     """
     data = write_imagefolder(tmp_path / "pairs", count=8)
-    more = ("--adam_epsilon", 1e-2, "--checkpointing_steps", 1, "--checkpoints_total_limit", STEPS)  # the last one counts
+    more = ("--adam_epsilon", 1e-2, "--checkpointing_steps", 1, "--checkpoints_total_limit", STEPS)
     for name, processes in (("one", 1), ("two", 2)):
         given = options(data, tmp_path / name, "--train_batch_size", 4 // processes, *more, steps=STEPS)
         train(processes, tmp_path, *given, in_double=False)
