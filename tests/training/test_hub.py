@@ -6,7 +6,7 @@ import time
 import pytest
 
 from spade_hf.hub.repositories import open_repository
-from spade_hf.training.hub import RevisionUploads, upload
+from spade_hf.training import RevisionUploads, upload
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from spade_hf.training import MetricsFile
 from spade_hf.training.loss_plot import HEIGHT, WIDTH, draw_losses
-from spade_hf.training.metrics_file import METRICS, MetricsFile, read_metrics
+from spade_hf.training.metrics_file import METRICS, read_metrics
 
 
 def test_each_step_has_one_row(tmp_path):

@@ -13,8 +13,16 @@ from accelerate.utils import LoggerType
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from spade_hf.training import Monitor, StepOutput, build_accelerator, check_tracker, log_image, start_trackers
-from spade_hf.training.metrics_file import MetricsFile, read_metrics
+from spade_hf.training import (
+    MetricsFile,
+    Monitor,
+    StepOutput,
+    build_accelerator,
+    check_tracker,
+    log_image,
+    start_trackers,
+)
+from spade_hf.training.metrics_file import read_metrics
 
 from ..file_tracker import FileTracker, lines
 from ..waiting import LONGEST
