@@ -1,22 +1,22 @@
-from .accelerator import build_accelerator
+from .adversaries import DISCRIMINATORS, prepare_backbone, warn_of_other_classes
 from .augmentation import DiscriminatorAugmentation
+from .averages import ModelEMA, estimate_statistics
 from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
-from .checkpoint_files import DamagedCheckpointError, list_checkpoints
 from .checkpoints import CheckpointManager
 from .compilation import compile_modules
-from .discriminators import DISCRIMINATORS, prepare_backbone, warn_of_other_classes
-from .ema import ModelEMA, estimate_statistics
 from .finetuning import Pretrained
 from .game import Game, PhaseOutput, Phases, Side, choose_random_styles, discriminate, generate
 from .hub import RevisionUploads, upload
+from .integrity import DamagedCheckpointError, list_checkpoints
 from .loop import TrainingState, find_broken_rows, resumable_batches
 from .loss_plot import save_losses
 from .metrics_file import MetricsFile
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
 from .output_folder import GRID, delete_existing_run, refuse_existing_run, refuse_foreign_files
+from .preparation import build_accelerator
 from .publishing import Publisher
-from .remote_checkpoints import download_checkpoint
+from .remote import download_checkpoint
 from .resuming import SavedState, fingerprint_of
 from .sample_order import SampleOrder
 from .schedule import learning_rate_schedule, prepared_schedule

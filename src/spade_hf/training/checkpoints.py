@@ -21,7 +21,8 @@ from torch import nn
 
 from ..data.fingerprint import Fingerprint, first_difference
 from ..pipelines import SPADEPipeline
-from .checkpoint_files import (
+from .averages import ModelEMA
+from .integrity import (
     ABANDONED_SUFFIX,
     ARGUMENTS_FILE,
     CHECKSUMS_FILE,
@@ -44,7 +45,6 @@ from .checkpoint_files import (
     was_limited,
     write_json,
 )
-from .ema import ModelEMA
 from .loop import TrainingState
 from .resuming import AVERAGE_SUFFIX, SavedState, check_config, check_networks, read_state, restore_rates
 from .writing import writing

@@ -21,7 +21,7 @@ from ..models.discriminators.segmentation import class_numbers
 from ..models.modeling_utils import SPADEModelMixin
 from ..models.semantics import num_semantic_channels
 from ..pipelines import SPADEPipeline
-from .discriminators import DISCRIMINATORS
+from .adversaries import DISCRIMINATORS
 
 
 logger = logging.getLogger(__name__)

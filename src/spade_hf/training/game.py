@@ -22,7 +22,7 @@ from ..losses import Objective
 from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
 from ..seeding import Stream, generators
 from .augmentation import DiscriminatorAugmentation
-from .ema import ModelEMA
+from .averages import ModelEMA
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 
-from .checkpoint_files import ABANDONED, LEFTOVER, PREFIX, is_own, list_checkpoints, remove
+from .integrity import ABANDONED, LEFTOVER, PREFIX, is_own, list_checkpoints, remove
 from .loss_plot import LOSSES
 from .metrics_file import METRICS, read_metrics
-from .remote_checkpoints import STAGED
+from .remote import STAGED
 from .validation import NAMES_FILE
 
 

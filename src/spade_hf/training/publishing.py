@@ -10,12 +10,12 @@ from PIL import Image
 from ..batch import Batch
 from ..data import PairedImageDataset, StreamedImageDataset
 from ..pipelines import SPADEPipeline
-from .ema import ModelEMA
-from .export import export_pipeline, paint_samples, sample_grid, save_image
+from .averages import ModelEMA
 from .hub import RevisionUploads
 from .model_card import TrainingRecipe, write_training_card
 from .output_folder import GRID, MASK, PICTURE, STEP_GRID
-from .remote_checkpoints import LAST_CHECKPOINT, STAGED_PREFIX, delete_staged, stage_checkpoint
+from .remote import LAST_CHECKPOINT, STAGED_PREFIX, delete_staged, stage_checkpoint
+from .samples import export_pipeline, paint_samples, sample_grid, save_image
 from .writing import writing
 
 

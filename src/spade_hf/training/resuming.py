@@ -16,7 +16,7 @@ from diffusers import ModelMixin
 
 from ..data import PairedImageDataset, StreamedImageDataset
 from ..data.fingerprint import Fingerprint, fingerprint
-from .checkpoint_files import ARGUMENTS_FILE, STATE_FILE, damaged
+from .integrity import ARGUMENTS_FILE, STATE_FILE, damaged
 from .loop import TrainingState
 
 

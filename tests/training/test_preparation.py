@@ -6,7 +6,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
 
-from spade_hf.training import accelerator, build_accelerator
+from spade_hf.training import build_accelerator, preparation
 
 
 def test_processes_wait_longer_than_an_upload_or_a_grid_takes(monkeypatch, tmp_path):
@@ -35,7 +35,7 @@ def test_an_accumulation_goes_on_in_the_next_epoch(monkeypatch, tmp_path):
 @pytest.mark.parametrize("is_supported", [True, False])
 def test_bf16_without_its_instructions_is_warned_of(monkeypatch, tmp_path, caplog, is_supported):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
-    monkeypatch.setattr(accelerator, "has_bf16_instructions", lambda: is_supported)
+    monkeypatch.setattr(preparation, "has_bf16_instructions", lambda: is_supported)
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     build_accelerator(str(tmp_path), mixed_precision="bf16")
@@ -48,11 +48,11 @@ def test_bf16_without_its_instructions_is_warned_of(monkeypatch, tmp_path, caplo
     [(14.0, 2, None, True), (1.0, 2, None, False), (14.0, 1, None, False), (14.0, 2, "passive", False)],
 )
 def test_a_busy_machine_is_warned_of(monkeypatch, caplog, load, threads, policy, is_warned):
-    monkeypatch.setattr(accelerator.os, "getloadavg", lambda: (load, 0.0, 0.0))
-    monkeypatch.setattr(accelerator.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(accelerator.torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(preparation.os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(preparation.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(preparation.torch, "get_num_threads", lambda: threads)
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     if policy:
         monkeypatch.setenv("OMP_WAIT_POLICY", policy)
-    accelerator.warn_of_a_busy_machine()
+    preparation.warn_of_a_busy_machine()
     assert ("load 14 on 2 cores" in caplog.text) == is_warned

@@ -4,7 +4,7 @@ import torch
 
 from spade_hf import SPADEPipeline
 from spade_hf.training import ModelEMA
-from spade_hf.training.export import export_pipeline, paint_samples, sample_grid, save_image
+from spade_hf.training.samples import export_pipeline, paint_samples, sample_grid, save_image
 
 from ..training_data import LABELS, make_dataset, make_networks, make_rows, mask
 

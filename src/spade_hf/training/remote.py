@@ -23,14 +23,7 @@ from huggingface_hub.errors import (
 )
 
 from ..hub.model_card import without_folder
-from .checkpoint_files import (
-    ARGUMENTS_FILE,
-    CHECKSUMS_FILE,
-    DamagedCheckpointError,
-    checksum,
-    verify_checkpoint,
-    write_json,
-)
+from .integrity import ARGUMENTS_FILE, CHECKSUMS_FILE, DamagedCheckpointError, checksum, verify_checkpoint, write_json
 
 
 logger = logging.getLogger(__name__)

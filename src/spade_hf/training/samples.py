@@ -17,7 +17,7 @@ from ..batch import Batch, stack_samples
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..images.sheets import add_headings
 from ..pipelines import SPADEPipeline
-from .ema import ModelEMA, estimate_statistics
+from .averages import ModelEMA, estimate_statistics
 from .game import draw_latents
 
 
