@@ -5,7 +5,17 @@ from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
 from .checkpoints import CheckpointManager
 from .compilation import compile_modules
 from .finetuning import Pretrained
-from .game import Game, PhaseOutput, Phases, Side, choose_random_styles, discriminate, generate
+from .game import (
+    Game,
+    PhaseOutput,
+    Phases,
+    Side,
+    choose_random_styles,
+    discriminate,
+    discriminator_step,
+    generate,
+    generator_step,
+)
 from .hub import RevisionUploads, upload
 from .integrity import DamagedCheckpointError, list_checkpoints
 from .loop import TrainingState, find_broken_rows, resumable_batches
@@ -20,7 +30,6 @@ from .remote import download_checkpoint
 from .resuming import SavedState, fingerprint_of
 from .sample_order import SampleOrder
 from .schedule import learning_rate_schedule, prepared_schedule
-from .steps import discriminator_step, generator_step
 from .stopping import StopOnSignal
 from .validation import check_apart, hold_out, write_names
 
