@@ -1,7 +1,6 @@
 from .adversaries import DISCRIMINATORS, prepare_backbone, warn_of_other_classes
 from .augmentation import DiscriminatorAugmentation
-from .averages import ModelEMA, estimate_statistics
-from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
+from .averages import CrossProcessBatchNorm2d, ModelEMA, estimate_statistics, synchronize_batch_norm
 from .checkpoints import CheckpointManager
 from .compilation import compile_modules
 from .finetuning import Pretrained
