@@ -5,7 +5,7 @@ import torch
 from accelerate.state import AcceleratorState, GradientState
 
 from spade_hf.training import SampleOrder, build_accelerator
-from spade_hf.training.sample_order import ORDER_FILE
+from spade_hf.training.loop import ORDER_FILE
 
 
 @pytest.fixture

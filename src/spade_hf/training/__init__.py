@@ -17,7 +17,7 @@ from .game import (
 )
 from .hub import RevisionUploads, upload
 from .integrity import DamagedCheckpointError, list_checkpoints
-from .loop import TrainingState, find_broken_rows, resumable_batches
+from .loop import SampleOrder, StopOnSignal, TrainingState, find_broken_rows, resumable_batches
 from .loss_plot import save_losses
 from .metrics_file import MetricsFile
 from .model_card import TrainingRecipe, write_training_card
@@ -27,9 +27,7 @@ from .preparation import build_accelerator
 from .publishing import Publisher
 from .remote import download_checkpoint
 from .resuming import SavedState, fingerprint_of
-from .sample_order import SampleOrder
 from .schedule import learning_rate_schedule, prepared_schedule
-from .stopping import StopOnSignal
 from .validation import check_apart, hold_out, write_names
 
 
