@@ -2,7 +2,6 @@ from .adversaries import DISCRIMINATORS, prepare_backbone, warn_of_other_classes
 from .augmentation import DiscriminatorAugmentation
 from .averages import CrossProcessBatchNorm2d, ModelEMA, estimate_statistics, synchronize_batch_norm
 from .checkpoints import CheckpointManager
-from .compilation import compile_modules
 from .finetuning import Pretrained
 from .game import (
     Game,
@@ -23,11 +22,10 @@ from .metrics_file import MetricsFile
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
 from .output_folder import GRID, delete_existing_run, refuse_existing_run, refuse_foreign_files
-from .preparation import build_accelerator
+from .preparation import build_accelerator, compile_modules, learning_rate_schedule, prepared_schedule
 from .publishing import Publisher
 from .remote import download_checkpoint
 from .resuming import SavedState, fingerprint_of
-from .schedule import learning_rate_schedule, prepared_schedule
 from .validation import check_apart, hold_out, write_names
 
 
