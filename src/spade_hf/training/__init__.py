@@ -17,10 +17,8 @@ from .game import (
 from .hub import RevisionUploads, upload
 from .integrity import DamagedCheckpointError, list_checkpoints
 from .loop import SampleOrder, StopOnSignal, TrainingState, find_broken_rows, resumable_batches
-from .loss_plot import save_losses
-from .metrics_file import MetricsFile
 from .model_card import TrainingRecipe, write_training_card
-from .monitoring import Monitor, check_tracker, log_image, start_trackers
+from .monitoring import MetricsFile, Monitor, check_tracker, log_image, save_losses, start_trackers
 from .output_folder import GRID, delete_existing_run, refuse_existing_run, refuse_foreign_files
 from .preparation import build_accelerator, compile_modules, learning_rate_schedule, prepared_schedule
 from .publishing import Publisher

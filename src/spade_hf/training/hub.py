@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, upload_folder
 from huggingface_hub.errors import HTTPError
 
-from .loss_plot import LOSSES
+from .monitoring import LOSSES
 from .output_folder import FINAL_SAMPLES, PIPELINE_FILES, README
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 
 from .integrity import ABANDONED, LEFTOVER, PREFIX, is_own, list_checkpoints, remove
-from .loss_plot import LOSSES
-from .metrics_file import METRICS, read_metrics
+from .monitoring import LOSSES, METRICS, read_metrics
 from .remote import STAGED
 from .validation import NAMES_FILE
 
