@@ -1,7 +1,7 @@
 from .adversaries import DISCRIMINATORS, prepare_backbone, warn_of_other_classes
 from .augmentation import DiscriminatorAugmentation
 from .averages import CrossProcessBatchNorm2d, ModelEMA, estimate_statistics, synchronize_batch_norm
-from .checkpoints import CheckpointManager
+from .checkpoints import CheckpointManager, SavedState, fingerprint_of
 from .finetuning import Pretrained
 from .game import (
     Game,
@@ -14,16 +14,14 @@ from .game import (
     generate,
     generator_step,
 )
-from .hub import RevisionUploads, upload
-from .integrity import DamagedCheckpointError, list_checkpoints
+from .integrity import DamagedCheckpointError
 from .loop import SampleOrder, StopOnSignal, TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import MetricsFile, Monitor, check_tracker, log_image, save_losses, start_trackers
-from .output_folder import GRID, delete_existing_run, refuse_existing_run, refuse_foreign_files
+from .output_folder import GRID, delete_existing_run, list_checkpoints, refuse_existing_run, refuse_foreign_files
 from .preparation import build_accelerator, compile_modules, learning_rate_schedule, prepared_schedule
 from .publishing import Publisher
-from .remote import download_checkpoint
-from .resuming import SavedState, fingerprint_of
+from .remote import RevisionUploads, download_checkpoint, upload
 from .validation import check_apart, hold_out, write_names
 
 

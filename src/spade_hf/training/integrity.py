@@ -1,69 +1,32 @@
-"""Files of a checkpoint, and their checksums."""
+"""Files of a run that are whole: checksums of checkpoints, what is flushed to the disk, errors of a full disk."""
 
 import hashlib
-import itertools
 import json
 import os
-import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 
-PREFIX, PARTIAL_SUFFIX, ABANDONED_SUFFIX = "checkpoint-", ".partial", ".abandoned"
+
 STATE_FILE, ARGUMENTS_FILE, CHECKSUMS_FILE = "training_state.json", "arguments.json", "checksums.json"
-DATA_FILE = "data.json"  # the fingerprint of the data
-OWN_FILES = (STATE_FILE, ARGUMENTS_FILE, CHECKSUMS_FILE)
-# Of a killed run: a checkpoint that was being written or deleted.
-LEFTOVER = re.compile(rf"{PREFIX}\d+(\.deleted)?{re.escape(PARTIAL_SUFFIX)}")
-ABANDONED = re.compile(rf"{PREFIX}\d+{re.escape(ABANDONED_SUFFIX)}(-\d+)?")
 
 
 class DamagedCheckpointError(ValueError):
     """Error for a checkpoint that cannot be used, because one of its files is missing or damaged."""
 
 
+def one_line(error: Exception) -> str:
+    """Return an error's message in one line; torch and the Hub write lists over several ones."""
+    return " ".join(str(error).split())
+
+
 def damaged(what: str, error: Exception) -> DamagedCheckpointError:
-    """Build the error in one line; torch writes lists over several ones."""
-    return DamagedCheckpointError(f"{what}: {' '.join(str(error).split())}")
-
-
-def list_checkpoints(output_dir: Path) -> list[Path]:
-    """Return the complete checkpoints of a run, oldest first; folders that no run of this library wrote are not any.
-
-    A damaged checkpoint is one of them as long as one of its JSON files is there.
-    """
-    found = (path for path in output_dir.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit())
-    return sorted(filter(is_own, found), key=step_of)
-
-
-def is_own(folder: Path) -> bool:
-    """Return whether a run of this library wrote a folder called like a checkpoint."""
-    return any((folder / name).is_file() for name in OWN_FILES)
-
-
-def step_of(checkpoint: Path) -> int:
-    """Return the number of updates in a checkpoint's name."""
-    return int(checkpoint.name.removeprefix(PREFIX))
-
-
-def unused(path: Path) -> Path:
-    """Return this path or, if it exists, the first free one of `path-2`, `path-3`, ..."""
-    others = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
-    return next(name for name in itertools.chain([path], others) if not name.exists())
-
-
-def remove(path: Path) -> None:
-    """Delete a file or a folder; of a link only the link, because its target can be kept on purpose."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-def remove_checkpoint(checkpoint: Path) -> None:
-    """Delete a checkpoint; rename it first, so that a half-deleted folder does not count as one."""
-    remove(checkpoint.rename(checkpoint.with_name(f"{checkpoint.name}.deleted{PARTIAL_SUFFIX}")))
+    """Build the error for a file that cannot be used."""
+    return DamagedCheckpointError(f"{what}: {one_line(error)}")
 
 
 def verify_checkpoint(checkpoint: Path) -> None:
@@ -72,22 +35,24 @@ def verify_checkpoint(checkpoint: Path) -> None:
     Raises:
         DamagedCheckpointError: If a file is missing or damaged; the message names it.
     """
-    expected = {}
-    for file in (STATE_FILE, CHECKSUMS_FILE):
-        try:
-            expected = json.loads((checkpoint / file).read_text())
-        except FileNotFoundError as error:
-            if file == CHECKSUMS_FILE:  # an older checkpoint without checksums
-                return
-            raise DamagedCheckpointError(f"{checkpoint} is not a complete checkpoint: it has no {file}.") from error
-        except ValueError as error:
-            raise damaged(f"{checkpoint / file} is damaged", error) from error
-    for name, written in expected.items():
+    if not (checkpoint / STATE_FILE).exists():
+        raise DamagedCheckpointError(f"{checkpoint} is not a complete checkpoint: it has no {STATE_FILE}.")
+    _parse(checkpoint / STATE_FILE)
+    if not (checkpoint / CHECKSUMS_FILE).exists():  # an older checkpoint without checksums
+        return
+    for name, recorded in _parse(checkpoint / CHECKSUMS_FILE).items():
         file = checkpoint / name
         if not file.is_file():
             raise DamagedCheckpointError(f"{checkpoint} is damaged: it has no {name}.")
-        if checksum(file) != written:
+        if checksum(file) != recorded:
             raise DamagedCheckpointError(f"{file} is damaged: its checksum differs from the recorded one.")
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise damaged(f"{file} is damaged", error) from error
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -113,13 +78,6 @@ def read_json(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def was_limited(checkpoint: Path) -> bool:
-    """Return whether a checkpoint was written by a run that deletes old ones."""
-    state = read_json(checkpoint / STATE_FILE) or {}
-    older = read_json(checkpoint / ARGUMENTS_FILE) or {}
-    return bool(state.get("total_limit", older.get("checkpoints_total_limit")))
-
-
 def write_json(file: Path, values: dict[str, Any]) -> None:
     """Write a checkpoint's JSON file."""
     file.write_text(json.dumps(values, indent=2, default=str) + "\n")
@@ -136,3 +94,26 @@ def sync(path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextmanager
+def writing(what: str, folder: Path, *, advice: str) -> Iterator[None]:
+    """Context in which errors of writing get a message for users.
+
+    Args:
+        what (`str`): Name of what is written.
+        folder (`Path`): An existing folder on the disk that it is written to.
+        advice (`str`): What to do, beside free space; ends with a period.
+
+    Raises:
+        OSError: Instead of the errors of the system, of safetensors and of `torch.save`.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # the writer of `torch.save`
+            raise
+        free = shutil.disk_usage(folder).free / 2**20  # MB
+        raise OSError(
+            f"{what} cannot be written to {folder}: {one_line(error)}. The disk has {free:,.0f} MB left. {advice}"
+        ) from error

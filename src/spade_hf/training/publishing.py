@@ -11,12 +11,11 @@ from ..batch import Batch
 from ..data import PairedImageDataset, StreamedImageDataset
 from ..pipelines import SPADEPipeline
 from .averages import ModelEMA
-from .hub import RevisionUploads
+from .integrity import writing
 from .model_card import TrainingRecipe, write_training_card
-from .output_folder import GRID, MASK, PICTURE, STEP_GRID
-from .remote import LAST_CHECKPOINT, STAGED_PREFIX, delete_staged, stage_checkpoint
+from .output_folder import GRID, MASK, PICTURE, STAGED_PREFIX, STEP_GRID, delete_staged
+from .remote import LAST_CHECKPOINT, RevisionUploads, stage_checkpoint
 from .samples import export_pipeline, paint_samples, sample_grid, save_image
-from .writing import writing
 
 
 # Forward passes that estimate the averaged generator's batch-norm statistics, during training and for publishing.

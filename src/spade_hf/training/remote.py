@@ -1,17 +1,18 @@
-"""A run's newest checkpoint on the Hub: one revision, replaced in one commit, to resume from on another machine.
+"""A run on the Hub: its trained model, uploads while it trains, and its newest checkpoint.
 
-The Hub's copy differs from the one on disk only in its options, which contain no path of the machine.
+The checkpoint is one revision, replaced in one commit, to resume from on another machine. The Hub's copy differs from
+the one on disk only in its options, which contain no path of the machine.
 """
 
 import json
 import logging
 import os
-import re
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download, upload_folder
 
 # HTTPError is raised if the Hub cannot be reached; huggingface_hub's own HTTP errors derive from it
 from huggingface_hub.errors import (
@@ -23,13 +24,114 @@ from huggingface_hub.errors import (
 )
 
 from ..hub.model_card import without_folder
-from .integrity import ARGUMENTS_FILE, CHECKSUMS_FILE, DamagedCheckpointError, checksum, verify_checkpoint, write_json
+from .integrity import (
+    ARGUMENTS_FILE,
+    CHECKSUMS_FILE,
+    DamagedCheckpointError,
+    checksum,
+    one_line,
+    verify_checkpoint,
+    write_json,
+)
+from .monitoring import LOSSES
+from .output_folder import FINAL_SAMPLES, PIPELINE_FILES, README
 
 
 logger = logging.getLogger(__name__)
 LAST_CHECKPOINT = "last-checkpoint"  # the branch
-STAGED_PREFIX = ".upload-"
-STAGED = re.compile(rf"{re.escape(STAGED_PREFIX)}[a-z0-9_]{{8}}")  # as `tempfile` names them
+
+
+def upload(output_dir: Path, repo_id: str) -> None:
+    """Push the pipeline, its card and the images that the card shows, and nothing else that is in the folder.
+
+    Raises:
+        OSError: If the upload fails.
+    """
+    try:
+        upload_folder(
+            repo_id=repo_id,
+            folder_path=output_dir,
+            commit_message="A trained SPADE pipeline",
+            allow_patterns=[*PIPELINE_FILES, README, *FINAL_SAMPLES, LOSSES],
+        )
+    except HTTPError as error:  # also if the Hub cannot be reached
+        raise OSError(
+            f"The model in {output_dir} was not uploaded to {repo_id}: {one_line(error)}. To upload it, "
+            "repeat the command with `resume_from_checkpoint=latest`."
+        ) from error
+
+
+class RevisionUploads:
+    """Background uploads of folders during training, one after another, each to a branch.
+
+    A failed or slow upload only causes a warning: the checkpoint is on the disk.
+
+    Args:
+        repo_id (`str`): "owner/name" of an existing repository.
+    """
+
+    def __init__(self, repo_id: str) -> None:
+        self.repo_id = repo_id
+        self._api = HfApi()
+        self._last: tuple[Future, Path, str] | None = None
+
+    def start(self, folder: Path, revision: str, *, name: str | None = None) -> None:
+        """Upload a folder in the background, then delete it.
+
+        At most one upload runs and one waits. A new upload replaces the waiting one, so that no process waits for the
+        Hub, and copies do not accumulate on the disk.
+
+        Args:
+            folder (`Path`): The branch will hold exactly its files.
+            revision (`str`): Name of the branch; an existing branch gets another commit.
+            name (`str`, *optional*): Name in the log; default: from the revision.
+        """
+        name = f"Revision {revision}" if name is None else name
+        if self._last is not None:
+            future, waiting, skipped = self._last
+            if future.cancel():  # only works before it runs
+                shutil.rmtree(waiting)
+                logger.warning(
+                    "%s is not uploaded to %s: the previous upload is still running. %s is next.",
+                    skipped,
+                    self.repo_id,
+                    name,
+                )
+        self._last = self._api.run_as_future(self._upload, folder, revision, name), folder, name
+
+    def warn(self, name: str, error: Exception) -> None:
+        """Log that something is not uploaded, and why."""
+        logger.warning(
+            "%s was not uploaded to %s: %s. Training continues; the checkpoint is on the disk.",
+            name,
+            self.repo_id,
+            one_line(error).removesuffix("."),
+        )
+
+    def wait(self) -> bool:
+        """Wait for all uploads; return whether the last one succeeded."""
+        return self._last is None or self._last[0].result()
+
+    def _upload(self, folder: Path, revision: str, name: str) -> bool:
+        """Make a branch hold exactly a folder's files, in one commit, so that a reader never gets a part of them.
+
+        `upload_folder` would split large folders over several commits.
+        """
+        try:
+            files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+            self._api.create_branch(self.repo_id, branch=revision, exist_ok=True)
+            before = set(self._api.list_repo_files(self.repo_id, revision=revision)) - {".gitattributes"}
+            operations = [
+                *(CommitOperationDelete(other, is_folder=False) for other in sorted(before - set(files))),
+                *(CommitOperationAdd(path, file) for path, file in files.items()),
+            ]
+            self._api.create_commit(self.repo_id, operations, revision=revision, commit_message=name)
+            return True
+        except Exception as error:  # networks fail in many ways
+            self.warn(name, error)
+            return False
+        finally:
+            shutil.rmtree(folder)
 
 
 def stage_checkpoint(checkpoint: Path, folder: Path) -> None:
@@ -46,13 +148,6 @@ def stage_checkpoint(checkpoint: Path, folder: Path) -> None:
     _replace_json(folder / ARGUMENTS_FILE, {name: without_folder(value) for name, value in arguments.items()})
     checksums = json.loads((checkpoint / CHECKSUMS_FILE).read_text())
     _replace_json(folder / CHECKSUMS_FILE, checksums | {ARGUMENTS_FILE: checksum(folder / ARGUMENTS_FILE)})
-
-
-def delete_staged(output_dir: Path) -> None:
-    """Delete the copies of a run that was killed during an upload."""
-    for leftover in output_dir.glob(f"{STAGED_PREFIX}*"):
-        if STAGED.fullmatch(leftover.name):
-            shutil.rmtree(leftover)
 
 
 def download_checkpoint(repo_id: str) -> Path:
