@@ -1,29 +1,73 @@
-"""Outputs of a run: pipelines of its averages, sample images, and uploads to the Hub."""
+"""What a run publishes: pipelines of its averages, sample images, model cards, and uploads to the Hub."""
 
+import copy
+import itertools
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from ..batch import Batch
-from ..data import PairedImageDataset, StreamedImageDataset
+from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..pipelines import SPADEPipeline
-from .averages import ModelEMA
+from .averages import ModelEMA, estimate_statistics
+from .game import draw_latents
 from .integrity import writing
 from .model_card import TrainingRecipe, write_training_card
 from .output_folder import GRID, MASK, PICTURE, STAGED_PREFIX, STEP_GRID, delete_staged
 from .remote import LAST_CHECKPOINT, RevisionUploads, stage_checkpoint
-from .samples import export_pipeline, paint_samples, sample_grid, save_image
+from .samples import paint_samples, sample_grid, save_image
 
 
 # Forward passes that estimate the averaged generator's batch-norm statistics, during training and for publishing.
 PREVIEW_BATCHES, STATISTICS_BATCHES = 8, 64
 
 
+@torch.no_grad()
+def export_pipeline(
+    averages: Mapping[str, ModelEMA],
+    dataset: PairedImageDataset | StreamedImageDataset,
+    batch_size: int,
+    *,
+    num_batches: int,
+) -> SPADEPipeline:
+    """Build a pipeline of copied averages, with spectral norm fused and batch statistics re-estimated.
+
+    Args:
+        averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): Samples for the statistics.
+        batch_size (`int`): Batch size of the forward passes; use that of training.
+        num_batches (`int`): Number of forward passes.
+    """
+    # Copies, with the weights of inference: W / sigma
+    networks: dict[str, Any] = {name: copy.deepcopy(average.model) for name, average in averages.items()}
+    for network in networks.values():
+        network.fuse_spectral_norm()
+    generator = networks["generator"]
+
+    # Statistics of the generator on batches like those of training, the same at every export
+    def calls() -> Iterator[dict[str, Tensor | None]]:
+        rng = torch.Generator(generator.device).manual_seed(0)
+        loader = build_loader(dataset, batch_size, generator=torch.Generator().manual_seed(0))
+        for batch in itertools.islice(loader, num_batches):
+            batch = cast(Batch, {name: value.to(generator.device) for name, value in batch.items()})
+            encoder, latent_dim = networks.get("style_encoder"), generator.config.latent_dim
+            z, _ = draw_latents(batch, style_encoder=encoder, latent_dim=latent_dim, rng=rng)  # (N, Z)
+            yield {"segmap": batch["label_map"], "z": z, "instance_edges": batch.get("instance_edges")}
+
+    estimate_statistics(generator, calls())
+    pipeline = SPADEPipeline(image_processor=dataset.processor, **networks)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 class Publisher:
-    """Exporter of pipelines of a run's averages. Call its methods only on the main process.
+    """Saves and uploads what a run publishes. Call its methods only on the main process.
 
     Args:
         averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.

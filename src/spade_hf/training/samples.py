@@ -1,64 +1,18 @@
-"""Exports averaged networks as a pipeline, and generates sample images.
+"""Sample images of a pipeline: painted in several styles, and drawn as a grid with headings.
 
 Legend: N samples, H W height and width, Z latent.
 """
 
-import copy
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..batch import Batch, stack_samples
-from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..images.sheets import add_headings
 from ..pipelines import SPADEPipeline
-from .averages import ModelEMA, estimate_statistics
-from .game import draw_latents
-
-
-@torch.no_grad()
-def export_pipeline(
-    averages: Mapping[str, ModelEMA],
-    dataset: PairedImageDataset | StreamedImageDataset,
-    batch_size: int,
-    *,
-    num_batches: int,
-) -> SPADEPipeline:
-    """Build a pipeline of copied averages, with spectral norm fused and batch statistics re-estimated.
-
-    Args:
-        averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
-        dataset (`PairedImageDataset` or `StreamedImageDataset`): Samples for the statistics.
-        batch_size (`int`): Batch size of the forward passes; use that of training.
-        num_batches (`int`): Number of forward passes.
-    """
-    networks: dict[str, Any] = {name: copy.deepcopy(average.model) for name, average in averages.items()}
-    for network in networks.values():
-        network.fuse_spectral_norm()
-    generator = networks["generator"]
-
-    def calls() -> Iterator[dict[str, Tensor | None]]:
-        rng = torch.Generator(generator.device).manual_seed(0)
-        loader = build_loader(dataset, batch_size, generator=torch.Generator().manual_seed(0))
-        for batch in itertools.islice(loader, num_batches):
-            batch = cast(Batch, {name: value.to(generator.device) for name, value in batch.items()})
-            z, _ = draw_latents(
-                batch,
-                style_encoder=networks.get("style_encoder"),
-                latent_dim=generator.config.latent_dim,
-                rng=rng,
-            )
-            yield {"segmap": batch["label_map"], "z": z, "instance_edges": batch.get("instance_edges")}
-
-    estimate_statistics(generator, calls())
-    pipeline = SPADEPipeline(image_processor=dataset.processor, **networks)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 @torch.no_grad()
@@ -73,30 +27,28 @@ def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tup
 
     Returns:
         `list[tuple[str, Tensor]]`: Headings and images `(N, 3, H, W)` in [-1, 1]; the first are the masks in their
-        labels' colours, the second the real images.
+        labels' colors, the second the real images.
     """
     batch = stack_samples(samples, pipeline.device)
     latent_dim = pipeline.generator.config.latent_dim
-    rng = torch.Generator(pipeline.device).manual_seed(0)
-    styles: list[Tensor | None] = [None]
-    headings = ["painted"]
-    if latent_dim is not None:
-        styles = [torch.randn(len(samples), latent_dim, generator=rng, device=pipeline.device)]
-        headings = ["random style"]
-        if pipeline.style_encoder is not None:
-            own = pipeline.style_encoder(batch["real_images"]).latent_dist.mode()
-            styles = [own, own.roll(-1, dims=0), *styles]
-            headings = ["own style", "another's style", *headings]
-        else:
-            styles.append(torch.randn(len(samples), latent_dim, generator=rng, device=pipeline.device))
-            headings *= 2
-    generated = [
-        pipeline.generator(batch["label_map"], z, instance_edges=batch.get("instance_edges")).images for z in styles
-    ]
+    rng = torch.Generator(pipeline.device).manual_seed(0)  # the same styles in every grid of a run
+
+    def random_style() -> Tensor:  # z ~ N(0, 1), (N, Z)
+        return torch.randn(len(samples), latent_dim, generator=rng, device=pipeline.device)
+
+    styles: list[tuple[str, Tensor | None]]
+    if latent_dim is None:
+        styles = [("painted", None)]
+    elif pipeline.style_encoder is None:
+        styles = [("random style", random_style()) for _ in range(2)]
+    else:
+        own = pipeline.style_encoder(batch["real_images"]).latent_dist.mode()  # the posterior's mean, (N, Z)
+        styles = [("own style", own), ("another's style", own.roll(-1, dims=0)), ("random style", random_style())]
+    edges = batch.get("instance_edges")
+    painted = [(name, pipeline.generator(batch["label_map"], z, instance_edges=edges).images) for name, z in styles]
     palette = torch.from_numpy(pipeline.image_processor.label_set.palette.copy()).to(pipeline.device)
-    masks = palette[batch["label_map"]].movedim(-1, 1) / 127.5 - 1  # (N, 3, H, W) in [-1, 1]
-    columns = [masks, batch["real_images"], *generated]
-    return list(zip(["mask", "photograph", *headings], columns, strict=True))
+    masks = palette[batch["label_map"]].movedim(-1, 1) / 127.5 - 1  # (N, 3, H, W): 0..255 -> [-1, 1]
+    return [("mask", masks), ("photograph", batch["real_images"]), *painted]
 
 
 def sample_grid(pipeline: SPADEPipeline, columns: Sequence[tuple[str, Tensor]]) -> Image.Image:
