@@ -32,7 +32,7 @@ class ModelEMA:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Move the average towards `model`; copy its buffers."""
+        """Move the average toward `model`; copy its buffers."""
         self.num_updates += 1
         # 2 / 11 at the first update, 0.9 at the 80th, 0.999 at the 8990th: the memory grows with the run
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))

@@ -120,7 +120,7 @@ class CheckpointManager:
         """Write `checkpoint-{global_step}`; every process calls this.
 
         Checkpoints beyond the step that this run last saved or restored belong to another run. They are renamed to
-        `checkpoint-{step}.abandoned`, and do not count towards `total_limit`.
+        `checkpoint-{step}.abandoned`, and do not count toward `total_limit`.
 
         Args:
             state (`TrainingState`): Progress of the run.
