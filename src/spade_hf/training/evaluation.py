@@ -7,7 +7,6 @@ from ..metrics import Judge, Measurements, Scorer, load_feature_network, score
 from ..pipelines import SPADEPipeline
 
 
-# For tens of images; FID needs more images than the network has features.
 FIGURES = ("kid", "sharpness", "feature_distance")
 
 
