@@ -122,7 +122,7 @@ class Phases:
         """Compute the discriminator's loss on real and fake images: detached `(N, 3, H, W)`, or new ones if `None`."""
         # Fakes: new ones in other styles, after the generator's update, unless they are given
         if fake_images is None:
-            with torch.no_grad():
+            with torch.no_grad():  # detached, and without the memory of a graph
                 fake_images, _ = self.fakes(batch, Stream.DISCRIMINATOR_PHASE)  # (N, 3, H, W)
 
         # Judge: all images in one call, which is one power iteration of spectral norm
@@ -166,9 +166,9 @@ class Phases:
 class Game(Phases):
     """One iteration of training per call: both sides are updated, unless gradients are still being accumulated.
 
-    The order is that of the two loss functions in Park et al. 2019: a step of the generator and the style encoder down
-    their loss, with the discriminator fixed; then a step of the discriminator down its own, with new fakes of the
-    updated generator. Every random number derives from the samples' seeds.
+    A step of the generator and the style encoder down their loss, with the discriminator fixed; then a step of the
+    discriminator down its own, on new fakes of the updated generator. Every random number derives from the samples'
+    seeds, so that a resumed run repeats it.
 
     Args:
         accelerator (`Accelerator`): The accelerator of both sides.
@@ -214,11 +214,11 @@ class Game(Phases):
         networks = [*self.generator_side.prepared.values(), *self.discriminator_side.prepared.values()]
         with self.accelerator.accumulate(*networks):  # only once: each call counts as a batch
             # Generator and style encoder, against the frozen discriminator
-            self.judge.requires_grad_(False)
+            self.judge.requires_grad_(False)  # gradients pass through it to the images, and stop at its weights
             generator_output = self.generator_phase(batch)
             self.generator_side.update(generator_output.loss)
 
-            # Averages of the generator's side, once per update
+            # Averages of the generator's side, once per update: `sync_gradients` holds for its last batch
             if self.accelerator.sync_gradients:
                 for name, average in self.averages.items():
                     average.update(self.generator_side.unwrapped[name])

@@ -85,6 +85,7 @@ class SampleOrder:
     def _use(self, *, is_former: bool) -> None:
         self.is_former = is_former
         if self.sampler is not None:
+            # accelerate adds the epoch to it; hashes of seeds are billions apart, not 1
             self.sampler.initial_seed = self.seed if is_former else derive_seed(self.seed)
 
     def _save(self, models: Any, weights: Any, folder: str) -> None:
@@ -189,9 +190,9 @@ class StopOnSignal:
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         self._signal = signal.Signals(number)
-        self.accelerator.set_trigger()
+        self.accelerator.set_trigger()  # read by `check` in all processes
         again = b""
-        if number == signal.SIGINT:
+        if number == signal.SIGINT:  # the next one ends the process, as if there were no handler
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             again = b" Ctrl-C again quits at once."
         if self.accelerator.is_main_process:  # not by `print`, whose lock the interrupted code can hold

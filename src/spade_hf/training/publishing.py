@@ -99,7 +99,7 @@ class Publisher:
         self.output_dir, self.repo_id, self.uploads = output_dir, repo_id, uploads
         self.hub_strategy, self.is_held_out = hub_strategy, is_held_out
         if uploads is not None:
-            delete_staged(output_dir)
+            delete_staged(output_dir)  # what a killed run left
         self.num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
 
     def preview(self) -> SPADEPipeline:
@@ -128,6 +128,22 @@ class Publisher:
         is_staged = self._push_checkpoint(checkpoint)
         return is_staged and self.uploads is not None and self.uploads.wait()
 
+    def save(self, step: int, *, num_broken: int = 0) -> None:
+        """Save the finished model, its samples and its card in the output folder; wait for the uploads.
+
+        Args:
+            step (`int`): Finished updates.
+            num_broken (`int`, defaults to 0): Samples of a stored data set that were left out.
+        """
+        num_samples = None if self.num_samples is None else self.num_samples - num_broken
+        advice = (
+            "The last checkpoint is complete: free space, and repeat the command with `resume_from_checkpoint=latest`."
+        )
+        with writing("The trained model", self.output_dir, advice=advice):
+            self._save(self.output_dir, num_samples=num_samples, num_steps=step)
+        if self.uploads is not None:
+            self.uploads.wait()
+
     def _push_checkpoint(self, checkpoint: Path) -> bool:
         if self.hub_strategy != "checkpoint":
             return False
@@ -150,31 +166,16 @@ class Publisher:
         self.uploads.start(folder, revision, name=name)
         return True
 
-    def save(self, step: int, *, num_broken: int = 0) -> None:
-        """Save the finished model, its samples and its card in the output folder; wait for the uploads.
-
-        Args:
-            step (`int`): Finished updates.
-            num_broken (`int`, defaults to 0): Samples of a stored data set that were left out.
-        """
-        num_samples = None if self.num_samples is None else self.num_samples - num_broken
-        advice = (
-            "The last checkpoint is complete: free space, and repeat the command with `resume_from_checkpoint=latest`."
-        )
-        with writing("The trained model", self.output_dir, advice=advice):
-            self._save(self.output_dir, num_samples=num_samples, num_steps=step)
-        if self.uploads is not None:
-            self.uploads.wait()
-
     def _export(self, num_batches: int) -> SPADEPipeline:
         return export_pipeline(self.averages, self.dataset, self.recipe.train_batch_size, num_batches=num_batches)
 
     def _save(self, folder: Path, *, num_samples: int | None, num_steps: int, revision: str | None = None) -> None:
+        """Write a pipeline, its sample grid, a gallery of masks and images painted from them, and its card."""
         pipeline = self._export(STATISTICS_BATCHES)
         pipeline.save_pretrained(str(folder))
         columns = paint_samples(pipeline, self.shown)
         save_image(sample_grid(pipeline, columns), folder / GRID)
-        (_, masks), _, (_, painted), *_ = columns
+        (_, masks), _, (_, painted), *_ = columns  # mask, photograph, first style, others
         for name, images in ((MASK, masks), (PICTURE, painted)):
             for number, image in enumerate(pipeline.image_processor.postprocess(images), start=1):
                 save_image(image, folder / name.format(number))
