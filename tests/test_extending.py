@@ -11,8 +11,7 @@ import torch
 from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.losses import TERMS, Objective
-from spade_hf.training import discriminator_step, generator_step
-from spade_hf.training.finetuning import Pretrained
+from spade_hf.training import Pretrained, discriminator_step, generator_step
 
 from .tiny_networks import (
     NUM_LABELS,

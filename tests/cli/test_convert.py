@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from spade_hf import SPADEPipeline
-from spade_hf.training.finetuning import Pretrained
+from spade_hf.training import Pretrained
 from spade_hf_cli import main
 
 from .. import public_reference

@@ -12,9 +12,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, hf_hub_downloa
 from huggingface_hub.errors import HTTPError
 
 from spade_hf import SPADEGenerator, SPADEPipeline
-from spade_hf.training import CheckpointManager, StopOnSignal
-from spade_hf.training.hub import RevisionUploads
-from spade_hf.training.remote_checkpoints import download_checkpoint
+from spade_hf.training import CheckpointManager, RevisionUploads, StopOnSignal, download_checkpoint
 
 from ..training_data import mask, write_imagefolder
 from .test_exact_resume import assert_same, start
@@ -177,7 +175,7 @@ def machine(run, hub, monkeypatch, tmp_path):  # noqa: F811
 KILLED_IN_THE_THIRD_UPLOAD = """
 import os, signal
 from huggingface_hub import HfApi
-from spade_hf.training.hub import RevisionUploads
+from spade_hf.training import RevisionUploads
 start, commit, commits = RevisionUploads.start, HfApi.create_commit, []
 def start_and_wait(self, *args, **more):
     start(self, *args, **more)

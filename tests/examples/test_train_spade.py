@@ -26,7 +26,7 @@ import spade_hf_cli
 from spade_hf import ConcatenationGenerator, Pix2PixHDGenerator, SPADEGenerator, SPADEPipeline
 from spade_hf.losses import TERMS, Term
 from spade_hf.models.vgg import VGG19Features
-from spade_hf.training.metrics_file import read_metrics
+from spade_hf.training.monitoring import read_metrics
 
 from ..file_tracker import FileTracker, lines
 from ..training_data import LABELS, make_rows, mask, picture, write_imagefolder, write_labels

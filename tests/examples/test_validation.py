@@ -65,7 +65,7 @@ def test_folders_that_are_not_trained_on(run, options, tmp_path, caplog):  # noq
 
 def test_a_share_of_the_folder(run, options, tmp_path):  # noqa: F811
     from spade_hf.data import load_folders
-    from spade_hf.training.validation import hold_out
+    from spade_hf.training import hold_out
 
     rows = load_folders({"image": str(tmp_path / "street" / "photos")})
     names = hold_out(rows, 0.3)[1]["file_name"][:]

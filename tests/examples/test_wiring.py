@@ -6,8 +6,7 @@ from accelerate.state import AcceleratorState, GradientState
 
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.losses import TERMS, Term
-from spade_hf.training import ModelEMA, build_accelerator
-from spade_hf.training.discriminators import prepare_backbone, warn_of_other_classes
+from spade_hf.training import ModelEMA, build_accelerator, prepare_backbone, warn_of_other_classes
 from spade_hf_cli.train import build as parts
 from spade_hf_cli.train.options import parse_args
 

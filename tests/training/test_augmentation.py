@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spade_hf.training.augmentation import DiscriminatorAugmentation
+from spade_hf.training import DiscriminatorAugmentation
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from spade_hf import (
     SPADEPipeline,
 )
 from spade_hf.labels.label_set import Label
-from spade_hf.training.finetuning import Pretrained, match_channels
+from spade_hf.training import Pretrained
+from spade_hf.training.finetuning import match_channels
 
 from ..training_data import LABELS, make_networks
 

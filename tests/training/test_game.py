@@ -21,6 +21,7 @@ from spade_hf.losses import (
 )
 from spade_hf.seeding import Stream
 from spade_hf.training import (
+    DiscriminatorAugmentation,
     Game,
     ModelEMA,
     Side,
@@ -29,7 +30,6 @@ from spade_hf.training import (
     generate,
     generator_step,
 )
-from spade_hf.training.augmentation import DiscriminatorAugmentation
 
 from ..training_data import make_dataset, make_networks
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from spade_hf.data import PairedTransform
-from spade_hf.training import TrainingState
-from spade_hf.training.resuming import SavedState
+from spade_hf.training import SavedState, TrainingState
 from spade_hf_cli.train.messages import (
     describe_crop,
     describe_end,

@@ -5,7 +5,8 @@ import unicodedata
 import pytest
 
 from spade_hf.data import load_folders
-from spade_hf.training.validation import NAMES_FILE, check_apart, hold_out, write_names
+from spade_hf.training import check_apart, hold_out, write_names
+from spade_hf.training.validation import NAMES_FILE
 
 from ..dataset_layouts import save
 from ..training_data import picture

@@ -1,19 +1,28 @@
-from .accelerator import build_accelerator
-from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
-from .checkpoint_files import DamagedCheckpointError, list_checkpoints
-from .checkpoints import CheckpointManager
-from .compilation import compile_modules
-from .ema import ModelEMA, estimate_statistics
-from .game import Game, PhaseOutput, Phases, Side, choose_random_styles, discriminate, generate
-from .loop import TrainingState, find_broken_rows, resumable_batches
+from .adversaries import DISCRIMINATORS, prepare_backbone, warn_of_other_classes
+from .augmentation import DiscriminatorAugmentation
+from .averages import CrossProcessBatchNorm2d, ModelEMA, estimate_statistics, synchronize_batch_norm
+from .checkpoints import CheckpointManager, SavedState, fingerprint_of
+from .finetuning import Pretrained
+from .game import (
+    Game,
+    PhaseOutput,
+    Phases,
+    Side,
+    choose_random_styles,
+    discriminate,
+    discriminator_step,
+    generate,
+    generator_step,
+)
+from .integrity import DamagedCheckpointError
+from .loop import SampleOrder, StopOnSignal, TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
-from .monitoring import Monitor, check_tracker, log_image, start_trackers
-from .output_folder import delete_existing_run, refuse_existing_run, refuse_foreign_files
+from .monitoring import MetricsFile, Monitor, check_tracker, log_image, save_losses, start_trackers
+from .output_folder import GRID, delete_existing_run, list_checkpoints, refuse_existing_run, refuse_foreign_files
+from .preparation import build_accelerator, compile_modules, learning_rate_schedule, prepared_schedule
 from .publishing import Publisher
-from .resuming import fingerprint_of
-from .schedule import learning_rate_schedule, prepared_schedule
-from .steps import discriminator_step, generator_step
-from .stopping import StopOnSignal
+from .remote import RevisionUploads, download_checkpoint, upload
+from .validation import check_apart, hold_out, write_names
 
 
 TrainingIteration, StepOutput = Game, PhaseOutput  # names of earlier versions
@@ -21,13 +30,21 @@ TrainingIteration, StepOutput = Game, PhaseOutput  # names of earlier versions
 __all__ = [
     "CheckpointManager",
     "CrossProcessBatchNorm2d",
+    "DISCRIMINATORS",
     "DamagedCheckpointError",
+    "DiscriminatorAugmentation",
+    "GRID",
     "Game",
+    "MetricsFile",
     "ModelEMA",
     "Monitor",
     "PhaseOutput",
     "Phases",
+    "Pretrained",
     "Publisher",
+    "RevisionUploads",
+    "SampleOrder",
+    "SavedState",
     "Side",
     "StepOutput",
     "StopOnSignal",
@@ -35,25 +52,33 @@ __all__ = [
     "TrainingRecipe",
     "TrainingState",
     "build_accelerator",
-    "choose_random_styles",
+    "check_apart",
     "check_tracker",
+    "choose_random_styles",
     "compile_modules",
     "delete_existing_run",
     "discriminate",
     "discriminator_step",
+    "download_checkpoint",
     "estimate_statistics",
     "find_broken_rows",
     "fingerprint_of",
     "generate",
     "generator_step",
+    "hold_out",
     "learning_rate_schedule",
     "list_checkpoints",
     "log_image",
+    "prepare_backbone",
     "prepared_schedule",
     "refuse_existing_run",
     "refuse_foreign_files",
     "resumable_batches",
+    "save_losses",
     "start_trackers",
     "synchronize_batch_norm",
+    "upload",
+    "warn_of_other_classes",
+    "write_names",
     "write_training_card",
 ]

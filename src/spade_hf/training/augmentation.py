@@ -16,10 +16,11 @@ from ..batch import Batch
 from ..seeding import Stream, generators
 
 
+# Images are in [-1, 1]: brightness adds -0.5..0.5, saturation is multiplied by 0..2, contrast by 0.5..1.5.
 BRIGHTNESS, MAX_SATURATION, CONTRAST = 0.5, 2.0, 0.5
 MAX_SHIFT = 1 / 8  # of the side
 CUTOUT = 1 / 5  # of the shorter side
-MAPS = ("label_map", "instance_edges", "agreement")
+MAPS = ("label_map", "instance_edges", "agreement")  # of a batch, (N, H, W) each: they move with the images
 
 
 class DiscriminatorAugmentation:
@@ -27,7 +28,7 @@ class DiscriminatorAugmentation:
 
     Args:
         kinds (`Sequence[str]`): "color" (brightness, saturation, contrast), "translation" (by up to an eighth of
-            the side, with border pixels repeated) and "cutout" (a grey square).
+            the side, with border pixels repeated) and "cutout" (a gray square).
     """
 
     KINDS = ("color", "translation", "cutout")
@@ -44,17 +45,19 @@ class DiscriminatorAugmentation:
         which is False in the square.
         """
         rngs = generators(batch["seed"], Stream.AUGMENTATION, phase)
+        # All numbers at once, whatever the kinds: 3 for color, 2 for translation, 2 for cutout
         draws = torch.stack([torch.rand(7, generator=rng) for rng in rngs])
-        draws = draws.to(batch["label_map"].device)  # (N, 7)
+        draws = draws.to(batch["label_map"].device)  # (N, 7) in [0, 1)
         changed, maps = list(images), cast(dict[str, Tensor], batch.copy())
         if "color" in self.kinds:
             changed = [_recolor(one, draws[:, :3]) for one in changed]
         if "translation" in self.kinds:
             changed = [_shift(one, draws[:, 3:5]) for one in changed]
+            # (N, H, W) -> (N, 1, H, W), as an image of one channel, and back
             maps |= {name: _shift(maps[name][:, None], draws[:, 3:5])[:, 0] for name in MAPS if name in maps}
         if "cutout" in self.kinds:
             visible = _outside_of_square(batch["label_map"], draws[:, 5:])
-            changed = [one * visible[:, None] for one in changed]
+            changed = [one * visible[:, None] for one in changed]  # 0 is medium gray
             maps["visible"] = visible
         return cast(Batch, maps), changed
 
@@ -63,22 +66,23 @@ def _recolor(images: Tensor, draws: Tensor) -> Tensor:
     """Change brightness, saturation and contrast by draws `(N, 3)` in 0..1."""
     brightness, saturation, contrast = draws.to(images.dtype)[:, :, None, None, None].unbind(dim=1)  # (N, 1, 1, 1)
     images = images + (2 * brightness - 1) * BRIGHTNESS
-    grey = images.mean(dim=1, keepdim=True)
-    images = grey + (images - grey) * saturation * MAX_SATURATION
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    gray = images.mean(dim=1, keepdim=True)  # (N, 1, H, W)
+    images = gray + (images - gray) * saturation * MAX_SATURATION
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
     return mean + (images - mean) * (1 + (2 * contrast - 1) * CONTRAST)
 
 
 def _shift(maps: Tensor, draws: Tensor) -> Tensor:
     """Shift maps `(N, C, H, W)` by draws `(N, 2)` in 0..1."""
-    height, width = maps.shape[-2:]
-    rows, columns = (
-        (torch.arange(side, device=maps.device) - ((2 * draw - 1) * MAX_SHIFT * side).round().long()[:, None]).clamp(
-            0, side - 1
-        )
-        for side, draw in zip((height, width), draws.unbind(dim=1), strict=True)
-    )  # (N, H), (N, W)
+
+    def sources(side: int, draw: Tensor) -> Tensor:
+        """Return the row (or column) that each one of the shifted map shows, `(N, side)`."""
+        shift = ((2 * draw - 1) * MAX_SHIFT * side).round().long()  # (N,), in whole pixels, so that labels stay labels
+        return (torch.arange(side, device=maps.device) - shift[:, None]).clamp(0, side - 1)  # repeats the border
+
+    rows, columns = (sources(side, draw) for side, draw in zip(maps.shape[-2:], draws.unbind(dim=1), strict=True))
     samples = torch.arange(len(maps), device=maps.device)[:, None, None]
+    # (N, H, W, C), indexed by (N, 1, 1), (N, H, 1) and (N, 1, W)
     return maps.movedim(1, -1)[samples, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
 
@@ -86,6 +90,7 @@ def _outside_of_square(label_map: Tensor, draws: Tensor) -> Tensor:
     """Return a bool mask `(N, H, W)`: False in a square placed by draws `(N, 2)` in 0..1."""
     height, width = label_map.shape[-2:]
     side = max(1, round(min(height, width) * CUTOUT))
+    # all positions inside of the image are equally likely
     top, left = (draws * torch.tensor([height - side + 1, width - side + 1], device=draws.device)).long().unbind(dim=1)
     rows, columns = torch.arange(height, device=draws.device), torch.arange(width, device=draws.device)
     in_rows = (rows >= top[:, None]) & (rows < top[:, None] + side)  # (N, H)

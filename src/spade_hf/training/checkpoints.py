@@ -1,57 +1,78 @@
-"""Checkpoints on disk, written atomically and verified before they are used.
+"""Checkpoints from which a run continues as if it had not been interrupted.
 
 A checkpoint is written to a temporary folder beside its final path and renamed when it is complete. If a run is killed
 while it saves, the previous checkpoint remains the latest. Each checkpoint contains checksums of its files. A run that
 starts before existing checkpoints renames them, so that `latest` belongs to this run.
+
+The run that resumes can have other options, processes or data. A checkpoint therefore counts updates and samples,
+which do not depend on the number of processes. Checkpoints of earlier versions count batches of one process, and their
+schedules count a step for each process.
 """
 
+import itertools
+import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin
-from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
+from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from safetensors.torch import load_file
 from torch import nn
 
-from ..data.fingerprint import Fingerprint, first_difference
+from ..data import PairedImageDataset, StreamedImageDataset
+from ..data.fingerprint import Fingerprint, fingerprint, first_difference
 from ..pipelines import SPADEPipeline
-from .checkpoint_files import (
-    ABANDONED_SUFFIX,
+from .averages import ModelEMA
+from .integrity import (
     ARGUMENTS_FILE,
     CHECKSUMS_FILE,
-    DATA_FILE,
-    LEFTOVER,
-    PARTIAL_SUFFIX,
-    PREFIX,
     STATE_FILE,
     DamagedCheckpointError,
     checksums,
     damaged,
-    list_checkpoints,
     read_json,
-    remove,
-    remove_checkpoint,
-    step_of,
     sync,
-    unused,
     verify_checkpoint,
-    was_limited,
     write_json,
+    writing,
 )
-from .ema import ModelEMA
 from .loop import TrainingState
-from .resuming import AVERAGE_SUFFIX, SavedState, check_config, check_networks, read_state, restore_rates
-from .writing import writing
+from .output_folder import (
+    ABANDONED_SUFFIX,
+    CHECKPOINT_PREFIX,
+    PARTIAL_SUFFIX,
+    delete,
+    delete_leftovers,
+    list_checkpoints,
+    step_of,
+)
 
 
 logger = logging.getLogger(__name__)
-LIVE_SUFFIX = "_live"
+LIVE_SUFFIX, AVERAGE_SUFFIX = "_live", "_ema"  # of the networks' folders
+DATA_FILE = "data.json"  # the fingerprint of the data
+STORED_ROWS, STREAMED_ROWS = 256, 16  # for the fingerprint; those of a stream can have to be downloaded
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """Contents of a checkpoint's `training_state.json`.
+
+    Args:
+        state (`TrainingState`): Progress of the run.
+        num_processes (`int`): Processes that wrote the checkpoint.
+        is_old (`bool`): Whether it is of a version that counted by process.
+    """
+
+    state: TrainingState
+    num_processes: int
+    is_old: bool
 
 
 class CheckpointManager:
@@ -99,7 +120,7 @@ class CheckpointManager:
         """Write `checkpoint-{global_step}`; every process calls this.
 
         Checkpoints beyond the step that this run last saved or restored belong to another run. They are renamed to
-        `checkpoint-{step}.abandoned`, and do not count towards `total_limit`.
+        `checkpoint-{step}.abandoned`, and do not count toward `total_limit`.
 
         Args:
             state (`TrainingState`): Progress of the run.
@@ -110,20 +131,20 @@ class CheckpointManager:
             FloatingPointError: If a network has a value that is not finite; nothing is written or deleted then.
             OSError: If the disk is full, or the checkpoint cannot be written for another reason.
         """
-        for name, network in self._networks_on_disk():
+        for name, network in self._networks_on_disk().items():
             if (bad := _first_not_finite(network)) is not None:
                 raise FloatingPointError(
                     f"Training diverged: {name.removesuffix(LIVE_SUFFIX)} has values that are not finite ({bad}) "
                     f"after update {state.global_step}, so no checkpoint is written. Lower the learning rates, and go "
                     "on from the checkpoint before with `resume_from_checkpoint=latest`."
                 )
-        final = self.output_dir / f"{PREFIX}{state.global_step}"
+
+        # Write it beside its place
+        final = self.output_dir / f"{CHECKPOINT_PREFIX}{state.global_step}"
         partial = final.with_name(final.name + PARTIAL_SUFFIX)
         if self.accelerator.is_main_process:
             self.output_dir.mkdir(parents=True, exist_ok=True)
-            for leftover in self.output_dir.glob(f"{PREFIX}*{PARTIAL_SUFFIX}"):
-                if LEFTOVER.fullmatch(leftover.name):
-                    remove(leftover)
+            delete_leftovers(self.output_dir)
         self.accelerator.wait_for_everyone()
         try:
             with writing(final.name, self.output_dir, advice=self._advice()):
@@ -132,6 +153,8 @@ class CheckpointManager:
             if self.accelerator.is_main_process:
                 shutil.rmtree(partial, ignore_errors=True)  # otherwise the disk stays full
             raise
+
+        # Put it in its place, after others' checkpoints have left theirs; only then delete old ones
         if self.accelerator.is_main_process:
             # before the rename: if the run is killed in between, `latest` is the one it started from
             self._set_aside(beyond=min(self._step, state.global_step - 1))
@@ -177,12 +200,18 @@ class CheckpointManager:
             found = ", ".join(path.name for path in list_checkpoints(self.output_dir)) or "none"
             raise ValueError(f"The checkpoint {checkpoint} does not exist; available are: {found}.")
         verify_checkpoint(checkpoint)
-        check_networks(checkpoint, self.averages)
-        for name, network in self._networks_on_disk():
+
+        # Networks and averages
+        saved_averages = {folder.name.removesuffix(AVERAGE_SUFFIX) for folder in checkpoint.glob(f"*{AVERAGE_SUFFIX}")}
+        differences = [f"has no {name}" for name in self.averages if name not in saved_averages]
+        differences += [f"has {name}, which this run has not" for name in sorted(saved_averages - set(self.averages))]
+        if differences:
+            raise ValueError(f"{checkpoint} {', '.join(differences)}. {_other_options(checkpoint)}")
+        for name, network in self._networks_on_disk().items():
             folder = checkpoint / name
             if not folder.is_dir():  # an older checkpoint, without the suffix
                 folder = checkpoint / name.removesuffix(LIVE_SUFFIX)
-            check_config(folder, network)
+            _check_config(folder, network)
             try:
                 network.load_state_dict(load_file(folder / SAFETENSORS_WEIGHTS_NAME))
             except Exception as error:  # safetensors raises its own error class, torch a RuntimeError
@@ -191,13 +220,17 @@ class CheckpointManager:
                 raise DamagedCheckpointError(
                     f"{folder / SAFETENSORS_WEIGHTS_NAME} has values that are not finite in {bad}."
                 )
-        arguments = read_json(checkpoint / ARGUMENTS_FILE)
+
+        # Optimizers, schedules and random states
+        arguments = read_json(checkpoint / ARGUMENTS_FILE) or {}
         try:
             self.accelerator.load_state(str(checkpoint))
-            saved = read_state(checkpoint, arguments)
-            restore_rates(self.accelerator, saved)
+            saved = _read_state(checkpoint, arguments)
+            _restore_rates(self.accelerator, saved)
         except Exception as error:  # unpickling a truncated file can raise anything
             raise damaged(f"The optimizers' states in {checkpoint} cannot be loaded", error) from error
+
+        # Progress
         state = saved.state
         self.accelerator.step = 0  # batches accumulated so far: none, as checkpoints are written after an update
         for average in self.averages.values():
@@ -208,15 +241,13 @@ class CheckpointManager:
         if self.accelerator.is_main_process:
             logger.info("Resumed from %s", checkpoint)
             if self.on_resume is not None:
-                self.on_resume(arguments or {}, saved)
+                self.on_resume(arguments, saved)
         return state
 
-    def _networks_on_disk(self) -> list[tuple[str, ModelMixin]]:
-        live: dict[str, Any] = {
-            name + LIVE_SUFFIX * (name in self.averages): network for name, network in self.networks.items()
-        }
-        averages: dict[str, Any] = {name + AVERAGE_SUFFIX: average.model for name, average in self.averages.items()}
-        return [*live.items(), *averages.items()]
+    def _networks_on_disk(self) -> dict[str, Any]:
+        """Return the live networks and the averages, by the names of their folders in a checkpoint."""
+        live = {name + LIVE_SUFFIX * (name in self.averages): network for name, network in self.networks.items()}
+        return live | {name + AVERAGE_SUFFIX: average.model for name, average in self.averages.items()}
 
     def _write(self, folder: Path, state: TrainingState, pipeline: SPADEPipeline | None) -> None:
         """Write a checkpoint's files, and flush them to the disk."""
@@ -227,7 +258,7 @@ class CheckpointManager:
         if self.accelerator.is_main_process:
             if pipeline is not None:
                 pipeline.save_pretrained(str(folder))
-            for name, network in self._networks_on_disk():
+            for name, network in self._networks_on_disk().items():
                 network.save_pretrained(folder / name)
             write_json(folder / ARGUMENTS_FILE, dict(self.arguments))
             if self.data is not None:
@@ -265,6 +296,7 @@ class CheckpointManager:
         return difference is not None
 
     def _warn_of_newer(self, checkpoint: Path) -> None:
+        """Warn that the next save renames checkpoints of this folder, if there are newer ones than the restored."""
         newer = [path for path in list_checkpoints(self.output_dir) if step_of(path) > self._step]
         if newer and self.accelerator.is_main_process:
             logger.warning(
@@ -275,17 +307,92 @@ class CheckpointManager:
             )
 
     def _set_aside(self, *, beyond: int) -> None:
+        """Rename the checkpoints beyond a step to `checkpoint-{step}.abandoned`, or `.abandoned-2` and so on."""
         for old in list_checkpoints(self.output_dir):
             if step_of(old) > beyond:
-                kept = unused(old.with_name(old.name + ABANDONED_SUFFIX))
+                first = old.name + ABANDONED_SUFFIX
+                names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
+                kept = next(path for path in map(old.with_name, names) if not path.exists())
                 old.rename(kept)
                 logger.warning("This run started before %s: renamed to %s; delete it if not needed", old, kept.name)
 
     def _prune(self) -> None:
-        if self.total_limit is not None:
-            for old in filter(was_limited, list_checkpoints(self.output_dir)[: -self.total_limit]):
+        """Delete the oldest checkpoints beyond the limit, except those of a run that had none."""
+        if self.total_limit is None:
+            return
+        for old in list_checkpoints(self.output_dir)[: -self.total_limit]:
+            state, older = (read_json(old / file) or {} for file in (STATE_FILE, ARGUMENTS_FILE))
+            if state.get("total_limit", older.get("checkpoints_total_limit")):
                 logger.info("Deleting %s: more than %d checkpoints", old, self.total_limit)
-                remove_checkpoint(old)
+                # renamed first: a half-deleted folder does not count as a checkpoint
+                delete(old.rename(old.with_name(f"{old.name}.deleted{PARTIAL_SUFFIX}")))
+
+
+def fingerprint_of(dataset: PairedImageDataset | StreamedImageDataset) -> Fingerprint:
+    """Describe what a run trains on, by a sample of its rows."""
+    is_stream = isinstance(dataset, StreamedImageDataset)
+    reader = dataset.reader
+    return fingerprint(
+        dataset.unshuffled if is_stream else dataset.rows,
+        [reader.image_column, reader.mask_column, reader.instance_column],
+        label_set=reader.processor.label_set,
+        color_tolerance=reader.color_tolerance,
+        max_rows=STREAMED_ROWS if is_stream else STORED_ROWS,
+    )
+
+
+def _read_state(checkpoint: Path, arguments: Mapping[str, Any]) -> SavedState:
+    """Read a checkpoint's progress, and convert that of an older one, which `arguments`, its options, help to read."""
+    values = json.loads((checkpoint / STATE_FILE).read_text())
+    values.pop("ema_updates", None)  # in older checkpoints; always equal to the steps
+    values.pop("total_limit", None)
+    num_processes = values.pop("num_processes", None)
+    is_old = num_processes is None
+    if is_old:
+        num_processes = max(1, len(list(checkpoint.glob("random_states_*.pkl"))))  # each process wrote one
+        batch_size = arguments.get("train_batch_size", 1)
+        values["samples_done"] = values.pop("batches_done") * num_processes * batch_size
+    return SavedState(TrainingState(**values), num_processes, is_old)
+
+
+def _restore_rates(accelerator: Accelerator, saved: SavedState) -> None:
+    """Set the learning rates to those of this run's schedules, which can have another length than the saved ones."""
+    for prepared in accelerator._schedulers:
+        schedule: torch.optim.lr_scheduler.LambdaLR = prepared.scheduler
+        if saved.is_old:  # its steps are updates times processes
+            schedule.last_epoch //= saved.num_processes
+            schedule._step_count = schedule.last_epoch + 1
+        bases = zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+        rates = [base * factor(schedule.last_epoch) for base, factor in bases]
+        for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        schedule._last_lr = rates
+
+
+def _check_config(folder: Path, network: ModelMixin) -> None:
+    """Raise a ValueError that names the differences if a saved network has another config than the run's."""
+    file = folder / CONFIG_NAME
+    try:
+        saved = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise damaged(f"{file} cannot be read", error) from error
+    ours = json.loads(network.to_json_string())
+    if saved.get("_class_name", ours["_class_name"]) != ours["_class_name"]:
+        raise ValueError(
+            f"{folder} is a {saved['_class_name']} (this run: {ours['_class_name']}). {_other_options(folder.parent)}"
+        )
+    differences = [
+        f"{key}={saved.get(key)} (this run: {value})"
+        for key, value in ours.items()
+        if not key.startswith("_") and saved.get(key, value) != value
+    ]
+    if differences:
+        raise ValueError(f"{folder} was trained with {', '.join(differences)}. {_other_options(folder.parent)}")
+
+
+def _other_options(checkpoint: Path) -> str:
+    """Return what to do if a checkpoint is of a run with other networks."""
+    return f"Give the options of {checkpoint / ARGUMENTS_FILE}, or another `output_dir`."
 
 
 def _first_not_finite(network: nn.Module) -> str | None:

@@ -23,7 +23,8 @@ class RunningEvaluation:
 
     def __init__(self, dataset: PairedImageDataset, device: torch.device, *, batch_size: int = 8) -> None:
         with torch.random.fork_rng(devices=[]):  # random initial weights must not advance the run's state
-            network = load_feature_network("efficientnet-lite2").to(device)  # not used by any perceptual loss
+            # a network that no perceptual loss uses: a generator would learn to please its judge
+            network = load_feature_network("efficientnet-lite2").to(device)
         self.dataset, self.device, self.batch_size = dataset, device, batch_size
         self.judge = Judge(network, None, dataset.processor.label_set)
 
@@ -40,12 +41,16 @@ class RunningEvaluation:
             reduce=None,
             device=self.device,
         )
+
+        # Measurements of each generated image and of its real one, batch by batch
         count = len(self.dataset)
         starts = range(0, count, self.batch_size)
         batches = [scorer.score(range(start, min(start + self.batch_size, count))) for start in starts]
-        pictures, real = (
+        generated, real = (
             Measurements.concatenate([batch.measurements[kind] for batch in batches]) for kind in ("exact", "real")
         )
+
+        # Figures of the whole set
         has_own_style = pipeline.style_encoder is not None
-        figures = score(pictures, real, self.dataset.processor.label_set, has_own_style=has_own_style).values
+        figures = score(generated, real, self.dataset.processor.label_set, has_own_style=has_own_style).values
         return {f"evaluation/{name}": value for name in FIGURES if (value := figures[name]) is not None}

@@ -21,7 +21,7 @@ from ..models.discriminators.segmentation import class_numbers
 from ..models.modeling_utils import SPADEModelMixin
 from ..models.semantics import num_semantic_channels
 from ..pipelines import SPADEPipeline
-from .discriminators import DISCRIMINATORS
+from .adversaries import DISCRIMINATORS
 
 
 logger = logging.getLogger(__name__)
@@ -171,6 +171,7 @@ def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline
 def _transfer(
     source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int]], classes: list[tuple[int, int]]
 ) -> None:
+    """Copy the weights of a network into a new one, in place, by (new, old) semantic channels and class numbers."""
     layers = dict(target.named_modules())
     mask_weights, label_outputs = (_named_by(source, names) for names in ("mask_weights", "label_outputs"))
     for key, value in source.state_dict().items():
@@ -179,10 +180,11 @@ def _transfer(
         if current is None:
             raise ValueError(f"{type(target).__name__} has no {key}, which the pretrained one has.")
         if key in mask_weights:
-            num_others = value.shape[1] - num_semantic_channels(**_semantics(source))  # image channels, at the end
-            value = _for_other_labels(value, current, pairs + [(-n, -n) for n in range(1, num_others + 1)])
+            semantics = {name: source.config[name] for name in SEMANTIC_OPTIONS}
+            num_others = value.shape[1] - num_semantic_channels(**semantics)  # I: image channels, at the end
+            value = _for_other_labels(value, current, pairs + [(-n, -n) for n in range(1, num_others + 1)], dim=1)
         elif key in label_outputs:
-            value = _for_other_outputs(value, current, [*classes, (-1, -1)])  # the last is fake's
+            value = _for_other_labels(value, current, [*classes, (-1, -1)], dim=0)  # the last is fake's
         elif path == "linear_in":
             value = _for_other_start(value, source.start_size, target.start_size)
         if value.shape != current.shape:
@@ -211,28 +213,20 @@ def _named_by(network: nn.Module, attribute: str) -> set[str]:
     }
 
 
-def _semantics(network: ModelMixin) -> dict[str, Any]:
-    return {name: network.config[name] for name in SEMANTIC_OPTIONS}
+def _for_other_labels(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]], *, dim: int) -> Tensor:
+    """Convert the channels of a weight from the old labels to the new; channels of new labels are those of `fresh`.
 
-
-def _for_other_labels(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    """Convert a weight `(C, L + I, k, k)` from the old channels to the new; new channels get those of `fresh`."""
-    if len(value) != len(fresh) or value.shape[2:] != fresh.shape[2:]:
+    Args:
+        value, fresh (`Tensor`): `(C, L + I, k, k)` with `dim=1`, or `(L + 1, ...)` with `dim=0`.
+        pairs (`list[tuple[int, int]]`): (new, old) channels.
+        dim (`int`): The dimension of the channels.
+    """
+    old, new = value.to(fresh).transpose(0, dim), fresh.clone().transpose(0, dim)  # channels first
+    if old.shape[1:] != new.shape[1:]:
         return value  # other widths: the caller raises the error
-    value, weight = value.to(fresh), fresh.clone()
-    for new, old in pairs:
-        weight[:, new] = value[:, old]
-    return weight
-
-
-def _for_other_outputs(value: Tensor, fresh: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    """Convert a weight `(L + 1, ...)` from the old labels to the new; new labels get the rows of `fresh`."""
-    if value.shape[1:] != fresh.shape[1:]:
-        return value  # other widths: the caller raises the error
-    value, weight = value.to(fresh), fresh.clone()
-    for new, old in pairs:
-        weight[new] = value[old]
-    return weight
+    for new_channel, old_channel in pairs:
+        new[new_channel] = old[old_channel]
+    return new.transpose(0, dim)
 
 
 def _for_other_start(value: Tensor, old_size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
@@ -240,14 +234,15 @@ def _for_other_start(value: Tensor, old_size: tuple[int, int], new_size: tuple[i
 
     The generator resizes this activation for other image sizes. A linear layer followed by resizing is linear.
     """
-    columns = value.reshape(-1, *old_size, value[0].numel()).movedim(-1, 0)  # (Z, C, h, w), or (1, C, h, w)
+    # Each latent dimension's share of the activation is an image: (C h w, Z) -> (Z, C, h, w); of the bias, one
+    columns = value.reshape(-1, *old_size, value[0].numel()).movedim(-1, 0)
     if old_size != new_size:
         columns = F.interpolate(columns, new_size, mode="bilinear", align_corners=False)
     return columns.movedim(0, -1).reshape(-1, *value.shape[1:])
 
 
 def _settle_spectral_norm(network: nn.Module) -> None:
-    """Estimate the spectral norms of weights that have been replaced."""
+    """Estimate the spectral norms of weights that have been replaced: the vectors are still those of the old ones."""
     was_training = network.training
     network.train()
     for layer in network.modules():

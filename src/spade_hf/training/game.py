@@ -1,8 +1,9 @@
 """The game of training: two sides, each with its phase in every iteration (Park et al. 2019, section 3).
 
 Read [`Game`] first. The formulas of the losses are on two other pages, `losses/terms.py` and `losses/adversarial.py`.
+In training loops of your own, [`generator_step`] and [`discriminator_step`] compute these losses from bare networks.
 
-Legend: N batch, H W height and width, Z latent.
+Legend: N batch, S scales of the discriminator, H W height and width, Z latent.
 """
 
 import itertools
@@ -22,7 +23,7 @@ from ..losses import Objective
 from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
 from ..seeding import Stream, generators
 from .augmentation import DiscriminatorAugmentation
-from .ema import ModelEMA
+from .averages import ModelEMA
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Side:
 
     def update(self, loss: Tensor) -> None:
         """Run backward on a scalar; then, once enough batches are accumulated, one step of optimizer and schedule."""
-        self.accelerator.backward(loss)
+        self.accelerator.backward(loss)  # of the loss over the number of accumulated batches: gradients are means
         if self.accelerator.sync_gradients and self.max_grad_norm is not None:
             # not `accelerator.clip_grad_norm_`, which would also unscale the other optimizer's gradients
             self.accelerator.unscale_gradients(self.optimizer)
@@ -108,12 +109,12 @@ class Phases:
 
         # Judge: gradients flow through the frozen discriminator into the fakes, but the real images are only targets
         judged, (shown_fakes, shown_reals) = self._show(batch, Stream.GENERATOR_PHASE, fake_images)
-        (fake,) = discriminate(self.judge, judged, shown_fakes)
+        (fake,) = discriminate(self.judge, judged, shown_fakes)  # S logits each, high = real, and S lists of features
         # one power iteration per phase: the second call uses the weights that the first one normalized
         with torch.no_grad(), frozen_statistics(self.judge):
             (real,) = discriminate(self.judge, judged, shown_reals)
 
-        # Terms
+        # Terms, and their weighted sum; only those of the discriminator read the augmented images
         terms = self.objective.generator_terms(batch, fake_images, posterior, fake, real, judged=judged)
         return self._output(self.objective.generator_loss(terms), terms, real, fake, fake_images)
 
@@ -121,17 +122,16 @@ class Phases:
         """Compute the discriminator's loss on real and fake images: detached `(N, 3, H, W)`, or new ones if `None`."""
         # Fakes: new ones in other styles, after the generator's update, unless they are given
         if fake_images is None:
-            with torch.no_grad():
+            with torch.no_grad():  # detached, and without the memory of a graph
                 fake_images, _ = self.fakes(batch, Stream.DISCRIMINATOR_PHASE)  # (N, 3, H, W)
 
         # Judge: all images in one call, which is one power iteration of spectral norm
-        judged, shown = self._show(batch, Stream.DISCRIMINATOR_PHASE, fake_images)
-        where_real = self.objective.adversarial.mixture(judged)  # (N, H, W)
-        if where_real is not None:
-            shown.append(torch.where(where_real[:, None], shown[1], shown[0]))
-        fake, real, *mixed = discriminate(self.discriminator, judged, *shown)
+        judged, (shown_fakes, shown_reals) = self._show(batch, Stream.DISCRIMINATOR_PHASE, fake_images)
+        where_real = self.objective.adversarial.mixture(judged)  # (N, H, W) bool: real in the areas of some labels
+        mixtures = [] if where_real is None else [torch.where(where_real[:, None], shown_reals, shown_fakes)]
+        fake, real, *mixed = discriminate(self.discriminator, judged, shown_fakes, shown_reals, *mixtures)
 
-        # Terms
+        # Terms, with their weights: the loss is their sum
         terms = self.objective.discriminator_terms(judged, fake, real, *mixed)
         return self._output(torch.stack([*terms.values()]).sum(), terms, real, fake, fake_images)
 
@@ -165,6 +165,10 @@ class Phases:
 
 class Game(Phases):
     """One iteration of training per call: both sides are updated, unless gradients are still being accumulated.
+
+    A step of the generator and the style encoder down their loss, with the discriminator fixed; then a step of the
+    discriminator down its own, on new fakes of the updated generator. Every random number derives from the samples'
+    seeds, so that a resumed run repeats it.
 
     Args:
         accelerator (`Accelerator`): The accelerator of both sides.
@@ -205,16 +209,16 @@ class Game(Phases):
 
     def __call__(self, batch: Batch) -> tuple[PhaseOutput, PhaseOutput]:
         """Run the generator's and the discriminator's phase, and return their outputs."""
-        if self.random_style_probability > 0:
+        if self.random_style_probability > 0:  # the same samples in both phases
             batch = {**batch, "has_random_style": choose_random_styles(batch, self.random_style_probability)}
         networks = [*self.generator_side.prepared.values(), *self.discriminator_side.prepared.values()]
         with self.accelerator.accumulate(*networks):  # only once: each call counts as a batch
             # Generator and style encoder, against the frozen discriminator
-            self.judge.requires_grad_(False)
+            self.judge.requires_grad_(False)  # gradients pass through it to the images, and stop at its weights
             generator_output = self.generator_phase(batch)
             self.generator_side.update(generator_output.loss)
 
-            # Averages of the generator's side
+            # Averages of the generator's side, once per update: `sync_gradients` holds for its last batch
             if self.accelerator.sync_gradients:
                 for name, average in self.averages.items():
                     average.update(self.generator_side.unwrapped[name])
@@ -227,13 +231,65 @@ class Game(Phases):
         return generator_output, discriminator_output
 
 
+def generator_step(
+    generator: nn.Module,
+    style_encoder: nn.Module | None,
+    discriminator: nn.Module,
+    batch: Batch,
+    *,
+    objective: Objective,
+    latent_dim: int | None,
+    augmentation: DiscriminatorAugmentation | None = None,
+) -> PhaseOutput:
+    """Compute the generator's loss, which also trains the style encoder; the caller runs backward and the optimizer.
+
+    Args:
+        generator: Mask and latent to images.
+        style_encoder: Image to posterior, or `None`.
+        discriminator: Frozen.
+        batch: The batch; see [`Batch`].
+        objective: Terms and weights.
+        latent_dim: Z, or `None` for a model without latent.
+        augmentation (*optional*): Changes the discriminator's inputs.
+
+    Raises:
+        FloatingPointError: If a term is not finite; the message names it.
+    """
+    phases = Phases(generator, style_encoder, discriminator, discriminator, objective, latent_dim, augmentation)
+    return phases.generator_phase(batch)
+
+
+def discriminator_step(
+    generator: nn.Module,
+    style_encoder: nn.Module | None,
+    discriminator: nn.Module,
+    batch: Batch,
+    *,
+    objective: Objective,
+    latent_dim: int | None,
+    augmentation: DiscriminatorAugmentation | None = None,
+    fake_images: Tensor | None = None,
+) -> PhaseOutput:
+    """Compute the discriminator's loss on real and detached fake images; for the arguments see [`generator_step`].
+
+    Args:
+        fake_images (`Tensor`, *optional*): `(N, 3, H, W)` in [-1, 1], detached, instead of new ones.
+
+    Raises:
+        FloatingPointError: If a term is not finite; the message names it.
+    """
+    phases = Phases(generator, style_encoder, discriminator, discriminator, objective, latent_dim, augmentation)
+    return phases.discriminator_phase(batch, fake_images)
+
+
 def choose_random_styles(batch: Batch, probability: float) -> Tensor:
     """Choose samples that get a latent from the prior instead of their image's: bool `(N,)`, from their seeds.
 
     With a low KL weight, the encoder's latents cover the prior poorly. There is no real image in a random style: the
     discriminator judges the fake one, and the perceptual loss compares only its content with the real image's.
     """
-    draws = torch.stack([torch.rand((), generator=rng) for rng in generators(batch["seed"], Stream.STYLE_CHOICE)])
+    rngs = generators(batch["seed"], Stream.STYLE_CHOICE)
+    draws = torch.stack([torch.rand((), generator=rng) for rng in rngs])  # (N,) in [0, 1)
     return (draws < probability).to(batch["seed"].device)
 
 
@@ -259,9 +315,10 @@ def draw_latents(
     if style_encoder is None:
         return from_prior(), None
     # a tuple: under mixed precision, Accelerate converts outputs to float32, and cannot rebuild output classes
-    posterior = DiagonalGaussianDistribution(*style_encoder(images, return_dict=False))
-    z = posterior.sample(rng)  # (N, Z)
-    if "has_random_style" in batch:
+    mean, logvar = style_encoder(images, return_dict=False)  # (N, Z) each
+    posterior = DiagonalGaussianDistribution(mean, logvar)
+    z = posterior.sample(rng)  # mean + exp(logvar / 2) * noise, (N, Z)
+    if "has_random_style" in batch:  # drawn after the posterior's noise, which does not depend on the choice
         z = torch.where(batch["has_random_style"][:, None], from_prior().to(z.dtype), z)
     return z, posterior
 
@@ -281,7 +338,10 @@ def generate(
 
 
 def discriminate(discriminator: nn.Module, batch: Batch, *images: Tensor) -> list[MultiscaleDiscriminatorOutput]:
-    """Run the discriminator once on several batches of images `(N, 3, H, W)`; return one output per batch."""
+    """Run the discriminator once on several batches of images `(N, 3, H, W)`; return one output per batch.
+
+    One call is one power iteration of spectral norm: all batches are judged by the same weights.
+    """
     count, edges = len(images), batch.get("instance_edges")
     output = discriminator(
         torch.cat([batch["label_map"]] * count),  # (count * N, H, W)

@@ -1,14 +1,30 @@
-"""The progress of a run, and its remaining batches."""
+"""The loop of a run: its progress, the order of its samples, its remaining batches, and its stop.
 
+A run that is resumed continues with the sample after the last finished one: [`TrainingState`] says which, and
+[`SampleOrder`] has accelerate shuffle every epoch in the order of the uninterrupted run.
+"""
+
+import json
+import logging
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.data_loader import SeedableRandomSampler
 
 from ..batch import Batch
 from ..data import PairedImageDataset, StreamedImageDataset
+from ..seeding import derive_seed
+
+
+logger = logging.getLogger(__name__)
+ORDER_FILE = "sample_order.json"  # in a checkpoint
 
 
 @dataclass
@@ -40,6 +56,48 @@ class TrainingState:
         self.global_step += 1
 
 
+class SampleOrder:
+    """The order of a run's samples, which differs from seed to seed in every epoch: the seed of a prepared sampler.
+
+    In epoch e, accelerate's sampler shuffles by its seed + e. With the run's own seed, epoch 1 of seed 0 would be
+    epoch 0 of seed 1, as it was in earlier versions. Their checkpoints have no `sample_order.json`, and keep their
+    order. A stream has an order of its own.
+
+    Args:
+        accelerator (`Accelerator`): Has prepared the loader.
+        loader (`DataLoader`): The run's loader.
+        seed (`int`): The run's seed.
+
+    Attributes:
+        is_former (`bool`): Whether the run continues one of an earlier version.
+    """
+
+    def __init__(self, accelerator: Accelerator, loader: Any, seed: int) -> None:
+        batches = loader.batch_sampler
+        batches = getattr(batches, "batch_sampler", batches)  # with several processes, the first is a part of it
+        sampler = getattr(batches, "sampler", None)
+        self.sampler = sampler if isinstance(sampler, SeedableRandomSampler) else None
+        self.accelerator, self.seed = accelerator, seed
+        self._use(is_former=False)
+        accelerator.register_save_state_pre_hook(self._save)
+        accelerator.register_load_state_pre_hook(self._load)
+
+    def _use(self, *, is_former: bool) -> None:
+        self.is_former = is_former
+        if self.sampler is not None:
+            # accelerate adds the epoch to it; hashes of seeds are billions apart, not 1
+            self.sampler.initial_seed = self.seed if is_former else derive_seed(self.seed)
+
+    def _save(self, models: Any, weights: Any, folder: str) -> None:
+        if self.accelerator.is_main_process and not self.is_former:
+            Path(folder, ORDER_FILE).write_text(json.dumps({"seed": derive_seed(self.seed)}) + "\n")
+
+    def _load(self, models: Any, folder: str) -> None:
+        self._use(is_former=not Path(folder, ORDER_FILE).is_file())
+        if self.is_former and self.sampler is not None and self.accelerator.is_main_process:
+            logger.info("%s is of an earlier version: the order of samples stays that of its run", folder)
+
+
 def resumable_batches(
     accelerator: Accelerator,
     loader: torch.utils.data.DataLoader,
@@ -66,13 +124,16 @@ def resumable_batches(
     while state.global_step < num_steps:
         dataset.set_epoch(state.epoch)
         loader.set_epoch(state.epoch)  # pyright: ignore[reportAttributeAccessIssue]  # accelerate's loader has it
-        num_skipped = -(-state.samples_done // samples_per_batch)
+        # Finished batches of this epoch; one that is partly done, by another batch size, counts as finished
+        num_skipped = -(-state.samples_done // samples_per_batch)  # rounded up
         state.samples_done = num_skipped * samples_per_batch
-        is_empty = num_skipped == 0
         batches: Any = accelerator.skip_first_batches(loader, num_skipped) if num_skipped else loader
+
+        # The rest of the epoch
+        is_empty = num_skipped == 0
         for batch in batches:
             is_empty = False
-            state.advance_batch(samples_per_batch)
+            state.advance_batch(samples_per_batch)  # now: a checkpoint after its update has it as done
             yield batch
             if state.global_step >= num_steps:
                 return
@@ -83,5 +144,56 @@ def resumable_batches(
 
 def find_broken_rows(accelerator: Accelerator, dataset: PairedImageDataset) -> list[int]:
     """Return the rows that any process has left out; every process calls this, because each knows only its own."""
-    is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))
+    is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # (rows,): a sum over processes
     return is_broken.nonzero().flatten().tolist()  # pyright: ignore[reportAttributeAccessIssue]  # a tensor in, a tensor out
+
+
+class StopOnSignal:
+    """Context in which Ctrl-C and SIGTERM request a stop after the current update, on all processes.
+
+    Job schedulers send SIGTERM before they take a machine away, which leaves time for a checkpoint. A second Ctrl-C
+    ends the process at once.
+
+    Args:
+        accelerator (`Accelerator`): Sends the request to the other processes.
+    """
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.is_requested = False
+        self._signal = signal.SIGTERM  # of processes that did not get the signal themselves
+
+    def __enter__(self) -> "StopOnSignal":
+        self._before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> bool:
+        """Return whether any process was asked to stop; every process calls this after each update."""
+        self.is_requested = self.accelerator.check_trigger()
+        return self.is_requested
+
+    @property
+    def name(self) -> str:
+        """The signal's name: `"SIGINT"` for Ctrl-C, or `"SIGTERM"`."""
+        return self._signal.name
+
+    @property
+    def exit_status(self) -> int:
+        """130 after Ctrl-C, 143 after SIGTERM, as shells report it."""
+        return 128 + self._signal
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        self._signal = signal.Signals(number)
+        self.accelerator.set_trigger()  # read by `check` in all processes
+        again = b""
+        if number == signal.SIGINT:  # the next one ends the process, as if there were no handler
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            again = b" Ctrl-C again quits at once."
+        if self.accelerator.is_main_process:  # not by `print`, whose lock the interrupted code can hold
+            os.write(2, b"\n%s: finishing the update and saving.%s\n" % (self.name.encode(), again))

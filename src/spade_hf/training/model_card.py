@@ -13,7 +13,7 @@ from huggingface_hub.errors import HTTPError
 from ..hub.model_card import IMPORT_NOTE, card_metadata, label_table, without_folder
 from ..pipelines import SPADEPipeline
 from ..project import install_command
-from .loss_plot import LOSSES
+from .monitoring import LOSSES
 from .output_folder import GRID, MASK, PICTURE, README, TRAINED
 
 

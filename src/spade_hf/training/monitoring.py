@@ -1,8 +1,11 @@
-"""Logging of a training run: numbers to the log and the trackers, images to trackers that support them."""
+"""The numbers and images of a run while it trains: to the log, to trackers, to `metrics.csv` and `losses.png`."""
 
+import csv
 import logging
+import math
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +14,92 @@ import torch
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import LoggerType
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..files import atomic
 from .game import PhaseOutput, Side
-from .metrics_file import MetricsFile
 
 
 logger = logging.getLogger(__name__)
 # The losses in the log, in a line that fits a terminal of 100 columns.
 LOGGED = {"generator_loss": "generator", "discriminator_loss": "discriminator", "perceptual": "perceptual"}
+
+# The table of a run: a row per logged update, with its step in the first column.
+METRICS, STEP = "metrics.csv", "step"
+
+# Its plot, without a plotting library: a panel per loss.
+LOSSES = "losses.png"
+NO_LOSSES = {STEP, "learning_rate", "discriminator_learning_rate", "images_per_second"}
+COLUMNS = 3
+WIDTH, HEIGHT = 320, 200  # of a panel, in pixels
+LEFT, TOP, RIGHT, BOTTOM = 58, 30, WIDTH - 14, HEIGHT - 28  # the axes' frame in it
+INK, FAINT, LINE = (40, 40, 40), (205, 205, 205), (31, 105, 180)  # RGB
+
+
+class MetricsFile:
+    """Writer of a run's table. Use it only on the main process.
+
+    Args:
+        output_dir (`Path`): The run's output folder.
+        step (`int`, defaults to 0): Finished updates of a resumed run; rows of later ones are deleted.
+
+    Raises:
+        ValueError: If the folder has a file of this name that no run wrote.
+    """
+
+    def __init__(self, output_dir: Path, *, step: int = 0) -> None:
+        self.file = output_dir / METRICS
+        rows = [row for row in read_metrics(self.file) if row[STEP] <= step] if self.file.exists() else []
+        self._columns = [STEP]
+        self._rewrite(rows)
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Add numbers to an update's row; the updates come in order."""
+        row = {STEP: step, **values}
+        if self._last.get(STEP) == step:
+            row = self._last | row
+            os.truncate(self.file, self._last_start)  # the row is written again, with more columns
+        if row.keys() <= set(self._columns):
+            self._last, self._last_start = row, self.file.stat().st_size
+            with self.file.open("a", encoding="utf-8", newline="") as content:
+                content.write(self._line(row))
+        else:
+            self._rewrite([*read_metrics(self.file), row])
+
+    def _rewrite(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write the table with a column for every number in the rows."""
+        self._columns = list(dict.fromkeys([*self._columns, *(name for row in rows for name in row)]))
+        lines = [",".join(self._columns) + "\n", *map(self._line, rows)]
+        # The last row, and the byte at which it starts
+        self._last, self._last_start = dict(rows[-1]) if rows else {}, len("".join(lines[: len(rows)]).encode())
+        with atomic(self.file) as unfinished:
+            unfinished.write_text("".join(lines), encoding="utf-8", newline="")
+
+    def _line(self, row: Mapping[str, float]) -> str:
+        return ",".join(f"{row[name]:.7g}" if name in row else "" for name in self._columns) + "\n"
+
+
+def read_metrics(file: Path) -> list[dict[str, float]]:
+    """Read a run's table: a dictionary per row, without the columns that are empty there.
+
+    A last line that was not written completely, as a killed run leaves it, is left out.
+
+    Raises:
+        ValueError: If no run wrote the file.
+    """
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    complete = [line for line in lines if line.endswith("\n")]
+    try:
+        if next(csv.reader(complete[:1]))[0] != STEP:
+            raise ValueError
+        table = csv.DictReader(complete)
+        return [{name: float(value) for name, value in row.items() if value} for row in table]
+    except (ValueError, TypeError, StopIteration, IndexError, AttributeError) as error:
+        raise ValueError(
+            f"`output_dir` {file.parent} has a {METRICS} that no run wrote. Move it, or give another folder."
+        ) from error
 
 
 class Monitor:
@@ -47,14 +125,17 @@ class Monitor:
         self.accelerator, self.progress, self.sides = accelerator, progress, sides
         self.images_per_update, self.metrics_file = images_per_update, metrics_file
         self._since, self._updates = time.perf_counter(), 0
-        self._batches: list[dict[str, Tensor]] = []  # the numbers of an update's batches
-        self._is_complete = False  # whether they are all there
+        self._batches: list[dict[str, Tensor]] = []  # scalars by name, of each batch of an update
+        self._is_complete = False  # whether all batches of that update are there
 
     def add(self, generator_output: PhaseOutput, discriminator_output: PhaseOutput) -> None:
         """Add the outputs of one of the batches that make an update."""
         if self._is_complete:
             self._batches, self._is_complete = [], False
-        self._batches.append(_scalars(generator_output, discriminator_output))
+        values = generator_output.terms | discriminator_output.terms  # unweighted
+        values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
+        values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
+        self._batches.append({name: value.detach().float() for name, value in values.items()})
 
     def count_update(self) -> None:
         """Count an update."""
@@ -68,7 +149,12 @@ class Monitor:
         Every process calls this: losses and logits are means over the update's batches in all of them. The throughput
         is wall-clock, including checkpoints and sample images.
         """
-        values: dict[str, Any] = self._means()  # first: it waits for the device, whose work has to be timed
+        # Means first: they wait for the device, whose work has to be timed
+        batches = torch.stack([torch.stack(list(batch.values())) for batch in self._batches])  # (batches, numbers)
+        means: Any = self.accelerator.reduce(batches.mean(dim=0), "mean")  # (numbers,), over all processes
+        values = dict(zip(self._batches[0], means.tolist(), strict=True))
+
+        # Rates
         now = time.perf_counter()
         values |= {name: side.schedule.get_last_lr()[0] for name, side in self.sides.items()}
         seconds = (now - self._since) / self._updates
@@ -78,11 +164,6 @@ class Monitor:
             losses = ", ".join(f"{name} {values[key]:.3g}" for key, name in LOGGED.items() if key in values)
             logger.info("step %d/%d: %.3g s/update, %s", step, self.progress.total, seconds, losses)
         self._track(values, step)
-
-    def _means(self) -> dict[str, float]:
-        batches = torch.stack([torch.stack(list(batch.values())) for batch in self._batches])  # (batches, numbers)
-        means = self.accelerator.reduce(batches.mean(dim=0), "mean")
-        return dict(zip(self._batches[0], means.tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue]
 
     def _track(self, values: Mapping[str, float], step: int) -> None:
         self.accelerator.log(dict(values), step=step)
@@ -94,14 +175,6 @@ class Monitor:
         shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
         logger.info("step %d/%d: %s", step, self.progress.total, shown)
         self._track(figures, step)
-
-
-def _scalars(generator_output: PhaseOutput, discriminator_output: PhaseOutput) -> dict[str, Tensor]:
-    """Return the unweighted terms, weighted sums and mean logits of an iteration, without gradients."""
-    values = generator_output.terms | discriminator_output.terms
-    values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
-    values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
-    return {name: value.detach().float() for name, value in values.items()}
 
 
 def check_tracker(report_to: str) -> None:
@@ -148,3 +221,68 @@ def log_image(accelerator: Accelerator, name: str, image: Image.Image, step: int
             import trackio  # pyright: ignore[reportMissingImports]
 
             tracker.log({name: trackio.Image(image)}, step=step)
+
+
+def save_losses(output_dir: Path) -> None:
+    """Draw the table of a run's folder as `losses.png` beside it; see [`draw_losses`]."""
+    if image := draw_losses(read_metrics(output_dir / METRICS)):
+        image.save(output_dir / LOSSES)
+
+
+def draw_losses(rows: Sequence[Mapping[str, float]]) -> Image.Image | None:
+    """Draw the numbers of a run's table that are not rates; see [`read_metrics`].
+
+    A panel's line is the mean over the updates of a pixel's width, and its axis reaches from the least to the largest
+    of these means. Values that are not finite are left out.
+
+    Args:
+        rows (`Sequence[Mapping[str, float]]`): Numbers by name, `step` among them.
+
+    Returns:
+        `PIL.Image.Image`, or `None` if there are no numbers yet.
+    """
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name not in NO_LOSSES and math.isfinite(value):
+                curves.setdefault(name, []).append((row[STEP], value))
+    if not curves:
+        return None
+    sheet = Image.new("RGB", (COLUMNS * WIDTH, -(-len(curves) // COLUMNS) * HEIGHT), "white")
+    last = max(row[STEP] for row in rows)
+    for number, (name, points) in enumerate(curves.items()):
+        panel = _panel(name, np.array(points), last)
+        sheet.paste(panel, (number % COLUMNS * WIDTH, number // COLUMNS * HEIGHT))
+    return sheet
+
+
+def _panel(name: str, points: np.ndarray, last: float) -> Image.Image:
+    """Draw the points `(points, 2)` of one number over the updates 0 to `last`."""
+    # The mean of each pixel's width
+    columns = np.round(LEFT + points[:, 0] / last * (RIGHT - LEFT)).astype(int)  # (points,), pixels
+    places = np.unique(columns)
+    means = np.array([points[columns == place, 1].mean() for place in places])  # (places,)
+
+    # From the lowest mean at the bottom to the highest at the top
+    low, high = float(means.min()), float(means.max())
+    heights = (means - low) / (high - low) if high > low else np.full(len(means), 0.5)
+    line = [(int(x), round(BOTTOM - share * (BOTTOM - TOP))) for x, share in zip(places, heights, strict=True)]
+
+    # Frame, name, numbers on the axes, line
+    panel = Image.new("RGB", (WIDTH, HEIGHT), "white")
+    draw, font = ImageDraw.Draw(panel), ImageFont.load_default(12)
+    draw.line([(LEFT, TOP), (RIGHT, TOP)], FAINT)
+    draw.line([(LEFT, TOP), (LEFT, BOTTOM), (RIGHT, BOTTOM)], INK)
+    draw.text((LEFT, 6), name, INK, ImageFont.load_default(14))
+    if high > low:
+        draw.text((LEFT - 6, TOP), f"{high:.3g}", INK, font, anchor="rm")
+        draw.text((LEFT - 6, BOTTOM), f"{low:.3g}", INK, font, anchor="rm")
+    else:
+        draw.text((LEFT - 6, (TOP + BOTTOM) // 2), f"{low:.3g}", INK, font, anchor="rm")
+    draw.text((LEFT, BOTTOM + 6), "0", INK, font, anchor="mt")
+    draw.text((RIGHT, BOTTOM + 6), f"{last:.0f}", INK, font, anchor="rt")
+    if len(line) > 1:
+        draw.line(line, LINE, width=2, joint="curve")
+    for x, y in line if len(line) < 20 else ():  # a line of one point would not be seen
+        draw.ellipse([x - 2, y - 2, x + 2, y + 2], LINE)
+    return panel

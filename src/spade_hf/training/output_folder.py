@@ -1,22 +1,32 @@
-"""Files that a run writes into its output folder, and the protection of others.
+"""The files in a run's output folder: their names, which runs they are of, and the protection of others.
 
 A run writes checkpoints, samples, its numbers and the names of held-out pairs while it trains, and its pipeline, model
-card and pictures at the end. Trackers write theirs to a folder of their own, which is kept.
+card and images at the end. Trackers write theirs to a folder of their own, which is kept.
 """
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 
-from .checkpoint_files import ABANDONED, LEFTOVER, PREFIX, is_own, list_checkpoints, remove
-from .loss_plot import LOSSES
-from .metrics_file import METRICS, read_metrics
-from .remote_checkpoints import STAGED
+from .integrity import ARGUMENTS_FILE, CHECKSUMS_FILE, STATE_FILE
+from .monitoring import LOSSES, METRICS, read_metrics
 from .validation import NAMES_FILE
 
 
+# Checkpoints: `checkpoint-500`, `checkpoint-500.partial`, `checkpoint-500.deleted.partial`,
+# `checkpoint-500.abandoned`, `checkpoint-500.abandoned-2`
+CHECKPOINT_PREFIX, PARTIAL_SUFFIX, ABANDONED_SUFFIX = "checkpoint-", ".partial", ".abandoned"
+_LEFTOVER = re.compile(rf"{CHECKPOINT_PREFIX}\d+(\.deleted)?{re.escape(PARTIAL_SUFFIX)}")
+_ABANDONED = re.compile(rf"{CHECKPOINT_PREFIX}\d+{re.escape(ABANDONED_SUFFIX)}(-\d+)?")
+
+# Copies that are being uploaded
+STAGED_PREFIX = ".upload-"
+_STAGED = re.compile(rf"{re.escape(STAGED_PREFIX)}[a-z0-9_]{{8}}")  # as `tempfile` names them
+
+# The pipeline, its card and its images
 PIPELINE_INDEX, README, SAMPLES = "model_index.json", "README.md", "samples"
 TRAINED = "Trained with the `spade_hf` library"  # in the card of every run, and of no converted model
 NETWORK_FILES = (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME)
@@ -27,9 +37,45 @@ PIPELINE_FILES = (
 )
 GRID, STEP_GRID = f"{SAMPLES}/final.png", f"{SAMPLES}/step-{{:07d}}.png"
 MASK, PICTURE = f"{SAMPLES}/gallery-{{}}-mask.png", f"{SAMPLES}/gallery-{{}}.png"
-RECORDS = (METRICS, LOSSES, NAMES_FILE)  # a run wrote all of them if the first has its form
 FINAL_SAMPLES = (GRID, f"{SAMPLES}/gallery-*.png")
 _SAMPLE = re.compile(r"final\.png|step-\d+\.png|gallery-\d+(-mask)?\.png")
+
+RECORDS = (METRICS, LOSSES, NAMES_FILE)  # a run wrote all of them if the first has its form
+
+
+def list_checkpoints(output_dir: Path) -> list[Path]:
+    """Return the complete checkpoints of a run, oldest first; folders that no run of this library wrote are not any.
+
+    A damaged checkpoint is one of them as long as one of its JSON files is there.
+    """
+    return sorted(filter(_is_own, _numbered(output_dir)), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the number of updates in a checkpoint's name."""
+    return int(checkpoint.name.removeprefix(CHECKPOINT_PREFIX))
+
+
+def delete(path: Path) -> None:
+    """Delete a file or a folder; of a link only the link, because its target can be kept on purpose."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def delete_leftovers(output_dir: Path) -> None:
+    """Delete the checkpoints that a killed run was writing or deleting."""
+    for path in output_dir.glob(f"{CHECKPOINT_PREFIX}*"):
+        if _LEFTOVER.fullmatch(path.name):
+            delete(path)
+
+
+def delete_staged(output_dir: Path) -> None:
+    """Delete the copies of a run that was killed during an upload."""
+    for path in output_dir.glob(f"{STAGED_PREFIX}*"):
+        if _STAGED.fullmatch(path.name):
+            delete(path)
 
 
 def refuse_existing_run(output_dir: Path) -> None:
@@ -52,8 +98,7 @@ def refuse_foreign_files(output_dir: Path) -> None:
         ValueError: If they would; the message names them.
     """
     foreign = [README] if (output_dir / README).exists() and not _is_card(output_dir / README) else []
-    foreign += [path.name for path in output_dir.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()
-                and not is_own(path)]  # fmt: skip
+    foreign += [path.name for path in _numbered(output_dir) if not _is_own(path)]
     if not _has_metrics(output_dir):
         foreign += [name for name in RECORDS if (output_dir / name).exists()]
     if not holds_run(output_dir):  # a killed one can have left only samples of its steps
@@ -84,14 +129,11 @@ def delete_existing_run(output_dir: Path) -> None:
     if not holds_run(output_dir):
         return
     for checkpoint in _checkpoints_in(output_dir):
-        remove(checkpoint)
-    for path in output_dir.glob(f"{PREFIX}*"):
-        if LEFTOVER.fullmatch(path.name):
-            remove(path)
-    for path in output_dir.iterdir():
-        if STAGED.fullmatch(path.name):
-            remove(path)
-    files = [output_dir / name for name in PIPELINE_FILES] + _samples_in(output_dir)
+        delete(checkpoint)
+    delete_leftovers(output_dir)
+    delete_staged(output_dir)
+    files = [output_dir / name for name in PIPELINE_FILES]
+    files += [path for path in (output_dir / SAMPLES).glob("*.png") if _SAMPLE.fullmatch(path.name)]
     if (output_dir / README).exists() and _is_card(output_dir / README):
         files.append(output_dir / README)
     if _has_metrics(output_dir):
@@ -105,12 +147,19 @@ def delete_existing_run(output_dir: Path) -> None:
 
 def _checkpoints_in(output_dir: Path) -> list[Path]:
     """Return the checkpoints that runs wrote, also abandoned ones."""
-    abandoned = [path for path in output_dir.glob(f"{PREFIX}*") if ABANDONED.fullmatch(path.name) and is_own(path)]
-    return list_checkpoints(output_dir) + abandoned
+    abandoned = [path for path in output_dir.glob(f"{CHECKPOINT_PREFIX}*") if _ABANDONED.fullmatch(path.name)]
+    return list_checkpoints(output_dir) + [path for path in abandoned if _is_own(path)]
 
 
-def _samples_in(output_dir: Path) -> list[Path]:
-    return [path for path in (output_dir / SAMPLES).glob("*.png") if _SAMPLE.fullmatch(path.name)]
+def _numbered(output_dir: Path) -> list[Path]:
+    """Return what is called like a complete checkpoint."""
+    found = output_dir.glob(f"{CHECKPOINT_PREFIX}*")
+    return [path for path in found if path.name.removeprefix(CHECKPOINT_PREFIX).isdigit()]
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether a run of this library wrote a folder called like a checkpoint."""
+    return any((folder / name).is_file() for name in (STATE_FILE, ARGUMENTS_FILE, CHECKSUMS_FILE))
 
 
 def _has_metrics(output_dir: Path) -> bool:

@@ -1,30 +1,73 @@
-"""Outputs of a run: pipelines of its averages, sample images, and uploads to the Hub."""
+"""What a run publishes: pipelines of its averages, sample images, model cards, and uploads to the Hub."""
 
+import copy
+import itertools
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from ..batch import Batch
-from ..data import PairedImageDataset, StreamedImageDataset
+from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..pipelines import SPADEPipeline
-from .ema import ModelEMA
-from .export import export_pipeline, paint_samples, sample_grid, save_image
-from .hub import RevisionUploads
+from .averages import ModelEMA, estimate_statistics
+from .game import draw_latents
+from .integrity import writing
 from .model_card import TrainingRecipe, write_training_card
-from .output_folder import GRID, MASK, PICTURE, STEP_GRID
-from .remote_checkpoints import LAST_CHECKPOINT, STAGED_PREFIX, delete_staged, stage_checkpoint
-from .writing import writing
+from .output_folder import GRID, MASK, PICTURE, STAGED_PREFIX, STEP_GRID, delete_staged
+from .remote import LAST_CHECKPOINT, RevisionUploads, stage_checkpoint
+from .samples import paint_samples, sample_grid, save_image
 
 
 # Forward passes that estimate the averaged generator's batch-norm statistics, during training and for publishing.
 PREVIEW_BATCHES, STATISTICS_BATCHES = 8, 64
 
 
+@torch.no_grad()
+def export_pipeline(
+    averages: Mapping[str, ModelEMA],
+    dataset: PairedImageDataset | StreamedImageDataset,
+    batch_size: int,
+    *,
+    num_batches: int,
+) -> SPADEPipeline:
+    """Build a pipeline of copied averages, with spectral norm fused and batch statistics re-estimated.
+
+    Args:
+        averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): Samples for the statistics.
+        batch_size (`int`): Batch size of the forward passes; use that of training.
+        num_batches (`int`): Number of forward passes.
+    """
+    # Copies, with the weights of inference: W / sigma
+    networks: dict[str, Any] = {name: copy.deepcopy(average.model) for name, average in averages.items()}
+    for network in networks.values():
+        network.fuse_spectral_norm()
+    generator = networks["generator"]
+
+    # Statistics of the generator on batches like those of training, the same at every export
+    def calls() -> Iterator[dict[str, Tensor | None]]:
+        rng = torch.Generator(generator.device).manual_seed(0)
+        loader = build_loader(dataset, batch_size, generator=torch.Generator().manual_seed(0))
+        for batch in itertools.islice(loader, num_batches):
+            batch = cast(Batch, {name: value.to(generator.device) for name, value in batch.items()})
+            encoder, latent_dim = networks.get("style_encoder"), generator.config.latent_dim
+            z, _ = draw_latents(batch, style_encoder=encoder, latent_dim=latent_dim, rng=rng)  # (N, Z)
+            yield {"segmap": batch["label_map"], "z": z, "instance_edges": batch.get("instance_edges")}
+
+    estimate_statistics(generator, calls())
+    pipeline = SPADEPipeline(image_processor=dataset.processor, **networks)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 class Publisher:
-    """Exporter of pipelines of a run's averages. Call its methods only on the main process.
+    """Saves and uploads what a run publishes. Call its methods only on the main process.
 
     Args:
         averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
@@ -56,7 +99,7 @@ class Publisher:
         self.output_dir, self.repo_id, self.uploads = output_dir, repo_id, uploads
         self.hub_strategy, self.is_held_out = hub_strategy, is_held_out
         if uploads is not None:
-            delete_staged(output_dir)
+            delete_staged(output_dir)  # what a killed run left
         self.num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
 
     def preview(self) -> SPADEPipeline:
@@ -85,6 +128,22 @@ class Publisher:
         is_staged = self._push_checkpoint(checkpoint)
         return is_staged and self.uploads is not None and self.uploads.wait()
 
+    def save(self, step: int, *, num_broken: int = 0) -> None:
+        """Save the finished model, its samples and its card in the output folder; wait for the uploads.
+
+        Args:
+            step (`int`): Finished updates.
+            num_broken (`int`, defaults to 0): Samples of a stored data set that were left out.
+        """
+        num_samples = None if self.num_samples is None else self.num_samples - num_broken
+        advice = (
+            "The last checkpoint is complete: free space, and repeat the command with `resume_from_checkpoint=latest`."
+        )
+        with writing("The trained model", self.output_dir, advice=advice):
+            self._save(self.output_dir, num_samples=num_samples, num_steps=step)
+        if self.uploads is not None:
+            self.uploads.wait()
+
     def _push_checkpoint(self, checkpoint: Path) -> bool:
         if self.hub_strategy != "checkpoint":
             return False
@@ -107,31 +166,16 @@ class Publisher:
         self.uploads.start(folder, revision, name=name)
         return True
 
-    def save(self, step: int, *, num_broken: int = 0) -> None:
-        """Save the finished model, its samples and its card in the output folder; wait for the uploads.
-
-        Args:
-            step (`int`): Finished updates.
-            num_broken (`int`, defaults to 0): Samples of a stored data set that were left out.
-        """
-        num_samples = None if self.num_samples is None else self.num_samples - num_broken
-        advice = (
-            "The last checkpoint is complete: free space, and repeat the command with `resume_from_checkpoint=latest`."
-        )
-        with writing("The trained model", self.output_dir, advice=advice):
-            self._save(self.output_dir, num_samples=num_samples, num_steps=step)
-        if self.uploads is not None:
-            self.uploads.wait()
-
     def _export(self, num_batches: int) -> SPADEPipeline:
         return export_pipeline(self.averages, self.dataset, self.recipe.train_batch_size, num_batches=num_batches)
 
     def _save(self, folder: Path, *, num_samples: int | None, num_steps: int, revision: str | None = None) -> None:
+        """Write a pipeline, its sample grid, a gallery of masks and images painted from them, and its card."""
         pipeline = self._export(STATISTICS_BATCHES)
         pipeline.save_pretrained(str(folder))
         columns = paint_samples(pipeline, self.shown)
         save_image(sample_grid(pipeline, columns), folder / GRID)
-        (_, masks), _, (_, painted), *_ = columns
+        (_, masks), _, (_, painted), *_ = columns  # mask, photograph, first style, others
         for name, images in ((MASK, masks), (PICTURE, painted)):
             for number, image in enumerate(pipeline.image_processor.postprocess(images), start=1):
                 save_image(image, folder / name.format(number))

@@ -30,11 +30,18 @@ from spade_hf.losses import (
 )
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
-from spade_hf.training import Game, ModelEMA, Side, TrainingRecipe, prepared_schedule
-from spade_hf.training.augmentation import DiscriminatorAugmentation
-from spade_hf.training.discriminators import DISCRIMINATORS
-from spade_hf.training.finetuning import Pretrained
-from spade_hf.training.validation import check_apart, hold_out
+from spade_hf.training import (
+    DISCRIMINATORS,
+    DiscriminatorAugmentation,
+    Game,
+    ModelEMA,
+    Pretrained,
+    Side,
+    TrainingRecipe,
+    check_apart,
+    hold_out,
+    prepared_schedule,
+)
 
 from ..data import columns_of, open_folders, open_label_set, open_rows
 from .unused_options import refuse_overridden

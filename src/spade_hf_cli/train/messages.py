@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spade_hf.batch import Batch
 from spade_hf.data import PairedTransform
 from spade_hf.hub.model_card import without_folder
-from spade_hf.training.resuming import SavedState
+from spade_hf.training import SavedState
 
 
 logger = logging.getLogger(__name__)

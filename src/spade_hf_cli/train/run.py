@@ -21,33 +21,35 @@ from spade_hf import SPADEGenerator
 from spade_hf.data import build_loader, preview_samples
 from spade_hf.hub.repositories import open_repository
 from spade_hf.training import (
+    GRID,
     CheckpointManager,
+    MetricsFile,
     ModelEMA,
     Monitor,
     Publisher,
+    RevisionUploads,
+    SampleOrder,
     StopOnSignal,
     TrainingRecipe,
     TrainingState,
     build_accelerator,
     compile_modules,
     delete_existing_run,
+    download_checkpoint,
     find_broken_rows,
     fingerprint_of,
     log_image,
+    prepare_backbone,
     refuse_existing_run,
     refuse_foreign_files,
     resumable_batches,
+    save_losses,
     start_trackers,
     synchronize_batch_norm,
+    upload,
+    warn_of_other_classes,
+    write_names,
 )
-from spade_hf.training.discriminators import prepare_backbone, warn_of_other_classes
-from spade_hf.training.hub import RevisionUploads, upload
-from spade_hf.training.loss_plot import save_losses
-from spade_hf.training.metrics_file import MetricsFile
-from spade_hf.training.output_folder import GRID
-from spade_hf.training.remote_checkpoints import download_checkpoint
-from spade_hf.training.sample_order import SampleOrder
-from spade_hf.training.validation import write_names
 
 from .build import (
     build_dataset,

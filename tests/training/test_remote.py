@@ -6,7 +6,7 @@ import time
 import pytest
 
 from spade_hf.hub.repositories import open_repository
-from spade_hf.training.hub import RevisionUploads, upload
+from spade_hf.training import RevisionUploads, upload
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ def test_no_upload_waits_for_another(hub, tmp_path, caplog):
     uploads.wait()
     assert set(hub.repos["models", uploads.repo_id].refs) == {"main", "step-0", "step-3"}
     assert os.listdir(tmp_path) == []
-    warnings = [record.getMessage() for record in caplog.records if record.name == "spade_hf.training.hub"]
+    warnings = [record.getMessage() for record in caplog.records if record.name == "spade_hf.training.remote"]
     assert warnings == [
         f"Revision step-{number} is not uploaded to {uploads.repo_id}: the previous upload is still running. "
         f"Revision step-{number + 1} is next."

@@ -4,8 +4,8 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
 
-from spade_hf.training import build_accelerator
-from spade_hf.training.sample_order import ORDER_FILE, SampleOrder
+from spade_hf.training import SampleOrder, build_accelerator
+from spade_hf.training.loop import ORDER_FILE
 
 
 @pytest.fixture
