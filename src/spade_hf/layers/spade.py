@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .initialization import initialize
 from .mask import SemanticMask
 from .mask_reading import as_semantic_mask
-from .norms import NormType, parameter_free_norm
+from .parameter_free import NormType, parameter_free_norm
 from .sparse.path import ModulationBackend, SparsePath
 
 

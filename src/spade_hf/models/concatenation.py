@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..layers import SemanticMask
 from ..layers.initialization import LEAKY_SLOPE, conv2d
-from ..layers.norms import NormType
+from ..layers.parameter_free import NormType
 from .generator import SPADEGenerator
 
 

@@ -12,7 +12,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ..layers.initialization import conv2d, initialize
-from ..layers.norms import NormType, parameter_free_norm
+from ..layers.parameter_free import NormType, parameter_free_norm
 from .generator import SPADEGeneratorOutput
 from .image_size import ImageSizeMixin
 from .semantics import SemanticModelMixin, num_semantic_channels
