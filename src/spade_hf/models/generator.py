@@ -21,6 +21,7 @@ from ..execution.plain_layers import is_plain_conv
 from ..execution.tiling import MAX_BAND_BYTES, Tiling, is_cpu_inference
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
+from ..layers.norms import MASK_NORMS
 from ..layers.upsampling import upsample
 from .image_size import ImageSizeMixin
 from .semantics import SemanticModelMixin, num_semantic_channels
@@ -65,6 +66,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm in the residual blocks. `fuse_spectral_norm` sets
             it to `False`, as the weights then hold the normalized values.
         num_upsampling_layers (`int`, defaults to 5): 5, 6 or 7 (the public code's "normal", "more" and "most").
+        mask_norm (`str`, defaults to `"spade"`): The norm that reads the mask, a name in `layers.norms.MASK_NORMS`.
     """
 
     divisor_formula = "2 ** num_upsampling_layers"
@@ -90,6 +92,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         norm_type: NormType = "sync_batch",
         use_spectral_norm: bool = True,
         num_upsampling_layers: int = 5,
+        mask_norm: str = "spade",
     ) -> None:
         super().__init__()
         if num_upsampling_layers not in PAPER_CHANNEL_MULT:
@@ -200,19 +203,21 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         )
 
     def build_norm(self, num_channels: int, num_semantic_channels: int) -> nn.Module:
-        """Build a block's norm; override this method for another norm that reads the mask, see docs/extending.md.
+        """Build a block's norm, the `mask_norm` of the config; see docs/extending.md for norms from outside.
 
         Args:
             num_channels (`int`): Channels of the activation.
             num_semantic_channels (`int`): Channels of the mask.
+
+        Raises:
+            ValueError: If the config names an unknown norm.
         """
-        return SPADE(
-            num_channels,
-            num_semantic_channels,
-            hidden_channels=self.config.spade_hidden_channels,
-            kernel_size=self.config.spade_kernel_size,
-            norm_type=self.config.norm_type,
-        )
+        name = self.config.mask_norm
+        if name not in MASK_NORMS:
+            raise ValueError(f"`mask_norm` is {name!r}; allowed are {', '.join(map(repr, MASK_NORMS))}.")
+        norm = MASK_NORMS[name]
+        options = {argument: self.config[key] for argument, key in norm.options.items()}
+        return norm.kind(num_channels, num_semantic_channels, **options)
 
     def set_modulation_backend(self, backend: ModulationBackend) -> None:
         """Choose how SPADE layers compute gamma and beta; the result is the same.
