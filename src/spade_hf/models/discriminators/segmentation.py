@@ -118,7 +118,10 @@ class SegmentationDiscriminator(Discriminator):
         return segmap
 
     def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """See [`Discriminator.score`]: float32 logits `(N, L + 1, H, W)`, the last channel for fake; no features."""
+        """See [`Discriminator.score`]: logits `(N, L + 1, H, W)`, the last channel for fake; no features.
+
+        Mixed precision leaves the logits in the weights' float32.
+        """
         # down, from stride 2 to the deepest map
         skips = [self.conv_image(images)]  # (N, IMAGE_WIDTH, H / 2, W / 2)
         skips += self.encoder(skips[0]) if self.config.backbone is None else self.frozen_features(images)
@@ -127,7 +130,8 @@ class SegmentationDiscriminator(Discriminator):
         for up, skip in zip(reversed(self.ups), reversed(skips), strict=True):
             x = up(torch.cat([F.interpolate(x, skip.shape[-2:]), skip], dim=1))  # (N, C, size of `skip`)
         with torch.autocast(images.device.type, enabled=False):  # cross-entropy is sensitive to rounding
-            logits = self.conv_out(F.leaky_relu(x.float(), LEAKY_SLOPE))  # (N, L + 1, H / 2, W / 2)
+            x = x.to(self.conv_out.weight.dtype)  # float32 in mixed precision
+            logits = self.conv_out(F.leaky_relu(x, LEAKY_SLOPE))  # (N, L + 1, H / 2, W / 2)
             logits = F.interpolate(logits, images.shape[-2:], mode="bilinear")  # (N, L + 1, H, W)
         return [logits], []
 
