@@ -1,7 +1,7 @@
 """Modules for export: networks whose inputs and outputs need no code of this library.
 
 Legend: N batch, L semantic channels, C activation channels, D hidden channels, H W height and width, Z latent, K label
-codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
+codes, T taps of a kernel, A distinct patches, B distinct neighborhoods.
 """
 
 from dataclasses import dataclass, fields
@@ -56,7 +56,7 @@ class ImagesOfLabelIds(nn.Module):
 
 @dataclass(frozen=True)
 class Neighborhoods:
-    """The distinct neighbourhoods of a mask at one resolution, see [`neighborhood_inputs`].
+    """The distinct neighborhoods of a mask at one resolution, see [`neighborhood_inputs`].
 
     Args:
         patches (`Tensor`): int32 `(A, T)`.
@@ -76,7 +76,7 @@ class Neighborhoods:
 
 
 class SparseModulation(nn.Module):
-    """A SPADE layer that reads distinct neighbourhoods, in operations that ONNX has: the same results, less work.
+    """A SPADE layer that reads distinct neighborhoods, in operations that ONNX has: the same results, less work.
 
     Args:
         spade (`SPADE`): In evaluation mode.
@@ -126,7 +126,7 @@ class SparseModulation(nn.Module):
 
 
 class ImagesOfNeighborhoods(nn.Module):
-    """A SPADE generator that reads distinct neighbourhoods of one mask.
+    """A SPADE generator that reads distinct neighborhoods of one mask.
 
     Args:
         generator (`SPADEGenerator`): In evaluation mode; its norms are replaced.

@@ -1,7 +1,7 @@
-"""Resizing of label maps and pictures, and image sizes in a mask's proportions.
+"""Resizing of label maps and images, and image sizes in a mask's proportions.
 
-Each pixel of a resized label map takes the label under its centre, as in Pillow. Pictures are also resized by pixel
-centres, so that a photograph and its mask stay aligned. Torch's `mode="nearest"` takes the label under a pixel's
+Each pixel of a resized label map takes the label under its center, as in Pillow. Images are also resized by pixel
+centers, so that a photograph and its mask stay aligned. Torch's `mode="nearest"` takes the label under a pixel's
 corner, half a pixel off. The networks use this mode for their masks, as published weights expect: `layers/mask.py`.
 """
 
@@ -20,7 +20,7 @@ Labels = TypeVar("Labels", PIL.Image.Image, np.ndarray, torch.Tensor)
 
 
 def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
-    """Resize ids, their colours or soft masks by nearest neighbour, which creates no new values.
+    """Resize ids, their colors or soft masks by nearest neighbor, which creates no new values.
 
     Args:
         labels (`PIL.Image.Image`, `np.ndarray` or `torch.Tensor`): An image of any mode, or `(..., H, W)` of any type.
@@ -38,7 +38,7 @@ def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
 
 
 def resize_photo(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Resize a picture `(3, H, W)` in [0, 1] to a height and width, bilinear with antialiasing."""
+    """Resize an image `(3, H, W)` in [0, 1] to a height and width, bilinear with antialiasing."""
     if image.shape[-2:] == size:
         return image
     return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
@@ -50,7 +50,7 @@ def stack_labels(label_maps: list[torch.Tensor], height: int | None, width: int 
 
 
 def stack_photos(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
-    """Resize pictures `(3, H, W)` to one size, `None` for their own, and stack them: `(N, 3, height, width)`."""
+    """Resize images `(3, H, W)` to one size, `None` for their own, and stack them: `(N, 3, height, width)`."""
     return _stack([resize_photo(one, _size(one, height, width)) for one in images], argument)
 
 

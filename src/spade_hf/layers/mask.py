@@ -88,7 +88,7 @@ class SemanticMask:
         return self.num_label_channels * (1 + self.has_edges)
 
     def segmap_at(self, size: tuple[int, int]) -> Tensor:
-        """Return the mask as `(N, L, *size)`, resized by nearest neighbour."""
+        """Return the mask as `(N, L, *size)`, resized by nearest neighbor."""
         if self.band is not None:
             return self._whole.segmap_at(self.band.size)[:, :, self.band.rows]
         key = str(size) if torch.compiler.is_exporting() else size  # symbolic sizes are not hashable
@@ -138,7 +138,7 @@ class SemanticMask:
         return self._modulations[layer]
 
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
-        """Find the distinct neighbourhoods of a hard mask at `size`; a band shares the tables of the whole mask."""
+        """Find the distinct neighborhoods of a hard mask at `size`; a band shares the tables of the whole mask."""
         if self.band is not None:
             return self._whole.neighborhoods(self.band.size, kernel_size).rows(self.band.rows)
         key = (*size, kernel_size)

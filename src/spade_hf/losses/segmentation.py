@@ -28,7 +28,7 @@ class SegmentationObjective(AdversarialLoss):
         max_class_weight (`float`, defaults to 20): Largest weight of a pixel of a rare label; see [`class_weights`].
         label_mix_weight (`float`, defaults to 5): Weight of the consistency loss on images that mix real and fake
             regions, chosen at random per label; 0 turns it off.
-        boundary_relaxation (`int`, defaults to 0): In samples with a simplified mask, the generator can paint any
+        boundary_relaxation (`int`, defaults to 0): In samples with a simplified mask, the generator can make any
             label that occurs within this many pixels, such as a ragged edge inside a round stroke (after Zhu et al.
             2019, arXiv 1812.01593).
     """

@@ -224,7 +224,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
 
         Args:
             backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
-                neighbourhood once, `"auto"` takes the faster path on CPUs, and the dense path on other devices, where
+                neighborhood once, `"auto"` takes the faster path on CPUs, and the dense path on other devices, where
                 sparse has not been measured. Soft masks, exported graphs, and networks in which a convolution over the
                 mask is hooked or replaced always take the dense path. Under `torch.compile` the sparse path runs
                 eagerly, because a graph cannot depend on the labels.
