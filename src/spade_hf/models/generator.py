@@ -104,11 +104,12 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
                 f"`channel_mult` has {len(channel_mult)} entries; with `num_upsampling_layers` "
                 f"{num_upsampling_layers} it must have {len(paper_mult)}."
             )
+        # Sizes and widths: the activation starts at 1 / 2^n of the image's size.
         self.size_divisor = 2**num_upsampling_layers
         self.check_size(*self.native_size, "`image_size`")
         self.start_size = self.first_size(*self.native_size)
         num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
-        widths = [round(base_channels * mult) for mult in channel_mult]
+        widths = [round(base_channels * mult) for mult in channel_mult]  # C' of each block
         if min(widths) < 1:
             raise ValueError(
                 f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a block has no channels. "
@@ -116,6 +117,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
             )
         if latent_dim is not None and latent_dim < 1:
             raise ValueError(f"`latent_dim` is {latent_dim}; pass at least 1, or None for a model without latent.")
+        # Layers, in the order of a forward pass.
         if latent_dim is None:
             self.conv_in = conv2d(num_semantics, widths[0], 3, padding=1)
         else:
@@ -150,28 +152,43 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
+        # What holds for all layers of this pass: S, and whether they may read labels instead of one-hot maps.
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         images_per_mask = self._images_per_mask(mask.num_masks, z)
         mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=self._permits_sparse(mask))
-        # Channels-last speeds up the convolutions and the pointwise work between them, and makes a position's channels
-        # contiguous.
+
+        # The first activation. Channels-last speeds up the convolutions and the pointwise work between them, and makes
+        # a position's channels contiguous.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
-        synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize  # the same images
+
+        # The blocks, in parts on a CPU and outside of compiled graphs if they read labels: the same images.
+        synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize
         images = run_eagerly(synthesize, x, mask) if mask.permits_sparse else synthesize(x, mask)  # (N * S, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def synthesize(self, x: Tensor, mask: SemanticMask) -> Tensor:
-        """Map the first activation, `(N * S, C, H / 2^n, W / 2^n)`, to images `(N * S, 3, H, W)`; figure 4.
+        """Map the first activation to images: figure 4.
 
         The mask enters in every block, at the block's resolution; the latent only in the first activation.
+
+        Args:
+            x (`Tensor`): `(N * S, C, h, w)` with h = H / 2^n and w = W / 2^n, where n is the number of upsamplings.
+            mask (`SemanticMask`): The N masks.
+
+        Returns:
+            `Tensor`: `(N * S, 3, H, W)` in [-1, 1].
         """
+        # Coarse to fine: each stage upsamples by 1 or 2, and its block maps C channels to C'.
         for scale, block in zip(self.upsampling, self.blocks, strict=True):
             x = upsample(x, scale)  # (N * S, C, scale * h, scale * w)
-            if self.gradient_checkpointing and torch.is_grad_enabled():  # the same, computed again in backward
-                x = self._gradient_checkpointing_func(block, x, mask)  # pyright: ignore[reportOptionalCall]
-            else:
-                x = block(x, mask)  # (N * S, C', scale * h, scale * w)
+            x = self._run_block(block, x, mask)  # (N * S, C', scale * h, scale * w)
         return self.to_image(x)  # (N * S, 3, H, W)
+
+    def _run_block(self, block: nn.Module, x: Tensor, mask: SemanticMask) -> Tensor:
+        """Call `block(x, mask)`; with gradient checkpointing, its activations are computed again in backward."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(block, x, mask)  # pyright: ignore[reportOptionalCall]
+        return block(x, mask)
 
     def to_image(self, x: Tensor) -> Tensor:
         """Map the last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
@@ -288,7 +305,9 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         self.check_size(*mask.size, "`segmap`")
         size = self.first_size(*mask.size)
         if self.config.latent_dim is None:
-            return self.conv_in(mask.segmap_at(size))  # N = N * S: a model without latent makes one image per mask
+            # from the mask itself: (N, L, *size) to (N, C, *size), with S = 1
+            return self.conv_in(mask.segmap_at(size))
+        # from the latent alone: (N * S, Z)
         x = self.linear_in(z).unflatten(1, (-1, *self.start_size))  # (N * S, C, *start_size)
         if size != self.start_size:  # another image size than the native one
             x = F.interpolate(x, size, mode="bilinear", align_corners=False)  # (N * S, C, *size)

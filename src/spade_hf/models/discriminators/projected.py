@@ -52,7 +52,8 @@ class PatchHead(nn.Module):
             hidden = hidden.to(self.embed.weight.dtype)  # float32 in mixed precision
             segmap = segmap.to(hidden.dtype)
             shares = F.interpolate(segmap, hidden.shape[-2:], mode="area")  # (N, L, h, w), of each label
-            return self.conv_out(hidden) + (self.embed(shares) * hidden).sum(dim=1, keepdim=True)
+            # is it real (w h), and is it real for these labels (<e, h>)
+            return self.conv_out(hidden) + (self.embed(shares) * hidden).sum(dim=1, keepdim=True)  # (N, 1, h, w)
 
 
 class ProjectedDiscriminator(Discriminator):
@@ -116,8 +117,10 @@ class ProjectedDiscriminator(Discriminator):
 
     def mix(self, images: Tensor) -> list[Tensor]:
         """Compute the mixed maps `(N, C, h, w)` of images, fine to coarse, each with about unit variance."""
+        # Across channels: (N, C, H / s, W / s) for s of 4, 8, 16, 32.
         maps = [mix(features) for mix, features in zip(self.mix_channels, self.frozen_features(images), strict=True)]
-        for level in reversed(range(len(maps) - 1)):  # each coarser map is mixed into the next finer one
+        # Across scales: each coarser map is mixed into the next finer one.
+        for level in reversed(range(len(maps) - 1)):
             below = F.interpolate(self.mix_scales[level](maps[level + 1]), maps[level].shape[-2:], mode="bilinear")
             maps[level] = (maps[level] + below) * 0.5**0.5  # a sum of two has twice the variance
         return maps
