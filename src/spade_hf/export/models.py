@@ -76,6 +76,7 @@ def export_generator(
     else:
         generator.check_size(*size, "`size`")
         example, batch_size = size, 1
+    # The inputs to trace with, and which of their sides are dynamic.
     latents = {} if config.latent_dim is None else {"latents": torch.zeros(batch_size, config.latent_dim)}
     if modulation == "sparse":
         module = ImagesOfNeighborhoods(generator, label_set.num_channels)

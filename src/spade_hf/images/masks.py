@@ -33,11 +33,13 @@ def read_ids(
     Raises:
         ValueError: If the form is not allowed, or the numbers are neither ids nor the labels' colors.
     """
+    # Arrays say what they hold by dtype and shape.
     if not isinstance(value, PIL.Image.Image):
-        maps = _array_maps(value, argument)
+        maps = _array_maps(value, argument)  # (N, H, W) or (N, H, W, 3 | 4)
         return _ids_of_colors(maps, label_set, color_tolerance, argument) if maps.ndim == 4 else maps
     _check_mode(value, argument, (*ID_MODES, *GRAY_MODES, *COLOR_MODES))
     image = upright(value, argument=argument)
+    # A palette image's indices are ids, unless its colors say otherwise.
     if image.mode == "P" and (found := find_disagreement(image, label_set)) is not None:
         if color_tolerance is None:
             raise ValueError(
@@ -48,15 +50,18 @@ def read_ids(
         image = image.convert("RGBA")
     if image.mode == "RGB" and "transparency" in image.info:  # one color stands for transparent pixels
         image = image.convert("RGBA")
+    # Colors: uint8 (H, W, 3 | 4).
     if image.mode in COLOR_MODES:
         return _ids_of_colors(np.array(image)[None], label_set, color_tolerance, argument)
+    # Numbers beside transparency: (H, W) each.
     if image.mode == "LA":
         gray, alpha = (np.array(channel) for channel in image.split())
         transparent = _transparent(alpha, label_set, color_tolerance, argument)
         ids = np.full(gray.shape, label_set.unknown_id or 0, dtype=np.int64)
         ids[~transparent] = _ids_of_numbers(image, gray[~transparent], label_set, color_tolerance, argument)
         return ids[None]
-    numbers = np.array(image.convert("L") if image.mode == "1" else image)
+    # Numbers alone; a transparent one is an id all the same, so it must be the unknown one.
+    numbers = np.array(image.convert("L") if image.mode == "1" else image)  # (H, W)
     ids = _ids_of_numbers(image, numbers, label_set, color_tolerance, argument)
     if "transparency" in image.info:
         hidden = np.array(image.convert("RGBA"))[..., 3] < 255
@@ -154,7 +159,8 @@ def _ids_of_numbers(
 ) -> np.ndarray:
     """Read numbers `(...)` of an image: as ids, or with `color_tolerance` as grays that are labels' colors."""
     reason, are_ids = _why_no_ids(image), bool(np.isin(numbers, label_set.ids).all())
-    colors = label_set.palette
+    # the labels whose color is a gray, which a gray image can mean by that number
+    colors = label_set.palette  # (L, 3)
     grays = np.flatnonzero((colors == colors[:, :1]).all(axis=1)) if image.mode in GRAY_MODES else np.zeros(0, int)
     id_of_gray = {int(colors[channel, 0]): label_set.ids[channel] for channel in grays}
     if reason is None and are_ids:

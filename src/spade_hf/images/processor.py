@@ -150,9 +150,10 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         width: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Resize the result of `read` to one size and find the edges there; see `preprocess`."""
-        label_maps = stack_labels(masks, height, width, "mask")
+        label_maps = stack_labels(masks, height, width, "mask")  # (N, height, width) or (N, L, height, width)
         if instance_maps is None:
             return label_maps, None
+        # at the final size, so that an edge is one pixel wide on each side
         return label_maps, instance_edges(stack_labels(instance_maps, height, width, "instance_map"))
 
     def preprocess_mask(
@@ -206,8 +207,8 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """Read one or several images, e.g. style images.
 
         Args:
-            image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): Pictures as PIL
-                images or paths; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
+            image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): PIL images or
+                paths; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
                 Arrays and tensors are uint8 in 0..255 or floats in [0, 1].
             size (`tuple[int, int]`, *optional*): Height and width to resize to, bilinear with antialiasing.
 

@@ -31,7 +31,7 @@ def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
     """
     if isinstance(labels, PIL.Image.Image):
         return labels.resize((size[1], size[0]), PIL.Image.Resampling.NEAREST)
-    rows, columns = map(_nearest_indices, labels.shape[-2:], size)
+    rows, columns = map(_nearest_indices, labels.shape[-2:], size)  # (height,), (width,)
     if isinstance(labels, torch.Tensor):
         rows, columns = (torch.from_numpy(indices).to(labels.device) for indices in (rows, columns))
     return labels[..., rows[:, None], columns]
@@ -70,6 +70,7 @@ def size_in_proportion(
         divisor (`int`): A chosen side is one of the two multiples of it next to the exact side.
         height, width (`int`, *optional*): Given sides; a missing side is chosen.
     """
+    # The exact sides: from one that is given, or from the area.
     proportions = mask_size[0] / mask_size[1]
     exact_height = height or (width or math.sqrt(area / proportions)) * proportions
     exact_width = width or exact_height / proportions
@@ -77,6 +78,7 @@ def size_in_proportion(
     def multiples(exact: float) -> list[int]:
         return [max(1, around(exact / divisor)) * divisor for around in (math.floor, math.ceil)]
 
+    # Of the multiples next to them: first the proportions count, then the area, each as a ratio.
     return min(
         itertools.product(
             [height] if height else multiples(exact_height), [width] if width else multiples(exact_width)

@@ -161,12 +161,13 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         check_tolerance(color_tolerance)
         device, dtype = self._execution_device, self.generator.dtype
 
-        # masks
+        # Masks: each read at its own size, then all at the images' size.
         masks, instance_maps = self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
         height, width = self._image_size(masks, height, width)
         # (N, H, W) or (N, L, H, W); None or (N, H, W)
         masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
-        # styles: given, encoded or drawn
+
+        # Styles: given, encoded or drawn.
         z = self.encode_style(style_image) if style_image is not None else latents  # (M, Z), (1, Z) or None
         num_images = self._num_images(len(masks), z, num_images_per_mask)
         if isinstance(generator, list) and len(generator) != num_images:
@@ -178,7 +179,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         elif z is not None:
             z = z.to(device, dtype).expand(num_images, -1)  # (M, Z)
 
-        # images, batch by batch
+        # Images, batch by batch.
         images = []
         batches = _batches(len(masks), num_images // len(masks), batch_size)
         bar: Any = self.progress_bar
