@@ -13,6 +13,8 @@ from spade_hf import (
     ConcatenationGenerator,
     MultiscaleDiscriminator,
     Pix2PixHDGenerator,
+    ProjectedDiscriminator,
+    SegmentationDiscriminator,
     SPADEGenerator,
     SPADEStyleEncoder,
 )
@@ -51,6 +53,23 @@ def tiny_concatenation(seed: int = 0, **changes: Any) -> ConcatenationGenerator:
 def tiny_pix2pixhd(seed: int = 0, **changes: Any) -> Pix2PixHDGenerator:
     config = {"num_labels": NUM_LABELS, "base_channels": 2, "num_downsampling_layers": 2, "num_blocks": 2}
     return randomized(Pix2PixHDGenerator(**{**config, **changes}), seed)
+
+
+def tiny_segmentation(seed: int = 0, **changes: Any) -> SegmentationDiscriminator:
+    return _beside_frozen(SegmentationDiscriminator, seed, **changes)
+
+
+def tiny_projected(seed: int = 0, **changes: Any) -> ProjectedDiscriminator:
+    return _beside_frozen(ProjectedDiscriminator, seed, **changes)
+
+
+def _beside_frozen(kind: Any, seed: int, **changes: Any) -> Any:
+    """An unchanged frozen part, and random weights elsewhere."""
+    network = kind(**{"num_labels": NUM_LABELS, "base_channels": 4, **changes})
+    network.prepare_backbone(random_images((64, 96)))
+    frozen = {name: buffer.clone() for name, buffer in network.named_buffers() if not name.endswith(("._u", "._v"))}
+    randomized(network, seed).load_state_dict(frozen, strict=False)
+    return network
 
 
 @torch.no_grad()

@@ -6,10 +6,10 @@ import resource
 import pytest
 
 from ..training_data import mask, write_imagefolder
-from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+from .programs import SMALL
 
 
-def test_bad_options_are_one_line(run, tmp_path):  # noqa: F811
+def test_bad_options_are_one_line(run, tmp_path):
     result = run("--dataset_name", tmp_path, "--train_batch_size", 0)
     assert result.status == 2
     assert result.stderr == "error: --train_batch_size is 0; it must be 1 or more. See --help.\n"
@@ -45,7 +45,7 @@ def bad_perceptual(folder):
     return ("--perceptual_model", folder / "nowhere"), "nowhere", ""
 
 
-def test_skip_broken_trains_on_the_others(run, tmp_path, caplog):  # noqa: F811
+def test_skip_broken_trains_on_the_others(run, tmp_path, caplog):
     folder = write_imagefolder(tmp_path / "pairs", mode="L")
     bad_file(folder)
     options = ("--output_dir", tmp_path / "out", "--max_train_steps", 6)
@@ -55,7 +55,7 @@ def test_skip_broken_trains_on_the_others(run, tmp_path, caplog):  # noqa: F811
     assert "6 updates on 5 pairs" in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_broken_rows_are_counted_across_an_interruption(run, tmp_path, caplog):  # noqa: F811
+def test_broken_rows_are_counted_across_an_interruption(run, tmp_path, caplog):
     """The checkpoint has those that were found before it, which the rest of the run does not read again."""
     folder = write_imagefolder(tmp_path / "pairs", mode="L")
     bad_file(folder)
@@ -71,7 +71,7 @@ def test_broken_rows_are_counted_across_an_interruption(run, tmp_path, caplog): 
     assert "3 updates on 4 pairs" in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_a_full_disk_is_one_line(run, tmp_path):  # noqa: F811
+def test_a_full_disk_is_one_line(run, tmp_path):
     folder = write_imagefolder(tmp_path / "pairs")
     options = (*SMALL, "--dataset_name", folder, "--output_dir", tmp_path / "out")
     assert run(*options, "--max_train_steps", 1).status == 0  # the data are prepared
@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_line(run, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("damage", [bad_ids, bad_file, bad_column, bad_batch, bad_checkpoint, bad_perceptual])
-def test_bad_input_is_one_line_and_status_2(damage, run, tmp_path):  # noqa: F811
+def test_bad_input_is_one_line_and_status_2(damage, run, tmp_path):
     folder = write_imagefolder(tmp_path / "pairs", mode="L")
     options, name, message = damage(folder)
     result = run(

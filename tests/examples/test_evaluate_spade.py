@@ -2,11 +2,9 @@
 
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import datasets
@@ -45,30 +43,12 @@ from ..training_data import (
     write_imagefolder,
     write_labels,
 )
+from .programs import EVALUATE
 
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "evaluate_spade.py"
 CENTER = PairedTransform(resolution=(32, 32), resize_ratio=1.0, center_crop=True, random_flip=False)
 STYLE_KEYS = {"style", "style_features", "diversity"}
 KEYS = {"fid", "kid", "miou", "pixel_accuracy", "sharpness", "light", "feature_distance"}
-
-
-@pytest.fixture
-def evaluate(monkeypatch, capsys, caplog):
-    """Run the script in this process; its exit status and what it wrote."""
-
-    def evaluate(*options):
-        caplog.clear()
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, options)])
-        status = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
-        return SimpleNamespace(status=status, stdout=captured.out, stderr=captured.err, log=caplog.text)
-
-    return evaluate
 
 
 @pytest.fixture(scope="module")
@@ -256,8 +236,8 @@ def test_two_processes_say_what_one_does(evaluate, model, data, tmp_path):
     evaluate(*command)
     alone = json.loads((tmp_path / "result.json").read_text())
     launch = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    words = [sys.executable, "-m", *launch, str(SCRIPT), *map(str, command)]
-    search_path = os.pathsep.join([str(SCRIPT.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
+    words = [sys.executable, "-m", *launch, str(EVALUATE), *map(str, command)]
+    search_path = os.pathsep.join([str(EVALUATE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path}
     result = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr

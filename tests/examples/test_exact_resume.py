@@ -23,8 +23,8 @@ from spade_hf import SPADEGenerator, SPADEPipeline
 
 from ..training_data import mask, write_imagefolder
 from ..waiting import LONGEST
+from .programs import ROOT, SMALL, TRAIN, checkpoints
 from .test_processes import train
-from .test_train_spade import ROOT, SCRIPT, SMALL, checkpoints, run  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ class Killed(BaseException):
         ),
     ],
 )
-def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatch):  # noqa: F811
+def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatch):
     from spade_hf.training import CheckpointManager
 
     assert run(*options(data, tmp_path / "whole", *more)).status == 0
@@ -117,7 +117,7 @@ def test_resumed_runs_are_bit_equal(more, stops, run, data, tmp_path, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_rates_and_order_hold_for_another_number_of_processes(before, after, run, tmp_path, caplog):  # noqa: F811
+def test_rates_and_order_hold_for_another_number_of_processes(before, after, run, tmp_path, caplog):
     """Of two processes with two pairs each, one with two is left (or the other way round), after 3 of 8 updates."""
     data = write_imagefolder(tmp_path / "pairs", count=16)
     given = options(data, tmp_path / "out", "--checkpoints_total_limit", 0, "--lr_warmup_steps", 2, steps=8)
@@ -146,14 +146,14 @@ def rates_in(checkpoint: Path) -> list[float]:
     return rates
 
 
-def test_the_comparison_can_fail(run, data, tmp_path):  # noqa: F811
+def test_the_comparison_can_fail(run, data, tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         run(*options(data, tmp_path / name, "--seed", seed, steps=1))
     with pytest.raises(AssertionError):
         assert_same(tmp_path / "a" / "checkpoint-1", tmp_path / "b" / "checkpoint-1")
 
 
-def test_gradient_checkpointing_changes_no_bit(run, data, tmp_path, monkeypatch):  # noqa: F811
+def test_gradient_checkpointing_changes_no_bit(run, data, tmp_path, monkeypatch):
     assert run(*options(data, tmp_path / "without", steps=2)).status == 0
     used, enable = [], SPADEGenerator.enable_gradient_checkpointing
     monkeypatch.setattr(SPADEGenerator, "enable_gradient_checkpointing", lambda self: used.append(enable(self)))
@@ -172,14 +172,14 @@ def start(code: str, *arguments) -> subprocess.Popen:
         "ACCELERATE_USE_CPU": "1",
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
     }
-    command = [sys.executable, "-c", code, str(SCRIPT), *map(str, arguments)]
+    command = [sys.executable, "-c", code, str(TRAIN), *map(str, arguments)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
 @pytest.mark.parametrize("killed_at", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_sigkill_while_a_checkpoint_is_written(killed_at, run, data, tmp_path):  # noqa: F811
+def test_sigkill_while_a_checkpoint_is_written(killed_at, run, data, tmp_path):
     code = (
         "import os, signal\n"
         "from spade_hf import MultiscaleDiscriminator\n"

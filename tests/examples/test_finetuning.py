@@ -7,14 +7,14 @@ import torch
 from spade_hf import SPADEPipeline
 
 from ..training_data import write_imagefolder
-from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+from .programs import SMALL
 
 
 LABELS = {"id2label": {"0": "Sky", "1": "meadow", "4": "rock"}, "palette": [[0, 0, 9], [0, 9, 0], [9, 0, 0]],
           "ignore_label": 255}  # fmt: skip
 
 
-def test_from_a_run_to_other_labels(run, tmp_path):  # noqa: F811
+def test_from_a_run_to_other_labels(run, tmp_path):
     data = write_imagefolder(tmp_path / "pairs", mode="L")
     assert run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "old", "--max_train_steps", 1).status == 0
     (data / "labels.json").write_text(json.dumps(LABELS))
@@ -36,13 +36,13 @@ def test_from_a_run_to_other_labels(run, tmp_path):  # noqa: F811
     assert [torch.equal(found[:, channel], expected[:, channel]) for channel in range(4)] == [True, False, True, True]
 
 
-def test_a_discriminator_alone(run, tmp_path):  # noqa: F811
+def test_a_discriminator_alone(run, tmp_path):
     result = run(*SMALL, "--dataset_name", tmp_path, "--discriminator_name_or_path", tmp_path)
     assert result.status == 2
     assert "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing" in result.stderr
 
 
-def test_a_pretrained_model_that_is_not_there(run, tmp_path):  # noqa: F811
+def test_a_pretrained_model_that_is_not_there(run, tmp_path):
     data = write_imagefolder(tmp_path / "pairs", mode="L")
     result = run(*SMALL, "--dataset_name", data, "--pretrained_model_name_or_path", tmp_path / "nowhere")
     assert result.status == 2 and result.stderr.splitlines()[-1].startswith("error: --pretrained_model_name_or_path")

@@ -20,9 +20,8 @@ from ..dataset_layouts import (
 )
 from ..training_data import mask as toy_mask
 from ..training_data import picture, png, write_labels
-from .test_evaluate_spade import evaluate  # noqa: F401 (a fixture)
-from .test_synthesize_dataset import make_generator, save_model, synthesize  # noqa: F401 (a fixture)
-from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+from .programs import SMALL
+from .test_synthesize_dataset import make_generator, save_model
 
 
 def cityscapes(root):
@@ -80,7 +79,7 @@ def webdataset(root):
 
 
 @pytest.mark.parametrize("layout", [cityscapes, cityscapes_trainids, voc, coco_panoptic, cvat, roboflow, webdataset])
-def test_check_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_check_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch, capsys):
     options, num_pairs, names = layout(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert main(["check", *options.split(), "--num_workers", "0"]) == 0
@@ -107,7 +106,7 @@ def test_check_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("layout", [cvat, coco_panoptic])
-def test_evaluation_reads_them_too(layout, evaluate, tmp_path, monkeypatch):  # noqa: F811
+def test_evaluation_reads_them_too(layout, evaluate, tmp_path, monkeypatch):
     options, num_pairs, _ = layout(tmp_path)
     monkeypatch.chdir(tmp_path)
     options = re.sub(r" --instance_folder \S+", "", options).split()
@@ -116,7 +115,7 @@ def test_evaluation_reads_them_too(layout, evaluate, tmp_path, monkeypatch):  # 
     assert json.loads((tmp_path / "figures.json").read_text())["counts"]["pictures"] == num_pairs
 
 
-def test_errors_are_in_the_words_of_the_options(run, tmp_path, monkeypatch):  # noqa: F811
+def test_errors_are_in_the_words_of_the_options(run, tmp_path, monkeypatch):
     options, _, _ = cityscapes(tmp_path)
     monkeypatch.chdir(tmp_path)
     result = run(*SMALL, *options.replace("_gtFine_labelIds.png", ".png").split(), "--dry_run")
@@ -124,7 +123,7 @@ def test_errors_are_in_the_words_of_the_options(run, tmp_path, monkeypatch):  # 
     assert "or give the ends of the names by --image_suffix, --mask_suffix and --instance_suffix" in result.stderr
 
 
-def test_tables_of_bytes(synthesize, evaluate, tmp_path):  # noqa: F811
+def test_tables_of_bytes(synthesize, evaluate, tmp_path):
     """Parquet files that do not say that they hold images are scored, and painted, like others."""
     columns = {name: [png(make(i)) for i in range(4)] for name, make in (("image", picture), ("label", toy_mask))}
     for split in ("train", "validation"):
@@ -140,7 +139,7 @@ def test_tables_of_bytes(synthesize, evaluate, tmp_path):  # noqa: F811
     assert result.status == 0 and "4 rows" in result.stdout, result.stderr
 
 
-def test_tables_of_file_names(evaluate, tmp_path):  # noqa: F811
+def test_tables_of_file_names(evaluate, tmp_path):
     """Names are those of files in the data set's folder, also where a mask gives the size of real pictures."""
     for i in range(2):
         save(tmp_path / "data" / "pictures" / f"{i}.png", picture(i))

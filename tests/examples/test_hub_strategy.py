@@ -15,12 +15,12 @@ from spade_hf import SPADEGenerator, SPADEPipeline
 from spade_hf.training import CheckpointManager, RevisionUploads, StopOnSignal, download_checkpoint
 
 from ..training_data import mask, write_imagefolder
+from .programs import SMALL, checkpoints
 from .test_exact_resume import assert_same, start
-from .test_train_spade import SMALL, checkpoints, run  # noqa: F401 (a fixture)
 
 
 @pytest.fixture
-def push(run, hub, monkeypatch, tmp_path):  # noqa: F811
+def push(run, hub, monkeypatch, tmp_path):
     """Train two updates with a checkpoint after each, and push; the run's result, its repository and folder."""
     monkeypatch.setenv("HF_TOKEN", hub.token)
     data = write_imagefolder(tmp_path / "pairs")
@@ -145,7 +145,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def machine(run, hub, monkeypatch, tmp_path):  # noqa: F811
+def machine(run, hub, monkeypatch, tmp_path):
     """Train five updates in the folder of a machine of its own, to be killed after an update's checkpoint."""
     monkeypatch.setenv("HF_TOKEN", hub.token)
     save, start, uploads = CheckpointManager.save, RevisionUploads.start, []
@@ -191,7 +191,7 @@ RevisionUploads.start, HfApi.create_commit = start_and_wait, commit_or_die
 """
 
 
-def test_a_run_goes_on_on_another_machine(machine, run, hub, tmp_path):  # noqa: F811
+def test_a_run_goes_on_on_another_machine(machine, run, hub, tmp_path):
     """SIGKILL in an epoch, with the third checkpoint half uploaded; the second machine has nothing but the Hub."""
     process = start(KILLED_IN_THE_THIRD_UPLOAD, *machine.options("first"))
     _, error = process.communicate(timeout=300)

@@ -13,7 +13,7 @@ import pytest
 import spade_hf_cli
 
 from ..test_docs import PARSERS
-from .test_train_spade import ROOT
+from .programs import ROOT
 
 
 NOTEBOOK = ROOT / "examples" / "first_pictures.ipynb"

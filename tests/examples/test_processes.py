@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from spade_hf.data import PairedImageDataset
 
 from ..training_data import write_imagefolder
-from .test_train_spade import ROOT, SCRIPT, SMALL, checkpoints, run  # noqa: F401 (a fixture)
+from .programs import ROOT, SMALL, TRAIN, checkpoints
 
 
 STEPS, WEIGHTS = 5, "diffusion_pytorch_model.safetensors"
@@ -44,7 +44,7 @@ def train(processes: int, folder, *given, in_double=True):
     """Updates on a CPU, in processes that speak over gloo."""
     driver = folder / "driver.py"
     driver.write_text(IN_DOUBLE)
-    script = (driver, SCRIPT) if in_double else (SCRIPT,)
+    script = (driver, TRAIN) if in_double else (TRAIN,)
     search_path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", processes) if processes > 1 else ()
@@ -77,7 +77,7 @@ def assert_moved(before, after, *, by=1e-5):
         assert len(moved) > len(first) / 2
 
 
-def test_two_updates(run, tmp_path, monkeypatch):  # noqa: F811
+def test_two_updates(run, tmp_path, monkeypatch):
     data = write_imagefolder(tmp_path / "pairs", count=8)  # two updates an epoch
     train(2, tmp_path, *options(data, tmp_path / "two", "--train_batch_size", 2, steps=2))
     read = PairedImageDataset.__getitem__
@@ -95,7 +95,7 @@ def test_two_updates(run, tmp_path, monkeypatch):  # noqa: F811
     assert_trained_alike(*(tmp_path / name / "checkpoint-2" for name in ("one", "two")))
 
 
-def test_the_prior_weighs_as_much_in_parts_of_a_batch(run, tmp_path):  # noqa: F811
+def test_the_prior_weighs_as_much_in_parts_of_a_batch(run, tmp_path):
     """It is the one loss that is a sum over the batch. By a large epsilon a step is proportional to the gradient."""
     data = write_imagefolder(tmp_path / "pairs", count=4)
     alone = ("--adversarial_weight", 0, "--feature_matching_weight", 0, "--perceptual_weight", 0,

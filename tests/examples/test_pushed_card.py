@@ -12,11 +12,11 @@ from spade_hf import SPADEPipeline
 from spade_hf.metrics.model_index import load_card, update_card
 
 from ..training_data import LABELS, write_imagefolder
-from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+from .programs import SMALL
 
 
 @pytest.fixture
-def push(run, hub, monkeypatch, tmp_path):  # noqa: F811
+def push(run, hub, monkeypatch, tmp_path):
     """Train one update and push; the run's result and the files on the Hub, of all commits."""
     monkeypatch.setenv("HF_TOKEN", hub.token)
     data = write_imagefolder(tmp_path / "pairs")

@@ -4,8 +4,8 @@ import datasets
 import pytest
 
 from ..training_data import make_rows, write_labels
+from .programs import SMALL
 from .test_exact_resume import Killed, assert_same
-from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def options(name, labels, output, *more, steps=5):
             "--shuffle_buffer_size", 3, "--max_train_steps", steps, "--checkpointing_steps", 1, *more]  # fmt: skip
 
 
-def test_a_stopped_stream_goes_on_to_the_same_numbers(run, tmp_path, monkeypatch):  # noqa: F811
+def test_a_stopped_stream_goes_on_to_the_same_numbers(run, tmp_path, monkeypatch):
     from spade_hf.training import CheckpointManager
 
     make_rows(count=7).to_parquet(tmp_path / "train.parquet")  # three batches an epoch
@@ -42,7 +42,7 @@ def test_a_stopped_stream_goes_on_to_the_same_numbers(run, tmp_path, monkeypatch
     assert_same(tmp_path / "whole" / "checkpoint-5", tmp_path / "broken" / "checkpoint-5")
 
 
-def test_a_stream_of_the_hub(run, hub, tmp_path):  # noqa: F811
+def test_a_stream_of_the_hub(run, hub, tmp_path):
     name = f"{hub.user}/pairs-to-stream"
     make_rows(mode="RGB").push_to_hub(name, token=hub.token)
     labels = write_labels(tmp_path / "labels.json")
@@ -50,12 +50,12 @@ def test_a_stream_of_the_hub(run, hub, tmp_path):  # noqa: F811
     assert result.status == 0 and (tmp_path / "out" / "checkpoint-2").is_dir()
 
 
-def test_a_stream_has_no_length(run, tmp_path):  # noqa: F811
+def test_a_stream_has_no_length(run, tmp_path):
     result = run(*SMALL, "--dataset_name", tmp_path, "--streaming")
     assert result.status == 2 and "--streaming needs --max_train_steps, as a stream has no length" in result.stderr
 
 
-def test_a_dry_run_of_a_stream(run, tmp_path):  # noqa: F811
+def test_a_dry_run_of_a_stream(run, tmp_path):
     make_rows().to_parquet(tmp_path / "train.parquet")
     labels = write_labels(tmp_path / "labels.json")
     result = run(*options(tmp_path / "train.parquet", labels, tmp_path / "out", "--dry_run"))

@@ -3,13 +3,10 @@
 import io
 import json
 import os
-import runpy
 import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -26,10 +23,9 @@ from spade_hf.synthesis import picture_seeds
 
 from ..tiny_networks import tiny_generator
 from ..training_data import LABELS, make_rows, mask, png
-from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+from .programs import SMALL, SYNTHESIZE
 
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "synthesize_dataset.py"
 SIZES = [(40, 48), (40, 48), (30, 60), (40, 48), (40, 48), (40, 48)]
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 # Dies when the second file of rows is about to get its name, as by a power cut.
@@ -46,24 +42,6 @@ os.replace = counted
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-
-
-@pytest.fixture
-def synthesize(monkeypatch, capsys, caplog):
-    """Run the script in this process; its exit status and what it wrote."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the other processes have
-
-    def synthesize(*options):
-        caplog.clear()
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, options), "--device", "cpu"])
-        with pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        captured = capsys.readouterr()
-        return SimpleNamespace(status=stop.value.code, stdout=captured.out, stderr=captured.err, log=caplog.text)
-
-    yield synthesize
-    torch.set_num_threads(threads)
 
 
 def make_generator(seed=0, **changes):
@@ -162,7 +140,7 @@ def test_the_card(synthesize, model, masks, tmp_path):
     assert LabelSet.from_file(tmp_path / "out" / "labels.json") == LABELS
 
 
-def test_it_is_trained_on(synthesize, run, model, masks, tmp_path):  # noqa: F811
+def test_it_is_trained_on(synthesize, run, model, masks, tmp_path):
     synthesize(*options(model, masks, tmp_path / "out"))
     trained = tmp_path / "trained"
     result = run(*SMALL, "--dataset_name", tmp_path / "out", "--output_dir", trained, "--max_train_steps", 2)
@@ -171,7 +149,7 @@ def test_it_is_trained_on(synthesize, run, model, masks, tmp_path):  # noqa: F81
 
 
 def start(*words):
-    search_path = os.pathsep.join([str(SCRIPT.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
+    search_path = os.pathsep.join([str(SYNTHESIZE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *map(str, words)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
@@ -180,7 +158,7 @@ def start(*words):
 def test_a_killed_run_goes_on(synthesize, model, masks, tmp_path):
     (tmp_path / "killed.py").write_text(KILLED)
     command = options(model, masks, tmp_path / "out", "--masks_per_file", 2)
-    killed = start(tmp_path / "killed.py", SCRIPT, *command)
+    killed = start(tmp_path / "killed.py", SYNTHESIZE, *command)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (begun,) = (tmp_path / "out").rglob("*.parquet")
     made = begun.stat().st_mtime_ns
@@ -196,10 +174,10 @@ def test_a_killed_run_goes_on(synthesize, model, masks, tmp_path):
 def test_two_processes_killed_and_going_on_make_the_rows_of_one(synthesize, model, masks, tmp_path):
     (tmp_path / "killed.py").write_text(KILLED)
     command = options(model, masks, tmp_path / "out", "--masks_per_file", 1)
-    assert start(*TWO_PROCESSES, tmp_path / "killed.py", SCRIPT, *command).returncode != 0
+    assert start(*TWO_PROCESSES, tmp_path / "killed.py", SYNTHESIZE, *command).returncode != 0
     begun = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "data").glob("*.parquet")}
     assert 0 < len(begun) < 6
-    result = start(*TWO_PROCESSES, SCRIPT, *command)
+    result = start(*TWO_PROCESSES, SYNTHESIZE, *command)
     assert result.returncode == 0, result.stderr
     assert "Process 2 of 2 has 3 masks" in result.stderr
     assert {path: path.stat().st_mtime_ns for path in begun} == begun

@@ -6,12 +6,17 @@ import pytest
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
 from ..file_tracker import FileTracker, lines
-from .test_exact_resume import assert_same, data, options  # noqa: F401 (a fixture)
-from .test_train_spade import run  # noqa: F401 (a fixture)
+from ..training_data import write_imagefolder
+from .test_exact_resume import assert_same, options
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_imagefolder(tmp_path_factory.mktemp("data") / "pairs", count=7)
 
 
 @pytest.mark.slow
-def test_compiling_changes_no_bit(run, data, tmp_path):  # noqa: F811
+def test_compiling_changes_no_bit(run, data, tmp_path):
     """With a backend that runs eager mode's kernels. An eager run goes on from what a compiled one saved."""
     compiled = ("--torch_compile", "--torch_compile_backend", "aot_eager")
     assert run(*options(data, tmp_path / "eager", steps=3)).status == 0
@@ -25,7 +30,7 @@ def test_compiling_changes_no_bit(run, data, tmp_path):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler")
-def test_losses_with_inductor(run, data, tmp_path, monkeypatch):  # noqa: F811
+def test_losses_with_inductor(run, data, tmp_path, monkeypatch):
     """Its kernels round otherwise. Adam's default epsilon would blow that up; see test_processes.py.
 
     With this seed no unit of the discriminator lies at LeakyReLU's kink; with 0 and 3 one does, in the second update.
@@ -43,7 +48,7 @@ def test_losses_with_inductor(run, data, tmp_path, monkeypatch):  # noqa: F811
     assert eager[0]["generator_loss"] != pytest.approx(eager[2]["generator_loss"], rel=1e-2)
 
 
-def test_a_backend_that_is_not_there(run, data, tmp_path):  # noqa: F811
+def test_a_backend_that_is_not_there(run, data, tmp_path):
     given = ("--torch_compile", "--torch_compile_backend", "nonsense")
     result = run(*options(data, tmp_path / "out", *given))
     *_, last = result.stderr.strip().splitlines()  # `datasets` may have drawn progress bars before

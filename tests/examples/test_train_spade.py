@@ -3,19 +3,15 @@
 import json
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import datasets
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState, GradientState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from huggingface_hub import HfApi, ModelCard
 from PIL import Image
@@ -30,18 +26,11 @@ from spade_hf.training.monitoring import read_metrics
 
 from ..file_tracker import FileTracker, lines
 from ..training_data import LABELS, make_rows, mask, picture, write_imagefolder, write_labels
+from .programs import ROOT, SMALL, TRAIN, checkpoints
 
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "examples" / "train_spade.py"
 LAUNCH = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1",
           "--mixed_precision", "no", "--dynamo_backend", "no")  # fmt: skip
-# Smaller than the tiny preset, so that a run is little more than its imports.
-SMALL = (
-    "--preset tiny --resolution 32 --base_channels 4 --discriminator_base_channels 4 --spade_hidden_channels 4 "
-    "--latent_dim 4 --style_encoder_image_size 32 --style_encoder_channel_mult 1 1 1 --train_batch_size 2 "
-    "--num_validation_images 2 --perceptual_model none --dataloader_num_workers 0"
-).split()
 
 
 def without(options, *names):
@@ -60,36 +49,12 @@ STYLE_ENCODER = ("--style_encoder_image_size", "--style_encoder_channel_mult")
 
 def launch(*options):
     """Run the script through `accelerate launch`, as people do."""
-    command = [sys.executable, *LAUNCH, str(SCRIPT), *map(str, options)]
+    command = [sys.executable, *LAUNCH, str(TRAIN), *map(str, options)]
     search_path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return result
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the script in this process, which has imported everything; its exit status and what it wrote."""
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
-
-    def run(*options):
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, options)])
-        status = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as stop:
-            status = stop.code
-        captured = capsys.readouterr()
-        return SimpleNamespace(status=status, stdout=captured.out, stderr=captured.err)
-
-    return run
-
-
-def checkpoints(folder):
-    return {path.name for path in folder.glob("checkpoint-*")}
 
 
 @pytest.fixture(scope="module")

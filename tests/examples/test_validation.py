@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ..training_data import mask, picture, write_labels
-from .test_train_spade import SMALL, run  # noqa: F401 (a fixture)
+from .programs import SMALL
 
 
 RED = (250, 10, 10)
@@ -42,7 +42,7 @@ def photographs(file, count):
     return [grid[grid.shape[0] - 32 * row - 32 : grid.shape[0] - 32 * row, 32:64].mean((0, 1)) for row in range(count)]
 
 
-def test_folders_that_are_not_trained_on(run, options, tmp_path, caplog):  # noqa: F811
+def test_folders_that_are_not_trained_on(run, options, tmp_path, caplog):
     caplog.set_level("INFO")
     others = folders(write(tmp_path / "village", ["a", "b", "c"], RED), "validation_")
     result = run(*options, *others, "--evaluation_steps", 2)
@@ -63,7 +63,7 @@ def test_folders_that_are_not_trained_on(run, options, tmp_path, caplog):  # noq
     assert result.status == 2 and "12 of the 12 pairs held out are trained on" in result.stderr
 
 
-def test_a_share_of_the_folder(run, options, tmp_path):  # noqa: F811
+def test_a_share_of_the_folder(run, options, tmp_path):
     from spade_hf.data import load_folders
     from spade_hf.training import hold_out
 
@@ -84,7 +84,7 @@ def test_a_share_of_the_folder(run, options, tmp_path):  # noqa: F811
     assert (tmp_path / "run" / "validation_files.txt").read_text().split() == names
 
 
-def test_without_them_training_pairs_are_shown(run, options, tmp_path):  # noqa: F811
+def test_without_them_training_pairs_are_shown(run, options, tmp_path):
     assert run(*options).status == 0
     assert not (tmp_path / "run" / "validation_files.txt").exists()
     assert "These are training samples." in (tmp_path / "run" / "README.md").read_text()

@@ -11,7 +11,7 @@ from spade_hf_cli.train import build as parts
 from spade_hf_cli.train.options import parse_args
 
 from ..training_data import LABELS, make_dataset
-from .test_train_spade import SMALL
+from .programs import SMALL
 
 
 @pytest.fixture

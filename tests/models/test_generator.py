@@ -59,16 +59,6 @@ def test_image_size_need_not_be_square():
     assert paint(generator, (64, 64)).shape == (2, 3, 64, 64)
 
 
-@pytest.mark.parametrize("latent_dim", [None, LATENT_DIM])
-@pytest.mark.parametrize("norm_type", ["sync_batch", "batch", "instance"])
-def test_every_parameter_gets_a_finite_gradient(norm_type, latent_dim):
-    generator = tiny_generator(norm_type=norm_type, latent_dim=latent_dim).train()
-    z = None if latent_dim is None else random_latents()
-    generator(random_label_map(), z).images.square().mean().backward()
-    assert_finite_gradients(generator)
-    assert sum(p.grad.abs().sum() > 0 for p in generator.parameters()) > 100  # biases before a norm get none
-
-
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_kernel_size_sets_how_far_a_label_reaches(kernel_size):
     generator = tiny_generator(spade_kernel_size=kernel_size)
@@ -126,26 +116,8 @@ def test_arguments_are_keywords():
 # What goes in
 
 
-def test_output_forms(generator):
-    label_map, z = random_label_map(), random_latents()
-    (images,) = generator(label_map, z, return_dict=False)
-    torch.testing.assert_close(images, generator(label_map, z).images)
-
-
 def test_same_input_same_output(generator):
     torch.testing.assert_close(paint(generator), paint(generator), atol=0, rtol=0)
-
-
-@pytest.mark.parametrize("config", [{}, NO_LATENT])
-@torch.no_grad()
-def test_one_mask_alone_is_painted_as_in_a_batch(config):
-    # in float64: float32 rounds differently for one image and for a batch, by up to 1.2e-5
-    generator, label_map, z = tiny_generator(**config).double(), random_label_map(), random_latents().double()
-    z = z if generator.config.latent_dim else None
-    together = generator(label_map, z).images
-    for i in (0, 1):
-        alone = generator(label_map[i : i + 1], None if z is None else z[i : i + 1]).images
-        torch.testing.assert_close(alone, together[i : i + 1], **SAME)
 
 
 @torch.no_grad()

@@ -4,8 +4,6 @@ import torch
 from spade_hf import Pix2PixHDGenerator
 
 from ..tiny_networks import (
-    assert_finite_gradients,
-    one_hot,
     random_label_map,
     random_latents,
     tiny_generator,
@@ -13,28 +11,10 @@ from ..tiny_networks import (
 )
 
 
-@torch.no_grad()
-def test_sizes_and_output_forms():
-    generator = tiny_pix2pixhd()
-    for size in ((64, 64), (32, 72)):
-        label_map = random_label_map(size)
-        images = generator(label_map).images
-        assert images.shape == (2, 3, *size) and images.abs().max() <= 1 and images.std() > 0.01
-        torch.testing.assert_close(generator(one_hot(label_map), return_dict=False)[0], images)
-
-
 def test_published_parameter_count():
     with torch.device("meta"):
         generator = Pix2PixHDGenerator(num_labels=150)
     assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(182.9, abs=0.05)
-
-
-@pytest.mark.parametrize("norm_type", ["sync_batch", "batch", "instance"])
-def test_every_parameter_gets_a_finite_gradient(norm_type):
-    generator = tiny_pix2pixhd(norm_type=norm_type, use_instance_edges=True).train()
-    label_map = random_label_map()
-    generator(label_map, instance_edges=torch.zeros_like(label_map)).images.square().mean().backward()
-    assert_finite_gradients(generator)
 
 
 def test_it_has_no_latent():

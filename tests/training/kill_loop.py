@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ..examples.programs import ROOT, SMALL, TRAIN
 from ..examples.test_exact_resume import assert_same
-from ..examples.test_train_spade import ROOT, SCRIPT, SMALL
 from ..training_data import write_imagefolder
 
 
@@ -31,7 +31,7 @@ def start(data: Path, output: Path, steps: int) -> subprocess.Popen:
         "--checkpoints_total_limit", 2, "--gradient_accumulation_steps", 2, "--dataloader_num_workers", 1,
         "--validation_steps", 10_000, "--resume_from_checkpoint", "latest",
     )  # fmt: skip
-    command = [sys.executable, str(SCRIPT), *SMALL, *map(str, options)]
+    command = [sys.executable, str(TRAIN), *SMALL, *map(str, options)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

@@ -56,16 +56,19 @@ def convert_nvlabs_checkpoint(
     Raises:
         ValueError: If a file cannot be read, or its weights do not fit the other arguments.
     """
+    # What the caller says: the labels, and the variant, which weights without a latent do not show.
     labels = _label_set(label_set, num_labels, use_unknown_label)
     if num_upsampling_layers not in (None, *NUM_UPSAMPLING_LAYERS):
         raise ValueError(
             f"`num_upsampling_layers` is {num_upsampling_layers!r}; allowed are {', '.join(NUM_UPSAMPLING_LAYERS)}."
         )
+    # What the weights say: semantic channels, latent and widths.
     weights = read_weights(
         generator_path,
         required={"conv_img.weight": (4,), "fc.weight": (2, 4), "head_0.norm_0.mlp_shared.0.weight": (4,)},
     )
-    shared, first_conv = weights["head_0.norm_0.mlp_shared.0.weight"], weights["fc.weight"]
+    shared = weights["head_0.norm_0.mlp_shared.0.weight"]  # (D, L, k, k)
+    first_conv = weights["fc.weight"]  # (C h w, Z) of a linear layer, or (C, L, 3, 3) of a convolution over the mask
     _check_semantic_channels(shared.shape[1], labels, use_instance_edges, generator_path)
     has_latent = first_conv.ndim == 2
     if num_upsampling_layers is None and not has_latent:
@@ -92,6 +95,7 @@ def convert_nvlabs_checkpoint(
         "use_spectral_norm": "head_0.conv_0.weight_orig" in weights,
         "num_upsampling_layers": NUM_UPSAMPLING_LAYERS[num_upsampling_layers],
     }
+    # The networks, with spectral norm fused.
     generator = network_of(SPADEGenerator, config, convert_generator_weights, weights, generator_path)
     style_encoder = None
     if style_encoder_path is not None:

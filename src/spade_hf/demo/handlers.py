@@ -257,8 +257,8 @@ class Handlers:
         """Paint a mask.
 
         Args:
-            mask: An image of label ids, or in the labels' colours; colours off the palette become the nearest one.
-            style: A picture whose light and colours to take, or None for a random style.
+            mask: An image of label ids, or in the labels' colors; colors off the palette become the nearest one.
+            style: A picture whose light and colors to take, or None for a random style.
             seed: Seed of the random style; not used if a style is given.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The canvas that masks are painted on: a `gr.HTML` whose script keeps a grid of label numbers, not of colours.
+"""The canvas that masks are painted on: a `gr.HTML` whose script keeps a grid of label numbers, not of colors.
 
 Between browser and server a mask is run-length encoded as text, "width height count label count label ...": exact,
 and short for painted areas. A label number is a semantic channel, the label's position in the label set.

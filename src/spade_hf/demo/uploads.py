@@ -63,7 +63,7 @@ class OpenedMask:
     Args:
         label_map (`np.ndarray`): Ids, int64 `(H, W)`.
         notes (`list[str]`): Changes that the user should know.
-        far_share (`float`): Share of the pixels far from every label's colour, in [0, 1]; 0 for a mask of ids.
+        far_share (`float`): Share of the pixels far from every label's color, in [0, 1]; 0 for a mask of ids.
     """
 
     label_map: np.ndarray
@@ -80,10 +80,10 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
     """Read a mask in any common form.
 
     Args:
-        data (`bytes`): An image file: ids (grey or indexed), or the label set's colours. A colour off the palette
+        data (`bytes`): An image file: ids (gray or indexed), or the label set's colors. A color off the palette
             becomes the nearest label's; transparent pixels get the label of an empty canvas.
         processor (`SPADEImageProcessor`): The model's.
-        formats (`Sequence[Format]`): The mask is resized to the canvas of the nearest one, by nearest neighbour.
+        formats (`Sequence[Format]`): The mask is resized to the canvas of the nearest one, by nearest neighbor.
 
     Raises:
         ValueError: If it cannot be read.

@@ -1,7 +1,7 @@
 """Modules for export: networks whose inputs and outputs need no code of this library.
 
-Legend: N batch, L semantic channels, C activation channels, D hidden channels, H W height and width, Z latent, K label
-codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
+Legend: N batch, L semantic channels, C activation channels (I in, O out), D hidden channels, H W height and width,
+Z latent, K label codes, T taps of a kernel, A distinct patches, B distinct neighborhoods.
 """
 
 from dataclasses import dataclass, fields
@@ -56,7 +56,7 @@ class ImagesOfLabelIds(nn.Module):
 
 @dataclass(frozen=True)
 class Neighborhoods:
-    """The distinct neighbourhoods of a mask at one resolution, see [`neighborhood_inputs`].
+    """The distinct neighborhoods of a mask at one resolution, see [`neighborhood_inputs`].
 
     Args:
         patches (`Tensor`): int32 `(A, T)`.
@@ -76,7 +76,7 @@ class Neighborhoods:
 
 
 class SparseModulation(nn.Module):
-    """A SPADE layer that reads distinct neighbourhoods, in operations that ONNX has: the same results, less work.
+    """A SPADE layer that reads distinct neighborhoods, in operations that ONNX has: the same results, less work.
 
     Args:
         spade (`SPADE`): In evaluation mode.
@@ -91,13 +91,15 @@ class SparseModulation(nn.Module):
     def __init__(self, spade: SPADE, num_label_channels: int, has_edges: bool) -> None:
         super().__init__()
         self.norm: Any = spade.param_free_norm
+        # The first convolution as a table: a row per label code and tap, summed over the T taps of a patch.
         weight = spade.conv_mask.weight.detach().permute(1, 2, 3, 0).flatten(1, 2)  # (L, T, D)
         table = weight[:num_label_channels]
         if has_edges:
-            table = torch.cat([table, table + weight[-1:]])
+            table = torch.cat([table, table + weight[-1:]])  # on an edge, the edge channel is 1 as well
         self.num_codes, self.num_taps = table.shape[:2]  # K, T
         table = F.pad(table, (0, 0, 0, 0, 0, 1))  # zeros for outside the image
         assert spade.conv_mask.bias is not None and spade.conv_gamma_beta.bias is not None
+        # The second convolution as one product of a neighborhood's T patches.
         self.hidden_bias = nn.Parameter(spade.conv_mask.bias.detach())
         self.bias = nn.Parameter(spade.conv_gamma_beta.bias.detach())
         self.register_buffer("table", table.flatten(0, 1).contiguous())  # ((K + 1) * T, D)
@@ -107,26 +109,28 @@ class SparseModulation(nn.Module):
 
     def forward(self, x: Tensor, mask: Neighborhoods) -> Tensor:
         """Modulate `(N, C, H, W)`, images of one mask; the shape stays the same."""
+        # Gamma and beta of every distinct neighborhood: figure 2 without repetitions.
         rows = mask.patches * self.num_taps + self.taps  # (A, T)
         hidden = F.relu(F.embedding(rows, self.table).sum(dim=1) + self.hidden_bias)  # (A, D)
-        is_inside = mask.patches[:, self.num_taps // 2, None] < self.num_codes
+        is_inside = mask.patches[:, self.num_taps // 2, None] < self.num_codes  # (A, 1)
         hidden = hidden * is_inside.to(hidden.dtype)  # the second convolution pads with zeros
         gamma_beta = F.embedding(mask.neighborhoods, hidden).flatten(1) @ self.weight + self.bias  # (B, 2C)
         gamma, beta = gamma_beta.chunk(2, dim=1)  # (B, C) each
+        # Equation 1, as one scale and shift per neighborhood.
         if isinstance(self.norm, nn.InstanceNorm2d):
             x, scale, shift = self.norm(x), 1 + gamma, beta
         else:  # fixed statistics, folded into the small tables
             inverse_std = torch.rsqrt(self.norm.running_var + self.norm.eps)
             scale = (1 + gamma) * inverse_std
             shift = beta - self.norm.running_mean * scale
-        # gather rows, then transpose: onnxruntime gathers columns element by element, slower than the dense path
-        positions = mask.positions.flatten()
+        # Gather rows, then transpose: onnxruntime gathers columns element by element, slower than the dense path
+        positions = mask.positions.flatten()  # (H * W,)
         scale, shift = (F.embedding(positions, table).T.unflatten(1, mask.positions.shape) for table in (scale, shift))
         return x * scale + shift
 
 
 class ImagesOfNeighborhoods(nn.Module):
-    """A SPADE generator that reads distinct neighbourhoods of one mask.
+    """A SPADE generator that reads distinct neighborhoods of one mask.
 
     Args:
         generator (`SPADEGenerator`): In evaluation mode; its norms are replaced.
@@ -162,29 +166,30 @@ class ImagesOfNeighborhoods(nn.Module):
         """
         names = [field.name for field in fields(Neighborhoods)]
         masks = [Neighborhoods(*(neighborhoods[f"{name}_{divisor}"] for name in names)) for divisor in self.divisors]
-        x = self._start(masks[0], latents)
+        # `SPADEGenerator.synthesize`, with the mask of each resolution computed by the caller.
+        x = self._start(masks[0], latents)  # (N, C, H / 2^n, W / 2^n)
         for mask, scale, block in zip(masks, self.generator.upsampling, self.generator.blocks, strict=True):
-            x = modulated_block(block, upsample(x, scale), mask)
-        return self.generator.to_image(x)
+            x = modulated_block(block, upsample(x, scale), mask)  # (N, C', scale * h, scale * w)
+        return self.generator.to_image(x)  # (N, 3, H, W)
 
     def _start(self, mask: Neighborhoods, latents: Tensor | None) -> Tensor:
         """Compute the first activation, `(N, C, H / 2^n, W / 2^n)`."""
         if latents is not None:
-            x = self.generator.linear_in(latents).unflatten(1, (-1, *self.generator.start_size))
+            x = self.generator.linear_in(latents).unflatten(1, (-1, *self.generator.start_size))  # (N, C, *start_size)
             return F.interpolate(x, mask.positions.shape, mode="bilinear", align_corners=False)
-        codes = mask.codes()[None, None]
+        codes = mask.codes()[None, None]  # (1, 1, h, w)
         channels = torch.arange(self.num_label_channels, device=codes.device)[:, None, None]
         segmap = codes % self.num_label_channels == channels  # (1, L, h, w)
         if self.has_edges:
-            segmap = torch.cat([segmap, codes >= self.num_label_channels], dim=1)
+            segmap = torch.cat([segmap, codes >= self.num_label_channels], dim=1)  # (1, L + 1, h, w)
         return self.generator.conv_in(segmap.float())
 
 
 def modulated_block(block: SPADEResnetBlock, x: Tensor, mask: Neighborhoods) -> Tensor:
     """Run a [`SPADEResnetBlock`] whose norms are replaced by [`SparseModulation`]."""
-    shortcut = block.conv_shortcut(block.norm_shortcut(x, mask)) if block.has_learned_shortcut else x
-    x = block.conv1(F.leaky_relu(block.norm1(x, mask), LEAKY_SLOPE))
-    return shortcut + block.conv2(F.leaky_relu(block.norm2(x, mask), LEAKY_SLOPE))
+    shortcut = block.conv_shortcut(block.norm_shortcut(x, mask)) if block.has_learned_shortcut else x  # (N, O, H, W)
+    x = block.conv1(F.leaky_relu(block.norm1(x, mask), LEAKY_SLOPE))  # (N, min(I, O), H, W)
+    return shortcut + block.conv2(F.leaky_relu(block.norm2(x, mask), LEAKY_SLOPE))  # (N, O, H, W)
 
 
 def is_plain(generator: Any) -> bool:

@@ -36,7 +36,7 @@ def export_generator(
 
     Inputs are `label_ids`, int64 `(N, H, W)`, the data set's ids; `latents`, float32 `(N, Z)`, for a model with
     latents; `instance_edges`, bool `(N, H, W)`, for a model with edges. The output is `images`, float32
-    `(N, 3, H, W)` in [-1, 1]. The metadata contain labels, colours and sizes.
+    `(N, 3, H, W)` in [-1, 1]. The metadata contain labels, colors and sizes.
 
     A file with sparse modulation generates images of one mask in N styles. Instead of ids and edges, it takes the
     result of [`neighborhood_inputs`].
@@ -47,7 +47,7 @@ def export_generator(
             and W multiples of the metadata's `size_divisor`.
         dtype (`str`, defaults to "float32"): "float16" stores weights in half precision; the arithmetic is float32.
         modulation (`str`, defaults to "dense"): "sparse" computes gamma and beta once for each distinct label
-            neighbourhood. The result is exact; the model must have SPADE layers.
+            neighborhood. The result is exact; the model must have SPADE layers.
 
     Returns:
         `ModelProto`: See [`save_onnx`].
@@ -76,6 +76,7 @@ def export_generator(
     else:
         generator.check_size(*size, "`size`")
         example, batch_size = size, 1
+    # The inputs to trace with, and which of their sides are dynamic.
     latents = {} if config.latent_dim is None else {"latents": torch.zeros(batch_size, config.latent_dim)}
     if modulation == "sparse":
         module = ImagesOfNeighborhoods(generator, label_set.num_channels)
@@ -145,7 +146,7 @@ def generator_shapes(inputs: Mapping[str, Tensor], divisor: int) -> dict[str, An
 
 
 def neighborhood_shapes(inputs: Mapping[str, Any], size: tuple[int, int] | None) -> dict[str, Any]:
-    """Return the dynamic shapes of a sparse file: numbers of neighbourhoods and styles, and the size if not fixed."""
+    """Return the dynamic shapes of a sparse file: numbers of neighborhoods and styles, and the size if not fixed."""
     shapes: dict[str, Any] = {"neighborhoods": {}}
     for name in inputs["neighborhoods"]:
         kind = name.partition("_")[0]

@@ -1,8 +1,8 @@
-"""Distinct label neighbourhoods in numpy, the inputs of a sparse ONNX file. Copy this file to use it without torch.
+"""Distinct label neighborhoods in numpy, the inputs of a sparse ONNX file. Copy this file to use it without torch.
 
 Equivalent to [`LabelNeighborhoods`] for one mask.
 
-Legend: H W height and width, K label codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
+Legend: H W height and width, K label codes, T taps of a kernel, A distinct patches, B distinct neighborhoods.
 """
 
 import numpy as np
@@ -33,9 +33,9 @@ def neighborhood_inputs(
 def distinct_neighborhoods(
     codes: np.ndarray, *, num_codes: int, kernel_size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find distinct patches `(A, T)` of codes, neighbourhoods `(B, T)` of patches, and positions `(H, W)` in these.
+    """Find distinct patches `(A, T)` of codes, neighborhoods `(B, T)` of patches, and positions `(H, W)` in these.
 
-    The code K means outside the image. A patch whose centre is outside holds only this code.
+    The code K means outside the image. A patch whose center is outside holds only this code.
     """
     padded = np.pad(codes, 2 * (kernel_size // 2), constant_values=num_codes)
     windows = all_windows(padded, kernel_size)  # (H + 2r, W + 2r, T)

@@ -56,7 +56,7 @@ def is_lossy(image: PIL.Image.Image) -> bool:
 
 
 def share_of_range(image: PIL.Image.Image) -> float | None:
-    """Return the largest value of a 16-bit picture, as a share of white in [0, 1]; `None` for other pictures."""
+    """Return the largest value of a 16-bit image, as a share of white in [0, 1]; `None` for other images."""
     if image.mode.startswith("I;16"):
         return int(np.array(image).max()) / 65535
     if image.mode in COLOR_MODES and header_of(image).white == 65535:  # Pillow keeps the high bytes
@@ -133,7 +133,7 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
 
 
 def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
-    """Read one picture, or a batch of pictures, as float32 `(N, 3, H, W)` in [0, 1].
+    """Read one image, or a batch of images, as float32 `(N, 3, H, W)` in [0, 1].
 
     Raises:
         ValueError: If the mode, shape or dtype is wrong, a float is outside [0, 1] or a pixel is transparent; value
@@ -165,7 +165,7 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
 
 
 def check_opaque(image: PIL.Image.Image, argument: str) -> None:
-    """Raise a ValueError for a picture with transparent pixels, whose colours say nothing."""
+    """Raise a ValueError for an image with transparent pixels, whose colors say nothing."""
     if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in image.info:
         return
     if hidden := int((np.array(image.convert("RGBA"))[..., 3] < 255).sum()):
@@ -182,7 +182,7 @@ def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
         instance_map (`torch.Tensor`): Integers `(N, H, W)`, equal within an instance.
 
     Returns:
-        `torch.Tensor`: bool `(N, H, W)`, true where a 4-neighbour inside the image has another id.
+        `torch.Tensor`: bool `(N, H, W)`, true where a 4-neighbor inside the image has another id.
     """
     edges = torch.zeros_like(instance_map, dtype=torch.bool)
     across = instance_map[..., :, 1:] != instance_map[..., :, :-1]  # (N, H, W - 1)
@@ -224,7 +224,7 @@ def _read_header(image: PIL.Image.Image) -> Header:
 
 
 def _is_lossless_webp(image: PIL.Image.Image) -> bool:
-    """Look for the first picture's chunk; a file that is no longer open counts as lossy, the default of writers."""
+    """Look for the first image's chunk; a file that is no longer open counts as lossy, the default of writers."""
     file = getattr(image, "fp", None)
     if file is None or not file.seekable():
         return False

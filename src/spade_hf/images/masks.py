@@ -1,7 +1,7 @@
-"""Reads masks: which numbers of a file are ids, which are colours, and which are neither.
+"""Reads masks: which numbers of a file are ids, which are colors, and which are neither.
 
 A number counts as an id only where the file keeps numbers: not in a lossy format, and not where Pillow spreads few
-bits over 0..255. The colours of a palette count where they contradict its indices.
+bits over 0..255. The colors of a palette count where they contradict its indices.
 """
 
 import numpy as np
@@ -15,9 +15,9 @@ from .palettes import find_disagreement
 
 
 ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer per pixel
-GRAY_MODES = ("1", "L", "LA")  # eight bits at most: they can also be colours
+GRAY_MODES = ("1", "L", "LA")  # eight bits at most: they can also be colors
 OPAQUE_ALPHA = 128  # with `color_tolerance`, a brush's soft edge counts as painted from this alpha on
-SOFT_SHARE = 0.5  # of a drawing with soft edges, this share of the pixels has nearly a label's colour
+SOFT_SHARE = 0.5  # of a drawing with soft edges, this share of the pixels has nearly a label's color
 MANY_IDS = 8  # from this many unknown ids on, a message thinks of soft edges
 
 
@@ -31,13 +31,15 @@ def read_ids(
     """Read one mask, or a batch of an array: integers `(N, H, W)`, ids that can still be unknown to the label set.
 
     Raises:
-        ValueError: If the form is not allowed, or the numbers are neither ids nor the labels' colours.
+        ValueError: If the form is not allowed, or the numbers are neither ids nor the labels' colors.
     """
+    # Arrays say what they hold by dtype and shape.
     if not isinstance(value, PIL.Image.Image):
-        maps = _array_maps(value, argument)
+        maps = _array_maps(value, argument)  # (N, H, W) or (N, H, W, 3 | 4)
         return _ids_of_colors(maps, label_set, color_tolerance, argument) if maps.ndim == 4 else maps
     _check_mode(value, argument, (*ID_MODES, *GRAY_MODES, *COLOR_MODES))
     image = upright(value, argument=argument)
+    # A palette image's indices are ids, unless its colors say otherwise.
     if image.mode == "P" and (found := find_disagreement(image, label_set)) is not None:
         if color_tolerance is None:
             raise ValueError(
@@ -46,17 +48,20 @@ def read_ids(
                 "pass `color_tolerance=0`; if its indices are the ids, save them as a grey image."
             )
         image = image.convert("RGBA")
-    if image.mode == "RGB" and "transparency" in image.info:  # one colour stands for transparent pixels
+    if image.mode == "RGB" and "transparency" in image.info:  # one color stands for transparent pixels
         image = image.convert("RGBA")
+    # Colors: uint8 (H, W, 3 | 4).
     if image.mode in COLOR_MODES:
         return _ids_of_colors(np.array(image)[None], label_set, color_tolerance, argument)
+    # Numbers beside transparency: (H, W) each.
     if image.mode == "LA":
         gray, alpha = (np.array(channel) for channel in image.split())
         transparent = _transparent(alpha, label_set, color_tolerance, argument)
         ids = np.full(gray.shape, label_set.unknown_id or 0, dtype=np.int64)
         ids[~transparent] = _ids_of_numbers(image, gray[~transparent], label_set, color_tolerance, argument)
         return ids[None]
-    numbers = np.array(image.convert("L") if image.mode == "1" else image)
+    # Numbers alone; a transparent one is an id all the same, so it must be the unknown one.
+    numbers = np.array(image.convert("L") if image.mode == "1" else image)  # (H, W)
     ids = _ids_of_numbers(image, numbers, label_set, color_tolerance, argument)
     if "transparency" in image.info:
         hidden = np.array(image.convert("RGBA"))[..., 3] < 255
@@ -69,7 +74,7 @@ def read_ids(
 
 
 def read_instances(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> np.ndarray:
-    """Read one instance map, or a batch of an array: int64 `(N, H, W)`; every colour is one instance."""
+    """Read one instance map, or a batch of an array: int64 `(N, H, W)`; every color is one instance."""
     if isinstance(value, PIL.Image.Image):
         _check_mode(value, argument, (*ID_MODES, *COLOR_MODES))
         if is_lossy(value):
@@ -101,7 +106,7 @@ def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch
 
 
 def _array_maps(value: np.ndarray | torch.Tensor, argument: str) -> np.ndarray:
-    """Return integers `(N, H, W)` of ids, or uint8 `(N, H, W, 3 | 4)` of colours."""
+    """Return integers `(N, H, W)` of ids, or uint8 `(N, H, W, 3 | 4)` of colors."""
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
     if array.dtype.kind not in "iu":
         raise ValueError(f"{argument} has dtype {array.dtype}; ids are integers. Convert it first.")
@@ -152,9 +157,10 @@ def _why_no_ids(image: PIL.Image.Image) -> str | None:
 def _ids_of_numbers(
     image: PIL.Image.Image, numbers: np.ndarray, label_set: LabelSet, color_tolerance: float | None, argument: str
 ) -> np.ndarray:
-    """Read numbers `(...)` of an image: as ids, or with `color_tolerance` as greys that are labels' colours."""
+    """Read numbers `(...)` of an image: as ids, or with `color_tolerance` as grays that are labels' colors."""
     reason, are_ids = _why_no_ids(image), bool(np.isin(numbers, label_set.ids).all())
-    colors = label_set.palette
+    # the labels whose color is a gray, which a gray image can mean by that number
+    colors = label_set.palette  # (L, 3)
     grays = np.flatnonzero((colors == colors[:, :1]).all(axis=1)) if image.mode in GRAY_MODES else np.zeros(0, int)
     id_of_gray = {int(colors[channel, 0]): label_set.ids[channel] for channel in grays}
     if reason is None and are_ids:
@@ -187,7 +193,7 @@ def _ids_of_numbers(
 
 
 def _gray_remedy(numbers: np.ndarray, grays: np.ndarray) -> str:
-    """Advise a tolerance where most numbers are those of several greys of labels, uint8 `(G, 3)`."""
+    """Advise a tolerance where most numbers are those of several grays of labels, uint8 `(G, 3)`."""
     values, counts = np.unique(numbers, return_counts=True)
     if len(grays) and values.max(initial=0) < 256:
         rows, distances = nearest_rows(values[:, None].repeat(3, axis=1), grays)
@@ -203,7 +209,7 @@ def _gray_remedy(numbers: np.ndarray, grays: np.ndarray) -> str:
 
 
 def _ids_of_colors(maps: np.ndarray, label_set: LabelSet, color_tolerance: float | None, argument: str) -> np.ndarray:
-    """Convert colours, uint8 `(N, H, W, 3 | 4)`, to ids, int64 `(N, H, W)`; transparent pixels are unknown."""
+    """Convert colors, uint8 `(N, H, W, 3 | 4)`, to ids, int64 `(N, H, W)`; transparent pixels are unknown."""
     colors = maps[..., :3]
     if maps.shape[-1] == 3:
         transparent = np.zeros(maps.shape[:-1], dtype=bool)
@@ -251,7 +257,7 @@ def _check_numbers_as_colors(colors: np.ndarray, label_set: LabelSet, argument: 
 
 
 def _check_merging(colors: np.ndarray, ids: np.ndarray, label_set: LabelSet, argument: str) -> None:
-    """Raise a ValueError where a tolerance makes one label of several colours, few of which are its own."""
+    """Raise a ValueError where a tolerance makes one label of several colors, few of which are its own."""
     if ids.size == 0 or (ids != ids.flat[0]).any():
         return
     packed, label_id = pack_colors(colors), int(ids.flat[0])

@@ -1,6 +1,6 @@
-"""Palette images: whether their indices are ids, or their colours say which labels are meant.
+"""Palette images: whether their indices are ids, or their colors say which labels are meant.
 
-Programs that save a picture of few colours as a palette image can number the colours in any order.
+Programs that save an image of few colors as a palette image can number the colors in any order.
 """
 
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from ..labels.colors import NEAR_COLOR, nearest_rows, voc_color
 from ..labels.label_set import LabelSet
 
 
-STRAY = 0.1  # colours decide from this many pixels on, per pixel whose colour is no label's
+STRAY = 0.1  # colors decide from this many pixels on, per pixel whose color is no label's
 OWN_NUMBERING = 0.9  # share of a palette's entries that follow a common numbering
 NUMBERINGS = (
     np.array([voc_color(index) for index in range(256)], dtype=np.uint8),
-    np.arange(256, dtype=np.uint8).repeat(3).reshape(256, 3),  # greys
+    np.arange(256, dtype=np.uint8).repeat(3).reshape(256, 3),  # grays
 )
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Colours of a palette image that are those of other labels than its indices say.
+    """Colors of a palette image that are those of other labels than its indices say.
 
     Args:
         index (`int`): The index of the most pixels among them.
-        drawn_id (`int`): The id of the label that has its colour.
+        drawn_id (`int`): The id of the label that has its color.
     """
 
     index: int
@@ -34,12 +34,12 @@ class Disagreement:
 
 
 def find_disagreement(image: PIL.Image.Image, label_set: LabelSet) -> Disagreement | None:
-    """Compare the colours of a `P` image with its indices; `None` if the indices are ids.
+    """Compare the colors of a `P` image with its indices; `None` if the indices are ids.
 
-    Entries count by their pixels. An index whose colour is another label's speaks for the colours; an index whose
-    colour is no label's speaks for the indices. Some entries say nothing: those with the colour of their own id, black
-    at index 0 if it is the unknown label's, and colours that occur at several indices, as in a palette left black.
-    Where the whole palette has a common numbering, the VOC colour map's or that of greys, its indices are ids.
+    Entries count by their pixels. An index whose color is another label's speaks for the colors; an index whose
+    color is no label's speaks for the indices. Some entries say nothing: those with the color of their own id, black
+    at index 0 if it is the unknown label's, and colors that occur at several indices, as in a palette left black.
+    Where the whole palette has a common numbering, the VOC color map's or that of grays, its indices are ids.
     """
     colors = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)[:256]  # as many as are stored
     counts = np.bincount(np.array(image).ravel(), minlength=256)[: len(colors)]

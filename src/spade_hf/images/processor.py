@@ -28,7 +28,7 @@ OUTPUT_TYPES = ("pil", "np", "pt")
 class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     """Converter of masks, instance maps and images to model inputs, and of model outputs to images.
 
-    It is saved with a pipeline, so that a loaded pipeline knows the names and colours of its labels.
+    It is saved with a pipeline, so that a loaded pipeline knows the names and colors of its labels.
 
     Args:
         label_set (`LabelSet` or `dict`): The labels of the masks; a `dict` as `LabelSet.to_dict` returns it.
@@ -150,9 +150,10 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         width: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Resize the result of `read` to one size and find the edges there; see `preprocess`."""
-        label_maps = stack_labels(masks, height, width, "mask")
+        label_maps = stack_labels(masks, height, width, "mask")  # (N, height, width) or (N, L, height, width)
         if instance_maps is None:
             return label_maps, None
+        # at the final size, so that an edge is one pixel wide on each side
         return label_maps, instance_edges(stack_labels(instance_maps, height, width, "instance_map"))
 
     def preprocess_mask(
@@ -168,12 +169,12 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         Args:
             mask (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them):
                 - an image of ids (`L`, `P`, `I;16`, `I`; a `P` image's indices are the ids) or in the palette's
-                  colours (`RGB`, `RGBA`; transparent pixels are unknown), itself or its path;
-                - an array of ids, `(H, W)` or `(N, H, W)`, or of colours, uint8 `(H, W, 3)` or `(N, H, W, 3)`; uint8
-                  with a last side of 3 or 4 is always colours (RGB, RGBA);
+                  colors (`RGB`, `RGBA`; transparent pixels are unknown), itself or its path;
+                - an array of ids, `(H, W)` or `(N, H, W)`, or of colors, uint8 `(H, W, 3)` or `(N, H, W, 3)`; uint8
+                  with a last side of 3 or 4 is always colors (RGB, RGBA);
                 - an integer tensor of ids, `(H, W)` or `(N, H, W)`;
                 - a float array or tensor `(N, L, H, W)`, one-hot or soft: finite weights, 0 or more.
-            height, width (`int`, *optional*): Size to resize to, by nearest neighbour; `None` keeps the mask's.
+            height, width (`int`, *optional*): Size to resize to, by nearest neighbor; `None` keeps the mask's.
             color_tolerance (`float`, *optional*): See [`LabelSet.ids_from_colors`]. If given, pixels count as
                 transparent below half opacity; without it a half-transparent pixel is an error.
 
@@ -182,7 +183,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
                 `(N, L, H, W)`.
 
         Raises:
-            ValueError: For unknown ids, colours off the palette, another form, or masks of different sizes without
+            ValueError: For unknown ids, colors off the palette, another form, or masks of different sizes without
                 `height` and `width`.
         """
         return stack_labels(self._read_masks(mask, color_tolerance), height, width, "mask")
@@ -193,9 +194,9 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """Read instance maps and find the edges at the final size, as the public implementation does.
 
         Args:
-            instance_map: Ids of instances in any hard form that `preprocess_mask` takes; every colour of an `RGB`
+            instance_map: Ids of instances in any hard form that `preprocess_mask` takes; every color of an `RGB`
                 image is one instance.
-            height, width (`int`, *optional*): Size to resize to, by nearest neighbour; `None` keeps the map's.
+            height, width (`int`, *optional*): Size to resize to, by nearest neighbor; `None` keeps the map's.
 
         Returns:
             `torch.Tensor`: bool `(N, H, W)`, see `instance_edges`.
@@ -203,11 +204,11 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return instance_edges(stack_labels(_read_instance_maps(instance_map), height, width, "instance_map"))
 
     def preprocess_image(self, image: "ImageInput", *, size: tuple[int, int] | None = None) -> torch.Tensor:
-        """Read one or several pictures, e.g. style images.
+        """Read one or several images, e.g. style images.
 
         Args:
-            image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): Pictures as PIL
-                images or paths; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
+            image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): PIL images or
+                paths; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
                 Arrays and tensors are uint8 in 0..255 or floats in [0, 1].
             size (`tuple[int, int]`, *optional*): Height and width to resize to, bilinear with antialiasing.
 
@@ -234,7 +235,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         return output
 
     def colorize(self, mask: "ImageInput") -> list[PIL.Image.Image]:
-        """Draw masks, in any form of `preprocess_mask`, in the palette's colours; soft ones by the largest weight."""
+        """Draw masks, in any form of `preprocess_mask`, in the palette's colors; soft ones by the largest weight."""
         channels = [m.argmax(dim=0) if m.is_floating_point() else m for m in self._read_masks(mask, None)]
         return [PIL.Image.fromarray(self.label_set.palette[one.cpu().numpy()]) for one in channels]
 

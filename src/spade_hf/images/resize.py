@@ -1,7 +1,7 @@
-"""Resizing of label maps and pictures, and image sizes in a mask's proportions.
+"""Resizing of label maps and images, and image sizes in a mask's proportions.
 
-Each pixel of a resized label map takes the label under its centre, as in Pillow. Pictures are also resized by pixel
-centres, so that a photograph and its mask stay aligned. Torch's `mode="nearest"` takes the label under a pixel's
+Each pixel of a resized label map takes the label under its center, as in Pillow. Images are also resized by pixel
+centers, so that a photograph and its mask stay aligned. Torch's `mode="nearest"` takes the label under a pixel's
 corner, half a pixel off. The networks use this mode for their masks, as published weights expect: `layers/mask.py`.
 """
 
@@ -20,7 +20,7 @@ Labels = TypeVar("Labels", PIL.Image.Image, np.ndarray, torch.Tensor)
 
 
 def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
-    """Resize ids, their colours or soft masks by nearest neighbour, which creates no new values.
+    """Resize ids, their colors or soft masks by nearest neighbor, which creates no new values.
 
     Args:
         labels (`PIL.Image.Image`, `np.ndarray` or `torch.Tensor`): An image of any mode, or `(..., H, W)` of any type.
@@ -31,14 +31,14 @@ def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
     """
     if isinstance(labels, PIL.Image.Image):
         return labels.resize((size[1], size[0]), PIL.Image.Resampling.NEAREST)
-    rows, columns = map(_nearest_indices, labels.shape[-2:], size)
+    rows, columns = map(_nearest_indices, labels.shape[-2:], size)  # (height,), (width,)
     if isinstance(labels, torch.Tensor):
         rows, columns = (torch.from_numpy(indices).to(labels.device) for indices in (rows, columns))
     return labels[..., rows[:, None], columns]
 
 
 def resize_photo(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Resize a picture `(3, H, W)` in [0, 1] to a height and width, bilinear with antialiasing."""
+    """Resize an image `(3, H, W)` in [0, 1] to a height and width, bilinear with antialiasing."""
     if image.shape[-2:] == size:
         return image
     return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
@@ -50,7 +50,7 @@ def stack_labels(label_maps: list[torch.Tensor], height: int | None, width: int 
 
 
 def stack_photos(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
-    """Resize pictures `(3, H, W)` to one size, `None` for their own, and stack them: `(N, 3, height, width)`."""
+    """Resize images `(3, H, W)` to one size, `None` for their own, and stack them: `(N, 3, height, width)`."""
     return _stack([resize_photo(one, _size(one, height, width)) for one in images], argument)
 
 
@@ -70,6 +70,7 @@ def size_in_proportion(
         divisor (`int`): A chosen side is one of the two multiples of it next to the exact side.
         height, width (`int`, *optional*): Given sides; a missing side is chosen.
     """
+    # The exact sides: from one that is given, or from the area.
     proportions = mask_size[0] / mask_size[1]
     exact_height = height or (width or math.sqrt(area / proportions)) * proportions
     exact_width = width or exact_height / proportions
@@ -77,6 +78,7 @@ def size_in_proportion(
     def multiples(exact: float) -> list[int]:
         return [max(1, around(exact / divisor)) * divisor for around in (math.floor, math.ceil)]
 
+    # Of the multiples next to them: first the proportions count, then the area, each as a ratio.
     return min(
         itertools.product(
             [height] if height else multiples(exact_height), [width] if width else multiples(exact_width)

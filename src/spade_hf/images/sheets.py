@@ -1,4 +1,4 @@
-"""Headings above the columns of a sheet of pictures."""
+"""Headings above the columns of a sheet of images."""
 
 import math
 from collections.abc import Sequence

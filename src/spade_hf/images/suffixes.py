@@ -20,5 +20,5 @@ def image_suffixes() -> frozenset[str]:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a relative name with `/` is hidden: macOS leaves `._1.png` and `__MACOSX` beside pictures."""
+    """Return whether a relative name with `/` is hidden: macOS leaves `._1.png` and `__MACOSX` beside images."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

@@ -1,4 +1,4 @@
-"""Label sets of masks: their files and tables, colours and legend."""
+"""Label sets of masks: their files and tables, colors and legend."""
 
 from .label_set import Label, LabelSet
 

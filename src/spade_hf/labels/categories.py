@@ -10,8 +10,8 @@ def read_categories(categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Read COCO's `categories`.
 
     Args:
-        categories (`Sequence[dict]`): `id`, `name` and optionally `color` of each class. A class without a colour, or
-            with the colour of an earlier class, is drawn in a colour of the PASCAL VOC map.
+        categories (`Sequence[dict]`): `id`, `name` and optionally `color` of each class. A class without a color, or
+            with the color of an earlier class, is drawn in a color of the PASCAL VOC map.
 
     Returns:
         `dict`: `labels`, `distinct_colors` and `ignore_index` as [`LabelSet.from_dict`] takes them. `ignore_index`,

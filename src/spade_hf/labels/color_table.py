@@ -3,9 +3,9 @@
 Forms, by example:
     128 64 128   road        label_colors.txt of CamVid
     road,128,64,128          a CSV file, with or without a header, quotes and an id before the name
-    road,#804080             with the colour as in web pages, before or after the name
+    road,#804080             with the color as in web pages, before or after the name
     road:128,64,128::        labelmap.txt of CVAT
-    7, road                  an id and no colour: _classes.csv of Roboflow; also `7 road` and `7: road`
+    7, road                  an id and no color: _classes.csv of Roboflow; also `7 road` and `7: road`
     road                     a name: classes.txt of Label Studio, labels.txt of labelme
 """
 
@@ -34,7 +34,7 @@ WORDS = (  # of a line whose separator is a space, and whose names can contain s
     re.compile(rf"(?P<id>{NUMBER}) (?P<name>.+)"),
 )
 ONLY_NAME = re.compile(r"[^,;:\t#]+")
-NUMBERED = re.compile(r"\d+\s|.*\d\s+\d+(?:\s|$)")  # an id, or a part of a colour
+NUMBERED = re.compile(r"\d+\s|.*\d\s+\d+(?:\s|$)")  # an id, or a part of a color
 Line = tuple[int, str]  # its number, its text
 
 
@@ -43,8 +43,8 @@ def read_color_table(text: str) -> dict[str, Any]:
 
     Args:
         text (`str`): One line per class, in one of these forms: `r g b name`, `name r g b`, `id name r g b`, `id name`
-            or `name`, separated by commas, semicolons, colons, tabs or spaces; the colour can also be `#rrggbb`.
-            Without colours, the classes have those of the PASCAL VOC map, for masks of ids. Without ids they are
+            or `name`, separated by commas, semicolons, colons, tabs or spaces; the color can also be `#rrggbb`.
+            Without colors, the classes have those of the PASCAL VOC map, for masks of ids. Without ids they are
             numbered from 0 in the order of the lines. Empty lines, comments after `#` and a header are left out.
 
     Returns:
@@ -52,7 +52,7 @@ def read_color_table(text: str) -> dict[str, Any]:
             class called unknown, unlabelled, unlabeled or void, in upper or lower case; `None` if there is none.
 
     Raises:
-        ValueError: If a line has none of these forms, or only some lines have an id or a colour.
+        ValueError: If a line has none of these forms, or only some lines have an id or a color.
     """
     lines = [(number, COMMENT.sub("", line).strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if line]
@@ -83,7 +83,7 @@ def unknown_id(labels: list[dict[str, Any]]) -> int | None:
 
 
 def _are_names(lines: list[Line]) -> bool:
-    """Return whether there are only names: no separator but spaces, no id before a name and no part of a colour."""
+    """Return whether there are only names: no separator but spaces, no id before a name and no part of a color."""
     return all(ONLY_NAME.fullmatch(line) and not NUMBERED.match(line) for _, line in lines)
 
 
@@ -113,7 +113,7 @@ def _row(line: str, separator: str) -> dict[str, str] | None:
             return None
         fields = [" ".join(field.split()) for field in fields if field.strip()]
         numbers = [field.isdecimal() for field in fields]
-        for start in (0, len(fields) - 3):  # a colour in three fields
+        for start in (0, len(fields) - 3):  # a color in three fields
             if len(fields) > 3 and all(numbers[start : start + 3]):
                 fields[start : start + 3] = [" ".join(fields[start : start + 3])]
                 break

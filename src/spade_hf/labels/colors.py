@@ -1,7 +1,7 @@
-"""Colours of label maps: the PASCAL VOC colour map, and the conversion of colours to rows of a palette.
+"""Colors of label maps: the PASCAL VOC color map, and the conversion of colors to rows of a palette.
 
 The VOC map (Everingham et al. 2010) spreads the bits of an index over the high bits of R, G and B. SPADE draws
-COCO-Stuff in this map. It gives distinct colours to any number of labels below 2**24.
+COCO-Stuff in this map. It gives distinct colors to any number of labels below 2**24.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,23 +16,23 @@ import numpy as np
 Color = tuple[int, int, int]
 COLORS_IN_MESSAGE = 5
 MANY_COLORS = 20
-LINE = 1.5  # pixels of a line, per side of a picture
-MAX_COLOR_TOLERANCE = 442  # accepts every colour: the distance from black to white is 441.7
+LINE = 1.5  # pixels of a line, per side of an image
+MAX_COLOR_TOLERANCE = 442  # accepts every color: the distance from black to white is 441.7
 
 # A mask that was saved as JPEG, even at quality 30, has at most a quarter of its pixels farther than this from every
-# label's colour. A photograph has at least two thirds of them, with any of the built-in label sets.
+# label's color. A photograph has at least two thirds of them, with any of the built-in label sets.
 NEAR_COLOR = 10.0
 PHOTO_SHARE = 0.4
-PHOTO_COLORS = 256  # a mask in the colours of another label set has fewer, however far they are
+PHOTO_COLORS = 256  # a mask in the colors of another label set has fewer, however far they are
 
 
 def voc_colors() -> Iterator[Color]:
-    """Iterate over the colours of the PASCAL VOC map, all distinct, without the first one, which is black."""
+    """Iterate over the colors of the PASCAL VOC map, all distinct, without the first one, which is black."""
     return map(voc_color, count(1))
 
 
 def voc_color(index: int) -> Color:
-    """Return the colour of an index, 0 or more, in the PASCAL VOC map."""
+    """Return the color of an index, 0 or more, in the PASCAL VOC map."""
     red = green = blue = 0
     for bit in range(8):  # three bits of the index per round; the lowest three become the highest bits of R, G, B
         three_bits = index >> (3 * bit)
@@ -43,7 +43,7 @@ def voc_color(index: int) -> Color:
 
 
 def checked_color(color: Any, label_set_name: str) -> Color:
-    """Return the colour as a tuple; ValueError if it is not three integers in 0..255."""
+    """Return the color as a tuple; ValueError if it is not three integers in 0..255."""
     values = tuple(color) if isinstance(color, Iterable) else (color,)
     if len(values) != 3 or not all(isinstance(v, Integral) and 0 <= int(v) <= 255 for v in values):
         raise ValueError(
@@ -54,7 +54,7 @@ def checked_color(color: Any, label_set_name: str) -> Color:
 
 
 def pack_colors(image: np.ndarray) -> np.ndarray:
-    """Pack uint8 `(..., 3)` into int32 `(...)`, one 24-bit number per colour."""
+    """Pack uint8 `(..., 3)` into int32 `(...)`, one 24-bit number per color."""
     red, green, blue = (image[..., i].astype(np.int32) for i in range(3))
     return (red << 16) | (green << 8) | blue
 
@@ -67,7 +67,7 @@ def unpack_colors(packed: np.ndarray) -> np.ndarray:
 def rows_of_colors(
     image: np.ndarray, palette: np.ndarray, *, color_tolerance: float | None, argument: str, palette_name: str
 ) -> np.ndarray:
-    """Find each pixel's row in a palette of distinct colours.
+    """Find each pixel's row in a palette of distinct colors.
 
     Args:
         image (`np.ndarray`): uint8 `(..., 3)`.
@@ -122,7 +122,7 @@ def rows_of_colors(
 def nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the nearest row of `palette` `(L, 3)` for each of `colors` `(C, 3)`, and its distance, both `(C,)`."""
     rows, distances = [], []
-    for chunk in np.array_split(colors.astype(np.int32), len(colors) // 4096 + 1):  # a photo has 10**5 colours
+    for chunk in np.array_split(colors.astype(np.int32), len(colors) // 4096 + 1):  # a photo has 10**5 colors
         squared = ((chunk[:, None] - palette[None].astype(np.int32)) ** 2).sum(axis=-1)  # (chunk, L)
         rows.append(squared.argmin(axis=1))
         distances.append(np.sqrt(squared.min(axis=1)))
@@ -130,9 +130,9 @@ def nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _is_soft(far: np.ndarray, num_pixels: int) -> bool:
-    """Return whether a drawing seems to have soft edges, by the pixels of each colour that is far from every label's.
+    """Return whether a drawing seems to have soft edges, by the pixels of each color that is far from every label's.
 
-    A class that the palette lacks has one colour on an area; edges have many colours, or colours on lines.
+    A class that the palette lacks has one color on an area; edges have many colors, or colors on lines.
     """
     most, total = far.max(initial=0), far.sum()
     is_mixed = len(far) >= MANY_COLORS and most <= total / 2
@@ -159,7 +159,7 @@ def _off_palette_message(
     argument: str,
     palette_name: str,
 ) -> str:
-    """Write the error message; `enough` is a tolerance for all of the map's colours, `None` if it would mix labels."""
+    """Write the error message; `enough` is a tolerance for all of the map's colors, `None` if it would mix labels."""
     most_first = np.argsort(-counts, kind="stable")[:COLORS_IN_MESSAGE]
     shown = ", ".join(
         f"{tuple(color)} on {number} pixel{'s' if number > 1 else ''}"

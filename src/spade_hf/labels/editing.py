@@ -1,4 +1,4 @@
-"""Edits of label maps, for new pictures from known masks.
+"""Edits of label maps, for new images from known masks.
 
 For resizing see `images.resize.resize_labels`, for simulated hand painting `data.paint_label_map`.
 

@@ -48,7 +48,7 @@ def read_form(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbered(names: Mapping[Any, Any], colors: Sequence[Any] | None, key: str) -> list[dict[str, Any]]:
-    """Join names by id with colours in ascending order of the ids, or those of the VOC map."""
+    """Join names by id with colors in ascending order of the ids, or those of the VOC map."""
     rows = sorted((int(i), name) for i, name in names.items())
     if colors is None:
         colors = [voc_color(_natural(i)) for i, _ in rows]
@@ -81,5 +81,5 @@ def _mapped(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _natural(label_id: Any) -> int:
-    """Return an id that has a colour in the VOC map; `LabelSet` refuses the others."""
+    """Return an id that has a color in the VOC map; `LabelSet` refuses the others."""
     return label_id if isinstance(label_id, int) and 0 <= label_id < 2**24 else 0

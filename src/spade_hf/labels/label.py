@@ -6,7 +6,7 @@ from .colors import Color
 
 
 class Label(NamedTuple):
-    """One class: its id in label files, its name, and its official colour in the data set."""
+    """One class: its id in label files, its name, and its official color in the data set."""
 
     id: int
     name: str

@@ -1,4 +1,4 @@
-"""Label sets: the ids of a label map, their names and colours, and their semantic channels.
+"""Label sets: the ids of a label map, their names and colors, and their semantic channels.
 
 In the whole library, semantic channels are the ids in ascending order, the unknown id included. This matches the
 public SPADE checkpoints (COCO-Stuff: 0..181, and 255 -> 182; ADE20K: 0 = unknown -> 0, 1..150).
@@ -35,16 +35,16 @@ class LabelSet:
     Args:
         name (`str`): Name of the set in messages.
         labels (`tuple[Label, ...]`): The classes, ids in `0..65535`. The unknown label can be among them; otherwise
-            it is added under the name "unknown" in black (or, if a class is black, in the next free colour).
+            it is added under the name "unknown" in black (or, if a class is black, in the next free color).
         unknown_id (`int`, *optional*): The id of pixels without class, e.g. 255. `None`: every pixel has a class.
-        distinct_colors (`dict[int, Color]`, *optional*): Replacements, by id, for colours that several classes share,
-            so that `palette` is invertible. `labels` keep the official colours.
+        distinct_colors (`dict[int, Color]`, *optional*): Replacements, by id, for colors that several classes share,
+            so that `palette` is invertible. `labels` keep the official colors.
 
     Attributes:
         labels (`tuple[Label, ...]`): One label per semantic channel, ids ascending, unknown included.
 
     Raises:
-        ValueError: If an id, name or palette colour occurs twice, or a value is outside its range.
+        ValueError: If an id, name or palette color occurs twice, or a value is outside its range.
     """
 
     name: str
@@ -126,7 +126,7 @@ class LabelSet:
                 "sky"}, "palette": [[r, g, b]], "ignore_label"}`, with one palette row per id in ascending order;
                 COCO's `{"categories": [{"id", "name", "color"}]}`, see `read_categories`; datumaro's `{"label_map":
                 {"0": "sky"}, "segmentation_colors": [[r, g, b]]}`; `labels` without ids, in their order; or only
-                `{"0": "sky"}` or `{"sky": 0}`. Without colours, they are those of the PASCAL VOC map. Other keys are
+                `{"0": "sky"}` or `{"sky": 0}`. Without colors, they are those of the PASCAL VOC map. Other keys are
                 ignored.
 
         Raises:
@@ -147,7 +147,7 @@ class LabelSet:
 
     @classmethod
     def anonymous(cls, num_labels: int, use_unknown_label: bool = False) -> "LabelSet":
-        """Build a set of "label 0", "label 1", ... in the colours of the PASCAL VOC map, for classes without names.
+        """Build a set of "label 0", "label 1", ... in the colors of the PASCAL VOC map, for classes without names.
 
         Args:
             num_labels (`int`): Number of classes, in `1..65535`, without unknown. Their ids are `0..num_labels - 1`.
@@ -156,7 +156,7 @@ class LabelSet:
         """
         if not 1 <= num_labels <= MAX_ID:
             raise ValueError(f"`num_labels` is {num_labels}; allowed are 1..{MAX_ID}.")
-        colors = voc_colors()  # without black, the colour of the unknown label
+        colors = voc_colors()  # without black, the color of the unknown label
         labels = tuple(Label(i, f"label {i}", color) for i, color in zip(range(num_labels), colors, strict=False))
         unknown_id = None if not use_unknown_label else 255 if num_labels <= 255 else MAX_ID
         return cls(name=f"{num_labels} labels", labels=labels, unknown_id=unknown_id)
@@ -207,7 +207,7 @@ class LabelSet:
 
     @cached_property
     def palette(self) -> np.ndarray:
-        """Colours that identify their label, uint8 `(L, 3)` in the order of `ids`; read-only."""
+        """Colors that identify their label, uint8 `(L, 3)` in the order of `ids`; read-only."""
         colors = [self.distinct_colors.get(label.id, label.color) for label in self.labels]
         palette = np.array(colors, dtype=np.uint8)  # (L, 3)
         palette.setflags(write=False)
@@ -263,22 +263,22 @@ class LabelSet:
         return np.array(self.ids, dtype=np.int64)[channels]
 
     def colorize(self, label_map: np.ndarray) -> np.ndarray:
-        """Draw ids `(..., H, W)` in the palette's colours: uint8 `(..., H, W, 3)`. `ids_from_colors` undoes it."""
+        """Draw ids `(..., H, W)` in the palette's colors: uint8 `(..., H, W, 3)`. `ids_from_colors` undoes it."""
         return self.palette[self.ids_to_channels(label_map, argument="`label_map`")]
 
     def ids_from_colors(
         self, image: np.ndarray, *, color_tolerance: float | None = None, argument: str = "`mask`"
     ) -> np.ndarray:
-        """Read a map that is drawn in the palette's colours.
+        """Read a map that is drawn in the palette's colors.
 
         Args:
             image (`np.ndarray`): uint8 `(..., 3)`, RGB.
-            color_tolerance (`float`, *optional*): A colour off the palette counts as the nearest palette colour up to
-                this Euclidean distance in RGB, in `0..442`. `None`: colours must match exactly.
+            color_tolerance (`float`, *optional*): A color off the palette counts as the nearest palette color up to
+                this Euclidean distance in RGB, in `0..442`. `None`: colors must match exactly.
             argument (`str`): Name of `image` in error messages.
 
         Returns:
-            `np.ndarray`: int64 ids `(...)`. ValueError for colours off the palette; it lists them with their counts.
+            `np.ndarray`: int64 ids `(...)`. ValueError for colors off the palette; it lists them with their counts.
         """
         channels = rows_of_colors(
             image, self.palette, color_tolerance=color_tolerance, argument=argument, palette_name=self.name

@@ -1,4 +1,4 @@
-"""A picture of a label set: every label's colour and name."""
+"""An image of a label set: every label's color and name."""
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -13,7 +13,7 @@ def draw_legend(label_set: LabelSet) -> Image.Image:
     """Draw the legend, in columns of at most 32 labels.
 
     Args:
-        label_set (`LabelSet`): Drawn in the order of its channels, in the colours of its palette.
+        label_set (`LabelSet`): Drawn in the order of its channels, in the colors of its palette.
     """
     columns = -(-len(label_set.labels) // ROWS_A_COLUMN)
     rows = min(len(label_set.labels), ROWS_A_COLUMN)

@@ -1,6 +1,6 @@
 from .mask import SemanticMask
 from .mask_reading import read_mask
-from .norms import NormType
+from .parameter_free import NormType
 from .resnet import SPADEResnetBlock
 from .spade import SPADE
 from .sparse.path import ModulationBackend

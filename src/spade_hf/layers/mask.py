@@ -88,9 +88,9 @@ class SemanticMask:
         return self.num_label_channels * (1 + self.has_edges)
 
     def segmap_at(self, size: tuple[int, int]) -> Tensor:
-        """Return the mask as `(N, L, *size)`, resized by nearest neighbour."""
+        """Return the mask as `(N, L, *size)`, resized by nearest neighbor."""
         if self.band is not None:
-            return self._whole.segmap_at(self.band.size)[:, :, self.band.rows]
+            return self._whole.segmap_at(self.band.size)[:, :, self.band.rows]  # (N, L, rows, W)
         key = str(size) if torch.compiler.is_exporting() else size  # symbolic sizes are not hashable
         if key not in self._segmaps:
             if self.segmap is not None:
@@ -105,9 +105,9 @@ class SemanticMask:
             return self._whole.codes_at(self.band.size)[:, self.band.rows]
         rows, columns = (
             _nearest_indices(source, target).to(self.device) for source, target in zip(self.size, size, strict=True)
-        )
+        )  # (H',), (W',)
         assert self.codes is not None
-        return self.codes[:, rows[:, None], columns]
+        return self.codes[:, rows[:, None], columns]  # (N, H', W')
 
     def for_every_image(self, maps: Tensor) -> Tensor:
         """Repeat maps of the masks `(N, ...)` for their images: `(N * S, ...)`."""
@@ -138,7 +138,7 @@ class SemanticMask:
         return self._modulations[layer]
 
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:
-        """Find the distinct neighbourhoods of a hard mask at `size`; a band shares the tables of the whole mask."""
+        """Find the distinct neighborhoods of a hard mask at `size`; a band shares the tables of the whole mask."""
         if self.band is not None:
             return self._whole.neighborhoods(self.band.size, kernel_size).rows(self.band.rows)
         key = (*size, kernel_size)
@@ -170,12 +170,12 @@ class SemanticMask:
 
     def _one_hot(self, codes: Tensor) -> Tensor:
         n, h, w = codes.shape
-        labels = codes % self.num_label_channels
+        labels = codes % self.num_label_channels  # (N, H, W), edges removed
         segmap = torch.zeros(n, self.num_label_channels + self.has_edges, h, w, dtype=self.dtype, device=codes.device)
         segmap.scatter_(1, labels[:, None], 1)
         if self.has_edges:
-            segmap[:, -1] = codes >= self.num_label_channels
-        return segmap
+            segmap[:, -1] = codes >= self.num_label_channels  # the last channel
+        return segmap  # (N, L, H, W)
 
 
 def _nearest_indices(source: int, target: int) -> Tensor:
@@ -183,5 +183,5 @@ def _nearest_indices(source: int, target: int) -> Tensor:
 
     Runs on the CPU, because other devices can lack float64.
     """
-    positions = torch.arange(source, dtype=torch.float64, device="cpu")[None, None]
+    positions = torch.arange(source, dtype=torch.float64, device="cpu")[None, None]  # (1, 1, source)
     return F.interpolate(positions, target, mode="nearest")[0, 0].long()

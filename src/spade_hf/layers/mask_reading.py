@@ -55,19 +55,21 @@ def read_mask(
     Raises:
         ValueError: If shapes, types or ids do not fit the model.
     """
-    num_label_channels = num_labels + use_unknown_label
+    num_label_channels = num_labels + use_unknown_label  # L without the edge channel
+    # Ids: one code per pixel, the label's channel, moved up by the number of labels on an edge.
     if mask.ndim == 3 and not mask.is_floating_point():
-        edges = _check_edges(instance_edges, mask, use_instance_edges)
-        codes = _check_channels(mask.long(), num_label_channels)
+        edges = _check_edges(instance_edges, mask, use_instance_edges)  # (N, H, W) or None
+        codes = _check_channels(mask.long(), num_label_channels)  # (N, H, W)
         if edges is not None:
             codes = codes + num_label_channels * edges.bool()
         given: dict[str, Any] = {"codes": codes}
+    # One-hot or soft: kept as it is, edges beside the labels.
     elif mask.ndim == 4 and mask.is_floating_point():
         segmap = mask
         if segmap.shape[1] == num_label_channels:
             edges = _check_edges(instance_edges, mask, use_instance_edges)
             if edges is not None:
-                segmap = torch.cat([segmap, edges[:, None].to(segmap)], dim=1)
+                segmap = torch.cat([segmap, edges[:, None].to(segmap)], dim=1)  # (N, L, H, W)
         elif segmap.shape[1] != num_label_channels + use_instance_edges:
             raise ValueError(
                 f"`segmap` has {segmap.shape[1]} channels; this model reads {num_label_channels} label channels"

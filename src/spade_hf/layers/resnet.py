@@ -14,7 +14,7 @@ from ..execution.plain_layers import has_hooks, is_plain_conv
 from .initialization import LEAKY_SLOPE, conv2d
 from .mask import SemanticMask
 from .mask_reading import as_semantic_mask
-from .norms import NormType
+from .parameter_free import NormType
 from .spade import SPADE
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .initialization import initialize
 from .mask import SemanticMask
 from .mask_reading import as_semantic_mask
-from .norms import NormType, parameter_free_norm
+from .parameter_free import NormType, parameter_free_norm
 from .sparse.path import ModulationBackend, SparsePath
 
 
@@ -69,17 +69,23 @@ class SPADE(nn.Module):
         """
         if isinstance(mask, Tensor):  # the layer is used alone; a generator reads its mask once for all layers
             mask = as_semantic_mask(mask, x, num_channels=self.num_semantic_channels)
-        out = self.sparse(x, mask, negative_slope)  # (N * S, C, H, W), the same numbers with less work
+
+        # Real masks repeat a few label neighborhoods: where that pays off, the same numbers with less work.
+        out = self.sparse(x, mask, negative_slope)  # (N * S, C, H, W), or None
         if out is not None:
             return out
+
+        # Figure 2: the mask, read at the activation's resolution, predicts gamma and beta at every position.
         size = (x.shape[-2], x.shape[-1])
         gamma_beta = mask.modulation(self, lambda: self.gamma_beta(mask.segmap_at(size)))  # (N, 2C, H, W)
         gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
-        out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W), equation 1
+
+        # Equation 1. The scale is 1 + gamma, so that with small weights the layer begins as the norm alone.
+        out = self.param_free_norm(x) * (1 + gamma) + beta  # (N * S, C, H, W)
         return out if negative_slope == 1 else F.leaky_relu(out, negative_slope)
 
     def gamma_beta(self, segmap: Tensor) -> Tensor:
-        """Map a mask `(N, L, H, W)` to gamma and beta at every position, `(N, 2C, H, W)`: figure 2."""
+        """Map a mask `(N, L, H, W)` to gamma and beta at every position, `(N, 2C, H, W)`: figure 2, without x."""
         hidden = F.relu(self.conv_mask(segmap))  # (N, D, H, W)
         return self.conv_gamma_beta(hidden)  # (N, 2C, H, W)
 

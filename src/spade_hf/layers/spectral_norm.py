@@ -17,9 +17,9 @@ class SpectralNorm(_SpectralNorm):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Divide a weight `(O, ...)` by the largest singular value of its `(O, -1)` matrix."""
-        matrix = weight.flatten(1)
+        matrix = weight.flatten(1)  # (O, I), I = input channels x kernel
         if self.training:
-            self._power_method(matrix, self.n_power_iterations)
+            self._power_method(matrix, self.n_power_iterations)  # u and v come nearer to the singular vectors
         return _DivideBySigma.apply(weight, self._u.clone(), self._v.clone())  # the next iteration overwrites both
 
     def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
@@ -32,15 +32,15 @@ class _DivideBySigma(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        sigma = torch.dot(u, torch.mv(weight.flatten(1), v))
-        normalized = weight / sigma
+        sigma = torch.dot(u, torch.mv(weight.flatten(1), v))  # scalar
+        normalized = weight / sigma  # (O, ...)
         ctx.save_for_backward(normalized, u, v, sigma)
         return normalized
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        normalized, u, v, sigma = ctx.saved_tensors
-        projection = torch.dot(grad.flatten(), normalized.flatten())
+        normalized, u, v, sigma = ctx.saved_tensors  # (O, ...), (O,), (I,), scalar
+        projection = torch.dot(grad.flatten(), normalized.flatten())  # <G, W / sigma>
         grad_weight = torch.addcmul(grad.flatten(1), u[:, None], v * projection, value=-1).div_(sigma)
         return grad_weight.view_as(normalized), None, None
 

@@ -49,7 +49,7 @@ class AdversarialLoss(ABC):
 
     def realness(self, output: MultiscaleDiscriminatorOutput) -> Tensor:
         """Return how real the images look to the discriminator, for the log: a scalar, high means real."""
-        return torch.stack([logits.mean() for logits in output.logits]).mean()
+        return torch.stack([logits.mean() for logits in output.logits]).mean()  # (S,) -> ()
 
 
 class HingeObjective(AdversarialLoss):
@@ -102,7 +102,7 @@ def hinge_generator_loss(fake_logits: Sequence[Tensor]) -> Tensor:
     Args:
         fake_logits (`Sequence[Tensor]`): S tensors `(N, 1, H, W)`; high means real.
     """
-    return torch.stack([-logits.mean() for logits in fake_logits]).mean()
+    return torch.stack([-logits.mean() for logits in fake_logits]).mean()  # (S,) -> ()
 
 
 def hinge_discriminator_loss(real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -112,8 +112,9 @@ def hinge_discriminator_loss(real_logits: Sequence[Tensor], fake_logits: Sequenc
         real_logits (`Sequence[Tensor]`): S tensors `(N, 1, H, W)`; high means real.
         fake_logits (`Sequence[Tensor]`): S tensors `(N, 1, H, W)`.
     """
-    real = torch.stack([F.relu(1 - logits).mean() for logits in real_logits]).mean()
-    fake = torch.stack([F.relu(1 + logits).mean() for logits in fake_logits]).mean()
+    # no gradient from patches that are already right by a margin of 1
+    real = torch.stack([F.relu(1 - logits).mean() for logits in real_logits]).mean()  # (S,) -> ()
+    fake = torch.stack([F.relu(1 + logits).mean() for logits in fake_logits]).mean()  # (S,) -> ()
     return real, fake
 
 
@@ -124,4 +125,5 @@ def relativistic_loss(logits: Sequence[Tensor], other_logits: Sequence[Tensor]) 
         logits, other_logits (`Sequence[Tensor]`): S tensors `(N, 1, H, W)` each, of the same masks.
     """
     pairs = zip(logits, other_logits, strict=True)
-    return torch.stack([F.softplus(other - one).mean() for one, other in pairs]).mean()
+    # softplus(-d) = -log sigmoid(d): of the difference d, so that it does not matter how high both are
+    return torch.stack([F.softplus(other - one).mean() for one, other in pairs]).mean()  # (S,) -> ()

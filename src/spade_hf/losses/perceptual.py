@@ -6,7 +6,7 @@ them from pix2pixHD.
 A fake image in another style than the real one is compared by content only: its features get the real features'
 channel means and deviations, which carry the style (Huang and Belongie 2017, arXiv 1703.06868).
 
-Shape letters: N batch, C channels, H W height and width.
+Legend: N batch, C channels, H W height and width.
 """
 
 from collections.abc import Sequence
@@ -64,17 +64,22 @@ class PerceptualLoss(nn.Module):
 
         Returns:
             `Tensor`: scalar.
+
+        Raises:
+            ValueError: If the images differ in shape, or there is not one weight for each feature map.
         """
         if fake_images.shape != real_images.shape:
             raise ValueError(
                 f"`fake_images` {tuple(fake_images.shape)} and `real_images` {tuple(real_images.shape)} differ in "
                 "shape. Resize or crop one of them."
             )
+        # One map (N, C, h, w) per level, shallow to deep; the network is frozen, but the fakes get a gradient.
         with torch.no_grad():
             real_features = self.feature_net(real_images)
         fake_features = self.feature_net(fake_images)
+        # Content alone, in samples of another style: their style becomes the real one's, so it costs nothing.
         if has_other_style is not None:
-            other = has_other_style[:, None, None, None]
+            other = has_other_style[:, None, None, None]  # (N, 1, 1, 1)
             pairs = zip(fake_features, real_features, strict=True)
             fake_features = [torch.where(other, _in_the_style_of(fake, real), fake) for fake, real in pairs]
         if len(self.weights) != len(fake_features):
@@ -82,13 +87,15 @@ class PerceptualLoss(nn.Module):
                 f"`weights` has {len(self.weights)} values, but {type(self.feature_net).__name__} returns "
                 f"{len(fake_features)} feature maps. Give one weight for each."
             )
+        # Weighted sum over the levels.
         terms = zip(self.weights, fake_features, real_features, strict=True)
         return torch.stack([weight * masked_l1_loss(fake, real, mask) for weight, fake, real in terms]).sum()
 
 
 def _in_the_style_of(features: Tensor, target: Tensor) -> Tensor:
     """Give `(N, C, H, W)` the target's mean and deviation in each channel of each image."""
-    variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)  # (N, C, 1, 1)
+    # adaptive instance normalization, equation 8 of Huang and Belongie
+    variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)  # (N, C, 1, 1) each
     target_variance, target_mean = torch.var_mean(target, dim=(2, 3), correction=0, keepdim=True)
     return (features - mean) * ((target_variance + EPS) / (variance + EPS)).sqrt() + target_mean
 

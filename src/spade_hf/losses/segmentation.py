@@ -28,7 +28,7 @@ class SegmentationObjective(AdversarialLoss):
         max_class_weight (`float`, defaults to 20): Largest weight of a pixel of a rare label; see [`class_weights`].
         label_mix_weight (`float`, defaults to 5): Weight of the consistency loss on images that mix real and fake
             regions, chosen at random per label; 0 turns it off.
-        boundary_relaxation (`int`, defaults to 0): In samples with a simplified mask, the generator can paint any
+        boundary_relaxation (`int`, defaults to 0): In samples with a simplified mask, the generator can make any
             label that occurs within this many pixels, such as a ragged edge inside a round stroke (after Zhu et al.
             2019, arXiv 1812.01593).
     """
@@ -50,12 +50,13 @@ class SegmentationObjective(AdversarialLoss):
         self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
     ) -> Tensor:
         """Compute a scalar that is low if fake pixels are classified as the mask's labels."""
-        classes = self._classes(batch)
-        losses = self._label_losses(fake, classes)
+        classes = self._classes(batch)  # (N, H, W)
+        losses = self._label_losses(fake, classes)  # (N, H, W), low where a pixel passes for its label
+        # A simplified mask is not exact at its borders: there, either side's label is right.
         agreement = batch.get("agreement")
         if self.boundary_relaxation > 0 and agreement is not None:
             is_simplified = ~agreement.flatten(1).all(dim=1)  # (N,)
-            relaxed = relaxed_losses(fake.logits[0], classes, self.boundary_relaxation)
+            relaxed = relaxed_losses(fake.logits[0], classes, self.boundary_relaxation)  # (N, H, W)
             losses = torch.where(is_simplified[:, None, None], relaxed, losses)
         return self._balanced(losses, classes, self._counted(batch, classes))
 
@@ -67,19 +68,22 @@ class SegmentationObjective(AdversarialLoss):
         mixed: MultiscaleDiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Compute `discriminator_real` where image and label agree, `discriminator_fake`, and `label_mix`."""
-        classes = self._classes(batch)
-        counted = self._counted(batch, classes)
+        classes = self._classes(batch)  # (N, H, W)
+        # Real pixels against their labels, where label and image agree.
+        counted = self._counted(batch, classes)  # (N, H, W)
         is_real = counted if (agreement := batch.get("agreement")) is None else counted & agreement
-        fake_class = torch.full_like(classes, self.num_labels)
+        # Fake pixels against the class "fake", whatever their label.
+        fake_class = torch.full_like(classes, self.num_labels)  # (N, H, W)
         fake_losses = F.cross_entropy(fake.logits[0], fake_class, reduction="none")  # (N, H, W)
         visible = batch.get("visible", torch.ones_like(counted))
         terms = {
             "discriminator_real": self._balanced(self._label_losses(real, classes), classes, is_real),
             "discriminator_fake": fake_losses[visible].mean(),
         }
-        where_real = self.mixture(batch)
+        # A mixed image should be judged like its parts (LabelMix).
+        where_real = self.mixture(batch)  # (N, H, W)
         if mixed is not None and where_real is not None:
-            expected = torch.where(where_real[:, None], real.logits[0], fake.logits[0])
+            expected = torch.where(where_real[:, None], real.logits[0], fake.logits[0])  # (N, L + 1, H, W)
             terms["label_mix"] = self.label_mix_weight * F.mse_loss(mixed.logits[0], expected)
         return terms
 
@@ -94,7 +98,7 @@ class SegmentationObjective(AdversarialLoss):
 
     def realness(self, output: MultiscaleDiscriminatorOutput) -> Tensor:
         """Return the mean log-odds of any label against fake."""
-        logits = output.logits[0]
+        logits = output.logits[0]  # (N, L + 1, H, W)
         return (logits[:, : self.num_labels].logsumexp(dim=1) - logits[:, self.num_labels]).mean()
 
     def _classes(self, batch: Batch) -> Tensor:
@@ -112,7 +116,7 @@ class SegmentationObjective(AdversarialLoss):
 
     def _balanced(self, losses: Tensor, classes: Tensor, counted: Tensor) -> Tensor:
         """Compute the mean over the counted pixels, weighted by class; 0 if there are none."""
-        weights = class_weights(classes[counted], self.num_labels, largest=self.max_class_weight)
+        weights = class_weights(classes[counted], self.num_labels, largest=self.max_class_weight)  # (L,)
         return (weights[classes[counted]] * losses[counted]).sum() / counted.sum().clamp(min=1)
 
 
@@ -127,7 +131,7 @@ def class_weights(classes: Tensor, num_labels: int, *, largest: float) -> Tensor
         num_labels (`int`): L.
         largest (`float`): Upper limit; without it, a few pixels of a rare label would weigh as much as the whole sky.
     """
-    counts = torch.bincount(classes.flatten(), minlength=num_labels)
+    counts = torch.bincount(classes.flatten(), minlength=num_labels)  # (L,), n of each label
     weights = classes.numel() / (counts.count_nonzero() * counts).clamp(min=1)
     return weights.clamp(max=largest)
 
@@ -141,7 +145,9 @@ def relaxed_losses(logits: Tensor, classes: Tensor, radius: int) -> Tensor:
         radius (`int`): Radius of the square around a pixel.
     """
     num_labels = logits.shape[1] - 1
-    is_label = classes[:, None] == torch.arange(num_labels, device=classes.device).view(1, -1, 1, 1)
+    # Which labels occur within the square, at every position.
+    is_label = classes[:, None] == torch.arange(num_labels, device=classes.device).view(1, -1, 1, 1)  # (N, L, H, W)
     occurs = F.max_pool2d(is_label.to(logits.dtype), 2 * radius + 1, stride=1, padding=radius) > 0  # (N, L, H, W)
+    # -log of the sum of their probabilities.
     allowed = logits[:, :num_labels].masked_fill(~occurs, torch.finfo(logits.dtype).min)
-    return logits.logsumexp(dim=1) - allowed.logsumexp(dim=1)
+    return logits.logsumexp(dim=1) - allowed.logsumexp(dim=1)  # (N, H, W)

@@ -63,6 +63,7 @@ def feature_matching_loss(
         mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images should match.
     """
     total = torch.zeros((), device=fake_features[0][0].device)
+    # every layer of every scale counts the same, whatever its number of features
     for fake_layers, real_layers in zip(fake_features, real_features, strict=True):
         for fake, real in zip(fake_layers, real_layers, strict=True):
             total = total + masked_l1_loss(fake, real.detach(), mask)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..layers import SemanticMask
 from ..layers.initialization import LEAKY_SLOPE, conv2d
-from ..layers.norms import NormType
+from ..layers.parameter_free import NormType
 from .generator import SPADEGenerator
 
 
@@ -70,7 +70,8 @@ class ConcatenationResnetBlock(nn.Module):
 class ConcatenationGenerator(SPADEGenerator):
     """A generator without SPADE, from label map and optional latent to image; blocks concatenate the mask.
 
-    The arguments are those of [`SPADEGenerator`]; those of SPADE layers have no effect.
+    The arguments are those of [`SPADEGenerator`], so that both can be built from the same options. Those of the norm
+    that reads the mask (`mask_norm`, `spade_hidden_channels`, `spade_kernel_size`) have no effect: there is none.
     """
 
     _no_split_modules = ["ConcatenationResnetBlock"]

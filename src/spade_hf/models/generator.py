@@ -21,6 +21,7 @@ from ..execution.plain_layers import is_plain_conv
 from ..execution.tiling import MAX_BAND_BYTES, Tiling, is_cpu_inference
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
+from ..layers.norms import MASK_NORMS
 from ..layers.upsampling import upsample
 from .image_size import ImageSizeMixin
 from .semantics import SemanticModelMixin, num_semantic_channels
@@ -65,6 +66,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm in the residual blocks. `fuse_spectral_norm` sets
             it to `False`, as the weights then hold the normalized values.
         num_upsampling_layers (`int`, defaults to 5): 5, 6 or 7 (the public code's "normal", "more" and "most").
+        mask_norm (`str`, defaults to `"spade"`): The norm that reads the mask, a name in `layers.norms.MASK_NORMS`.
     """
 
     divisor_formula = "2 ** num_upsampling_layers"
@@ -90,6 +92,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         norm_type: NormType = "sync_batch",
         use_spectral_norm: bool = True,
         num_upsampling_layers: int = 5,
+        mask_norm: str = "spade",
     ) -> None:
         super().__init__()
         if num_upsampling_layers not in PAPER_CHANNEL_MULT:
@@ -101,11 +104,12 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
                 f"`channel_mult` has {len(channel_mult)} entries; with `num_upsampling_layers` "
                 f"{num_upsampling_layers} it must have {len(paper_mult)}."
             )
+        # Sizes and widths: the activation starts at 1 / 2^n of the image's size.
         self.size_divisor = 2**num_upsampling_layers
         self.check_size(*self.native_size, "`image_size`")
         self.start_size = self.first_size(*self.native_size)
         num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
-        widths = [round(base_channels * mult) for mult in channel_mult]
+        widths = [round(base_channels * mult) for mult in channel_mult]  # C' of each block
         if min(widths) < 1:
             raise ValueError(
                 f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a block has no channels. "
@@ -113,6 +117,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
             )
         if latent_dim is not None and latent_dim < 1:
             raise ValueError(f"`latent_dim` is {latent_dim}; pass at least 1, or None for a model without latent.")
+        # Layers, in the order of a forward pass.
         if latent_dim is None:
             self.conv_in = conv2d(num_semantics, widths[0], 3, padding=1)
         else:
@@ -147,28 +152,43 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
+        # What holds for all layers of this pass: S, and whether they may read labels instead of one-hot maps.
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         images_per_mask = self._images_per_mask(mask.num_masks, z)
         mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=self._permits_sparse(mask))
-        # Channels-last speeds up the convolutions and the pointwise work between them, and makes a position's channels
-        # contiguous.
+
+        # The first activation. Channels-last speeds up the convolutions and the pointwise work between them, and makes
+        # a position's channels contiguous.
         x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
-        synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize  # the same images
+
+        # The blocks, in parts on a CPU and outside of compiled graphs if they read labels: the same images.
+        synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize
         images = run_eagerly(synthesize, x, mask) if mask.permits_sparse else synthesize(x, mask)  # (N * S, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def synthesize(self, x: Tensor, mask: SemanticMask) -> Tensor:
-        """Map the first activation, `(N * S, C, H / 2^n, W / 2^n)`, to images `(N * S, 3, H, W)`; figure 4.
+        """Map the first activation to images: figure 4.
 
         The mask enters in every block, at the block's resolution; the latent only in the first activation.
+
+        Args:
+            x (`Tensor`): `(N * S, C, h, w)` with h = H / 2^n and w = W / 2^n, where n is the number of upsamplings.
+            mask (`SemanticMask`): The N masks.
+
+        Returns:
+            `Tensor`: `(N * S, 3, H, W)` in [-1, 1].
         """
+        # Coarse to fine: each stage upsamples by 1 or 2, and its block maps C channels to C'.
         for scale, block in zip(self.upsampling, self.blocks, strict=True):
             x = upsample(x, scale)  # (N * S, C, scale * h, scale * w)
-            if self.gradient_checkpointing and torch.is_grad_enabled():  # the same, computed again in backward
-                x = self._gradient_checkpointing_func(block, x, mask)  # pyright: ignore[reportOptionalCall]
-            else:
-                x = block(x, mask)  # (N * S, C', scale * h, scale * w)
+            x = self._run_block(block, x, mask)  # (N * S, C', scale * h, scale * w)
         return self.to_image(x)  # (N * S, 3, H, W)
+
+    def _run_block(self, block: nn.Module, x: Tensor, mask: SemanticMask) -> Tensor:
+        """Call `block(x, mask)`; with gradient checkpointing, its activations are computed again in backward."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(block, x, mask)  # pyright: ignore[reportOptionalCall]
+        return block(x, mask)
 
     def to_image(self, x: Tensor) -> Tensor:
         """Map the last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
@@ -200,26 +220,28 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         )
 
     def build_norm(self, num_channels: int, num_semantic_channels: int) -> nn.Module:
-        """Build a block's norm; override this method for another norm that reads the mask, see docs/extending.md.
+        """Build a block's norm, the `mask_norm` of the config; see docs/extending.md for norms from outside.
 
         Args:
             num_channels (`int`): Channels of the activation.
             num_semantic_channels (`int`): Channels of the mask.
+
+        Raises:
+            ValueError: If the config names an unknown norm.
         """
-        return SPADE(
-            num_channels,
-            num_semantic_channels,
-            hidden_channels=self.config.spade_hidden_channels,
-            kernel_size=self.config.spade_kernel_size,
-            norm_type=self.config.norm_type,
-        )
+        name = self.config.mask_norm
+        if name not in MASK_NORMS:
+            raise ValueError(f"`mask_norm` is {name!r}; allowed are {', '.join(map(repr, MASK_NORMS))}.")
+        norm = MASK_NORMS[name]
+        options = {argument: self.config[key] for argument, key in norm.options.items()}
+        return norm.kind(num_channels, num_semantic_channels, **options)
 
     def set_modulation_backend(self, backend: ModulationBackend) -> None:
         """Choose how SPADE layers compute gamma and beta; the result is the same.
 
         Args:
             backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
-                neighbourhood once, `"auto"` takes the faster path on CPUs, and the dense path on other devices, where
+                neighborhood once, `"auto"` takes the faster path on CPUs, and the dense path on other devices, where
                 sparse has not been measured. Soft masks, exported graphs, and networks in which a convolution over the
                 mask is hooked or replaced always take the dense path. Under `torch.compile` the sparse path runs
                 eagerly, because a graph cannot depend on the labels.
@@ -283,7 +305,9 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         self.check_size(*mask.size, "`segmap`")
         size = self.first_size(*mask.size)
         if self.config.latent_dim is None:
-            return self.conv_in(mask.segmap_at(size))  # N = N * S: a model without latent makes one image per mask
+            # from the mask itself: (N, L, *size) to (N, C, *size), with S = 1
+            return self.conv_in(mask.segmap_at(size))
+        # from the latent alone: (N * S, Z)
         x = self.linear_in(z).unflatten(1, (-1, *self.start_size))  # (N * S, C, *start_size)
         if size != self.start_size:  # another image size than the native one
             x = F.interpolate(x, size, mode="bilinear", align_corners=False)  # (N * S, C, *size)

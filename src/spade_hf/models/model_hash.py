@@ -7,6 +7,10 @@ from typing import Any
 from torch import nn
 
 
+# Keys that earlier configs lack: at these values they do not count, so that earlier models keep their hashes.
+ADDED = [("mask_norm", "spade")]
+
+
 def hash_weights(*networks: nn.Module) -> str:
     """Hash the names and values of all weights and buffers. Device and dtype do not matter: values are float32."""
     digest = hashlib.blake2b(digest_size=16)
@@ -23,7 +27,10 @@ def hash_model(*parts: Any) -> str:
     Args:
         parts: Networks and image processors of this library.
     """
-    configs = [{name: value for name, value in part.config.items() if not name.startswith("_")} for part in parts]
+    configs = [
+        {name: value for name, value in part.config.items() if not name.startswith("_") and (name, value) not in ADDED}
+        for part in parts
+    ]
     digest = hashlib.blake2b(json.dumps(configs, sort_keys=True, default=str).encode(), digest_size=8)
     digest.update(hash_weights(*(part for part in parts if isinstance(part, nn.Module))).encode())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ..layers.initialization import conv2d, initialize
-from ..layers.norms import NormType, parameter_free_norm
+from ..layers.parameter_free import NormType, parameter_free_norm
 from .generator import SPADEGeneratorOutput
 from .image_size import ImageSizeMixin
 from .semantics import SemanticModelMixin, num_semantic_channels
@@ -45,7 +45,7 @@ class Pix2PixHDGenerator(ImageSizeMixin, SemanticModelMixin):
         norm_type (`str`, defaults to `"instance"`): `"sync_batch"`, `"batch"` or `"instance"`.
         image_size (`int` or `tuple[int, int]`, defaults to 256): Native (height, width) in pixels, the default of a
             pipeline.
-        latent_dim (`None`): Always `None`, as in a [`SPADEGenerator`] without latent.
+        latent_dim (`None`): Always `None`: pipelines, checkpoints and exports ask every generator for it.
     """
 
     _no_split_modules = ["Pix2PixHDBlock"]
@@ -98,7 +98,7 @@ class Pix2PixHDGenerator(ImageSizeMixin, SemanticModelMixin):
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. H and W are multiples of
                 `2 ** num_downsampling_layers`, and at least twice that.
-            z (`None`): Always `None`, as in a [`SPADEGenerator`] without latent.
+            z (`None`): Always `None`, so that a pipeline can call every generator in the same way.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
@@ -109,8 +109,9 @@ class Pix2PixHDGenerator(ImageSizeMixin, SemanticModelMixin):
             raise ValueError("`z` was given, but this model has no latent; leave it out.")
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         self.check_size(*mask.size, "`segmap`")
+        # The mask, read here and nowhere else: (N, L, H, W).
         x = F.relu(self.norm_in(self.conv_in(_reflect(mask.segmap_at(mask.size), 3))))  # (N, C, H, W)
-        # down to the lowest resolution, residual blocks there, and up again
+        # Down to the lowest resolution, residual blocks there, and up again.
         for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
             x = F.relu(norm(conv(x)))  # (N, 2C, H / 2, W / 2)
         for block in self.blocks:

@@ -29,6 +29,7 @@ class DiagonalGaussianDistribution:
 
     def sample(self, generator: torch.Generator | list[torch.Generator] | None = None) -> Tensor:
         """Draw z `(N, Z)` by the reparametrization trick, so that gradients reach mean and variance."""
+        # drawn in float32, so that a seed is the same noise in every type of weights
         noise = randn_tensor(self.mean.shape, generator=generator, device=self.mean.device, dtype=torch.float32)
         return self.mean + noise.to(self.mean.dtype) * torch.exp(0.5 * self.logvar)
 
@@ -38,7 +39,8 @@ class DiagonalGaussianDistribution:
 
     def kl(self) -> Tensor:
         """Compute the KL divergence from the standard normal prior `(N,)`, in nats."""
-        return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar).sum(dim=1)
+        # per dimension: (mean^2 + var - 1 - log var) / 2
+        return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar).sum(dim=1)  # (N,)
 
 
 @dataclass
@@ -116,9 +118,11 @@ class SPADEStyleEncoder(SPADEModelMixin):
         x = images
         if x.shape[-2:] != size:
             x = F.interpolate(x, size, mode="bilinear", align_corners=False)  # (N, 3, *size)
+        # Down: each convolution halves the size.
         for conv in self.convs:
             x = F.leaky_relu(F.instance_norm(conv(x)), LEAKY_SLOPE)  # (N, C, H / 2, W / 2)
-        x = x.flatten(1)  # (N, C * H * W) of the last map
+        # The posterior: two linear layers read the last map, position by position.
+        x = x.flatten(1)  # (N, C * H * W)
         mean, logvar = self.linear_mean(x), self.linear_logvar(x)  # (N, Z) each
         if not return_dict:
             return mean, logvar

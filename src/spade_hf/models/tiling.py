@@ -56,10 +56,10 @@ def synthesize_in_bands(
         is_last = position == len(stages) - 1
         if is_last and output_halo is not None:
             # with the output convolution: the activation between them would be the largest tensor of all
-            def paint(x: Tensor, rows: SemanticMask, block: Any = block) -> Tensor:
+            def block_and_image(x: Tensor, rows: SemanticMask, block: Any = block) -> Tensor:
                 return to_image(block(x, rows))
 
-            return _in_bands(paint, x, mask, **bands, halo=block.halo + output_halo)  # (1, 3, H, W)
+            return _in_bands(block_and_image, x, mask, **bands, halo=block.halo + output_halo)  # (1, 3, H, W)
         x = _in_bands(block, x, mask, **bands, halo=block.halo)  # (1, C', scale * h, scale * w)
     if output_halo is None:
         return to_image(x)

@@ -47,7 +47,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
     Args:
         generator (`SPADEGenerator`): Maps mask and latent to an image.
-        image_processor (`SPADEImageProcessor`): Reads masks; knows the labels' names and colours.
+        image_processor (`SPADEImageProcessor`): Reads masks; knows the labels' names and colors.
         style_encoder (`SPADEStyleEncoder`, *optional*): Maps a style image to a latent.
 
     Raises:
@@ -122,7 +122,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         """Generate images from masks.
 
         Args:
-            mask: One or several masks: ids as an image, array or int tensor; an image in the label set's colours; a
+            mask: One or several masks: ids as an image, array or int tensor; an image in the label set's colors; a
                 path; a soft mask as a float tensor `(N, L, H, W)`. See `SPADEImageProcessor.preprocess_mask`.
                 `ImageInput` is a PIL image, array, tensor or path, or a list of these.
             style_image (*optional*): One style image for all masks, or one per mask; several for a single mask give
@@ -134,7 +134,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             height, width (`int`, *optional*): Size of the images, multiples of the generator's `size_divisor`. By
                 default the masks' proportions are kept, at about as many pixels as the model's `image_size` has. If
                 only one side is given, the other follows. Giving both can change the proportions.
-            color_tolerance (`float`, *optional*): Map off-palette colours to the nearest label within this RGB
+            color_tolerance (`float`, *optional*): Map off-palette colors to the nearest label within this RGB
                 distance.
             generator (`torch.Generator` or a list of M, *optional*): Source of random styles.
             batch_size (`int`, defaults to 8): Number of images that are generated at once.
@@ -152,7 +152,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             >>> from spade_hf import BUNDLED_MODEL, SPADEPipeline
             >>> pipeline = SPADEPipeline.from_pretrained(BUNDLED_MODEL)
             >>> output = pipeline("mask.png", style_image="sunset.jpg")
-            >>> output.images[0].save("picture.png")
+            >>> output.images[0].save("image.png")
             >>> same_style = pipeline("other_mask.png", latents=output.latents).images[0]
             >>> seeded = torch.Generator().manual_seed(0)
             >>> four_styles = pipeline("mask.png", num_images_per_mask=4, generator=seeded).images
@@ -161,12 +161,13 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         check_tolerance(color_tolerance)
         device, dtype = self._execution_device, self.generator.dtype
 
-        # masks
+        # Masks: each read at its own size, then all at the images' size.
         masks, instance_maps = self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
         height, width = self._image_size(masks, height, width)
         # (N, H, W) or (N, L, H, W); None or (N, H, W)
         masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
-        # styles: given, encoded or drawn
+
+        # Styles: given, encoded or drawn.
         z = self.encode_style(style_image) if style_image is not None else latents  # (M, Z), (1, Z) or None
         num_images = self._num_images(len(masks), z, num_images_per_mask)
         if isinstance(generator, list) and len(generator) != num_images:
@@ -178,7 +179,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         elif z is not None:
             z = z.to(device, dtype).expand(num_images, -1)  # (M, Z)
 
-        # images, batch by batch
+        # Images, batch by batch.
         images = []
         batches = _batches(len(masks), num_images // len(masks), batch_size)
         bar: Any = self.progress_bar
@@ -207,9 +208,9 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         if self.style_encoder is None:
             raise ValueError("`style_image` cannot be read: this model has no style encoder.")
         size = self.style_encoder.config.image_size
-        pictures = self.image_processor.preprocess_image(style_image, size=(size, size))
-        pictures = pictures.to(self._execution_device, self.style_encoder.dtype)
-        return self.style_encoder(pictures).latent_dist.mode()
+        images = self.image_processor.preprocess_image(style_image, size=(size, size))
+        images = images.to(self._execution_device, self.style_encoder.dtype)
+        return self.style_encoder(images).latent_dist.mode()
 
     def check_inputs(
         self,

@@ -1,6 +1,8 @@
-"""The kinds of discriminator that training offers, and what a run does for some of them."""
+"""The kinds of discriminator that training offers, with their losses, and what a run does for some of them."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,16 +10,42 @@ from diffusers import ModelMixin
 
 from ..data import PairedImageDataset, StreamedImageDataset, preview_samples
 from ..labels.label_set import LabelSet
+from ..losses import AdversarialLoss, HingeObjective, RelativisticObjective, SegmentationObjective
 from ..models import MultiscaleDiscriminator, ProjectedDiscriminator, SegmentationDiscriminator
+from ..models.discriminators import Discriminator
 
 
-DISCRIMINATORS: dict[str, Any] = {
-    "patch": MultiscaleDiscriminator,
-    "segmentation": SegmentationDiscriminator,
-    "projected": ProjectedDiscriminator,
-}
 logger = logging.getLogger(__name__)
 BACKBONE_SAMPLES = 64  # to standardize frozen features
+
+
+@dataclass(frozen=True)
+class DiscriminatorKind:
+    """A network that judges images, and what its logits mean.
+
+    Args:
+        network (`type[Discriminator]`): Its class, built from the labels, `base_channels` and, if it has one,
+            `backbone`.
+        loss (`Callable[..., AdversarialLoss]`): Builds its losses from the label set and the options of the kind.
+    """
+
+    network: type[Discriminator]
+    loss: Callable[..., AdversarialLoss]
+
+
+def _patch_loss(label_set: LabelSet, *, gan_loss: str) -> AdversarialLoss:  # the labels are the network's concern
+    return {"hinge": HingeObjective, "relativistic": RelativisticObjective}[gan_loss]()
+
+
+def _segmentation_loss(label_set: LabelSet, **weights: Any) -> AdversarialLoss:
+    return SegmentationObjective(label_set.num_labels, label_set.unknown_channel, **weights)
+
+
+DISCRIMINATORS = {
+    "patch": DiscriminatorKind(MultiscaleDiscriminator, _patch_loss),
+    "segmentation": DiscriminatorKind(SegmentationDiscriminator, _segmentation_loss),
+    "projected": DiscriminatorKind(ProjectedDiscriminator, _patch_loss),
+}
 
 
 def prepare_backbone(discriminator: ModelMixin, dataset: PairedImageDataset | StreamedImageDataset) -> None:

@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 UNKNOWN, EDGES = object(), object()  # channels that are not classes, and have no names to compare
 POWER_ITERATIONS = 30  # to estimate a norm from a random start; a layer's call in training does only one
 GENERATOR_OPTIONS = (
-    "base_channels channel_mult latent_dim spade_hidden_channels spade_kernel_size norm_type num_upsampling_layers"
+    "base_channels channel_mult latent_dim mask_norm spade_hidden_channels spade_kernel_size norm_type "
+    "num_upsampling_layers"
 ).split()
 SEMANTIC_OPTIONS = "num_labels use_unknown_label use_instance_edges".split()
 STYLE_ENCODER_OPTIONS = "image_size base_channels channel_mult".split()
@@ -86,7 +87,7 @@ class Pretrained:
         if encoder := self.networks.get("style_encoder"):
             values |= {f"style_encoder_{name}": encoder.config[name] for name in STYLE_ENCODER_OPTIONS}
         if discriminator := self.networks.get("discriminator"):
-            kinds = {kind: name for name, kind in DISCRIMINATORS.items()}
+            kinds = {kind.network: name for name, kind in DISCRIMINATORS.items()}
             values["discriminator"] = kinds[type(discriminator)]
             values["discriminator_base_channels"] = discriminator.config.base_channels
             values["discriminator_backbone"] = discriminator.config.get("backbone") or "none"
@@ -149,7 +150,7 @@ def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline
     subfolder = "discriminator" if Path(discriminator_name_or_path, "discriminator").is_dir() else None
     try:
         config: Any = SPADEModelMixin.load_config(discriminator_name_or_path, subfolder=subfolder)
-        kinds = {kind.__name__: kind for kind in DISCRIMINATORS.values()}
+        kinds = {kind.network.__name__: kind.network for kind in DISCRIMINATORS.values()}
         if (name := config.get("_class_name")) not in kinds:
             raise ValueError(f"it holds a {name}; a discriminator is one of {', '.join(kinds)}.")
         discriminator = kinds[name].from_pretrained(discriminator_name_or_path, subfolder=subfolder)

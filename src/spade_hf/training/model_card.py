@@ -197,7 +197,7 @@ def write_training_card(
     card = CARD.format(
         metadata=recipe.metadata(num_pictures=num_pictures),
         trained=TRAINED,
-        method=METHODS.get(type(pipeline.generator).__name__, f"A {type(pipeline.generator).__name__}"),
+        method=_method(pipeline.generator),
         title=repo_id.split("/")[-1],
         style=" and a style picture" if has_style else "",
         data=data,
@@ -222,6 +222,12 @@ def write_training_card(
         labels=label_table(pipeline),
     )
     (folder / README).write_text(card, encoding="utf-8")
+
+
+def _method(generator: Any) -> str:
+    """Return the name and source of a generator's method."""
+    norm, name = generator.config.get("mask_norm", "spade"), type(generator).__name__
+    return METHODS.get(name, f"A {name}") + f", with the mask norm {norm!r}" * (norm != "spade")
 
 
 def _gallery(num_pictures: int) -> str:

@@ -20,14 +20,7 @@ from spade_hf import (
 )
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, StreamedImageDataset
 from spade_hf.labels.label_set import LabelSet
-from spade_hf.losses import (
-    TERMS,
-    AdversarialLoss,
-    HingeObjective,
-    Objective,
-    RelativisticObjective,
-    SegmentationObjective,
-)
+from spade_hf.losses import TERMS, AdversarialLoss, Objective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
 from spade_hf.training import (
@@ -44,6 +37,7 @@ from spade_hf.training import (
 )
 
 from ..data import columns_of, open_folders, open_label_set, open_rows
+from .presets import DISCRIMINATOR_OPTIONS
 from .unused_options import refuse_overridden
 
 
@@ -142,6 +136,7 @@ def build_networks(
             **size,
             channel_mult=args.channel_mult,
             latent_dim=args.latent_dim or None,
+            mask_norm=args.mask_norm,
             spade_hidden_channels=args.spade_hidden_channels,
             spade_kernel_size=args.spade_kernel_size,
             norm_type=args.norm_type,
@@ -250,7 +245,7 @@ def build_recipe(args: argparse.Namespace, iteration: Game) -> TrainingRecipe:
     values: dict[str, Any] = {name: getattr(args, name, None) for name in names}
     generators = iteration.generator_side.unwrapped
     applies = {
-        "feature_matching": args.discriminator != "segmentation",
+        "feature_matching": DISCRIMINATOR_OPTIONS[args.discriminator].matches_features,
         "perceptual": iteration.objective.perceptual_loss is not None,
         "kl": "style_encoder" in generators,
     }
@@ -265,15 +260,12 @@ def build_recipe(args: argparse.Namespace, iteration: Game) -> TrainingRecipe:
 def build_discriminator(args: argparse.Namespace, **semantics: Any) -> ModelMixin:
     """Build a new discriminator from the options; a frozen backbone has no weights yet."""
     options = {**semantics, "base_channels": args.discriminator_base_channels}
-    if args.discriminator != "patch":
+    if DISCRIMINATOR_OPTIONS[args.discriminator].backbones != ("none",):
         options["backbone"] = None if args.discriminator_backbone == "none" else args.discriminator_backbone
-    return DISCRIMINATORS[args.discriminator](**options)
+    return DISCRIMINATORS[args.discriminator].network(**options)
 
 
 def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialLoss:
     """Build the adversarial losses of the options' discriminator."""
-    if args.discriminator == "segmentation":
-        names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
-        weights = {name: getattr(args, name) for name in names}
-        return SegmentationObjective(label_set.num_labels, label_set.unknown_channel, **weights)
-    return {"hinge": HingeObjective, "relativistic": RelativisticObjective}[args.gan_loss]()
+    options = {name: getattr(args, name) for name in DISCRIMINATOR_OPTIONS[args.discriminator].loss}
+    return DISCRIMINATORS[args.discriminator].loss(label_set, **options)

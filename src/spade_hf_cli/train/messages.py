@@ -17,6 +17,8 @@ from spade_hf.data import PairedTransform
 from spade_hf.hub.model_card import without_folder
 from spade_hf.training import SavedState
 
+from .presets import DISCRIMINATOR_OPTIONS
+
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +61,7 @@ def summarize(
 def describe_discriminator(args: argparse.Namespace) -> str:
     """Describe in one line the options that depend on the kind of discriminator."""
     names = ["discriminator_backbone", "perceptual_model", "adam_beta2", "augment_discriminator"]
-    segmentation = ["label_mix_weight", "max_class_weight", "boundary_relaxation"]
-    names += segmentation if args.discriminator == "segmentation" else ["gan_loss"]
+    names += DISCRIMINATOR_OPTIONS[args.discriminator].loss
     values = [f"--{name} {_words(getattr(args, name))}" for name in names]
     return f"--discriminator {args.discriminator}: {', '.join(values)}"
 

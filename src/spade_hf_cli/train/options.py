@@ -12,7 +12,7 @@ from ..options import problem_with_data
 from ..parsing import OneLineParser
 from ..validation_options import problem_with_validation
 from .parser import build_parser, changed_defaults
-from .presets import DISCRIMINATORS, PRESETS
+from .presets import DISCRIMINATOR_OPTIONS, PRESETS
 from .unused_options import unused_option
 
 
@@ -64,7 +64,7 @@ def _first(given: list[str]) -> argparse.Namespace:
     first = OneLineParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", choices=sorted(PRESETS))
     first.add_argument("--config")
-    first.add_argument("--discriminator", choices=sorted(DISCRIMINATORS))
+    first.add_argument("--discriminator", choices=sorted(DISCRIMINATOR_OPTIONS))
     return first.parse_known_args(given)[0]
 
 
@@ -78,13 +78,11 @@ def _problem(args: argparse.Namespace) -> str | None:
         return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
     if problem := problem_with_validation(args):
         return problem
-    if args.discriminator != "segmentation" and (args.discriminator_backbone == "none") == (
-        args.discriminator == "projected"
-    ):
-        allowed = DISCRIMINATORS[args.discriminator]["discriminator_backbone"]
+    allowed = DISCRIMINATOR_OPTIONS[args.discriminator].backbones
+    if args.discriminator_backbone not in allowed:
         return (
             f"--discriminator_backbone is {args.discriminator_backbone}; with --discriminator {args.discriminator} "
-            f"it must be {allowed}."
+            f"it must be {' or '.join(allowed)}."
         )
     if args.overwrite_output_dir and args.resume_from_checkpoint:
         return "--overwrite_output_dir deletes the run that --resume_from_checkpoint continues. Give one of them."

@@ -16,7 +16,7 @@ from ..parsing import (
     share,
 )
 from ..validation_options import add_validation_options
-from .presets import DISCRIMINATORS, PRESETS, WEIGHTS
+from .presets import DISCRIMINATOR_OPTIONS, MASK_NORM_OPTIONS, PRESETS, WEIGHTS
 
 
 # The paper's schedule, and those of diffusers that need only the number of updates. They are written out, and nothing
@@ -30,7 +30,8 @@ def changed_defaults(preset: str | None, discriminator: str | None) -> dict[str,
     """Return the defaults of a preset, on top of those of its discriminator or of the one that was given."""
     values = PRESETS.get(preset or "", {})
     kind = discriminator or values.get("discriminator", "patch")
-    return {**DISCRIMINATORS[kind], **values, "discriminator": kind}
+    options = DISCRIMINATOR_OPTIONS[kind]
+    return {"discriminator_backbone": options.backbones[0], **options.defaults, **values, "discriminator": kind}
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -78,6 +79,9 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--latent_dim", type=natural, default=256, help="0: no latent, the image depends only on the mask"
     )
     model.add_argument("--use_style_encoder", action=argparse.BooleanOptionalAction, default=True)
+    model.add_argument(
+        "--mask_norm", default="spade", choices=tuple(MASK_NORM_OPTIONS), help="the norm that reads the mask"
+    )
     model.add_argument("--spade_hidden_channels", type=count, default=128)
     model.add_argument("--spade_kernel_size", type=int, default=3, choices=(1, 3, 5))
     model.add_argument("--norm_type", default="sync_batch", choices=("sync_batch", "batch", "instance"))
@@ -88,9 +92,9 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     model.add_argument(
         "--discriminator",
         default="patch",
-        choices=tuple(DISCRIMINATORS),
-        help="patch: the paper's; segmentation: classifies each pixel as a label or fake; projected: patches of "
-        "frozen features. The last two change defaults of other options, which are printed at the start",
+        choices=tuple(DISCRIMINATOR_OPTIONS),
+        help="; ".join(f"{name}: {options.help}" for name, options in DISCRIMINATOR_OPTIONS.items())
+        + ". All but patch change defaults of other options, which are printed at the start",
     )
     model.add_argument(
         "--discriminator_backbone",

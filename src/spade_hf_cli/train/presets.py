@@ -1,10 +1,13 @@
-"""Weights of the loss, default options per kind of discriminator, and whole recipes. It has no heavy imports."""
+"""Weights of the loss, mask norms and kinds of discriminator with their options, and whole recipes.
 
+It has no heavy imports: where a table copies one of the library, which needs torch, a test compares them.
+"""
+
+from dataclasses import dataclass, field
 from typing import Any
 
 
-# Default weight and help text of each term of the generator's loss: a copy of `TERMS` in losses/terms.py, which needs
-# torch. A test compares them.
+# Default weight and help text of each term of the generator's loss: a copy of `TERMS` in losses/terms.py.
 WEIGHTS: dict[str, tuple[float, str | None]] = {
     "adversarial": (1.0, None),
     "feature_matching": (10.0, None),
@@ -13,21 +16,52 @@ WEIGHTS: dict[str, tuple[float, str | None]] = {
     "kl": (0.05, "weight of the KL term, a sum over all samples of an update"),
 }
 
-# Defaults per kind of discriminator; presets and the command line override them. A segmentation discriminator needs
-# no perceptual loss. The betas are those of its authors, and of Projected GANs.
-DISCRIMINATORS: dict[str, dict[str, Any]] = {
-    "patch": {"discriminator_backbone": "none"},
-    "segmentation": {
-        "discriminator_backbone": "efficientnet-lite0",
-        "perceptual_model": "none",
-        "adam_beta2": 0.999,
-    },
-    "projected": {
-        "discriminator_backbone": "efficientnet-lite0",
-        "augment_discriminator": ["color", "cutout"],
-        "discriminator_learning_rate": 2e-4,
-        "adam_beta2": 0.99,
-    },
+# The options that each norm reads, which have no effect with another one: a copy of `MASK_NORMS` in layers/norms.py.
+MASK_NORM_OPTIONS = {
+    "spade": ("spade_hidden_channels", "spade_kernel_size", "norm_type"),
+}
+
+
+@dataclass(frozen=True)
+class DiscriminatorOptions:
+    """The options that depend on the kind of discriminator.
+
+    Args:
+        help (`str`): The kind in a few words.
+        loss (`tuple[str, ...]`): Options of its loss: arguments of the function in `DISCRIMINATORS` of
+            training/adversaries.py.
+        backbones (`tuple[str, ...]`): What `--discriminator_backbone` can be, the default first.
+        matches_features (`bool`): Whether it has features for `--feature_matching_weight`.
+        defaults (`dict[str, Any]`): Other defaults; presets and the command line override them.
+    """
+
+    help: str
+    loss: tuple[str, ...] = ()
+    backbones: tuple[str, ...] = ("none",)
+    matches_features: bool = True
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+# A segmentation discriminator needs no perceptual loss. The betas are those of its authors, and of Projected GANs.
+DISCRIMINATOR_OPTIONS = {
+    "patch": DiscriminatorOptions("the paper's", loss=("gan_loss",)),
+    "segmentation": DiscriminatorOptions(
+        "classifies each pixel as a label or fake",
+        loss=("label_mix_weight", "max_class_weight", "boundary_relaxation"),
+        backbones=("efficientnet-lite0", "none"),
+        matches_features=False,
+        defaults={"perceptual_model": "none", "adam_beta2": 0.999},
+    ),
+    "projected": DiscriminatorOptions(
+        "patches of frozen features",
+        loss=("gan_loss",),
+        backbones=("efficientnet-lite0",),
+        defaults={
+            "augment_discriminator": ["color", "cutout"],
+            "discriminator_learning_rate": 2e-4,
+            "adam_beta2": 0.99,
+        },
+    ),
 }
 
 PAPER = {"train_batch_size": 4, "num_train_epochs": 200, "kl_weight": 0.05 / 8}

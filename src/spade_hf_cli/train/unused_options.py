@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .parser import build_parser, changed_defaults
+from .presets import DISCRIMINATOR_OPTIONS, MASK_NORM_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,23 @@ def _has_style_encoder(args: argparse.Namespace) -> bool:
     return args.generator != "pix2pixhd" and args.latent_dim > 0 and args.use_style_encoder
 
 
+def _rules_by(choice: str, read: Mapping[str, tuple[str, ...]]) -> list[Rule]:
+    """Return rules for options that only some values of another option read."""
+    names = {name for options in read.values() for name in options}
+    return [
+        Rule(
+            " ".join(sorted(names.difference(options))),
+            lambda args, value=value: getattr(args, choice) == value,
+            f"with --{choice} {value}",
+        )
+        for value, options in read.items()
+    ]
+
+
+DISCRIMINATORS_READ = {
+    name: options.loss + ("feature_matching_weight",) * options.matches_features
+    for name, options in DISCRIMINATOR_OPTIONS.items()
+}
 RULES = (
     Rule(
         "train_split cache_dir",
@@ -35,16 +53,17 @@ RULES = (
     ),
     Rule("shuffle_buffer_size", lambda args: not args.streaming, "without --streaming"),
     Rule(
-        "channel_mult latent_dim use_style_encoder spade_hidden_channels spade_kernel_size norm_type "
+        "channel_mult latent_dim use_style_encoder mask_norm spade_hidden_channels spade_kernel_size norm_type "
         "num_upsampling_layers",
         lambda args: args.generator == "pix2pixhd",
         "with --generator pix2pixhd",
     ),
     Rule(
-        "spade_hidden_channels spade_kernel_size",
+        "mask_norm spade_hidden_channels spade_kernel_size",
         lambda args: args.generator == "concatenation",
         "with --generator concatenation",
     ),
+    *_rules_by("mask_norm", MASK_NORM_OPTIONS),
     Rule("use_style_encoder", lambda args: args.latent_dim == 0, "with --latent_dim 0"),
     Rule(
         "style_encoder_image_size style_encoder_base_channels style_encoder_channel_mult kl_weight "
@@ -53,16 +72,7 @@ RULES = (
         "without a style encoder",
     ),
     Rule("perceptual_weight", lambda args: args.perceptual_model == "none", "with --perceptual_model none"),
-    Rule(
-        "gan_loss feature_matching_weight",
-        lambda args: args.discriminator == "segmentation",
-        "with --discriminator segmentation, which has its own loss and no features to match",
-    ),
-    Rule(
-        "label_mix_weight max_class_weight boundary_relaxation",
-        lambda args: args.discriminator != "segmentation",
-        "without --discriminator segmentation",
-    ),
+    *_rules_by("discriminator", DISCRIMINATORS_READ),
     Rule("boundary_relaxation", lambda args: args.simplify_probability == 0, "without --simplify_probability"),
     Rule("torch_compile_backend", lambda args: not args.torch_compile, "without --torch_compile"),
     Rule(

@@ -6,7 +6,6 @@ from spade_hf import MultiscaleDiscriminator
 
 from ...tiny_networks import (
     NUM_LABELS,
-    assert_finite_gradients,
     one_hot,
     random_images,
     random_label_map,
@@ -75,16 +74,6 @@ def test_second_scale_sees_the_average(discriminator):
 
 
 @torch.no_grad()
-def test_output_and_mask_forms(discriminator):
-    label_map, images = random_label_map(), random_images()
-    expected = discriminator(label_map, images)
-    logits, features = discriminator(one_hot(label_map), images, return_dict=False)
-    for ours, theirs in zip(logits, expected.logits, strict=True):
-        torch.testing.assert_close(ours, theirs)
-    assert [len(scale) for scale in features] == [4, 4]
-
-
-@torch.no_grad()
 def test_mask_and_edges_matter():
     discriminator = tiny_discriminator(use_unknown_label=True, use_instance_edges=True)
     label_map, images = random_label_map(), random_images()
@@ -94,21 +83,6 @@ def test_mask_and_edges_matter():
     assert (other - expected).abs().mean() > 1e-3
     edges[:, 30] = 1
     assert (discriminator(label_map, images, instance_edges=edges).logits[0] - expected).abs().mean() > 1e-4
-
-
-@torch.no_grad()
-def test_fake_and_real_do_not_mix_in_a_batch(discriminator):
-    label_map, images = random_label_map(), random_images()
-    together = discriminator(label_map, images).logits[0]
-    torch.testing.assert_close(discriminator(label_map[:1], images[:1]).logits[0], together[:1], atol=1e-5, rtol=1e-5)
-
-
-def test_every_parameter_gets_a_finite_gradient():
-    discriminator, images = tiny_discriminator().train(), random_images().requires_grad_()
-    output = discriminator(random_label_map(), images)
-    sum(logits.square().mean() for logits in output.logits).backward()
-    assert_finite_gradients(discriminator)
-    assert images.grad.isfinite().all() and images.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(
@@ -122,12 +96,3 @@ def test_every_parameter_gets_a_finite_gradient():
 def test_wrong_config(changes, message):
     with pytest.raises(ValueError, match=message):
         tiny_discriminator(**changes)
-
-
-def test_wrong_images(discriminator):
-    with pytest.raises(ValueError, match=r"`images` has shape \(2, 3, 32, 64\); .* it must be \(2, 3, 64, 64\)"):
-        discriminator(random_label_map(), random_images((32, 64)))
-    with pytest.raises(ValueError, match=r"`images` has shape \(1, 3, 64, 64\); .* it must be \(2, 3, 64, 64\)"):
-        discriminator(random_label_map(), random_images()[:1])
-    with pytest.raises(ValueError, match=r"label ids \[4\]"):
-        discriminator(random_label_map() + 1, random_images())

@@ -1,7 +1,7 @@
-"""SPADE's gamma and beta for each distinct label neighbourhood, and their application to the activations.
+"""SPADE's gamma and beta for each distinct label neighborhood, and their application to the activations.
 
 Legend: N masks, S images of one mask, C activation channels, D hidden channels, L semantic channels, H W height and
-width, U label codes that occur, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
+width, U label codes that occur, T taps of a kernel, A distinct patches, B distinct neighborhoods.
 """
 
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ CHUNK_BYTES_CPU, CHUNK_BYTES = 2**20, 2**26
 def neighborhood_modulation(
     neighborhoods: LabelNeighborhoods, conv_mask: nn.Conv2d, conv_gamma_beta: nn.Conv2d, *, has_edges: bool
 ) -> Tensor:
-    """Compute gamma and beta of every distinct neighbourhood, `(B, 2C)`, equal to convolving the one-hot mask."""
+    """Compute gamma and beta of every distinct neighborhood, `(B, 2C)`, equal to convolving the one-hot mask."""
     weight, bias = conv_gamma_beta.weight, conv_gamma_beta.bias  # (2C, D, k, k), (2C,)
     assert bias is not None and conv_mask.bias is not None
     hidden = neighborhoods.labels_of_patches(_label_table(conv_mask.weight, neighborhoods.codes, has_edges))  # (A, D)
     hidden = F.relu(hidden + conv_mask.bias).masked_fill(neighborhoods.patch_is_outside[:, None], 0)
     # The second convolution: either multiply every patch by every tap of the kernel, then sum T products for each
-    # neighbourhood; or gather the T patches of every neighbourhood, then do one product. The sums cost about 40 % of
+    # neighborhood; or gather the T patches of every neighborhood, then do one product. The sums cost about 40 % of
     # the latter product (2 CPU cores, D = 128, C = 64..1024, fp32 and bf16).
     if 5 * neighborhoods.num_patches < 3 * neighborhoods.num_neighborhoods:
         return _sums_of_products(hidden, weight, neighborhoods) + bias  # (B, 2C)
@@ -41,12 +41,12 @@ def neighborhood_modulation(
 
 
 def modulate(x: Tensor, scale_shift: Tensor, neighborhoods: LabelNeighborhoods, negative_slope: float = 1.0) -> Tensor:
-    """Scale and shift every position by the row of its neighbourhood, then apply LeakyReLU.
+    """Scale and shift every position by the row of its neighborhood, then apply LeakyReLU.
 
     Args:
         x (`Tensor`): `(N * S, C, H, W)`; the S images of a mask are consecutive.
-        scale_shift (`Tensor`): `(B, 2C)`, one row per distinct neighbourhood: C scales, then C shifts.
-        neighborhoods (`LabelNeighborhoods`): Neighbourhoods of the N masks at `(H, W)`.
+        scale_shift (`Tensor`): `(B, 2C)`, one row per distinct neighborhood: C scales, then C shifts.
+        neighborhoods (`LabelNeighborhoods`): Neighborhoods of the N masks at `(H, W)`.
         negative_slope (`float`, defaults to 1): Slope of the LeakyReLU, above 0; 1 means no LeakyReLU.
     """
     return _Modulate.apply(x, scale_shift, neighborhoods.positions, neighborhoods.num_masks, negative_slope)

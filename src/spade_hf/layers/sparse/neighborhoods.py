@@ -1,11 +1,11 @@
-"""The distinct label neighbourhoods of a label map.
+"""The distinct label neighborhoods of a label map.
 
 SPADE's gamma and beta at a pixel are two k x k convolutions of the one-hot mask, so they depend only on the
-(2k-1) x (2k-1) labels around that pixel. Real masks have few distinct neighbourhoods of this size, so gamma and beta
-are computed once for each neighbourhood, then gathered. The result is exact.
+(2k-1) x (2k-1) labels around that pixel. Real masks have few distinct neighborhoods of this size, so gamma and beta
+are computed once for each neighborhood, then gathered. The result is exact.
 
 Legend: N masks, H W height and width, K label codes, of which U occur, T = k * k taps, A distinct k x k
-neighbourhoods ("patches"), B distinct (2k-1) x (2k-1) neighbourhoods, each of them T overlapping patches.
+neighborhoods ("patches"), B distinct (2k-1) x (2k-1) neighborhoods, each of them T overlapping patches.
 """
 
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ from .row_gather import RowGather
 
 @dataclass(frozen=True)
 class LabelNeighborhoods:
-    """The neighbourhood of every pixel, as an index into the distinct neighbourhoods.
+    """The neighborhood of every pixel, as an index into the distinct neighborhoods.
 
     Args:
         codes: int64 `(U,)`, the label codes that occur, ascending; the last one, `K`, means outside the image.
         patch_codes: int64 `(A, T)`, each distinct patch as indices into `codes`.
-        patch_is_outside: bool `(A,)`, whether the patch's centre is outside the image. Its hidden activation is then
+        patch_is_outside: bool `(A,)`, whether the patch's center is outside the image. Its hidden activation is then
             zero, because the second convolution pads with zeros.
-        patches: int64 `(B, T)`, each distinct neighbourhood as indices into `patch_codes`.
-        index: int64 `(N, H, W)`, the neighbourhood of every pixel.
+        patches: int64 `(B, T)`, each distinct neighborhood as indices into `patch_codes`.
+        index: int64 `(N, H, W)`, the neighborhood of every pixel.
         distinct_share: B / (N * H * W), the share of the dense work that remains.
     """
 
@@ -41,14 +41,14 @@ class LabelNeighborhoods:
 
     @classmethod
     def from_codes(cls, codes: Tensor, *, num_codes: int, kernel_size: int) -> "LabelNeighborhoods":
-        """Find the distinct neighbourhoods of int64 `codes` `(N, H, W)` in `0..num_codes - 1`."""
+        """Find the distinct neighborhoods of int64 `codes` `(N, H, W)` in `0..num_codes - 1`."""
         occurring, numbers = _numbering(codes, num_codes)  # (U,), (K + 1,)
         border = (2 * (kernel_size // 2),) * 4
         padded = F.pad(_take(numbers, codes), border, value=len(occurring) - 1)  # (N, H+4r, W+4r)
         patch_ids, patch_codes = distinct_windows(padded, kernel_size)  # (N, H+2r, W+2r), (A', T)
         index, patches = distinct_windows(patch_ids, kernel_size, of_windows=True)  # (N, H, W), (B, T)
-        # All patches whose centre is outside the image have the same hidden activation, zero: merge them into one.
-        # It comes last, and is the only patch whose centre is outside.
+        # All patches whose center is outside the image have the same hidden activation, zero: merge them into one.
+        # It comes last, and is the only patch whose center is outside.
         is_inside = patch_codes[:, kernel_size**2 // 2] < len(occurring) - 1
         patch_codes = F.pad(patch_codes[is_inside], (0, 0, 0, 1), value=len(occurring) - 1)  # (A, T)
         patches = _take(torch.where(is_inside, is_inside.cumsum(0) - 1, len(patch_codes) - 1), patches)
@@ -57,7 +57,7 @@ class LabelNeighborhoods:
         return cls(occurring, patch_codes, patch_is_outside, patches, index, len(patches) / index.numel())
 
     def rows(self, rows: slice) -> "LabelNeighborhoods":
-        """Return the neighbourhoods of some rows; tables and `distinct_share` stay those of the whole mask."""
+        """Return the neighborhoods of some rows; tables and `distinct_share` stay those of the whole mask."""
         return replace(self, index=self.index[:, rows])
 
     @property
@@ -82,17 +82,17 @@ class LabelNeighborhoods:
 
     @cached_property
     def products_of_neighborhoods(self) -> RowGather:
-        """The sum, for each neighbourhood, of T rows of an `(A * T, 2C)` table of patches and taps: `(B, 2C)`."""
+        """The sum, for each neighborhood, of T rows of an `(A * T, 2C)` table of patches and taps: `(B, 2C)`."""
         return RowGather(_rows_of_taps(self.patches), self.patch_codes.numel())
 
     @cached_property
     def patches_of_neighborhoods(self) -> RowGather:
-        """The list, for each neighbourhood, of T rows of an `(A, D)` table of patches: `(B * T, D)`."""
+        """The list, for each neighborhood, of T rows of an `(A, D)` table of patches: `(B * T, D)`."""
         return RowGather(self.patches.flatten(), self.num_patches)
 
     @cached_property
     def positions(self) -> RowGather:
-        """The row, for each position, of a `(B, C)` table of neighbourhoods: `(N * H * W, C)`."""
+        """The row, for each position, of a `(B, C)` table of neighborhoods: `(N * H * W, C)`."""
         return RowGather(self.index.flatten(), self.num_neighborhoods)
 
 
@@ -102,7 +102,7 @@ def distinct_windows(ids: Tensor, size: int, *, of_windows: bool = False) -> tup
     Most windows of a real mask hold a single id; these need no search.
 
     Args:
-        of_windows (`bool`, defaults to `False`): Whether each id itself stands for a window of this size. Neighbouring
+        of_windows (`bool`, defaults to `False`): Whether each id itself stands for a window of this size. Neighboring
             ids then overlap, so the ids at a window's four corners determine it, and only these are compared.
     """
     n, h, w = ids.shape

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...execution.eager import run_eagerly
 from ...execution.plain_layers import is_plain_conv
 from ..mask import SemanticMask
-from ..norms import has_fixed_statistics
+from ..parameter_free import has_fixed_statistics
 from .modulation import modulate, neighborhood_modulation
 from .neighborhoods import LabelNeighborhoods
 

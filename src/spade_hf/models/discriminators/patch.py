@@ -54,7 +54,7 @@ class NLayerDiscriminator(nn.Module):
         features = [F.leaky_relu(self.conv_in(x), LEAKY_SLOPE)]  # (N, C, H / 2 + 1, W / 2 + 1)
         for conv in self.convs:  # half the size each, except the last
             features.append(F.leaky_relu(F.instance_norm(conv(features[-1])), LEAKY_SLOPE))
-        return self.conv_out(features[-1]), features
+        return self.conv_out(features[-1]), features  # (N, 1, H', W'), num_layers maps
 
 
 class MultiscaleDiscriminator(Discriminator):

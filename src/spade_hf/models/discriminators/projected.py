@@ -46,12 +46,14 @@ class PatchHead(nn.Module):
         nn.init.normal_(self.embed.weight, std=EMBEDDING_DEVIATION)
 
     def forward(self, x: Tensor, segmap: Tensor) -> Tensor:
-        """Map features `(N, C, h, w)` and masks `(N, L, H, W)` to logits, float32 `(N, 1, h, w)`."""
+        """Map features `(N, C, h, w)` and masks `(N, L, H, W)` to logits `(N, 1, h, w)`, of the weights' type."""
         hidden = F.leaky_relu(self.conv2(F.leaky_relu(self.conv1(x), LEAKY_SLOPE)), LEAKY_SLOPE)  # (N, C', h, w)
         with torch.autocast(x.device.type, enabled=False):
-            hidden = hidden.float()
-            shares = F.interpolate(segmap.float(), hidden.shape[-2:], mode="area")  # (N, L, h, w), of each label
-            return self.conv_out(hidden) + (self.embed(shares) * hidden).sum(dim=1, keepdim=True)
+            hidden = hidden.to(self.embed.weight.dtype)  # float32 in mixed precision
+            segmap = segmap.to(hidden.dtype)
+            shares = F.interpolate(segmap, hidden.shape[-2:], mode="area")  # (N, L, h, w), of each label
+            # is it real (w h), and is it real for these labels (<e, h>)
+            return self.conv_out(hidden) + (self.embed(shares) * hidden).sum(dim=1, keepdim=True)  # (N, 1, h, w)
 
 
 class ProjectedDiscriminator(Discriminator):
@@ -105,15 +107,20 @@ class ProjectedDiscriminator(Discriminator):
         self.frozen_features.prepare(images)
 
     def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """See [`Discriminator.score`]: float32 logits of the four heads, finest first; the deepest mixed map alone."""
+        """See [`Discriminator.score`]: logits of the four heads, finest first; the deepest mixed map alone.
+
+        Mixed precision leaves the logits in the weights' float32.
+        """
         maps = self.mix(images)  # (N, C, H / s, W / s) for s of 4, 8, 16, 32
         logits = [head(features, segmap) for head, features in zip(self.heads, maps, strict=True)]  # (N, 1, H/s, W/s)
         return logits, [[maps[-1]]]
 
     def mix(self, images: Tensor) -> list[Tensor]:
         """Compute the mixed maps `(N, C, h, w)` of images, fine to coarse, each with about unit variance."""
+        # Across channels: (N, C, H / s, W / s) for s of 4, 8, 16, 32.
         maps = [mix(features) for mix, features in zip(self.mix_channels, self.frozen_features(images), strict=True)]
-        for level in reversed(range(len(maps) - 1)):  # each coarser map is mixed into the next finer one
+        # Across scales: each coarser map is mixed into the next finer one.
+        for level in reversed(range(len(maps) - 1)):
             below = F.interpolate(self.mix_scales[level](maps[level + 1]), maps[level].shape[-2:], mode="bilinear")
             maps[level] = (maps[level] + below) * 0.5**0.5  # a sum of two has twice the variance
         return maps

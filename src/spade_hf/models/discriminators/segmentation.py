@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ...layers.initialization import LEAKY_SLOPE, conv2d
 from ..frozen_features import StandardizedFeatures
-from ..semantics import num_semantic_channels
 from .base import Discriminator
 
 
@@ -65,7 +64,7 @@ class SegmentationDiscriminator(Discriminator):
     Args:
         num_labels (`int`): L, without unknown and edges.
         use_unknown_label (`bool`, defaults to `False`): As in the generator; unknown is not a class here.
-        use_instance_edges (`bool`, defaults to `False`): As in the generator; not used here.
+        use_instance_edges (`bool`, defaults to `False`): As in the generator; recorded for those who load both.
         base_channels (`int`, defaults to 64): Width of the encoder's first block and the decoder's last; 128 in the
             paper. With a frozen encoder, the width of every block of the decoder.
         backbone (`str`, *optional*): A frozen encoder of ImageNet features, "efficientnet-lite0"; see
@@ -87,7 +86,8 @@ class SegmentationDiscriminator(Discriminator):
         use_spectral_norm: bool = True,
     ) -> None:
         super().__init__()
-        num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)  # checks them
+        if num_labels < 1:
+            raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
         norm = {"use_spectral_norm": use_spectral_norm}
         self.conv_image = conv2d(3, IMAGE_WIDTH, 3, stride=2, padding=1, **norm)
         if backbone is None:
@@ -118,16 +118,21 @@ class SegmentationDiscriminator(Discriminator):
         return segmap
 
     def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """See [`Discriminator.score`]: float32 logits `(N, L + 1, H, W)`, the last channel for fake; no features."""
-        # down, from stride 2 to the deepest map
+        """See [`Discriminator.score`]: logits `(N, L + 1, H, W)`, the last channel for fake; no features.
+
+        Mixed precision leaves the logits in the weights' float32.
+        """
+        # Down, from stride 2 to the deepest map.
         skips = [self.conv_image(images)]  # (N, IMAGE_WIDTH, H / 2, W / 2)
         skips += self.encoder(skips[0]) if self.config.backbone is None else self.frozen_features(images)
-        # and up again, each level beside the map of its size
+        # Up again, each level beside the map of its size.
         x = skips.pop()
         for up, skip in zip(reversed(self.ups), reversed(skips), strict=True):
             x = up(torch.cat([F.interpolate(x, skip.shape[-2:]), skip], dim=1))  # (N, C, size of `skip`)
-        with torch.autocast(images.device.type, enabled=False):  # cross-entropy is sensitive to rounding
-            logits = self.conv_out(F.leaky_relu(x.float(), LEAKY_SLOPE))  # (N, L + 1, H / 2, W / 2)
+        # Classify; cross-entropy is sensitive to rounding.
+        with torch.autocast(images.device.type, enabled=False):
+            x = x.to(self.conv_out.weight.dtype)  # float32 in mixed precision
+            logits = self.conv_out(F.leaky_relu(x, LEAKY_SLOPE))  # (N, L + 1, H / 2, W / 2)
             logits = F.interpolate(logits, images.shape[-2:], mode="bilinear")  # (N, L + 1, H, W)
         return [logits], []
 
