@@ -12,9 +12,9 @@ import sys
 import pytest
 import torch
 
+from spade_hf.features.vgg import VGG19Features
 from spade_hf.losses import Objective
 from spade_hf.losses.perceptual import PerceptualLoss
-from spade_hf.models.vgg import VGG19Features
 from spade_hf.training import ModelEMA, compile_modules, discriminator_step, generator_step
 
 from ..training_data import make_dataset, make_networks

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ..models.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features, EfficientNetLiteFeatures
-from ..models.inception import InceptionV3Features
+from ..features.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features, EfficientNetLiteFeatures
+from ..features.inception import InceptionV3Features
 from ..project import install_command
 from .folders import fetch, inception_weights
 
