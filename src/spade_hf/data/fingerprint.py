@@ -12,9 +12,9 @@ from typing import Any
 import datasets
 
 from ..labels.label_set import LabelSet
-from .class_masks import CLASS_MASKS_COLUMN
+from .formats.class_masks import CLASS_MASKS_COLUMN
+from .formats.panoptic import SEGMENTS_COLUMN
 from .image_files import FileImage, stored_bytes
-from .panoptic import SEGMENTS_COLUMN
 
 
 Fingerprint = dict[str, Any]  # values of JSON, so that what a file holds compares equal

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..batch import Batch
-from .paired_dataset import PairedImageDataset
+from .datasets import PairedImageDataset
 from .streamed_dataset import StreamedImageDataset
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..images.processor import SPADEImageProcessor
-from .class_masks import CLASS_MASKS_COLUMN, merge_class_masks
+from .formats.class_masks import CLASS_MASKS_COLUMN, merge_class_masks
+from .formats.panoptic import SEGMENTS_COLUMN, categories_of_segments
 from .image_files import decode_image, is_turned, stored_image, without_decoding
-from .panoptic import SEGMENTS_COLUMN, categories_of_segments
 from .transforms import PairedTransform
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .painting import paint_label_map
+from .simplification import paint_label_map
 
 
 @dataclass(frozen=True)

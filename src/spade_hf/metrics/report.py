@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .judge import Figures
+from .figures import Figures
 
 
 def format_table(figures: Mapping[str, Figures], without_painted: str | None = None) -> str:

@@ -15,9 +15,9 @@ from ..data import PairedImageDataset, paint_label_map
 from ..images.processor import SPADEImageProcessor
 from ..pipelines import SPADEPipeline
 from ..seeding import generators
-from .judge import Judge, Measurements
+from .figures import Judge, Measurements
 from .picture_cache import PictureCache
-from .pictures import reduce_and_enlarge
+from .pixels import reduce_and_enlarge
 
 
 PAINTING, STYLE, FIRST, SECOND = range(4)  # streams of a row's random numbers

@@ -35,7 +35,7 @@ from spade_hf.metrics import (
     score,
     score_styles,
 )
-from spade_hf.metrics.model_index import load_card, update_card
+from spade_hf.metrics.card import load_card, update_card
 from spade_hf.metrics.report import format_table
 from spade_hf.metrics.scoring import KINDS
 from spade_hf.models.model_hash import hash_model

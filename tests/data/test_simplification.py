@@ -4,7 +4,7 @@ import torch
 from scipy import ndimage
 
 from spade_hf.data import average_blocks, paint_label_map
-from spade_hf.data.painting import TOOLS
+from spade_hf.data.simplification import TOOLS
 
 
 SIDE = 128

@@ -1,7 +1,7 @@
 import pytest
 from huggingface_hub import ModelCard, ModelCardData, create_repo
 
-from spade_hf.metrics.model_index import load_card, update_card
+from spade_hf.metrics.card import load_card, update_card
 
 
 SETTINGS = {"num_images": 8, "feature_network": "efficientnet-lite2"}

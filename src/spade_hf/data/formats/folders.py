@@ -17,11 +17,11 @@ from typing import Any
 
 import datasets
 
-from ..images.suffixes import image_suffixes
-from ..labels.label_set import LabelSet
+from ...images.suffixes import image_suffixes
+from ...labels.label_set import LabelSet
+from ..image_files import FileImage
+from ..listing import has_folder, list_files
 from .class_masks import CLASS_MASKS_COLUMN, CLASS_MASKS_FEATURE, group_by_photograph
-from .image_files import FileImage
-from .listing import has_folder, list_files
 
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ import datasets
 import numpy as np
 import PIL.Image
 
-from ..images.inputs import open_raster
-from ..labels.label_set import LabelSet
-from .listing import read_file
+from ...images.inputs import open_raster
+from ...labels.label_set import LabelSet
+from ..listing import read_file
 
 
 CLASS_MASKS_COLUMN = "class_masks"  # per row: {"path", "label_id"} of each mask

@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 import PIL.Image
 
-from .image_files import FileImage
+from ..image_files import FileImage
 
 
 SEGMENTS_COLUMN = "panoptic_segments"  # per row: {"id", "category_id"} of each segment in its mask

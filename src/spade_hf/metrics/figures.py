@@ -12,7 +12,7 @@ from torch import Tensor
 from ..labels.label_set import LabelSet
 from .distribution import frechet_distance, kernel_distance
 from .features import FeatureNetwork, feature_distance, feature_maps, pooled_features
-from .pictures import laplacian_variance, light_agreement
+from .pixels import laplacian_variance, light_agreement
 from .segmentation import AnySegmenter, class_ious, confusion_matrix, pixel_accuracy
 from .styles import channel_statistics, color_statistics, style_agreement
 
