@@ -1,7 +1,7 @@
 from .caches import load_segmenter, obtain_segmenter, save_segmenter, segmenter_settings
 from .distribution import frechet_distance, kernel_distance, standardize
 from .features import FEATURE_NETWORKS, feature_distance, load_feature_network, pooled_features
-from .figures import Figures, Judge, Measurements, score, score_styles
+from .figures import FIGURES, Comparison, Figure, Figures, Judge, Measurements, Missing, score, score_styles
 from .picture_cache import PictureCache
 from .pixels import laplacian_variance, light_agreement, reduce_and_enlarge
 from .scoring import ScoredBatch, Scorer
@@ -11,9 +11,13 @@ from .styles import channel_statistics, choose_partners, color_statistics, style
 
 __all__ = [
     "FEATURE_NETWORKS",
+    "FIGURES",
+    "Comparison",
+    "Figure",
     "Figures",
     "Judge",
     "Measurements",
+    "Missing",
     "PictureCache",
     "ScoredBatch",
     "Scorer",

@@ -10,10 +10,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 
 from ..files import atomic
 from ..hub.model_card import without_folder
-
-
-# Names on the card; other figures are named by their keys
-NAMES = {"fid": "FID", "kid": "KID", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
+from .figures import FIGURES
 
 
 def load_card(model: str) -> ModelCard:
@@ -65,7 +62,7 @@ def update_card(
         EvalResult(
             **place,
             metric_type=key,
-            metric_name=NAMES.get(key, key.replace("_", " ")),
+            metric_name=_name(key),
             metric_value=value,
             metric_args={name: without_folder(value) for name, value in settings.items()},
         )
@@ -85,3 +82,9 @@ def update_card(
             card.save(unfinished)
     else:
         card.push_to_hub(model, commit_message="Evaluation results")
+
+
+def _name(key: str) -> str:
+    """Return the name of a figure on the card."""
+    figure = FIGURES.get(key)
+    return key.replace("_", " ") if figure is None or figure.card_name is None else figure.card_name

@@ -1,10 +1,13 @@
-"""Measurement of pictures against real pictures and masks, and the figures of an evaluation.
+"""Measurements of images, and the figures that an evaluation computes from them.
 
-Legend: N pictures, L semantic channels, D feature dimensions, H W height and width.
+[`Judge`] measures images, batch by batch; a figure compares the measurements of two sets. `FIGURES` is the table of
+all figures: the report, the JSON file, the model card and training's log derive from it.
+
+Legend: N images, L semantic channels, D feature dimensions, K statistics, H W height and width.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -17,12 +20,12 @@ from .segmentation import AnySegmenter, class_ious, confusion_matrix, pixel_accu
 from .styles import channel_statistics, color_statistics, style_agreement
 
 
-ROWS = ("features", "sharpness", "colors", "channels", "distances")  # of `Measurements`, with one row per picture
+NO_SEGMENTER = "no segmenter"
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """Measurements of N pictures: one row per picture, and counts of their pixels. All on the CPU.
+    """Measurements of N images: one row per image, and counts of their pixels. All on the CPU.
 
     Args:
         features (`Tensor`): Pooled features, float64 `(N, D)`.
@@ -43,18 +46,202 @@ class Measurements:
     @classmethod
     def concatenate(cls, parts: Sequence["Measurements"]) -> "Measurements":
         """Concatenate the measurements of batches, in order."""
-        rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in ROWS}
+        rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in cls.names_of_rows()}
         confusions = [part.confusion for part in parts if part.confusion is not None]
         return cls(**rows, confusion=torch.stack(confusions).sum(dim=0) if confusions else None)
 
     def take(self, indices: Sequence[int]) -> "Measurements":
-        """Select the measurements of these pictures, without counts of pixels."""
-        return Measurements(**{name: getattr(self, name)[list(indices)] for name in ROWS}, confusion=None)
+        """Select the measurements of these images, without counts of pixels."""
+        rows = {name: getattr(self, name)[list(indices)] for name in self.names_of_rows()}
+        return Measurements(**rows, confusion=None)
+
+    @classmethod
+    def names_of_rows(cls) -> list[str]:
+        """List the fields with one row per image."""
+        return [one.name for one in fields(cls) if one.name != "confusion"]
+
+
+class Judge:
+    """Measures images, batch by batch; [`score`] turns measurements into figures.
+
+    Args:
+        network (`FeatureNetwork`): Frozen, see [`load_feature_network`].
+        segmenter (`Segmenter` or `TransformersSegmenter`, *optional*): Predicts labels from images.
+        label_set (`LabelSet`): The masks' labels.
+    """
+
+    def __init__(self, network: FeatureNetwork, segmenter: "AnySegmenter | None", label_set: LabelSet) -> None:
+        self.network, self.segmenter, self.label_set = network, segmenter, label_set
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Compute the network's feature maps of uint8 images `(N, 3, H, W)`."""
+        return feature_maps(self.network, images.float() / 127.5 - 1)  # from 0..255 to [-1, 1]
+
+    @torch.no_grad()
+    def measure(
+        self, images: Tensor, maps: Sequence[Tensor], compared_maps: Sequence[Tensor], label_maps: Tensor
+    ) -> Measurements:
+        """Measure images, their distance to reference images, and how well their labels match the masks.
+
+        Args:
+            images (`Tensor`): uint8 `(N, 3, H, W)`, the precision of a PNG.
+            maps (`Sequence[Tensor]`): Their [`features`].
+            compared_maps (`Sequence[Tensor]`): [`features`] of the reference images, such as the real ones.
+            label_maps (`Tensor`): The masks that the images were made from, int64 `(N, H, W)` of semantic channels.
+        """
+        confusion = None
+        if self.segmenter is not None:
+            predictions = self.segmenter.predict(images.float() / 127.5 - 1, maps)  # (N, H, W)
+            confusion = confusion_matrix(predictions, label_maps, self.label_set.num_channels)  # (L, L)
+        return Measurements(
+            features=pooled_features(maps).cpu(),  # (N, D)
+            sharpness=laplacian_variance(images).cpu(),  # (N,)
+            colors=color_statistics(images).cpu(),  # (N, 6)
+            channels=channel_statistics(maps).cpu(),  # (N, K)
+            distances=feature_distance(maps, compared_maps).cpu(),  # (N,)
+            confusion=confusion,
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets of images, which a figure compares, and how.
+
+    Args:
+        measured (`Measurements`): Of the scored images.
+        reference (`Measurements`): Of the images that they are compared with, in the same order: the real ones, or the
+            images whose style they were given.
+        groups (`Sequence`, *optional*): The scene of each image.
+        has_own_style (`bool`, defaults to `True`): Whether each image was made in the style of its real image.
+        unknown (`int`, *optional*): The channel of pixels without class.
+        count_unknown (`bool`, defaults to `False`): See [`class_ious`].
+    """
+
+    measured: Measurements
+    reference: Measurements
+    groups: Sequence[object] | None = None
+    has_own_style: bool = True
+    unknown: int | None = None
+    count_unknown: bool = False
+
+    def class_ious(self) -> dict[int, float]:
+        """Compute [`class_ious`] by channel; empty without a segmenter."""
+        confusion = self.measured.confusion
+        if confusion is None:
+            return {}
+        return class_ious(confusion, unknown=self.unknown, count_unknown=self.count_unknown)
+
+
+class Missing(Exception):
+    """Raised by a figure that can't be computed; the message is the reason, which the report gives."""
+
+
+def fid(sets: Comparison) -> float:
+    """See [`frechet_distance`]; 0 for equal distributions, no upper limit."""
+    count, num_features = sets.measured.features.shape
+    if count <= num_features:
+        raise Missing(f"{count} pictures are not more than the {num_features} feature dimensions")
+    return frechet_distance(sets.measured.features, sets.reference.features)
+
+
+def kid(sets: Comparison) -> float:
+    """See [`kernel_distance`]; about 0 for equal distributions, no upper limit."""
+    if len(sets.measured.features) < 2:
+        raise Missing("it needs two pictures")
+    return kernel_distance(sets.measured.features, sets.reference.features)
+
+
+def mean_iou(sets: Comparison) -> float:
+    """Average the intersection over union of the classes that occur in the masks: 0..1."""
+    if sets.measured.confusion is None:
+        raise Missing(NO_SEGMENTER)
+    if not (ious := sets.class_ious()):
+        raise Missing("no pixel of the masks has a label")
+    return sum(ious.values()) / len(ious)
+
+
+def labeled_pixels(sets: Comparison) -> float:
+    """See [`pixel_accuracy`]: 0..1."""
+    if sets.measured.confusion is None:
+        raise Missing(NO_SEGMENTER)
+    accuracy = pixel_accuracy(sets.measured.confusion, unknown=sets.unknown, count_unknown=sets.count_unknown)
+    if accuracy is None:
+        raise Missing("no pixel of the masks has a label")
+    return accuracy
+
+
+def sharpness(sets: Comparison) -> float:
+    """Divide the mean variance of the Laplacian by that of the real images: 1 for equal detail, less if blurred."""
+    real = sets.reference.sharpness.mean().item()
+    if real == 0:
+        raise Missing("the real pictures have no detail")
+    return sets.measured.sharpness.mean().item() / real
+
+
+def light(sets: Comparison) -> Tensor:
+    """See [`light_agreement`]: float64 `(3,)`, of red, green and blue, in -1..1."""
+    _check_own_style(sets)
+    agreement = None
+    if sets.groups is not None:
+        agreement = light_agreement(sets.measured.colors[:, :3], sets.reference.colors[:, :3], sets.groups)
+    if agreement is None:
+        raise Missing("no scene has pictures in several styles; name the column of scenes by `group_column`")
+    return agreement
+
+
+def distance_to_real(sets: Comparison) -> float:
+    """Average [`feature_distance`] to the own real image; 0 if equal."""
+    _check_own_style(sets)
+    return sets.measured.distances.mean().item()
+
+
+def _check_own_style(sets: Comparison) -> None:
+    if not sets.has_own_style:
+        raise Missing("the pictures do not have the real ones' style: the model has no style encoder")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of the report.
+
+    Args:
+        compute (`Callable`): Returns the figure of a [`Comparison`], or raises [`Missing`] with the reason.
+        card_name (`str`, *optional*): Name on the model card. Default: the key, with spaces.
+        needs (`str`, defaults to `""`): Images that are made for such figures only: `"style"`, in another image's
+            style and compared with that image, or `"diversity"`, in two random styles that are compared with each
+            other; see `scoring.KINDS`. By default the figure compares the images of a mask with the real ones.
+        is_logged (`bool`, defaults to `False`): Whether training logs it. It knows neither a segmenter nor scenes.
+    """
+
+    compute: Callable[[Comparison], float]
+    card_name: str | None = None
+    needs: str = ""
+    is_logged: bool = False
+
+
+# In the report's order
+FIGURES: dict[str, Figure] = {
+    "fid": Figure(fid, "FID"),
+    "kid": Figure(kid, "KID", is_logged=True),
+    "miou": Figure(mean_iou, "mIoU"),
+    "pixel_accuracy": Figure(labeled_pixels),
+    "sharpness": Figure(sharpness, is_logged=True),
+    "light_red": Figure(lambda sets: light(sets)[0].item()),
+    "light_green": Figure(lambda sets: light(sets)[1].item()),
+    "light_blue": Figure(lambda sets: light(sets)[2].item()),
+    "light": Figure(lambda sets: light(sets).mean().item()),
+    "feature_distance": Figure(distance_to_real, is_logged=True),
+    "style": Figure(lambda sets: style_agreement(sets.measured.colors, sets.reference.colors), needs="style"),
+    "style_features": Figure(
+        lambda sets: style_agreement(sets.measured.channels, sets.reference.channels), needs="style"
+    ),
+    "diversity": Figure(lambda sets: sets.measured.distances.mean().item(), needs="diversity"),
+}
 
 
 @dataclass
 class Figures:
-    """The figures of one set of pictures.
+    """The figures of one set of images.
 
     Args:
         values (`dict[str, float | None]`): Name -> figure; `None` where it can't be computed.
@@ -72,47 +259,12 @@ class Figures:
         if value is None:
             self.reasons[name] = reason
 
-
-class Judge:
-    """Measurement of pictures, batch by batch; [`score`] turns measurements into figures.
-
-    Args:
-        network (`FeatureNetwork`): Frozen, see [`load_feature_network`].
-        segmenter (`Segmenter` or `TransformersSegmenter`, *optional*): Predicts labels from pictures.
-        label_set (`LabelSet`): The masks' labels.
-    """
-
-    def __init__(self, network: FeatureNetwork, segmenter: "AnySegmenter | None", label_set: LabelSet) -> None:
-        self.network, self.segmenter, self.label_set = network, segmenter, label_set
-
-    def features(self, pictures: Tensor) -> list[Tensor]:
-        """Compute the network's feature maps of uint8 pictures `(N, 3, H, W)`."""
-        return feature_maps(self.network, pictures.float() / 127.5 - 1)
-
-    @torch.no_grad()
-    def measure(
-        self, pictures: Tensor, maps: Sequence[Tensor], compared_maps: Sequence[Tensor], label_maps: Tensor
-    ) -> Measurements:
-        """Measure pictures, their distance to reference pictures, and how well their labels match the masks.
-
-        Args:
-            pictures (`Tensor`): uint8 `(N, 3, H, W)`, the precision of a PNG.
-            maps (`Sequence[Tensor]`): Their [`features`].
-            compared_maps (`Sequence[Tensor]`): [`features`] of the reference pictures, such as the real ones.
-            label_maps (`Tensor`): The masks that the pictures were made from, int64 `(N, H, W)` of semantic channels.
-        """
-        confusion = None
-        if self.segmenter is not None:
-            predictions = self.segmenter.predict(pictures.float() / 127.5 - 1, maps)
-            confusion = confusion_matrix(predictions, label_maps, self.label_set.num_channels)
-        return Measurements(
-            pooled_features(maps).cpu(),
-            laplacian_variance(pictures).cpu(),
-            color_statistics(pictures).cpu(),
-            channel_statistics(maps).cpu(),
-            feature_distance(maps, compared_maps).cpu(),
-            confusion,
-        )
+    def compute(self, name: str, figure: Figure, sets: Comparison) -> None:
+        """Add a figure of these sets, or the reason why there is none."""
+        try:
+            self.put(name, figure.compute(sets), "")
+        except Missing as reason:
+            self.put(name, None, str(reason))
 
 
 def score(
@@ -124,51 +276,25 @@ def score(
     has_own_style: bool = True,
     count_unknown: bool = False,
 ) -> Figures:
-    """Score a set of pictures against the real pictures of the same masks.
+    """Score a set of images against the real images of the same masks.
 
     Args:
-        measured, real (`Measurements`): Of the scored and of the real pictures, in the same order.
+        measured, real (`Measurements`): Of the scored and of the real images, in the same order.
         label_set (`LabelSet`): The masks' labels.
-        groups (`Sequence`, *optional*): The scene of each picture, for `light`.
-        has_own_style (`bool`, defaults to `True`): Whether each picture was made in the style of its real picture; if
-            not, `light` and `feature_distance` are `None`.
+        groups (`Sequence`, *optional*): The scene of each image, for `light`.
+        has_own_style (`bool`, defaults to `True`): Whether each image was made in the style of its real image; if not,
+            `light` and `feature_distance` are `None`.
         count_unknown (`bool`, defaults to `False`): See [`class_ious`].
 
     Returns:
-        `Figures`: `fid`, `kid`, `miou`, `pixel_accuracy`, `sharpness`, `light` (the mean of `light_red`,
-            `light_green` and `light_blue`) and `feature_distance`.
+        `Figures`: Those of `FIGURES` that need no other images: `fid`, `kid`, `miou`, `pixel_accuracy`, `sharpness`,
+            `light` (the mean of `light_red`, `light_green` and `light_blue`) and `feature_distance`.
     """
-    figures, count = Figures(), len(measured.features)
-    put = figures.put
-    num_features = measured.features.shape[1]
-    fid = frechet_distance(measured.features, real.features) if count > num_features else None
-    put("fid", fid, f"{count} pictures are not more than the {num_features} feature dimensions")
-    put("kid", kernel_distance(measured.features, real.features) if count > 1 else None, "it needs two pictures")
-
-    miou = accuracy = None
-    if measured.confusion is not None:
-        options = {"unknown": label_set.unknown_channel, "count_unknown": count_unknown}
-        ious = class_ious(measured.confusion, **options)
-        figures.class_ious = {label_set.names[channel]: iou for channel, iou in ious.items()}
-        miou = sum(ious.values()) / len(ious) if ious else None
-        accuracy = pixel_accuracy(measured.confusion, **options)
-    reason = "no segmenter" if measured.confusion is None else "no pixel of the masks has a label"
-    put("miou", miou, reason)
-    put("pixel_accuracy", accuracy, reason)
-
-    real_sharpness = real.sharpness.mean().item()
-    sharpness = measured.sharpness.mean().item() / real_sharpness if real_sharpness > 0 else None
-    put("sharpness", sharpness, "the real pictures have no detail")
-
-    light, reason = None, "the pictures do not have the real ones' style: the model has no style encoder"
-    if has_own_style:
-        reason = "no scene has pictures in several styles; name the column of scenes by `group_column`"
-        light = None if groups is None else light_agreement(measured.colors[:, :3], real.colors[:, :3], groups)
-    for name, value in zip(("red", "green", "blue"), (None,) * 3 if light is None else light.tolist(), strict=True):
-        put(f"light_{name}", value, reason)
-    put("light", None if light is None else light.mean().item(), reason)
-    distance = measured.distances.mean().item() if has_own_style else None
-    put("feature_distance", distance, reason)
+    sets = Comparison(measured, real, groups, has_own_style, label_set.unknown_channel, count_unknown)
+    figures = Figures(class_ious={label_set.names[channel]: iou for channel, iou in sets.class_ious().items()})
+    for name, figure in FIGURES.items():
+        if not figure.needs:
+            figures.compute(name, figure, sets)
     return figures
 
 
@@ -180,20 +306,21 @@ def score_styles(
     varied: Measurements | None,
     reasons: Mapping[str, str],
 ) -> None:
-    """Add `style`, `style_features` and `diversity` to a set's figures.
+    """Add the figures that need images in other styles: `style`, `style_features` and `diversity`.
 
     Args:
         figures (`Figures`): Of the model.
-        styled (`Measurements`, *optional*): Of pictures, each in the style of another picture.
-        styles (`Measurements`, *optional*): Of those style pictures, in the same order.
-        varied (`Measurements`, *optional*): Of pictures in random styles, compared with other random styles of the
-            same masks.
+        styled (`Measurements`, *optional*): Of images, each in the style of another image.
+        styles (`Measurements`, *optional*): Of those style images, in the same order.
+        varied (`Measurements`, *optional*): Of images in random styles, compared with other random styles of the same
+            masks.
         reasons (`Mapping[str, str]`): Why measurements are missing, by `"style"` and `"diversity"`.
     """
-    for name, statistics in (("style", "colors"), ("style_features", "channels")):
-        value = None
-        if styled is not None and styles is not None:
-            value = style_agreement(getattr(styled, statistics), getattr(styles, statistics))
-        figures.put(name, value, reasons.get("style", ""))
-    distance = None if varied is None else varied.distances.mean().item()
-    figures.put("diversity", distance, reasons.get("diversity", ""))
+    needed = {"style": (styled, styles), "diversity": (varied, varied)}
+    for name, figure in FIGURES.items():
+        if figure.needs:
+            measured, reference = needed[figure.needs]
+            if measured is None or reference is None:
+                figures.put(name, None, reasons.get(figure.needs, ""))
+            else:
+                figures.compute(name, figure, Comparison(measured, reference))
