@@ -3,23 +3,19 @@
 Legend: H W height and width of the training crop.
 """
 
-from collections.abc import Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-import datasets
 import PIL.Image
 import torch
 from torch import Tensor
 
 from ..batch import Batch
 from ..images.processor import SPADEImageProcessor
-from .formats.class_masks import CLASS_MASKS_COLUMN, merge_class_masks
-from .formats.panoptic import SEGMENTS_COLUMN, categories_of_segments
-from .image_files import decode_image, is_turned, stored_image, without_decoding
+from .image_files import decode_image, is_turned, stored_image
+from .rows import ImageTypes, Rows, decode_mask, name_files, select_images
 from .transforms import PairedTransform
 
 
-Rows = TypeVar("Rows", datasets.Dataset, datasets.IterableDataset)
 # Image and mask can differ in size if they show the same frame; their aspect ratios can differ by this share.
 ASPECT_TOLERANCE = 0.02
 
@@ -59,7 +55,7 @@ class PairReader:
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
         self.last_size: tuple[int, int] | None = None  # (width, height) of the last image read, as it is stored
-        self.image_types: dict[str, datasets.Image] = {}  # columns that are read, after `prepare`
+        self.image_types: ImageTypes = {}  # columns that are read, after `prepare`
 
     def prepare(self, rows: Rows) -> Rows:
         """Keep only the columns that are read, without decoding the images.
@@ -72,14 +68,8 @@ class PairReader:
             "mask_column": self.mask_column,
             "instance_column": self.instance_column,
         }
-        columns = {name: column for name, column in columns.items() if column is not None}
-        assert rows.features is not None and rows.column_names is not None  # `load_rows` looked at the first row
-        check_columns(rows.features, columns)
-        names = [
-            column for column in ("file_name", SEGMENTS_COLUMN, CLASS_MASKS_COLUMN) if column in rows.column_names
-        ]
-        rows, self.image_types = without_decoding(rows, columns.values())
-        return rows.select_columns([*self.image_types, *names])
+        rows, self.image_types = select_images(rows, columns)
+        return rows
 
     def read(self, row: dict[str, Any], name: str) -> tuple[Tensor, Tensor, Tensor | None]:
         """Read the image `(3, H', W')`, label map and edges `(H', W')` at the size before the crop.
@@ -105,17 +95,12 @@ class PairReader:
 
     def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
         image = self._decode(row, self.image_column)
-        if (class_masks := row.get(CLASS_MASKS_COLUMN)) is not None:
-            mask = merge_class_masks(class_masks, self.processor.label_set)
-        else:
-            mask = self._decode(row, self.mask_column)
+        mask = decode_mask(row, self.mask_column, self.image_types, self.processor.label_set)
         if not have_equal_proportions(image.size, mask.size):
             raise ValueError(
                 f"the image is {image.width}x{image.height} and the mask {mask.width}x{mask.height} (width x height); "
                 f"both must show the same frame, in the same proportions.{self._hint_at_turns(row, mask.size)}"
             )
-        if (segments := row.get(SEGMENTS_COLUMN)) is not None:
-            mask = categories_of_segments(mask, segments, self.processor.label_set.unknown_id)
         self.last_size = image.size
         instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
         height, width = self.transform.resized_shape(mask.height, mask.width)
@@ -148,15 +133,6 @@ def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> boo
     return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE
 
 
-def name_files(row: dict[str, Any], columns: Iterable[str]) -> str:
-    """Return the file names of a row's undecoded images in brackets, for messages; empty if they have none."""
-    columns = list(columns)
-    names = [] if "file_name" in columns else [row.get("file_name")]
-    names += [value["path"] for value in map(row.get, columns) if value]
-    named = ", ".join(name for name in names if name)
-    return f" ({named})" if named else ""
-
-
 def check_instance_column(processor: SPADEImageProcessor, instance_column: str | None) -> None:
     """Raise a ValueError unless there are instance maps exactly where the model has instance edges."""
     if processor.config.use_instance_edges != (instance_column is not None):
@@ -164,30 +140,3 @@ def check_instance_column(processor: SPADEImageProcessor, instance_column: str |
             f"`instance_column` is {instance_column!r}; it must name a column of instance maps for a model with "
             "instance edges, and be left out for any other model."
         )
-
-
-def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
-    """Raise a ValueError for a column that is missing or holds no images.
-
-    Args:
-        features (`datasets.Features`): Features of the data set.
-        columns (`dict[str, str]`): Parameter -> column that it names.
-    """
-    for parameter, column in columns.items():
-        if column not in features:
-            raise ValueError(
-                f"`{parameter}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
-            )
-        if not isinstance(features[column], datasets.Image):
-            # `datasets` turns the names of image folders without a metadata file into classes
-            is_class = isinstance(features[column], datasets.ClassLabel)
-            remedy = (
-                "To pair two folders by file names, give both: `image_folder` and `mask_folder`."
-                if is_class
-                else f"If it holds bytes or names of images, pass `rows.cast_column({column!r}, datasets.Image())`."
-            )
-            images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
-            raise ValueError(
-                f"`{parameter}` is {column!r}, which holds {features[column]} and no images; columns of images: "
-                f"{', '.join(images) or 'none'}. {remedy}"
-            )

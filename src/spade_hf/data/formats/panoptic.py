@@ -5,7 +5,7 @@ A pixel's segment id is R + 256 G + 65536 B; 0 means no segment. Files are decod
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import datasets
 import numpy as np
 import PIL.Image
 
+from ...labels.label_set import LabelSet
 from ..image_files import FileImage
+from .mask_format import MaskFormat
 
 
 SEGMENTS_COLUMN = "panoptic_segments"  # per row: {"id", "category_id"} of each segment in its mask
@@ -109,3 +111,16 @@ def categories_of_segments(
         )
     categories = np.array([category_of[i] for i in ids.tolist()], dtype=np.int32)
     return PIL.Image.fromarray(categories[inverse].reshape(pixels.shape[:2]))
+
+
+def _decode(
+    segments: list[dict[str, Any]], image: Callable[[], PIL.Image.Image], label_set: LabelSet
+) -> PIL.Image.Image:
+    return categories_of_segments(image(), segments, label_set.unknown_id)
+
+
+def _content(segments: Any) -> bytes:
+    return repr(segments).encode()  # ids of segments and categories
+
+
+PANOPTIC = MaskFormat(SEGMENTS_COLUMN, _decode, _content)
