@@ -1,12 +1,11 @@
 from ..seeding import derive_seed
-from .datasets import PairedImageDataset
+from .datasets import PairedImageDataset, StreamedImageDataset
 from .formats.folders import load_folders
 from .formats.panoptic import load_panoptic
 from .loading import build_loader, preview_samples
 from .pair_reader import PairReader
 from .simplification import average_blocks, paint_label_map
 from .sources import load_label_set, load_rows
-from .streamed_dataset import StreamedImageDataset
 from .transforms import PairedTransform
 
 

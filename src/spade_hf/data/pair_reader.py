@@ -25,12 +25,12 @@ class PairReader:
 
     Args:
         image_column (`str`): Column of images.
-        mask_column (`str`): Column of label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours; in rows
+        mask_column (`str`): Column of label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colors; in rows
             of [`load_panoptic`], segment ids.
         instance_column (`str`, *optional*): Column of instance maps, for models with instance edges.
         processor (`SPADEImageProcessor`): Preprocesses images and maps.
         transform (`PairedTransform`): Augments them.
-        color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
+        color_tolerance (`float`, *optional*): For masks in colors; see [`LabelSet.ids_from_colors`].
 
     Raises:
         ValueError: If the options contradict each other.
@@ -129,7 +129,7 @@ class PairReader:
 
 
 def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Return whether pictures of two sizes (width, height) can show the same frame."""
+    """Return whether images of two sizes (width, height) can show the same frame."""
     return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE
 
 

@@ -28,7 +28,7 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
         panoptic_json (`str`): The annotations, such as `panoptic_val2017.json`.
         folders (`Mapping[str, str]`): Column -> folder: `image` holds the files of the JSON's `images`, every other
             column those of its `annotations`: `{"image": "val2017", "label": "panoptic_val2017"}`. For a model with
-            instance edges also `"instance": "panoptic_val2017"`, because each segment has its own colour.
+            instance edges also `"instance": "panoptic_val2017"`, because each segment has its own color.
 
     Returns:
         `datasets.Dataset`: These columns, `file_name` of the image and `panoptic_segments`, with which [`PairReader`]
