@@ -1,8 +1,7 @@
-from .caches import load_segmenter, obtain_segmenter, save_segmenter, segmenter_settings
+from .caches import PictureCache, load_segmenter, obtain_segmenter, save_segmenter, segmenter_settings
 from .distribution import frechet_distance, kernel_distance, standardize
 from .features import FEATURE_NETWORKS, feature_distance, load_feature_network, pooled_features
 from .figures import FIGURES, Comparison, Figure, Figures, Judge, Measurements, Missing, score, score_styles
-from .picture_cache import PictureCache
 from .pixels import laplacian_variance, light_agreement, reduce_and_enlarge
 from .scoring import ScoredBatch, Scorer
 from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, train_segmenter

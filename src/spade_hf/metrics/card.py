@@ -47,7 +47,7 @@ def update_card(
         figures (`Mapping[str, float | None]`): By key; those that are `None` are left out.
         model (`str`): A folder or Hub id.
         dataset_name (`str`, *optional*): A Hub id or path; of a path, the card names only the last part. `None` for
-            folders of pictures and masks, whose names say nothing.
+            folders of images and masks, whose names say nothing.
         split (`str`, *optional*): Of the data set.
         settings (`Mapping[str, Any]`): Other settings that the figures depend on; paths are shortened in the same way.
     """

@@ -1,6 +1,6 @@
-"""Distances between the features of two sets of pictures: KID and FID.
+"""Distances between the features of two sets of images: KID and FID.
 
-Legend: N pictures, B pictures of a block, D feature dimensions.
+Legend: N images, B images of a block, D feature dimensions.
 """
 
 import torch
@@ -23,18 +23,18 @@ class _Features(nn.Module):
 
 
 def standardize(features: Tensor, real_features: Tensor) -> Tensor:
-    """Shift and scale each dimension so that the real pictures have mean 0 and standard deviation 1."""
+    """Shift and scale each dimension so that the real images have mean 0 and standard deviation 1."""
     std = real_features.std(dim=0, unbiased=False)
     return (features - real_features.mean(dim=0)) / torch.where(std > 0, std, 1)
 
 
 def kernel_distance(features: Tensor, real_features: Tensor) -> float:
-    """Compute KID, the squared maximum mean discrepancy with the kernel (x . y / D + 1)^3, on all pictures at once.
+    """Compute KID, the squared maximum mean discrepancy with the kernel (x . y / D + 1)^3, on all images at once.
 
-    Features are standardized by the real pictures' statistics, so that no dimension outweighs the others. Like the
-    U-statistic for pairs, the estimate leaves out the product of a picture with its own real picture. Torchmetrics
-    includes it, so that pictures of the same masks score below 0: the two sets are not independent. Here the real
-    pictures themselves score exactly 0.
+    Features are standardized by the real images' statistics, so that no dimension outweighs the others. Like the
+    U-statistic for pairs, the estimate leaves out the product of an image with its own real image. Torchmetrics
+    includes it, so that images of the same masks score below 0: the two sets are not independent. Here the real
+    images themselves score exactly 0.
 
     Args:
         features, real_features (`Tensor`): `(N, D)`, in the same order, N at least 2.
@@ -60,7 +60,7 @@ def frechet_distance(features: Tensor, real_features: Tensor) -> float:
     """Compute FID, the Frechet distance between Gaussians fitted to both sets. Features are not standardized.
 
     Args:
-        features, real_features (`Tensor`): `(N, D)` with more pictures than dimensions.
+        features, real_features (`Tensor`): `(N, D)` with more images than dimensions.
 
     Raises:
         ValueError: If N is D or less: the covariance would be singular and the distance meaningless.

@@ -32,7 +32,7 @@ class Measurements:
         sharpness (`Tensor`): Variance of the Laplacian, float64 `(N,)`.
         colors (`Tensor`): Mean and standard deviation of red, green and blue, float64 `(N, 6)`.
         channels (`Tensor`): Mean and standard deviation of every channel of the feature maps, float64 `(N, K)`.
-        distances (`Tensor`): Feature distance to the reference picture, float64 `(N,)`.
+        distances (`Tensor`): Feature distance to the reference image, float64 `(N,)`.
         confusion (`Tensor`, *optional*): int64 `(L, L)`; `None` without a segmenter.
     """
 

@@ -6,7 +6,7 @@ from .figures import Figures
 
 
 def format_table(figures: Mapping[str, Figures], without_painted: str | None = None) -> str:
-    """Format a Markdown table with one line per figure and one column per set of pictures, and a list of reasons.
+    """Format a Markdown table with one line per figure and one column per set of images, and a list of reasons.
 
     Each reason for missing figures is listed once, after the names of its figures.
 

@@ -1,6 +1,6 @@
-"""Generation and measurement of pictures for a data set's masks, in batches that any process can score in any order.
+"""Generation and measurement of images for a data set's masks, in batches that any process can score in any order.
 
-Legend: N pictures, H W height and width, Z latent.
+Legend: N images, H W height and width, Z latent.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from ..data import PairedImageDataset, paint_label_map
 from ..images.processor import SPADEImageProcessor
 from ..pipelines import SPADEPipeline
 from ..seeding import generators
+from .caches import PictureCache
 from .figures import Judge, Measurements
-from .picture_cache import PictureCache
 from .pixels import reduce_and_enlarge
 
 
 PAINTING, STYLE, FIRST, SECOND = range(4)  # streams of a row's random numbers
-# Sets of pictures, and the figures that need them: exact and painted masks in the real pictures' styles, exact masks
-# in another picture's style, and exact masks in two random styles.
+# Sets of images, and the figures that need them: exact and painted masks in the real images' styles, exact masks
+# in another image's style, and exact masks in two random styles.
 KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
 RANDOM = {"random": FIRST, "again": SECOND}
 
@@ -32,8 +32,8 @@ class ScoredBatch:
     """Results of a batch.
 
     Args:
-        measurements (`dict[str, Measurements]`): Of the real pictures (`"real"`) and of each kind.
-        rows (`list[Tensor]`): Of the sheet: masks and pictures side by side, uint8 `(3, H, columns * W)`.
+        measurements (`dict[str, Measurements]`): Of the real images (`"real"`) and of each kind.
+        rows (`list[Tensor]`): Of the sheet: masks and images side by side, uint8 `(3, H, columns * W)`.
         headings (`list[str]`): Of the sheet's columns.
     """
 
@@ -44,16 +44,16 @@ class ScoredBatch:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Generation and measurement of a batch's pictures. A row's results do not depend on its batch or process.
+    """Generation and measurement of a batch's images. A row's results do not depend on its batch or process.
 
     Args:
-        judge (`Judge`): Measures the pictures.
+        judge (`Judge`): Measures the images.
         dataset (`PairedImageDataset`): The pairs.
         processor (`SPADEImageProcessor`): Has the label set.
         kinds (`Sequence[str]`): Keys of `KINDS`.
         partners (`Sequence[int]`): For each row, the row whose style it gets, for the kind `"styled"`.
         shown (`frozenset[int]`): Rows that are shown on the sheet.
-        pipeline (`SPADEPipeline`, *optional*): The model to score. Without it, the real pictures are scored.
+        pipeline (`SPADEPipeline`, *optional*): The model to score. Without it, the real images are scored.
         reduce (`int`, *optional*): The side for [`reduce_and_enlarge`]; used only without a pipeline.
         device (`str` or `torch.device`): Device for the measurements.
         cache (`PictureCache`, *optional*): Keeps the pictures that a pipeline makes.
@@ -89,31 +89,31 @@ class Scorer:
                 columns.append(("other style", styles))
             rngs = generators(batch["seed"], RANDOM.get(kind, STYLE))
             given = None if kind in RANDOM else styles
-            make = partial(self._pictures, masks, given, rngs, batch.get("instance_edges"))
+            make = partial(self._images, masks, given, rngs, batch.get("instance_edges"))
             if self.cache is None or self.pipeline is None:
-                pictures = make()
+                images = make()
             else:
-                pictures = self.cache.obtain(kind, rows, (height, width), make).to(self.device)
-            maps[kind] = self.judge.features(pictures)
+                images = self.cache.obtain(kind, rows, (height, width), make).to(self.device)
+            maps[kind] = self.judge.features(images)
             compared = maps["random" if kind == "again" else "real"]
-            measurements[kind] = self.judge.measure(pictures, maps[kind], compared, masks)
-            columns.append((self._heading(kind), pictures))
+            measurements[kind] = self.judge.measure(images, maps[kind], compared, masks)
+            columns.append((self._heading(kind), images))
         table = torch.cat([column for _, column in columns], dim=-1).cpu()  # (N, 3, H, columns * W)
         shown = [row for index, row in zip(rows, table, strict=True) if index in self.shown]
         return ScoredBatch(measurements, shown, [heading for heading, _ in columns])
 
     def _heading(self, kind: str) -> str:
-        """Name a kind of pictures on the sheet."""
+        """Name a kind of images on the sheet."""
         if self.pipeline is None:
             return "real" if self.reduce is None else "reduced"
         has_style = kind not in RANDOM and self.pipeline.style_encoder is not None
         return "painted" if has_style or self.pipeline.generator.config.latent_dim is None else "random style"
 
     @torch.no_grad()
-    def _pictures(
+    def _images(
         self, masks: Tensor, styles: Tensor | None, rngs: Sequence[torch.Generator], instance_edges: Tensor | None
     ) -> Tensor:
-        """Make pictures, uint8 `(N, 3, H, W)`: in the given styles if the model has an encoder, else random."""
+        """Make images, uint8 `(N, 3, H, W)`: in the given styles if the model has an encoder, else random."""
         if self.pipeline is None:
             assert styles is not None
             return styles if self.reduce is None else reduce_and_enlarge(styles, self.reduce)
@@ -131,7 +131,7 @@ class Scorer:
         return torch.stack(painted).to(label_map.device)
 
     def _draw(self, label_map: Tensor) -> Tensor:
-        """Draw label maps `(N, H, W)` in their colours: uint8 `(N, 3, H, W)`."""
+        """Draw label maps `(N, H, W)` in their colors: uint8 `(N, 3, H, W)`."""
         palette = torch.from_numpy(self.processor.label_set.palette.copy()).to(label_map.device)
         return palette[label_map].movedim(-1, 1)
 

@@ -1,6 +1,6 @@
-"""A segmenter that predicts labels from a picture, and measures of their agreement with the mask.
+"""A segmenter that predicts labels from an image, and measures of their agreement with the mask.
 
-Legend: N pictures, L semantic channels, C feature channels, H W height and width.
+Legend: N images, L semantic channels, C feature channels, H W height and width.
 """
 
 import itertools
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDTH = 32  # channels of the decoder at every resolution
 BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 8, 3e-3, 1e-4
 NEVER = -1e4  # logit of unknown; interpolation would turn -inf into NaN
-BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the random log gains by which training scales pictures
+BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the random log gains by which training scales images
 
 
 class Segmenter(nn.Module):
@@ -78,11 +78,11 @@ def train_segmenter(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> Segmenter:
-    """Train a segmenter on real pictures with random brightness and tint.
+    """Train a segmenter on real images with random brightness and tint.
 
     Args:
         network (`FeatureNetwork`): Frozen.
-        dataset (`PairedImageDataset`): Real pictures and their masks.
+        dataset (`PairedImageDataset`): Real images and their masks.
         num_steps (`int`): Number of updates; the batch size is 8, or the number of rows if that is smaller.
         seed (`int`): Of the weights, the order of the rows and the random light.
         device (defaults to "cpu"): Where the network is.
@@ -119,7 +119,7 @@ def _batches(dataset: PairedImageDataset, rng: torch.Generator) -> Iterator[Batc
 
 
 def _in_random_light(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Change brightness and tint of pictures in [-1, 1] at random."""
+    """Change brightness and tint of images in [-1, 1] at random."""
     gains = torch.randn(len(images), 1, 1, 1, generator=rng) * BRIGHTNESS
     gains = gains + torch.randn(len(images), 3, 1, 1, generator=rng) * TINT
     return ((images + 1) * gains.exp() - 1).clamp(-1, 1)
@@ -152,7 +152,7 @@ def class_ious(confusion: Tensor, *, unknown: int | None = None, count_unknown: 
 
 
 def pixel_accuracy(confusion: Tensor, *, unknown: int | None = None, count_unknown: bool = False) -> float | None:
-    """Compute the share of correctly labelled pixels, `None` if no pixel is scored; arguments as in [`class_ious`]."""
+    """Compute the share of correctly labeled pixels, `None` if no pixel is scored; arguments as in [`class_ious`]."""
     scored = _scored(confusion, unknown, count_unknown)
     return (scored.trace() / scored.sum()).item() if scored.any() else None
 

@@ -1,9 +1,9 @@
 """Evaluation networks of the package `transformers`: vision backbones and semantic segmentation models.
 
-Their image processors are not used, because those need torchvision. Pictures keep their size and are normalized as
+Their image processors are not used, because those need torchvision. Images keep their size and are normalized as
 the model's preprocessor_config.json says.
 
-Legend: N pictures, T the model's own classes, L semantic channels, C feature channels, H W height and width.
+Legend: N images, T the model's own classes, L semantic channels, C feature channels, H W height and width.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, AutoModelForSem
 from transformers.utils import logging
 
 from ..labels.label_set import LabelSet
-from .folders import fetch
+from .features import fetch
 from .segmentation import NEVER
 
 
@@ -28,7 +28,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Normalization(nn.Module):
-    """Normalization of pictures in [-1, 1] for a model.
+    """Normalization of images in [-1, 1] for a model.
 
     Args:
         folder (`Path`): Of the model. Without a preprocessor_config.json, ImageNet's statistics are used.
