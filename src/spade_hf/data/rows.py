@@ -33,14 +33,14 @@ def select_images(rows: Rows, columns: Mapping[str, str | None]) -> tuple[Rows, 
     Raises:
         ValueError: If a column is missing or holds no images.
     """
-    assert rows.features is not None and rows.column_names is not None  # `load_rows` looked at the first row
+    features = rows.features
+    assert features is not None and rows.column_names is not None  # `load_rows` looked at the first row
     named = {parameter: column for parameter, column in columns.items() if column is not None}
-    check_columns(rows.features, named)
+    check_columns(features, named)
     kept = [name for name in ("file_name", *(one.column for one in FORMATS)) if name in rows.column_names]
     types: ImageTypes = {}
     for column in named.values():
-        types[column] = copy.copy(rows.features[column])
-        undecoded = copy.copy(types[column])
+        types[column], undecoded = copy.copy(features[column]), copy.copy(features[column])
         types[column].decode, undecoded.decode = True, False
         rows = rows.cast_column(column, undecoded)
     return rows.select_columns([*types, *(name for name in kept if name not in types)]), types

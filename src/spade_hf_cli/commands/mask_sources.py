@@ -91,13 +91,13 @@ def rows_of_masks(dataset: str, split: str, mask_column: str, instance_column: s
 
     columns = {"mask_column": mask_column, "instance_column": instance_column}
     names = [column for column in columns.values() if column is not None]
-    rows, types = select_images(load_rows(dataset, split=split, image_columns=names), columns)
-    stored: Any = rows  # not streamed
+    stored: Any = load_rows(dataset, split=split, image_columns=names)  # no stream
+    rows, types = select_images(stored, columns)
 
     def read(number: int, column: str) -> PIL.Image.Image:
-        return decode_image(stored[number][column], types[column], column)
+        return decode_image(rows[number][column], types[column], column)
 
-    digits = len(str(len(stored) - 1))
+    digits = len(str(len(rows) - 1))
     return [
         MaskSource(
             name=f"row {number} of {dataset}",
@@ -105,5 +105,5 @@ def rows_of_masks(dataset: str, split: str, mask_column: str, instance_column: s
             read=partial(read, number, mask_column),
             read_instances=None if instance_column is None else partial(read, number, instance_column),
         )
-        for number in range(len(stored))
+        for number in range(len(rows))
     ]
