@@ -94,6 +94,7 @@ def take_proportions(rows: datasets.Dataset, reader: PairReader) -> None:
         assert reader.last_size is not None
         width, height = reader.last_size
         scale = SHORT_SIDE / min(width, height)
+        # (height, width), with the image's aspect ratio: nothing is cropped
         resolution = (max(1, round(height * scale)), max(1, round(width * scale)))
         reader.transform = replace(reader.transform, resolution=resolution)
         return
@@ -156,14 +157,14 @@ def find_among_pairs(pairs: Sequence[Any], label_set: LabelSet) -> list[Oddity]:
         label_set (`LabelSet`): The labels.
     """
     by_kind = {kind: [pair for pair in pairs if kind in pair.kinds] for kind in KINDS}
-    areas = np.array([pair.size[0] * pair.size[1] for pair in pairs])
-    ratios = areas / np.median(areas)
+    areas = np.array([pair.size[0] * pair.size[1] for pair in pairs])  # (N,) in pixels
+    ratios = areas / np.median(areas)  # the median does not follow the few that are odd
     is_other = (ratios > OTHER_SIZE) | (ratios < 1 / OTHER_SIZE)
     by_kind["size"] = [pair for pair, other in zip(pairs, is_other, strict=True) if other]
     counts = {kind: len(found) for kind, found in by_kind.items()}
     if len(pairs) >= FEW_PAIRS:
         has_label = np.stack([pair.counts > 0 for pair in pairs])  # (N, L)
-        rare = np.flatnonzero(has_label.sum(axis=0) == 1)
+        rare = np.flatnonzero(has_label.sum(axis=0) == 1)  # channels
         first = Counter(int(has_label[:, channel].argmax()) for channel in rare)
         by_kind["rare_id"], counts["rare_id"] = [pairs[number] for number in sorted(first)], len(rare)
     return [

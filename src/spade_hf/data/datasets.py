@@ -56,6 +56,7 @@ class PairedImageDataset(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> Batch:
         """Return one sample; see [`PairReader.sample`]."""
         pair = self._read_or_skip(index) if self.skip_broken else self._read(index)
+        # by the index that was asked for: a replacement is augmented otherwise than in its own place
         return self.reader.sample(pair, derive_seed(self.seed, self.epoch, index))
 
     def _read_or_skip(self, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -115,7 +116,7 @@ class StreamedImageDataset(torch.utils.data.IterableDataset):
         """Yield an epoch's samples; see [`PairReader.sample`]. Each worker of a loader reads its own shards."""
         worker = torch.utils.data.get_worker_info()
         worker_id = 0 if worker is None else worker.id
-        self.rows.set_epoch(self.epoch)
+        self.rows.set_epoch(self.epoch)  # gives this epoch's order
         for position, row in enumerate(self.rows):
             try:
                 pair = self.reader.read(row, f"Row {position} of the shuffled stream (worker {worker_id})")
@@ -124,4 +125,5 @@ class StreamedImageDataset(torch.utils.data.IterableDataset):
                     raise
                 logger.warning("Left out: %s", error)
                 continue
+            # a stream has no index of a row: its place in this worker's share of the epoch stands for it
             yield self.reader.sample(pair, derive_seed(self.seed, self.epoch, worker_id, position))

@@ -50,7 +50,7 @@ def fingerprint(
     else:
         num_rows = len(rows)
         if max_rows is not None and num_rows > max_rows:
-            chosen = rows.select([number * num_rows // max_rows for number in range(max_rows)])
+            chosen = rows.select([number * num_rows // max_rows for number in range(max_rows)])  # evenly spread
     digest = hashlib.blake2b(digest_size=16)
     for row in chosen:
         digest.update(hash_row(row, image_types))
@@ -77,6 +77,7 @@ def hash_row(row: Mapping[str, Any], image_types: Mapping[str, datasets.Image]) 
     """Hash the undecoded images of a row in the columns of `image_types`, and what its format adds: 16 bytes."""
     digest = hashlib.blake2b(digest_size=16)
     for column, image_type in image_types.items():
+        # a hash of each file, so that the border between two files counts
         digest.update(hashlib.blake2b(readable_bytes(row[column], image_type), digest_size=16).digest())
     for one in FORMATS:
         if one.column in row:

@@ -33,7 +33,7 @@ def build_loader(
     if num_workers:
         workers["worker_init_fn"] = bound_to_this_process()
     if isinstance(dataset, StreamedImageDataset):
-        samples = torch.utils.data.DataLoader(dataset, batch_size=None, **workers)
+        samples = torch.utils.data.DataLoader(dataset, batch_size=None, **workers)  # read one by one, in workers
         return torch.utils.data.DataLoader(_SamplesOfWorkers(samples), batch_size, drop_last=True)
     if len(dataset) < batch_size:
         raise ValueError(f"The data set has {len(dataset)} rows, fewer than `batch_size={batch_size}`.")

@@ -1,6 +1,6 @@
 """Converts rows of a `datasets` data set to training samples.
 
-Legend: H W height and width of the training crop.
+Legend: H' W' height and width before the training crop.
 """
 
 from typing import Any, cast
@@ -90,7 +90,7 @@ class PairReader:
         """
         rng = torch.Generator().manual_seed(seed)
         sample = self.transform(*pair, num_labels=self.processor.label_set.num_channels, rng=rng)
-        sample = {name: one.contiguous() for name, one in sample.items()}
+        sample = {name: one.contiguous() for name, one in sample.items()}  # crops share the memory of whole images
         return cast(Batch, sample | {"seed": torch.tensor(seed)})
 
     def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -103,11 +103,12 @@ class PairReader:
             )
         self.last_size = image.size
         instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
-        height, width = self.transform.resized_shape(mask.height, mask.width)
+        height, width = self.transform.resized_shape(mask.height, mask.width)  # H', W': the crop comes later
+        # (1, H', W'): int64 of channels, and bool
         label_map, edges = self.processor.preprocess(
             mask, instance_map, height=height, width=width, color_tolerance=self.color_tolerance
         )
-        image = self.processor.preprocess_image(image, size=(height, width))
+        image = self.processor.preprocess_image(image, size=(height, width))  # (1, 3, H', W') in [-1, 1]
         return image[0], label_map[0], None if edges is None else edges[0]
 
     def _hint_at_turns(self, row: dict[str, Any], mask_size: tuple[int, int]) -> str:
@@ -130,7 +131,7 @@ class PairReader:
 
 def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> bool:
     """Return whether images of two sizes (width, height) can show the same frame."""
-    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE  # the ratio of two aspect ratios
 
 
 def check_instance_column(processor: SPADEImageProcessor, instance_column: str | None) -> None:

@@ -24,8 +24,8 @@ class _Features(nn.Module):
 
 def standardize(features: Tensor, real_features: Tensor) -> Tensor:
     """Shift and scale each dimension so that the real images have mean 0 and standard deviation 1."""
-    std = real_features.std(dim=0, unbiased=False)
-    return (features - real_features.mean(dim=0)) / torch.where(std > 0, std, 1)
+    std = real_features.std(dim=0, unbiased=False)  # (D,)
+    return (features - real_features.mean(dim=0)) / torch.where(std > 0, std, 1)  # constant dimensions become 0
 
 
 def kernel_distance(features: Tensor, real_features: Tensor) -> float:
@@ -43,6 +43,7 @@ def kernel_distance(features: Tensor, real_features: Tensor) -> float:
     """
     real = standardize(real_features.double(), real_features.double())
     ours = standardize(features.double(), real_features.double())
+    # equation 5: the sum over i != j of k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i), over N (N - 1) pairs
     total = _products_of_others(real, real) + _products_of_others(ours, ours) - 2 * _products_of_others(ours, real)
     return (total / (len(ours) * (len(ours) - 1))).item()
 
@@ -52,7 +53,7 @@ def _products_of_others(x: Tensor, y: Tensor) -> Tensor:
     total = x.new_zeros(())
     for start in range(0, len(x), BLOCK):
         kernel = (x[start : start + BLOCK] @ y.T / x.shape[1] + 1) ** 3  # (B, N)
-        total += kernel.sum() - kernel.diagonal(offset=start).sum()
+        total += kernel.sum() - kernel.diagonal(offset=start).sum()  # without i == j
     return total
 
 
@@ -73,6 +74,7 @@ def frechet_distance(features: Tensor, real_features: Tensor) -> float:
             f"pictures and {features.shape[1]} dimensions. Score more pictures, or use KID."
         )
     metric = FrechetInceptionDistance(_Features(features.shape[1]))
+    # the metric returns the dtype of its features: float64 is not rounded
     metric.update(real_features.double().cpu(), real=True)
     metric.update(features.double().cpu(), real=False)
     return metric.compute().item()

@@ -116,7 +116,7 @@ def feature_maps(network: FeatureNetwork, images: Tensor) -> list[Tensor]:
     """
     if images.device.type != "cpu":
         return network(images)
-    levels = zip(*(network(image[None]) for image in images), strict=True)
+    levels = zip(*(network(image[None]) for image in images), strict=True)  # per level, N maps (1, C, h, w)
     return [torch.cat(level) for level in levels]
 
 
@@ -138,7 +138,7 @@ def feature_distance(maps: Sequence[Tensor], real_maps: Sequence[Tensor]) -> Ten
         `Tensor`: float64 `(N,)`.
     """
     distances = []
-    for level, real_level in zip(maps, real_maps, strict=True):
+    for level, real_level in zip(maps, real_maps, strict=True):  # (N, C, H, W), C and H of the level
         level, real_level = (nn.functional.normalize(one.double(), dim=1) for one in (level, real_level))
         distances.append((level - real_level).square().sum(dim=1).mean(dim=(1, 2)))  # (N,)
     return torch.stack(distances).sum(dim=0)

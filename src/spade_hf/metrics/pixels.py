@@ -26,7 +26,7 @@ def laplacian_variance(images: Tensor) -> Tensor:
     luma = torch.tensor(LUMA, dtype=torch.float64, device=images.device)
     gray = (images.double() * luma[:, None, None]).sum(dim=1, keepdim=True)  # (N, 1, H, W)
     kernel = torch.tensor(LAPLACIAN, dtype=torch.float64, device=images.device)
-    return F.conv2d(gray, kernel[None, None]).var(dim=(1, 2, 3), unbiased=False)
+    return F.conv2d(gray, kernel[None, None]).var(dim=(1, 2, 3), unbiased=False)  # of (N, 1, H - 2, W - 2)
 
 
 def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object]) -> Tensor | None:
@@ -42,20 +42,20 @@ def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object
         `Tensor` or `None`: float64 `(3,)` in -1..1; `None` if no scene has pictures that differ in light.
     """
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    scene = torch.tensor([numbers[group] for group in groups])
-    counts = torch.bincount(scene)
-    several = counts[scene] > 1
+    scene = torch.tensor([numbers[group] for group in groups])  # (N,), 0 for the first scene
+    counts = torch.bincount(scene)  # images per scene
+    several = counts[scene] > 1  # (N,)
 
     def within(values: Tensor) -> Tensor:
         """Subtract the scene's mean: `(N, 3)` -> `(rows of scenes with several images, 3)`."""
-        sums = values.new_zeros(len(counts), 3).index_add_(0, scene, values)
+        sums = values.new_zeros(len(counts), 3).index_add_(0, scene, values)  # by scene
         return (values - (sums / counts[:, None])[scene])[several]
 
     ours, theirs = within(colors.double().cpu()), within(real_colors.double().cpu())
     lengths = ours.norm(dim=0) * theirs.norm(dim=0)  # (3,)
     if not several.any() or (lengths == 0).any():
         return None
-    return (ours * theirs).sum(dim=0) / lengths
+    return (ours * theirs).sum(dim=0) / lengths  # Pearson's correlation of each color
 
 
 def reduce_and_enlarge(images: Tensor, side: int) -> Tensor:
@@ -73,5 +73,6 @@ def reduce_and_enlarge(images: Tensor, side: int) -> Tensor:
         raise ValueError(f"`side` is {side}; the pictures are {height}x{width}. It must be from 1 to their side - 1.")
     small = (round(height * side / min(height, width)), round(width * side / min(height, width)))
     resized = F.interpolate(images.float(), small, mode="bicubic", antialias=True)
+    # bicubic interpolation overshoots at edges; both images have 8 bits, as files would
     resized = F.interpolate(resized.round().clamp(0, 255), (height, width), mode="bicubic")
     return resized.round().clamp(0, 255).byte()

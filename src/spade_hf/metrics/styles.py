@@ -13,7 +13,7 @@ from .distribution import BLOCK, standardize
 
 def color_statistics(images: Tensor) -> Tensor:
     """Compute mean and standard deviation of red, green and blue of images `(N, 3, H, W)`: float64 `(N, 6)`."""
-    deviation, mean = torch.std_mean(images.double(), dim=(2, 3), correction=0)
+    deviation, mean = torch.std_mean(images.double(), dim=(2, 3), correction=0)  # (N, 3) each
     return torch.cat([mean, deviation], dim=1)
 
 
@@ -22,7 +22,7 @@ def channel_statistics(maps: Sequence[Tensor]) -> Tensor:
 
     These statistics carry an image's style (Huang and Belongie 2017, arXiv 1703.06868).
     """
-    return torch.cat([color_statistics(level) for level in maps], dim=1)
+    return torch.cat([color_statistics(level) for level in maps], dim=1)  # K = 2 C, summed over levels
 
 
 def style_agreement(statistics: Tensor, style_statistics: Tensor) -> float:
@@ -36,13 +36,13 @@ def style_agreement(statistics: Tensor, style_statistics: Tensor) -> float:
             The style images must not all be equal.
     """
     ours, styles = (standardize(one.double(), style_statistics.double()) for one in (statistics, style_statistics))
-    own, count = (ours - styles).norm(dim=1).mean(), len(ours)
+    own, count = (ours - styles).norm(dim=1).mean(), len(ours)  # Euclidean, of each image to its own style
     others = ours.new_zeros(())
     for start in range(0, count, BLOCK):
         # with matrix products, which are much faster, equal rows get a distance above 0: `own` is computed without
         block = torch.cdist(ours[start : start + BLOCK], styles, compute_mode="use_mm_for_euclid_dist")  # (B, N)
         others += block.sum() - block.diagonal(offset=start).sum()
-    return (1 - own * count * (count - 1) / others).item()
+    return (1 - own * count * (count - 1) / others).item()  # `others` is a sum over N (N - 1) pairs
 
 
 def choose_partners(groups: Sequence[object], generator: torch.Generator) -> list[int]:
@@ -58,6 +58,7 @@ def choose_partners(groups: Sequence[object], generator: torch.Generator) -> lis
     if len(set(groups)) < 2:
         raise ValueError("`groups` has a single scene; styles are exchanged between scenes. Give several scenes.")
     order = torch.randperm(len(groups), generator=generator).tolist()
+    # each takes the next one in a random circle that shows another scene, so that no style is taken by many
     partners = [0] * len(groups)
     for place, image in enumerate(order):
         following = order[place + 1 :] + order[:place]

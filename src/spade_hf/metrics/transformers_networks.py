@@ -49,7 +49,7 @@ class Normalization(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalize `(N, 3, H, W)` in [-1, 1]."""
-        return ((images + 1) / 2 - self.mean) / self.std
+        return ((images + 1) / 2 - self.mean) / self.std  # the statistics are of [0, 1]
 
 
 class TransformersBackbone(nn.Module):
@@ -146,7 +146,7 @@ def load(model_class: Any, folder: Path, **options: Any) -> Any:
 
 def spread(num_stages: int) -> list[int]:
     """Choose at most four stages, without the stem: evenly spaced, the last one included."""
-    count = min(num_stages - 1, MAX_LEVELS)
+    count = min(num_stages - 1, MAX_LEVELS)  # stage 0 is the stem
     return [(number + 1) * (num_stages - 1) // count for number in range(count)]
 
 

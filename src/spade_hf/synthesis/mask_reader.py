@@ -1,4 +1,4 @@
-"""Reading of masks and their instance maps from a `datasets` data set, without pictures.
+"""Reads masks and their instance maps from a `datasets` data set, without images.
 
 Legend: H W height and width of a mask as it is stored.
 """
@@ -32,14 +32,14 @@ class SourceMask:
 
 
 class MaskReader:
-    """Reader of masks, which also checks them.
+    """Reads and checks masks.
 
     Args:
         rows (`datasets.Dataset`): Rows of the source.
-        mask_column (`str`): Label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours.
+        mask_column (`str`): Label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colors.
         instance_column (`str`, *optional*): Instance maps, for models with instance edges.
         processor (`SPADEImageProcessor`): The model's, with its label set.
-        color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
+        color_tolerance (`float`, *optional*): For masks in colors; see [`LabelSet.ids_from_colors`].
 
     Raises:
         ValueError: If a column is missing or holds no images, or does not fit the model.
@@ -84,5 +84,5 @@ class MaskReader:
         except ValueError as error:
             files = name_files(row, self._image_types)
             raise ValueError(f"Row {index} of the data set{files}: {error}") from error
-        ids = self.processor.label_set.channels_to_ids(masks[0].numpy())
+        ids = self.processor.label_set.channels_to_ids(masks[0].numpy())  # (H, W), as `encode_ids` stores them
         return SourceMask(index, ids, None if instance_maps is None else instance_maps[0].numpy())

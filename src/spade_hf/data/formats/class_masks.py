@@ -72,9 +72,9 @@ def merge_class_masks(masks: list[dict[str, Any]], label_set: LabelSet) -> PIL.I
             has neither unknown nor `background`.
     """
     ids: np.ndarray | None = None  # (H, W)
-    is_free = np.array(True)
-    for mask in sorted(masks, key=lambda mask: mask["label_id"]):
-        is_inside = _black_and_white(mask["path"])
+    is_free = np.array(True)  # (H, W) after the first mask: pixels in no mask so far
+    for mask in sorted(masks, key=lambda mask: mask["label_id"]):  # larger ids come later, and overwrite
+        is_inside = _black_and_white(mask["path"])  # (H, W)
         if ids is None:
             ids, is_free = np.zeros(is_inside.shape, np.int32), np.ones(is_inside.shape, bool)
         if is_inside.shape != ids.shape:

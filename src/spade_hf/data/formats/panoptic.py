@@ -100,17 +100,18 @@ def categories_of_segments(
     if mask.mode != "RGB":
         raise ValueError(f"the mask has the PIL mode {mask.mode!r}; panoptic masks are RGB images of segment ids.")
     pixels = np.asarray(mask).astype(np.int64)  # (H, W, 3)
+    # (H, W, 3) @ (3,) -> (H, W) of segment ids; few are different, so that each is looked up once
     ids, inverse = np.unique(pixels @ np.array([1, 256, 65536]), return_inverse=True)
     category_of = {segment["id"]: segment["category_id"] for segment in segments}
     if unknown_id is not None:
-        category_of.setdefault(0, unknown_id)
+        category_of.setdefault(0, unknown_id)  # 0: no segment
     if strangers := [i for i in ids.tolist() if i not in category_of]:
         raise ValueError(
             f"the mask has the segment ids {strangers[:5]}, which the JSON's `segments_info` of this image lacks"
             + (", and the label set has no unknown label for pixels without a segment (0)." if 0 in strangers else ".")
         )
     categories = np.array([category_of[i] for i in ids.tolist()], dtype=np.int32)
-    return PIL.Image.fromarray(categories[inverse].reshape(pixels.shape[:2]))
+    return PIL.Image.fromarray(categories[inverse].reshape(pixels.shape[:2]))  # (H, W) int32, mode `I`
 
 
 def _decode(
