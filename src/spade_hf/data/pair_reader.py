@@ -21,7 +21,7 @@ ASPECT_TOLERANCE = 0.02
 
 
 class PairReader:
-    """Reader that checks and augments rows; errors name the row, the column and the file, if there is one.
+    """Reads, checks and augments rows; errors name the row, the column and the file, if there is one.
 
     Args:
         image_column (`str`): Column of images.

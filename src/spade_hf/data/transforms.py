@@ -14,7 +14,7 @@ from .simplification import simplify_label_map
 
 @dataclass(frozen=True)
 class PairedTransform:
-    """Joint resizing, cropping and flipping of an image and its maps, with simplification of some label maps.
+    """Resizes, crops and flips an image and its maps alike, and simplifies some label maps.
 
     Args:
         resolution (`tuple[int, int]`): (height, width) of the result in pixels.

@@ -48,7 +48,7 @@ def update_card(
         model (`str`): A folder or Hub id.
         dataset_name (`str`, *optional*): A Hub id or path; of a path, the card names only the last part. `None` for
             folders of images and masks, whose names say nothing.
-        split (`str`, *optional*): Of the data set.
+        split (`str`, *optional*): The data set's split.
         settings (`Mapping[str, Any]`): Other settings that the figures depend on; paths are shortened in the same way.
     """
     kind = "folders" if dataset_name is None else without_folder(dataset_name)

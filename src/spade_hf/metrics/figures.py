@@ -108,8 +108,8 @@ class Comparison:
     """Two sets of images, which a figure compares, and how.
 
     Args:
-        measured (`Measurements`): Of the scored images.
-        reference (`Measurements`): Of the images that they are compared with, in the same order: the real ones, or the
+        measured (`Measurements`): The scored images.
+        reference (`Measurements`): The images that they are compared with, in the same order: the real ones, or the
             images whose style they were given.
         groups (`Sequence`, *optional*): The scene of each image.
         has_own_style (`bool`, defaults to `True`): Whether each image was made in the style of its real image.
@@ -279,7 +279,7 @@ def score(
     """Score a set of images against the real images of the same masks.
 
     Args:
-        measured, real (`Measurements`): Of the scored and of the real images, in the same order.
+        measured, real (`Measurements`): The scored and the real images, in the same order.
         label_set (`LabelSet`): The masks' labels.
         groups (`Sequence`, *optional*): The scene of each image, for `light`.
         has_own_style (`bool`, defaults to `True`): Whether each image was made in the style of its real image; if not,
@@ -309,10 +309,10 @@ def score_styles(
     """Add the figures that need images in other styles: `style`, `style_features` and `diversity`.
 
     Args:
-        figures (`Figures`): Of the model.
-        styled (`Measurements`, *optional*): Of images, each in the style of another image.
-        styles (`Measurements`, *optional*): Of those style images, in the same order.
-        varied (`Measurements`, *optional*): Of images in random styles, compared with other random styles of the same
+        figures (`Figures`): The model's figures so far.
+        styled (`Measurements`, *optional*): Images, each in the style of another image.
+        styles (`Measurements`, *optional*): Those style images, in the same order.
+        varied (`Measurements`, *optional*): Images in random styles, compared with other random styles of the same
             masks.
         reasons (`Mapping[str, str]`): Why measurements are missing, by `"style"` and `"diversity"`.
     """

@@ -11,7 +11,7 @@ def format_table(figures: Mapping[str, Figures], without_painted: str | None = N
     Each reason for missing figures is listed once, after the names of its figures.
 
     Args:
-        figures (`Mapping[str, Figures]`): Of `exact`, of `real` and, if they were scored, of `painted`.
+        figures (`Mapping[str, Figures]`): Set -> its figures: `exact`, `real` and, if they were scored, `painted`.
         without_painted (`str`, *optional*): Why there are no figures of `painted`.
     """
     kinds = [kind for kind in figures if kind != "real"] + ["real"]

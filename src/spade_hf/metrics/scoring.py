@@ -33,9 +33,9 @@ class ScoredBatch:
     """Results of a batch.
 
     Args:
-        measurements (`dict[str, Measurements]`): Of the real images (`"real"`) and of each kind.
-        rows (`list[Tensor]`): Of the sheet: masks and images side by side, uint8 `(3, H, columns * W)`.
-        headings (`list[str]`): Of the sheet's columns.
+        measurements (`dict[str, Measurements]`): Kind -> its images; the real ones are `"real"`.
+        rows (`list[Tensor]`): The sheet's rows: masks and images side by side, uint8 `(3, H, columns * W)`.
+        headings (`list[str]`): The headings of the sheet's columns.
     """
 
     measurements: dict[str, Measurements]

@@ -86,7 +86,7 @@ def train_segmenter(
         network (`FeatureNetwork`): Frozen.
         dataset (`PairedImageDataset`): Real images and their masks.
         num_steps (`int`): Number of updates; the batch size is 8, or the number of rows if that is smaller.
-        seed (`int`): Of the weights, the order of the rows and the random light.
+        seed (`int`): Determines the initial weights, the order of the rows and the random light.
         device (defaults to "cpu"): Where the network is.
     """
     label_set = dataset.processor.label_set

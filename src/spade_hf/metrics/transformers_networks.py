@@ -28,10 +28,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Normalization(nn.Module):
-    """Normalization of images in [-1, 1] for a model.
+    """Normalizes images in [-1, 1] for a model.
 
     Args:
-        folder (`Path`): Of the model. Without a preprocessor_config.json, ImageNet's statistics are used.
+        folder (`Path`): The model's folder. Without a preprocessor_config.json, ImageNet's statistics are used.
     """
 
     mean: Tensor

@@ -78,7 +78,7 @@ def write_data_card(
     """Write README.md.
 
     Args:
-        folder (`Path`): Of the data set.
+        folder (`Path`): The data set's folder.
         summary (`Summary`): Its contents.
         settings (`Mapping[str, Any]`): Settings that all rows depend on.
         pipeline (`SPADEPipeline`): The model.

@@ -23,10 +23,10 @@ class Output(ABC):
     """A folder of rows.
 
     Args:
-        folder (`Path`): Of the data set.
+        folder (`Path`): The data set's folder.
         columns (`Sequence[str]`): Image columns: `image`, `label` and, if there are instance maps, `instance`.
         num_images_per_mask (`int`): Rows per mask.
-        seed (`int`): Of the data set.
+        seed (`int`): The data set's seed.
         chunks (`Sequence[range]`): Rows of the source that are written together.
     """
 

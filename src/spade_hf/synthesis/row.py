@@ -47,7 +47,7 @@ def picture_seeds(seed: int, source_index: int, count: int) -> list[int]:
     """Derive the seeds of a mask's images, all different; the first ones do not depend on `count`.
 
     Args:
-        seed (`int`): Of the data set.
+        seed (`int`): The data set's seed.
         source_index (`int`): Row of the mask in the source.
         count (`int`): Number of images.
 

@@ -31,7 +31,7 @@ def open_folder(
     are replaced, so that a run that failed at its first mask does not block others.
 
     Args:
-        folder (`Path`): Of the data set.
+        folder (`Path`): The data set's folder.
         settings (`Mapping[str, Any]`): Settings that all rows depend on, as JSON values.
         label_set (`LabelSet`): The model's, for `labels.json`.
         masks (`Sequence[str]`): A hash of each mask.

@@ -27,7 +27,7 @@ class Synthesizer:
         num_images_per_mask (`int`): K, each image with its own seed; 1 for a model without latent.
         seed (`int`): The seeds of all images are derived from it.
         batch_size (`int`): Images that are made at once.
-        height, width (`int`, *optional*): Of the images, see [`SPADEPipeline`].
+        height, width (`int`, *optional*): Size of the images, see [`SPADEPipeline`].
 
     Raises:
         ValueError: If the options do not fit the model.
