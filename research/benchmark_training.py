@@ -11,7 +11,7 @@ from benchmark_tools import BACKENDS, Row, interleave, ratio
 from torch import Tensor, nn
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
-from spade_hf.models.efficientnet_lite import EfficientNetLite0Features
+from spade_hf.features.efficientnet_lite import EfficientNetLite0Features
 
 
 BATCH_SIZE = 4

@@ -9,8 +9,7 @@ from typing import Any
 import datasets
 
 from spade_hf.data.fingerprint import Fingerprint, fingerprint, first_difference
-from spade_hf.data.image_files import without_decoding
-from spade_hf.data.pair_reader import check_columns
+from spade_hf.data.rows import select_images
 from spade_hf.files import write_text
 from spade_hf_cli.data import columns_of, open_label_set, open_rows
 
@@ -56,12 +55,10 @@ def describe(args: argparse.Namespace, split: str) -> dict[str, Any]:
 def describe_data(args: argparse.Namespace, split: str) -> Fingerprint:
     """Return the fingerprint of a split, or of folders."""
     rows = open_rows(args, split=split)
-    columns = {name: column for name, column in columns_of(args).items() if column is not None}
-    check_columns(rows.features, columns)
-    rows, _ = without_decoding(rows, columns.values())
+    rows, types = select_images(rows, columns_of(args))
     return fingerprint(
         rows,
-        [*columns.values()],
+        [*types],
         label_set=open_label_set(args),
         color_tolerance=args.color_tolerance,
         max_rows=STREAMED_ROWS if isinstance(rows, datasets.IterableDataset) else None,

@@ -32,6 +32,7 @@ ORDER = [
     "export",
     "pipelines",
     "models",
+    "features",
     "layers",
     "execution",
     "images",

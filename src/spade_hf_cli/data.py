@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from spade_hf.data.folders import load_folders
-from spade_hf.data.panoptic import load_panoptic
+from spade_hf.data.formats.folders import load_folders
+from spade_hf.data.formats.panoptic import load_panoptic
 from spade_hf.data.sources import find_label_set, load_label_set, load_rows
 from spade_hf.labels.label_set import LabelSet
 

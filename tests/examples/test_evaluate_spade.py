@@ -194,7 +194,7 @@ def test_a_model_is_known_by_its_content_not_its_folder(model, tmp_path):
 
 def test_pictures_are_kept_and_made_once(evaluate, model, data, tmp_path, monkeypatch):
     command = ("--model", model, *options(data, tmp_path, segmenter=NONE))
-    made, make = [], Scorer._pictures
+    made, make = [], Scorer._make_images
 
     def make_twice(self, *arguments):
         if len(made) == 2:
@@ -202,10 +202,12 @@ def test_pictures_are_kept_and_made_once(evaluate, model, data, tmp_path, monkey
         made.append(arguments)
         return make(self, *arguments)
 
-    monkeypatch.setattr(Scorer, "_pictures", make_twice)
+    monkeypatch.setattr(Scorer, "_make_images", make_twice)
     assert "the machine is gone" in evaluate(*command).stderr
     assert not (tmp_path / "result.json").exists()
-    monkeypatch.setattr(Scorer, "_pictures", lambda self, *arguments: made.append(arguments) or make(self, *arguments))
+    monkeypatch.setattr(
+        Scorer, "_make_images", lambda self, *arguments: made.append(arguments) or make(self, *arguments)
+    )
     assert evaluate(*command).status == 0
     assert len(made) == 5 * 2  # kinds and batches
     whole = json.loads((tmp_path / "result.json").read_text())

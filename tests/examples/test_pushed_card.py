@@ -9,7 +9,7 @@ from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from PIL import Image
 
 from spade_hf import SPADEPipeline
-from spade_hf.metrics.model_index import load_card, update_card
+from spade_hf.metrics.card import load_card, update_card
 
 from ..training_data import LABELS, write_imagefolder
 from .programs import SMALL

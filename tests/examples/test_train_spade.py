@@ -20,8 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import spade_hf_cli
 from spade_hf import ConcatenationGenerator, Pix2PixHDGenerator, SPADEGenerator, SPADEPipeline
+from spade_hf.features.vgg import VGG19Features
 from spade_hf.losses import TERMS, Term
-from spade_hf.models.vgg import VGG19Features
 from spade_hf.training.monitoring import read_metrics
 
 from ..file_tracker import FileTracker, lines

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from spade_hf import LabelSet, SPADEImageProcessor
-from spade_hf.data.pair_reader import decode_image
+from spade_hf.data.image_files import decode_image
 from spade_hf.demo.uploads import open_upload
 from spade_hf.images.inputs import is_lossy, share_of_range, upright
 

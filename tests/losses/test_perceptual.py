@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from spade_hf.features.efficientnet_lite import EfficientNetLite0Features
+from spade_hf.features.vgg import VGG19_REPO, VGG19Features
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
-from spade_hf.models.efficientnet_lite import EfficientNetLite0Features
-from spade_hf.models.vgg import VGG19_REPO, VGG19Features
 
 
 class TwoLevels(nn.Module):

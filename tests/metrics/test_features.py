@@ -3,8 +3,8 @@ import importlib.util
 import pytest
 import torch
 
+from spade_hf.features.efficientnet_lite import EfficientNetLite2Features
 from spade_hf.metrics import feature_distance, load_feature_network, pooled_features
-from spade_hf.models.efficientnet_lite import EfficientNetLite2Features
 
 
 def maps(seed: int) -> list[torch.Tensor]:

@@ -12,12 +12,12 @@ from spade_hf import SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform
 from spade_hf.metrics import (
     Segmenter,
+    caches,
     class_ious,
     confusion_matrix,
     load_segmenter,
     obtain_segmenter,
     pixel_accuracy,
-    segmenter_cache,
     segmenter_settings,
     train_segmenter,
 )
@@ -149,7 +149,7 @@ def obtain(dataset, folder, *, network=None, num_steps=2, seed=0):
 def test_the_cache_keeps_one_segmenter_for_each_data_set_and_setting(dataset, tmp_path, monkeypatch, caplog):
     trained = obtain(dataset, tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(segmenter_cache, "train_segmenter", None)  # calling it would fail
+        patched.setattr(caches, "train_segmenter", None)  # calling it would fail
         cached = obtain(dataset, tmp_path)
     for name, weight in trained.state_dict().items():
         assert weight.equal(cached.state_dict()[name]), name

@@ -16,9 +16,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
+from spade_hf.features.vgg import VGG19Features
 from spade_hf.losses import Objective
 from spade_hf.losses.perceptual import PerceptualLoss
-from spade_hf.models.vgg import VGG19Features
 from spade_hf.training import (
     ModelEMA,
     build_accelerator,

@@ -1,14 +1,15 @@
 from ..seeding import derive_seed
-from .folders import load_folders
+from .datasets import PairedImageDataset, StreamedImageDataset
+from .formats.folders import load_folders
+from .formats.panoptic import load_panoptic
 from .loading import build_loader, preview_samples
-from .painting import average_blocks, paint_label_map
 from .pair_reader import PairReader
-from .paired_dataset import PairedImageDataset
-from .panoptic import load_panoptic
+from .simplification import average_blocks, simplify_label_map
 from .sources import load_label_set, load_rows
-from .streamed_dataset import StreamedImageDataset
 from .transforms import PairedTransform
 
+
+paint_label_map = simplify_label_map  # its former name
 
 __all__ = [
     "PairReader",
@@ -24,4 +25,5 @@ __all__ = [
     "load_panoptic",
     "load_rows",
     "paint_label_map",
+    "simplify_label_map",
 ]

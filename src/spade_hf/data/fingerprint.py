@@ -12,9 +12,8 @@ from typing import Any
 import datasets
 
 from ..labels.label_set import LabelSet
-from .class_masks import CLASS_MASKS_COLUMN
-from .image_files import FileImage, stored_bytes
-from .panoptic import SEGMENTS_COLUMN
+from .formats import FORMATS
+from .image_files import readable_bytes
 
 
 Fingerprint = dict[str, Any]  # values of JSON, so that what a file holds compares equal
@@ -51,7 +50,7 @@ def fingerprint(
     else:
         num_rows = len(rows)
         if max_rows is not None and num_rows > max_rows:
-            chosen = rows.select([number * num_rows // max_rows for number in range(max_rows)])
+            chosen = rows.select([number * num_rows // max_rows for number in range(max_rows)])  # evenly spread
     digest = hashlib.blake2b(digest_size=16)
     for row in chosen:
         digest.update(hash_row(row, image_types))
@@ -75,15 +74,14 @@ def describe_labels(label_set: LabelSet, color_tolerance: float | None) -> Finge
 
 
 def hash_row(row: Mapping[str, Any], image_types: Mapping[str, datasets.Image]) -> bytes:
-    """Hash the undecoded images of a row in the columns of `image_types`, and its segments: 16 bytes."""
+    """Hash the undecoded images of a row in the columns of `image_types`, and what its format adds: 16 bytes."""
     digest = hashlib.blake2b(digest_size=16)
     for column, image_type in image_types.items():
-        digest.update(hashlib.blake2b(_content(row[column], image_type), digest_size=16).digest())
-    for mask in row.get(CLASS_MASKS_COLUMN) or ():
-        content = _content({"bytes": None, "path": mask["path"]}, FileImage())
-        digest.update(repr(mask["label_id"]).encode() + hashlib.blake2b(content).digest())
-    if SEGMENTS_COLUMN in row:
-        digest.update(repr(row[SEGMENTS_COLUMN]).encode())
+        # a hash of each file, so that the border between two files counts
+        digest.update(hashlib.blake2b(readable_bytes(row[column], image_type), digest_size=16).digest())
+    for one in FORMATS:
+        if one.column in row:
+            digest.update(one.content(row[one.column]))
     return digest.digest()
 
 
@@ -114,13 +112,3 @@ def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str |
 def _describe_label(label: Sequence[Any]) -> str:
     label_id, name, color = label
     return f"{label_id} = {name!r} in color {tuple(color)}"
-
-
-def _content(value: dict[str, Any] | None, image_type: datasets.Image) -> bytes:
-    """Return the file of an undecoded image; of one that cannot be read none, as whoever reads the row reports it."""
-    if value is None or (value["bytes"] is None and value["path"] is None):
-        return b""
-    try:
-        return stored_bytes(value, image_type)
-    except Exception:  # a damaged archive raises anything
-        return b""

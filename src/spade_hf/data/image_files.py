@@ -1,6 +1,5 @@
 """Images of a row: in the row itself, or in files, of which foreign data may name only their own."""
 
-import copy
 import io
 import os
 from collections.abc import Iterable
@@ -104,28 +103,6 @@ def _can_be_image(feature: Any) -> bool:
     )
 
 
-def without_decoding(rows: Any, columns: Iterable[str]) -> tuple[Any, dict[str, datasets.Image]]:
-    """Leave the images of some columns to [`decode_image`], whose errors name the column.
-
-    Args:
-        rows (`datasets.Dataset` or `datasets.IterableDataset`): Rows with these columns of images.
-        columns (`Iterable[str]`): The columns.
-
-    Returns:
-        `tuple`: The rows with undecoded images, and column -> type of its images, as [`decode_image`] takes it.
-    """
-    types = {column: _with_decoding(rows.features[column], True) for column in columns}
-    for column, image_type in types.items():
-        rows = rows.cast_column(column, _with_decoding(image_type, False))
-    return rows, types
-
-
-def _with_decoding(feature: datasets.Image, decode: bool) -> datasets.Image:
-    feature = copy.copy(feature)
-    feature.decode = decode
-    return feature
-
-
 def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, column: str) -> PIL.Image.Image:
     """Decode a row's image in a column of undecoded images; raise a ValueError if that fails."""
     if value is None:
@@ -145,6 +122,16 @@ def stored_bytes(value: dict[str, Any], image_type: datasets.Image) -> bytes:
         return value["bytes"]
     with xopen(value["path"], "rb") as file:  # a path, or an address within a streamed archive
         return file.read()
+
+
+def readable_bytes(value: dict[str, Any] | None, image_type: datasets.Image) -> bytes:
+    """Return the file of a row's image for a hash; b"" if it can't be read, which is reported where it is decoded."""
+    if value is None or (value["bytes"] is None and value["path"] is None):
+        return b""
+    try:
+        return stored_bytes(value, image_type)
+    except Exception:  # a damaged archive raises anything
+        return b""
 
 
 def stored_image(value: dict[str, Any], image_type: datasets.Image) -> PIL.Image.Image:

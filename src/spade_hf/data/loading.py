@@ -1,21 +1,14 @@
 """Batches and samples of a data set, stored or streamed."""
 
-import atexit
-import functools
 import itertools
-import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from ..batch import Batch
-from .paired_dataset import PairedImageDataset
-from .streamed_dataset import StreamedImageDataset
+from .datasets import PairedImageDataset, StreamedImageDataset
+from .workers import bound_to_this_process
 
 
 def build_loader(
@@ -38,11 +31,9 @@ def build_loader(
     """
     workers: dict[str, Any] = {"num_workers": num_workers}
     if num_workers:
-        is_exiting = multiprocessing.RawValue("b", False)
-        atexit.register(setattr, is_exiting, "value", True)  # runs before multiprocessing's own exit function
-        workers["worker_init_fn"] = functools.partial(_live_as_long_as_the_parent, os.getpid(), is_exiting)
+        workers["worker_init_fn"] = bound_to_this_process()
     if isinstance(dataset, StreamedImageDataset):
-        samples = torch.utils.data.DataLoader(dataset, batch_size=None, **workers)
+        samples = torch.utils.data.DataLoader(dataset, batch_size=None, **workers)  # read one by one, in workers
         return torch.utils.data.DataLoader(_SamplesOfWorkers(samples), batch_size, drop_last=True)
     if len(dataset) < batch_size:
         raise ValueError(f"The data set has {len(dataset)} rows, fewer than `batch_size={batch_size}`.")
@@ -65,32 +56,10 @@ class _SamplesOfWorkers(torch.utils.data.IterableDataset):
         return iter(self.samples)
 
 
-def _live_as_long_as_the_parent(parent: int, is_exiting: Any, _: int) -> None:
-    """Make a worker ignore the signals that stop a job, but end with its parent.
-
-    If all processes of a job get SIGTERM or Ctrl-C, the main process still needs its batches. A worker ends with its
-    loader; when its parent exits, because multiprocessing then sends SIGTERM and waits; and when its parent is killed,
-    even while the worker is starting, which torch's own watchdog misses.
-    """
-
-    def end_at_exit(*_: Any) -> None:
-        if is_exiting.value:
-            os._exit(1)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, end_at_exit)
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def preview_samples(dataset: PairedImageDataset | StreamedImageDataset, count: int) -> list[Batch]:
     """Return up to `count` samples of the current epoch to look at: the first ones of a stream.
 
-    In a stored data set they are evenly spread, because neighbours are often frames of one scene.
+    In a stored data set they are evenly spread, because neighbors are often frames of one scene.
     """
     if isinstance(dataset, StreamedImageDataset):
         return list(itertools.islice(dataset, count))

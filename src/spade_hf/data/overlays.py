@@ -46,11 +46,12 @@ def overlay_sheet(
 
 def _tile(reader: PairReader, row: dict, place: str, name: str) -> Image.Image:
     sample = reader.sample(reader.read(row, place), seed=0)
-    picture = ((sample["real_images"].movedim(0, -1).numpy() + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+    # (3, h, w) in [-1, 1] to (h, w, 3) in 0..255
+    image = ((sample["real_images"].movedim(0, -1).numpy() + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
     label_set = reader.processor.label_set
-    colors = label_set.colorize(label_set.channels_to_ids(sample["label_map"].numpy()))
-    mixed = ((picture.astype(int) + colors) // 2).astype(np.uint8)
-    pair = Image.fromarray(np.concatenate([picture, mixed], axis=1))
+    colors = label_set.colorize(label_set.channels_to_ids(sample["label_map"].numpy()))  # (h, w, 3)
+    mixed = ((image.astype(int) + colors) // 2).astype(np.uint8)
+    pair = Image.fromarray(np.concatenate([image, mixed], axis=1))
     tile = Image.new("RGB", (pair.width, pair.height + LINE), "white")
     tile.paste(pair, (0, 0))
     _write(ImageDraw.Draw(tile), name, 0, pair.height, pair.width)

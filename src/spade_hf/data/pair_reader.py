@@ -1,40 +1,36 @@
 """Converts rows of a `datasets` data set to training samples.
 
-Legend: H W height and width of the training crop.
+Legend: H' W' height and width before the training crop.
 """
 
-from collections.abc import Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-import datasets
 import PIL.Image
 import torch
 from torch import Tensor
 
 from ..batch import Batch
 from ..images.processor import SPADEImageProcessor
-from .class_masks import CLASS_MASKS_COLUMN, merge_class_masks
-from .image_files import decode_image, is_turned, stored_image, without_decoding
-from .panoptic import SEGMENTS_COLUMN, categories_of_segments
+from .image_files import decode_image, is_turned, stored_image
+from .rows import ImageTypes, Rows, decode_mask, name_files, select_images
 from .transforms import PairedTransform
 
 
-Rows = TypeVar("Rows", datasets.Dataset, datasets.IterableDataset)
 # Image and mask can differ in size if they show the same frame; their aspect ratios can differ by this share.
 ASPECT_TOLERANCE = 0.02
 
 
 class PairReader:
-    """Reader that checks and augments rows; errors name the row, the column and the file, if there is one.
+    """Reads, checks and augments rows; errors name the row, the column and the file, if there is one.
 
     Args:
         image_column (`str`): Column of images.
-        mask_column (`str`): Column of label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours; in rows
+        mask_column (`str`): Column of label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colors; in rows
             of [`load_panoptic`], segment ids.
         instance_column (`str`, *optional*): Column of instance maps, for models with instance edges.
         processor (`SPADEImageProcessor`): Preprocesses images and maps.
         transform (`PairedTransform`): Augments them.
-        color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
+        color_tolerance (`float`, *optional*): For masks in colors; see [`LabelSet.ids_from_colors`].
 
     Raises:
         ValueError: If the options contradict each other.
@@ -59,7 +55,7 @@ class PairReader:
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
         self.last_size: tuple[int, int] | None = None  # (width, height) of the last image read, as it is stored
-        self.image_types: dict[str, datasets.Image] = {}  # columns that are read, after `prepare`
+        self.image_types: ImageTypes = {}  # columns that are read, after `prepare`
 
     def prepare(self, rows: Rows) -> Rows:
         """Keep only the columns that are read, without decoding the images.
@@ -72,14 +68,8 @@ class PairReader:
             "mask_column": self.mask_column,
             "instance_column": self.instance_column,
         }
-        columns = {name: column for name, column in columns.items() if column is not None}
-        assert rows.features is not None and rows.column_names is not None  # `load_rows` looked at the first row
-        check_columns(rows.features, columns)
-        names = [
-            column for column in ("file_name", SEGMENTS_COLUMN, CLASS_MASKS_COLUMN) if column in rows.column_names
-        ]
-        rows, self.image_types = without_decoding(rows, columns.values())
-        return rows.select_columns([*self.image_types, *names])
+        rows, self.image_types = select_images(rows, columns)
+        return rows
 
     def read(self, row: dict[str, Any], name: str) -> tuple[Tensor, Tensor, Tensor | None]:
         """Read the image `(3, H', W')`, label map and edges `(H', W')` at the size before the crop.
@@ -100,29 +90,25 @@ class PairReader:
         """
         rng = torch.Generator().manual_seed(seed)
         sample = self.transform(*pair, num_labels=self.processor.label_set.num_channels, rng=rng)
-        sample = {name: one.contiguous() for name, one in sample.items()}
+        sample = {name: one.contiguous() for name, one in sample.items()}  # crops share the memory of whole images
         return cast(Batch, sample | {"seed": torch.tensor(seed)})
 
     def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
         image = self._decode(row, self.image_column)
-        if (class_masks := row.get(CLASS_MASKS_COLUMN)) is not None:
-            mask = merge_class_masks(class_masks, self.processor.label_set)
-        else:
-            mask = self._decode(row, self.mask_column)
+        mask = decode_mask(row, self.mask_column, self.image_types, self.processor.label_set)
         if not have_equal_proportions(image.size, mask.size):
             raise ValueError(
                 f"the image is {image.width}x{image.height} and the mask {mask.width}x{mask.height} (width x height); "
                 f"both must show the same frame, in the same proportions.{self._hint_at_turns(row, mask.size)}"
             )
-        if (segments := row.get(SEGMENTS_COLUMN)) is not None:
-            mask = categories_of_segments(mask, segments, self.processor.label_set.unknown_id)
         self.last_size = image.size
         instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
-        height, width = self.transform.resized_shape(mask.height, mask.width)
+        height, width = self.transform.resized_shape(mask.height, mask.width)  # H', W': the crop comes later
+        # (1, H', W'): int64 of channels, and bool
         label_map, edges = self.processor.preprocess(
             mask, instance_map, height=height, width=width, color_tolerance=self.color_tolerance
         )
-        image = self.processor.preprocess_image(image, size=(height, width))
+        image = self.processor.preprocess_image(image, size=(height, width))  # (1, 3, H', W') in [-1, 1]
         return image[0], label_map[0], None if edges is None else edges[0]
 
     def _hint_at_turns(self, row: dict[str, Any], mask_size: tuple[int, int]) -> str:
@@ -144,17 +130,8 @@ class PairReader:
 
 
 def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Return whether pictures of two sizes (width, height) can show the same frame."""
-    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE
-
-
-def name_files(row: dict[str, Any], columns: Iterable[str]) -> str:
-    """Return the file names of a row's undecoded images in brackets, for messages; empty if they have none."""
-    columns = list(columns)
-    names = [] if "file_name" in columns else [row.get("file_name")]
-    names += [value["path"] for value in map(row.get, columns) if value]
-    named = ", ".join(name for name in names if name)
-    return f" ({named})" if named else ""
+    """Return whether images of two sizes (width, height) can show the same frame."""
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE  # the ratio of two aspect ratios
 
 
 def check_instance_column(processor: SPADEImageProcessor, instance_column: str | None) -> None:
@@ -164,30 +141,3 @@ def check_instance_column(processor: SPADEImageProcessor, instance_column: str |
             f"`instance_column` is {instance_column!r}; it must name a column of instance maps for a model with "
             "instance edges, and be left out for any other model."
         )
-
-
-def check_columns(features: datasets.Features, columns: dict[str, str]) -> None:
-    """Raise a ValueError for a column that is missing or holds no images.
-
-    Args:
-        features (`datasets.Features`): Features of the data set.
-        columns (`dict[str, str]`): Parameter -> column that it names.
-    """
-    for parameter, column in columns.items():
-        if column not in features:
-            raise ValueError(
-                f"`{parameter}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
-            )
-        if not isinstance(features[column], datasets.Image):
-            # `datasets` turns the names of image folders without a metadata file into classes
-            is_class = isinstance(features[column], datasets.ClassLabel)
-            remedy = (
-                "To pair two folders by file names, give both: `image_folder` and `mask_folder`."
-                if is_class
-                else f"If it holds bytes or names of images, pass `rows.cast_column({column!r}, datasets.Image())`."
-            )
-            images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
-            raise ValueError(
-                f"`{parameter}` is {column!r}, which holds {features[column]} and no images; columns of images: "
-                f"{', '.join(images) or 'none'}. {remedy}"
-            )

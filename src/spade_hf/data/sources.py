@@ -88,7 +88,7 @@ def load_label_set(
     """Load the given label set, or else the one stored with the data.
 
     Args:
-        label_set (`str`, *optional*): A built-in label set, a JSON file or a table of colours; see
+        label_set (`str`, *optional*): A built-in label set, a JSON file or a table of colors; see
             [`LabelSet.from_file`].
         dataset_name (`str`, *optional*): As in [`load_rows`]. Without a `label_set`, `labels.json` is looked for in
             that folder, beside that parquet file, or in that Hub repository.

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .painting import paint_label_map
+from .simplification import simplify_label_map
 
 
 @dataclass(frozen=True)
 class PairedTransform:
-    """Joint resizing, cropping and flipping of an image and its maps, with simplification of some label maps.
+    """Resizes, crops and flips an image and its maps alike, and simplifies some label maps.
 
     Args:
         resolution (`tuple[int, int]`): (height, width) of the result in pixels.
@@ -22,8 +22,8 @@ class PairedTransform:
             before the crop. Its aspect ratio is kept.
         center_crop (`bool`, defaults to `False`): Crop the middle instead of a random place.
         random_flip (`bool`, defaults to `True`): Mirror half of the samples.
-        simplify_probability (`float`, defaults to 0): Share of samples whose label map is repainted as if by hand; see
-            [`paint_label_map`]. From exact maps only, a model learns nothing about painted ones.
+        simplify_probability (`float`, defaults to 0): Share of samples whose label map is redrawn as if by hand; see
+            [`simplify_label_map`]. From exact maps only, a model learns nothing about drawn ones.
     """
 
     resolution: tuple[int, int]
@@ -63,27 +63,28 @@ class PairedTransform:
 
         Returns:
             `dict[str, Tensor]`: A sample of a [`Batch`] of size `(h, w)`, without `seed`; with `instance_edges` if
-                there are edges, and with `agreement` if maps can be repainted.
+                there are edges, and with `agreement` if maps can be simplified.
         """
+        # all draws of a sample at once, in [0, 1), so that no option shifts those of another
         offset_share, flip, simplify = torch.rand(4, generator=rng).split([2, 1, 1])
         if self.center_crop:
             offset_share = torch.full((2,), 0.5)
         top, left = (
-            int(one * (size - target + 1))
+            int(one * (size - target + 1))  # uniform in 0..size - target, as the share is below 1
             for one, size, target in zip(offset_share.tolist(), label_map.shape, self.resolution, strict=True)
         )
         height, width = self.resolution
 
-        def place(one: Tensor) -> Tensor:
+        def place(one: Tensor) -> Tensor:  # (..., H, W) -> (..., h, w)
             one = one[..., top : top + height, left : left + width]
             return one.flip(-1) if self.random_flip and flip.item() < 0.5 else one
 
-        exact = place(label_map)
+        exact = place(label_map)  # (h, w)
         sample = {"real_images": place(image), "label_map": exact}
         if edges is not None:
             sample["instance_edges"] = place(edges)
         if self.simplify_probability > 0:
             if simplify.item() < self.simplify_probability:
-                sample["label_map"] = paint_label_map(exact, num_labels, rng)
-            sample["agreement"] = sample["label_map"] == exact
+                sample["label_map"] = simplify_label_map(exact, num_labels, rng)
+            sample["agreement"] = sample["label_map"] == exact  # (h, w): elsewhere the image shows another label
         return sample

@@ -1,6 +1,6 @@
 """Edits of label maps, for new images from known masks.
 
-For resizing see `images.resize.resize_labels`, for simulated hand painting `data.paint_label_map`.
+For resizing see `images.resize.resize_labels`, for masks as if drawn by hand `data.simplify_label_map`.
 
 Legend: H W height and width.
 """

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..models.efficientnet_lite import EfficientNetLite0Features, EfficientNetLiteFeatures
-from ..models.vgg import VGG19_REPO, VGG19Features
+from ..features.efficientnet_lite import EfficientNetLite0Features, EfficientNetLiteFeatures
+from ..features.vgg import VGG19_REPO, VGG19Features
 from .terms import masked_l1_loss
 
 

@@ -1,19 +1,22 @@
+from .caches import PictureCache, load_segmenter, obtain_segmenter, save_segmenter, segmenter_settings
 from .distribution import frechet_distance, kernel_distance, standardize
 from .features import FEATURE_NETWORKS, feature_distance, load_feature_network, pooled_features
-from .judge import Figures, Judge, Measurements, score, score_styles
-from .picture_cache import PictureCache
-from .pictures import laplacian_variance, light_agreement, reduce_and_enlarge
+from .figures import FIGURES, Comparison, Figure, Figures, Judge, Measurements, Missing, score, score_styles
+from .pixels import laplacian_variance, light_agreement, reduce_and_enlarge
 from .scoring import ScoredBatch, Scorer
 from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accuracy, train_segmenter
-from .segmenter_cache import load_segmenter, obtain_segmenter, save_segmenter, segmenter_settings
 from .styles import channel_statistics, choose_partners, color_statistics, style_agreement
 
 
 __all__ = [
     "FEATURE_NETWORKS",
+    "FIGURES",
+    "Comparison",
+    "Figure",
     "Figures",
     "Judge",
     "Measurements",
+    "Missing",
     "PictureCache",
     "ScoredBatch",
     "Scorer",

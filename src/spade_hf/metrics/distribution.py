@@ -1,6 +1,6 @@
-"""Distances between the features of two sets of pictures: KID and FID.
+"""Distances between the features of two sets of images: KID and FID.
 
-Legend: N pictures, B pictures of a block, D feature dimensions.
+Legend: N images, B images of a block, D feature dimensions.
 """
 
 import torch
@@ -23,18 +23,18 @@ class _Features(nn.Module):
 
 
 def standardize(features: Tensor, real_features: Tensor) -> Tensor:
-    """Shift and scale each dimension so that the real pictures have mean 0 and standard deviation 1."""
-    std = real_features.std(dim=0, unbiased=False)
-    return (features - real_features.mean(dim=0)) / torch.where(std > 0, std, 1)
+    """Shift and scale each dimension so that the real images have mean 0 and standard deviation 1."""
+    std = real_features.std(dim=0, unbiased=False)  # (D,)
+    return (features - real_features.mean(dim=0)) / torch.where(std > 0, std, 1)  # constant dimensions become 0
 
 
 def kernel_distance(features: Tensor, real_features: Tensor) -> float:
-    """Compute KID, the squared maximum mean discrepancy with the kernel (x . y / D + 1)^3, on all pictures at once.
+    """Compute KID, the squared maximum mean discrepancy with the kernel (x . y / D + 1)^3, on all images at once.
 
-    Features are standardized by the real pictures' statistics, so that no dimension outweighs the others. Like the
-    U-statistic for pairs, the estimate leaves out the product of a picture with its own real picture. Torchmetrics
-    includes it, so that pictures of the same masks score below 0: the two sets are not independent. Here the real
-    pictures themselves score exactly 0.
+    Features are standardized by the real images' statistics, so that no dimension outweighs the others. Like the
+    U-statistic for pairs, the estimate leaves out the product of an image with its own real image. Torchmetrics
+    includes it, so that images of the same masks score below 0: the two sets are not independent. Here the real
+    images themselves score exactly 0.
 
     Args:
         features, real_features (`Tensor`): `(N, D)`, in the same order, N at least 2.
@@ -43,6 +43,7 @@ def kernel_distance(features: Tensor, real_features: Tensor) -> float:
     """
     real = standardize(real_features.double(), real_features.double())
     ours = standardize(features.double(), real_features.double())
+    # equation 5: the sum over i != j of k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i), over N (N - 1) pairs
     total = _products_of_others(real, real) + _products_of_others(ours, ours) - 2 * _products_of_others(ours, real)
     return (total / (len(ours) * (len(ours) - 1))).item()
 
@@ -52,7 +53,7 @@ def _products_of_others(x: Tensor, y: Tensor) -> Tensor:
     total = x.new_zeros(())
     for start in range(0, len(x), BLOCK):
         kernel = (x[start : start + BLOCK] @ y.T / x.shape[1] + 1) ** 3  # (B, N)
-        total += kernel.sum() - kernel.diagonal(offset=start).sum()
+        total += kernel.sum() - kernel.diagonal(offset=start).sum()  # without i == j
     return total
 
 
@@ -60,7 +61,7 @@ def frechet_distance(features: Tensor, real_features: Tensor) -> float:
     """Compute FID, the Frechet distance between Gaussians fitted to both sets. Features are not standardized.
 
     Args:
-        features, real_features (`Tensor`): `(N, D)` with more pictures than dimensions.
+        features, real_features (`Tensor`): `(N, D)` with more images than dimensions.
 
     Raises:
         ValueError: If N is D or less: the covariance would be singular and the distance meaningless.
@@ -73,6 +74,7 @@ def frechet_distance(features: Tensor, real_features: Tensor) -> float:
             f"pictures and {features.shape[1]} dimensions. Score more pictures, or use KID."
         )
     metric = FrechetInceptionDistance(_Features(features.shape[1]))
+    # the metric returns the dtype of its features: float64 is not rounded
     metric.update(real_features.double().cpu(), real=True)
     metric.update(features.double().cpu(), real=False)
     return metric.compute().item()

@@ -1,20 +1,21 @@
 """Feature networks for evaluation. Training uses none of them.
 
-Legend: N pictures, C channels, D feature dimensions, H W height and width.
+Legend: N images, C channels, D feature dimensions, H W height and width.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
+from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 
-from ..models.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features, EfficientNetLiteFeatures
-from ..models.inception import InceptionV3Features
+from ..features.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features, EfficientNetLiteFeatures
+from ..features.inception import InceptionV3Features
 from ..project import install_command
-from .folders import fetch, inception_weights
 
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ FEATURE_NETWORKS = {
     "efficientnet-lite2": EfficientNetLite2Features,
 }
 INCEPTION, INCEPTION_REPO = "inception-v3", "timm/inception_v3.tv_in1k"
+NETWORK_FILES = ["*.json", "*.safetensors", "*inception*.pth"]  # that are downloaded from the Hub
 
 
 def load_feature_network(name: str) -> FeatureNetwork:
@@ -61,6 +63,33 @@ def load_feature_network(name: str) -> FeatureNetwork:
     return import_transformers_networks("feature_network").TransformersBackbone(name)
 
 
+def fetch(name: str) -> Path:
+    """Return the folder of a network; download it from the Hub if `name` is not a folder.
+
+    Raises:
+        ValueError: If the download fails.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        return Path(snapshot_download(name, allow_patterns=NETWORK_FILES))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name!r} is not a folder, and can't be downloaded from the Hub: {error}") from error
+
+
+def inception_weights(folder: Path) -> Path | None:
+    """Find the weights file of an Inception-v3, by its name or in timm's folder layout; `None` if there is none."""
+    named = sorted(file for suffix in ("safetensors", "pth") for file in folder.glob(f"*inception*.{suffix}"))
+    if named:
+        return named[0]
+    config = folder / "config.json"
+    try:
+        architecture = json.loads(config.read_text(encoding="utf-8")).get("architecture", "")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return folder / "model.safetensors" if str(architecture).startswith("inception_v3") else None
+
+
 def import_transformers_networks(option: str) -> ModuleType:
     """Import `transformers_networks`, which needs the package transformers.
 
@@ -87,7 +116,7 @@ def feature_maps(network: FeatureNetwork, images: Tensor) -> list[Tensor]:
     """
     if images.device.type != "cpu":
         return network(images)
-    levels = zip(*(network(image[None]) for image in images), strict=True)
+    levels = zip(*(network(image[None]) for image in images), strict=True)  # per level, N maps (1, C, h, w)
     return [torch.cat(level) for level in levels]
 
 
@@ -97,7 +126,7 @@ def pooled_features(maps: Sequence[Tensor]) -> Tensor:
 
 
 def feature_distance(maps: Sequence[Tensor], real_maps: Sequence[Tensor]) -> Tensor:
-    """Measure the distance of each picture to its real picture: 0 for equal features, about 2 per level if unrelated.
+    """Measure the distance of each image to its real image: 0 for equal features, about 2 per level if unrelated.
 
     It is the squared distance between the unit-length channel vectors at a position, averaged over positions and
     summed over levels. Source: LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1), without its learned weights.
@@ -109,7 +138,7 @@ def feature_distance(maps: Sequence[Tensor], real_maps: Sequence[Tensor]) -> Ten
         `Tensor`: float64 `(N,)`.
     """
     distances = []
-    for level, real_level in zip(maps, real_maps, strict=True):
+    for level, real_level in zip(maps, real_maps, strict=True):  # (N, C, H, W), C and H of the level
         level, real_level = (nn.functional.normalize(one.double(), dim=1) for one in (level, real_level))
         distances.append((level - real_level).square().sum(dim=1).mean(dim=(1, 2)))  # (N,)
     return torch.stack(distances).sum(dim=0)

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 
-from .judge import Figures
+from .figures import Figures
 
 
 def format_table(figures: Mapping[str, Figures], without_painted: str | None = None) -> str:
-    """Format a Markdown table with one line per figure and one column per set of pictures, and a list of reasons.
+    """Format a Markdown table with one line per figure and one column per set of images, and a list of reasons.
 
     Each reason for missing figures is listed once, after the names of its figures.
 
     Args:
-        figures (`Mapping[str, Figures]`): Of `exact`, of `real` and, if they were scored, of `painted`.
+        figures (`Mapping[str, Figures]`): Set -> its figures: `exact`, `real` and, if they were scored, `painted`.
         without_painted (`str`, *optional*): Why there are no figures of `painted`.
     """
     kinds = [kind for kind in figures if kind != "real"] + ["real"]

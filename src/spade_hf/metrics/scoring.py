@@ -1,6 +1,6 @@
-"""Generation and measurement of pictures for a data set's masks, in batches that any process can score in any order.
+"""Makes and measures images for a data set's masks, in batches that any process can score in any order.
 
-Legend: N pictures, H W height and width, Z latent.
+Legend: N images, L semantic channels, H W height and width, Z latent.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 
 from ..batch import stack_samples
-from ..data import PairedImageDataset, paint_label_map
+from ..data import PairedImageDataset, simplify_label_map
 from ..images.processor import SPADEImageProcessor
 from ..pipelines import SPADEPipeline
 from ..seeding import generators
-from .judge import Judge, Measurements
-from .picture_cache import PictureCache
-from .pictures import reduce_and_enlarge
+from .caches import PictureCache
+from .figures import Judge, Measurements
+from .pixels import reduce_and_enlarge
 
 
-PAINTING, STYLE, FIRST, SECOND = range(4)  # streams of a row's random numbers
-# Sets of pictures, and the figures that need them: exact and painted masks in the real pictures' styles, exact masks
-# in another picture's style, and exact masks in two random styles.
+SIMPLIFICATION, STYLE, FIRST, SECOND = range(4)  # streams of a row's random numbers
+# Sets of images, and what the figures that need them are called in `figures.Figure.needs`: exact and simplified masks
+# in the real images' styles, exact masks in another image's style, and exact masks in two random styles. The names are
+# also folders of `PictureCache`.
 KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
 RANDOM = {"random": FIRST, "again": SECOND}
 
@@ -32,9 +33,9 @@ class ScoredBatch:
     """Results of a batch.
 
     Args:
-        measurements (`dict[str, Measurements]`): Of the real pictures (`"real"`) and of each kind.
-        rows (`list[Tensor]`): Of the sheet: masks and pictures side by side, uint8 `(3, H, columns * W)`.
-        headings (`list[str]`): Of the sheet's columns.
+        measurements (`dict[str, Measurements]`): Kind -> its images; the real ones are `"real"`.
+        rows (`list[Tensor]`): The sheet's rows: masks and images side by side, uint8 `(3, H, columns * W)`.
+        headings (`list[str]`): The headings of the sheet's columns.
     """
 
     measurements: dict[str, Measurements]
@@ -44,16 +45,16 @@ class ScoredBatch:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Generation and measurement of a batch's pictures. A row's results do not depend on its batch or process.
+    """Makes and measures the images of a batch. A row's results do not depend on its batch or process.
 
     Args:
-        judge (`Judge`): Measures the pictures.
+        judge (`Judge`): Measures the images.
         dataset (`PairedImageDataset`): The pairs.
         processor (`SPADEImageProcessor`): Has the label set.
         kinds (`Sequence[str]`): Keys of `KINDS`.
         partners (`Sequence[int]`): For each row, the row whose style it gets, for the kind `"styled"`.
         shown (`frozenset[int]`): Rows that are shown on the sheet.
-        pipeline (`SPADEPipeline`, *optional*): The model to score. Without it, the real pictures are scored.
+        pipeline (`SPADEPipeline`, *optional*): The model to score. Without it, the real images are scored.
         reduce (`int`, *optional*): The side for [`reduce_and_enlarge`]; used only without a pipeline.
         device (`str` or `torch.device`): Device for the measurements.
         cache (`PictureCache`, *optional*): Keeps the pictures that a pipeline makes.
@@ -73,67 +74,69 @@ class Scorer:
     def score(self, rows: range) -> ScoredBatch:
         """Score these rows of the data set."""
         batch = stack_samples([self.dataset[index] for index in rows], self.device)
+        # (N, 3, H, W) uint8 and (N, H, W) int64: real images are judged with the precision of generated ones
         real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
         height, width = real.shape[-2:]
-        maps = {"real": self.judge.features(real)}
+        maps = {"real": self.judge.features(real)}  # kind -> feature maps, one forward pass for all measurements
         measurements = {"real": self.judge.measure(real, maps["real"], maps["real"], label_map)}
         columns = [("mask", self._draw(label_map)), ("real", real)]
         for kind in self.kinds:
             masks, styles = label_map, real
             if kind == "painted":
-                masks = self._paint(label_map, generators(batch["seed"], PAINTING))
+                masks = self._simplify(label_map, generators(batch["seed"], SIMPLIFICATION))  # (N, H, W)
                 columns.append(("simplified mask", self._draw(masks)))
             elif kind == "styled":
                 others = [self.dataset[self.partners[index]]["real_images"] for index in rows]
                 styles = to_8_bits(torch.stack(others).to(self.device))
                 columns.append(("other style", styles))
+            # the seed of a sample depends on its row alone, so its latent does not depend on batches or processes
             rngs = generators(batch["seed"], RANDOM.get(kind, STYLE))
             given = None if kind in RANDOM else styles
-            make = partial(self._pictures, masks, given, rngs, batch.get("instance_edges"))
+            make = partial(self._make_images, masks, given, rngs, batch.get("instance_edges"))
             if self.cache is None or self.pipeline is None:
-                pictures = make()
+                images = make()
             else:
-                pictures = self.cache.obtain(kind, rows, (height, width), make).to(self.device)
-            maps[kind] = self.judge.features(pictures)
-            compared = maps["random" if kind == "again" else "real"]
-            measurements[kind] = self.judge.measure(pictures, maps[kind], compared, masks)
-            columns.append((self._heading(kind), pictures))
+                images = self.cache.obtain(kind, rows, (height, width), make).to(self.device)
+            maps[kind] = self.judge.features(images)
+            compared = maps["random" if kind == "again" else "real"]  # diversity: two styles of the same mask
+            measurements[kind] = self.judge.measure(images, maps[kind], compared, masks)
+            columns.append((self._heading(kind), images))
         table = torch.cat([column for _, column in columns], dim=-1).cpu()  # (N, 3, H, columns * W)
         shown = [row for index, row in zip(rows, table, strict=True) if index in self.shown]
         return ScoredBatch(measurements, shown, [heading for heading, _ in columns])
 
     def _heading(self, kind: str) -> str:
-        """Name a kind of pictures on the sheet."""
+        """Name a kind of images on the sheet."""
         if self.pipeline is None:
             return "real" if self.reduce is None else "reduced"
         has_style = kind not in RANDOM and self.pipeline.style_encoder is not None
         return "painted" if has_style or self.pipeline.generator.config.latent_dim is None else "random style"
 
     @torch.no_grad()
-    def _pictures(
+    def _make_images(
         self, masks: Tensor, styles: Tensor | None, rngs: Sequence[torch.Generator], instance_edges: Tensor | None
     ) -> Tensor:
-        """Make pictures, uint8 `(N, 3, H, W)`: in the given styles if the model has an encoder, else random."""
+        """Make images, uint8 `(N, 3, H, W)`: in the given styles if the model has an encoder, else random."""
         if self.pipeline is None:
             assert styles is not None
             return styles if self.reduce is None else reduce_and_enlarge(styles, self.reduce)
         latent_dim, z = self.pipeline.generator.config.latent_dim, None
         if styles is not None and self.pipeline.style_encoder is not None:
-            z = self.pipeline.encode_style(styles)
+            z = self.pipeline.encode_style(styles)  # (N, Z), the mean: nothing is drawn
         elif latent_dim is not None:
-            z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)
+            z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)  # (N, Z)
         return to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images)
 
-    def _paint(self, label_map: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
-        """Simulate hand-painted masks, as in training: int64 `(N, H, W)` -> int64 `(N, H, W)`."""
+    def _simplify(self, label_map: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
+        """Simplify masks, as in training: int64 `(N, H, W)` -> int64 `(N, H, W)`."""
         num_channels = self.processor.label_set.num_channels
-        painted = [paint_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
-        return torch.stack(painted).to(label_map.device)
+        simple = [simplify_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
+        return torch.stack(simple).to(label_map.device)
 
     def _draw(self, label_map: Tensor) -> Tensor:
-        """Draw label maps `(N, H, W)` in their colours: uint8 `(N, 3, H, W)`."""
-        palette = torch.from_numpy(self.processor.label_set.palette.copy()).to(label_map.device)
-        return palette[label_map].movedim(-1, 1)
+        """Draw label maps `(N, H, W)` in their colors: uint8 `(N, 3, H, W)`."""
+        palette = torch.from_numpy(self.processor.label_set.palette.copy()).to(label_map.device)  # (L, 3), by channel
+        return palette[label_map].movedim(-1, 1)  # (N, H, W, 3) to (N, 3, H, W)
 
 
 def to_8_bits(images: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""A segmenter that predicts labels from a picture, and measures of their agreement with the mask.
+"""A segmenter that predicts labels from an image, and measures of their agreement with the mask.
 
-Legend: N pictures, L semantic channels, C feature channels, H W height and width.
+Legend: N images, L semantic channels, C feature channels, H W height and width.
 """
 
 import itertools
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDTH = 32  # channels of the decoder at every resolution
 BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 8, 3e-3, 1e-4
 NEVER = -1e4  # logit of unknown; interpolation would turn -inf into NaN
-BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the random log gains by which training scales pictures
+BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the random log gains by which training scales images
 
 
 class Segmenter(nn.Module):
@@ -54,9 +54,10 @@ class Segmenter(nn.Module):
         """Compute logits `(N, L, H, W)` at the size of the shallowest map."""
         x = None
         for level, lateral, merge in zip(reversed(maps), reversed(self.lateral), reversed(self.merge), strict=True):
-            level = lateral(level)
+            level = lateral(level)  # (N, C, H / s, W / s) -> (N, WIDTH, H / s, W / s), at the level's stride s
+            # top down: what deeper levels say, enlarged to this level's size, is added
             x = merge(level if x is None else level + F.interpolate(x, level.shape[-2:]))  # (N, WIDTH, H / s, W / s)
-        logits = self.classify(x)
+        logits = self.classify(x)  # (N, L, H / s, W / s), now with the shallowest level's s
         if self.unknown_channel is not None:
             logits[:, self.unknown_channel] = NEVER
         return logits
@@ -64,6 +65,7 @@ class Segmenter(nn.Module):
     @torch.no_grad()
     def predict(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """Predict the label of each pixel of images `(N, 3, H, W)` from their feature maps: int64 `(N, H, W)`."""
+        # logits are interpolated, and then the largest is taken: borders are smooth, not stairs
         return F.interpolate(self(maps), images.shape[-2:], mode="bilinear").argmax(dim=1)
 
 
@@ -78,13 +80,13 @@ def train_segmenter(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> Segmenter:
-    """Train a segmenter on real pictures with random brightness and tint.
+    """Train a segmenter on real images with random brightness and tint.
 
     Args:
         network (`FeatureNetwork`): Frozen.
-        dataset (`PairedImageDataset`): Real pictures and their masks.
+        dataset (`PairedImageDataset`): Real images and their masks.
         num_steps (`int`): Number of updates; the batch size is 8, or the number of rows if that is smaller.
-        seed (`int`): Of the weights, the order of the rows and the random light.
+        seed (`int`): Determines the initial weights, the order of the rows and the random light.
         device (defaults to "cpu"): Where the network is.
     """
     label_set = dataset.processor.label_set
@@ -98,9 +100,9 @@ def train_segmenter(
     rng = torch.Generator().manual_seed(seed)
     progress = tqdm(itertools.islice(_batches(dataset, rng), num_steps), total=num_steps, desc="Training a segmenter")
     for batch in progress:
-        images = _in_random_light(batch["real_images"], rng).to(device)
+        images = _in_random_light(batch["real_images"], rng).to(device)  # (N, 3, H, W) in [-1, 1]
         logits = F.interpolate(segmenter(feature_maps(network, images)), images.shape[-2:], mode="bilinear")
-        label_map = batch["label_map"].to(device)
+        label_map = batch["label_map"].to(device)  # (N, H, W), where logits are (N, L, H, W)
         loss = F.cross_entropy(logits, label_map, ignore_index=ignored, reduction="sum")
         loss = loss / (label_map != ignored).sum().clamp(min=1)  # not NaN for a batch of unknown pixels only
         optimizer.zero_grad()
@@ -119,10 +121,10 @@ def _batches(dataset: PairedImageDataset, rng: torch.Generator) -> Iterator[Batc
 
 
 def _in_random_light(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Change brightness and tint of pictures in [-1, 1] at random."""
-    gains = torch.randn(len(images), 1, 1, 1, generator=rng) * BRIGHTNESS
-    gains = gains + torch.randn(len(images), 3, 1, 1, generator=rng) * TINT
-    return ((images + 1) * gains.exp() - 1).clamp(-1, 1)
+    """Change brightness and tint of images in [-1, 1] at random."""
+    gains = torch.randn(len(images), 1, 1, 1, generator=rng) * BRIGHTNESS  # logarithms
+    gains = gains + torch.randn(len(images), 3, 1, 1, generator=rng) * TINT  # (N, 3, 1, 1)
+    return ((images + 1) * gains.exp() - 1).clamp(-1, 1)  # black, -1, stays black
 
 
 def confusion_matrix(predictions: Tensor, label_maps: Tensor, num_channels: int) -> Tensor:
@@ -132,7 +134,7 @@ def confusion_matrix(predictions: Tensor, label_maps: Tensor, num_channels: int)
         predictions, label_maps (`Tensor`): int64 in `0..num_channels - 1`, of the same shape.
         num_channels (`int`): L.
     """
-    pairs = label_maps.flatten() * num_channels + predictions.flatten()
+    pairs = label_maps.flatten() * num_channels + predictions.flatten()  # numbers 0..L * L - 1 of (label, prediction)
     return torch.bincount(pairs, minlength=num_channels**2).view(num_channels, num_channels).cpu()
 
 
@@ -146,13 +148,13 @@ def class_ious(confusion: Tensor, *, unknown: int | None = None, count_unknown: 
             these pixels are left out.
     """
     scored = _scored(confusion, unknown, count_unknown)
-    hits, truths, guesses = scored.diagonal(), scored.sum(dim=1), scored.sum(dim=0)
-    ious = hits / (truths + guesses - hits).clamp(min=1)
+    hits, truths, guesses = scored.diagonal(), scored.sum(dim=1), scored.sum(dim=0)  # pixels, (L,) each
+    ious = hits / (truths + guesses - hits).clamp(min=1)  # intersection / union; of absent classes 0, not NaN
     return {channel: ious[channel].item() for channel in truths.nonzero().flatten().tolist() if channel != unknown}
 
 
 def pixel_accuracy(confusion: Tensor, *, unknown: int | None = None, count_unknown: bool = False) -> float | None:
-    """Compute the share of correctly labelled pixels, `None` if no pixel is scored; arguments as in [`class_ious`]."""
+    """Compute the share of correctly labeled pixels, `None` if no pixel is scored; arguments as in [`class_ious`]."""
     scored = _scored(confusion, unknown, count_unknown)
     return (scored.trace() / scored.sum()).item() if scored.any() else None
 

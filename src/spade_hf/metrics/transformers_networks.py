@@ -1,9 +1,9 @@
 """Evaluation networks of the package `transformers`: vision backbones and semantic segmentation models.
 
-Their image processors are not used, because those need torchvision. Pictures keep their size and are normalized as
+Their image processors are not used, because those need torchvision. Images keep their size and are normalized as
 the model's preprocessor_config.json says.
 
-Legend: N pictures, T the model's own classes, L semantic channels, C feature channels, H W height and width.
+Legend: N images, T the model's own classes, L semantic channels, C feature channels, H W height and width.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, AutoModelForSem
 from transformers.utils import logging
 
 from ..labels.label_set import LabelSet
-from .folders import fetch
+from .features import fetch
 from .segmentation import NEVER
 
 
@@ -28,10 +28,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Normalization(nn.Module):
-    """Normalization of pictures in [-1, 1] for a model.
+    """Normalizes images in [-1, 1] for a model.
 
     Args:
-        folder (`Path`): Of the model. Without a preprocessor_config.json, ImageNet's statistics are used.
+        folder (`Path`): The model's folder. Without a preprocessor_config.json, ImageNet's statistics are used.
     """
 
     mean: Tensor
@@ -49,7 +49,7 @@ class Normalization(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalize `(N, 3, H, W)` in [-1, 1]."""
-        return ((images + 1) / 2 - self.mean) / self.std
+        return ((images + 1) / 2 - self.mean) / self.std  # the statistics are of [0, 1]
 
 
 class TransformersBackbone(nn.Module):
@@ -146,7 +146,7 @@ def load(model_class: Any, folder: Path, **options: Any) -> Any:
 
 def spread(num_stages: int) -> list[int]:
     """Choose at most four stages, without the stem: evenly spaced, the last one included."""
-    count = min(num_stages - 1, MAX_LEVELS)
+    count = min(num_stages - 1, MAX_LEVELS)  # stage 0 is the stem
     return [(number + 1) * (num_stages - 1) // count for number in range(count)]
 
 

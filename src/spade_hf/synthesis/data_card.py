@@ -58,9 +58,9 @@ class Summary:
     """Contents of a data set.
 
     Args:
-        num_rows (`int`): Number of pictures.
+        num_rows (`int`): Number of images.
         num_bytes (`int`): Size of their files.
-        missing (`Sequence[int]`): Rows of the source without pictures.
+        missing (`Sequence[int]`): Rows of the source without images.
         columns (`Sequence[str]`): Names of the image columns.
         features (`datasets.Features`, *optional*): For the metadata, if the rows are in parquet files.
     """
@@ -78,11 +78,11 @@ def write_data_card(
     """Write README.md.
 
     Args:
-        folder (`Path`): Of the data set.
+        folder (`Path`): The data set's folder.
         summary (`Summary`): Its contents.
         settings (`Mapping[str, Any]`): Settings that all rows depend on.
         pipeline (`SPADEPipeline`): The model.
-        license (`str`, *optional*): The model's licence.
+        license (`str`, *optional*): The model's license.
     """
     count = settings["num_images_per_mask"]
     left_out = f"Left out, because their masks cannot be read: rows {row_numbers(summary.missing)} of the source.\n\n"
@@ -105,7 +105,7 @@ def write_data_card(
 
 
 def license_of(model: str) -> str | None:
-    """Return the licence that a model's card states, in its folder or on the Hub; `None` if it states none."""
+    """Return the license that a model's card states, in its folder or on the Hub; `None` if it states none."""
     folder = Path(model)
     try:
         data: Any = ModelCard.load(folder / "README.md" if folder.is_dir() else model).data

@@ -1,4 +1,4 @@
-"""Reading of masks and their instance maps from a `datasets` data set, without pictures.
+"""Reads masks and their instance maps from a `datasets` data set, without images.
 
 Legend: H W height and width of a mask as it is stored.
 """
@@ -10,8 +10,9 @@ import datasets
 import numpy as np
 
 from ..data.fingerprint import hash_row
-from ..data.image_files import decode_image, without_decoding
-from ..data.pair_reader import check_columns, check_instance_column, name_files
+from ..data.image_files import decode_image
+from ..data.pair_reader import check_instance_column
+from ..data.rows import decode_mask, name_files, select_images
 from ..images.processor import SPADEImageProcessor
 
 
@@ -31,14 +32,14 @@ class SourceMask:
 
 
 class MaskReader:
-    """Reader of masks, which also checks them.
+    """Reads and checks masks.
 
     Args:
         rows (`datasets.Dataset`): Rows of the source.
-        mask_column (`str`): Label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colours.
+        mask_column (`str`): Label maps: ids (`L`, `P`, 16 bits) or RGB in the label set's colors.
         instance_column (`str`, *optional*): Instance maps, for models with instance edges.
         processor (`SPADEImageProcessor`): The model's, with its label set.
-        color_tolerance (`float`, *optional*): For masks in colours; see [`LabelSet.ids_from_colors`].
+        color_tolerance (`float`, *optional*): For masks in colors; see [`LabelSet.ids_from_colors`].
 
     Raises:
         ValueError: If a column is missing or holds no images, or does not fit the model.
@@ -54,14 +55,10 @@ class MaskReader:
         color_tolerance: float | None = None,
     ) -> None:
         check_instance_column(processor, instance_column)
-        columns = {"mask_column": mask_column, "instance_column": instance_column}
-        columns = {parameter: column for parameter, column in columns.items() if column is not None}
-        check_columns(rows.features, columns)
         self.mask_column, self.instance_column = mask_column, instance_column
         self.processor, self.color_tolerance = processor, color_tolerance
-        names = [column for column in ("file_name",) if column in rows.column_names]
-        rows, self._image_types = without_decoding(rows, columns.values())
-        self.rows = rows.select_columns([*self._image_types, *names])
+        columns = {"mask_column": mask_column, "instance_column": instance_column}
+        self.rows, self._image_types = select_images(rows, columns)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -79,12 +76,13 @@ class MaskReader:
         """
         row = self.rows[index]
         try:
-            mask, *maps = (decode_image(row[name], kind, name) for name, kind in self._image_types.items())
-            masks, instance_maps = self.processor.read(
-                mask, maps[0] if maps else None, color_tolerance=self.color_tolerance
-            )
+            mask = decode_mask(row, self.mask_column, self._image_types, self.processor.label_set)
+            instances = None
+            if (column := self.instance_column) is not None:
+                instances = decode_image(row[column], self._image_types[column], column)
+            masks, instance_maps = self.processor.read(mask, instances, color_tolerance=self.color_tolerance)
         except ValueError as error:
             files = name_files(row, self._image_types)
             raise ValueError(f"Row {index} of the data set{files}: {error}") from error
-        ids = self.processor.label_set.channels_to_ids(masks[0].numpy())
+        ids = self.processor.label_set.channels_to_ids(masks[0].numpy())  # (H, W), as `encode_ids` stores them
         return SourceMask(index, ids, None if instance_maps is None else instance_maps[0].numpy())

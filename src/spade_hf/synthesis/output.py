@@ -23,10 +23,10 @@ class Output(ABC):
     """A folder of rows.
 
     Args:
-        folder (`Path`): Of the data set.
+        folder (`Path`): The data set's folder.
         columns (`Sequence[str]`): Image columns: `image`, `label` and, if there are instance maps, `instance`.
         num_images_per_mask (`int`): Rows per mask.
-        seed (`int`): Of the data set.
+        seed (`int`): The data set's seed.
         chunks (`Sequence[range]`): Rows of the source that are written together.
     """
 
@@ -74,7 +74,7 @@ class ParquetOutput(Output):
 
     def path(self, chunk: range) -> Path:
         """Return the file of a chunk."""
-        number = chunk.start // len(self.chunks[0])
+        number = chunk.start // len(self.chunks[0])  # all chunks but the last have the same length
         return self.folder / "data" / f"train-{number:05}-of-{len(self.chunks):05}.parquet"
 
     def missing(self, chunk: range) -> list[int]:
@@ -82,6 +82,7 @@ class ParquetOutput(Output):
         path = self.path(chunk)
         if not path.is_file():
             return list(chunk)
+        # its rows, not its existence: broken masks have none, and get them when they are mended
         present = set(pyarrow.parquet.read_table(path, columns=["source_index"])["source_index"].to_pylist())
         return [index for index in chunk if index not in present]
 
@@ -134,7 +135,7 @@ class FolderOutput(Output):
         """Write the files of a chunk."""
         for column in self.columns:
             (self.folder / FOLDER_OF[column]).mkdir(exist_ok=True)
-        for row in rows:
+        for row in rows:  # each file as soon as it is made: a stopped run loses nothing
             for column, path in self.paths(row.source_index, row.number).items():
                 with writing(path) as unfinished:
                     unfinished.write_bytes(row.images[column])

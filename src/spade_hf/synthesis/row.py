@@ -1,6 +1,6 @@
-"""A row of a synthesized data set, and the seeds of its pictures.
+"""A row of a synthesized data set, and the seeds of its images.
 
-Legend: H W height and width of a picture.
+Legend: H W height and width of an image.
 """
 
 import io
@@ -18,11 +18,11 @@ MAX_PNG_ID = 65535
 
 @dataclass(frozen=True)
 class Row:
-    """A picture and what it was painted from, as PNG files.
+    """An image and what it was made from, as PNG files.
 
     Args:
         source_index (`int`): Row of the mask in the source.
-        number (`int`): Number of the picture among those of its mask.
+        number (`int`): Number of the image among those of its mask.
         seed (`int`): Seed of its style.
         images (`dict[str, bytes]`): PNG files: `image`, `label` and, for models with instance edges, `instance`.
     """
@@ -44,17 +44,18 @@ def row_name(source_index: int, number: int) -> str:
 
 
 def picture_seeds(seed: int, source_index: int, count: int) -> list[int]:
-    """Derive the seeds of a mask's pictures, all different; the first ones do not depend on `count`.
+    """Derive the seeds of a mask's images, all different; the first ones do not depend on `count`.
 
     Args:
-        seed (`int`): Of the data set.
+        seed (`int`): The data set's seed.
         source_index (`int`): Row of the mask in the source.
-        count (`int`): Number of pictures.
+        count (`int`): Number of images.
 
     Returns:
         `list[int]`: In `0..2**31 - 1`.
     """
-    seeds: dict[int, None] = {}  # in order; a seed that occurs a second time, which is rare, is skipped
+    # a dict keeps the order; a seed that occurs a second time, which is rare, is skipped
+    seeds: dict[int, None] = {}
     number = 0
     while len(seeds) < count:
         seeds[derive_seed(seed, source_index, number) % NUM_SEEDS] = None
@@ -62,8 +63,8 @@ def picture_seeds(seed: int, source_index: int, count: int) -> list[int]:
     return list(seeds)
 
 
-def encode_picture(image: PIL.Image.Image) -> bytes:
-    """Encode a picture as a PNG file."""
+def encode_image(image: PIL.Image.Image) -> bytes:
+    """Encode an image as a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -71,17 +72,17 @@ def encode_picture(image: PIL.Image.Image) -> bytes:
 
 def encode_ids(ids: np.ndarray, max_id: int) -> bytes:
     """Encode ids `(H, W)` as a PNG file of 8 bits if `max_id` fits, else of 16 bits."""
-    return encode_picture(PIL.Image.fromarray(ids.astype(np.uint8 if max_id <= 255 else np.uint16)))
+    return encode_image(PIL.Image.fromarray(ids.astype(np.uint8 if max_id <= 255 else np.uint16)))
 
 
 def encode_instances(instances: np.ndarray) -> bytes:
-    """Encode ids of instances `(H, W)` as a PNG file; if ids such as colours exceed 16 bits, renumber them.
+    """Encode ids of instances `(H, W)` as a PNG file; if ids such as colors exceed 16 bits, renumber them.
 
     Raises:
         ValueError: If there are more instances than a PNG file can number.
     """
     if instances.min() < 0 or instances.max() > MAX_PNG_ID:
-        different, numbers = np.unique(instances, return_inverse=True)
+        different, numbers = np.unique(instances, return_inverse=True)  # numbers: (H, W), 0 for the smallest id
         if len(different) > MAX_PNG_ID + 1:
             raise ValueError(f"An instance map has {len(different)} instances; allowed are {MAX_PNG_ID + 1}.")
         instances = numbers.reshape(instances.shape)

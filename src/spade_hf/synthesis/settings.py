@@ -31,7 +31,7 @@ def open_folder(
     are replaced, so that a run that failed at its first mask does not block others.
 
     Args:
-        folder (`Path`): Of the data set.
+        folder (`Path`): The data set's folder.
         settings (`Mapping[str, Any]`): Settings that all rows depend on, as JSON values.
         label_set (`LabelSet`): The model's, for `labels.json`.
         masks (`Sequence[str]`): A hash of each mask.
@@ -55,7 +55,7 @@ def open_folder(
                 f"`output_dir` is {folder}, whose rows were begun by an older version, which did not keep what masks "
                 "it painted. Give another folder."
             )
-        for name in {**settings, **begun}:
+        for name in {**settings, **begun}:  # also what only one of the two versions has
             if begun.get(name) != settings.get(name):
                 raise ValueError(
                     f"`{name}` is {settings.get(name)}, but the rows in {folder} were begun with {begun.get(name)}. "

@@ -1,6 +1,6 @@
-"""Synthesis of rows from masks: each mask in several random styles, the same in every process and resumed run.
+"""Makes rows from masks: each mask in several random styles, the same in every process and resumed run.
 
-Legend: N masks, K pictures of each, H W height and width of a mask.
+Legend: N masks, K images of each, H W height and width of a mask.
 """
 
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ from ..images.resize import resize_labels
 from ..pipelines import SPADEPipeline
 from .mask_reader import MaskReader, SourceMask
 from .output import Output
-from .row import Row, encode_ids, encode_instances, encode_picture, picture_seeds
+from .row import Row, encode_ids, encode_image, encode_instances, picture_seeds
 
 
 @dataclass(frozen=True)
 class Synthesizer:
-    """Synthesizer of pictures for the masks of a data set.
+    """Makes images for the masks of a data set.
 
     Args:
         pipeline (`SPADEPipeline`): The model.
-        masks (`MaskReader`): The masks to paint.
-        num_images_per_mask (`int`): K, each picture with its own seed; 1 for a model without latent.
-        seed (`int`): The seeds of all pictures are derived from it.
-        batch_size (`int`): Pictures that are painted at once.
-        height, width (`int`, *optional*): Of the pictures, see [`SPADEPipeline`].
+        masks (`MaskReader`): The masks.
+        num_images_per_mask (`int`): K, each image with its own seed; 1 for a model without latent.
+        seed (`int`): The seeds of all images are derived from it.
+        batch_size (`int`): Images that are made at once.
+        height, width (`int`, *optional*): Size of the images, see [`SPADEPipeline`].
 
     Raises:
         ValueError: If the options do not fit the model.
@@ -46,18 +46,18 @@ class Synthesizer:
 
     @property
     def masks_per_batch(self) -> int:
-        """N: masks whose pictures are painted at once."""
+        """N: masks whose images are made at once."""
         return max(1, self.batch_size // self.num_images_per_mask)
 
     def make(self, chunk: range, output: Output) -> dict[int, str]:
-        """Paint masks and write their rows, unless the rows exist.
+        """Make the images of masks and write their rows, unless the rows exist.
 
         Args:
             chunk (`range`): Rows of the source that are written together.
             output (`Output`): Where the rows are written.
 
         Returns:
-            `dict[int, str]`: Broken rows of the source, which get no pictures -> their error messages.
+            `dict[int, str]`: Broken rows of the source, which get no images -> their error messages.
         """
         missing = output.missing(chunk)
         broken: dict[int, str] = {}
@@ -77,23 +77,24 @@ class Synthesizer:
             return None
 
     def _rows(self, chunk: range, broken: dict[int, str]) -> Iterator[Row]:
-        """Yield the rows of a chunk; successive masks of one size are painted together, the same ones in every run."""
+        """Yield the rows of a chunk; successive masks of one size form a batch, the same ones in every run."""
         batch: list[SourceMask] = []
         for index in chunk:
             mask = self._read(index, broken)
             if mask is None:
                 continue
             if len(batch) == self.masks_per_batch or (batch and batch[0].ids.shape != mask.ids.shape):
-                yield from self._paint(batch)
+                yield from self._make_batch(batch)
                 batch = []
             batch.append(mask)
         if batch:
-            yield from self._paint(batch)
+            yield from self._make_batch(batch)
 
-    def _paint(self, batch: list[SourceMask]) -> Iterator[Row]:
+    def _make_batch(self, batch: list[SourceMask]) -> Iterator[Row]:
         count = self.num_images_per_mask
         seeds = [picture_seeds(self.seed, mask.index, count) for mask in batch]
         instances = [mask.instances for mask in batch if mask.instances is not None]
+        # N K images, those of a mask side by side: K seeds of the first mask, then K of the second
         output: Any = self.pipeline(
             torch.from_numpy(np.stack([mask.ids for mask in batch])),  # (N, H, W)
             instance_map=torch.from_numpy(np.stack(instances)) if instances else None,
@@ -103,12 +104,12 @@ class Synthesizer:
             generator=[torch.Generator().manual_seed(seed) for its_seeds in seeds for seed in its_seeds],
             batch_size=self.batch_size,
         )
-        max_id = self.pipeline.image_processor.label_set.ids[-1]
+        max_id = self.pipeline.image_processor.label_set.ids[-1]  # decides on 8 or 16 bits, equal for all rows
         for mask, its_seeds, start in zip(batch, seeds, range(0, len(output.images), count), strict=True):
-            images = output.images[start : start + count]
+            images = output.images[start : start + count]  # K of this mask, all of one size
             size = (images[0].height, images[0].width)
             read = {"label": encode_ids(resize_labels(mask.ids, size), max_id)}  # as the generator saw it
             if mask.instances is not None:
                 read["instance"] = encode_instances(resize_labels(mask.instances, size))
             for number, (seed, image) in enumerate(zip(its_seeds, images, strict=True)):
-                yield Row(mask.index, number, seed, {"image": encode_picture(image), **read})
+                yield Row(mask.index, number, seed, {"image": encode_image(image), **read})

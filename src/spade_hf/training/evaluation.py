@@ -3,11 +3,8 @@
 import torch
 
 from ..data import PairedImageDataset
-from ..metrics import Judge, Measurements, Scorer, load_feature_network, score
+from ..metrics import FIGURES, Judge, Measurements, Scorer, load_feature_network, score
 from ..pipelines import SPADEPipeline
-
-
-FIGURES = ("kid", "sharpness", "feature_distance")
 
 
 class RunningEvaluation:
@@ -53,4 +50,5 @@ class RunningEvaluation:
         # Figures of the whole set
         has_own_style = pipeline.style_encoder is not None
         figures = score(generated, real, self.dataset.processor.label_set, has_own_style=has_own_style).values
-        return {f"evaluation/{name}": value for name in FIGURES if (value := figures[name]) is not None}
+        logged = [name for name in figures if FIGURES[name].is_logged]
+        return {f"evaluation/{name}": value for name in logged if (value := figures[name]) is not None}

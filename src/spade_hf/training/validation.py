@@ -7,7 +7,7 @@ from typing import Any
 
 import datasets
 
-from ..data.folders import normalized
+from ..data.formats.folders import normalized
 
 
 NAMES_FILE = "validation_files.txt"  # in the run's folder

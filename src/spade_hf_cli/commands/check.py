@@ -21,8 +21,15 @@ from ..outputs import check_picture_file, save_picture
 
 try:
     from spade_hf.data import PairedTransform, PairReader
-    from spade_hf.data.checking import SHORT_SIDE, CheckedPair, check_pairs, take_proportions
-    from spade_hf.data.oddities import KINDS, Oddity, find_among_pairs
+    from spade_hf.data.checking import (
+        KINDS,
+        SHORT_SIDE,
+        CheckedPair,
+        Oddity,
+        check_pairs,
+        find_among_pairs,
+        take_proportions,
+    )
     from spade_hf.data.overlays import overlay_sheet, spread
 
     from ..data import columns_of, open_label_set, open_rows

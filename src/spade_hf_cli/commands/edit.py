@@ -68,7 +68,7 @@ def _check_extra(args: argparse.Namespace) -> None:
     """Raise an ImportError that names the extra if a package for --painted or --instances is missing."""
     try:
         if args.painted is not None:
-            from spade_hf.data import painting  # noqa: F401
+            from spade_hf.data import simplification  # noqa: F401
         if args.instances is not None:
             import skimage.measure  # noqa: F401
     except ModuleNotFoundError as error:
@@ -101,11 +101,11 @@ def _changes(label_set: LabelSet, changes: Sequence[str]) -> dict[int, int]:
 
 
 def _painted(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.ndarray:
-    from spade_hf.data.painting import paint_label_map  # needs the extra `train`
+    from spade_hf.data.simplification import simplify_label_map  # needs the extra `train`
 
     channels = torch.from_numpy(label_set.ids_to_channels(label_map))
     rng = torch.Generator().manual_seed(seed)
-    return label_set.channels_to_ids(paint_label_map(channels, label_set.num_channels, rng).numpy())
+    return label_set.channels_to_ids(simplify_label_map(channels, label_set.num_channels, rng).numpy())
 
 
 def _save(ids: np.ndarray, path: Path) -> None:

@@ -22,7 +22,7 @@ from spade_hf.project import install_command
 from ..models import check_styles, load_pipeline
 from ..options import as_typed
 from ..outputs import check_folder, save_picture
-from .mask_sources import MaskSource, find_masks
+from .mask_sources import MaskSource, find_masks, rows_of_masks
 
 
 BATCH_SIZE = 8  # masks
@@ -175,15 +175,10 @@ def _sources(args: argparse.Namespace) -> list[MaskSource]:
                 "--instance-map belongs to masks of files; --dataset has --instance-column. Leave it out."
             )
         try:
-            from spade_hf.data.mask_cells import mask_cells
+            split, mask_column = args.split or "train", args.mask_column or "label"
+            return rows_of_masks(args.dataset, split, mask_column, args.instance_column)
         except ModuleNotFoundError as error:
             raise ImportError(f"--dataset needs {error.name}: {install_command('train')}") from error
-        cells = mask_cells(args.dataset, args.split or "train", args.mask_column or "label", args.instance_column)
-        digits = len(str(len(cells) - 1))
-        return [
-            MaskSource(f"row {number} of {args.dataset}", f"{number:0{digits}d}", *cell)
-            for number, cell in enumerate(cells)
-        ]
     return find_masks(args.mask, args.instance_map)
 
 

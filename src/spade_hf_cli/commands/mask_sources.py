@@ -1,4 +1,4 @@
-"""Masks to paint, from files and folders, each read only when it is needed."""
+"""Masks to paint, from files, folders and data sets, each read only when it is needed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import PIL.Image
 
 from spade_hf.images.suffixes import image_suffixes, is_hidden
 
@@ -68,3 +70,40 @@ def images_in(folder: Path) -> list[str]:
     if not (files := sorted(map(str, found))):
         raise ValueError(f"{folder} holds no image file.")
     return files
+
+
+def rows_of_masks(dataset: str, split: str, mask_column: str, instance_column: str | None) -> list[MaskSource]:
+    """List the masks of a data set; reading one raises a ValueError if its image is broken.
+
+    Args:
+        dataset (`str`): As in `spade_hf.data.load_rows`.
+        split (`str`): Its split.
+        mask_column (`str`): Column of masks.
+        instance_column (`str`, *optional*): Column of instance maps.
+
+    Raises:
+        ModuleNotFoundError: If the extra `train` is not installed.
+        ValueError: If a column is missing or holds no images.
+    """
+    from spade_hf.data import load_rows
+    from spade_hf.data.image_files import decode_image
+    from spade_hf.data.rows import select_images
+
+    columns = {"mask_column": mask_column, "instance_column": instance_column}
+    names = [column for column in columns.values() if column is not None]
+    stored: Any = load_rows(dataset, split=split, image_columns=names)  # no stream
+    rows, types = select_images(stored, columns)
+
+    def read(number: int, column: str) -> PIL.Image.Image:
+        return decode_image(rows[number][column], types[column], column)
+
+    digits = len(str(len(rows) - 1))
+    return [
+        MaskSource(
+            name=f"row {number} of {dataset}",
+            stem=f"{number:0{digits}d}",
+            read=partial(read, number, mask_column),
+            read_instances=None if instance_column is None else partial(read, number, instance_column),
+        )
+        for number in range(len(rows))
+    ]

@@ -35,7 +35,8 @@ from spade_hf.metrics import (
     score,
     score_styles,
 )
-from spade_hf.metrics.model_index import load_card, update_card
+from spade_hf.metrics.card import load_card, update_card
+from spade_hf.metrics.figures import NO_SEGMENTER
 from spade_hf.metrics.report import format_table
 from spade_hf.metrics.scoring import KINDS
 from spade_hf.models.model_hash import hash_model
@@ -112,12 +113,10 @@ def main(args: argparse.Namespace) -> None:
     styles = None if styled is None else measured["real"].take(partners)
     reasons = {name: reason for name, reason in missing.items() if reason is not None}
     score_styles(figures["exact"], styled=styled, styles=styles, varied=varied, reasons=reasons)
-    if segmenter is None:
-        for one in figures.values():
-            one.reasons.update(miou=segmenter_reason, pixel_accuracy=segmenter_reason)
     typed = options_of(build_parser())
     for one in figures.values():
-        one.reasons = {name: as_typed(reason, typed) for name, reason in one.reasons.items()}
+        for name, reason in one.reasons.items():
+            one.reasons[name] = as_typed(segmenter_reason if reason == NO_SEGMENTER else reason, typed)
     write(args, figures, missing["painted"], draw_sheet(scored), measured["real"])
     if card is not None:
         names = ("resolution", "feature_network", "segmenter", "segmenter_steps", "ignored_pixels", "seed")

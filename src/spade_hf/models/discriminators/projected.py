@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from ...features.standardized import StandardizedFeatures, as_buffers
 from ...layers.initialization import LEAKY_SLOPE, conv2d
-from ..frozen_features import StandardizedFeatures, as_buffers
 from ..semantics import num_semantic_channels
 from .base import Discriminator
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from ...features.standardized import StandardizedFeatures
 from ...layers.initialization import LEAKY_SLOPE, conv2d
-from ..frozen_features import StandardizedFeatures
 from .base import Discriminator
 
 

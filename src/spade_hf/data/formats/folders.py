@@ -17,11 +17,11 @@ from typing import Any
 
 import datasets
 
-from ..images.suffixes import image_suffixes
-from ..labels.label_set import LabelSet
+from ...images.suffixes import image_suffixes
+from ...labels.label_set import LabelSet
+from ..image_files import FileImage
+from ..listing import has_folder, list_files
 from .class_masks import CLASS_MASKS_COLUMN, CLASS_MASKS_FEATURE, group_by_photograph
-from .image_files import FileImage
-from .listing import has_folder, list_files
 
 
 logger = logging.getLogger(__name__)
@@ -183,11 +183,11 @@ def _describe_contents(column: str, folder: str, part: str, prefix: str, suffix:
             f"{folder} has no file that {ends}; files there: {shown}, such as {next(iter(everything))}. A suffix is "
             "the end of the names, extension included, such as '_gtFine_labelIds.png'; a prefix is their start."
         )
-    pictures = [name for name in everything if posixpath.splitext(name)[1].lower() in image_suffixes()]
-    if pictures:
-        end = posixpath.splitext(pictures[0])[1]
+    images = [name for name in everything if posixpath.splitext(name)[1].lower() in image_suffixes()]
+    if images:
+        end = posixpath.splitext(images[0])[1]
         return (
-            f"{folder} has its {len(pictures)} images in subfolders, such as {pictures[0]}. Pass "
+            f"{folder} has its {len(images)} images in subfolders, such as {images[0]}. Pass "
             f"`suffixes={ {column: end} }` to read them with their subfolders."
         )
     if "" in extensions:

@@ -10,8 +10,8 @@ import torch
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders, load_label_set
 
-from ..dataset_layouts import SIZE, save, write_cityscapes, write_cvat, write_roboflow, write_voc
-from ..training_data import picture
+from ...dataset_layouts import SIZE, save, write_cityscapes, write_cvat, write_roboflow, write_voc
+from ...training_data import picture
 
 
 CITYSCAPES = {"image": "_leftImg8bit.png", "label": "_gtFine_labelIds.png", "instance": "_gtFine_instanceIds.png"}

@@ -4,18 +4,21 @@ Label Studio and others write such files: `p1-grass-0.png` and `p1-sky-1.png`, o
 the photograph `p1.jpg`.
 """
 
+import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import datasets
 import numpy as np
 import PIL.Image
 
-from ..images.inputs import open_raster
-from ..labels.label_set import LabelSet
-from .listing import read_file
+from ...images.inputs import open_raster
+from ...labels.label_set import LabelSet
+from ..image_files import FileImage, readable_bytes
+from ..listing import read_file
+from .mask_format import MaskFormat
 
 
 CLASS_MASKS_COLUMN = "class_masks"  # per row: {"path", "label_id"} of each mask
@@ -69,9 +72,9 @@ def merge_class_masks(masks: list[dict[str, Any]], label_set: LabelSet) -> PIL.I
             has neither unknown nor `background`.
     """
     ids: np.ndarray | None = None  # (H, W)
-    is_free = np.array(True)
-    for mask in sorted(masks, key=lambda mask: mask["label_id"]):
-        is_inside = _black_and_white(mask["path"])
+    is_free = np.array(True)  # (H, W) after the first mask: pixels in no mask so far
+    for mask in sorted(masks, key=lambda mask: mask["label_id"]):  # larger ids come later, and overwrite
+        is_inside = _black_and_white(mask["path"])  # (H, W)
         if ids is None:
             ids, is_free = np.zeros(is_inside.shape, np.int32), np.ones(is_inside.shape, bool)
         if is_inside.shape != ids.shape:
@@ -90,6 +93,22 @@ def merge_class_masks(masks: list[dict[str, Any]], label_set: LabelSet) -> PIL.I
             )
         ids[is_free] = rest
     return PIL.Image.fromarray(ids)
+
+
+def _decode(masks: list[dict[str, Any]], _: Callable[[], PIL.Image.Image], label_set: LabelSet) -> PIL.Image.Image:
+    return merge_class_masks(masks, label_set)
+
+
+def _content(masks: Sequence[dict[str, Any]] | None) -> bytes:
+    """Return label ids and hashes of the masks' files."""
+    files = [(mask["label_id"], {"bytes": None, "path": mask["path"]}) for mask in masks or ()]
+    return b"".join(
+        repr(label_id).encode() + hashlib.blake2b(readable_bytes(file, FileImage())).digest()
+        for label_id, file in files
+    )
+
+
+CLASS_MASKS = MaskFormat(CLASS_MASKS_COLUMN, _decode, _content)
 
 
 def _word(text: str) -> str:

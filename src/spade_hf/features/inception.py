@@ -142,6 +142,7 @@ class InceptionBlock(nn.Module):
         """Map `(N, I, H, W)` to `(N, O, h, w)`."""
         outputs = []
         for branch, steps in self.branches.items():
+            # (N, I, H, W); a pooling branch without convolutions halves the size, as the other branches do by a stride
             y = self._pooled(x, halve=not steps) if branch == "branch_pool" else x
             for layers in steps:
                 y = torch.cat([self.get_submodule(layer)(y) for layer in layers], dim=1)  # layers side by side
@@ -149,6 +150,7 @@ class InceptionBlock(nn.Module):
         return torch.cat(outputs, dim=1)  # the channels of all branches
 
     def _pooled(self, x: Tensor, *, halve: bool) -> Tensor:
+        # 3x3 windows: (N, I, (H - 1) // 2, (W - 1) // 2) if halved, else of the same size
         if halve:
             return F.max_pool2d(x, 3, stride=2)
         if self.pool == "max":
@@ -234,12 +236,12 @@ class InceptionV3Features(nn.Module):
         x = F.interpolate(images, (SIZE, SIZE), mode="bilinear")  # (N, 3, 299, 299)
         maps = []
         for name in STEM:
-            x = self.get_submodule(name)(x)
+            x = self.get_submodule(name)(x)  # sides of 149, 147, 147; after the first pool 73, 71
             if name in POOLED:
-                x = F.max_pool2d(x, 3, stride=2)
+                x = F.max_pool2d(x, 3, stride=2)  # 73, then 35
                 maps.append(x)
         for name in BLOCKS:
-            x = self.get_submodule(name)(x)
+            x = self.get_submodule(name)(x)  # sides of 35 in blocks 5, 17 in blocks 6, 8 in blocks 7
             if name in FEATURE_BLOCKS:
                 maps.append(x)
         return maps

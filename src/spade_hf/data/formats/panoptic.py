@@ -5,7 +5,7 @@ A pixel's segment id is R + 256 G + 65536 B; 0 means no segment. Files are decod
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import datasets
 import numpy as np
 import PIL.Image
 
-from .image_files import FileImage
+from ...labels.label_set import LabelSet
+from ..image_files import FileImage
+from .mask_format import MaskFormat
 
 
 SEGMENTS_COLUMN = "panoptic_segments"  # per row: {"id", "category_id"} of each segment in its mask
@@ -26,7 +28,7 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
         panoptic_json (`str`): The annotations, such as `panoptic_val2017.json`.
         folders (`Mapping[str, str]`): Column -> folder: `image` holds the files of the JSON's `images`, every other
             column those of its `annotations`: `{"image": "val2017", "label": "panoptic_val2017"}`. For a model with
-            instance edges also `"instance": "panoptic_val2017"`, because each segment has its own colour.
+            instance edges also `"instance": "panoptic_val2017"`, because each segment has its own color.
 
     Returns:
         `datasets.Dataset`: These columns, `file_name` of the image and `panoptic_segments`, with which [`PairReader`]
@@ -98,14 +100,28 @@ def categories_of_segments(
     if mask.mode != "RGB":
         raise ValueError(f"the mask has the PIL mode {mask.mode!r}; panoptic masks are RGB images of segment ids.")
     pixels = np.asarray(mask).astype(np.int64)  # (H, W, 3)
+    # (H, W, 3) @ (3,) -> (H, W) of segment ids; few are different, so that each is looked up once
     ids, inverse = np.unique(pixels @ np.array([1, 256, 65536]), return_inverse=True)
     category_of = {segment["id"]: segment["category_id"] for segment in segments}
     if unknown_id is not None:
-        category_of.setdefault(0, unknown_id)
+        category_of.setdefault(0, unknown_id)  # 0: no segment
     if strangers := [i for i in ids.tolist() if i not in category_of]:
         raise ValueError(
             f"the mask has the segment ids {strangers[:5]}, which the JSON's `segments_info` of this image lacks"
             + (", and the label set has no unknown label for pixels without a segment (0)." if 0 in strangers else ".")
         )
     categories = np.array([category_of[i] for i in ids.tolist()], dtype=np.int32)
-    return PIL.Image.fromarray(categories[inverse].reshape(pixels.shape[:2]))
+    return PIL.Image.fromarray(categories[inverse].reshape(pixels.shape[:2]))  # (H, W) int32, mode `I`
+
+
+def _decode(
+    segments: list[dict[str, Any]], image: Callable[[], PIL.Image.Image], label_set: LabelSet
+) -> PIL.Image.Image:
+    return categories_of_segments(image(), segments, label_set.unknown_id)
+
+
+def _content(segments: Any) -> bytes:
+    return repr(segments).encode()  # ids of segments and categories
+
+
+PANOPTIC = MaskFormat(SEGMENTS_COLUMN, _decode, _content)

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from spade_hf.features.inception import InceptionV3Features
 from spade_hf.metrics import load_feature_network, pooled_features
-from spade_hf.models.inception import InceptionV3Features
 
 from ..tiny_networks import random_images, randomized
 

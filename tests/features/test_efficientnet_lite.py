@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_hf.models.efficientnet_lite import (
+from spade_hf.features.efficientnet_lite import (
     EfficientNetLite0Features,
     EfficientNetLite1Features,
     EfficientNetLite2Features,

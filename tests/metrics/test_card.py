@@ -1,7 +1,7 @@
 import pytest
 from huggingface_hub import ModelCard, ModelCardData, create_repo
 
-from spade_hf.metrics.model_index import load_card, update_card
+from spade_hf.metrics.card import load_card, update_card
 
 
 SETTINGS = {"num_images": 8, "feature_network": "efficientnet-lite2"}
@@ -25,6 +25,7 @@ def test_figures_are_metadata_and_the_rest_of_the_card_stays(tmp_path):
     results = update(folder, {"kid": 0.25, "fid": None, "style_features": 0.5})
     assert results.keys() == {("me/streets", "kid"), ("me/streets", "style_features")}
     kid = results["me/streets", "kid"]
+    assert results["me/streets", "style_features"].metric_name == "style features"
     assert (kid.metric_value, kid.metric_name, kid.dataset_split) == (0.25, "KID", "validation")
     assert kid.metric_args == SETTINGS and kid.task_type == "image-to-image"
     card = ModelCard.load(folder / "README.md")

@@ -6,11 +6,11 @@ import pytest
 
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders
-from spade_hf.data.class_masks import group_by_photograph
+from spade_hf.data.formats.class_masks import group_by_photograph
 from spade_hf.labels.label_set import Label
 
-from ..dataset_layouts import save
-from ..training_data import picture
+from ...dataset_layouts import save
+from ...training_data import picture
 
 
 SIZE = (8, 12)

@@ -1,16 +1,26 @@
-"""Trained segmenters on disk, named by a hash of everything that they depend on."""
+"""What evaluations keep on disk: trained segmenters, and the images of a model.
+
+A segmenter's file is named by a hash of everything that it depends on. With its images, a stopped evaluation goes on,
+and another judge scores the same ones.
+
+Legend: N images, H W height and width.
+"""
 
 import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from ..data import PairedImageDataset
 from ..data.fingerprint import Fingerprint, describe_labels, fingerprint, first_difference
@@ -60,7 +70,7 @@ def obtain_segmenter(
 
     Args:
         network (`nn.Module`): Feature network.
-        dataset (`PairedImageDataset`): Real pictures and their masks.
+        dataset (`PairedImageDataset`): Real images and their masks.
         cache_dir (`Path`): Folder of `segmenter-*.safetensors` files.
         settings (`Mapping[str, Any]`): See [`segmenter_settings`].
         device (defaults to "cpu"): Where the network is.
@@ -126,3 +136,52 @@ def load_segmenter(
     except RuntimeError as error:
         raise ValueError(f"`{file}` can't be read as a segmenter: its weights do not fit. {remedy}") from error
     return segmenter.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class PictureCache:
+    """A folder of PNG files: `<kind>/<row>.png`, row with five digits.
+
+    Args:
+        folder (`Path`): Need not exist.
+    """
+
+    folder: Path
+
+    def obtain(self, kind: str, rows: range, size: tuple[int, int], make: Callable[[], Tensor]) -> Tensor:
+        """Read the images of rows, uint8 `(N, 3, H, W)`; if one is missing, make all of them and save them.
+
+        Args:
+            kind (`str`): Kind of images, which names the subfolder.
+            rows (`range`): Rows of the data set.
+            size (`tuple[int, int]`): H and W.
+            make (`Callable`): Makes the images of all rows.
+
+        Raises:
+            ValueError: If a file is not an image of that size.
+        """
+        files = [self.folder / kind / f"{row:05}.png" for row in rows]
+        if all(file.is_file() for file in files):
+            return torch.stack([read_image(file, size) for file in files])
+        images = make()
+        for file, image in zip(files, images, strict=True):
+            write_image(image, file)
+        return images
+
+
+def read_image(file: Path, size: tuple[int, int]) -> Tensor:
+    """Read a PNG file as uint8 `(3, H, W)`."""
+    try:
+        with Image.open(file) as stored:
+            image = torch.from_numpy(np.array(stored.convert("RGB"))).movedim(-1, 0)  # (H, W, 3) to (3, H, W)
+        if image.shape[1:] != size:
+            raise ValueError(f"it is {stored.width}x{stored.height}, not {size[1]}x{size[0]} (width x height)")
+    except (OSError, SyntaxError, ValueError) as error:  # PIL has no specific error for a truncated PNG
+        raise ValueError(f"{file} can't be read: {error}. Delete it, and give the same command again.") from error
+    return image
+
+
+def write_image(image: Tensor, file: Path) -> None:
+    """Write uint8 `(3, H, W)` as a PNG file, whole or not at all."""
+    with atomic(file) as unfinished:
+        Image.fromarray(image.movedim(0, -1).cpu().numpy()).save(unfinished, format="PNG")

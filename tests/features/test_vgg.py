@@ -6,7 +6,7 @@ from huggingface_hub import get_session
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from spade_hf.models.vgg import VGG19_REPO, VGG19Features
+from spade_hf.features.vgg import VGG19_REPO, VGG19Features
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from spade_hf.data import average_blocks, paint_label_map
-from spade_hf.data.painting import TOOLS
+from spade_hf.data import average_blocks, simplify_label_map
+from spade_hf.data.simplification import TOOLS
 
 
 SIDE = 128
@@ -26,7 +26,7 @@ def scene() -> torch.Tensor:
 
 
 def painted(count: int = 30) -> list[torch.Tensor]:
-    return [paint_label_map(scene(), 4, torch.Generator().manual_seed(seed)) for seed in range(count)]
+    return [simplify_label_map(scene(), 4, torch.Generator().manual_seed(seed)) for seed in range(count)]
 
 
 def num_parts(label_map: torch.Tensor) -> int:
@@ -75,7 +75,7 @@ def test_a_polygon_leaves_holes_open():
 @pytest.mark.parametrize("label_map", [torch.full((40, 64), 2), torch.arange(4).repeat(640).view(40, 64)])
 def test_one_label_and_nothing_but_specks(label_map):
     for seed in range(10):
-        one = paint_label_map(label_map, 4, torch.Generator().manual_seed(seed))
+        one = simplify_label_map(label_map, 4, torch.Generator().manual_seed(seed))
         assert one.shape == (40, 64) and set(one.unique().tolist()) <= set(label_map.unique().tolist())
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from spade_hf.metrics import Figures, Judge, Measurements, score, score_styles
+from spade_hf.metrics import FIGURES, Figure, Figures, Judge, Measurements, Missing, score, score_styles
+from spade_hf.metrics.report import format_table
 from spade_hf.metrics.segmentation import Segmenter
 
 from ..training_data import LABELS
@@ -71,3 +72,20 @@ def test_styles_and_diversity(judge):
     score_styles(figures, styled=None, styles=None, varied=None, reasons=reasons)
     assert set(figures.values.values()) == {None}
     assert figures.reasons == {"style": "no encoder", "style_features": "no encoder", "diversity": "no latent"}
+
+
+def test_report_has_a_new_line_of_the_table(judge, monkeypatch):
+    def brightness(sets):
+        if len(sets.measured.colors) < 2:
+            raise Missing("it needs two images")
+        return sets.measured.colors[:, :3].mean().item()
+
+    monkeypatch.setitem(FIGURES, "brightness", Figure(brightness))
+    for count, cell in ((2, "| brightness | 127.5 |"), (1, "| brightness | - |")):
+        values = torch.full((count, 3, 16, 16), 127, dtype=torch.uint8)
+        values[..., ::2] = 128
+        measured = measure(judge, values, values)
+        figures = score(measured, measured, LABELS)
+        assert list(figures.values) == [name for name, figure in FIGURES.items() if not figure.needs]
+        assert cell in format_table({"exact": figures, "real": figures})
+    assert figures.reasons["brightness"] == "it needs two images"

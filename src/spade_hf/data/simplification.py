@@ -1,9 +1,9 @@
-"""Repaints exact label maps as if by hand: round strokes, straight outlines, no small parts.
+"""Simplifies exact label maps to ones as if drawn by hand: round strokes, straight outlines, no small parts.
 
-People paint with a round brush, with polygons or in a few large blobs. A model that was trained only on exact maps
-follows these outlines literally: an elliptical cloud stays an ellipse. Training therefore repaints some of its maps.
+People draw with a round brush, with polygons or in a few large blobs. A model that was trained only on exact maps
+follows these outlines literally: an elliptical cloud stays an ellipse. Training therefore simplifies some of its maps.
 
-Legend: L label channels, H W height and width.
+Legend: L label channels, H W height and width of the map, h w of the window around a part. Lengths are in pixels.
 """
 
 from collections.abc import Iterator
@@ -23,15 +23,15 @@ from torch import Tensor
 # Sizes are shares of the map's shorter side.
 BLOCKS = (1 / 32, 1 / 16, 1 / 10)  # sides of the blocks that are averaged
 BLURS = (1 / 256, 1 / 24)  # standard deviations of the blur that joins scattered parts, such as leaves
-BRUSHES = (1 / 100, 1 / 12)  # radii; a brush is no wider than the part it paints
+BRUSHES = (1 / 100, 1 / 12)  # radii; a brush is no wider than the part that it draws
 CORNERS = (1 / 128, 1 / 20)  # maximum distances of a polygon's sides from the outline
-LOST_PARTS = (1 / 64, 1 / 10)  # sides of squares: parts of a smaller area are not painted
-MAX_STROKE = 1 / 8  # largest radius of a stroke; wider parts are painted with a brush
-BLOCK_SHARE = 0.2  # share of maps made by averaging blocks; the others are painted region by region
+LOST_PARTS = (1 / 64, 1 / 10)  # sides of squares: parts of a smaller area are lost
+MAX_STROKE = 1 / 8  # largest radius of a stroke; wider parts are drawn with a brush
+BLOCK_SHARE = 0.2  # share of maps made by averaging blocks; the others are drawn region by region
 
 
-def paint_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator) -> Tensor:
-    """Repaint an exact map as if by hand, large regions first, each with a brush, a stroke or a polygon.
+def simplify_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator) -> Tensor:
+    """Redraw an exact map as if by hand, large regions first, each with a brush, a stroke or a polygon.
 
     Args:
         label_map (`Tensor`): int64 `(H, W)` in `0..num_labels - 1`.
@@ -41,10 +41,10 @@ def paint_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator) ->
     Returns:
         `Tensor`: int64 `(H, W)`.
     """
-    draw = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng)))
+    draw = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng)))  # one torch draw seeds all others
     if draw.random() < BLOCK_SHARE:
         return average_blocks(label_map, max(2, round(min(label_map.shape) * draw.choice(BLOCKS))), num_labels)
-    return torch.from_numpy(_paint_regions(label_map.numpy(), draw))
+    return torch.from_numpy(_redraw_regions(label_map.numpy(), draw))
 
 
 def average_blocks(label_map: Tensor, block: int, num_labels: int) -> Tensor:
@@ -56,70 +56,73 @@ def average_blocks(label_map: Tensor, block: int, num_labels: int) -> Tensor:
         num_labels (`int`): L.
     """
     shares = F.one_hot(label_map, num_labels).movedim(-1, 0)[None].float()  # (1, L, H, W)
-    shares = F.avg_pool2d(shares, block, ceil_mode=True)  # (1, L, H / block, W / block)
-    return F.interpolate(shares, label_map.shape, mode="bilinear").argmax(dim=1)[0]
+    shares = F.avg_pool2d(shares, block, ceil_mode=True)  # (1, L, ceil(H / block), ceil(W / block)), sums to 1 over L
+    return F.interpolate(shares, label_map.shape, mode="bilinear").argmax(dim=1)[0]  # (H, W)
 
 
-def _paint_regions(exact: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Repaint a map region by region, int64 `(H, W)` to int64 `(H, W)`."""
+def _redraw_regions(exact: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Redraw a map region by region, int64 `(H, W)` to int64 `(H, W)`."""
     side = min(exact.shape)
     lost, blur = (side * _between(draw, *bounds) for bounds in (LOST_PARTS, BLURS))
-    painted = np.full(exact.shape, -1)
+    drawn = np.full(exact.shape, -1)  # (H, W), -1 where no tool has been
+    # the margin leaves room for tools, of which a stroke can reach beyond its part by its radius
     for label, window, part in _parts(_blurred(exact, blur), min_area=lost**2, margin=int(side * MAX_STROKE) + 1):
         tool = TOOLS[draw.integers(len(TOOLS))]
-        painted[window][tool(part, side, draw)] = label
-    if (painted < 0).all():  # only small parts
+        drawn[window][tool(part, side, draw)] = label  # over larger parts, which came before
+    if (drawn < 0).all():  # only small parts
         return exact
     # pixels that no tool has reached take the nearest label
-    nearest: Any = ndimage.distance_transform_edt(painted < 0, return_distances=False, return_indices=True)
-    return painted[tuple(nearest)]
+    nearest: Any = ndimage.distance_transform_edt(drawn < 0, return_distances=False, return_indices=True)  # (2, H, W)
+    return drawn[tuple(nearest)]
 
 
 def _blurred(exact: np.ndarray, sigma: float) -> np.ndarray:
     """Return the most frequent label around each pixel."""
-    labels = np.unique(exact)
+    labels = np.unique(exact)  # only those that occur: a label set can have hundreds
     shares = [ndimage.gaussian_filter((exact == label).astype(np.float32), sigma, truncate=3) for label in labels]
-    return labels[np.argmax(shares, axis=0)]
+    return labels[np.argmax(shares, axis=0)]  # (H, W)
 
 
 def _parts(
     label_map: np.ndarray, *, min_area: float, margin: int
 ) -> Iterator[tuple[np.ndarray, tuple[slice, ...], np.ndarray]]:
     """Yield label, window with a margin, and bool `(h, w)` mask of each large connected part, the largest first."""
+    # connectivity 1: pixels that touch at a corner only are different parts; no label is background
     parts = regionprops(number_parts(label_map, connectivity=1, background=-1))
     for part in sorted(parts, key=lambda one: -one.area):
         if part.area < min_area:
             return
         window = tuple(slice(max(0, one.start - margin), one.stop + margin) for one in part.slice)
-        inside = np.zeros(label_map.shape, dtype=bool)
+        inside = np.zeros(label_map.shape, dtype=bool)  # (H, W), of which the window is cut out
         inside[part.slice] = part.image
         yield label_map[tuple(part.coords[0])], window, inside[window]
 
 
 def _brush(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
     """Return the pixels that a round brush reaches without leaving the part: a morphological opening."""
-    depth = _depth(part)
-    radius = min(side * _between(draw, *BRUSHES), 0.7 * depth.max())
-    return _within(depth >= radius, radius)
+    depth = _depth(part)  # (h, w)
+    radius = min(side * _between(draw, *BRUSHES), 0.7 * depth.max())  # below the largest depth, so that it fits
+    return _within(depth >= radius, radius)  # erosion by the radius, then dilation by it
 
 
 def _stroke(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
     """Draw a stroke of constant width along the middle of the part, of about the same area."""
     depth = _depth(part)
-    middle = skeletonize(part)
+    middle = skeletonize(part)  # bool (h, w), lines of one pixel
     if not middle.any():
         return part
-    radius = depth[middle].mean()
+    radius = depth[middle].mean()  # half of the mean width
     if radius > side * MAX_STROKE:
         return _brush(part, side, draw)
-    return _within(middle & (depth >= 0.5 * radius), radius)
+    return _within(middle & (depth >= 0.5 * radius), radius)  # without the skeleton's twigs, which end in thin places
 
 
 def _polygon(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
     """Approximate the part by polygons."""
     tolerance = side * _between(draw, *CORNERS)
     filled = np.zeros(part.shape, dtype=bool)
-    for contour in find_contours(np.pad(part, 1).astype(np.float32), 0.5):
+    # padded, so that the contour of a part that touches the image's edge is closed
+    for contour in find_contours(np.pad(part, 1).astype(np.float32), 0.5):  # (corners, 2) of row, column
         filled ^= polygon2mask(part.shape, approximate_polygon(contour - 1, tolerance))  # a hole is also a contour
     return filled
 

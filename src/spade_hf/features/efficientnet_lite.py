@@ -49,6 +49,7 @@ class SamePadConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
         kernel, stride = self.kernel_size[0], self.stride[0]
+        # pixels added to a dimension, so that the last of ceil(size / stride) windows fits
         pad_h, pad_w = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])
         if pad_h == pad_w and pad_h % 2 == 0:  # symmetric: the convolution itself pads, without a copy
             return F.conv2d(x, self.weight, self.bias, stride, pad_h // 2, 1, self.groups)
@@ -71,7 +72,7 @@ class InvertedResidual(nn.Module):
         """Map `(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
         out = x if self.expand is None else F.relu6(self.expand(x))  # (N, expansion * C, H, W)
         out = F.relu6(self.depthwise(out))  # (N, expansion * C, H / stride, W / stride)
-        out = self.project(out)
+        out = self.project(out)  # (N, O, H / stride, W / stride), without activation
         return x + out if self.has_skip else out
 
 
@@ -178,7 +179,7 @@ class EfficientNetLiteFeatures(nn.Module):
         x = F.relu6(self.stem(images * INPUT_GAIN + INPUT_OFFSET))  # (N, 32, H / 2, W / 2)
         features, end_of_stage = [], {sum(self.depths[: stage + 1]) - 1 for stage in FEATURE_STAGES}
         for index, block in enumerate(self.blocks):
-            x = block(x)
+            x = block(x)  # (N, C, H / s, W / s), C and s of the stage
             if index in end_of_stage:
                 features.append(x)
         return features
@@ -228,6 +229,8 @@ def fold_batch_norms(checkpoint: Mapping[str, Tensor], blocks: Sequence[Block]) 
         pairs[f"blocks.{i}.depthwise"] = (f"_blocks.{i}._depthwise_conv", f"_blocks.{i}._bn1")
         pairs[f"blocks.{i}.project"] = (f"_blocks.{i}._project_conv", f"_blocks.{i}._bn2")
 
+    # in evaluation a batch norm is (y - mu) g / sigma + beta of its convolution's output y = w x; float64, so that the
+    # rounding to float32 is the only one
     folded = {}
     for ours, (conv, norm) in pairs.items():
         variance = checkpoint[f"{norm}.running_var"].double()

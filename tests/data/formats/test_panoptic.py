@@ -10,7 +10,7 @@ from spade_hf import LabelSet
 from spade_hf.data import load_panoptic
 from spade_hf.labels.colors import voc_colors
 
-from ..dataset_layouts import SIZE, save, write_panoptic
+from ...dataset_layouts import SIZE, save, write_panoptic
 from .test_folders import assert_ids, read
 
 

@@ -10,10 +10,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 
 from ..files import atomic
 from ..hub.model_card import without_folder
-
-
-# Names on the card; other figures are named by their keys
-NAMES = {"fid": "FID", "kid": "KID", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
+from .figures import FIGURES
 
 
 def load_card(model: str) -> ModelCard:
@@ -50,8 +47,8 @@ def update_card(
         figures (`Mapping[str, float | None]`): By key; those that are `None` are left out.
         model (`str`): A folder or Hub id.
         dataset_name (`str`, *optional*): A Hub id or path; of a path, the card names only the last part. `None` for
-            folders of pictures and masks, whose names say nothing.
-        split (`str`, *optional*): Of the data set.
+            folders of images and masks, whose names say nothing.
+        split (`str`, *optional*): The data set's split.
         settings (`Mapping[str, Any]`): Other settings that the figures depend on; paths are shortened in the same way.
     """
     kind = "folders" if dataset_name is None else without_folder(dataset_name)
@@ -65,7 +62,7 @@ def update_card(
         EvalResult(
             **place,
             metric_type=key,
-            metric_name=NAMES.get(key, key.replace("_", " ")),
+            metric_name=_name(key),
             metric_value=value,
             metric_args={name: without_folder(value) for name, value in settings.items()},
         )
@@ -85,3 +82,9 @@ def update_card(
             card.save(unfinished)
     else:
         card.push_to_hub(model, commit_message="Evaluation results")
+
+
+def _name(key: str) -> str:
+    """Return the name of a figure on the card."""
+    figure = FIGURES.get(key)
+    return key.replace("_", " ") if figure is None or figure.card_name is None else figure.card_name

@@ -8,7 +8,7 @@ from PIL import Image
 
 from spade_hf import LabelSet
 from spade_hf.data import PairedTransform, load_folders, load_label_set, load_rows
-from spade_hf.data.pair_reader import name_files
+from spade_hf.data.rows import name_files
 
 from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
 from ..training_data import LABELS, ids, make_dataset, make_rows, mask, picture, png, write_imagefolder, write_labels

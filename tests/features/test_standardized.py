@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from spade_hf.models.efficientnet_lite import EfficientNetLite0Features
-from spade_hf.models.frozen_features import StandardizedFeatures
+from spade_hf.features.efficientnet_lite import EfficientNetLite0Features
+from spade_hf.features.standardized import StandardizedFeatures
 
 from ..tiny_networks import random_images
 

@@ -1,0 +1,78 @@
+"""Measures computed from pixels: sharpness, and agreement with the light of the real image.
+
+Legend: N images, H W height and width. Images are uint8 `(N, 3, H, W)`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: red, green, blue to gray
+LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
+
+
+def laplacian_variance(images: Tensor) -> Tensor:
+    """Compute the variance of the gray image's Laplacian, in squared gray levels of 0..255, without the border.
+
+    Args:
+        images (`Tensor`): uint8 `(N, 3, H, W)`, at least 3x3.
+
+    Returns:
+        `Tensor`: float64 `(N,)`.
+    """
+    luma = torch.tensor(LUMA, dtype=torch.float64, device=images.device)
+    gray = (images.double() * luma[:, None, None]).sum(dim=1, keepdim=True)  # (N, 1, H, W)
+    kernel = torch.tensor(LAPLACIAN, dtype=torch.float64, device=images.device)
+    return F.conv2d(gray, kernel[None, None]).var(dim=(1, 2, 3), unbiased=False)  # of (N, 1, H - 2, W - 2)
+
+
+def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object]) -> Tensor | None:
+    """Correlate mean red, green and blue with those of the real images, within scenes.
+
+    Each scene's mean is subtracted, so that differences in light remain, and the scene's content does not matter.
+
+    Args:
+        colors, real_colors (`Tensor`): `(N, 3)`, the mean color of each image.
+        groups (`Sequence`): The scene of each image. Scenes with a single image are left out.
+
+    Returns:
+        `Tensor` or `None`: float64 `(3,)` in -1..1; `None` if no scene has pictures that differ in light.
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    scene = torch.tensor([numbers[group] for group in groups])  # (N,), 0 for the first scene
+    counts = torch.bincount(scene)  # images per scene
+    several = counts[scene] > 1  # (N,)
+
+    def within(values: Tensor) -> Tensor:
+        """Subtract the scene's mean: `(N, 3)` -> `(rows of scenes with several images, 3)`."""
+        sums = values.new_zeros(len(counts), 3).index_add_(0, scene, values)  # by scene
+        return (values - (sums / counts[:, None])[scene])[several]
+
+    ours, theirs = within(colors.double().cpu()), within(real_colors.double().cpu())
+    lengths = ours.norm(dim=0) * theirs.norm(dim=0)  # (3,)
+    if not several.any() or (lengths == 0).any():
+        return None
+    return (ours * theirs).sum(dim=0) / lengths  # Pearson's correlation of each color
+
+
+def reduce_and_enlarge(images: Tensor, side: int) -> Tensor:
+    """Reduce the shorter side of images to `side` pixels and enlarge them again: a reference for lost detail.
+
+    Args:
+        images (`Tensor`): uint8 `(N, 3, H, W)`.
+        side (`int`): Pixels of the shorter side in between.
+
+    Raises:
+        ValueError: If `side` is below 1 or not smaller than the images.
+    """
+    height, width = images.shape[-2:]
+    if not 1 <= side < min(height, width):
+        raise ValueError(f"`side` is {side}; the pictures are {height}x{width}. It must be from 1 to their side - 1.")
+    small = (round(height * side / min(height, width)), round(width * side / min(height, width)))
+    resized = F.interpolate(images.float(), small, mode="bicubic", antialias=True)
+    # bicubic interpolation overshoots at edges; both images have 8 bits, as files would
+    resized = F.interpolate(resized.round().clamp(0, 255), (height, width), mode="bicubic")
+    return resized.round().clamp(0, 255).byte()
