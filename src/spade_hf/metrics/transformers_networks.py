@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, AutoModelForSemanticSegmentation
 from transformers.utils import logging
 
+from ..features.vgg import IMAGENET_MEAN, IMAGENET_STD
 from ..labels.label_set import LabelSet
 from .features import fetch
 from .segmentation import NEVER
 
 
 MAX_LEVELS = 4  # feature maps taken from a backbone
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Normalization(nn.Module):
