@@ -25,10 +25,10 @@ from accelerate.commands.launch import launch_command_parser
 import spade_hf_cli
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.export import export_generator, save_onnx
-from spade_hf_cli.evaluate import options as metrics
+from spade_hf_cli.evaluate import parser as metrics
 from spade_hf_cli.program import PROGRAMS
-from spade_hf_cli.synthesize import options as synthesis
-from spade_hf_cli.train import options as training
+from spade_hf_cli.synthesize import parser as synthesis
+from spade_hf_cli.train import parser as training
 
 from .conversion.test_presets import weights_of
 from .tiny_networks import NUM_LABELS, random_latents, tiny_generator

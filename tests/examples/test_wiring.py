@@ -9,7 +9,7 @@ from spade_hf.losses import TERMS, Term
 from spade_hf.training import ModelEMA, build_accelerator
 from spade_hf.training.discriminators import prepare_backbone, warn_of_other_classes
 from spade_hf_cli.train import build as parts
-from spade_hf_cli.train.options import parse_args
+from spade_hf_cli.train.parser import parse_args
 
 from ..training_data import LABELS, make_dataset
 from .test_train_spade import SMALL

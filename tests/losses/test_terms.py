@@ -5,7 +5,7 @@ import torch
 
 from spade_hf.losses import TERMS, AdversarialObjective, HingeObjective, Objective
 from spade_hf.models import MultiscaleDiscriminatorOutput
-from spade_hf_cli.train.options import build_parser
+from spade_hf_cli.train.parser import build_parser
 from spade_hf_cli.train.presets import WEIGHTS
 
 

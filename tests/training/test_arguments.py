@@ -6,7 +6,7 @@ from diffusers.optimization import SchedulerType
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
 from spade_hf.training import learning_rate_schedule
-from spade_hf_cli.train.options import PRESETS, build_parser, parse_args
+from spade_hf_cli.train.parser import PRESETS, build_parser, parse_args
 from spade_hf_cli.train.unused_options import CAN_BE_OFF, RULES, refuse_overridden
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .parser import build_parser, changed_defaults
+from .options import build_parser, changed_defaults
 
 
 @dataclass(frozen=True)
