@@ -9,7 +9,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .options import add_data_options, options_of
+from .data_options import DataOptions
+from .declaring import add_options
+from .options import options_of
 from .parsing import OptionParser, count, natural
 from .program import PROGRAMS
 
@@ -107,7 +109,7 @@ def _add_generate(commands: Commands) -> None:
 
 def _add_check(commands: Commands) -> None:
     command = commands.add_parser("check", help="read every pair of your data, and report problems (needs `train`)")
-    add_data_options(command)
+    add_options(command, DataOptions)
     command.add_argument("--split", help="split of --dataset_name; default: train")
     command.add_argument(
         "--resolution",

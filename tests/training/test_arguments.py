@@ -95,7 +95,7 @@ def test_options_that_do_not_fit_the_discriminator(options, message, capsys):
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_presets_name_options_and_build_networks(preset):
     args = parse("--preset", preset)
-    assert not PRESETS[preset].keys() - vars(args).keys()
+    assert not PRESETS[preset].keys() - args.as_arguments().keys()
     if preset not in ("tiny", "landscapes"):
         return  # a hundred million weights
     labels = {"num_labels": 3}
@@ -122,10 +122,10 @@ def test_a_config_file_stands_between_preset_and_command_line(tmp_path):
 
 
 def test_the_arguments_of_a_checkpoint_are_a_config_file(tmp_path):
-    expected = vars(parse("--preset", "tiny", "--center_crop", "--no-random_flip", "--max_grad_norm", "2"))
+    expected = parse("--preset", "tiny", "--center_crop", "--no-random_flip", "--max_grad_norm", "2").as_arguments()
     file = tmp_path / "arguments.json"
     file.write_text(json.dumps(expected))
-    assert vars(parse_args(["--config", str(file)])) == {**expected, "config": str(file)}
+    assert parse_args(["--config", str(file)]).as_arguments() == {**expected, "config": str(file)}
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_options_with_effect_and_those_of_presets_are_taken(options):
 
 def test_a_runs_record_has_options_without_effect(tmp_path):
     """A checkpoint's file names all options; it continues the run, whatever this version calls useless."""
-    values = vars(parse("--preset", "tiny")) | {"shuffle_buffer_size": 7, "kl_weight": 1.0, "latent_dim": 0}
+    values = parse("--preset", "tiny").as_arguments() | {"shuffle_buffer_size": 7, "kl_weight": 1.0, "latent_dim": 0}
     file = tmp_path / "arguments.json"
     file.write_text(json.dumps(values | {"config": "street.yaml"}))
     args = parse_args(["--config", str(file)])

@@ -3,7 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from ..options import add_data_options, add_folder_options, has_no_effect, problem_with_data, problem_with_folders
+from ..data_options import DataOptions, problem_with_data, problem_with_folders
+from ..declaring import add_options
+from ..options import has_no_effect
 from ..parsing import OptionParser, count, natural
 
 
@@ -17,7 +19,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--real", action="store_true", help="score the real pictures instead of a model's")
     parser.add_argument("--reduce", type=count, help="with --real: reduce the shorter side to this, and enlarge again")
-    add_data_options(parser)
+    add_options(parser, DataOptions)
     parser.add_argument("--split", help="of the data set; default: validation")
     parser.add_argument("--group_column", help="column of scenes, each shown in several styles; needed for light")
     parser.add_argument("--resolution", type=count, nargs="+", help="side, or height and width; default: the model's")
@@ -40,7 +42,17 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--segmenter_dataset", help="data set of real pairs to train the segmenter on; default: --dataset_name"
     )
     parser.add_argument("--segmenter_split", help="of the segmenter's data set; default: train")
-    add_folder_options(parser, "segmenter_", instances=False)
+    of = ", for --segmenter_image_folder"
+    parser.add_argument("--segmenter_image_folder", help="folder of images of other pairs")
+    parser.add_argument(
+        "--segmenter_mask_folder", help=f"folder of masks: ids or the label set's colours; or CVAT's zip file{of}"
+    )
+    parser.add_argument(
+        "--segmenter_file_list", help=f"text file: read only these names, without suffix or extension{of}"
+    )
+    parser.add_argument(
+        "--segmenter_panoptic_json", help=f"COCO's panoptic annotations of the files in these folders{of}"
+    )
     parser.add_argument("--segmenter_steps", type=count, default=300, help="updates of 8 pairs")
     parser.add_argument(
         "--ignored_pixels",

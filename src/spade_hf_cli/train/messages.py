@@ -1,6 +1,5 @@
 """Messages about what a run will do, and about its results."""
 
-import argparse
 import json
 import logging
 import math
@@ -16,6 +15,9 @@ from spade_hf.batch import Batch
 from spade_hf.data import PairedTransform
 from spade_hf.hub.model_card import without_folder
 from spade_hf.training.resuming import SavedState
+
+from ..declaring import names_with
+from .options import TrainOptions
 
 
 logger = logging.getLogger(__name__)
@@ -56,13 +58,13 @@ def summarize(
     return "\n".join(lines)
 
 
-def describe_discriminator(args: argparse.Namespace) -> str:
+def describe_discriminator(options: TrainOptions) -> str:
     """Describe in one line the options that depend on the kind of discriminator."""
     names = ["discriminator_backbone", "perceptual_model", "adam_beta2", "augment_discriminator"]
     segmentation = ["label_mix_weight", "max_class_weight", "boundary_relaxation"]
-    names += segmentation if args.discriminator == "segmentation" else ["gan_loss"]
-    values = [f"--{name} {_words(getattr(args, name))}" for name in names]
-    return f"--discriminator {args.discriminator}: {', '.join(values)}"
+    names += segmentation if options.discriminator == "segmentation" else ["gan_loss"]
+    values = [f"--{name} {_words(getattr(options, name))}" for name in names]
+    return f"--discriminator {options.discriminator}: {', '.join(values)}"
 
 
 def _words(value: Any) -> str:
@@ -91,19 +93,6 @@ def describe_crop(transform: PairedTransform, size: tuple[int, int], *, divisor:
     return text
 
 
-# Options that a resumed run can change without a warning: they do not affect its updates, except that the learning
-# rates follow the new number of updates.
-FREE_TO_CHANGE = {
-    *("config", "preset", "dry_run", "cache_dir", "dataloader_num_workers", "num_train_epochs", "max_train_steps"),
-    *("pretrained_model_name_or_path", "discriminator_name_or_path", "gradient_checkpointing", "torch_compile"),
-    *("torch_compile_backend", "output_dir", "overwrite_output_dir", "checkpointing_steps", "checkpoints_total_limit"),
-    *("resume_from_checkpoint", "validation_steps", "num_validation_images", "evaluation_steps", "evaluation_split"),
-    *("validation_image_folder", "validation_mask_folder", "validation_instance_folder", "validation_file_list"),
-    *("validation_panoptic_json", "num_evaluation_images", "log_steps", "report_to", "logging_dir", "push_to_hub"),
-    *("hub_strategy", "hub_model_id", "hub_private_repo", "license"),
-}
-
-
 def warn_of_differences(
     arguments: Mapping[str, Any], num_processes: int, before: Mapping[str, Any], saved: SavedState
 ) -> None:
@@ -127,9 +116,9 @@ def warn_of_changes(before: Mapping[str, Any], arguments: Mapping[str, Any]) -> 
         arguments (`Mapping[str, Any]`): The run's options. Those that the checkpoint does not have are left out.
     """
     now = json.loads(json.dumps(dict(arguments), default=str))
-    free = FREE_TO_CHANGE
+    free = set(names_with(TrainOptions, "free"))
     if now.get("streaming"):  # each worker reads its own part of a stream; 0 workers read as 1
-        free = free - {"dataloader_num_workers"}
+        free.remove("dataloader_num_workers")
     changes = [
         f"--{name} {_words(value)} (checkpoint: {_words(before[name])})"
         for name, value in now.items()

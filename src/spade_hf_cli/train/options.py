@@ -1,22 +1,23 @@
 """Declares the options of training: diffusers' names, the paper's defaults where it states them."""
 
-import argparse
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
-from ..options import add_data_options
+from ..data_options import DataOptions, data_option
+from ..declaring import option, option_name
 from ..parsing import (
-    OptionParser,
     count,
     decay,
     natural,
     nonnegative,
     positive,
     positive_weight,
+    proper_share,
     seed,
     share,
 )
-from ..validation_options import add_validation_options
-from .presets import DISCRIMINATORS, PRESETS, WEIGHTS
+from .presets import DISCRIMINATORS, PRESETS
 
 
 # The paper's schedule, and those of diffusers that need only the number of updates. They are written out, and nothing
@@ -24,187 +25,217 @@ from .presets import DISCRIMINATORS, PRESETS, WEIGHTS
 LR_SCHEDULERS = (
     "constant_then_linear linear cosine cosine_with_restarts polynomial constant constant_with_warmup".split()
 )
+# Headings of the help, with a sentence below them.
+VALIDATION, MODEL, HUB = "validation", "model", "Hub (log in with `hf auth login`, or set HF_TOKEN)"
+DESCRIPTIONS = {
+    VALIDATION: "pairs that are not trained on, for samples and evaluations",
+    MODEL: "With a pretrained model, widths, layers and norm come from it.",
+}
+validation_option, model_option = partial(option, group=VALIDATION), partial(option, group=MODEL)
+loss_option, step_option = partial(option, group="losses"), partial(option, group="optimization")
+output_option, hub_option = partial(option, group="output"), partial(option, group=HUB)
 
 
-def changed_defaults(preset: str | None, discriminator: str | None) -> dict[str, Any]:
-    """Return the defaults of a preset, on top of those of its discriminator or of the one that was given."""
-    values = PRESETS.get(preset or "", {})
-    kind = discriminator or values.get("discriminator", "patch")
-    return {**DISCRIMINATORS[kind], **values, "discriminator": kind}
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions):
+    """All options of a run. What is decided later, as by a pretrained model, makes a new object."""
 
+    preset: str | None = option(None, "defaults for the options below", choices=sorted(PRESETS), free=True)
+    config: str | None = option(None, "YAML or JSON file of options, such as a checkpoint's arguments.json", free=True)
+    dry_run: bool = option(False, "build everything, print a summary, and stop", free=True)
 
-def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    """Build the parser of all options; the defaults are the paper's where it states them."""
-    parser = OptionParser(prog=prog, description="Train SPADE on images and their label maps.")
-    parser.add_argument("--preset", choices=sorted(PRESETS), help="defaults for the options below")
+    # Data: those of DataOptions, and how training reads them
+    train_split: str = data_option("train")
+    cache_dir: str | None = data_option(None, "folder for the prepared data of `datasets`", free=True)
+    max_train_samples: int | None = data_option(None, "use only the first N rows", kind=count)
+    resolution: list[int] = data_option([256], "side, or height and width, in pixels", kind=int, many="+", card=True)
+    resize_ratio: float = data_option(286 / 256, "resize to --resolution x this, then crop", kind=float, card=True)
+    center_crop: bool = data_option(False)
+    random_flip: bool = data_option(True, card=True)
+    simplify_probability: float = data_option(0.0, "share of masks painted as if by hand", kind=share, card=True)
+    streaming: bool = data_option(False, "stream the rows; needs --max_train_steps")
+    shuffle_buffer_size: int = data_option(1000, "rows in the buffer, with --streaming", kind=count)
+    skip_broken: bool = data_option(False, "skip rows that cannot be read, with a warning")
+    dataloader_num_workers: int = data_option(0, kind=natural, free=True)
 
-    parser.add_argument("--config", help="YAML or JSON file of options, such as a checkpoint's arguments.json")
-    parser.add_argument("--dry_run", action="store_true", help="build everything, print a summary, and stop")
-
-    data = parser.add_argument_group("data")
-    add_data_options(data)
-    data.add_argument("--train_split", default="train")
-    data.add_argument("--cache_dir", help="folder for the prepared data of `datasets`")
-    data.add_argument("--max_train_samples", type=count, help="use only the first N rows")
-    data.add_argument("--resolution", type=int, nargs="+", default=[256], help="side, or height and width, in pixels")
-    data.add_argument("--resize_ratio", type=float, default=286 / 256, help="resize to --resolution x this, then crop")
-    data.add_argument("--center_crop", action="store_true")
-    data.add_argument("--random_flip", action=argparse.BooleanOptionalAction, default=True)
-    data.add_argument("--simplify_probability", type=share, default=0.0, help="share of masks painted as if by hand")
-    data.add_argument("--streaming", action="store_true", help="stream the rows; needs --max_train_steps")
-    data.add_argument("--shuffle_buffer_size", type=count, default=1000, help="rows in the buffer, with --streaming")
-    data.add_argument("--skip_broken", action="store_true", help="skip rows that cannot be read, with a warning")
-    data.add_argument("--dataloader_num_workers", type=natural, default=0)
-
-    add_validation_options(parser)
-
-    model = parser.add_argument_group("model", "With a pretrained model, widths, layers and norm come from it.")
-    model.add_argument("--pretrained_model_name_or_path", help="pipeline to start from: folder or Hub id")
-    model.add_argument(
-        "--discriminator_name_or_path", help="its discriminator: folder, Hub id, or a checkpoint of its training"
+    # Pairs that are not trained on, for samples and evaluations
+    validation_image_folder: str | None = validation_option(None, "folder of images of other pairs", free=True)
+    validation_mask_folder: str | None = validation_option(
+        None,
+        "folder of masks: ids or the label set's colours; or CVAT's zip file, for --validation_image_folder",
+        free=True,
     )
-    model.add_argument(
-        "--generator",
-        default="spade",
+    validation_instance_folder: str | None = validation_option(
+        None, "folder of instance maps, for models with an edge channel, for --validation_image_folder", free=True
+    )
+    validation_file_list: str | None = validation_option(
+        None, "text file: read only these names, without suffix or extension, for --validation_image_folder", free=True
+    )
+    validation_panoptic_json: str | None = validation_option(
+        None, "COCO's panoptic annotations of the files in these folders, for --validation_image_folder", free=True
+    )
+    validation_share: float | None = validation_option(
+        None,
+        "share of the pairs of --image_folder to hold out, by a hash of their names; their list is "
+        "validation_files.txt in --output_dir",
+        kind=proper_share,
+    )
+
+    # Networks: with a pretrained model, widths, layers and norm come from it
+    pretrained_model_name_or_path: str | None = model_option(
+        None, "pipeline to start from: folder or Hub id", free=True
+    )
+    discriminator_name_or_path: str | None = model_option(
+        None, "its discriminator: folder, Hub id, or a checkpoint of its training", free=True
+    )
+    generator: str = model_option(
+        "spade",
+        "or a baseline; concatenation: the same decoder with the mask concatenated; pix2pixhd: without latent",
         choices=("spade", "concatenation", "pix2pixhd"),
-        help="or a baseline; concatenation: the same decoder with the mask concatenated; pix2pixhd: without latent",
+        card=True,
     )
-    model.add_argument("--image_size", type=int, nargs="+", help="size of the saved model; default: --resolution")
-    model.add_argument("--base_channels", type=count, default=64)
-    model.add_argument(
-        "--channel_mult", type=positive_weight, nargs="+", help="block widths as multiples of --base_channels"
+    image_size: list[int] | None = model_option(
+        None, "size of the saved model; default: --resolution", kind=int, many="+"
     )
-    model.add_argument(
-        "--latent_dim", type=natural, default=256, help="0: no latent, the image depends only on the mask"
+    base_channels: int = model_option(64, kind=count)
+    channel_mult: list[float] | None = model_option(
+        None, "block widths as multiples of --base_channels", kind=positive_weight, many="+"
     )
-    model.add_argument("--use_style_encoder", action=argparse.BooleanOptionalAction, default=True)
-    model.add_argument("--spade_hidden_channels", type=count, default=128)
-    model.add_argument("--spade_kernel_size", type=int, default=3, choices=(1, 3, 5))
-    model.add_argument("--norm_type", default="sync_batch", choices=("sync_batch", "batch", "instance"))
-    model.add_argument("--num_upsampling_layers", type=int, default=5, choices=(5, 6, 7))
-    model.add_argument("--style_encoder_image_size", type=int, default=256)
-    model.add_argument("--style_encoder_base_channels", type=count, default=64)
-    model.add_argument("--style_encoder_channel_mult", type=positive_weight, nargs="+", default=[1, 2, 4, 8, 8, 8])
-    model.add_argument(
-        "--discriminator",
-        default="patch",
+    latent_dim: int = model_option(256, "0: no latent, the image depends only on the mask", kind=natural)
+    use_style_encoder: bool = model_option(True)
+    spade_hidden_channels: int = model_option(128, kind=count)
+    spade_kernel_size: int = model_option(3, kind=int, choices=(1, 3, 5))
+    norm_type: str = model_option("sync_batch", choices=("sync_batch", "batch", "instance"), card=True)
+    num_upsampling_layers: int = model_option(5, kind=int, choices=(5, 6, 7))
+    style_encoder_image_size: int = model_option(256, kind=int)
+    style_encoder_base_channels: int = model_option(64, kind=count)
+    style_encoder_channel_mult: list[float] = model_option([1, 2, 4, 8, 8, 8], kind=positive_weight, many="+")
+    discriminator: str = model_option(
+        "patch",
+        "patch: the paper's; segmentation: classifies each pixel as a label or fake; projected: patches of frozen "
+        "features. The last two change defaults of other options, which are printed at the start",
         choices=tuple(DISCRIMINATORS),
-        help="patch: the paper's; segmentation: classifies each pixel as a label or fake; projected: patches of "
-        "frozen features. The last two change defaults of other options, which are printed at the start",
+        card=True,
     )
-    model.add_argument(
-        "--discriminator_backbone",
+    discriminator_backbone: str = model_option(
+        "none",
+        "frozen encoder of the discriminator; with segmentation, none means an encoder that is trained",
         choices=("none", "efficientnet-lite0"),
-        help="frozen encoder of the discriminator; with segmentation, none means an encoder that is trained",
     )
-    model.add_argument("--discriminator_base_channels", type=count, default=64)
+    discriminator_base_channels: int = model_option(64, kind=count)
 
-    loss = parser.add_argument_group("losses")
-    loss.add_argument("--perceptual_model", default="vgg19", help="vgg19, Hub id, folder, efficientnet-lite0 or none")
-    for name, (weight, explanation) in WEIGHTS.items():
-        loss.add_argument(f"--{name}_weight", type=nonnegative, default=weight, help=explanation)
-    loss.add_argument(
-        "--gan_loss",
-        default="hinge",
+    # Losses; a test compares the weights of the generator's terms with `TERMS` in losses/terms.py, which needs torch
+    perceptual_model: str = loss_option("vgg19", "vgg19, Hub id, folder, efficientnet-lite0 or none", card=True)
+    adversarial_weight: float = loss_option(1.0, kind=nonnegative)
+    feature_matching_weight: float = loss_option(10.0, kind=nonnegative)
+    perceptual_weight: float = loss_option(10.0, kind=nonnegative)
+    color_weight: float = loss_option(
+        0.0, "weight of the difference in light and colors, over cells of 16x16 pixels", kind=nonnegative
+    )
+    kl_weight: float = loss_option(
+        0.05, "weight of the KL term, a sum over all samples of an update", kind=nonnegative
+    )
+    gan_loss: str = loss_option(
+        "hinge",
+        "for patch and projected; relativistic: compares a fake patch with the real one at its position",
         choices=("hinge", "relativistic"),
-        help="for patch and projected; relativistic: compares a fake patch with the real one at its position",
     )
-    loss.add_argument(
-        "--label_mix_weight",
-        type=nonnegative,
-        default=5.0,
-        help="for segmentation: consistency on images that are real in some labels and fake in the others",
+    label_mix_weight: float = loss_option(
+        5.0,
+        "for segmentation: consistency on images that are real in some labels and fake in the others",
+        kind=nonnegative,
     )
-    loss.add_argument("--max_class_weight", type=positive_weight, default=20.0, help="largest weight of a rare label")
-    loss.add_argument(
-        "--boundary_relaxation",
-        type=natural,
-        default=0,
-        help="for segmentation: distance in pixels from a simplified mask's border at which both labels are right",
+    max_class_weight: float = loss_option(20.0, "largest weight of a rare label", kind=positive_weight)
+    boundary_relaxation: int = loss_option(
+        0,
+        "for segmentation: distance in pixels from a simplified mask's border at which both labels are right",
+        kind=natural,
     )
-    loss.add_argument(
-        "--augment_discriminator",
-        nargs="*",
-        default=[],
+    augment_discriminator: list[str] = loss_option(
+        [],
+        "random augmentation of the discriminator's inputs",
         choices=("none", "color", "translation", "cutout"),
-        help="random augmentation of the discriminator's inputs",
+        many="*",
     )
-    loss.add_argument(
-        "--random_style_probability",
-        type=share,
-        default=0.0,
-        help="share of samples in a random style, not their image's; only their content is compared with the image",
+    random_style_probability: float = loss_option(
+        0.0,
+        "share of samples in a random style, not their image's; only their content is compared with the image",
+        kind=share,
+        card=True,
     )
 
-    optimization = parser.add_argument_group("optimization")
-    optimization.add_argument("--train_batch_size", type=count, default=4, help="per process")
-    optimization.add_argument("--gradient_accumulation_steps", type=count, default=1)
-    optimization.add_argument(
-        "--reuse_fakes",
-        action="store_true",
-        help="train the discriminator on the images of the generator's phase instead of new ones",
+    # Optimization
+    train_batch_size: int = step_option(4, "per process", kind=count, card=True)
+    gradient_accumulation_steps: int = step_option(1, kind=count, card=True)
+    reuse_fakes: bool = step_option(
+        False, "train the discriminator on the images of the generator's phase instead of new ones"
     )
-    optimization.add_argument("--gradient_checkpointing", action="store_true", help="less memory, more time")
-    optimization.add_argument(
-        "--torch_compile",
-        action="store_true",
-        help="compile discriminator, style encoder and perceptual network, but not the generator: its sparse "
-        "modulation depends on label values",
+    gradient_checkpointing: bool = step_option(False, "less memory, more time", free=True)
+    torch_compile: bool = step_option(
+        False,
+        "compile discriminator, style encoder and perceptual network, but not the generator: its sparse modulation "
+        "depends on label values",
+        free=True,
     )
-    optimization.add_argument("--torch_compile_backend", default="inductor", help="for --torch_compile")
-    optimization.add_argument("--num_train_epochs", type=count, default=200)
-    optimization.add_argument("--max_train_steps", type=count, help="updates; overrides --num_train_epochs")
-    optimization.add_argument("--learning_rate", type=nonnegative, default=1e-4, help="of generator and style encoder")
-    optimization.add_argument("--discriminator_learning_rate", type=nonnegative, default=4e-4)
-    optimization.add_argument("--adam_beta1", type=decay, default=0.0)
-    optimization.add_argument("--adam_beta2", type=decay, default=0.9)
-    optimization.add_argument("--adam_epsilon", type=nonnegative, default=1e-8)
-    optimization.add_argument("--lr_scheduler", default="constant_then_linear", choices=LR_SCHEDULERS)
-    optimization.add_argument("--lr_warmup_steps", type=natural, default=0)
-    optimization.add_argument("--lr_decay_start", type=share, default=0.5, help="share of the run at a constant rate")
-    optimization.add_argument("--max_grad_norm", type=positive, help="clip the gradient norm of each optimizer")
-    optimization.add_argument("--ema_decay", type=decay, default=0.999)
-    optimization.add_argument("--mixed_precision", choices=("no", "fp16", "bf16"), help="default: accelerate's config")
-    optimization.add_argument("--allow_tf32", action="store_true", help="faster, less precise matrix products on GPUs")
-    optimization.add_argument("--seed", type=seed, default=0)
+    torch_compile_backend: str = step_option("inductor", "for --torch_compile", free=True)
+    num_train_epochs: int = step_option(200, kind=count, free=True)
+    max_train_steps: int | None = step_option(None, "updates; overrides --num_train_epochs", kind=count, free=True)
+    learning_rate: float = step_option(1e-4, "of generator and style encoder", kind=nonnegative, card=True)
+    discriminator_learning_rate: float = step_option(4e-4, kind=nonnegative, card=True)
+    adam_beta1: float = step_option(0.0, kind=decay, card=True)
+    adam_beta2: float = step_option(0.9, kind=decay, card=True)
+    adam_epsilon: float = step_option(1e-8, kind=nonnegative)
+    lr_scheduler: str = step_option("constant_then_linear", choices=LR_SCHEDULERS, card=True)
+    lr_warmup_steps: int = step_option(0, kind=natural)
+    lr_decay_start: float = step_option(0.5, "share of the run at a constant rate", kind=share, card=True)
+    max_grad_norm: float | None = step_option(None, "clip the gradient norm of each optimizer", kind=positive)
+    ema_decay: float = step_option(0.999, kind=decay, card=True)
+    mixed_precision: str | None = step_option(
+        None, "default: accelerate's config", choices=("no", "fp16", "bf16"), card=True
+    )
+    allow_tf32: bool = step_option(False, "faster, less precise matrix products on GPUs")
+    seed: int = step_option(0, kind=seed, card=True)
 
-    output = parser.add_argument_group("output")
-    output.add_argument("--output_dir", default="spade-model")
-    output.add_argument("--overwrite_output_dir", action="store_true", help="delete the run in --output_dir first")
-    output.add_argument("--checkpointing_steps", type=count, default=500)
-    output.add_argument(
-        "--checkpoints_total_limit",
-        type=natural,
-        default=3,
-        help="keep the newest N checkpoints, because each holds several copies of the networks; 0: keep all",
+    # Output
+    output_dir: str = output_option("spade-model", free=True)
+    overwrite_output_dir: bool = output_option(False, "delete the run in --output_dir first", free=True)
+    checkpointing_steps: int = output_option(500, kind=count, free=True)
+    checkpoints_total_limit: int = output_option(
+        3,
+        "keep the newest N checkpoints, because each holds several copies of the networks; 0: keep all",
+        kind=natural,
+        free=True,
     )
-    output.add_argument("--resume_from_checkpoint", help="a checkpoint's folder, latest, or hub")
-    output.add_argument("--validation_steps", type=count, default=500, help="updates between sample images")
-    output.add_argument("--num_validation_images", type=count, default=4)
-    output.add_argument(
-        "--evaluation_steps", type=count, help="updates between evaluations on pairs that are not trained on"
+    resume_from_checkpoint: str | None = output_option(None, "a checkpoint's folder, latest, or hub", free=True)
+    validation_steps: int = output_option(500, "updates between sample images", kind=count, free=True)
+    num_validation_images: int = output_option(4, kind=count, free=True)
+    evaluation_steps: int | None = output_option(
+        None, "updates between evaluations on pairs that are not trained on", kind=count, free=True
     )
-    output.add_argument("--evaluation_split", default="validation", help="their split, with --dataset_name")
-    output.add_argument("--num_evaluation_images", type=count, default=48, help="pairs, evenly spread over the split")
-    output.add_argument("--log_steps", type=count, default=10)
-    output.add_argument(
-        "--report_to",
-        default="none",
-        help="installed tracker that accelerate supports: tensorboard, wandb, trackio",
+    evaluation_split: str = output_option("validation", "their split, with --dataset_name", free=True)
+    num_evaluation_images: int = output_option(48, "pairs, evenly spread over the split", kind=count, free=True)
+    log_steps: int = output_option(10, kind=count, free=True)
+    report_to: str = output_option(
+        "none", "installed tracker that accelerate supports: tensorboard, wandb, trackio", free=True
     )
-    output.add_argument("--logging_dir", default="logs", help="below --output_dir")
+    logging_dir: str = output_option("logs", "below --output_dir", free=True)
 
-    hub = parser.add_argument_group("Hub (log in with `hf auth login`, or set HF_TOKEN)")
-    hub.add_argument("--push_to_hub", action="store_true", help="upload the pipeline and its model card at the end")
-    hub.add_argument(
-        "--hub_strategy",
-        default="end",
-        choices=("end", "every_save", "checkpoint"),
-        help="every_save: also upload the pipeline of each checkpoint, as the revision step-0000500 and so on; each "
-        "upload estimates the batch statistics and stores all weights on the Hub. checkpoint: also upload the newest "
+    # The Hub
+    push_to_hub: bool = hub_option(False, "upload the pipeline and its model card at the end", free=True)
+    hub_strategy: str = hub_option(
+        "end",
+        "every_save: also upload the pipeline of each checkpoint, as the revision step-0000500 and so on; each upload "
+        "estimates the batch statistics and stores all weights on the Hub. checkpoint: also upload the newest "
         "checkpoint, as the revision last-checkpoint, for --resume_from_checkpoint hub on another machine",
+        choices=("end", "every_save", "checkpoint"),
+        free=True,
     )
-    hub.add_argument("--hub_model_id", help="name or owner/name of the repository; default: --output_dir's name")
-    hub.add_argument("--hub_private_repo", action="store_true")
-    hub.add_argument("--license", help="of the weights, for the model card, such as apache-2.0")
-    return parser
+    hub_model_id: str | None = hub_option(
+        None, "name or owner/name of the repository; default: --output_dir's name", free=True
+    )
+    hub_private_repo: bool = hub_option(False, free=True)
+    license: str | None = hub_option(None, "of the weights, for the model card, such as apache-2.0", free=True)
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return the values by option, as `--config` reads them."""
+        return {option_name(field): getattr(self, field.name) for field in fields(self)}

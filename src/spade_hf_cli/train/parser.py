@@ -3,16 +3,17 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from ..config_file import read_options
-from ..options import problem_with_data
-from ..parsing import OneLineParser
-from ..validation_options import problem_with_validation
-from .options import build_parser, changed_defaults
-from .presets import DISCRIMINATORS, PRESETS
+from ..declaring import add_options, collect
+from ..parsing import OneLineParser, OptionParser
+from .checks import problem_with
+from .options import DESCRIPTIONS, TrainOptions
+from .presets import DISCRIMINATORS, PRESETS, changed_defaults
 from .unused_options import unused_option
 
 
@@ -25,7 +26,14 @@ RENAMED = {
 }
 
 
-def parse_args(input_args: Sequence[str] | None = None, *, prog: str | None = None) -> argparse.Namespace:
+def build_parser(prog: str | None = None) -> OptionParser:
+    """Build the parser of all options; the defaults are the paper's where it states them."""
+    parser = OptionParser(prog=prog, description="Train SPADE on images and their label maps.")
+    add_options(parser, TrainOptions, descriptions=DESCRIPTIONS)
+    return parser
+
+
+def parse_args(input_args: Sequence[str] | None = None, *, prog: str | None = None) -> TrainOptions:
     """Parse and check the options.
 
     Later sources override earlier ones: defaults, those of `--discriminator`, `--preset`, `--config`, command line.
@@ -41,14 +49,18 @@ def parse_args(input_args: Sequence[str] | None = None, *, prog: str | None = No
         chosen = chosen if is_record else given
     first = _first(given)
     parser.set_defaults(**changed_defaults(first.preset, first.discriminator))
-    args = parser.parse_args(given)
-    problem = _problem(args) or unused_option(args, _names(chosen))
+    options = collect(TrainOptions, parser.parse_args(given))
+    problem = problem_with(options) or unused_option(options, _names(chosen))
     if problem is not None:
         parser.error(problem)
-    args.augment_discriminator = [kind for kind in args.augment_discriminator if kind != "none"]
-    args.resolution = [args.resolution[0], args.resolution[-1]]
-    args.image_size = [args.image_size[0], args.image_size[-1]] if args.image_size else args.resolution
-    return args
+    resolution = [options.resolution[0], options.resolution[-1]]
+    image_size = options.image_size or resolution
+    return replace(
+        options,
+        augment_discriminator=[kind for kind in options.augment_discriminator if kind != "none"],
+        resolution=resolution,
+        image_size=[image_size[0], image_size[-1]],
+    )
 
 
 def _names(given: list[str]) -> set[str]:
@@ -66,36 +78,3 @@ def _first(given: list[str]) -> argparse.Namespace:
     first.add_argument("--config")
     first.add_argument("--discriminator", choices=sorted(DISCRIMINATORS))
     return first.parse_known_args(given)[0]
-
-
-def _problem(args: argparse.Namespace) -> str | None:
-    """Return an error message if the options are invalid, else `None`."""
-    if problem := problem_with_data(args):
-        return problem
-    if args.streaming and (args.max_train_steps is None or args.dataset_name is None):
-        return "--streaming needs --max_train_steps, as a stream has no length, and --dataset_name."
-    if args.discriminator_name_or_path and not args.pretrained_model_name_or_path:
-        return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
-    if problem := problem_with_validation(args):
-        return problem
-    if args.discriminator != "segmentation" and (args.discriminator_backbone == "none") == (
-        args.discriminator == "projected"
-    ):
-        allowed = DISCRIMINATORS[args.discriminator]["discriminator_backbone"]
-        return (
-            f"--discriminator_backbone is {args.discriminator_backbone}; with --discriminator {args.discriminator} "
-            f"it must be {allowed}."
-        )
-    if args.overwrite_output_dir and args.resume_from_checkpoint:
-        return "--overwrite_output_dir deletes the run that --resume_from_checkpoint continues. Give one of them."
-    if args.hub_strategy != "end" and not args.push_to_hub:
-        return f"--hub_strategy {args.hub_strategy} needs --push_to_hub."
-    divisor = 2**args.num_upsampling_layers
-    for name in ("resolution", "image_size"):
-        size = getattr(args, name)
-        if size is not None and (len(size) > 2 or any(side < 1 or side % divisor for side in size)):
-            return (
-                f"--{name} is {' '.join(map(str, size))}; give one side, or height and width, each a multiple of "
-                f"{divisor} with --num_upsampling_layers {args.num_upsampling_layers}."
-            )
-    return None

@@ -1,22 +1,12 @@
-"""Weights of the loss, default options per kind of discriminator, and whole recipes. It has no heavy imports."""
+"""Default options per kind of discriminator, and whole recipes. It has no heavy imports."""
 
 from typing import Any
 
 
-# Default weight and help text of each term of the generator's loss: a copy of `TERMS` in losses/terms.py, which needs
-# torch. A test compares them.
-WEIGHTS: dict[str, tuple[float, str | None]] = {
-    "adversarial": (1.0, None),
-    "feature_matching": (10.0, None),
-    "perceptual": (10.0, None),
-    "color": (0.0, "weight of the difference in light and colors, over cells of 16x16 pixels"),
-    "kl": (0.05, "weight of the KL term, a sum over all samples of an update"),
-}
-
 # Defaults per kind of discriminator; presets and the command line override them. A segmentation discriminator needs
 # no perceptual loss. The betas are those of its authors, and of Projected GANs.
 DISCRIMINATORS: dict[str, dict[str, Any]] = {
-    "patch": {"discriminator_backbone": "none"},
+    "patch": {},
     "segmentation": {
         "discriminator_backbone": "efficientnet-lite0",
         "perceptual_model": "none",
@@ -98,3 +88,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_upsampling_layers": 6,
     },
 }
+
+
+def changed_defaults(preset: str | None, discriminator: str | None) -> dict[str, Any]:
+    """Return the defaults of a preset, on top of those of its discriminator or of the one that was given."""
+    values = PRESETS.get(preset or "", {})
+    kind = discriminator or values.get("discriminator", "patch")
+    return {**DISCRIMINATORS[kind], **values, "discriminator": kind}

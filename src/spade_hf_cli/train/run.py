@@ -4,9 +4,9 @@ One iteration trains the generator and the style encoder against a frozen discri
 detached fakes.
 """
 
-import argparse
 import logging
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ from .build import (
     build_objective,
     build_recipe,
     count_updates,
+    load_pretrained,
 )
 from .messages import (
     describe_crop,
@@ -68,93 +69,95 @@ from .messages import (
     summarize,
     warn_of_differences,
 )
+from .options import TrainOptions
 
 
 logger = get_logger(__name__)
 
 
-def main(args: argparse.Namespace) -> None:
+def main(options: TrainOptions) -> None:
     """Train with the parsed options."""
-    output_dir = Path(args.output_dir)
-    if not args.dry_run:
-        if not (args.resume_from_checkpoint or args.overwrite_output_dir):
+    output_dir = Path(options.output_dir)
+    if not options.dry_run:
+        if not (options.resume_from_checkpoint or options.overwrite_output_dir):
             refuse_existing_run(output_dir)
         refuse_foreign_files(output_dir)
     accelerator = build_accelerator(
-        args.output_dir,
-        mixed_precision=args.mixed_precision,
-        gradient_accumulation_steps=args.gradient_accumulation_steps,
-        report_to=args.report_to,
-        logging_dir=args.logging_dir,
+        options.output_dir,
+        mixed_precision=options.mixed_precision,
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
+        report_to=options.report_to,
+        logging_dir=options.logging_dir,
     )
     set_up_logging()
     accelerator.print("Loading the data and the networks ...")
-    set_seed(args.seed)
-    if args.allow_tf32:
+    set_seed(options.seed)
+    if options.allow_tf32:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
     # Data
-    dataset: Any = build_dataset(args)
-    num_samples = None if args.streaming else len(dataset)
-    loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
-    held_out: Any = build_held_out(args, dataset)
+    dataset: Any = build_dataset(options)
+    num_samples = None if options.streaming else len(dataset)
+    loader = build_loader(dataset, options.train_batch_size, num_workers=options.dataloader_num_workers)
+    held_out: Any = build_held_out(options, dataset)
     shown_of = dataset if held_out is None else held_out
-    shown = preview_samples(shown_of, args.num_validation_images)
-    evaluation, evaluation_steps = None, args.evaluation_steps or 0
+    shown = preview_samples(shown_of, options.num_validation_images)
+    evaluation, evaluation_steps = None, options.evaluation_steps or 0
     if evaluation_steps > 0 and accelerator.is_main_process:
         assert held_out is not None  # the options were checked
-        evaluation = build_evaluation(args, held_out, accelerator.device)
+        evaluation = build_evaluation(options, held_out, accelerator.device)
 
     # Networks: the generator's side against the discriminator
-    generators, discriminators = build_networks(args, dataset.processor)
-    if args.discriminator_name_or_path is None:
+    pretrained, options = load_pretrained(options)
+    generators, discriminators = build_networks(options, dataset.processor, pretrained)
+    if options.discriminator_name_or_path is None:
         prepare_backbone(discriminators["discriminator"], dataset)
-    if args.discriminator != "patch":
-        accelerator.print(describe_discriminator(args))
+    if options.discriminator != "patch":
+        accelerator.print(describe_discriminator(options))
     if shown:
         divisor = generators["generator"].size_divisor
         accelerator.print(describe_crop(dataset.reader.transform, shown_of.reader.last_size, divisor=divisor))
-    averages = {name: ModelEMA(network, args.ema_decay) for name, network in generators.items()}
+    averages = {name: ModelEMA(network, options.ema_decay) for name, network in generators.items()}
     for average in averages.values():
         average.model.to(accelerator.device)
-    if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # not in the averages, copied above
+    if options.norm_type == "sync_batch" and accelerator.num_processes > 1:  # not in the averages, copied above
         synchronize_batch_norm(generators["generator"], accelerator.device)
-    if args.gradient_checkpointing:
+    if options.gradient_checkpointing:
         generators["generator"].enable_gradient_checkpointing()
 
     # Losses
-    num_averaged = accelerator.num_processes * args.gradient_accumulation_steps
-    objective = build_objective(args, dataset.processor.label_set, accelerator.device, num_averaged=num_averaged)
-    if args.torch_compile:
+    num_averaged = accelerator.num_processes * options.gradient_accumulation_steps
+    objective = build_objective(options, dataset.processor.label_set, accelerator.device, num_averaged=num_averaged)
+    if options.torch_compile:
         modules = [*generators.values(), *discriminators.values(), objective.perceptual_loss]
         compiled = [module for module in modules if not isinstance(module, SPADEGenerator | None)]
-        compile_modules(compiled, device=accelerator.device, backend=args.torch_compile_backend)
+        compile_modules(compiled, device=accelerator.device, backend=options.torch_compile_backend)
 
     # Optimizers and schedules
     loader = accelerator.prepare(loader)
-    order = SampleOrder(accelerator, loader, args.seed)
-    num_steps = count_updates(args, loader)
+    order = SampleOrder(accelerator, loader, options.seed)
+    num_steps = count_updates(options, loader)
     iteration = build_iteration(
-        args, accelerator, generators, discriminators, averages, objective, num_steps=num_steps
+        options, accelerator, generators, discriminators, averages, objective, num_steps=num_steps
     )
-    samples_per_batch = args.train_batch_size * accelerator.num_processes
-    images_per_update = samples_per_batch * args.gradient_accumulation_steps
-    if args.dry_run:
+    samples_per_batch = options.train_batch_size * accelerator.num_processes
+    images_per_update = samples_per_batch * options.gradient_accumulation_steps
+    if options.dry_run:
         sizes = {"num_samples": num_samples, "samples_per_update": images_per_update, "num_steps": num_steps}
         accelerator.print(summarize({**generators, **discriminators}, next(iter(loader)), **sizes))
         return
 
     # Trackers and the Hub
-    repo_id = args.hub_model_id or output_dir.resolve().name
-    resume_from = args.resume_from_checkpoint
+    repo_id = options.hub_model_id or output_dir.resolve().name
+    resume_from = options.resume_from_checkpoint
     if resume_from == "hub":  # before the repository is created: a new one has no checkpoint
         with accelerator.local_main_process_first():  # the others of its machine find it in the cache
             resume_from = str(download_checkpoint(repo_id))
-    recipe, uploads = build_recipe(args, iteration), None
+    recipe, uploads = build_recipe(options, iteration), None
     if accelerator.is_main_process:
-        start_trackers(accelerator, "spade", vars(args))
-        if args.push_to_hub:
-            repo_id, uploads = open_hub(args, repo_id, recipe)
+        start_trackers(accelerator, "spade", options.as_arguments())
+        if options.push_to_hub:
+            repo_id, uploads = open_hub(options, repo_id, recipe)
     publisher = Publisher(
         averages,
         dataset,
@@ -163,29 +166,30 @@ def main(args: argparse.Namespace) -> None:
         output_dir=output_dir,
         repo_id=repo_id,
         uploads=uploads,
-        hub_strategy=args.hub_strategy,
+        hub_strategy=options.hub_strategy,
         is_held_out=held_out is not None,
     )
 
     # Resume
-    if args.overwrite_output_dir:
-        args.overwrite_output_dir = False  # not saved in checkpoints, whose options can start another run
+    if options.overwrite_output_dir:
         if accelerator.is_main_process:
             delete_existing_run(output_dir)
+    # not deleted again by a run that a checkpoint's options start
+    arguments = replace(options, overwrite_output_dir=False).as_arguments()
     checkpoints = CheckpointManager(
         accelerator,
         output_dir,
         networks={**generators, **discriminators},
         averages=averages,
-        arguments=vars(args),
+        arguments=arguments,
         data=fingerprint_of(dataset),
-        total_limit=args.checkpoints_total_limit or None,
-        on_resume=partial(warn_of_differences, vars(args), accelerator.num_processes),
+        total_limit=options.checkpoints_total_limit or None,
+        on_resume=partial(warn_of_differences, arguments, accelerator.num_processes),
     )
     state = checkpoints.resume(resume_from) if resume_from else TrainingState()
-    if order.is_former and args.discriminator == "segmentation":
+    if order.is_former and options.discriminator == "segmentation":
         warn_of_other_classes(dataset.processor.label_set)
-    is_counting_broken = args.skip_broken and not args.streaming
+    is_counting_broken = options.skip_broken and not options.streaming
     if is_counting_broken:
         dataset.is_broken[state.broken_rows] = True
     if state.global_step >= num_steps:
@@ -201,7 +205,7 @@ def main(args: argparse.Namespace) -> None:
     metrics_file = None
     if accelerator.is_main_process:
         metrics_file = MetricsFile(output_dir, step=state.global_step)
-        if args.validation_share or args.validation_image_folder:
+        if options.validation_share or options.validation_image_folder:
             assert held_out is not None  # the options were checked
             write_names(held_out.rows, output_dir)
     monitor = Monitor(
@@ -217,10 +221,10 @@ def main(args: argparse.Namespace) -> None:
             state.advance_update()
             step = state.global_step
             monitor.count_update()
-            if step % args.log_steps == 0:
+            if step % options.log_steps == 0:
                 monitor.log(step)
-            validating = step % args.validation_steps == 0
-            saving = step % args.checkpointing_steps == 0 or step == num_steps
+            validating = step % options.validation_steps == 0
+            saving = step % options.checkpointing_steps == 0 or step == num_steps
             saving = stop.check() or saving
             evaluating = evaluation is not None and step % evaluation_steps == 0
             is_needed = (saving or validating or evaluating) and accelerator.is_main_process
@@ -255,21 +259,21 @@ def main(args: argparse.Namespace) -> None:
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         publisher.save(state.global_step, num_broken=num_broken)
-        if args.push_to_hub:
+        if options.push_to_hub:
             upload(output_dir, repo_id)
     accelerator.end_training()
     accelerator.print(describe_end(output_dir, GRID))
 
 
-def open_hub(args: argparse.Namespace, repo_id: str, recipe: TrainingRecipe) -> tuple[str, RevisionUploads | None]:
+def open_hub(options: TrainOptions, repo_id: str, recipe: TrainingRecipe) -> tuple[str, RevisionUploads | None]:
     """Create the repository and check the model card: a missing login is an error now, and not after training.
 
     Returns:
         `tuple`: The repository's whole name, and the uploads during training, if there are any.
     """
-    repo_id = open_repository(repo_id, private=args.hub_private_repo)
+    repo_id = open_repository(repo_id, private=options.hub_private_repo)
     recipe.validate()
-    return repo_id, RevisionUploads(repo_id) if args.hub_strategy != "end" else None
+    return repo_id, RevisionUploads(repo_id) if options.hub_strategy != "end" else None
 
 
 def set_up_logging() -> None:
