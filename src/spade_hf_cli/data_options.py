@@ -7,9 +7,28 @@ from typing import Any
 
 from .declaring import default_of, option
 from .parsing import nonnegative
+from .unused import Rule, unused_option
 
 
 data_option = partial(option, group="data")
+ENDS = "image_suffix mask_suffix instance_suffix image_prefix mask_prefix instance_prefix"
+RULES = (
+    Rule(
+        "dataset_config_name image_column mask_column instance_column",
+        lambda options: options.image_folder is not None,
+        "belongs to --dataset_name; folders have no configurations and columns. Leave it out.",
+    ),
+    Rule(
+        f"{ENDS} class_masks",
+        lambda options: options.image_folder is None,
+        "belongs to --image_folder and --mask_folder, which are missing.",
+    ),
+    Rule(
+        "instance_suffix instance_prefix",
+        lambda options: options.instance_folder is None,
+        "belongs to --instance_folder, which is missing.",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,24 +93,15 @@ def problem_with_folders(options: Any, which: str) -> str | None:
 
 
 def problem_with_data(options: DataOptions | argparse.Namespace) -> str | None:
-    """Return an error message if the options of [`DataOptions`] are invalid, else `None`."""
+    """Return an error message if the options of [`DataOptions`] are invalid, else `None`; see [`as_typed`]."""
     if (options.dataset_name is None) == (options.image_folder is None):
         return "Give either --dataset_name, or --image_folder with --mask_folder."
     if problem := problem_with_folders(options, ""):
         return problem
-    given = [field.name for field in fields(DataOptions) if getattr(options, field.name) != default_of(field)]
-    if options.image_folder is not None:
-        for name in ("dataset_config_name", "image_column", "mask_column", "instance_column"):
-            if name in given:
-                return f"--{name} belongs to --dataset_name; folders have no configurations and columns. Leave it out."
-    ends = [f"{name}_{end}" for end in ("suffix", "prefix") for name in ("image", "mask", "instance")]
-    of_files = [name for name in (*ends, "class_masks") if name in given]
-    if of_files and options.image_folder is None:
-        return f"--{of_files[0]} belongs to --image_folder and --mask_folder, which are missing."
-    for name in ("instance_suffix", "instance_prefix"):
-        if name in given and options.instance_folder is None:
-            return f"--{name} belongs to --instance_folder, which is missing."
-    of_files += ["file_list"] * (options.file_list is not None)
+    given = {field.name for field in fields(DataOptions) if getattr(options, field.name) != default_of(field)}
+    if problem := unused_option(options, RULES, given):
+        return problem
+    of_files = [name for name in (*ENDS.split(), "class_masks", "file_list") if name in given]
     if options.panoptic_json is not None and of_files:
         return (
             f"--panoptic_json names the files of each pair, so --{of_files[0]} is not needed. Leave one of them out."

@@ -4,19 +4,7 @@ import argparse
 import ast
 import re
 import shlex
-from collections.abc import Iterable, Mapping
-
-
-def check_belonging(args: argparse.Namespace) -> None:
-    """Raise a ValueError for an option of `args.belonging` that is given without the option that it belongs to."""
-    for name, owners in args.belonging.items():
-        if getattr(args, name) not in (None, False) and all(getattr(args, owner) is None for owner in owners):
-            raise ValueError(f"`{name}` belongs to {' or '.join(f'`{owner}`' for owner in owners)}, which is missing.")
-
-
-def has_no_effect(parser: argparse.ArgumentParser, args: argparse.Namespace, names: Iterable[str]) -> str | None:
-    """Return the first of these options that was given a value other than its default; `None` if there is none."""
-    return next((f"--{name}" for name in names if getattr(args, name) != parser.get_default(name)), None)
+from collections.abc import Mapping
 
 
 def as_typed(message: str, options: Mapping[str, str]) -> str:

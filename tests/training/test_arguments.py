@@ -7,7 +7,7 @@ from diffusers.optimization import SchedulerType
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
 from spade_hf.training import learning_rate_schedule
 from spade_hf_cli.train.parser import PRESETS, build_parser, parse_args
-from spade_hf_cli.train.unused_options import CAN_BE_OFF, RULES, refuse_overridden
+from spade_hf_cli.train.unused_options import RULES, refuse_overridden
 
 
 def parse(*options: str):
@@ -254,7 +254,7 @@ def test_a_runs_record_has_options_without_effect(tmp_path):
 
 def test_rules_name_options():
     names = {action.dest for action in build_parser()._actions}
-    assert {name for rule in RULES for name in rule.options.split()} <= names and {*CAN_BE_OFF} <= names
+    assert {name for rule in RULES for name in rule.options.split()} <= names
 
 
 def test_an_option_that_a_pretrained_model_decides_is_refused():

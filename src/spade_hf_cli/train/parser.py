@@ -10,11 +10,13 @@ import yaml
 
 from ..config_file import read_options
 from ..declaring import add_options, collect
+from ..options import as_typed, options_of
 from ..parsing import OneLineParser, OptionParser
+from ..unused import unused_option
 from .checks import problem_with
 from .options import DESCRIPTIONS, TrainOptions
 from .presets import DISCRIMINATORS, PRESETS, changed_defaults
-from .unused_options import unused_option
+from .unused_options import RULES
 
 
 # Parameters in the library's errors whose options have other names.
@@ -50,9 +52,9 @@ def parse_args(input_args: Sequence[str] | None = None, *, prog: str | None = No
     first = _first(given)
     parser.set_defaults(**changed_defaults(first.preset, first.discriminator))
     options = collect(TrainOptions, parser.parse_args(given))
-    problem = problem_with(options) or unused_option(options, _names(chosen))
+    problem = problem_with(options) or unused_option(options, RULES, _names(chosen))
     if problem is not None:
-        parser.error(problem)
+        parser.error(as_typed(problem, options_of(parser)))
     resolution = [options.resolution[0], options.resolution[-1]]
     image_size = options.image_size or resolution
     return replace(
