@@ -51,9 +51,10 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[list[str]]:
-    """The command lines of a page, split at blanks; `a && b` are two."""
+    """The command lines of a page, split at blanks; `a && b` are two, and `> file` is the shell's."""
     lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
-    return [shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
+    parts = [part.partition(" > ")[0] for line in lines for part in line.split("&&")]
+    return [shlex.split(part, comments=True) for part in parts]
 
 
 class Parsed(Exception):

@@ -1,6 +1,7 @@
-"""Reads a file of options, YAML or JSON, as command-line words, so that its values are parsed and checked alike."""
+"""Files of options, YAML or JSON: read as command-line words, so that their values are parsed and checked alike."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,11 @@ def read_options(file: Path, parser: argparse.ArgumentParser) -> tuple[list[str]
         else:
             words.append(f"--{name}={_text(actions[name], value)}")
     return words, is_record
+
+
+def as_yaml(options: Mapping[str, Any]) -> str:
+    """Return the text of a file of all options of a run, which [`read_options`] takes for its record."""
+    return yaml.safe_dump(dict(options), sort_keys=False, allow_unicode=True, default_flow_style=None, width=10_000)
 
 
 def _switch(action: argparse.Action, value: Any) -> list[str]:

@@ -1,6 +1,6 @@
 """Builds the parts of a training run from its options: data, networks, losses, both sides of the game."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,15 @@ from spade_hf.losses import (
 )
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
-from spade_hf.training import Game, ModelEMA, Side, TrainingRecipe, prepared_schedule
+from spade_hf.training import (
+    Game,
+    ModelEMA,
+    Side,
+    TrainingRecipe,
+    compile_modules,
+    prepared_schedule,
+    synchronize_batch_norm,
+)
 from spade_hf.training.augmentation import DiscriminatorAugmentation
 from spade_hf.training.discriminators import DISCRIMINATORS
 from spade_hf.training.finetuning import Pretrained
@@ -98,9 +106,12 @@ def build_held_out(
 
 
 def build_evaluation(
-    options: TrainOptions, held_out: PairedImageDataset, device: torch.device
-) -> Callable[[SPADEPipeline], dict[str, float]]:
-    """Build the evaluation on some of the pairs that are held out."""
+    options: TrainOptions, accelerator: Accelerator, held_out: PairedImageDataset | None
+) -> Callable[[SPADEPipeline], dict[str, float]] | None:
+    """Build the evaluation on some of the pairs that are held out; only the main process has one, if it is wanted."""
+    if options.evaluation_steps is None or not accelerator.is_main_process:
+        return None
+    assert held_out is not None  # the options were checked
     try:
         from spade_hf.training.evaluation import RunningEvaluation
     except ModuleNotFoundError as error:
@@ -111,7 +122,7 @@ def build_evaluation(
     count = min(options.num_evaluation_images, len(held_out))
     rows = held_out.rows.select([number * len(held_out) // count for number in range(count)])
     chosen = PairedImageDataset(rows, held_out.reader, seed=options.seed, skip_broken=options.skip_broken)
-    return RunningEvaluation(chosen, device)
+    return RunningEvaluation(chosen, accelerator.device)
 
 
 def load_pretrained(options: TrainOptions) -> tuple[Pretrained | None, TrainOptions]:
@@ -165,6 +176,34 @@ def build_networks(
     if pretrained is not None:
         pretrained.initialize({**generators, **discriminators}, processor)
     return generators, discriminators
+
+
+def build_averages(
+    options: TrainOptions, generators: Mapping[str, ModelMixin], device: torch.device
+) -> dict[str, ModelEMA]:
+    """Build the averages of the generator's side, by name."""
+    averages = {name: ModelEMA(network, options.ema_decay) for name, network in generators.items()}
+    for average in averages.values():
+        average.model.to(device)
+    return averages
+
+
+def prepare_generator(options: TrainOptions, accelerator: Accelerator, generator: ModelMixin) -> None:
+    """Let the generator's norms share statistics between processes, and its blocks save memory, if that is wanted."""
+    if options.norm_type == "sync_batch" and accelerator.num_processes > 1:
+        synchronize_batch_norm(generator, accelerator.device)
+    if options.gradient_checkpointing:
+        generator.enable_gradient_checkpointing()
+
+
+def compile_networks(
+    options: TrainOptions, networks: Mapping[str, ModelMixin], objective: Objective, device: torch.device
+) -> None:
+    """Compile all networks but the SPADE generator, whose sparse modulation depends on the labels, if it is wanted."""
+    if options.torch_compile:
+        modules = [*networks.values(), objective.perceptual_loss]
+        compiled = [module for module in modules if not isinstance(module, SPADEGenerator | None)]
+        compile_modules(compiled, device=device, backend=options.torch_compile_backend)
 
 
 def build_objective(

@@ -16,6 +16,7 @@ from spade_hf.data import PairedTransform
 from spade_hf.hub.model_card import without_folder
 from spade_hf.training.resuming import SavedState
 
+from ..config_file import as_yaml
 from ..declaring import names_with
 from .options import TrainOptions
 
@@ -26,7 +27,6 @@ logger = logging.getLogger(__name__)
 def summarize(
     networks: Mapping[str, nn.Module],
     batch: Batch,
-    *,
     num_samples: int | None,
     samples_per_update: int,
     num_steps: int,
@@ -56,6 +56,22 @@ def summarize(
         updates += f": {epochs:,.1f} times through {num_samples:,} samples"
     lines.append(updates)
     return "\n".join(lines)
+
+
+def recipe_of(options: TrainOptions) -> str:
+    """Return the options as YAML for `--config`: as they took effect, and without what makes a run a dry one."""
+    return as_yaml(replace(options, dry_run=False, config=None).as_arguments())
+
+
+def describe_start(
+    options: TrainOptions, transform: PairedTransform, size: tuple[int, int] | None, *, divisor: int
+) -> list[str]:
+    """Describe what the kind of discriminator decides, and how photographs are cropped: a line for each.
+
+    `size` is `None` if no photograph has been read; see [`describe_crop`].
+    """
+    lines = [] if options.discriminator == "patch" else [describe_discriminator(options)]
+    return lines if size is None else [*lines, describe_crop(transform, size, divisor=divisor)]
 
 
 def describe_discriminator(options: TrainOptions) -> str:
@@ -173,6 +189,11 @@ def warn_of_other_processes(
         saved.state.epoch,
         samples,
     )
+
+
+def warn_of_broken_rows(num_broken: int, num_samples: int | None) -> None:
+    """Log how many rows a run has left out."""
+    logger.warning("%d of %d rows were broken and left out", num_broken, num_samples)
 
 
 def paint_command(folder: Path) -> str:

@@ -42,7 +42,7 @@ class TrainOptions(DataOptions):
 
     preset: str | None = option(None, "defaults for the options below", choices=sorted(PRESETS), free=True)
     config: str | None = option(None, "YAML or JSON file of options, such as a checkpoint's arguments.json", free=True)
-    dry_run: bool = option(False, "build everything, print a summary, and stop", free=True)
+    dry_run: bool = option(False, "build everything, write all options as YAML to stdout, and stop", free=True)
 
     # Data: those of DataOptions, and how training reads them
     train_split: str = data_option("train")
