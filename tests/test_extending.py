@@ -1,6 +1,10 @@
 """The examples of docs/extending.md run, in their order, and are what the page says of them."""
 
+import json
+import os
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,8 +15,9 @@ import torch
 from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.losses import TERMS, Objective
-from spade_hf.training import discriminator_step, generator_step
+from spade_hf.training import ADVERSARIAL_LOSSES, DISCRIMINATORS, GENERATORS, discriminator_step, generator_step
 from spade_hf.training.finetuning import Pretrained
+from spade_hf.training.metrics_file import read_metrics
 
 from .tiny_networks import (
     NUM_LABELS,
@@ -24,6 +29,8 @@ from .tiny_networks import (
     tiny_discriminator,
     tiny_generator,
 )
+from .training_data import write_imagefolder
+from .waiting import LONGEST
 
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -34,14 +41,16 @@ SMALL = {"num_labels": NUM_LABELS, "image_size": 64, "base_channels": 4, "latent
 def page():
     """What the page's blocks define."""
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    module, terms = ModuleType("page"), dict(TERMS)
+    module, tables = ModuleType("page"), [TERMS, GENERATORS, DISCRIMINATORS, ADVERSARIAL_LOSSES]
+    before = [dict(table) for table in tables]
     sys.modules["page"] = module  # as if it had been imported
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), vars(module))
     yield module
     del sys.modules["page"]
-    TERMS.clear()
-    TERMS.update(terms)
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)
 
 
 def batch_of(label_map):
@@ -101,7 +110,10 @@ def test_known_labels_keep_what_another_norm_learned(page):
 
 
 def test_a_discriminator_with_its_objective(page):
-    generator, discriminator = tiny_generator().train(), page.PixelDiscriminator(NUM_LABELS)
+    generator, discriminator = (
+        tiny_generator().train(),
+        page.PixelDiscriminator(num_labels=NUM_LABELS, base_channels=16),
+    )
     batch, options = batch_of(random_label_map()), {"objective": page.objective, "latent_dim": 8}
     output = discriminator_step(generator, None, discriminator, batch, **options)
     output.loss.backward()
@@ -117,7 +129,7 @@ def test_a_discriminator_with_its_objective(page):
 def test_it_learns_labels(page):
     """Real images that show their labels: after some updates, real pixels are told from fake ones by label."""
     torch.manual_seed(0)
-    generator, discriminator = tiny_generator(), page.PixelDiscriminator(NUM_LABELS)
+    generator, discriminator = tiny_generator(), page.PixelDiscriminator(num_labels=NUM_LABELS, base_channels=16)
     label_map = random_label_map()
     batch = {**batch_of(label_map), "real_images": (label_map[:, None].expand(-1, 3, -1, -1) / 2 - 0.75)}
     optimizer = torch.optim.Adam(discriminator.parameters(), 0.02)
@@ -127,7 +139,7 @@ def test_it_learns_labels(page):
         optimizer.zero_grad()
         output.loss.backward()
         optimizer.step()
-    (logits,), _ = discriminator(None, batch["real_images"])
+    (logits,), _ = discriminator(label_map, batch["real_images"], return_dict=False)
     assert (logits.argmax(dim=1) == label_map).float().mean() > 0.8
 
 
@@ -147,3 +159,30 @@ def test_a_source_of_data(page):
     for batch in batches:
         assert batch["real_images"].shape == (2, 3, 32, 32) and batch["label_map"].shape == (2, 32, 32)
         assert 0 <= batch["label_map"].min() and batch["label_map"].max() < 4
+
+
+def test_the_training_program_imports_the_page(tmp_path):
+    """Its command, with two updates; the pipeline loads once the module is imported."""
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.py").write_text("\n".join(blocks), encoding="utf-8")
+    write_imagefolder(tmp_path / "my_data")
+    (command,) = re.findall(r"^spade-hf (train .*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    words = [*shlex.split(command.replace("\\\n", " ")), "--max_train_steps", "2", "--log_steps", "1"]
+    code = (
+        "import sys, spade_hf_cli; sys.path.remove(''); status = spade_hf_cli.main(sys.argv[1:]); "
+        "from spade_hf import SPADEPipeline; print(type(SPADEPipeline.from_pretrained('my_model').generator)); "
+        "sys.exit(status)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PAGE.parents[1] / "src"), "ACCELERATE_USE_CPU": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=LONGEST,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "<class 'mine.CLADEGenerator'>"
+    assert [row["roughness"] > 0 for row in read_metrics(tmp_path / "my_model" / "metrics.csv")] == [True, True]
+    card = (tmp_path / "my_model" / "README.md").read_text(encoding="utf-8")
+    for row in ("| generator | clade |", "| discriminator | pixel |", "| roughness_weight | 1.0 |"):
+        assert row in card
+    arguments = json.loads((tmp_path / "my_model" / "checkpoint-2" / "arguments.json").read_text())
+    assert arguments["import"] == ["mine"]

@@ -25,6 +25,7 @@ def option(
     kind: Callable[[str], Any] | None = None,
     choices: Sequence[Any] | None = None,
     many: str | None = None,
+    adds: bool = False,
     free: bool = False,
     card: bool = False,
 ) -> Any:
@@ -37,10 +38,11 @@ def option(
         kind (`Callable`, *optional*): Converts and checks the text, such as `count`. Default: text.
         choices (`Sequence`, *optional*): The allowed values.
         many (`str`, *optional*): argparse's `nargs` of a list: `"+"` or `"*"`.
+        adds (`bool`, defaults to `False`): Whether the lists of several uses add up; else the last one counts.
         free (`bool`, defaults to `False`): Whether a resumed run may change it without a warning.
         card (`bool`, defaults to `False`): Whether the model card states it.
     """
-    metadata = {"help": help, "group": group, "kind": kind, "choices": choices, "many": many}
+    metadata = {"help": help, "group": group, "kind": kind, "choices": choices, "many": many, "adds": adds}
     metadata |= {"free": free, "card": card}
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
@@ -68,6 +70,7 @@ def add_options(
             settings["action"] = argparse.BooleanOptionalAction if default else "store_true"
         else:
             settings |= {"type": about["kind"], "choices": about["choices"], "nargs": about["many"]}
+            settings["action"] = "extend" if about["adds"] else "store"
         groups[about["group"]].add_argument(f"--{option_name(field)}", **settings)
 
 

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from diffusers.optimization import SchedulerType
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
-from spade_hf.training import learning_rate_schedule
+from spade_hf.training import DISCRIMINATORS, GENERATORS, learning_rate_schedule
 from spade_hf_cli.train.parser import PRESETS, build_parser, parse_args
 from spade_hf_cli.train.unused_options import RULES, refuse_overridden
 
@@ -425,3 +426,42 @@ def test_options_for_other_pairs():
     for more in ([*OTHERS], ["--validation_share", "0.1"]):
         assert parse_args([*FOLDERS, *more, "--evaluation_steps", "5"]).evaluation_steps == 5
     assert parse_args([*FOLDERS, "--preset", "tiny"]).perceptual_model == "efficientnet-lite0"
+
+
+def test_a_modules_names_are_choices(tmp_path, monkeypatch):
+    """On the command line and in a file, which add up."""
+    for table, name in ((GENERATORS, "clade"), (DISCRIMINATORS, "pixel")):
+        monkeypatch.setitem(table, name, table[next(iter(table))])
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("mine_a", "mine_b"):
+        (tmp_path / f"{name}.py").write_text("")
+    (tmp_path / "run.yaml").write_text("import: mine_a\ngenerator: clade\n")
+    more = ("--import", "mine_b", "--import", "mine_a", "--discriminator", "pixel")
+    options = parse("--config", str(tmp_path / "run.yaml"), *more)
+    assert (options.import_, options.generator, options.discriminator) == (["mine_a", "mine_b"], "clade", "pixel")
+    (tmp_path / "arguments.json").write_text(json.dumps(options.as_arguments()))
+    again = parse_args(["--config", str(tmp_path / "arguments.json")])
+    assert again == replace(options, config=str(tmp_path / "arguments.json"))
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("mine_c", "--import mine_c: there is no such module, neither in this folder nor among the installed ones."),
+        ("./mine.py", "--import ./mine.py: there is no such module"),
+        ("mine_d", "--import mine_d needs the module of_nobody, which is not there. Install it."),
+    ],
+)
+def test_a_missing_module_is_one_line(module, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_d.py").write_text("import of_nobody")
+    with pytest.raises(SystemExit, match="2"):
+        parse("--import", module)
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_names_of_modules_are_no_choices_without_them(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse("--generator", "clade")
+    assert "argument --generator: invalid choice: 'clade'" in capsys.readouterr().err

@@ -3,11 +3,13 @@ from .batch_norm import CrossProcessBatchNorm2d, synchronize_batch_norm
 from .checkpoint_files import DamagedCheckpointError, list_checkpoints
 from .checkpoints import CheckpointManager
 from .compilation import compile_modules
+from .discriminators import DISCRIMINATORS
 from .ema import ModelEMA, estimate_statistics
 from .game import Game, PhaseOutput, Phases, Side, choose_random_styles, discriminate, generate
 from .loop import TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import Monitor, check_tracker, log_image, start_trackers
+from .networks import ADVERSARIAL_LOSSES, GENERATORS
 from .output_folder import delete_existing_run, refuse_existing_run, refuse_foreign_files
 from .publishing import Publisher
 from .resuming import fingerprint_of
@@ -19,6 +21,9 @@ from .stopping import StopOnSignal
 TrainingIteration, StepOutput = Game, PhaseOutput  # names of earlier versions
 
 __all__ = [
+    "ADVERSARIAL_LOSSES",
+    "DISCRIMINATORS",
+    "GENERATORS",
     "CheckpointManager",
     "CrossProcessBatchNorm2d",
     "DamagedCheckpointError",

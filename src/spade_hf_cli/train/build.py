@@ -9,14 +9,7 @@ from accelerate import Accelerator
 from diffusers import ModelMixin
 from torch.utils.data import DataLoader
 
-from spade_hf import (
-    ConcatenationGenerator,
-    Pix2PixHDGenerator,
-    SPADEGenerator,
-    SPADEImageProcessor,
-    SPADEPipeline,
-    SPADEStyleEncoder,
-)
+from spade_hf import SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, StreamedImageDataset
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.losses import (
@@ -30,6 +23,9 @@ from spade_hf.losses import (
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
 from spade_hf.training import (
+    ADVERSARIAL_LOSSES,
+    DISCRIMINATORS,
+    GENERATORS,
     Game,
     ModelEMA,
     Side,
@@ -39,7 +35,6 @@ from spade_hf.training import (
     synchronize_batch_norm,
 )
 from spade_hf.training.augmentation import DiscriminatorAugmentation
-from spade_hf.training.discriminators import DISCRIMINATORS
 from spade_hf.training.finetuning import Pretrained
 from spade_hf.training.validation import check_apart, hold_out
 
@@ -150,10 +145,11 @@ def build_networks(
         "use_instance_edges": processor.config.use_instance_edges,
     }
     size: dict[str, Any] = {"image_size": tuple(options.image_size), "base_channels": options.base_channels}
+    kind = GENERATORS[options.generator]
     if options.generator == "pix2pixhd":
-        generator = Pix2PixHDGenerator(**semantics, **size)
+        generator = kind(**semantics, **size)
     else:
-        generator = {"spade": SPADEGenerator, "concatenation": ConcatenationGenerator}[options.generator](
+        generator = kind(
             **semantics,
             **size,
             channel_mult=options.channel_mult,
@@ -315,7 +311,7 @@ def build_recipe(options: TrainOptions, game: Game) -> TrainingRecipe:
 def build_discriminator(options: TrainOptions, **semantics: Any) -> ModelMixin:
     """Build a new discriminator from the options; a frozen backbone has no weights yet."""
     config = {**semantics, "base_channels": options.discriminator_base_channels}
-    if options.discriminator != "patch":
+    if options.discriminator in ("segmentation", "projected"):
         config["backbone"] = None if options.discriminator_backbone == "none" else options.discriminator_backbone
     return DISCRIMINATORS[options.discriminator](**config)
 
@@ -326,4 +322,11 @@ def build_adversarial(options: TrainOptions, label_set: LabelSet) -> Adversarial
         names = ("max_class_weight", "label_mix_weight", "boundary_relaxation")
         weights = {name: getattr(options, name) for name in names}
         return SegmentationObjective(label_set.num_labels, label_set.unknown_channel, **weights)
+    if build := ADVERSARIAL_LOSSES.get(options.discriminator):
+        if options.gan_loss != "hinge":
+            raise ValueError(
+                f"`gan_loss` is {options.gan_loss}, but the discriminator {options.discriminator} has its own losses. "
+                "Leave it out."
+            )
+        return build(label_set)
     return {"hinge": HingeObjective, "relativistic": RelativisticObjective}[options.gan_loss]()

@@ -18,7 +18,7 @@ def problem_with(options: TrainOptions) -> str | None:
     if options.discriminator != "segmentation" and (options.discriminator_backbone == "none") == (
         options.discriminator == "projected"
     ):
-        allowed = DISCRIMINATORS[options.discriminator].get("discriminator_backbone", "none")
+        allowed = DISCRIMINATORS.get(options.discriminator, {}).get("discriminator_backbone", "none")
         return (
             f"--discriminator_backbone is {options.discriminator_backbone}; with --discriminator "
             f"{options.discriminator} it must be {allowed}."

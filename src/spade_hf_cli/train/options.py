@@ -44,6 +44,13 @@ class TrainOptions(DataOptions):
     config: str | None = option(None, "YAML or JSON file of options, such as a checkpoint's arguments.json", free=True)
     dry_run: bool = option(False, "build everything, write all options as YAML to stdout, and stop", free=True)
 
+    import_: list[str] = option(
+        [],
+        "modules of yours that are imported first, and can add losses, norms and discriminators: docs/extending.md",
+        many="*",
+        adds=True,
+    )
+
     # Data: those of DataOptions, and how training reads them
     train_split: str = data_option("train")
     cache_dir: str | None = data_option(None, "folder for the prepared data of `datasets`", free=True)

@@ -1,6 +1,8 @@
 """The command line of training: presets, config files, and checks before anything is loaded."""
 
 import argparse
+import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +17,7 @@ from ..parsing import OneLineParser, OptionParser
 from ..unused import unused_option
 from .checks import problem_with
 from .options import DESCRIPTIONS, TrainOptions
-from .presets import DISCRIMINATORS, PRESETS, changed_defaults
+from .presets import PRESETS, changed_defaults
 from .unused_options import RULES
 
 
@@ -50,33 +52,67 @@ def parse_args(input_args: Sequence[str] | None = None, *, prog: str | None = No
         given = [*words, *given]
         chosen = chosen if is_record else given
     first = _first(given)
+    if first.modules:
+        _import(first.modules, parser)
+        _offer_registered(parser)
     parser.set_defaults(**changed_defaults(first.preset, first.discriminator))
     options = collect(TrainOptions, parser.parse_args(given))
-    problem = problem_with(options) or unused_option(options, RULES, _names(chosen))
+    problem = problem_with(options) or unused_option(options, RULES, _names(chosen, first.modules))
     if problem is not None:
         parser.error(as_typed(problem, options_of(parser)))
     resolution = [options.resolution[0], options.resolution[-1]]
     image_size = options.image_size or resolution
     return replace(
         options,
+        import_=[*dict.fromkeys(options.import_)],
         augment_discriminator=[kind for kind in options.augment_discriminator if kind != "none"],
         resolution=resolution,
         image_size=[image_size[0], image_size[-1]],
     )
 
 
-def _names(given: list[str]) -> set[str]:
-    """Return the names of the options in words that parse."""
+def _import(modules: list[str], parser: argparse.ArgumentParser) -> None:
+    """Import modules from the current folder or from those of Python."""
+    if not {"", os.getcwd()} & {*sys.path}:  # a console script's path has only its own folder
+        sys.path.append(os.getcwd())
+    for name in modules:
+        try:
+            if not all(part.isidentifier() for part in name.split(".")):  # a path, for example
+                raise ModuleNotFoundError(name=name)
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                parser.error(f"--import {name} needs the module {error.name}, which is not there. Install it.")
+            parser.error(
+                f"--import {name}: there is no such module, neither in this folder nor among the installed ones. Give "
+                "a module's name, such as mine for mine.py."
+            )
+
+
+def _offer_registered(parser: argparse.ArgumentParser) -> None:
+    """Let the options also take the names that imported modules have added to the library's tables."""
+    from spade_hf.training import DISCRIMINATORS, GENERATORS
+
+    for action in parser._actions:
+        if action.dest in ("generator", "discriminator"):
+            action.choices = tuple(GENERATORS if action.dest == "generator" else DISCRIMINATORS)
+
+
+def _names(given: list[str], modules: list[str]) -> set[str]:
+    """Return the names of the options in words that parse once the modules are imported."""
     parser = build_parser()
+    if modules:
+        _offer_registered(parser)
     for action in parser._actions:
         action.default = argparse.SUPPRESS
     return set(vars(parser.parse_args(given)))
 
 
 def _first(given: list[str]) -> argparse.Namespace:
-    """Parse `--preset`, `--config` and `--discriminator`, which affect the values of the other options."""
+    """Parse the options that affect the values of the others, or those that they may have."""
     first = OneLineParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", choices=sorted(PRESETS))
     first.add_argument("--config")
-    first.add_argument("--discriminator", choices=sorted(DISCRIMINATORS))
+    first.add_argument("--discriminator")
+    first.add_argument("--import", dest="modules", nargs="*", action="extend", default=[])
     return first.parse_known_args(given)[0]

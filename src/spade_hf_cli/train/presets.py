@@ -91,7 +91,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def changed_defaults(preset: str | None, discriminator: str | None) -> dict[str, Any]:
-    """Return the defaults of a preset, on top of those of its discriminator or of the one that was given."""
+    """Return the defaults of a preset, on top of those of its discriminator or of the one that was given.
+
+    A discriminator of an imported module changes none.
+    """
     values = PRESETS.get(preset or "", {})
     kind = discriminator or values.get("discriminator", "patch")
-    return {**DISCRIMINATORS[kind], **values, "discriminator": kind}
+    return {**DISCRIMINATORS.get(kind, {}), **values, "discriminator": kind}
