@@ -23,15 +23,16 @@ def open_rows(options: DataOptions | argparse.Namespace, *, split: str, **more: 
         split (`str`): Split of the data set.
         more: Passed to [`load_rows`], such as `streaming`; not used for folders.
     """
-    if options.image_folder is None:
-        return load_rows(
-            options.dataset_name,
-            config_name=options.dataset_config_name,
-            split=split,
-            image_columns=[column for column in columns_of(options).values() if column is not None],
-            **more,
-        )
-    return open_folders(options)
+    if options.image_folder is not None:
+        return open_folders(options)
+    assert options.dataset_name is not None  # the options were checked
+    return load_rows(
+        options.dataset_name,
+        config_name=options.dataset_config_name,
+        split=split,
+        image_columns=[column for column in columns_of(options).values() if column is not None],
+        **more,
+    )
 
 
 def open_folders(options: DataOptions | argparse.Namespace, which: str = "") -> Any:
@@ -40,8 +41,8 @@ def open_folders(options: DataOptions | argparse.Namespace, which: str = "") -> 
     Args:
         options (`DataOptions`): The options.
         which (`str`, defaults to `""`): Start of the names of the options of other folders than the training's, such
-            as `"validation_"`; see [`problem_with_folders`]. Starts and ends of the files' names are
-            those of the training's folders.
+            as `"validation_"`; see [`problem_with_folders`]. Starts and ends of the files' names are those of the
+            training's folders.
     """
     folders = {column: getattr(options, f"{which}{name}_folder", None) for column, name in OPTION_OF.items()}
     folders = {column: folder for column, folder in folders.items() if folder is not None}

@@ -53,7 +53,7 @@ def build_dataset(options: TrainOptions) -> PairedImageDataset | StreamedImageDa
         **columns,
         processor=SPADEImageProcessor(label_set=open_label_set(options), use_instance_edges=use_instance_edges),
         transform=PairedTransform(
-            resolution=tuple(options.resolution),
+            resolution=_pair(options.resolution),
             resize_ratio=options.resize_ratio,
             center_crop=options.center_crop,
             random_flip=options.random_flip,
@@ -89,7 +89,7 @@ def build_held_out(
     else:
         return None
     transform = PairedTransform(
-        resolution=tuple(options.resolution), resize_ratio=1.0, center_crop=True, random_flip=False
+        resolution=_pair(options.resolution), resize_ratio=1.0, center_crop=True, random_flip=False
     )
     reader = PairReader(
         **columns_of(options),
@@ -144,7 +144,10 @@ def build_networks(
         "use_unknown_label": labels.use_unknown_label,
         "use_instance_edges": processor.config.use_instance_edges,
     }
-    size: dict[str, Any] = {"image_size": tuple(options.image_size), "base_channels": options.base_channels}
+    size: dict[str, Any] = {
+        "image_size": _pair(options.image_size or options.resolution),
+        "base_channels": options.base_channels,
+    }
     kind = GENERATORS[options.generator]
     if options.generator == "pix2pixhd":
         generator = kind(**semantics, **size)
@@ -330,3 +333,8 @@ def build_adversarial(options: TrainOptions, label_set: LabelSet) -> Adversarial
             )
         return build(label_set)
     return {"hinge": HingeObjective, "relativistic": RelativisticObjective}[options.gan_loss]()
+
+
+def _pair(size: list[int]) -> tuple[int, int]:
+    height, width = size
+    return height, width
