@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from spade_hf.batch import Batch
 from spade_hf.data import PairedTransform
 from spade_hf.hub.model_card import without_folder
+from spade_hf.training import ADVERSARIAL_LOSSES
 from spade_hf.training.resuming import SavedState
 
 from ..config_file import as_yaml
@@ -78,7 +79,10 @@ def describe_discriminator(options: TrainOptions) -> str:
     """Describe in one line the options that depend on the kind of discriminator."""
     names = ["discriminator_backbone", "perceptual_model", "adam_beta2", "augment_discriminator"]
     segmentation = ["label_mix_weight", "max_class_weight", "boundary_relaxation"]
-    names += segmentation if options.discriminator == "segmentation" else ["gan_loss"]
+    if options.discriminator == "segmentation":
+        names += segmentation
+    elif options.discriminator not in ADVERSARIAL_LOSSES:  # else it has its own losses
+        names.append("gan_loss")
     values = [f"--{name} {_words(getattr(options, name))}" for name in names]
     return f"--discriminator {options.discriminator}: {', '.join(values)}"
 
