@@ -42,7 +42,7 @@ def read_options(file: Path, parser: argparse.ArgumentParser) -> tuple[list[str]
 
     Returns:
         `tuple[list[str], bool]`: The words, and whether the file is a run's record: a checkpoint's `arguments.json`
-            has the values of all options, those of its own `config` among them.
+            and a dry run's recipe have the values of all options, those of their own `config` among them.
 
     Raises:
         OSError: If the file cannot be read.
