@@ -26,11 +26,11 @@ from PIL import Image
 
 from spade_hf import SPADEPipeline
 from spade_hf.images.sheets import add_headings
-from spade_hf_cli.evaluate import options as evaluation
+from spade_hf_cli.evaluate import parser as evaluation
 from spade_hf_cli.evaluate.run import SHEET_ROWS
 from spade_hf_cli.parsing import OptionParser, count
 from spade_hf_cli.program import status_of
-from spade_hf_cli.train import options as training
+from spade_hf_cli.train import parser as training
 
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "examples"

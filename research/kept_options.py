@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
 
@@ -12,8 +12,10 @@ from spade_hf.data.fingerprint import Fingerprint, fingerprint, first_difference
 from spade_hf.data.rows import select_images
 from spade_hf.files import write_text
 from spade_hf_cli.data import columns_of, open_label_set, open_rows
+from spade_hf_cli.train.options import TrainOptions
 
 
+T = TypeVar("T")
 # Options that say where something is, not what it is, or how fast it is read
 PLACES = {
     "dataset_name", "image_folder", "mask_folder", "instance_folder", "file_list", "panoptic_json", "label_set",
@@ -23,7 +25,7 @@ PLACES = {
 STREAMED_ROWS = 1000  # of a stream, which is not read to its end
 
 
-def resolve(parse: Callable[[list[str]], argparse.Namespace], options: Mapping[str, Any]) -> argparse.Namespace:
+def resolve(parse: Callable[[list[str]], T], options: Mapping[str, Any]) -> T:
     """Parse options, so that presets and defaults are part of the result.
 
     Raises:
@@ -46,13 +48,13 @@ def as_words(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def describe(args: argparse.Namespace, split: str) -> dict[str, Any]:
+def describe(args: TrainOptions | argparse.Namespace, split: str) -> dict[str, Any]:
     """Describe what results depend on: the resolved options without places, and the fingerprint of the data."""
     options = {name: value for name, value in vars(args).items() if name not in PLACES}
     return {**options, "data": describe_data(args, split)}
 
 
-def describe_data(args: argparse.Namespace, split: str) -> Fingerprint:
+def describe_data(args: TrainOptions | argparse.Namespace, split: str) -> Fingerprint:
     """Return the fingerprint of a split, or of folders."""
     rows = open_rows(args, split=split)
     rows, types = select_images(rows, columns_of(args))

@@ -38,7 +38,7 @@ from spade_hf.metrics.segmentation import (
 )
 from spade_hf_cli.parsing import OptionParser, count, natural, positive_share
 from spade_hf_cli.program import status_of
-from spade_hf_cli.train.options import parse_args as parse_training
+from spade_hf_cli.train.parser import parse_args as parse_training
 
 
 COLUMNS = ("image", "label")

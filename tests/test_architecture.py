@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spade_hf_cli.train.options import build_parser
+from spade_hf_cli.train.parser import build_parser
 
 from .waiting import LONGEST
 

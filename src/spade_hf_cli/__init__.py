@@ -4,11 +4,12 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from .options import as_typed, check_belonging
+from .options import as_typed
 from .parser import build_parser
 from .parsing import USER_ERROR, one_line
 from .program import INTERRUPTED, PROGRAMS, run_program
 from .streams import finish_output, open_streams, reader_is_gone
+from .unused import unused_option
 
 
 NO_READER = 141  # exit status, as a shell reports a program whose reader has ended, such as `head`
@@ -40,7 +41,8 @@ def _run(arguments: Sequence[str]) -> int:
         return run_program(arguments[0], arguments[1:], prog=f"spade-hf {arguments[0]}")
     args = build_parser().parse_args(arguments)
     try:
-        check_belonging(args)
+        if problem := unused_option(args, args.rules):
+            raise ValueError(problem)
         return importlib.import_module(f"{__name__}.commands.{args.command}").run(args) or 0
     except BrokenPipeError:  # see `main`
         raise

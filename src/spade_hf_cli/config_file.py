@@ -1,6 +1,7 @@
-"""Reads a file of options, YAML or JSON, as command-line words, so that its values are parsed and checked alike."""
+"""Files of options, YAML or JSON: read as command-line words, so that their values are parsed and checked alike."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def read_options(file: Path, parser: argparse.ArgumentParser) -> tuple[list[str]
 
     Returns:
         `tuple[list[str], bool]`: The words, and whether the file is a run's record: a checkpoint's `arguments.json`
-            has the values of all options, those of its own `config` among them.
+            and a dry run's recipe have the values of all options, those of their own `config` among them.
 
     Raises:
         OSError: If the file cannot be read.
@@ -68,6 +69,11 @@ def read_options(file: Path, parser: argparse.ArgumentParser) -> tuple[list[str]
         else:
             words.append(f"--{name}={_text(actions[name], value)}")
     return words, is_record
+
+
+def as_yaml(options: Mapping[str, Any]) -> str:
+    """Return the text of a file of all options of a run, which [`read_options`] takes for its record."""
+    return yaml.safe_dump(dict(options), sort_keys=False, allow_unicode=True, default_flow_style=None, width=10_000)
 
 
 def _switch(action: argparse.Action, value: Any) -> list[str]:

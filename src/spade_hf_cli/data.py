@@ -1,4 +1,4 @@
-"""Opens data by the options of `spade_hf_cli.options.add_data_options`."""
+"""Opens data by their options."""
 
 import argparse
 from typing import Any
@@ -8,70 +8,73 @@ from spade_hf.data.formats.panoptic import load_panoptic
 from spade_hf.data.sources import find_label_set, load_label_set, load_rows
 from spade_hf.labels.label_set import LabelSet
 
+from .data_options import DataOptions
+
 
 # column of folders -> how the names of its options begin
 OPTION_OF = {"image": "image", "label": "mask", "instance": "instance"}
 
 
-def open_rows(args: argparse.Namespace, *, split: str, **options: Any) -> Any:
+def open_rows(options: DataOptions | argparse.Namespace, *, split: str, **more: Any) -> Any:
     """Open the rows of a data set or of folders.
 
     Args:
-        args (`argparse.Namespace`): The options.
+        options (`DataOptions`): The options.
         split (`str`): Split of the data set.
-        options: Passed to [`load_rows`], such as `streaming`; not used for folders.
+        more: Passed to [`load_rows`], such as `streaming`; not used for folders.
     """
-    if args.image_folder is None:
-        return load_rows(
-            args.dataset_name,
-            config_name=args.dataset_config_name,
-            split=split,
-            image_columns=[column for column in columns_of(args).values() if column is not None],
-            **options,
-        )
-    return open_folders(args)
+    if options.image_folder is not None:
+        return open_folders(options)
+    assert options.dataset_name is not None  # the options were checked
+    return load_rows(
+        options.dataset_name,
+        config_name=options.dataset_config_name,
+        split=split,
+        image_columns=[column for column in columns_of(options).values() if column is not None],
+        **more,
+    )
 
 
-def open_folders(args: argparse.Namespace, which: str = "") -> Any:
+def open_folders(options: DataOptions | argparse.Namespace, which: str = "") -> Any:
     """Open the rows of folders; their columns are those of `columns_of`.
 
     Args:
-        args (`argparse.Namespace`): The options.
+        options (`DataOptions`): The options.
         which (`str`, defaults to `""`): Start of the names of the options of other folders than the training's, such
-            as `"validation_"`; see `spade_hf_cli.options.add_folder_options`. Starts and ends of the files' names are
-            those of the training's folders.
+            as `"validation_"`; see [`problem_with_folders`]. Starts and ends of the files' names are those of the
+            training's folders.
     """
-    folders = {column: getattr(args, f"{which}{name}_folder", None) for column, name in OPTION_OF.items()}
+    folders = {column: getattr(options, f"{which}{name}_folder", None) for column, name in OPTION_OF.items()}
     folders = {column: folder for column, folder in folders.items() if folder is not None}
-    panoptic_json, file_list = getattr(args, f"{which}panoptic_json"), getattr(args, f"{which}file_list")
+    panoptic_json, file_list = getattr(options, f"{which}panoptic_json"), getattr(options, f"{which}file_list")
     if panoptic_json is not None:
         return load_panoptic(panoptic_json, folders)
     suffixes, prefixes = (
-        {column: getattr(args, f"{name}_{kind}") for column, name in OPTION_OF.items() if column in folders}
+        {column: getattr(options, f"{name}_{kind}") for column, name in OPTION_OF.items() if column in folders}
         for kind in ("suffix", "prefix")
     )
-    class_masks = open_label_set(args) if args.class_masks else None
+    class_masks = open_label_set(options) if options.class_masks else None
     return load_folders(folders, suffixes=suffixes, prefixes=prefixes, file_list=file_list, class_masks=class_masks)
 
 
-def columns_of(args: argparse.Namespace) -> dict[str, Any]:
+def columns_of(options: DataOptions | argparse.Namespace) -> dict[str, Any]:
     """Return the columns of `open_rows` for [`PairReader`]; `instance_column` is `None` without instances."""
-    if args.image_folder is not None:
-        instance_column = None if args.instance_folder is None else "instance"
+    if options.image_folder is not None:
+        instance_column = None if options.instance_folder is None else "instance"
         return {"image_column": "image", "mask_column": "label", "instance_column": instance_column}
     names = ("image_column", "mask_column", "instance_column")
-    return {name: getattr(args, name) for name in names}
+    return {name: getattr(options, name) for name in names}
 
 
-def find_labels(args: argparse.Namespace) -> LabelSet | None:
+def find_labels(options: DataOptions | argparse.Namespace) -> LabelSet | None:
     """Load the given label set, or the one stored with the data; `None` if there is none."""
-    if given := args.label_set or args.panoptic_json:
-        return load_label_set(given, dataset_name=args.dataset_name, mask_folder=args.mask_folder)
-    return find_label_set(dataset_name=args.dataset_name, mask_folder=args.mask_folder)
+    if given := options.label_set or options.panoptic_json:
+        return load_label_set(given, dataset_name=options.dataset_name, mask_folder=options.mask_folder)
+    return find_label_set(dataset_name=options.dataset_name, mask_folder=options.mask_folder)
 
 
-def open_label_set(args: argparse.Namespace) -> LabelSet:
+def open_label_set(options: DataOptions | argparse.Namespace) -> LabelSet:
     """Load the given label set, or the one stored with the data; see [`load_label_set`]."""
     return load_label_set(
-        args.label_set or args.panoptic_json, dataset_name=args.dataset_name, mask_folder=args.mask_folder
+        options.label_set or options.panoptic_json, dataset_name=options.dataset_name, mask_folder=options.mask_folder
     )

@@ -9,26 +9,38 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .options import add_data_options, options_of
+from .data_options import DataOptions
+from .declaring import add_options
+from .options import options_of
 from .parsing import OptionParser, count, natural
 from .program import PROGRAMS
+from .unused import Rule
 
 
 PACKAGE = Path(__file__).parents[1] / "spade_hf"
 LABEL_SETS = ", ".join(sorted(path.stem for path in (PACKAGE / "labels" / "tables").glob("*.json")))
 PRESETS = ("ade20k", "coco", "cityscapes")  # of `spade-hf convert`, see conversion/presets.py
 # Options that do something only with another one.
-BELONGING = {
-    "generate": {
-        "mask_column": ("dataset",),
-        "instance_column": ("dataset",),
-        "split": ("dataset",),
-        "blend": ("style_image",),
-        "batch_size": ("output_dir",),
-    },
-    "check": {"split": ("dataset_name",), "overwrite": ("sheet", "json")},
-    "labels": {"overwrite": ("image",)},
-    "edit": {"region": ("paste",), "shift": ("paste",)},
+RULES = {
+    "generate": (
+        Rule(
+            "mask_column instance_column split",
+            lambda args: args.dataset is None,
+            "belongs to --dataset, which is missing.",
+        ),
+        Rule("blend", lambda args: args.style_image is None, "belongs to --style, which is missing."),
+        Rule("batch_size", lambda args: args.output_dir is None, "belongs to --output-dir, which is missing."),
+    ),
+    "check": (
+        Rule("split", lambda args: args.dataset_name is None, "belongs to --dataset_name, which is missing."),
+        Rule(
+            "overwrite",
+            lambda args: args.sheet is None and args.json is None,
+            "belongs to --sheet or --json, which is missing.",
+        ),
+    ),
+    "labels": (Rule("overwrite", lambda args: args.image is None, "belongs to --image, which is missing."),),
+    "edit": (Rule("region shift", lambda args: args.paste is None, "belongs to --paste, which is missing."),),
 }
 Commands = Any  # what `add_subparsers` returns has no public type
 
@@ -48,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_edit(commands)
     _add_demo(commands)
     for name, command in commands.choices.items():
-        command.set_defaults(options=options_of(command), belonging=BELONGING.get(name, {}))
+        command.set_defaults(options=options_of(command), rules=RULES.get(name, ()))
     # a style picture is read as the image processor's `image`
     commands.choices["generate"].get_default("options")["image"] = "--style"
     return parser
@@ -107,7 +119,7 @@ def _add_generate(commands: Commands) -> None:
 
 def _add_check(commands: Commands) -> None:
     command = commands.add_parser("check", help="read every pair of your data, and report problems (needs `train`)")
-    add_data_options(command)
+    add_options(command, DataOptions)
     command.add_argument("--split", help="split of --dataset_name; default: train")
     command.add_argument(
         "--resolution",

@@ -1,6 +1,6 @@
 """Runs the programs `train`, `evaluate` and `synthesize`: for `spade-hf`, and for the files in examples/.
 
-A program is a package of two modules: `options` parses the command line without heavy imports, `run` does the work.
+A program is a package of two modules: `parser` parses the command line without heavy imports, `run` does the work.
 """
 
 import importlib
@@ -29,13 +29,13 @@ def run_program(name: str, arguments: Sequence[str] | None = None, *, prog: str 
         prog (`str`, *optional*): Name in the help. Default: that of this process.
     """
     try:
-        options = importlib.import_module(f"{__package__}.{name}.options")
-        args = options.parse_args(arguments, prog=prog)
+        parser = importlib.import_module(f"{__package__}.{name}.parser")
+        args = parser.parse_args(arguments, prog=prog)
         program = importlib.import_module(f"{__package__}.{name}.run")
     except ModuleNotFoundError as error:
         print(f"error: {_missing(name, error)}", file=sys.stderr)
         return USER_ERROR
-    return status_of(lambda: program.main(args), {**options_of(options.build_parser()), **options.RENAMED})
+    return status_of(lambda: program.main(args), {**options_of(parser.build_parser()), **parser.RENAMED})
 
 
 def status_of(run: Callable[[], int | None], options: Mapping[str, str]) -> int:

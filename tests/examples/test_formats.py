@@ -96,7 +96,7 @@ def test_check_dry_run_and_two_steps(layout, run, tmp_path, monkeypatch, capsys)
     )
     dry = run(*command, "--dry_run")
     assert dry.status == 0, dry.stderr
-    assert re.search(rf"\b{num_pairs} (pairs|samples|rows)", dry.stdout), dry.stdout
+    assert re.search(rf"\b{num_pairs} (pairs|samples|rows)", dry.stderr), dry.stderr
     assert not (tmp_path / "model").exists()
     result = run(*command)
     assert result.status == 0, result.stderr

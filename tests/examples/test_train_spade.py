@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import datasets
 import numpy as np
 import pytest
 import torch
+import yaml
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from huggingface_hub import HfApi, ModelCard
 from PIL import Image
@@ -23,6 +25,7 @@ from spade_hf import ConcatenationGenerator, Pix2PixHDGenerator, SPADEGenerator,
 from spade_hf.features.vgg import VGG19Features
 from spade_hf.losses import TERMS, Term
 from spade_hf.training.monitoring import read_metrics
+from spade_hf_cli.train.parser import build_parser, parse_args
 
 from ..file_tracker import FileTracker, lines
 from ..training_data import LABELS, make_rows, mask, picture, write_imagefolder, write_labels
@@ -445,13 +448,28 @@ def test_dry_run_says_what_would_be_done(run, data, tmp_path):
     options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--gradient_accumulation_steps", 3)
     result = run(*SMALL, *options, "--num_train_epochs", 10, "--dry_run")
     assert result.status == 0
-    lines = result.stdout.splitlines()
+    lines = result.stderr.splitlines()
     assert "batch of a process: real_images (2, 3, 32, 32) torch.float32" in lines
     assert "batch of a process: label_map (2, 32, 32) torch.int64" in lines
     assert "10 updates of 6 samples: 10.0 times through 6 samples" in lines
     (line,) = [line for line in lines if line.startswith("generator: ")]
     assert int(line.split()[1].replace(",", "")) > 10_000
     assert not (tmp_path / "out").exists()
+
+
+def test_the_recipe_of_a_dry_run_gives_the_same_options(run, data, tmp_path):
+    """Nothing else is on stdout, so that it can be a file of options; presets and pretrained models are resolved."""
+    options = [*SMALL, "--dataset_name", str(data), "--output_dir", str(tmp_path / "no"), "--channel_mult"]
+    options += "1 1 1 1 0.5 0.5 0.25 --learning_rate 3e-5 --adam_epsilon 1e-9 --mixed_precision no".split()
+    options += "--no-random_flip --augment_discriminator none".split()
+    result = run(*options, "--dry_run")
+    assert result.status == 0, result.stderr
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(result.stdout, encoding="utf-8")
+    again = parse_args(["--config", str(recipe)])
+    assert again == replace(parse_args(options), config=str(recipe))
+    assert yaml.safe_load(result.stdout).keys() == {action.dest for action in build_parser()._actions} - {"help"}
+    assert run("--config", recipe, "--dry_run").stdout == result.stdout
 
 
 def test_figures_on_the_way(run, tmp_path, caplog):

@@ -8,7 +8,7 @@ from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.losses import TERMS, Term
 from spade_hf.training import ModelEMA, build_accelerator, prepare_backbone, warn_of_other_classes
 from spade_hf_cli.train import build as parts
-from spade_hf_cli.train.options import parse_args
+from spade_hf_cli.train.parser import parse_args
 
 from ..training_data import LABELS, make_dataset
 from .programs import SMALL
@@ -92,7 +92,7 @@ def test_a_preset_gives_no_random_styles_to_a_model_without_style_encoder(build)
     backbone = ("--discriminator", "patch", "--perceptual_model", "none", "--no-use_style_encoder")
     iteration, args = build(*small, *backbone, given=())
     assert args.random_style_probability == 0.1 and iteration.random_style_probability == 0
-    settings = parts.build_recipe(args, iteration).settings()
+    settings = parts.build_recipe(args, iteration).settings
     assert (settings["random_style_probability"], settings["kl_weight"], settings["color_weight"]) == (0, 0, 20)
 
 
@@ -120,7 +120,7 @@ def test_a_term_from_outside_has_its_own_weight(build, monkeypatch):
     monkeypatch.setitem(TERMS, "roughness", Term(lambda outputs: outputs.fake_images.diff().abs().mean(), weight=3.0))
     iteration, args = build()
     assert iteration.objective.weights["roughness"] == 3
-    assert parts.build_recipe(args, iteration).settings()["roughness_weight"] == 3
+    assert parts.build_recipe(args, iteration).settings["roughness_weight"] == 3
 
 
 def test_no_network_is_loaded_for_a_loss_that_is_off():

@@ -459,7 +459,7 @@ gan_weight: 1.0
 
 
 def training_configs(random: Random, folder: Path) -> None:
-    from spade_hf_cli.train.options import parse_args
+    from spade_hf_cli.train.parser import parse_args
 
     path = folder / "config.yaml"
     path.write_bytes(text_from(random, TRAINING))

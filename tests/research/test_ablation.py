@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
-from spade_hf_cli.train.options import parse_args
+from spade_hf_cli.train.parser import parse_args
 
 from ..training_data import LABELS, make_networks, make_rows, mask, write_imagefolder, write_labels
 

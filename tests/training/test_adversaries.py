@@ -4,7 +4,7 @@ import inspect
 
 from spade_hf.training.adversaries import DISCRIMINATORS
 from spade_hf_cli.train.build import build_adversarial
-from spade_hf_cli.train.options import parse_args
+from spade_hf_cli.train.parser import parse_args
 from spade_hf_cli.train.presets import DISCRIMINATOR_OPTIONS
 
 from ..training_data import LABELS

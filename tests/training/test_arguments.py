@@ -1,13 +1,14 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from diffusers.optimization import SchedulerType
 
 from spade_hf import MultiscaleDiscriminator, SPADEGenerator, SPADEStyleEncoder
-from spade_hf.training import learning_rate_schedule
-from spade_hf_cli.train.options import PRESETS, build_parser, parse_args
-from spade_hf_cli.train.unused_options import CAN_BE_OFF, RULES, refuse_overridden
+from spade_hf.training import DISCRIMINATORS, GENERATORS, learning_rate_schedule
+from spade_hf_cli.train.parser import PRESETS, build_parser, parse_args
+from spade_hf_cli.train.unused_options import RULES, refuse_overridden
 
 
 def parse(*options: str):
@@ -95,7 +96,7 @@ def test_options_that_do_not_fit_the_discriminator(options, message, capsys):
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_presets_name_options_and_build_networks(preset):
     args = parse("--preset", preset)
-    assert not PRESETS[preset].keys() - vars(args).keys()
+    assert not PRESETS[preset].keys() - args.as_arguments().keys()
     if preset not in ("tiny", "landscapes"):
         return  # a hundred million weights
     labels = {"num_labels": 3}
@@ -122,10 +123,10 @@ def test_a_config_file_stands_between_preset_and_command_line(tmp_path):
 
 
 def test_the_arguments_of_a_checkpoint_are_a_config_file(tmp_path):
-    expected = vars(parse("--preset", "tiny", "--center_crop", "--no-random_flip", "--max_grad_norm", "2"))
+    expected = parse("--preset", "tiny", "--center_crop", "--no-random_flip", "--max_grad_norm", "2").as_arguments()
     file = tmp_path / "arguments.json"
     file.write_text(json.dumps(expected))
-    assert vars(parse_args(["--config", str(file)])) == {**expected, "config": str(file)}
+    assert parse_args(["--config", str(file)]).as_arguments() == {**expected, "config": str(file)}
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ def test_options_with_effect_and_those_of_presets_are_taken(options):
 
 def test_a_runs_record_has_options_without_effect(tmp_path):
     """A checkpoint's file names all options; it continues the run, whatever this version calls useless."""
-    values = vars(parse("--preset", "tiny")) | {"shuffle_buffer_size": 7, "kl_weight": 1.0, "latent_dim": 0}
+    values = parse("--preset", "tiny").as_arguments() | {"shuffle_buffer_size": 7, "kl_weight": 1.0, "latent_dim": 0}
     file = tmp_path / "arguments.json"
     file.write_text(json.dumps(values | {"config": "street.yaml"}))
     args = parse_args(["--config", str(file)])
@@ -254,7 +255,7 @@ def test_a_runs_record_has_options_without_effect(tmp_path):
 
 def test_rules_name_options():
     names = {action.dest for action in build_parser()._actions}
-    assert {name for rule in RULES for name in rule.options.split()} <= names and {*CAN_BE_OFF} <= names
+    assert {name for rule in RULES for name in rule.options.split()} <= names
 
 
 def test_an_option_that_a_pretrained_model_decides_is_refused():
@@ -425,3 +426,42 @@ def test_options_for_other_pairs():
     for more in ([*OTHERS], ["--validation_share", "0.1"]):
         assert parse_args([*FOLDERS, *more, "--evaluation_steps", "5"]).evaluation_steps == 5
     assert parse_args([*FOLDERS, "--preset", "tiny"]).perceptual_model == "efficientnet-lite0"
+
+
+def test_a_modules_names_are_choices(tmp_path, monkeypatch):
+    """On the command line and in a file, which add up."""
+    for table, name in ((GENERATORS, "clade"), (DISCRIMINATORS, "pixel")):
+        monkeypatch.setitem(table, name, table[next(iter(table))])
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("mine_a", "mine_b"):
+        (tmp_path / f"{name}.py").write_text("")
+    (tmp_path / "run.yaml").write_text("import: mine_a\ngenerator: clade\n")
+    more = ("--import", "mine_b", "--import", "mine_a", "--discriminator", "pixel")
+    options = parse("--config", str(tmp_path / "run.yaml"), *more)
+    assert (options.import_, options.generator, options.discriminator) == (["mine_a", "mine_b"], "clade", "pixel")
+    (tmp_path / "arguments.json").write_text(json.dumps(options.as_arguments()))
+    again = parse_args(["--config", str(tmp_path / "arguments.json")])
+    assert again == replace(options, config=str(tmp_path / "arguments.json"))
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("mine_c", "--import mine_c: there is no such module, neither in this folder nor among the installed ones."),
+        ("./mine.py", "--import ./mine.py: there is no such module"),
+        ("mine_d", "--import mine_d needs the module of_nobody, which is not there. Install it."),
+    ],
+)
+def test_a_missing_module_is_one_line(module, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_d.py").write_text("import of_nobody")
+    with pytest.raises(SystemExit, match="2"):
+        parse("--import", module)
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_names_of_modules_are_no_choices_without_them(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse("--generator", "clade")
+    assert "argument --generator: invalid choice: 'clade'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-from .adversaries import DISCRIMINATORS, prepare_backbone, warn_of_other_classes
+from .adversaries import DISCRIMINATORS, DiscriminatorKind, prepare_backbone, warn_of_other_classes
 from .augmentation import DiscriminatorAugmentation
 from .averages import CrossProcessBatchNorm2d, ModelEMA, estimate_statistics, synchronize_batch_norm
 from .checkpoints import CheckpointManager, SavedState, fingerprint_of
@@ -18,6 +18,7 @@ from .integrity import DamagedCheckpointError
 from .loop import SampleOrder, StopOnSignal, TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import MetricsFile, Monitor, check_tracker, log_image, save_losses, start_trackers
+from .networks import GENERATORS
 from .output_folder import GRID, delete_existing_run, list_checkpoints, refuse_existing_run, refuse_foreign_files
 from .preparation import build_accelerator, compile_modules, learning_rate_schedule, prepared_schedule
 from .publishing import Publisher
@@ -28,11 +29,13 @@ from .validation import check_apart, hold_out, write_names
 TrainingIteration, StepOutput = Game, PhaseOutput  # names of earlier versions
 
 __all__ = [
+    "DISCRIMINATORS",
+    "GENERATORS",
     "CheckpointManager",
     "CrossProcessBatchNorm2d",
-    "DISCRIMINATORS",
     "DamagedCheckpointError",
     "DiscriminatorAugmentation",
+    "DiscriminatorKind",
     "GRID",
     "Game",
     "MetricsFile",

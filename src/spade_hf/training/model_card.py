@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,46 +77,21 @@ METHODS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
-    """Settings of a training run for the model card, named like the options of training.
+    """Settings of a training run for the model card.
 
     Args:
         dataset_name (`str`, *optional*): A Hub id or a path; the card does not show paths.
         pretrained_model_name_or_path (`str`, *optional*): The start of training: likewise.
         license (`str`, *optional*): Licence of the weights.
-        loss_weights (`Mapping[str, float]`): Weights of the generator's loss terms.
+        train_batch_size (`int`): Samples of a batch, with which batch statistics are estimated.
+        settings (`Mapping[str, Any]`): Values by option, as the card's table shows them.
     """
 
     dataset_name: str | None
     pretrained_model_name_or_path: str | None
     license: str | None
-    generator: str
-    discriminator: str
-    resolution: tuple[int, int]
-    resize_ratio: float
-    random_flip: bool
-    simplify_probability: float
-    random_style_probability: float
     train_batch_size: int
-    gradient_accumulation_steps: int
-    learning_rate: float
-    discriminator_learning_rate: float
-    adam_beta1: float
-    adam_beta2: float
-    lr_scheduler: str
-    lr_decay_start: float
-    loss_weights: Mapping[str, float]
-    perceptual_model: str
-    ema_decay: float
-    mixed_precision: str | None
-    norm_type: str
-    seed: int
-
-    def settings(self) -> dict[str, Any]:
-        """Return the value of each option, except the names of data and base model, and the licence."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("dataset_name", "pretrained_model_name_or_path", "license", "loss_weights"):
-            del values[name]
-        return values | {f"{name}_weight": weight for name, weight in self.loss_weights.items()}
+    settings: Mapping[str, Any]
 
     def metadata(self, *, num_pictures: int = 0) -> str:
         """Return the card's metadata as YAML between `---` lines.
@@ -217,7 +192,7 @@ def write_training_card(
         steps=num_steps,
         pairs="a stream of pairs" if num_samples is None else f"{num_samples:,} pairs",
         parameters=", ".join(f"{name} {part.num_parameters():,}" for name, part in networks.items()),
-        recipe="\n".join(f"| {name} | {without_folder(value)} |" for name, value in recipe.settings().items()),
+        recipe="\n".join(f"| {name} | {without_folder(value)} |" for name, value in recipe.settings.items()),
         curves=f"\n![Losses over the updates]({LOSSES})\n" if (folder / LOSSES).is_file() else "",
         labels=label_table(pipeline),
     )

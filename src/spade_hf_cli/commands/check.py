@@ -15,7 +15,7 @@ from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.project import install_command
 
-from ..options import problem_with_data
+from ..data_options import problem_with_data
 from ..outputs import check_picture_file, save_picture
 
 

@@ -1,1 +1,1 @@
-"""Evaluation: the command line in `options`, pairs and segmenter in `build`, the run in `run`."""
+"""Evaluation: the command line in `parser`, pairs and segmenter in `build`, the run in `run`."""

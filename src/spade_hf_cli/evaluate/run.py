@@ -47,7 +47,7 @@ from ..options import as_typed, options_of
 from ..outputs import save_picture
 from ..processes import from_main_process, join_processes
 from .build import build_dataset, build_segmenter
-from .options import build_parser
+from .parser import build_parser
 
 
 logger = logging.getLogger(__name__)

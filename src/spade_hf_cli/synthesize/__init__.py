@@ -1,1 +1,1 @@
-"""Synthesis of a data set: the command line in `options`, the run in `run`."""
+"""Synthesis of a data set: the command line in `parser`, the run in `run`."""

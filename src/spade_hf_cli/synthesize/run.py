@@ -34,7 +34,7 @@ from spade_hf.synthesis.settings import public_name
 from ..models import check_device, find_model
 from ..options import as_typed, options_of
 from ..processes import join_processes
-from .options import build_parser
+from .parser import build_parser
 
 
 logger = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""Training: the command line in `options`, the run in `run`, its parts in `build`."""
+"""Training: the command line in `parser`, the run in `run`, its parts in `build`."""

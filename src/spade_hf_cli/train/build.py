@@ -1,8 +1,7 @@
 """Builds the parts of a training run from its options: data, networks, losses, both sides of the game."""
 
-import argparse
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,14 +9,7 @@ from accelerate import Accelerator
 from diffusers import ModelMixin
 from torch.utils.data import DataLoader
 
-from spade_hf import (
-    ConcatenationGenerator,
-    Pix2PixHDGenerator,
-    SPADEGenerator,
-    SPADEImageProcessor,
-    SPADEPipeline,
-    SPADEStyleEncoder,
-)
+from spade_hf import SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, StreamedImageDataset
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.losses import TERMS, AdversarialLoss, Objective
@@ -25,6 +17,7 @@ from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
 from spade_hf.project import install_command
 from spade_hf.training import (
     DISCRIMINATORS,
+    GENERATORS,
     DiscriminatorAugmentation,
     Game,
     ModelEMA,
@@ -32,72 +25,82 @@ from spade_hf.training import (
     Side,
     TrainingRecipe,
     check_apart,
+    compile_modules,
     hold_out,
     prepared_schedule,
+    synchronize_batch_norm,
 )
 
 from ..data import columns_of, open_folders, open_label_set, open_rows
-from .presets import DISCRIMINATOR_OPTIONS
+from ..declaring import names_with
+from .options import TrainOptions
+from .presets import discriminator_options
 from .unused_options import refuse_overridden
 
 
-def build_dataset(args: argparse.Namespace) -> PairedImageDataset | StreamedImageDataset:
+def build_dataset(options: TrainOptions) -> PairedImageDataset | StreamedImageDataset:
     """Build the data set of training samples, with the processor that holds their label set."""
-    rows = open_rows(args, split=args.train_split, cache_dir=args.cache_dir, streaming=args.streaming)
-    columns = columns_of(args)
+    rows = open_rows(options, split=options.train_split, cache_dir=options.cache_dir, streaming=options.streaming)
+    columns = columns_of(options)
     use_instance_edges = columns["instance_column"] is not None
     reader = PairReader(
         **columns,
-        processor=SPADEImageProcessor(label_set=open_label_set(args), use_instance_edges=use_instance_edges),
+        processor=SPADEImageProcessor(label_set=open_label_set(options), use_instance_edges=use_instance_edges),
         transform=PairedTransform(
-            resolution=tuple(args.resolution),
-            resize_ratio=args.resize_ratio,
-            center_crop=args.center_crop,
-            random_flip=args.random_flip,
-            simplify_probability=args.simplify_probability,
+            resolution=_pair(options.resolution),
+            resize_ratio=options.resize_ratio,
+            center_crop=options.center_crop,
+            random_flip=options.random_flip,
+            simplify_probability=options.simplify_probability,
         ),
-        color_tolerance=args.color_tolerance,
+        color_tolerance=options.color_tolerance,
     )
-    behaviour = {"seed": args.seed, "skip_broken": args.skip_broken}
-    if args.streaming:
-        rows = rows if args.max_train_samples is None else rows.take(args.max_train_samples)
-        return StreamedImageDataset(rows, reader, shuffle_buffer_size=args.shuffle_buffer_size, **behaviour)
-    if args.validation_share is not None:
-        rows, _ = hold_out(rows, args.validation_share)
-    if args.max_train_samples is not None:
-        rows = rows.select(range(min(args.max_train_samples, len(rows))))
+    behaviour = {"seed": options.seed, "skip_broken": options.skip_broken}
+    if options.streaming:
+        rows = rows if options.max_train_samples is None else rows.take(options.max_train_samples)
+        return StreamedImageDataset(rows, reader, shuffle_buffer_size=options.shuffle_buffer_size, **behaviour)
+    if options.validation_share is not None:
+        rows, _ = hold_out(rows, options.validation_share)
+    if options.max_train_samples is not None:
+        rows = rows.select(range(min(options.max_train_samples, len(rows))))
     return PairedImageDataset(rows, reader, **behaviour)
 
 
 def build_held_out(
-    args: argparse.Namespace, dataset: PairedImageDataset | StreamedImageDataset
+    options: TrainOptions, dataset: PairedImageDataset | StreamedImageDataset
 ) -> PairedImageDataset | None:
     """Build the data set of pairs that are not trained on, cropped at the centre and not flipped, if there are any."""
-    if args.validation_image_folder is not None:
-        rows = open_folders(args, "validation_")
+    if options.validation_image_folder is not None:
+        rows = open_folders(options, "validation_")
         assert isinstance(dataset, PairedImageDataset)  # the options were checked
         check_apart(dataset.rows, rows, "image")
-    elif args.validation_share is not None:
-        _, rows = hold_out(open_rows(args, split=args.train_split), args.validation_share)
-    elif args.evaluation_steps is not None:
-        rows = open_rows(args, split=args.evaluation_split, cache_dir=args.cache_dir)
+    elif options.validation_share is not None:
+        _, rows = hold_out(open_rows(options, split=options.train_split), options.validation_share)
+    elif options.evaluation_steps is not None:
+        rows = open_rows(options, split=options.evaluation_split, cache_dir=options.cache_dir)
         if len(rows) == 0:
-            raise ValueError(f"--evaluation_split {args.evaluation_split!r} has no rows. Give another split.")
+            raise ValueError(f"--evaluation_split {options.evaluation_split!r} has no rows. Give another split.")
     else:
         return None
     transform = PairedTransform(
-        resolution=tuple(args.resolution), resize_ratio=1.0, center_crop=True, random_flip=False
+        resolution=_pair(options.resolution), resize_ratio=1.0, center_crop=True, random_flip=False
     )
     reader = PairReader(
-        **columns_of(args), processor=dataset.processor, transform=transform, color_tolerance=args.color_tolerance
+        **columns_of(options),
+        processor=dataset.processor,
+        transform=transform,
+        color_tolerance=options.color_tolerance,
     )
-    return PairedImageDataset(rows, reader, seed=args.seed, skip_broken=args.skip_broken)
+    return PairedImageDataset(rows, reader, seed=options.seed, skip_broken=options.skip_broken)
 
 
 def build_evaluation(
-    args: argparse.Namespace, held_out: PairedImageDataset, device: torch.device
-) -> Callable[[SPADEPipeline], dict[str, float]]:
-    """Build the evaluation on some of the pairs that are held out."""
+    options: TrainOptions, accelerator: Accelerator, held_out: PairedImageDataset | None
+) -> Callable[[SPADEPipeline], dict[str, float]] | None:
+    """Build the evaluation on some of the pairs that are held out; only the main process has one, if it is wanted."""
+    if options.evaluation_steps is None or not accelerator.is_main_process:
+        return None
+    assert held_out is not None  # the options were checked
     try:
         from spade_hf.training.evaluation import RunningEvaluation
     except ModuleNotFoundError as error:
@@ -105,51 +108,63 @@ def build_evaluation(
             f"`evaluation_steps` needs the package {error.name}, which is not installed: {install_command('eval')}"
         )
         raise ImportError(message) from error
-    count = min(args.num_evaluation_images, len(held_out))
+    count = min(options.num_evaluation_images, len(held_out))
     rows = held_out.rows.select([number * len(held_out) // count for number in range(count)])
-    chosen = PairedImageDataset(rows, held_out.reader, seed=args.seed, skip_broken=args.skip_broken)
-    return RunningEvaluation(chosen, device)
+    chosen = PairedImageDataset(rows, held_out.reader, seed=options.seed, skip_broken=options.skip_broken)
+    return RunningEvaluation(chosen, accelerator.device)
+
+
+def load_pretrained(options: TrainOptions) -> tuple[Pretrained | None, TrainOptions]:
+    """Load the networks to start from, if there are any; return them with the options that they decide.
+
+    Raises:
+        ValueError: If they cannot be loaded, or if an option was given with another value than theirs.
+    """
+    if options.pretrained_model_name_or_path is None:
+        return None, options
+    pretrained = Pretrained.load(options.pretrained_model_name_or_path, options.discriminator_name_or_path)
+    decided = pretrained.options()
+    refuse_overridden(options, decided)
+    return pretrained, replace(options, **decided)
 
 
 def build_networks(
-    args: argparse.Namespace, processor: SPADEImageProcessor
+    options: TrainOptions, processor: SPADEImageProcessor, pretrained: Pretrained | None = None
 ) -> tuple[dict[str, ModelMixin], dict[str, ModelMixin]]:
-    """Build both sides, new or pretrained: `generator` and optionally `style_encoder`; `discriminator`."""
-    pretrained = None
-    if args.pretrained_model_name_or_path is not None:
-        pretrained = Pretrained.load(args.pretrained_model_name_or_path, args.discriminator_name_or_path)
-        options = pretrained.options()
-        refuse_overridden(args, options)
-        vars(args).update(options)  # so that checkpoints and the model card have them
+    """Build both sides, with pretrained weights if given: `generator`, optionally `style_encoder`; `discriminator`."""
     labels = processor.label_set
     semantics = {
         "num_labels": labels.num_labels,
         "use_unknown_label": labels.use_unknown_label,
         "use_instance_edges": processor.config.use_instance_edges,
     }
-    size: dict[str, Any] = {"image_size": tuple(args.image_size), "base_channels": args.base_channels}
-    if args.generator == "pix2pixhd":
-        generator = Pix2PixHDGenerator(**semantics, **size)
+    size: dict[str, Any] = {
+        "image_size": _pair(options.image_size or options.resolution),
+        "base_channels": options.base_channels,
+    }
+    kind = GENERATORS[options.generator]
+    if options.generator == "pix2pixhd":
+        generator = kind(**semantics, **size)
     else:
-        generator = {"spade": SPADEGenerator, "concatenation": ConcatenationGenerator}[args.generator](
+        generator = kind(
             **semantics,
             **size,
-            channel_mult=args.channel_mult,
-            latent_dim=args.latent_dim or None,
-            mask_norm=args.mask_norm,
-            spade_hidden_channels=args.spade_hidden_channels,
-            spade_kernel_size=args.spade_kernel_size,
-            norm_type=args.norm_type,
-            num_upsampling_layers=args.num_upsampling_layers,
+            channel_mult=options.channel_mult,
+            latent_dim=options.latent_dim or None,
+            mask_norm=options.mask_norm,
+            spade_hidden_channels=options.spade_hidden_channels,
+            spade_kernel_size=options.spade_kernel_size,
+            norm_type=options.norm_type,
+            num_upsampling_layers=options.num_upsampling_layers,
         )
-    discriminator = build_discriminator(args, **semantics)
+    discriminator = build_discriminator(options, **semantics)
     generators: dict[str, ModelMixin] = {"generator": generator}
-    if args.use_style_encoder and generator.config.latent_dim is not None:
+    if options.use_style_encoder and generator.config.latent_dim is not None:
         generators["style_encoder"] = SPADEStyleEncoder(
-            image_size=args.style_encoder_image_size,
-            base_channels=args.style_encoder_base_channels,
-            channel_mult=tuple(args.style_encoder_channel_mult),
-            latent_dim=args.latent_dim,
+            image_size=options.style_encoder_image_size,
+            base_channels=options.style_encoder_base_channels,
+            channel_mult=tuple(options.style_encoder_channel_mult),
+            latent_dim=options.latent_dim,
         )
     discriminators: dict[str, ModelMixin] = {"discriminator": discriminator}
     if pretrained is not None:
@@ -157,27 +172,55 @@ def build_networks(
     return generators, discriminators
 
 
+def build_averages(
+    options: TrainOptions, generators: Mapping[str, ModelMixin], device: torch.device
+) -> dict[str, ModelEMA]:
+    """Build the averages of the generator's side, by name."""
+    averages = {name: ModelEMA(network, options.ema_decay) for name, network in generators.items()}
+    for average in averages.values():
+        average.model.to(device)
+    return averages
+
+
+def prepare_generator(options: TrainOptions, accelerator: Accelerator, generator: ModelMixin) -> None:
+    """Let the generator's norms share statistics between processes, and its blocks save memory, if that is wanted."""
+    if options.norm_type == "sync_batch" and accelerator.num_processes > 1:
+        synchronize_batch_norm(generator, accelerator.device)
+    if options.gradient_checkpointing:
+        generator.enable_gradient_checkpointing()
+
+
+def compile_networks(
+    options: TrainOptions, networks: Mapping[str, ModelMixin], objective: Objective, device: torch.device
+) -> None:
+    """Compile all networks but the SPADE generator, whose sparse modulation depends on the labels, if it is wanted."""
+    if options.torch_compile:
+        modules = [*networks.values(), objective.perceptual_loss]
+        compiled = [module for module in modules if not isinstance(module, SPADEGenerator | None)]
+        compile_modules(compiled, device=device, backend=options.torch_compile_backend)
+
+
 def build_objective(
-    args: argparse.Namespace, label_set: LabelSet, device: torch.device, *, num_averaged: int = 1
+    options: TrainOptions, label_set: LabelSet, device: torch.device, *, num_averaged: int = 1
 ) -> Objective:
     """Build the losses of both sides; the gradients of `num_averaged` batches are averaged."""
-    perceptual_net = load_perceptual_net(args.perceptual_model if args.perceptual_weight > 0 else "none")
+    perceptual_net = load_perceptual_net(options.perceptual_model if options.perceptual_weight > 0 else "none")
     return Objective(
-        loss_weights(args, num_averaged=num_averaged),
+        loss_weights(options, num_averaged=num_averaged),
         perceptual_loss=None if perceptual_net is None else PerceptualLoss(perceptual_net).to(device),
-        adversarial=build_adversarial(args, label_set),
+        adversarial=build_adversarial(options, label_set),
     )
 
 
-def count_updates(args: argparse.Namespace, loader: DataLoader) -> int:
+def count_updates(options: TrainOptions, loader: DataLoader) -> int:
     """Return the updates of the whole run; with a stream, whose loader has no length, they are always given."""
-    if args.max_train_steps is not None:
-        return args.max_train_steps
-    return max(1, args.num_train_epochs * len(loader) // args.gradient_accumulation_steps)
+    if options.max_train_steps is not None:
+        return options.max_train_steps
+    return max(1, options.num_train_epochs * len(loader) // options.gradient_accumulation_steps)
 
 
 def build_iteration(
-    args: argparse.Namespace,
+    options: TrainOptions,
     accelerator: Accelerator,
     generators: dict[str, ModelMixin],
     discriminators: dict[str, ModelMixin],
@@ -190,18 +233,20 @@ def build_iteration(
     has_style_encoder = "style_encoder" in generators  # without, there are no other styles than random ones
     return Game(
         accelerator,
-        build_side(args, accelerator, generators, args.learning_rate, num_steps),
-        build_side(args, accelerator, discriminators, args.discriminator_learning_rate, num_steps),
+        build_side(options, accelerator, generators, options.learning_rate, num_steps),
+        build_side(options, accelerator, discriminators, options.discriminator_learning_rate, num_steps),
         averages=averages,
         objective=objective,
-        random_style_probability=args.random_style_probability if has_style_encoder else 0.0,
-        augmentation=DiscriminatorAugmentation(args.augment_discriminator) if args.augment_discriminator else None,
-        reuse_fakes=args.reuse_fakes,
+        random_style_probability=options.random_style_probability if has_style_encoder else 0.0,
+        augmentation=DiscriminatorAugmentation(options.augment_discriminator)
+        if options.augment_discriminator
+        else None,
+        reuse_fakes=options.reuse_fakes,
     )
 
 
 def build_side(
-    args: argparse.Namespace,
+    options: TrainOptions,
     accelerator: Accelerator,
     models: dict[str, ModelMixin],
     learning_rate: float,
@@ -211,61 +256,70 @@ def build_side(
     optimizer = torch.optim.Adam(
         [parameter for model in models.values() for parameter in model.parameters()],
         learning_rate,
-        betas=(args.adam_beta1, args.adam_beta2),
-        eps=args.adam_epsilon,
+        betas=(options.adam_beta1, options.adam_beta2),
+        eps=options.adam_epsilon,
         fused=accelerator.device.type in ("cpu", "cuda") or None,
     )
     networks = {name: accelerator.prepare(model) for name, model in models.items()}
     optimizer = accelerator.prepare(optimizer)
     schedule = prepared_schedule(
         accelerator,
-        args.lr_scheduler,
+        options.lr_scheduler,
         optimizer,
         num_steps=num_steps,
-        num_warmup_steps=args.lr_warmup_steps,
-        decay_start=args.lr_decay_start,
+        num_warmup_steps=options.lr_warmup_steps,
+        decay_start=options.lr_decay_start,
     )
-    return Side(accelerator, models, networks, optimizer, schedule, max_grad_norm=args.max_grad_norm)
+    return Side(accelerator, models, networks, optimizer, schedule, max_grad_norm=options.max_grad_norm)
 
 
-def loss_weights(args: argparse.Namespace, *, num_averaged: int = 1) -> dict[str, float]:
+def loss_weights(options: TrainOptions, *, num_averaged: int = 1) -> dict[str, float]:
     """Return the weights of the generator's loss terms, by name.
 
     The gradients of `num_averaged` batches are averaged, so terms that are sums over samples get that factor.
     """
     return {  # a term from outside of the library has no option
-        name: getattr(args, f"{name}_weight", term.weight) * (num_averaged if term.is_sum else 1)
+        name: getattr(options, f"{name}_weight", term.weight) * (num_averaged if term.is_sum else 1)
         for name, term in TERMS.items()
     }
 
 
-def build_recipe(args: argparse.Namespace, iteration: Game) -> TrainingRecipe:
+def build_recipe(options: TrainOptions, game: Game) -> TrainingRecipe:
     """Select the options for the model card; those that a preset set without effect are as they took effect."""
-    names = [field.name for field in dataclasses.fields(TrainingRecipe)]
-    values: dict[str, Any] = {name: getattr(args, name, None) for name in names}
-    generators = iteration.generator_side.unwrapped
+    generators = game.generator_side.unwrapped
     applies = {
-        "feature_matching": DISCRIMINATOR_OPTIONS[args.discriminator].matches_features,
-        "perceptual": iteration.objective.perceptual_loss is not None,
+        "feature_matching": discriminator_options(options.discriminator).matches_features,
+        "perceptual": game.objective.perceptual_loss is not None,
         "kl": "style_encoder" in generators,
     }
-    values["loss_weights"] = {
-        name: weight if applies.get(name, True) else 0.0 for name, weight in loss_weights(args).items()
-    }
-    values["norm_type"] = generators["generator"].config.norm_type
-    values["random_style_probability"] = iteration.random_style_probability
-    return TrainingRecipe(**values)
+    settings = {name: getattr(options, name) for name in names_with(TrainOptions, "card")}
+    settings["norm_type"] = generators["generator"].config.norm_type
+    settings["random_style_probability"] = game.random_style_probability
+    for name, weight in loss_weights(options).items():
+        settings[f"{name}_weight"] = weight if applies.get(name, True) else 0.0
+    return TrainingRecipe(
+        dataset_name=options.dataset_name,
+        pretrained_model_name_or_path=options.pretrained_model_name_or_path,
+        license=options.license,
+        train_batch_size=options.train_batch_size,
+        settings=settings,
+    )
 
 
-def build_discriminator(args: argparse.Namespace, **semantics: Any) -> ModelMixin:
+def build_discriminator(options: TrainOptions, **semantics: Any) -> ModelMixin:
     """Build a new discriminator from the options; a frozen backbone has no weights yet."""
-    options = {**semantics, "base_channels": args.discriminator_base_channels}
-    if DISCRIMINATOR_OPTIONS[args.discriminator].backbones != ("none",):
-        options["backbone"] = None if args.discriminator_backbone == "none" else args.discriminator_backbone
-    return DISCRIMINATORS[args.discriminator].network(**options)
+    config = {**semantics, "base_channels": options.discriminator_base_channels}
+    if discriminator_options(options.discriminator).backbones != ("none",):
+        config["backbone"] = None if options.discriminator_backbone == "none" else options.discriminator_backbone
+    return DISCRIMINATORS[options.discriminator].network(**config)
 
 
-def build_adversarial(args: argparse.Namespace, label_set: LabelSet) -> AdversarialLoss:
+def build_adversarial(options: TrainOptions, label_set: LabelSet) -> AdversarialLoss:
     """Build the adversarial losses of the options' discriminator."""
-    options = {name: getattr(args, name) for name in DISCRIMINATOR_OPTIONS[args.discriminator].loss}
-    return DISCRIMINATORS[args.discriminator].loss(label_set, **options)
+    arguments = {name: getattr(options, name) for name in discriminator_options(options.discriminator).loss}
+    return DISCRIMINATORS[options.discriminator].loss(label_set, **arguments)
+
+
+def _pair(size: list[int]) -> tuple[int, int]:
+    height, width = size
+    return height, width

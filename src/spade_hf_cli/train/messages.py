@@ -1,6 +1,5 @@
 """Messages about what a run will do, and about its results."""
 
-import argparse
 import json
 import logging
 import math
@@ -17,7 +16,10 @@ from spade_hf.data import PairedTransform
 from spade_hf.hub.model_card import without_folder
 from spade_hf.training import SavedState
 
-from .presets import DISCRIMINATOR_OPTIONS
+from ..config_file import as_yaml
+from ..declaring import names_with
+from .options import TrainOptions
+from .presets import discriminator_options
 
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,6 @@ logger = logging.getLogger(__name__)
 def summarize(
     networks: Mapping[str, nn.Module],
     batch: Batch,
-    *,
     num_samples: int | None,
     samples_per_update: int,
     num_steps: int,
@@ -58,12 +59,28 @@ def summarize(
     return "\n".join(lines)
 
 
-def describe_discriminator(args: argparse.Namespace) -> str:
+def recipe_of(options: TrainOptions) -> str:
+    """Return the options as YAML for `--config`: as they took effect, and without what makes a run a dry one."""
+    return as_yaml(replace(options, dry_run=False, config=None).as_arguments())
+
+
+def describe_start(
+    options: TrainOptions, transform: PairedTransform, size: tuple[int, int] | None, *, divisor: int
+) -> list[str]:
+    """Describe what the kind of discriminator decides, and how photographs are cropped: a line for each.
+
+    `size` is `None` if no photograph has been read; see [`describe_crop`].
+    """
+    lines = [] if options.discriminator == "patch" else [describe_discriminator(options)]
+    return lines if size is None else [*lines, describe_crop(transform, size, divisor=divisor)]
+
+
+def describe_discriminator(options: TrainOptions) -> str:
     """Describe in one line the options that depend on the kind of discriminator."""
     names = ["discriminator_backbone", "perceptual_model", "adam_beta2", "augment_discriminator"]
-    names += DISCRIMINATOR_OPTIONS[args.discriminator].loss
-    values = [f"--{name} {_words(getattr(args, name))}" for name in names]
-    return f"--discriminator {args.discriminator}: {', '.join(values)}"
+    names += discriminator_options(options.discriminator).loss
+    values = [f"--{name} {_words(getattr(options, name))}" for name in names]
+    return f"--discriminator {options.discriminator}: {', '.join(values)}"
 
 
 def _words(value: Any) -> str:
@@ -92,19 +109,6 @@ def describe_crop(transform: PairedTransform, size: tuple[int, int], *, divisor:
     return text
 
 
-# Options that a resumed run can change without a warning: they do not affect its updates, except that the learning
-# rates follow the new number of updates.
-FREE_TO_CHANGE = {
-    *("config", "preset", "dry_run", "cache_dir", "dataloader_num_workers", "num_train_epochs", "max_train_steps"),
-    *("pretrained_model_name_or_path", "discriminator_name_or_path", "gradient_checkpointing", "torch_compile"),
-    *("torch_compile_backend", "output_dir", "overwrite_output_dir", "checkpointing_steps", "checkpoints_total_limit"),
-    *("resume_from_checkpoint", "validation_steps", "num_validation_images", "evaluation_steps", "evaluation_split"),
-    *("validation_image_folder", "validation_mask_folder", "validation_instance_folder", "validation_file_list"),
-    *("validation_panoptic_json", "num_evaluation_images", "log_steps", "report_to", "logging_dir", "push_to_hub"),
-    *("hub_strategy", "hub_model_id", "hub_private_repo", "license"),
-}
-
-
 def warn_of_differences(
     arguments: Mapping[str, Any], num_processes: int, before: Mapping[str, Any], saved: SavedState
 ) -> None:
@@ -128,9 +132,9 @@ def warn_of_changes(before: Mapping[str, Any], arguments: Mapping[str, Any]) -> 
         arguments (`Mapping[str, Any]`): The run's options. Those that the checkpoint does not have are left out.
     """
     now = json.loads(json.dumps(dict(arguments), default=str))
-    free = FREE_TO_CHANGE
+    free = set(names_with(TrainOptions, "free"))
     if now.get("streaming"):  # each worker reads its own part of a stream; 0 workers read as 1
-        free = free - {"dataloader_num_workers"}
+        free.remove("dataloader_num_workers")
     changes = [
         f"--{name} {_words(value)} (checkpoint: {_words(before[name])})"
         for name, value in now.items()
@@ -185,6 +189,11 @@ def warn_of_other_processes(
         saved.state.epoch,
         samples,
     )
+
+
+def warn_of_broken_rows(num_broken: int, num_samples: int | None) -> None:
+    """Log how many rows a run has left out."""
+    logger.warning("%d of %d rows were broken and left out", num_broken, num_samples)
 
 
 def paint_command(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Weights of the loss, mask norms and kinds of discriminator with their options, and whole recipes.
+"""Mask norms and kinds of discriminator with their options, and whole recipes.
 
 It has no heavy imports: where a table copies one of the library, which needs torch, a test compares them.
 """
@@ -6,15 +6,6 @@ It has no heavy imports: where a table copies one of the library, which needs to
 from dataclasses import dataclass, field
 from typing import Any
 
-
-# Default weight and help text of each term of the generator's loss: a copy of `TERMS` in losses/terms.py.
-WEIGHTS: dict[str, tuple[float, str | None]] = {
-    "adversarial": (1.0, None),
-    "feature_matching": (10.0, None),
-    "perceptual": (10.0, None),
-    "color": (0.0, "weight of the difference in light and colors, over cells of 16x16 pixels"),
-    "kl": (0.05, "weight of the KL term, a sum over all samples of an update"),
-}
 
 # The options that each norm reads, which have no effect with another one: a copy of `MASK_NORMS` in layers/norms.py.
 MASK_NORM_OPTIONS = {
@@ -24,7 +15,7 @@ MASK_NORM_OPTIONS = {
 
 @dataclass(frozen=True)
 class DiscriminatorOptions:
-    """The options that depend on the kind of discriminator.
+    """The options that depend on the kind of discriminator; the defaults are those of one from outside the library.
 
     Args:
         help (`str`): The kind in a few words.
@@ -35,7 +26,7 @@ class DiscriminatorOptions:
         defaults (`dict[str, Any]`): Other defaults; presets and the command line override them.
     """
 
-    help: str
+    help: str = ""
     loss: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ("none",)
     matches_features: bool = True
@@ -63,6 +54,12 @@ DISCRIMINATOR_OPTIONS = {
         },
     ),
 }
+
+
+def discriminator_options(name: str) -> DiscriminatorOptions:
+    """Return the options of a kind of discriminator, also of one that an imported module has added."""
+    return DISCRIMINATOR_OPTIONS.get(name, DiscriminatorOptions())
+
 
 PAPER = {"train_batch_size": 4, "num_train_epochs": 200, "kl_weight": 0.05 / 8}
 # Recipes by name; options on the command line override them.
@@ -132,3 +129,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_upsampling_layers": 6,
     },
 }
+
+
+def changed_defaults(preset: str | None, discriminator: str | None) -> dict[str, Any]:
+    """Return the defaults of a preset, on top of those of its discriminator or of the one that was given."""
+    values = PRESETS.get(preset or "", {})
+    kind = discriminator or values.get("discriminator", "patch")
+    options = discriminator_options(kind)
+    return {"discriminator_backbone": options.backbones[0], **options.defaults, **values, "discriminator": kind}

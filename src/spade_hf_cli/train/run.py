@@ -1,282 +1,152 @@
 """Trains SPADE (Park et al., CVPR 2019) on images and their label maps.
 
 One iteration trains the generator and the style encoder against a frozen discriminator, then the discriminator on new,
-detached fakes.
+detached fakes: that is [`Game`], in spade_hf/training/game.py. Everything around it is here, from top to bottom.
 """
 
-import argparse
-import logging
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate.logging import get_logger
-from accelerate.utils import set_seed
-from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from spade_hf import SPADEGenerator
 from spade_hf.data import build_loader, preview_samples
-from spade_hf.hub.repositories import open_repository
 from spade_hf.training import (
     GRID,
-    CheckpointManager,
-    MetricsFile,
-    ModelEMA,
-    Monitor,
-    Publisher,
-    RevisionUploads,
     SampleOrder,
     StopOnSignal,
-    TrainingRecipe,
-    TrainingState,
-    build_accelerator,
-    compile_modules,
-    delete_existing_run,
-    download_checkpoint,
     find_broken_rows,
-    fingerprint_of,
     log_image,
     prepare_backbone,
-    refuse_existing_run,
-    refuse_foreign_files,
     resumable_batches,
     save_losses,
-    start_trackers,
-    synchronize_batch_norm,
     upload,
-    warn_of_other_classes,
-    write_names,
 )
 
+from . import messages
 from .build import (
+    build_averages,
     build_dataset,
     build_evaluation,
     build_held_out,
     build_iteration,
     build_networks,
     build_objective,
-    build_recipe,
+    compile_networks,
     count_updates,
+    load_pretrained,
+    prepare_generator,
 )
-from .messages import (
-    describe_crop,
-    describe_discriminator,
-    describe_end,
-    describe_nothing_left,
-    describe_stop,
-    summarize,
-    warn_of_differences,
-)
+from .options import TrainOptions
+from .outputs import build_checkpoints, build_monitor, build_publisher, find_checkpoint, resume
+from .setup import set_up
 
 
-logger = get_logger(__name__)
-
-
-def main(args: argparse.Namespace) -> None:
+def main(options: TrainOptions) -> None:
     """Train with the parsed options."""
-    output_dir = Path(args.output_dir)
-    if not args.dry_run:
-        if not (args.resume_from_checkpoint or args.overwrite_output_dir):
-            refuse_existing_run(output_dir)
-        refuse_foreign_files(output_dir)
-    accelerator = build_accelerator(
-        args.output_dir,
-        mixed_precision=args.mixed_precision,
-        gradient_accumulation_steps=args.gradient_accumulation_steps,
-        report_to=args.report_to,
-        logging_dir=args.logging_dir,
-    )
-    set_up_logging()
-    accelerator.print("Loading the data and the networks ...")
-    set_seed(args.seed)
-    if args.allow_tf32:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    accelerator, say = set_up(options)
+    output_dir = Path(options.output_dir)
 
-    # Data
-    dataset: Any = build_dataset(args)
-    num_samples = None if args.streaming else len(dataset)
-    loader = build_loader(dataset, args.train_batch_size, num_workers=args.dataloader_num_workers)
-    held_out: Any = build_held_out(args, dataset)
+    # Data: pairs to train on, and pairs to look at, which are not trained on if some are held out
+    dataset: Any = build_dataset(options)
+    num_samples = None if options.streaming else len(dataset)  # a stream's is not known
+    counts_broken = options.skip_broken and not options.streaming
+    loader = build_loader(dataset, options.train_batch_size, num_workers=options.dataloader_num_workers)
+    held_out = build_held_out(options, dataset)
     shown_of = dataset if held_out is None else held_out
-    shown = preview_samples(shown_of, args.num_validation_images)
-    evaluation, evaluation_steps = None, args.evaluation_steps or 0
-    if evaluation_steps > 0 and accelerator.is_main_process:
-        assert held_out is not None  # the options were checked
-        evaluation = build_evaluation(args, held_out, accelerator.device)
+    shown = preview_samples(shown_of, options.num_validation_images)
+    evaluate = build_evaluation(options, accelerator, held_out)  # pipeline -> figures, on the main process
 
-    # Networks: the generator's side against the discriminator
-    generators, discriminators = build_networks(args, dataset.processor)
-    if args.discriminator_name_or_path is None:
+    # Networks: generator and style encoder, whose averages are saved in the end, against the discriminator
+    pretrained, options = load_pretrained(options)  # a pretrained model decides about widths and layers
+    generators, discriminators = build_networks(options, dataset.processor, pretrained)
+    if options.discriminator_name_or_path is None:  # else its frozen features have been standardized
         prepare_backbone(discriminators["discriminator"], dataset)
-    if args.discriminator != "patch":
-        accelerator.print(describe_discriminator(args))
-    if shown:
-        divisor = generators["generator"].size_divisor
-        accelerator.print(describe_crop(dataset.reader.transform, shown_of.reader.last_size, divisor=divisor))
-    averages = {name: ModelEMA(network, args.ema_decay) for name, network in generators.items()}
-    for average in averages.values():
-        average.model.to(accelerator.device)
-    if args.norm_type == "sync_batch" and accelerator.num_processes > 1:  # not in the averages, copied above
-        synchronize_batch_norm(generators["generator"], accelerator.device)
-    if args.gradient_checkpointing:
-        generators["generator"].enable_gradient_checkpointing()
+    size, divisor = shown_of.reader.last_size, generators["generator"].size_divisor
+    for line in messages.describe_start(options, dataset.reader.transform, size, divisor=divisor):
+        say(line)
+    averages = build_averages(options, generators, accelerator.device)
+    prepare_generator(options, accelerator, generators["generator"])  # after its average has been copied from it
 
-    # Losses
-    num_averaged = accelerator.num_processes * args.gradient_accumulation_steps
-    objective = build_objective(args, dataset.processor.label_set, accelerator.device, num_averaged=num_averaged)
-    if args.torch_compile:
-        modules = [*generators.values(), *discriminators.values(), objective.perceptual_loss]
-        compiled = [module for module in modules if not isinstance(module, SPADEGenerator | None)]
-        compile_modules(compiled, device=accelerator.device, backend=args.torch_compile_backend)
+    # Losses: a term that is a sum over samples must not shrink when processes and batches are averaged
+    num_averaged = accelerator.num_processes * options.gradient_accumulation_steps
+    objective = build_objective(options, dataset.processor.label_set, accelerator.device, num_averaged=num_averaged)
+    networks = {**generators, **discriminators}
+    compile_networks(options, networks, objective, accelerator.device)
 
-    # Optimizers and schedules
+    # Optimizers and schedules: one of each for a side
     loader = accelerator.prepare(loader)
-    order = SampleOrder(accelerator, loader, args.seed)
-    num_steps = count_updates(args, loader)
-    iteration = build_iteration(
-        args, accelerator, generators, discriminators, averages, objective, num_steps=num_steps
-    )
-    samples_per_batch = args.train_batch_size * accelerator.num_processes
-    images_per_update = samples_per_batch * args.gradient_accumulation_steps
-    if args.dry_run:
-        sizes = {"num_samples": num_samples, "samples_per_update": images_per_update, "num_steps": num_steps}
-        accelerator.print(summarize({**generators, **discriminators}, next(iter(loader)), **sizes))
+    order = SampleOrder(accelerator, loader, options.seed)
+    num_steps = count_updates(options, loader)
+    game = build_iteration(options, accelerator, generators, discriminators, averages, objective, num_steps=num_steps)
+    samples_per_batch = options.train_batch_size * accelerator.num_processes
+    samples_per_update = samples_per_batch * options.gradient_accumulation_steps
+    if options.dry_run:
+        say(messages.summarize(networks, next(iter(loader)), num_samples, samples_per_update, num_steps))
+        accelerator.print(messages.recipe_of(options), end="")
         return
 
-    # Trackers and the Hub
-    repo_id = args.hub_model_id or output_dir.resolve().name
-    resume_from = args.resume_from_checkpoint
-    if resume_from == "hub":  # before the repository is created: a new one has no checkpoint
-        with accelerator.local_main_process_first():  # the others of its machine find it in the cache
-            resume_from = str(download_checkpoint(repo_id))
-    recipe, uploads = build_recipe(args, iteration), None
-    if accelerator.is_main_process:
-        start_trackers(accelerator, "spade", vars(args))
-        if args.push_to_hub:
-            repo_id, uploads = open_hub(args, repo_id, recipe)
-    publisher = Publisher(
-        averages,
-        dataset,
-        shown,
-        recipe=recipe,
-        output_dir=output_dir,
-        repo_id=repo_id,
-        uploads=uploads,
-        hub_strategy=args.hub_strategy,
-        is_held_out=held_out is not None,
-    )
-
-    # Resume
-    if args.overwrite_output_dir:
-        args.overwrite_output_dir = False  # not saved in checkpoints, whose options can start another run
-        if accelerator.is_main_process:
-            delete_existing_run(output_dir)
-    checkpoints = CheckpointManager(
-        accelerator,
-        output_dir,
-        networks={**generators, **discriminators},
-        averages=averages,
-        arguments=vars(args),
-        data=fingerprint_of(dataset),
-        total_limit=args.checkpoints_total_limit or None,
-        on_resume=partial(warn_of_differences, vars(args), accelerator.num_processes),
-    )
-    state = checkpoints.resume(resume_from) if resume_from else TrainingState()
-    if order.is_former and args.discriminator == "segmentation":
-        warn_of_other_classes(dataset.processor.label_set)
-    is_counting_broken = args.skip_broken and not args.streaming
-    if is_counting_broken:
-        dataset.is_broken[state.broken_rows] = True
+    # Outputs, and where to go on from
+    resume_from = find_checkpoint(options, accelerator)
+    publisher = build_publisher(options, accelerator, game, dataset, shown, is_held_out=held_out is not None)
+    checkpoints = build_checkpoints(options, accelerator, networks, averages, dataset)
+    state = resume(options, checkpoints, resume_from, order, dataset)
     if state.global_step >= num_steps:
-        accelerator.print(describe_nothing_left(state.global_step, num_steps))
+        say(messages.describe_nothing_left(state.global_step, num_steps))
+    monitor = build_monitor(options, accelerator, game, held_out, state.global_step, num_steps, samples_per_update)
+    batches = resumable_batches(accelerator, loader, dataset, state, num_steps, samples_per_batch=samples_per_batch)
 
     # Train
-    hide = None if accelerator.is_local_main_process else True  # None: hide unless stderr is a terminal
-    progress = tqdm(total=num_steps, initial=state.global_step, disable=hide, desc="Training")
-    sides = {
-        "learning_rate": iteration.generator_side,
-        "discriminator_learning_rate": iteration.discriminator_side,
-    }
-    metrics_file = None
-    if accelerator.is_main_process:
-        metrics_file = MetricsFile(output_dir, step=state.global_step)
-        if args.validation_share or args.validation_image_folder:
-            assert held_out is not None  # the options were checked
-            write_names(held_out.rows, output_dir)
-    monitor = Monitor(
-        accelerator, progress, sides=sides, images_per_update=images_per_update, metrics_file=metrics_file
-    )
-    with progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
-        for batch in resumable_batches(
-            accelerator, loader, dataset, state, num_steps, samples_per_batch=samples_per_batch
-        ):
-            monitor.add(*iteration(batch))
+    with monitor.progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
+        for batch in batches:
+            # Both phases of the game; each side is updated once `gradient_accumulation_steps` batches are through
+            monitor.add(*game(batch))
             if not accelerator.sync_gradients:
                 continue
             state.advance_update()
             step = state.global_step
             monitor.count_update()
-            if step % args.log_steps == 0:
+            if step % options.log_steps == 0:
                 monitor.log(step)
-            validating = step % args.validation_steps == 0
-            saving = step % args.checkpointing_steps == 0 or step == num_steps
-            saving = stop.check() or saving
-            evaluating = evaluation is not None and step % evaluation_steps == 0
-            is_needed = (saving or validating or evaluating) and accelerator.is_main_process
-            pipeline: Any = publisher.preview() if is_needed else None
-            if saving:
-                if is_counting_broken:
+
+            # What is due after this update; all processes agree, as a signal to one of them stops all
+            stopping = stop.check()
+            saving = stopping or step == num_steps or step % options.checkpointing_steps == 0
+            showing = step % options.validation_steps == 0
+            evaluating = options.evaluation_steps is not None and step % options.evaluation_steps == 0
+            is_needed = accelerator.is_main_process and (saving or showing or evaluating)
+            pipeline: Any = publisher.preview() if is_needed else None  # of the averages
+            if saving:  # every process has random states to save, and knows broken rows
+                if counts_broken:
                     state.broken_rows = find_broken_rows(accelerator, dataset)
                 checkpoint = checkpoints.save(state, pipeline)
-            if stop.is_requested:
+            if stopping:  # there may be seconds left
                 break
-            if saving and accelerator.is_main_process:
+            if pipeline is None:
+                continue
+            if saving:
                 publisher.push(checkpoint, step)
-            if validating and accelerator.is_main_process:
+            if showing:
                 log_image(accelerator, "validation", publisher.save_samples(pipeline, step), step)
                 save_losses(output_dir)
-            if evaluating:
-                assert evaluation is not None
-                monitor.log_figures(step, evaluation(pipeline))
+            if evaluating and evaluate is not None:
+                monitor.log_figures(step, evaluate(pipeline))
     if accelerator.is_main_process:
         save_losses(output_dir)
     if stop.is_requested:
         is_on_hub = accelerator.is_main_process and publisher.push_last(checkpoint)
-        accelerator.print(describe_stop(stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub))
+        say(messages.describe_stop(stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub))
         accelerator.end_training()  # else trackers report a crash
         sys.exit(stop.exit_status)
 
-    # Publish
-    num_broken = 0
-    if is_counting_broken:
-        num_broken = len(find_broken_rows(accelerator, dataset))
-        logger.warning("%d of %d rows were broken and left out", num_broken, num_samples)
+    # Publish: the averages with well estimated batch statistics, samples and a model card
+    broken_rows = find_broken_rows(accelerator, dataset) if counts_broken else []
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        publisher.save(state.global_step, num_broken=num_broken)
-        if args.push_to_hub:
-            upload(output_dir, repo_id)
+        if counts_broken:
+            messages.warn_of_broken_rows(len(broken_rows), num_samples)
+        publisher.save(state.global_step, num_broken=len(broken_rows))
+        if options.push_to_hub:
+            upload(output_dir, publisher.repo_id)
     accelerator.end_training()
-    accelerator.print(describe_end(output_dir, GRID))
-
-
-def open_hub(args: argparse.Namespace, repo_id: str, recipe: TrainingRecipe) -> tuple[str, RevisionUploads | None]:
-    """Create the repository and check the model card: a missing login is an error now, and not after training.
-
-    Returns:
-        `tuple`: The repository's whole name, and the uploads during training, if there are any.
-    """
-    repo_id = open_repository(repo_id, private=args.hub_private_repo)
-    recipe.validate()
-    return repo_id, RevisionUploads(repo_id) if args.hub_strategy != "end" else None
-
-
-def set_up_logging() -> None:
-    """Set up logging in short lines, without messages that do not matter to users."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    for name in ("accelerate", "httpx", "httpx2"):  # they log every file of a checkpoint, every request to the Hub
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)  # a folder's README need not be a data card
+    say(messages.describe_end(output_dir, GRID))

@@ -1,115 +1,112 @@
 """Options of training that have no effect beside certain others, so that nobody relies on them."""
 
-import argparse
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
-from .parser import build_parser, changed_defaults
-from .presets import DISCRIMINATOR_OPTIONS, MASK_NORM_OPTIONS
+from ..declaring import default_of
+from ..unused import Rule
+from .options import TrainOptions
+from .presets import DISCRIMINATOR_OPTIONS, MASK_NORM_OPTIONS, changed_defaults, discriminator_options
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Options without effect.
-
-    Args:
-        options (`str`): Their names, separated by spaces.
-        is_unused (`Callable[[Namespace], bool]`): Whether the other options leave them without effect.
-        condition (`str`): The reason, for the message.
-    """
-
-    options: str
-    is_unused: Callable[[argparse.Namespace], bool]
-    condition: str
+def _no_effect(
+    names: str, is_unused: Callable[[TrainOptions], bool], condition: str, *, also_zero: bool = False
+) -> Rule:
+    return Rule(names, is_unused, f"has no effect {condition}. Leave it out.", also_zero)
 
 
-def _has_style_encoder(args: argparse.Namespace) -> bool:
-    return args.generator != "pix2pixhd" and args.latent_dim > 0 and args.use_style_encoder
+def _has_style_encoder(options: TrainOptions) -> bool:
+    return options.generator != "pix2pixhd" and options.latent_dim > 0 and options.use_style_encoder
 
 
-def _rules_by(choice: str, read: Mapping[str, tuple[str, ...]]) -> list[Rule]:
+def _read_only_by(choice: str, names: Iterable[str], reads: Callable[[str], Collection[str]]) -> list[Rule]:
     """Return rules for options that only some values of another option read."""
-    names = {name for options in read.values() for name in options}
-    return [
-        Rule(
-            " ".join(sorted(names.difference(options))),
-            lambda args, value=value: getattr(args, choice) == value,
-            f"with --{choice} {value}",
+
+    def rule(name: str) -> Rule:
+        return _no_effect(
+            name, lambda options: name not in reads(getattr(options, choice)), f"with --{choice} {{{choice}}}"
         )
-        for value, options in read.items()
-    ]
+
+    return [rule(name) for name in sorted({*names})]
 
 
-DISCRIMINATORS_READ = {
-    name: options.loss + ("feature_matching_weight",) * options.matches_features
-    for name, options in DISCRIMINATOR_OPTIONS.items()
-}
+def _read_by_norm(mask_norm: str) -> Collection[str]:
+    return MASK_NORM_OPTIONS.get(mask_norm, SPADE_OPTIONS)  # of a norm from outside, nothing is known
+
+
+def _read_by_discriminator(discriminator: str) -> Collection[str]:
+    options = discriminator_options(discriminator)
+    return (*options.loss, "feature_matching_weight") if options.matches_features else options.loss
+
+
+SPADE_OPTIONS = MASK_NORM_OPTIONS["spade"]
+LOSS_OPTIONS = [name for options in DISCRIMINATOR_OPTIONS.values() for name in options.loss]
 RULES = (
-    Rule(
+    _no_effect(
         "train_split cache_dir",
-        lambda args: args.image_folder is not None,
+        lambda options: options.image_folder is not None,
         "with --image_folder",
     ),
-    Rule("shuffle_buffer_size", lambda args: not args.streaming, "without --streaming"),
-    Rule(
+    _no_effect("shuffle_buffer_size", lambda options: not options.streaming, "without --streaming"),
+    _no_effect(
         "channel_mult latent_dim use_style_encoder mask_norm spade_hidden_channels spade_kernel_size norm_type "
         "num_upsampling_layers",
-        lambda args: args.generator == "pix2pixhd",
+        lambda options: options.generator == "pix2pixhd",
         "with --generator pix2pixhd",
     ),
-    Rule(
+    _no_effect(
         "mask_norm spade_hidden_channels spade_kernel_size",
-        lambda args: args.generator == "concatenation",
+        lambda options: options.generator == "concatenation",
         "with --generator concatenation",
     ),
-    *_rules_by("mask_norm", MASK_NORM_OPTIONS),
-    Rule("use_style_encoder", lambda args: args.latent_dim == 0, "with --latent_dim 0"),
-    Rule(
+    *_read_only_by("mask_norm", SPADE_OPTIONS, _read_by_norm),
+    _no_effect("use_style_encoder", lambda options: options.latent_dim == 0, "with --latent_dim 0"),
+    _no_effect(
         "style_encoder_image_size style_encoder_base_channels style_encoder_channel_mult kl_weight "
         "random_style_probability",
-        lambda args: not _has_style_encoder(args),
+        lambda options: not _has_style_encoder(options),
         "without a style encoder",
     ),
-    Rule("perceptual_weight", lambda args: args.perceptual_model == "none", "with --perceptual_model none"),
-    *_rules_by("discriminator", DISCRIMINATORS_READ),
-    Rule("boundary_relaxation", lambda args: args.simplify_probability == 0, "without --simplify_probability"),
-    Rule("torch_compile_backend", lambda args: not args.torch_compile, "without --torch_compile"),
-    Rule(
-        "lr_decay_start",
-        lambda args: args.lr_scheduler != "constant_then_linear",
-        "with another --lr_scheduler than constant_then_linear",
+    _no_effect(
+        "perceptual_weight", lambda options: options.perceptual_model == "none", "with --perceptual_model none"
     ),
-    Rule("lr_warmup_steps", lambda args: args.lr_scheduler == "constant", "with --lr_scheduler constant"),
-    Rule(
+    *_read_only_by("discriminator", [*LOSS_OPTIONS, "feature_matching_weight"], _read_by_discriminator),
+    _no_effect(
+        "boundary_relaxation", lambda options: options.simplify_probability == 0, "without --simplify_probability"
+    ),
+    _no_effect("torch_compile_backend", lambda options: not options.torch_compile, "without --torch_compile"),
+    _no_effect(
+        "lr_decay_start",
+        lambda options: options.lr_scheduler != "constant_then_linear",
+        "with another --lr_scheduler than constant_then_linear",
+        also_zero=True,
+    ),
+    _no_effect("lr_warmup_steps", lambda options: options.lr_scheduler == "constant", "with --lr_scheduler constant"),
+    _no_effect(
         "evaluation_split num_evaluation_images",
-        lambda args: args.evaluation_steps is None,
+        lambda options: options.evaluation_steps is None,
         "without --evaluation_steps",
     ),
-    Rule("hub_private_repo", lambda args: not args.push_to_hub, "without --push_to_hub"),
+    _no_effect("hub_private_repo", lambda options: not options.push_to_hub, "without --push_to_hub"),
 )
-# 0 or false turns these off, and says so also where they would have no effect.
-CAN_BE_OFF = (
-    "latent_dim use_style_encoder kl_weight random_style_probability perceptual_weight feature_matching_weight "
-    "label_mix_weight boundary_relaxation lr_warmup_steps hub_private_repo"
-).split()
 
 
-def refuse_overridden(args: argparse.Namespace, pretrained: Mapping[str, Any]) -> None:
+def refuse_overridden(options: TrainOptions, pretrained: Mapping[str, Any]) -> None:
     """Check that no option was given with another value than the pretrained model's, which decides.
 
     Args:
-        args (`Namespace`): The options.
+        options (`TrainOptions`): The options.
         pretrained (`Mapping[str, Any]`): The pretrained model's; see [`Pretrained.options`].
 
     Raises:
         ValueError: If one differs from both the pretrained model's and the default.
     """
-    parser = build_parser()
-    changed = changed_defaults(args.preset, args.discriminator)
-    changed["discriminator"] = changed_defaults(args.preset, None)["discriminator"]
+    defaults = {field.name: default_of(field) for field in fields(TrainOptions)}
+    changed = changed_defaults(options.preset, options.discriminator)
+    changed["discriminator"] = changed_defaults(options.preset, None)["discriminator"]
     for name, decided in pretrained.items():
-        value, default = getattr(args, name), changed.get(name, parser.get_default(name))
+        value, default = getattr(options, name), changed.get(name, defaults[name])
         if _plain(value) not in (_plain(decided), _plain(default)):
             raise ValueError(
                 f"`{name}` is {value}, but the pretrained model has {decided}, which decides. Leave it out."
@@ -118,18 +115,3 @@ def refuse_overridden(args: argparse.Namespace, pretrained: Mapping[str, Any]) -
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, list | tuple) else value
-
-
-def unused_option(args: argparse.Namespace, given: Iterable[str]) -> str | None:
-    """Return an error message if an option was given that has no effect, else `None`.
-
-    Args:
-        args (`Namespace`): The options.
-        given (`Iterable[str]`): Names of those that the user gave; presets set others, for all cases.
-    """
-    given = {name for name in given if name not in CAN_BE_OFF or getattr(args, name)}
-    for rule in RULES:
-        for name in rule.options.split():
-            if name in given and rule.is_unused(args):
-                return f"--{name} has no effect {rule.condition}. Leave it out."
-    return None

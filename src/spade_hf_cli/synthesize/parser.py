@@ -3,10 +3,13 @@
 import argparse
 from collections.abc import Sequence
 
+from ..options import as_typed, options_of
 from ..parsing import OptionParser, count, natural, nonnegative
+from ..unused import Rule, unused_option
 
 
 RENAMED: dict[str, str] = {}  # parameters in the library's errors whose options have other names
+RULES = (Rule("masks_per_file", lambda args: args.output_format == "folders", "belongs to --output_format parquet."),)
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -55,8 +58,8 @@ def parse_args(arguments: Sequence[str] | None = None, *, prog: str | None = Non
     args = parser.parse_args(arguments)
     if args.dataset_name is None or args.output_dir is None:
         parser.error("Give --dataset_name, where the masks are, and --output_dir, where the pictures go.")
-    if args.masks_per_file is not None and args.output_format == "folders":
-        parser.error("--masks_per_file belongs to --output_format parquet.")
+    if problem := unused_option(args, RULES):
+        parser.error(as_typed(problem, options_of(parser)))
     if not args.push_to_hub and (args.repo_id is not None or args.private):
         parser.error("--hub_dataset_id and --hub_private_repo belong to --push_to_hub, which is missing.")
     return args

@@ -3,11 +3,51 @@
 import argparse
 from collections.abc import Sequence
 
-from ..options import add_data_options, add_folder_options, has_no_effect, problem_with_data, problem_with_folders
+from ..data_options import DataOptions, problem_with_data, problem_with_folders
+from ..declaring import add_options
+from ..options import as_typed, options_of
 from ..parsing import OptionParser, count, natural
+from ..unused import Rule, changed, unused_option
 
 
 RENAMED: dict[str, str] = {}  # parameters in the library's errors whose options have other names
+RULES = (
+    Rule("update_model_card", lambda args: args.model is None, "belongs to --model, which is missing."),
+    Rule("reduce", lambda args: not args.real, "belongs to --real, which is missing."),
+    Rule(
+        "painted_masks",
+        lambda args: args.real,
+        "is for models; real pictures have exact masks only. Leave it out with --real.",
+    ),
+    Rule(
+        "split",
+        lambda args: args.image_folder is not None,
+        "is for --dataset_name and has no effect on folders. Leave it out.",
+    ),
+    Rule(
+        "segmenter_dataset segmenter_split segmenter_image_folder segmenter_mask_folder segmenter_file_list "
+        "segmenter_panoptic_json segmenter_steps",
+        lambda args: args.segmenter != "train",
+        "is for --segmenter train and has no effect on {segmenter}. Leave it out.",
+    ),
+    Rule(
+        "ignored_pixels",
+        lambda args: args.segmenter == "none",
+        "{ignored_pixels} needs a segmenter and has no effect with --segmenter none. Leave it out.",
+    ),
+    Rule(
+        "segmenter_labels",
+        lambda args: args.segmenter in ("train", "none") or args.segmenter.endswith(".safetensors"),
+        "belongs to a --segmenter that is a folder or Hub id.",
+    ),
+    Rule(
+        "segmenter_split",
+        lambda args: (
+            args.segmenter_image_folder is not None or (args.segmenter_dataset is None and args.dataset_name is None)
+        ),
+        "is for a data set and has no effect on folders. Leave it out.",
+    ),
+)
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -17,7 +57,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     parser.add_argument("--real", action="store_true", help="score the real pictures instead of a model's")
     parser.add_argument("--reduce", type=count, help="with --real: reduce the shorter side to this, and enlarge again")
-    add_data_options(parser)
+    add_options(parser, DataOptions)
     parser.add_argument("--split", help="of the data set; default: validation")
     parser.add_argument("--group_column", help="column of scenes, each shown in several styles; needed for light")
     parser.add_argument("--resolution", type=count, nargs="+", help="side, or height and width; default: the model's")
@@ -40,7 +80,17 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--segmenter_dataset", help="data set of real pairs to train the segmenter on; default: --dataset_name"
     )
     parser.add_argument("--segmenter_split", help="of the segmenter's data set; default: train")
-    add_folder_options(parser, "segmenter_", instances=False)
+    of = ", for --segmenter_image_folder"
+    parser.add_argument("--segmenter_image_folder", help="folder of images of other pairs")
+    parser.add_argument(
+        "--segmenter_mask_folder", help=f"folder of masks: ids or the label set's colours; or CVAT's zip file{of}"
+    )
+    parser.add_argument(
+        "--segmenter_file_list", help=f"text file: read only these names, without suffix or extension{of}"
+    )
+    parser.add_argument(
+        "--segmenter_panoptic_json", help=f"COCO's panoptic annotations of the files in these folders{of}"
+    )
     parser.add_argument("--segmenter_steps", type=count, default=300, help="updates of 8 pairs")
     parser.add_argument(
         "--ignored_pixels",
@@ -65,8 +115,9 @@ def parse_args(arguments: Sequence[str] | None = None, *, prog: str | None = Non
     """Read and check the options."""
     parser = build_parser(prog)
     args = parser.parse_args(arguments)
-    if problem := problem_with_data(args) or problem_with_folders(args, "segmenter_") or _problem(parser, args):
-        parser.error(problem)
+    problem = problem_with_data(args) or problem_with_folders(args, "segmenter_") or _problem(args)
+    if problem := problem or unused_option(args, RULES, changed(parser, args)):
+        parser.error(as_typed(problem, options_of(parser)))
     if args.resolution is not None:
         args.resolution = [args.resolution[0], args.resolution[-1]]
     if args.image_folder is None:
@@ -74,39 +125,16 @@ def parse_args(arguments: Sequence[str] | None = None, *, prog: str | None = Non
     return args
 
 
-def _problem(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str | None:
-    """Return an error message if options contradict each other or have no effect, else `None`."""
+def _problem(args: argparse.Namespace) -> str | None:
+    """Return an error message if options contradict each other, else `None`."""
     if args.real and args.model is not None:
         return "Give either --model or --real."
-    if args.update_model_card and args.model is None:
-        return "--update_model_card belongs to --model, which is missing."
-    if args.reduce is not None and not args.real:
-        return "--reduce belongs to --real, which is missing."
-    if args.real and args.painted_masks:
-        return "--painted_masks is for models; real pictures have exact masks only. Leave it out with --real."
     if args.resolution is not None and len(args.resolution) > 2:
         return f"--resolution is {' '.join(map(str, args.resolution))}; give one side, or height and width."
-    if args.image_folder is not None and has_no_effect(parser, args, ("split",)):
-        return "--split is for --dataset_name and has no effect on folders. Leave it out."
-    return _problem_with_segmenter(parser, args)
-
-
-def _problem_with_segmenter(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str | None:
-    folders = ("segmenter_image_folder", "segmenter_mask_folder", "segmenter_file_list", "segmenter_panoptic_json")
-    pairs = ("segmenter_dataset", "segmenter_split", *folders)
-    if args.segmenter != "train" and (option := has_no_effect(parser, args, (*pairs, "segmenter_steps"))):
-        return f"{option} is for --segmenter train and has no effect on {args.segmenter}. Leave it out."
-    if args.segmenter == "none" and args.ignored_pixels == "count":
-        return "--ignored_pixels count needs a segmenter and has no effect with --segmenter none. Leave it out."
-    if args.segmenter_labels is not None and (
-        args.segmenter in ("train", "none") or args.segmenter.endswith(".safetensors")
-    ):
-        return "--segmenter_labels belongs to a --segmenter that is a folder or Hub id."
+    if args.segmenter != "train":
+        return None
     if args.segmenter_image_folder is not None and args.segmenter_dataset is not None:
         return "Give either --segmenter_dataset, or --segmenter_image_folder with --segmenter_mask_folder."
-    has_data_set = args.segmenter_dataset is not None or args.dataset_name is not None
-    if args.segmenter_split is not None and (args.segmenter_image_folder is not None or not has_data_set):
-        return "--segmenter_split is for a data set and has no effect on folders. Leave it out."
     if args.segmenter_panoptic_json is not None and args.segmenter_file_list is not None:
         return "--segmenter_panoptic_json names the files of each pair. Leave --segmenter_file_list out."
     return None

@@ -1,0 +1,109 @@
+"""Options that say where pairs of images and masks are, and what the masks mean; `data.py` opens them."""
+
+import argparse
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+from .declaring import default_of, option
+from .parsing import nonnegative
+from .unused import Rule, unused_option
+
+
+data_option = partial(option, group="data")
+ENDS = "image_suffix mask_suffix instance_suffix image_prefix mask_prefix instance_prefix"
+RULES = (
+    Rule(
+        "dataset_config_name image_column mask_column instance_column",
+        lambda options: options.image_folder is not None,
+        "belongs to --dataset_name; folders have no configurations and columns. Leave it out.",
+    ),
+    Rule(
+        f"{ENDS} class_masks",
+        lambda options: options.image_folder is None,
+        "belongs to --image_folder and --mask_folder, which are missing.",
+    ),
+    Rule(
+        "instance_suffix instance_prefix",
+        lambda options: options.instance_folder is None,
+        "belongs to --instance_folder, which is missing.",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Pairs of images and masks: a data set, or folders."""
+
+    dataset_name: str | None = data_option(None, "Hub data set, local folder or parquet file")
+    dataset_config_name: str | None = data_option(None, "configuration of the data set")
+    image_folder: str | None = data_option(None, "folder of images, instead of --dataset_name; paired by file name")
+    mask_folder: str | None = data_option(None, "folder of masks: ids or the label set's colours; or CVAT's zip file")
+    instance_folder: str | None = data_option(None, "folder of instance maps, for models with an edge channel")
+    file_list: str | None = data_option(None, "text file: read only these names, without suffix or extension")
+    panoptic_json: str | None = data_option(None, "COCO's panoptic annotations of the files in these folders")
+    image_suffix: str | None = data_option(
+        None, "end of the image names, such as _leftImg8bit.png: the rest makes pairs; also reads subfolders"
+    )
+    mask_suffix: str | None = data_option(None, "the same for --mask_folder, such as _gtFine_labelIds.png")
+    instance_suffix: str | None = data_option(None, "the same for --instance_folder, such as _gtFine_instanceIds.png")
+    image_prefix: str | None = data_option(None, "start of the image names, such as image_: the rest makes pairs")
+    mask_prefix: str | None = data_option(None, "the same for --mask_folder, such as gt_")
+    instance_prefix: str | None = data_option(None, "the same for --instance_folder")
+    class_masks: bool = data_option(
+        False,
+        "--mask_folder has black and white masks, one per class: 1-grass.png, 1-sky.png or 1/grass.png for 1.jpg; "
+        "where they overlap, the class with the larger id wins",
+    )
+    image_column: str = data_option("image")
+    mask_column: str = data_option("label")
+    instance_column: str | None = data_option(None, "column of instance maps, for models with an edge channel")
+    label_set: str | None = data_option(
+        None,
+        "built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json with the data, CVAT's "
+        "labelmap.txt or Roboflow's _classes.csv in --mask_folder, or the categories of --panoptic_json",
+    )
+    color_tolerance: float | None = data_option(
+        None, "map other colours to the nearest label within this RGB distance", kind=nonnegative
+    )
+
+
+def problem_with_folders(options: Any, which: str) -> str | None:
+    """Return an error message if the options that name folders are invalid, else `None`.
+
+    Args:
+        options: Has them as attributes.
+        which (`str`): Start of their names: `""`, or such as `"validation_"` for other pairs than the training's.
+    """
+    image, mask, instance, file_list, panoptic = (
+        getattr(options, f"{which}{name}", None)
+        for name in ("image_folder", "mask_folder", "instance_folder", "file_list", "panoptic_json")
+    )
+    if (image is None) != (mask is None) or (instance is not None and mask is None):
+        if not hasattr(options, f"{which}instance_folder"):
+            return f"--{which}image_folder and --{which}mask_folder must be given together."
+        return (
+            f"--{which}image_folder, --{which}mask_folder and --{which}instance_folder must be given together; the "
+            "last is optional."
+        )
+    for name, value in (("file_list", file_list), ("panoptic_json", panoptic)):
+        if value is not None and image is None:
+            return f"--{which}{name} belongs to --{which}image_folder and --{which}mask_folder, which are missing."
+    return None
+
+
+def problem_with_data(options: DataOptions | argparse.Namespace) -> str | None:
+    """Return an error message if the options of [`DataOptions`] are invalid, else `None`; see [`as_typed`]."""
+    if (options.dataset_name is None) == (options.image_folder is None):
+        return "Give either --dataset_name, or --image_folder with --mask_folder."
+    if problem := problem_with_folders(options, ""):
+        return problem
+    given = {field.name for field in fields(DataOptions) if getattr(options, field.name) != default_of(field)}
+    if problem := unused_option(options, RULES, given):
+        return problem
+    of_files = [name for name in (*ENDS.split(), "class_masks", "file_list") if name in given]
+    if options.panoptic_json is not None and of_files:
+        return (
+            f"--panoptic_json names the files of each pair, so --{of_files[0]} is not needed. Leave one of them out."
+        )
+    return None
