@@ -87,7 +87,7 @@ class Pretrained:
         if encoder := self.networks.get("style_encoder"):
             values |= {f"style_encoder_{name}": encoder.config[name] for name in STYLE_ENCODER_OPTIONS}
         if discriminator := self.networks.get("discriminator"):
-            kinds = {kind.network: name for name, kind in DISCRIMINATORS.items()}
+            kinds: dict[type, str] = {kind.network: name for name, kind in DISCRIMINATORS.items()}
             values["discriminator"] = kinds[type(discriminator)]
             values["discriminator_base_channels"] = discriminator.config.base_channels
             values["discriminator_backbone"] = discriminator.config.get("backbone") or "none"
