@@ -1,6 +1,6 @@
-"""The model's side of the demo: from label maps and styles to pictures. It keeps nothing about visitors.
+"""The model's side of the demo: from label maps and styles to images. It keeps nothing about visitors.
 
-Shape letters: M pictures, H W height and width, Z latent.
+Legend: M images, H W height and width, Z latent.
 """
 
 import hashlib
@@ -154,7 +154,7 @@ class Painter:
             styles (`list[Style]`, *optional*): M styles; `None` for a model without.
         """
         label_map = self.at_picture_size(label_map)
-        latents = None if styles is None else torch.cat([style.latents for style in styles])
+        latents = None if styles is None else torch.cat([style.latents for style in styles])  # (M, Z)
         pictures, seconds = self._generate(label_map, latents)
         return [Painting(picture, style, seconds) for picture, style in zip(pictures, styles or [None], strict=True)]
 
@@ -167,7 +167,7 @@ class Painter:
         """Return the random style that `SPADEPipeline` draws for a single mask from a generator with this seed.
 
         Args:
-            seed (`int`): Of the draw.
+            seed (`int`): A seed of torch, 0 or more.
             vividness (`float`, defaults to 1): Factor on the latents; below 1 it is nearer to the mean style.
         """
         generator = torch.Generator().manual_seed(seed)

@@ -222,7 +222,7 @@ def divisors_of(generator: Any) -> tuple[int, ...]:
     return tuple(divisors)
 
 
-class LatentsOfPictures(nn.Module):
+class LatentsOfImages(nn.Module):
     """A style encoder with plain outputs.
 
     Args:

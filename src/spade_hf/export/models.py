@@ -16,7 +16,7 @@ from torch.export import Dim
 
 from ..pipelines import SPADEPipeline
 from ..version import __version__
-from .graphs import ImagesOfLabelIds, ImagesOfNeighborhoods, LatentsOfPictures
+from .graphs import ImagesOfLabelIds, ImagesOfNeighborhoods, LatentsOfImages
 from .neighborhoods import neighborhood_inputs
 from .onnx_file import store_in_half, trace
 
@@ -119,7 +119,7 @@ def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
     metadata = {"image_size": json.dumps([size, size]), "latent_dim": json.dumps(encoder.config.latent_dim)}
     inputs = {"pictures": torch.zeros(2, 3, size + 1, size + 2)}
     shapes = {"pictures": {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}}
-    return finish(LatentsOfPictures(encoder), inputs, ("latents", "logvar"), shapes, metadata, dtype)
+    return finish(LatentsOfImages(encoder), inputs, ("latents", "logvar"), shapes, metadata, dtype)
 
 
 def exported_copy(network: Any, dtype: Dtype) -> Any:

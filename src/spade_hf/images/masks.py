@@ -65,9 +65,9 @@ def read_ids(
     ids = _ids_of_numbers(image, numbers, label_set, color_tolerance, argument)
     if "transparency" in image.info:
         hidden = np.array(image.convert("RGBA"))[..., 3] < 255
-        if strangers := sorted(set(ids[hidden].tolist()) - {label_set.unknown_id}):
+        if other_ids := sorted(set(ids[hidden].tolist()) - {label_set.unknown_id}):
             raise ValueError(
-                f"{argument} has {int(hidden.sum())} transparent pixels with the ids {strangers[:10]}. Save it "
+                f"{argument} has {int(hidden.sum())} transparent pixels with the ids {other_ids[:10]}. Save it "
                 "without transparency if the ids count, or give these pixels the id of the unknown label."
             )
     return ids[None]

@@ -1,6 +1,6 @@
 """`SPADEImageProcessor`: converts masks, instance maps and style images to tensors, and model outputs to images.
 
-Shape letters: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
+Legend: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
 """
 
 import os

@@ -3,7 +3,7 @@
 In the whole library, semantic channels are the ids in ascending order, the unknown id included. This matches the
 public SPADE checkpoints (COCO-Stuff: 0..181, and 255 -> 182; ADE20K: 0 = unknown -> 0, 1..150).
 
-Shape letters: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
+Legend: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
 """
 
 import json
@@ -84,8 +84,8 @@ class LabelSet:
             if times > 1:
                 remedy = "make them differ, or give `distinct_colors`" if what == "colour" else "make each one unique"
                 raise ValueError(f"label set '{self.name}' uses the {what} {value!r} {times} times; {remedy}.")
-        if strangers := sorted(set(self.distinct_colors) - set(self.ids)):
-            raise ValueError(f"`distinct_colors` has ids {strangers}, which label set '{self.name}' does not have.")
+        if other_ids := sorted(set(self.distinct_colors) - set(self.ids)):
+            raise ValueError(f"`distinct_colors` has ids {other_ids}, which label set '{self.name}' does not have.")
 
     @classmethod
     def from_name(cls, name: str) -> "LabelSet":
@@ -246,8 +246,8 @@ class LabelSet:
         inside = (label_map >= 0) & (label_map < len(table))
         if not inside.all() or (table[label_map] < 0).any():
             known = set(self.ids)
-            strangers = [i for i in np.unique(label_map).tolist() if i not in known]
-            listed = str(strangers) if len(strangers) <= 10 else f"{str(strangers[:10])[:-1]}, ...] ({len(strangers)})"
+            other_ids = [i for i in np.unique(label_map).tolist() if i not in known]
+            listed = str(other_ids) if len(other_ids) <= 10 else f"{str(other_ids[:10])[:-1]}, ...] ({len(other_ids)})"
             raise ValueError(
                 f"{argument} has label ids {listed}; this label set knows ids {self.describe_ids()}. "
                 "Remap them to these ids, or use a label set that has them."

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..batch import Batch
-from ..models import MultiscaleDiscriminatorOutput
+from ..models import DiscriminatorOutput
 
 
 class AdversarialLoss(ABC):
@@ -28,18 +28,16 @@ class AdversarialLoss(ABC):
                 raise TypeError(f"`{cls.__name__}.{old}` is an earlier version's name. Rename it to `{new}`.")
 
     @abstractmethod
-    def for_generator(
-        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
-    ) -> Tensor:
+    def for_generator(self, batch: Batch, fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:
         """Compute a scalar that is low if fake images pass for real ones; no gradient flows into `real`."""
 
     @abstractmethod
     def for_discriminator(
         self,
         batch: Batch,
-        fake: MultiscaleDiscriminatorOutput,
-        real: MultiscaleDiscriminatorOutput,
-        mixed: MultiscaleDiscriminatorOutput | None = None,
+        fake: DiscriminatorOutput,
+        real: DiscriminatorOutput,
+        mixed: DiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Compute scalars by name, to be summed: for fake, real and, if given, mixed images."""
 
@@ -47,7 +45,7 @@ class AdversarialLoss(ABC):
         """Return where to mix real pixels into fake images, bool `(N, H, W)`; `None` if no mixed images are needed."""
         return None
 
-    def realness(self, output: MultiscaleDiscriminatorOutput) -> Tensor:
+    def realness(self, output: DiscriminatorOutput) -> Tensor:
         """Return how real the images look to the discriminator, for the log: a scalar, high means real."""
         return torch.stack([logits.mean() for logits in output.logits]).mean()  # (S,) -> ()
 
@@ -55,18 +53,16 @@ class AdversarialLoss(ABC):
 class HingeObjective(AdversarialLoss):
     """Hinge losses on patch logits, as of [`MultiscaleDiscriminator`] (Park et al. 2019, section 3)."""
 
-    def for_generator(
-        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
-    ) -> Tensor:
+    def for_generator(self, batch: Batch, fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:
         """See [`hinge_generator_loss`]."""
         return hinge_generator_loss(fake.logits)
 
     def for_discriminator(
         self,
         batch: Batch,
-        fake: MultiscaleDiscriminatorOutput,
-        real: MultiscaleDiscriminatorOutput,
-        mixed: MultiscaleDiscriminatorOutput | None = None,
+        fake: DiscriminatorOutput,
+        real: DiscriminatorOutput,
+        mixed: DiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """See [`hinge_discriminator_loss`]."""
         real_loss, fake_loss = hinge_discriminator_loss(real.logits, fake.logits)
@@ -79,18 +75,16 @@ class RelativisticObjective(AdversarialLoss):
     The pairing follows Huang et al. 2024 (arXiv 2501.05441), without their gradient penalties.
     """
 
-    def for_generator(
-        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
-    ) -> Tensor:
+    def for_generator(self, batch: Batch, fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:
         """See [`relativistic_loss`]."""
         return relativistic_loss(fake.logits, real.logits)
 
     def for_discriminator(
         self,
         batch: Batch,
-        fake: MultiscaleDiscriminatorOutput,
-        real: MultiscaleDiscriminatorOutput,
-        mixed: MultiscaleDiscriminatorOutput | None = None,
+        fake: DiscriminatorOutput,
+        real: DiscriminatorOutput,
+        mixed: DiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """See [`relativistic_loss`]."""
         return {"discriminator": relativistic_loss(real.logits, fake.logits)}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..batch import Batch
-from ..models import MultiscaleDiscriminatorOutput
+from ..models import DiscriminatorOutput
 from ..models.discriminators.segmentation import class_numbers
 from ..seeding import Stream, generators
 from .adversarial import AdversarialLoss
@@ -46,9 +46,7 @@ class SegmentationObjective(AdversarialLoss):
         self.max_class_weight, self.label_mix_weight = max_class_weight, label_mix_weight
         self.boundary_relaxation = boundary_relaxation
 
-    def for_generator(
-        self, batch: Batch, fake: MultiscaleDiscriminatorOutput, real: MultiscaleDiscriminatorOutput
-    ) -> Tensor:
+    def for_generator(self, batch: Batch, fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:
         """Compute a scalar that is low if fake pixels are classified as the mask's labels."""
         classes = self._classes(batch)  # (N, H, W)
         losses = self._label_losses(fake, classes)  # (N, H, W), low where a pixel passes for its label
@@ -63,9 +61,9 @@ class SegmentationObjective(AdversarialLoss):
     def for_discriminator(
         self,
         batch: Batch,
-        fake: MultiscaleDiscriminatorOutput,
-        real: MultiscaleDiscriminatorOutput,
-        mixed: MultiscaleDiscriminatorOutput | None = None,
+        fake: DiscriminatorOutput,
+        real: DiscriminatorOutput,
+        mixed: DiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Compute `discriminator_real` where image and label agree, `discriminator_fake`, and `label_mix`."""
         classes = self._classes(batch)  # (N, H, W)
@@ -96,7 +94,7 @@ class SegmentationObjective(AdversarialLoss):
         classes = self._classes(batch)  # unknown also has a coin, the last one
         return coins.to(classes.device).gather(1, classes.flatten(1)).view(classes.shape)
 
-    def realness(self, output: MultiscaleDiscriminatorOutput) -> Tensor:
+    def realness(self, output: DiscriminatorOutput) -> Tensor:
         """Return the mean log-odds of any label against fake."""
         logits = output.logits[0]  # (N, L + 1, H, W)
         return (logits[:, : self.num_labels].logsumexp(dim=1) - logits[:, self.num_labels]).mean()
@@ -110,7 +108,7 @@ class SegmentationObjective(AdversarialLoss):
         known = classes < self.num_labels
         return known & batch["visible"] if "visible" in batch else known
 
-    def _label_losses(self, output: MultiscaleDiscriminatorOutput, classes: Tensor) -> Tensor:
+    def _label_losses(self, output: DiscriminatorOutput, classes: Tensor) -> Tensor:
         """Compute the cross-entropy with the classes `(N, H, W)`; ignore its values at unknown pixels."""
         return F.cross_entropy(output.logits[0], classes, reduction="none")
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch
-from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
+from ..models import DiagonalGaussianDistribution, DiscriminatorOutput
 from .adversarial import AdversarialLoss, HingeObjective
 
 
@@ -98,8 +98,8 @@ class GeneratorOutputs:
     batch: Batch
     fake_images: Tensor
     posterior: DiagonalGaussianDistribution | None
-    fake: MultiscaleDiscriminatorOutput
-    real: MultiscaleDiscriminatorOutput
+    fake: DiscriminatorOutput
+    real: DiscriminatorOutput
     judged: Batch
     adversarial: AdversarialLoss
     perceptual_loss: nn.Module | None
@@ -210,8 +210,8 @@ class Objective:
         batch: Batch,
         fake_images: Tensor,
         posterior: DiagonalGaussianDistribution | None,
-        fake: MultiscaleDiscriminatorOutput,
-        real: MultiscaleDiscriminatorOutput,
+        fake: DiscriminatorOutput,
+        real: DiscriminatorOutput,
         *,
         judged: Batch | None = None,
     ) -> dict[str, Tensor]:
@@ -248,9 +248,9 @@ class Objective:
     def discriminator_terms(
         self,
         batch: Batch,
-        fake: MultiscaleDiscriminatorOutput,
-        real: MultiscaleDiscriminatorOutput,
-        mixed: MultiscaleDiscriminatorOutput | None = None,
+        fake: DiscriminatorOutput,
+        real: DiscriminatorOutput,
+        mixed: DiscriminatorOutput | None = None,
     ) -> dict[str, Tensor]:
         """Compute scalars by name that sum to the discriminator's loss; see [`AdversarialLoss`]."""
         return self.adversarial.for_discriminator(batch, fake, real, mixed)
