@@ -3,6 +3,8 @@
 Hooks, subclasses and adapters (LoRA) act only in a call, so whoever reads the weights instead must ask here first.
 """
 
+from typing import Any
+
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -27,3 +29,9 @@ def is_plain_conv(module: nn.Module) -> bool:
     padding = tuple(size // 2 for size in conv.kernel_size)
     is_same = (conv.stride, conv.dilation, conv.groups, conv.padding) == ((1, 1), (1, 1), 1, padding)
     return is_same and conv.padding_mode == "zeros"
+
+
+def has_fixed_statistics(norm: Any) -> bool:
+    """Return whether a norm is a fixed scale and shift per channel: a batch norm in evaluation mode, and no more."""
+    is_known = type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm) and not has_hooks(norm)
+    return is_known and norm.track_running_stats and not norm.affine and not norm.training

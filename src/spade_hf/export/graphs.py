@@ -15,7 +15,7 @@ from ..execution.plain_layers import has_hooks, is_plain_conv
 from ..labels.label_set import LabelSet
 from ..layers import SPADE, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE
-from ..layers.upsampling import upsample
+from ..layers.resnet import upsample
 
 
 class ImagesOfLabelIds(nn.Module):

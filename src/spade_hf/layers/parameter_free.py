@@ -1,10 +1,8 @@
 """The norms under a modulation: they standardize the activation and learn nothing themselves."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
-
-from ..execution.plain_layers import has_hooks
 
 
 NormType = Literal["sync_batch", "batch", "instance"]
@@ -26,9 +24,3 @@ def parameter_free_norm(norm_type: NormType, num_channels: int) -> nn.Module:
     if norm_type == "instance":
         return nn.InstanceNorm2d(num_channels, affine=False)
     raise ValueError(f"`norm_type` is {norm_type!r}; allowed are 'sync_batch', 'batch' and 'instance'.")
-
-
-def has_fixed_statistics(norm: Any) -> bool:
-    """Return whether a norm is a fixed scale and shift per channel: a batch norm in evaluation mode, and no more."""
-    is_known = type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm) and not has_hooks(norm)
-    return is_known and norm.track_running_stats and not norm.affine and not norm.training

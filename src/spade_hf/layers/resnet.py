@@ -1,4 +1,4 @@
-"""The residual block of the SPADE generator (Park et al. 2019, figure 4 and appendix A).
+"""The residual block of the SPADE generator, and the upsampling before it (Park et al. 2019, figure 4, appendix A).
 
 Legend: N batch, C channels (I in, O out), H W height and width.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..execution.cpu_products import convolve
@@ -16,6 +17,11 @@ from .mask import SemanticMask
 from .mask_reading import as_semantic_mask
 from .parameter_free import NormType
 from .spade import SPADE
+
+
+def upsample(x: Tensor, scale: int) -> Tensor:
+    """Upsample `(N, C, h, w)` to `(N, C, scale * h, scale * w)` by nearest neighbor."""
+    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="nearest")
 
 
 class SPADEResnetBlock(nn.Module):

@@ -15,14 +15,14 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
-from ..execution.eager import run_eagerly
 from ..execution.gradient_checkpointing import checkpoint_block
 from ..execution.plain_layers import is_plain_conv
 from ..execution.tiling import MAX_BAND_BYTES, Tiling, is_cpu_inference
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from ..layers.norms import MASK_NORMS
-from ..layers.upsampling import upsample
+from ..layers.resnet import upsample
+from ..layers.sparse.path import run_eagerly
 from .image_size import ImageSizeMixin
 from .semantics import SemanticModelMixin, num_semantic_channels
 from .tiling import synthesize_in_bands

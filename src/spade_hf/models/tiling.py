@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..execution.tiling import Tiling, map_bands
 from ..layers import SemanticMask
-from ..layers.upsampling import upsample
+from ..layers.resnet import upsample
 
 
 Stage = tuple[int, Any]  # an upsampling factor, and the block that follows, such as `SPADEResnetBlock`

@@ -7,16 +7,15 @@ Legend: N masks, S images of one mask, C activation channels, L semantic channel
 width, T taps of a kernel, B distinct neighborhoods.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ...execution.eager import run_eagerly
-from ...execution.plain_layers import is_plain_conv
+from ...execution.plain_layers import has_fixed_statistics, is_plain_conv
 from ..mask import SemanticMask
-from ..parameter_free import has_fixed_statistics
 from .modulation import modulate, neighborhood_modulation
 from .neighborhoods import LabelNeighborhoods
 
@@ -132,3 +131,15 @@ def _has_weights_at_hand(conv: nn.Conv2d, mask: SemanticMask) -> bool:
     if not is_plain_conv(conv) or conv.bias is None:
         return False
     return conv.weight.device == mask.device and conv.weight.dtype in COMPUTE_DTYPES
+
+
+def run_eagerly(function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function(*args)`, which depends on the labels, outside of any graph; a plain call if none is traced."""
+    return _outside_of_graphs(function, *args) if torch.compiler.is_compiling() else function(*args)
+
+
+@torch.compiler.disable(
+    reason="sparse modulation depends on labels, a graph must not; `set_modulation_backend('dense')` makes one graph"
+)
+def _outside_of_graphs(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
