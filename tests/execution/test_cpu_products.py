@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from spade_hf.execution import cpu_products
-from spade_hf.execution.cpu_products import convolve, linear
+from spade_hf.execution.cpu_products import convolve, is_cpu_inference, linear
 from spade_hf.layers.initialization import conv2d
 
 
@@ -69,3 +69,10 @@ def test_a_normalized_weight_is_computed_once(is_training: bool, has_gradients: 
     with torch.set_grad_enabled(has_gradients), torch.autocast("cpu", torch.bfloat16, enabled=has_autocast):
         convolve(conv, x)
     assert len(reads) == 1
+
+
+def test_training_is_not_cut():
+    assert not is_cpu_inference(torch.zeros(1))
+    with torch.no_grad():
+        assert is_cpu_inference(torch.zeros(1))
+        assert not is_cpu_inference(torch.zeros(1, device="meta"))

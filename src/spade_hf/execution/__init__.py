@@ -1,1 +1,1 @@
-"""Execution of a forward pass, separate from its mathematics: tiling, CPU products, gradient checkpointing."""
+"""Execution of a forward pass, separate from its mathematics: CPU products, gradient checkpointing, threads."""

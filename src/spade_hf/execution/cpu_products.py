@@ -11,7 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .plain_layers import is_plain_conv
-from .tiling import MAX_RECYCLED_BYTES, is_cpu_inference
+
+
+# glibc reuses blocks below this size. Larger ones go back to the system and are faulted in again, page by page, on
+# every call, which takes as long as the arithmetic. The largest freed block determines how much memory glibc keeps, so
+# smaller parts save little memory and cost 2 % of the time.
+MAX_RECYCLED_BYTES = 2**25
+
+
+def is_cpu_inference(x: Tensor) -> bool:
+    """Return whether `x` can be processed in parts that reuse memory: on a CPU, without gradients or compilation."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -15,17 +15,17 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from ..execution.cpu_products import is_cpu_inference
 from ..execution.gradient_checkpointing import checkpoint_block
 from ..execution.plain_layers import is_plain_conv
-from ..execution.tiling import MAX_BAND_BYTES, Tiling, is_cpu_inference
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from ..layers.norms import MASK_NORMS
 from ..layers.resnet import upsample
-from ..layers.sparse.path import run_eagerly
+from ..layers.sparse.path import permits_sparse, run_eagerly
 from .image_size import ImageSizeMixin
 from .semantics import SemanticModelMixin, num_semantic_channels
-from .tiling import synthesize_in_bands
+from .tiling import MAX_BAND_BYTES, Tiling, synthesize_in_bands
 
 
 # Widths of the blocks' outputs, as multiples of `base_channels`, by number of upsamplings.
@@ -155,7 +155,8 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         # What holds for all layers of this pass: S, and whether they may read labels instead of one-hot maps.
         mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
         images_per_mask = self._images_per_mask(mask.num_masks, z)
-        mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=self._permits_sparse(mask))
+        is_sparse = permits_sparse(self._spade_layers(), mask)
+        mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=is_sparse)
 
         # The first activation. Channels-last speeds up the convolutions and the pointwise work between them, and makes
         # a position's channels contiguous.
@@ -163,7 +164,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
 
         # The blocks, in parts on a CPU and outside of compiled graphs if they read labels: the same images.
         synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize
-        images = run_eagerly(synthesize, x, mask) if mask.permits_sparse else synthesize(x, mask)  # (N * S, 3, H, W)
+        images = run_eagerly(synthesize, x, mask) if is_sparse else synthesize(x, mask)  # (N * S, 3, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def synthesize(self, x: Tensor, mask: SemanticMask) -> Tensor:
@@ -291,11 +292,6 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
                 "rows for several styles of each mask, drawn from a standard normal."
             )
         return z.shape[0] // num_masks
-
-    def _permits_sparse(self, mask: SemanticMask) -> bool:
-        """Return whether there are SPADE layers, and all of them permit the sparse path: asked once in a pass."""
-        layers = self._spade_layers()
-        return bool(layers) and all(layer.sparse.permits(mask) for layer in layers)
 
     def _spade_layers(self) -> list[SPADE]:
         return [module for module in self.modules() if isinstance(module, SPADE)]

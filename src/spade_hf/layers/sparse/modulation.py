@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ...execution.cpu_products import linear
-from ...execution.tiling import MAX_RECYCLED_BYTES
+from ...execution.cpu_products import MAX_RECYCLED_BYTES, linear
 from .neighborhoods import LabelNeighborhoods
 from .row_gather import RowGather
 

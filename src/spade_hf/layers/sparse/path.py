@@ -7,7 +7,7 @@ Legend: N masks, S images of one mask, C activation channels, L semantic channel
 width, T taps of a kernel, B distinct neighborhoods.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -124,6 +124,12 @@ class SparsePath:
         scale = torch.addcmul(inverse_std, gamma, inverse_std)  # (B, C), (1 + gamma) / sigma
         shift = torch.addcmul(beta, norm.running_mean.to(gamma.dtype), scale, value=-1)  # (B, C)
         return torch.cat([scale, shift], dim=1)  # (B, 2C)
+
+
+def permits_sparse(layers: Iterable[ModulatedLayer], mask: SemanticMask) -> bool:
+    """Return whether there are layers, and all of them permit the path: asked once for a forward pass."""
+    paths = [SparsePath(layer) for layer in layers]
+    return bool(paths) and all(path.permits(mask) for path in paths)
 
 
 def _has_weights_at_hand(conv: nn.Conv2d, mask: SemanticMask) -> bool:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_hf.execution.tiling import is_cpu_inference, map_bands
+from spade_hf.models.tiling import map_bands
 
 
 @pytest.mark.parametrize("num_bands", [1, 2, 3, 7, 13, 50])
@@ -29,10 +29,3 @@ def test_work_is_told_its_rows():
         return part * 2
 
     torch.testing.assert_close(map_bands(work, x, num_bands=4, halo=1), x * 2)
-
-
-def test_training_is_not_cut():
-    assert not is_cpu_inference(torch.zeros(1))
-    with torch.no_grad():
-        assert is_cpu_inference(torch.zeros(1))
-        assert not is_cpu_inference(torch.zeros(1, device="meta"))
