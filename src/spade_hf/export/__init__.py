@@ -1,4 +1,4 @@
-from ..models.image_size import as_size
+from ..models.semantics import as_size
 from .models import export_generator, export_style_encoder
 from .neighborhoods import neighborhood_inputs
 from .onnx_file import save_onnx

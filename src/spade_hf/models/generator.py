@@ -23,8 +23,7 @@ from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from ..layers.norms import MASK_NORMS
 from ..layers.resnet import upsample
 from ..layers.sparse.path import permits_sparse, run_eagerly
-from .image_size import ImageSizeMixin
-from .semantics import SemanticModelMixin, num_semantic_channels
+from .semantics import MaskToImageMixin, num_semantic_channels
 from .tiling import MAX_BAND_BYTES, Tiling, synthesize_in_bands
 
 
@@ -45,7 +44,7 @@ class SPADEGeneratorOutput(BaseOutput):
     images: Tensor
 
 
-class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
+class SPADEGenerator(MaskToImageMixin):
     """A generator from a label map, and optionally a latent, to an image.
 
     Args:
@@ -196,7 +195,7 @@ class SPADEGenerator(ImageSizeMixin, SemanticModelMixin):
         return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
 
     def check_size(self, height: int, width: int, name: str) -> None:
-        """Raise a ValueError unless the model can make images of this size; see [`ImageSizeMixin`]."""
+        """Raise a ValueError unless the model can make images of this size; see [`MaskToImageMixin`]."""
         super().check_size(height, width, name)
         divisor = self.size_divisor
         if self.config.norm_type == "instance" and height == width == divisor:

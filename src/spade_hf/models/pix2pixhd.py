@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from ..layers.initialization import conv2d, initialize
 from ..layers.parameter_free import NormType, parameter_free_norm
 from .generator import SPADEGeneratorOutput
-from .image_size import ImageSizeMixin
-from .semantics import SemanticModelMixin, num_semantic_channels
+from .semantics import MaskToImageMixin, num_semantic_channels
 
 
 class Pix2PixHDBlock(nn.Module):
@@ -32,7 +31,7 @@ class Pix2PixHDBlock(nn.Module):
         return x + self.norm2(self.conv2(_reflect(y, 1)))  # (N, C, H, W)
 
 
-class Pix2PixHDGenerator(ImageSizeMixin, SemanticModelMixin):
+class Pix2PixHDGenerator(MaskToImageMixin):
     """A generator from a label map to an image, in which only the first layer reads the mask.
 
     Args:
@@ -122,7 +121,7 @@ class Pix2PixHDGenerator(ImageSizeMixin, SemanticModelMixin):
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def check_size(self, height: int, width: int, name: str) -> None:
-        """Raise a ValueError unless the model can make images of this size; see [`ImageSizeMixin`]."""
+        """Raise a ValueError unless the model can make images of this size; see [`MaskToImageMixin`]."""
         divisor = self.size_divisor
         if height % divisor or width % divisor or min(height, width) < 2 * divisor:  # for reflection padding
             raise ValueError(

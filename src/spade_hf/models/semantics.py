@@ -1,4 +1,7 @@
-"""Shared code of networks that read masks; the only place where semantic channels are counted."""
+"""Shared code of networks that read masks, and of those that make images of a mask's size.
+
+The only place where semantic channels are counted.
+"""
 
 import torch
 from torch import Tensor
@@ -22,8 +25,49 @@ class SemanticModelMixin(SPADEModelMixin):
         )
 
 
+class MaskToImageMixin(SemanticModelMixin):
+    """A generator of images with sides of multiples of `size_divisor`; its config also has `image_size`."""
+
+    size_divisor: int
+    divisor_formula: str  # of `size_divisor`, for messages
+
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """Height and width, in pixels, of the images that the model is made for."""
+        return as_size(self.config.image_size)
+
+    def check_size(self, height: int, width: int, name: str) -> None:
+        """Raise a ValueError unless the model can make images of this size.
+
+        Args:
+            height, width (`int`): In pixels.
+            name (`str`): For the message, what has this size, such as "`segmap`".
+        """
+        divisor = self.size_divisor
+        if height < divisor or width < divisor or height % divisor or width % divisor:
+            raise ValueError(
+                f"{name} is {height}x{width} (height x width); both must be multiples of {divisor} "
+                f"({self.divisor_formula}), such as {nearest_multiple(height, divisor)}x"
+                f"{nearest_multiple(width, divisor)}."
+            )
+
+    def first_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of the first activation for images of this size."""
+        return height // self.size_divisor, width // self.size_divisor
+
+
 def num_semantic_channels(num_labels: int, use_unknown_label: bool, use_instance_edges: bool) -> int:
     """Count L: the classes, then one for unknown, then one for instance edges."""
     if num_labels < 1:
         raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
     return num_labels + use_unknown_label + use_instance_edges
+
+
+def nearest_multiple(side: int, divisor: int) -> int:
+    """Return the multiple of `divisor`, at least 1 of it, that a side can be instead; for messages."""
+    return max(1, round(side / divisor)) * divisor
+
+
+def as_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return H and W of a config's `image_size`: it stores an integer, for a square, or a pair."""
+    return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])

@@ -22,8 +22,8 @@ from ..images.resize import size_in_proportion
 from ..models import SPADEGenerator, SPADEStyleEncoder
 from ..models.locations import check_hub, check_pipeline_location
 from ..models.modeling_utils import PortableConfigMixin
+from ..models.semantics import nearest_multiple
 from ..models.weight_files import check_format
-from .arguments import check_latents, check_side, check_tolerance, check_whole_number
 from .components import check_components, check_index
 
 
@@ -158,7 +158,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             >>> four_styles = pipeline("mask.png", num_images_per_mask=4, generator=seeded).images
         """
         self.check_inputs(style_image, latents, generator, num_images_per_mask, batch_size, output_type)
-        check_tolerance(color_tolerance)
+        _check_tolerance(color_tolerance)
         device, dtype = self._execution_device, self.generator.dtype
 
         # Masks: each read at its own size, then all at the images' size.
@@ -223,8 +223,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     ) -> None:
         """Raise a ValueError for arguments that contradict each other or the model."""
         latent_dim = self.generator.config.latent_dim
-        check_whole_number("num_images_per_mask", num_images_per_mask)
-        check_whole_number("batch_size", batch_size)
+        _check_whole_number("num_images_per_mask", num_images_per_mask)
+        _check_whole_number("batch_size", batch_size)
         if output_type not in ("pil", "np", "pt"):
             raise ValueError(f"`output_type` is {output_type!r}; allowed are 'pil', 'np' and 'pt'.")
         if style_image is not None and latents is not None:
@@ -240,7 +240,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 + ("." if latent_dim is None else ", or pass `latents` or a `generator` for a random style.")
             )
         if latents is not None:
-            check_latents(latents, latent_dim)
+            _check_latents(latents, latent_dim)
         generators = generator if isinstance(generator, list) else [generator]
         if generator is not None and not all(isinstance(one, torch.Generator) for one in generators):
             raise ValueError(
@@ -257,8 +257,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     def _image_size(self, masks: list[Tensor], height: int | None, width: int | None) -> tuple[int, int]:
         """Return the images' height and width, in the proportions of the masks `(..., H, W)` unless both are given."""
         divisor = self.generator.size_divisor
-        check_side("height", height, divisor)
-        check_side("width", width, divisor)
+        _check_side("height", height, divisor)
+        _check_side("width", width, divisor)
         area = math.prod(self.generator.native_size)
         sizes = dict.fromkeys(
             size_in_proportion((one.shape[-2], one.shape[-1]), area=area, divisor=divisor, height=height, width=width)
@@ -297,3 +297,45 @@ def _batches(num_masks: int, images_per_mask: int, batch_size: int) -> list[tupl
         starts = range(first, end, batch_size)
         batches += [(slice(mask, mask + 1), slice(i, min(i + batch_size, end))) for i in starts]
     return batches
+
+
+def _check_whole_number(name: str, value: Any) -> None:
+    """Raise a ValueError unless `value` is a whole number of at least 1."""
+    if not _is_whole(value) or value < 1:
+        raise ValueError(f"`{name}` is {value!r}; pass a whole number of at least 1.")
+
+
+def _check_side(name: str, size: Any, divisor: int) -> None:
+    """Raise a ValueError unless `size`, the height or width of an image, is `None` or fits the model."""
+    if size is None:
+        return
+    if not _is_whole(size):
+        raise ValueError(f"`{name}` is {size!r}; pass a whole number, a multiple of {divisor}.")
+    if size < divisor or size % divisor:
+        raise ValueError(
+            f"`{name}` is {size}; this model makes images whose sides are multiples of {divisor}, such as "
+            f"{nearest_multiple(size, divisor)}."
+        )
+
+
+def _check_latents(latents: Any, latent_dim: int | None) -> None:
+    """Raise a ValueError unless `latents` is a finite tensor `(M, Z)` of at least one row."""
+    if not isinstance(latents, Tensor):
+        raise ValueError(f"`latents` is a {type(latents).__name__}; pass a tensor (M, {latent_dim}).")
+    if latents.ndim != 2 or latents.shape[1] != latent_dim or len(latents) == 0:
+        raise ValueError(
+            f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}), with M at least 1."
+        )
+    if not latents.isfinite().all():
+        raise ValueError("`latents` has values that are NaN or infinite; pass finite ones.")
+
+
+def _check_tolerance(color_tolerance: Any) -> None:
+    """Raise a ValueError unless `color_tolerance` is `None` or a number; what it may be depends on the mask."""
+    is_number = hasattr(color_tolerance, "__float__") and not isinstance(color_tolerance, bool)
+    if color_tolerance is not None and not is_number:
+        raise ValueError(f"`color_tolerance` is {color_tolerance!r}; pass a number, a distance in RGB.")
+
+
+def _is_whole(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool | Tensor)  # numpy's integers, too

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spade_hf.models.image_size import as_size
+from spade_hf.models.semantics import as_size
 
 from ..tiny_networks import tiny_concatenation, tiny_generator, tiny_pix2pixhd
 
