@@ -33,8 +33,7 @@ def saved(folder: Path, image: PIL.Image.Image, kind: str, **options: Any) -> Pa
 
 
 def ids_of(processor: SPADEImageProcessor, mask: Any, color_tolerance: float | None = None) -> np.ndarray:
-    channels = processor.preprocess_mask(mask, color_tolerance=color_tolerance)[0].numpy()
-    return processor.label_set.channels_to_ids(channels)
+    return processor.read_ids(mask, color_tolerance=color_tolerance)[0]
 
 
 LOSSY = [("JPEG", {}), ("JPEG", {"quality": 95}), ("JPEG2000", {}), ("TIFF", {"compression": "jpeg"})]

@@ -54,8 +54,7 @@ def test_colours_decide_where_they_contradict_the_indices(image):
     with pytest.raises(ValueError, match=r"`mask` is a palette image in the colours .*'park', but its index \d has"):
         PROCESSOR.preprocess_mask(image)
     drawn = PARK.ids_from_colors(np.array(image.convert("RGB")), color_tolerance=442)
-    channels = PROCESSOR.preprocess_mask(image, color_tolerance=442)[0].numpy()
-    np.testing.assert_array_equal(PARK.channels_to_ids(channels), drawn)
+    np.testing.assert_array_equal(PROCESSOR.read_ids(image, color_tolerance=442)[0], drawn)
     opened = read_mask(png(image), PROCESSOR, [Format("own", drawn.shape, drawn.shape)])
     np.testing.assert_array_equal(opened.label_map, drawn)
 
@@ -108,8 +107,7 @@ TAB = [(0, 0, 0), (31, 119, 180), (255, 127, 14), *[(1, 2, 3)] * 253]
 )
 def test_indices_are_ids_where_no_colour_contradicts_them(image):
     for tolerance in (None, 442):
-        channels = PROCESSOR.preprocess_mask(image, color_tolerance=tolerance)[0].numpy()
-        np.testing.assert_array_equal(PARK.channels_to_ids(channels), np.array(image))
+        np.testing.assert_array_equal(PROCESSOR.read_ids(image, color_tolerance=tolerance)[0], np.array(image))
     opened = read_mask(png(image), PROCESSOR, [Format("own", IDS.shape, np.array(image).shape)])
     np.testing.assert_array_equal(opened.label_map, np.array(image))
 
@@ -125,8 +123,7 @@ def test_voc_numbering_means_ids_whatever_colours_the_labels_have(label_set, use
     image = palette_image(np.array([used]), VOC)
     assert find_disagreement(image, label_set) is None
     if set(used) <= set(label_set.ids):
-        channels = SPADEImageProcessor(label_set=label_set).preprocess_mask(image)[0].numpy()
-        assert label_set.channels_to_ids(channels).tolist() == [used]
+        assert SPADEImageProcessor(label_set=label_set).read_ids(image)[0].tolist() == [used]
 
 
 def test_a_stray_colour_does_not_turn_voc_numbering_into_colours():

@@ -72,6 +72,15 @@ def test_every_hard_form_gives_the_same_channels(processor: SPADEImageProcessor,
     channels = processor.preprocess_mask(mask)
     assert channels.dtype == torch.int64
     assert channels.tolist() == [CHANNELS]
+    [ids] = processor.read_ids(mask)
+    assert ids.dtype == np.int64
+    np.testing.assert_array_equal(ids, IDS)
+
+
+def test_masks_are_read_as_ids_at_their_own_sizes(processor: SPADEImageProcessor):
+    assert [one.shape for one in processor.read_ids([IDS, IDS[:1]])] == [(2, 3), (1, 3)]
+    with pytest.raises(ValueError, match="`mask` is soft .*give a hard one"):
+        processor.read_ids(torch.ones(1, 3, 4, 4))
 
 
 def test_a_list_of_all_forms_is_one_batch(processor: SPADEImageProcessor):

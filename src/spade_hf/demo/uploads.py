@@ -98,7 +98,7 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
     if image.mode == "P" and find_disagreement(image, label_set) is not None:
         image = image.convert("RGBA")
     if image.mode in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
-        return OpenedMask(_ids(image, processor), notes)
+        return OpenedMask(processor.read_ids(image)[0], notes)
     rgba = np.array(image.convert("RGBA"))  # (H, W, 4)
     colors, painted = rgba[..., :3], rgba[..., 3] >= 128  # (H, W, 3), (H, W)
     ids = label_set.ids_from_colors(colors, color_tolerance=ANY_COLOR)
@@ -112,8 +112,3 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
         ids[~painted] = label_set.ids[blank]
         notes.append(f"{percent_of_pixels((~painted).mean())} was transparent and became {label_set.names[blank]}")
     return OpenedMask(ids, notes, float(far.mean()))
-
-
-def _ids(image: Image.Image, processor: SPADEImageProcessor) -> np.ndarray:
-    channels = processor.preprocess_mask(image)[0].numpy()
-    return processor.label_set.channels_to_ids(channels)

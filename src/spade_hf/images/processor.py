@@ -188,6 +188,24 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """
         return stack_labels(self._read_masks(mask, color_tolerance), height, width, "mask")
 
+    def read_ids(self, mask: "ImageInput", *, color_tolerance: float | None = None) -> list[np.ndarray]:
+        """Read hard masks at their own sizes, as ids of the label set.
+
+        Args:
+            mask: In any hard form that `preprocess_mask` takes.
+            color_tolerance (`float`, *optional*): As in `preprocess_mask`.
+
+        Returns:
+            `list[np.ndarray]`: int64 `(H, W)` each.
+
+        Raises:
+            ValueError: As in `preprocess_mask`, and for a soft mask, which has no ids.
+        """
+        masks = self._read_masks(mask, color_tolerance)
+        if masks[0].is_floating_point():
+            raise ValueError("`mask` is soft (float), which has no ids; give a hard one (ids, colours).")
+        return [self.label_set.channels_to_ids(one.cpu().numpy()) for one in masks]
+
     def preprocess_instance_map(
         self, instance_map: "ImageInput", *, height: int | None = None, width: int | None = None
     ) -> torch.Tensor:

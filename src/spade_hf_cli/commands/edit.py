@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> None:
         _check_extra(args)
     label_set = read_label_set(args.label_set or find_model(None))
     processor = SPADEImageProcessor(label_set=label_set)
-    label_map = _read(processor, args.mask)
+    label_map = processor.read_ids(args.mask)[0]
     if args.paste is not None:
-        source = _read(processor, args.paste)
+        source = processor.read_ids(args.paste)[0]
         region = source == _id(label_set, args.region, "--region")
         if not region.any():
             raise ValueError(f"--region is {args.region}, which {args.paste} does not have.")
@@ -57,11 +57,6 @@ def run(args: argparse.Namespace) -> None:
             )
     for ids, path, _ in maps:
         _save(ids, path)
-
-
-def _read(processor: SPADEImageProcessor, mask: str) -> np.ndarray:
-    channels = processor.preprocess_mask(mask)[0].numpy()
-    return processor.label_set.channels_to_ids(channels)
 
 
 def _check_extra(args: argparse.Namespace) -> None:
