@@ -6,6 +6,7 @@ K label codes.
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -129,12 +130,12 @@ class SemanticMask:
         """Return this mask with a caching `modulation`, for layers that read the mask more than once."""
         return self if self._modulations is not None else replace(self, _modulations={})
 
-    def modulation(self, layer: Hashable, compute: Callable[[], Tensor]) -> Tensor:
-        """Return `compute()`, or its cached result for this layer if modulations are kept."""
+    def modulation(self, layer: Hashable, compute: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """Return `compute(*inputs)`, or its cached result for this layer if modulations are kept."""
         if self._modulations is None:
-            return compute()
+            return compute(*inputs)
         if layer not in self._modulations:
-            self._modulations[layer] = compute()
+            self._modulations[layer] = compute(*inputs)
         return self._modulations[layer]
 
     def neighborhoods(self, size: tuple[int, int], kernel_size: int) -> LabelNeighborhoods:

@@ -76,8 +76,8 @@ class SPADE(nn.Module):
             return out
 
         # Figure 2: the mask, read at the activation's resolution, predicts gamma and beta at every position.
-        size = (x.shape[-2], x.shape[-1])
-        gamma_beta = mask.modulation(self, lambda: self.gamma_beta(mask.segmap_at(size)))  # (N, 2C, H, W)
+        segmap = mask.segmap_at((x.shape[-2], x.shape[-1]))  # (N, L, H, W)
+        gamma_beta = mask.modulation(self, self.gamma_beta, segmap)  # (N, 2C, H, W), once for all images of a mask
         gamma, beta = mask.for_every_image(gamma_beta).chunk(2, dim=1)  # (N * S, C, H, W) each
 
         # Equation 1. The scale is 1 + gamma, so that with small weights the layer begins as the norm alone.

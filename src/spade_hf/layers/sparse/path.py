@@ -67,11 +67,11 @@ class SparsePath:
         Returns:
             `Tensor` or `None`: `(N * S, C, H, W)`.
         """
-        # no graph can depend on the labels; within a generator's forward pass, nothing is traced at this point
+        # no graph can depend on the labels: this layer, or its block, can be compiled alone
         return run_eagerly(self._modulate, x, mask, negative_slope) if self.is_permitted(mask) else None
 
     def is_permitted(self, mask: SemanticMask) -> bool:
-        """Return whether the path can be taken: the answer for all layers of a forward pass, if the mask has it."""
+        """Return whether the path can be taken; in a generator, the mask brings the answer for the whole pass."""
         return self.permits(mask) if mask.permits_sparse is None else mask.permits_sparse
 
     def permits(self, mask: SemanticMask) -> bool:
@@ -100,7 +100,7 @@ class SparsePath:
         neighborhoods = mask.neighborhoods((x.shape[-2], x.shape[-1]), self.layer.kernel_size)
         if not self._pays_off(neighborhoods):
             return None
-        scale_shift = mask.modulation(self.layer, lambda: self._scale_shift(neighborhoods, mask.has_edges))  # (B, 2C)
+        scale_shift = mask.modulation(self.layer, self._scale_shift, neighborhoods, mask.has_edges)  # (B, 2C)
         if not has_fixed_statistics(self.layer.param_free_norm):
             x = self.layer.param_free_norm(x)  # (N * S, C, H, W)
         return modulate(x, scale_shift, neighborhoods, negative_slope)  # (N * S, C, H, W)
