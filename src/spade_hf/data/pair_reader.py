@@ -5,14 +5,13 @@ Legend: H' W' height and width before the training crop.
 
 from typing import Any, cast
 
-import PIL.Image
 import torch
 from torch import Tensor
 
 from ..batch import Batch
 from ..images.processor import SPADEImageProcessor
-from .image_files import decode_image, is_turned, stored_image
-from .rows import ImageTypes, Rows, decode_mask, name_files, select_images
+from .image_files import is_turned, stored_image
+from .rows import ImageTypes, Rows, decode_column, decode_mask, name_files, select_images
 from .transforms import PairedTransform
 
 
@@ -94,7 +93,7 @@ class PairReader:
         return cast(Batch, sample | {"seed": torch.tensor(seed)})
 
     def _preprocess(self, row: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor | None]:
-        image = self._decode(row, self.image_column)
+        image = decode_column(row, self.image_column, self.image_types)
         mask = decode_mask(row, self.mask_column, self.image_types, self.processor.label_set)
         if not have_equal_proportions(image.size, mask.size):
             raise ValueError(
@@ -102,7 +101,9 @@ class PairReader:
                 f"both must show the same frame, in the same proportions.{self._hint_at_turns(row, mask.size)}"
             )
         self.last_size = image.size
-        instance_map = None if self.instance_column is None else self._decode(row, self.instance_column)
+        instance_map = None
+        if self.instance_column is not None:
+            instance_map = decode_column(row, self.instance_column, self.image_types)
         height, width = self.transform.resized_shape(mask.height, mask.width)  # H', W': the crop comes later
         # (1, H', W'): int64 of channels, and bool
         label_map, edges = self.processor.preprocess(
@@ -124,9 +125,6 @@ class PairReader:
             "over the stored pixels. Turn the mask in the same way, or remove the tag from the image, as `exiftool "
             "-Orientation= FILE` does."
         )
-
-    def _decode(self, row: dict[str, Any], column: str) -> PIL.Image.Image:
-        return decode_image(row[column], self.image_types[column], column)
 
 
 def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -28,7 +28,7 @@ def select_images(rows: Rows, columns: Mapping[str, str | None]) -> tuple[Rows, 
         columns (`Mapping[str, str | None]`): Parameter -> column that it names; `None` is left out.
 
     Returns:
-        `tuple`: The rows, and column -> type of its images, as [`decode_image`] and [`decode_mask`] take it.
+        `tuple`: The rows, and column -> type of its images, as [`decode_column`] and [`decode_mask`] take it.
 
     Raises:
         ValueError: If a column is missing or holds no images.
@@ -73,13 +73,18 @@ def check_columns(features: datasets.Features, columns: Mapping[str, str]) -> No
             )
 
 
+def decode_column(row: Mapping[str, Any], column: str, types: ImageTypes) -> PIL.Image.Image:
+    """Decode a row's image in one of the columns of `types`; raise a ValueError if that fails."""
+    return decode_image(row[column], types[column], column)
+
+
 def decode_mask(row: Mapping[str, Any], column: str, types: ImageTypes, label_set: LabelSet) -> PIL.Image.Image:
     """Decode a row's mask: the image in its column, or the label ids that the row's format makes of it.
 
     Raises:
         ValueError: If the row is broken.
     """
-    image = partial(decode_image, row[column], types[column], column)
+    image = partial(decode_column, row, column, types)
     for one in FORMATS:
         if (value := row.get(one.column)) is not None:
             return one.decode(value, image, label_set)

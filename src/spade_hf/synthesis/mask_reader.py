@@ -10,9 +10,8 @@ import datasets
 import numpy as np
 
 from ..data.fingerprint import hash_row
-from ..data.image_files import decode_image
 from ..data.pair_reader import check_instance_column
-from ..data.rows import decode_mask, name_files, select_images
+from ..data.rows import decode_column, decode_mask, name_files, select_images
 from ..images.processor import SPADEImageProcessor
 
 
@@ -78,8 +77,8 @@ class MaskReader:
         try:
             mask = decode_mask(row, self.mask_column, self._image_types, self.processor.label_set)
             instances = None
-            if (column := self.instance_column) is not None:
-                instances = decode_image(row[column], self._image_types[column], column)
+            if self.instance_column is not None:
+                instances = decode_column(row, self.instance_column, self._image_types)
             masks, instance_maps = self.processor.read(mask, instances, color_tolerance=self.color_tolerance)
         except ValueError as error:
             files = name_files(row, self._image_types)

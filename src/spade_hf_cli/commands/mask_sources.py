@@ -86,8 +86,7 @@ def rows_of_masks(dataset: str, split: str, mask_column: str, instance_column: s
         ValueError: If a column is missing or holds no images.
     """
     from spade_hf.data import load_rows
-    from spade_hf.data.image_files import decode_image
-    from spade_hf.data.rows import select_images
+    from spade_hf.data.rows import decode_column, select_images
 
     columns = {"mask_column": mask_column, "instance_column": instance_column}
     names = [column for column in columns.values() if column is not None]
@@ -95,7 +94,7 @@ def rows_of_masks(dataset: str, split: str, mask_column: str, instance_column: s
     rows, types = select_images(stored, columns)
 
     def read(number: int, column: str) -> PIL.Image.Image:
-        return decode_image(rows[number][column], types[column], column)
+        return decode_column(rows[number], column, types)
 
     digits = len(str(len(rows) - 1))
     return [

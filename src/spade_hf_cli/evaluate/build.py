@@ -10,9 +10,8 @@ from accelerate import PartialState
 
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_rows
-from spade_hf.data.image_files import decode_image
 from spade_hf.data.label_match import check_labels
-from spade_hf.data.rows import check_columns, select_images
+from spade_hf.data.rows import check_columns, decode_column, select_images
 from spade_hf.data.sources import find_label_set, load_label_set
 from spade_hf.metrics import load_segmenter, obtain_segmenter, segmenter_settings, train_segmenter
 from spade_hf.metrics.features import FeatureNetwork, import_transformers_networks
@@ -87,7 +86,7 @@ def size_of_mask(rows: datasets.Dataset, column: str) -> list[int]:
     """Return height and width of the first mask."""
     rows, types = select_images(rows, {"mask_column": column})
     try:
-        mask = decode_image(rows[0][column], types[column], column)
+        mask = decode_column(rows[0], column, types)
     except ValueError as error:
         raise ValueError(f"Row 0 of the data set: {error}") from error
     return [mask.height, mask.width]
