@@ -24,4 +24,4 @@ def test_hf_takes_the_command(line):
     assert values["script"] == "examples/train_spade.py" and "--push_to_hub" in values["script_args"]
     assert list(values["secrets"]) == ["HF_TOKEN"] and list(values["volume"]) == ["./dist:/dist", "./street:/street"]
     assert values["timeout"] in ("10m", "75m")
-    assert list(values["with_"]) == ["/dist/spade_hf-0.1.0.dev0-py3-none-any.whl"]
+    assert list(values["with_"]) == ["/dist/spade_hf-0.2.0.dev0-py3-none-any.whl"]

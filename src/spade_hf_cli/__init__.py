@@ -43,7 +43,8 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         if problem := unused_option(args, args.rules):
             raise ValueError(problem)
-        return importlib.import_module(f"{__name__}.commands.{args.command}").run(args) or 0
+        module = args.command.replace("-", "_")
+        return importlib.import_module(f"{__name__}.commands.{module}").run(args) or 0
     except BrokenPipeError:  # see `main`
         raise
     except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:  # RuntimeError: torch's

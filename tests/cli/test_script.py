@@ -103,8 +103,9 @@ def test_nothing_is_said_beside_the_result(model, mask, tmp_path):
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_that_lacks_a_package_ends_like_any_other_error(program, monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.partition(".")[0] == "accelerate" or name.endswith(".run")]:
-        monkeypatch.delitem(sys.modules, name)
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "accelerate" or name.startswith(f"spade_hf_cli.{program}."):
+            monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "accelerate", None)
     given = ["--dataset_name", "x", "--output_dir", "y", *(["--real"] if program == "evaluate" else [])]
     assert main([program, *given]) == 2

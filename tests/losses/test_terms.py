@@ -83,6 +83,12 @@ def test_the_color_term_compares_colors_of_samples_in_their_own_style(arguments)
     assert objective.generator_terms(batch, images, *others)["color"] == 1
     batch["has_random_style"] = torch.tensor([True, False])
     assert objective.generator_terms(batch, images, *others)["color"] == 0.5
+    first, second = (
+        torch.where(torch.tensor(which, dtype=torch.bool)[:, None, None, None], images, 0)
+        for which in ([1, 0], [0, 1])
+    )
+    assert objective.generator_terms(batch, first, *others)["color"] == 0  # differs in its random style
+    assert objective.generator_terms(batch, second, *others)["color"] == 0.5
     batch["agreement"] = torch.arange(8).expand(2, 8, 8) < 2  # a quarter of the pixels
     assert objective.generator_terms(batch, images, *others)["color"] == 0.125
     assert "color" not in Objective().generator_terms(batch, images, *others)  # the paper's loss has no such term

@@ -52,6 +52,20 @@ def test_sizes(num_upsampling_layers, latent_dim):
         assert images.std() > 0.01  # neither blank nor washed out
 
 
+def test_at_another_size_the_first_activation_is_interpolated():
+    """Bilinearly, from the size that the latent gives."""
+    generator = tiny_generator()
+    height, width = (2 * side for side in generator.start_size)
+    size = (height * generator.size_divisor, width * generator.size_divisor)
+    seen: list[torch.Tensor] = []
+    generator.blocks[0].register_forward_pre_hook(lambda block, inputs: seen.append(inputs[0]))
+    z = random_latents(1)
+    generator(torch.zeros(1, *size, dtype=torch.int64), z)
+    start = generator.linear_in(z).unflatten(1, (-1, *generator.start_size))
+    start = nn.functional.interpolate(start, (height, width), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(seen[0], start)
+
+
 def test_image_size_need_not_be_square():
     generator = tiny_generator(image_size=(32, 96))
     assert generator.start_size == (1, 3)

@@ -288,6 +288,23 @@ def test_augmented_images_are_judged_and_plain_ones_compared(networks):
     assert torch.equal(fake_map, judged["label_map"]) and torch.equal(real_map, judged["label_map"])
 
 
+def test_each_phase_has_its_own_latents_and_augmentation(networks):
+    """In evaluation mode nothing else differs between the phases' fakes."""
+    for network in networks.values():
+        network.eval()
+    batch, shown = make_batch(0, 1), []
+    networks["discriminator"].register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    augmentation = DiscriminatorAugmentation(["translation"])
+    with recorded(networks["generator"]) as made:
+        phase(generator_step, networks, batch, augmentation=augmentation, weights={"perceptual": 0})
+        phase(discriminator_step, networks, batch, augmentation=augmentation)
+    assert len(made) == 2 and not torch.equal(*made)
+    (_, first, second), count = shown, len(batch["label_map"])
+    assert not torch.equal(first, second[:count])
+    judged, _ = augmentation(batch, Stream.DISCRIMINATOR_PHASE, batch["real_images"])
+    assert torch.equal(second[:count], judged["label_map"]) and torch.equal(second[count:], judged["label_map"])
+
+
 def state_of(network):
     return copy.deepcopy(network.state_dict())
 
@@ -329,8 +346,10 @@ def test_a_game_updates_both_sides_and_the_averages(networks, reuse_fakes):
     with recorded(networks["generator"]) as made:
         game(make_batch(0, 1))
         assert not any(map(changed, trained, before))  # one of two batches
+        assert [average.num_updates for average in averages.values()] == [0, 0]
         outputs = game(make_batch(2, 3))
     assert all(map(changed, trained, before))
+    assert [average.num_updates for average in averages.values()] == [1, 1]
     assert was_trained == [False, False, True] * 2  # fake and real images, then both together
     assert len(made) == (2 if reuse_fakes else 4)
     assert torch.equal(*(output.fake_images for output in outputs)) == reuse_fakes
