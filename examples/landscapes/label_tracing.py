@@ -89,9 +89,9 @@ def label_clouds(labels: np.ndarray, opacity: np.ndarray, size: int) -> np.ndarr
         labels: those without clouds `(pixels,)`.
         opacity: that of the clouds `(pixels,)`, 0 where no sky is seen.
     """
-    opacity = Image.fromarray((opacity * 255).reshape(size, size).astype(np.uint8))
-    opacity = np.array(opacity.filter(ImageFilter.GaussianBlur(size / 100)))
-    is_cloud = (labels.reshape(size, size) == SKY) & (opacity > CLOUD_THRESHOLD)
+    image = Image.fromarray((opacity * 255).reshape(size, size).astype(np.uint8))
+    blurred = np.array(image.filter(ImageFilter.GaussianBlur(size / 100)))
+    is_cloud = (labels.reshape(size, size) == SKY) & (blurred > CLOUD_THRESHOLD)
     labels = np.where(is_cloud, CLOUD, labels.reshape(size, size)).astype(np.uint8)
     return np.array(Image.fromarray(labels).filter(ImageFilter.ModeFilter(3)))
 

@@ -10,7 +10,7 @@ from meshes import TriangleSoup, grid_normals, polar_grid
 from noise import fractal_noise, smoothstep
 from terrain import Terrain
 from vegetation import Vegetation
-from view import Horizon, View
+from view import View
 from vocabulary import MOUNTAIN, ROCK, SNOW, TREE
 from water import build_water
 
@@ -33,7 +33,7 @@ def build_scene(layout: Layout, detail: float = 1.0, labels_only: bool = False) 
 
     Args:
         detail: factor on the resolution; another value gives another scene.
-        labels_only: leave out colours, normals and all that the camera does not see directly.
+        labels_only: leave out colours, normals and all that is outside the camera's view.
     """
     terrain = Terrain(layout)
     cover = GroundCover(layout, terrain)
@@ -49,7 +49,7 @@ def build_scene(layout: Layout, detail: float = 1.0, labels_only: bool = False) 
         ]
     )
     soup = TriangleSoup()
-    ground_z, horizon = add_ground(soup, layout, terrain, cover, azimuths, distances, view)
+    ground_z = add_ground(soup, layout, terrain, cover, azimuths, distances, view)
     Vegetation(layout, terrain, cover, soup, half_angle, detail).add_all()
 
     color = {"type": "mesh_attribute", "name": "vertex_color"}
@@ -57,7 +57,7 @@ def build_scene(layout: Layout, detail: float = 1.0, labels_only: bool = False) 
     land, land_labels = soup.build("land", bsdf, view)
     shapes, face_labels = {"land": land}, {"land": land_labels}
     if (ground_z < 0).any():
-        shapes["water"], face_labels["water"] = build_water(layout, terrain, azimuths, detail, view, horizon)
+        shapes["water"], face_labels["water"] = build_water(layout, terrain, azimuths, detail, view)
     return Scene(layout, terrain.eye_z, shapes, face_labels)
 
 
@@ -69,11 +69,10 @@ def add_ground(
     azimuths: np.ndarray,
     distances: np.ndarray,
     view: View | None,
-) -> tuple[np.ndarray, Horizon | None]:
-    """Add the ground as a grid around the eye, with a `view` only what it shows, without normals and colours.
+) -> np.ndarray:
+    """Add the ground as a grid around the eye; return its heights `(distances * azimuths,)` without relief.
 
-    Returns:
-        Heights `(distances * azimuths,)` without relief, and the horizon of the view.
+    With a `view`, it has no normals and colours.
     """
     grid_x, grid_y, faces = polar_grid(azimuths, distances)
     x, y = grid_x.ravel(), grid_y.ravel()
@@ -82,18 +81,11 @@ def add_ground(
     upward = grid_normals(vertices)[..., 2].ravel()
     slope = np.sqrt(1 - np.clip(upward, 0, 1) ** 2) / np.clip(upward, 0.05, 1)
     points = GroundPoints(x, y, z, slope, shore)
-    if view:
-        labels, colors = cover.labels(points), None
-    else:
-        labels, colors = cover.classify(points)
+    labels, colors = (cover.labels(points), None) if view else cover.classify(points)
     vertices[..., 2] += relief(layout, x, y, labels).reshape(grid_x.shape)
-    if view:
-        horizon = Horizon(view.eye_z, distances, vertices[..., 2])
-        faces, normals = faces[horizon.shows(distances, vertices[..., 2])], None
-    else:
-        horizon, normals = None, grid_normals(vertices).reshape(-1, 3)
+    normals = None if view else grid_normals(vertices).reshape(-1, 3)
     soup.add(vertices.reshape(-1, 3), normals, colors, faces, labels[faces[:, 0]])
-    return z, horizon
+    return z
 
 
 def relief(layout: Layout, x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -1,11 +1,13 @@
-"""What the camera of a layout can see: parts of the scene that it cannot are not needed for label maps."""
+"""What is in the camera's view: the rest of a scene is not needed for label maps.
+
+What nearer ground hides must stay: now and then a ray slips between two triangles, and meets what is behind.
+"""
 
 import numpy as np
 from layout import Layout
 
 
 MARGIN = 1.01  # of the tangents of the view's borders
-HORIZON_MARGIN = 1e-4  # tangent: about 1/9 of the distance of two rays in a picture of 256 pixels
 
 
 class View:
@@ -33,32 +35,3 @@ class View:
         for outside in (x > reach, -x > reach, height > reach, -height > reach):
             shown &= ~outside[faces].all(1)
         return shown
-
-
-class Horizon:
-    """Up to which elevation a grid of ground around the eye hides what is behind it.
-
-    The ground begins below the view's lower border, so that every ray below the horizon of a distance meets the ground
-    before that distance.
-
-    Args:
-        distances: metres `(distances,)`, ascending.
-        heights: metres `(distances, azimuths)`.
-    """
-
-    def __init__(self, eye_z: float, distances: np.ndarray, heights: np.ndarray):
-        self.eye_z = eye_z
-        self.distances = distances
-        tangents = (heights - eye_z) / distances[:, None]
-        # between two azimuths, the ground at one distance is at least as high as its lower end
-        low = np.minimum(tangents[:, :-1], tangents[:, 1:])
-        self._tangents = np.maximum.accumulate(low, 0) - HORIZON_MARGIN  # (distances, azimuths - 1)
-
-    def shows(self, distances: np.ndarray, heights: np.ndarray) -> np.ndarray:
-        """Return which faces of `grid_faces` are not hidden: of a grid with other distances and the same azimuths."""
-        tangents = (heights - self.eye_z) / distances[:, None]
-        rows = np.maximum(tangents[:-1], tangents[1:])
-        top = np.maximum(rows[:, :-1], rows[:, 1:])  # (distances - 1, azimuths - 1), of cells
-        before = np.searchsorted(self.distances, distances[:-1], side="right") - 1  # the last row of nearer ground
-        seen = (top >= self._tangents[before]) | (before < 0)[:, None]
-        return np.tile(seen.ravel(), 2)

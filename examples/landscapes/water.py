@@ -6,7 +6,7 @@ from layout import Layout
 from meshes import TriangleSoup, polar_grid
 from noise import fractal_noise, mix, smoothstep
 from terrain import Terrain
-from view import Horizon, View
+from view import View
 from vocabulary import SEA, WATER
 
 
@@ -54,21 +54,13 @@ def water_colors(layout: Layout, x: np.ndarray, y: np.ndarray, ground: np.ndarra
 
 
 def build_water(
-    layout: Layout,
-    terrain: Terrain,
-    azimuths: np.ndarray,
-    detail: float,
-    view: View | None = None,
-    horizon: Horizon | None = None,
+    layout: Layout, terrain: Terrain, azimuths: np.ndarray, detail: float, view: View | None = None
 ) -> tuple[mi.Mesh, np.ndarray]:
     """Build the Mitsuba mesh of the surface at z = 0 where the ground is lower; return it and its faces' labels.
 
-    With a view and its horizon, only what they show is built, without waves and colours.
+    With a view, only what it shows is built, without waves and colours.
     """
-    distances = np.geomspace(1, SURFACE_DISTANCE, int(900 * detail))
-    grid_x, grid_y, faces = polar_grid(azimuths, distances)
-    if horizon:
-        faces = faces[horizon.shows(distances, np.zeros(grid_x.shape))]
+    grid_x, grid_y, faces = polar_grid(azimuths, np.geomspace(1, SURFACE_DISTANCE, int(900 * detail)))
     x, y = grid_x.ravel(), grid_y.ravel()
     ground, _ = terrain.height(x, y)
     faces = faces[(ground[faces] < SHALLOW_LAND).any(1)]

@@ -177,21 +177,6 @@ def test_a_folder_of_label_maps_loads_and_takes_no_pictures(dataset_folder: Modu
     assert sheet.getpixel((5, 20)) == load_module("vocabulary").PALETTE[1001 % 12]
 
 
-def test_only_ground_above_the_horizon_is_seen(load_module):
-    view = load_module("view")
-    distances = np.array([1.0, 10, 20, 30, 40, 50])
-    heights = np.zeros((6, 3))
-    heights[2] = 4  # a ridge, which the eye at height 2 looks up to
-    heights[5, 2] = 9  # a summit behind it, higher than 2 + 50 * (4 - 2) / 20, at one azimuth
-    horizon = view.Horizon(2, distances, heights)
-    seen = horizon.shows(distances, heights).reshape(2, 5, 2)  # two triangles per cell
-    assert (seen[0] == seen[1]).all()
-    assert seen[0].tolist() == [[True, True], [True, True], [True, True], [False, False], [False, True]]
-    # water on another grid, in front of the ridge and behind it; before the first ground all is seen
-    water = horizon.shows(np.array([0.5, 0.8, 9, 19, 25, 60]), np.zeros((6, 3))).reshape(2, 5, 2)
-    assert water[0].tolist() == [[True, True]] * 4 + [[False, False]]
-
-
 def test_a_view_keeps_what_reaches_into_the_picture(load_module):
     layout = load_module("layout").draw_layout(1000)
     layout.pitch, layout.field_of_view = 5.0, 60.0
