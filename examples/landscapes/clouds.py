@@ -34,12 +34,21 @@ class Clouds:
 
     def march(self, directions: np.ndarray, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return radiance times opacity `(n, 3)`, opacity `(n,)`, and metres to the cumulus layer `(n,)`."""
-        transmittance, direct, indirect, distance, phase = self._march_cumulus(directions, steps, seed)
+        cumulus = self._march_cumulus(directions, steps, seed)
+        transmittance, direct, indirect, distance, phase = (np.array(value) for value in cumulus)
         radiance = direct[:, None] * self.sun_irradiance * 1.05 + indirect[:, None] * self.ambient * 0.85
         cirrus = self._cirrus(directions)
         cirrus_light = self.sun_irradiance * 0.22 * phase[:, None] + self.ambient * 0.75
         radiance = radiance + (transmittance * cirrus)[:, None] * cirrus_light
         return radiance, 1 - transmittance * (1 - cirrus), distance
+
+    def opacity(self, directions: np.ndarray, steps: int, seed: int) -> np.ndarray:
+        """Return the opacity `(n,)` alone, the same numbers as those of `march`, several times faster.
+
+        Dr.Jit computes only what is asked for: the light is left out of its loop.
+        """
+        transmittance = np.array(self._march_cumulus(directions, steps, seed)[0])
+        return 1 - transmittance * (1 - self._cirrus(directions))
 
     def _density(self) -> Callable[[mi.Point3f, bool], mi.Float]:
         """Return a function: density of the cumulus in [0, 1] at points in metres, with or without fine detail."""
@@ -60,7 +69,7 @@ class Clouds:
 
         return density
 
-    def _march_cumulus(self, directions: np.ndarray, steps: int, seed: int) -> tuple[np.ndarray, ...]:
+    def _march_cumulus(self, directions: np.ndarray, steps: int, seed: int) -> tuple[mi.Float, ...]:
         """Compute transmittance, direct and ambient light, distance and phase function of each ray, `(n,)` each."""
         density = self._density()
         base, thickness, extinction = opaque(CLOUD_BASE), opaque(CLOUD_THICKNESS), opaque(EXTINCTION)
@@ -108,7 +117,7 @@ class Clouds:
         first = mi.UInt32(0) + dr.zeros(mi.UInt32, len(directions))
         state = dr.while_loop((first, mi.Float(1) + zero, zero, zero), goes_on, advance)
         _, transmittance, direct, ambient = state
-        return tuple(np.array(value) for value in (transmittance, direct, ambient, start, phase + zero))
+        return transmittance, direct, ambient, start, phase + zero
 
     def _cirrus(self, directions: np.ndarray) -> np.ndarray:
         """Compute the opacity `(n,)` of streaks on a plane at height 1."""

@@ -10,10 +10,9 @@ SIZE_CATEGORIES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"
 
 CARD = """---
 license: cc0-1.0
-pretty_name: Rendered landscapes
+pretty_name: {title}
 task_categories:
-- image-segmentation
-- image-to-image
+{tasks}
 tags:
 - synthetic
 - procedural
@@ -27,24 +26,17 @@ configs:
 {data_files}
 ---
 
-# Rendered landscapes, {size}x{size}
+# {title}, {size}x{size}
 
-{pictures} pairs of a picture and its label map: {layouts} procedural landscapes, each in {styles} {light} of light.
-The pictures are renders, not photographs: Mitsuba 3 path-traces terrain, plants, water and clouds that are generated
-from random numbers only. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0).
+{description}
 
-| split | layouts | pictures |
+| split | layouts | {unit} |
 |---|---|---|
 {splits}
 
 | column | content |
 |---|---|
-| `image` | JPEG, quality 93, sRGB |
-| `label` | PNG of label ids 0..{last_label}; `labels.json` has names and colours |
-| `style` | light: noon, afternoon, golden, sunset, overcast, misty or dusk |
-| `kind` | scene: lake, meadow, sea, river, snow, desert, road or forest |
-| `layout` | number of the landscape; its pictures differ in light and share their labels up to about a pixel |
-| `sun_elevation` | degrees above the horizon |
+{columns}
 
 Labels: {labels}.
 
@@ -52,11 +44,34 @@ Layouts {first_training} to {last_training} are for training. Lower numbers are 
 judging models; both are in the split `test`. Do not train on them.
 
 Rendered by `examples/landscapes/render.py` of spade_hf with `{settings}`.
-The same layout at another size is another picture.
+The same layout at another size is another {single}.
 
-**Weak spots**: near conifers, flat foreground grass and smooth snow look rendered; mist can hide mountains that the
-label map shows; there are no buildings, people or animals.
+**Weak spots**: {weak_spots}
 """
+
+PAIRS = """\
+{pictures} pairs of a picture and its label map: {layouts} procedural landscapes, each in {styles} {light} of light.
+The pictures are renders, not photographs: Mitsuba 3 path-traces terrain, plants, water and clouds that are generated
+from random numbers only. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0)."""
+
+MAPS = """\
+{pictures} label maps of procedural landscapes, without pictures. Terrain, plants, water and clouds are generated
+from random numbers only. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0)."""
+
+PAIR_COLUMNS = """| `image` | JPEG, quality 93, sRGB |
+| `label` | PNG of label ids 0..{last_label}; `labels.json` has names and colours |
+| `style` | light: noon, afternoon, golden, sunset, overcast, misty or dusk |
+| `kind` | scene: lake, meadow, sea, river, snow, desert, road or forest |
+| `layout` | number of the landscape; its pictures differ in light and share their labels up to about a pixel |
+| `sun_elevation` | degrees above the horizon |"""
+MAP_COLUMNS = """| `label` | PNG of label ids 0..{last_label}; `labels.json` has names and colours |
+| `kind` | scene: lake, meadow, sea, river, snow, desert, road or forest |
+| `layout` | number of the landscape; its renders of the same size have this label map |"""
+
+PAIR_WEAK_SPOTS = """\
+near conifers, flat foreground grass and smooth snow look rendered; mist can hide mountains that the
+label map shows; there are no buildings, people or animals."""
+MAP_WEAK_SPOTS = "there are no buildings, people or animals; the borders are more detailed than people paint them."
 
 
 def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
@@ -66,21 +81,27 @@ def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
         settings: options of `render.py` that all pictures share.
         layouts: numbers of the layouts in each split.
     """
-    styles = settings["styles"]
+    is_labels_only = settings.get("labels_only", False)
+    styles = 1 if is_labels_only else settings["styles"]
     count = sum(len(numbers) for numbers in layouts.values())
+    light = "style" if styles == 1 else "styles"
+    description = MAPS if is_labels_only else PAIRS
+    columns = MAP_COLUMNS if is_labels_only else PAIR_COLUMNS
     return CARD.format(
+        title="Label maps of landscapes" if is_labels_only else "Rendered landscapes",
+        tasks="- unconditional-image-generation" if is_labels_only else "- image-segmentation\n- image-to-image",
+        description=description.format(pictures=count * styles, layouts=count, styles=styles, light=light),
+        columns=columns.format(last_label=len(LABELS) - 1),
+        unit="label maps" if is_labels_only else "pictures",
+        single="map" if is_labels_only else "picture",
+        weak_spots=MAP_WEAK_SPOTS if is_labels_only else PAIR_WEAK_SPOTS,
         size=settings["size"],
-        pictures=count * styles,
-        layouts=count,
-        styles=styles,
-        light="style" if styles == 1 else "styles",
         size_category=next((name for limit, name in SIZE_CATEGORIES if count * styles < limit), "n>1M"),
         data_files="\n".join(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in layouts),
         splits="\n".join(
             f"| {split} | {len(numbers)}: {ranges(numbers)} | {len(numbers) * styles} |"
             for split, numbers in layouts.items()
         ),
-        last_label=len(LABELS) - 1,
         labels=", ".join(f"{label} {name}" for label, name in enumerate(LABELS)),
         first_training=TRAINING_LAYOUTS.start,
         last_training=TRAINING_LAYOUTS.stop - 1,

@@ -28,6 +28,7 @@ FEATURES = Features(
         "sun_elevation": Value("float32"),  # degrees
     }
 )
+LABELS_ONLY_FEATURES = Features({name: FEATURES[name] for name in ("label", "kind", "layout")})
 SPLITS = ["train", "validation", "test"]
 JPEG_OPTIONS = dict(quality=93, subsampling=0)  # colour at full resolution
 
@@ -37,7 +38,7 @@ class DatasetFolder:
 
     Args:
         folder: folder of the data set; created if it does not exist.
-        settings: options that all pictures share, as JSON values.
+        settings: options that all pictures share, as JSON values. With `labels_only`, there are label maps alone.
 
     Raises:
         ValueError: the folder holds something else, or pictures with other settings.
@@ -101,10 +102,11 @@ class DatasetFolder:
         return [number for number in splits if number not in present]
 
     def add(self, split: str, layout: int, rows: list[dict]) -> None:
-        """Write a layout's rows, made by `encode_row`, and update the data card."""
+        """Write a layout's rows, made by `encode_row` or `encode_labels`, and update the data card."""
         path = self.path(split, layout)
         unfinished = path.with_suffix(".unfinished")
-        Dataset.from_list(rows, features=FEATURES).to_parquet(unfinished)
+        features = LABELS_ONLY_FEATURES if self.settings.get("labels_only") else FEATURES
+        Dataset.from_list(rows, features=features).to_parquet(unfinished)
         os.replace(unfinished, path)
         self.write_card()
 
@@ -123,14 +125,22 @@ def encode_row(
     image: np.ndarray, labels: np.ndarray, *, layout: int, index: int, kind: str, style: str, sun_elevation: float
 ) -> dict:
     """Encode a row: uint8 image `(h, w, 3)` as JPEG, uint8 labels `(h, w)` as PNG; `index` counts in the layout."""
-    jpeg, png = io.BytesIO(), io.BytesIO()
+    jpeg = io.BytesIO()
     PILImage.fromarray(image).save(jpeg, "JPEG", **JPEG_OPTIONS)
-    PILImage.fromarray(labels).save(png, "PNG")
     return {
         "image": {"bytes": jpeg.getvalue(), "path": f"{layout:05d}_{index}.jpg"},
-        "label": {"bytes": png.getvalue(), "path": f"{layout:05d}_{index}.png"},
+        **encode_labels(labels, layout=layout, index=index, kind=kind),
         "style": style,
+        "sun_elevation": sun_elevation,
+    }
+
+
+def encode_labels(labels: np.ndarray, *, layout: int, index: int, kind: str) -> dict:
+    """Encode a row without a picture: uint8 labels `(h, w)` as PNG."""
+    png = io.BytesIO()
+    PILImage.fromarray(labels).save(png, "PNG")
+    return {
+        "label": {"bytes": png.getvalue(), "path": f"{layout:05d}_{index}.png"},
         "kind": kind,
         "layout": layout,
-        "sun_elevation": sun_elevation,
     }

@@ -39,6 +39,22 @@ class GroundPoints:
         return np.hypot(self.x, self.y)
 
 
+@dataclass
+class Cover:
+    """What lies at points: labels, the noise that decided it, and masks of the covers, arrays `(n,)`."""
+
+    labels: np.ndarray  # uint8
+    patches: np.ndarray
+    clumps: np.ndarray
+    grain: np.ndarray
+    rock: np.ndarray
+    forest: np.ndarray
+    snow: np.ndarray
+    bare: np.ndarray
+    road: np.ndarray | None
+    across_road: np.ndarray | None  # metres from its ragged centre line
+
+
 class GroundCover:
     """Labels, colours and forest density of a layout's ground."""
 
@@ -62,34 +78,50 @@ class GroundCover:
         """Compute the distance to the centre line of the river or road, across the view."""
         return np.abs(points.x - self.terrain.path_x(points.y))
 
+    def labels(self, points: GroundPoints) -> np.ndarray:
+        """Compute labels uint8 `(n,)`."""
+        return self._cover(points).labels
+
     def classify(self, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
-        """Compute labels uint8 `(n,)` and colours `(n, 3)`. Later covers replace earlier ones."""
+        """Compute labels uint8 `(n,)` and colours `(n, 3)`."""
+        layout, seed = self.layout, self.layout.seed
+        x, y = points.x, points.y
+        cover = self._cover(points)
+        patches, clumps = cover.patches, cover.clumps
+        shading = 1 + 0.35 * clumps + 0.25 * cover.grain + 0.4 * fractal_noise(x, y, 3, 4, seed + 28, gain=0.7)
+
+        dryness = np.clip(layout.dryness + 0.5 * patches + 0.25 * clumps, 0, 1)
+        colors = mix(GREEN_GRASS, DRY_GRASS, dryness[:, None]) * layout.tint * shading[:, None]
+        colors = np.where(cover.rock[:, None], self._rock_colors(points, clumps), colors)
+        canopy = mix(DARK_CANOPY, LIGHT_CANOPY, np.clip(0.5 + clumps * 0.9, 0, 1)[:, None])
+        colors = np.where(cover.forest[:, None], canopy * layout.tint, colors)
+        colors = np.where(cover.snow[:, None], SNOW_WHITE * (1 + 0.05 * clumps[:, None]), colors)
+        colors = np.where(cover.bare[:, None], self._bare_colors(points, patches, clumps), colors)
+        if layout.kind == "road":
+            verge = np.exp(-((cover.across_road / (0.25 * layout.path_width)) ** 2)) * 0.8
+            colors = np.where(cover.road[:, None], mix(RUT, VERGE, verge[:, None]) * shading[:, None], colors)
+        return cover.labels, np.clip(colors, 0.004, 0.9)
+
+    def _cover(self, points: GroundPoints) -> Cover:
+        """Compute what lies where. Later covers replace earlier ones."""
         layout, seed = self.layout, self.layout.seed
         x, y = points.x, points.y
         patches = fractal_noise(x, y, 350, 6, seed + 20)
         clumps = fractal_noise(x, y, 12, 5, seed + 21, gain=0.65)
         grain = fractal_noise(x, y, 0.9, 3, seed + 22, gain=0.7)
-        shading = 1 + 0.35 * clumps + 0.25 * grain + 0.4 * fractal_noise(x, y, 3, 4, seed + 28, gain=0.7)
-
-        dryness = np.clip(layout.dryness + 0.5 * patches + 0.25 * clumps, 0, 1)
-        colors = mix(GREEN_GRASS, DRY_GRASS, dryness[:, None]) * layout.tint * shading[:, None]
         labels = np.full(len(x), GRASS, np.uint8)
 
         rock = (points.slope + 0.18 * patches + 0.1 * clumps > 0.62) | (
             points.z > layout.tree_line * 1.5 + 200 * patches
         )
         labels[rock] = np.where(points.distance[rock] > MOUNTAIN_DISTANCE, MOUNTAIN, ROCK)
-        colors = np.where(rock[:, None], self._rock_colors(points, clumps), colors)
 
         forest = (self.forest_density(points) > 0.5) & (points.distance > FAR_FOREST_DISTANCE) & ~rock
         labels[forest] = TREE
-        canopy = mix(DARK_CANOPY, LIGHT_CANOPY, np.clip(0.5 + clumps * 0.9, 0, 1)[:, None])
-        colors = np.where(forest[:, None], canopy * layout.tint, colors)
 
         ragged = 0 if layout.kind == "snow" else 220  # metres by which the snow line varies
         snow = (points.z > layout.snow_line + ragged * patches) & (points.slope < 0.85 + 0.3 * clumps) & ~forest
         labels[snow] = SNOW
-        colors = np.where(snow[:, None], SNOW_WHITE * (1 + 0.05 * clumps[:, None]), colors)
 
         if layout.kind == "desert":
             bare = labels == GRASS
@@ -97,18 +129,16 @@ class GroundCover:
             reach = 28 if layout.kind == "sea" else 1.1 + 1.6 * clumps + 0.5 * grain
             bare = (points.shore < reach) & (points.z < 3) & ~snow
         labels[bare] = SAND if layout.is_sandy else DIRT
-        colors = np.where(bare[:, None], self._bare_colors(points, patches, clumps), colors)
 
+        across_road, road = None, None
         if layout.kind == "road":
-            across = self.distance_to_path(points) + 0.35 * clumps
-            road = (across < layout.path_width) & (points.distance < 600)
-            verge = np.exp(-((across / (0.25 * layout.path_width)) ** 2)) * 0.8
+            across_road = self.distance_to_path(points) + 0.35 * clumps
+            road = (across_road < layout.path_width) & (points.distance < 600)
             labels[road] = DIRT
-            colors = np.where(road[:, None], mix(RUT, VERGE, verge[:, None]) * shading[:, None], colors)
 
         blooming = fractal_noise(x, y, 30, 4, seed + 25) < layout.flowers
         labels[(labels == GRASS) & (points.distance < 220) & blooming] = FLOWER
-        return labels, np.clip(colors, 0.004, 0.9)
+        return Cover(labels, patches, clumps, grain, rock, forest, snow, bare, road, across_road)
 
     def _rock_colors(self, points: GroundPoints, clumps: np.ndarray) -> np.ndarray:
         """Compute the colours of rock in horizontal layers."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from backend import mi
+from view import View
 
 
 @dataclass
@@ -53,12 +54,15 @@ class TriangleSoup:
     def add(
         self,
         vertices: np.ndarray,
-        normals: np.ndarray,
-        colors: np.ndarray,
+        normals: np.ndarray | None,
+        colors: np.ndarray | None,
         faces: np.ndarray,
         labels: np.ndarray | int,
     ) -> None:
-        """Add triangles: vertices, normals, linear colours `(v, 3)`; faces `(f, 3)`; labels `(f,)` or one for all."""
+        """Add triangles: vertices, normals, linear colours `(v, 3)`; faces `(f, 3)`; labels `(f,)` or one for all.
+
+        Normals and colours can be `None` where the soup is built for a view.
+        """
         self._vertices.append(vertices)
         self._normals.append(normals)
         self._colors.append(colors)
@@ -92,19 +96,34 @@ class TriangleSoup:
             vertices.reshape(-1, 3), normals.reshape(-1, 3), vertex_colors.reshape(-1, 3), faces.reshape(-1, 3), label
         )
 
-    def build(self, name: str, bsdf: dict) -> tuple[mi.Mesh, np.ndarray]:
-        """Build a Mitsuba mesh with the attribute `vertex_color`; return it and the labels `(f,)` of its faces."""
+    def build(self, name: str, bsdf: dict, view: View | None = None) -> tuple[mi.Mesh, np.ndarray]:
+        """Build a Mitsuba mesh with the attribute `vertex_color`; return it and the labels `(f,)` of its faces.
+
+        With a `view`, only the faces that it shows are kept, without normals and colours.
+        """
+        vertices, faces, labels = (np.concatenate(parts) for parts in (self._vertices, self._faces, self._labels))
+        if view:
+            shown = view.shows(vertices, faces)
+            faces, labels = faces[shown], labels[shown]
+            mesh = mi.Mesh(name, len(vertices), len(faces))
+            set_vertices(mesh, vertices, faces)
+            return mesh, labels
         properties = mi.Properties()
         properties["bsdf"] = mi.load_dict(bsdf)
-        vertices, faces = np.concatenate(self._vertices), np.concatenate(self._faces)
         normals = np.concatenate(self._normals)
         normals = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
         colors = np.clip(np.concatenate(self._colors), 0.002, 0.95)
         mesh = mi.Mesh(name, len(vertices), len(faces), props=properties, has_vertex_normals=True)
         mesh.add_attribute("vertex_color", 3, colors.astype(np.float32).ravel())
-        parameters = mi.traverse(mesh)
-        parameters["vertex_positions"] = vertices.astype(np.float32).ravel()
+        set_vertices(mesh, vertices, faces, normals)
+        return mesh, labels
+
+
+def set_vertices(mesh: mi.Mesh, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray | None = None) -> None:
+    """Set a mesh's vertices and normals `(v, 3)`, and its faces `(f, 3)`."""
+    parameters = mi.traverse(mesh)
+    parameters["vertex_positions"] = vertices.astype(np.float32).ravel()
+    if normals is not None:
         parameters["vertex_normals"] = normals.astype(np.float32).ravel()
-        parameters["faces"] = faces.astype(np.uint32).ravel()
-        parameters.update()
-        return mesh, np.concatenate(self._labels)
+    parameters["faces"] = faces.astype(np.uint32).ravel()
+    parameters.update()

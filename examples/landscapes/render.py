@@ -1,7 +1,8 @@
-"""Render a data set of landscapes: pictures with label maps, in a folder for `datasets.load_dataset`.
+"""Render a data set of landscapes: pictures with label maps, or label maps alone, in a folder for `load_dataset`.
 
     python examples/landscapes/render.py --output_dir landscapes --first 1000 --layouts 384 --validation_layouts 12
     python examples/landscapes/render.py --output_dir judge --first 9000 --layouts 100 --styles 1
+    python examples/landscapes/render.py --output_dir maps --first 1000 --layouts 8000 --labels_only
 
 A stopped run resumes when it is started again with the same options. The same layout in the same style and size is
 always the same picture.
@@ -13,6 +14,7 @@ from pathlib import Path
 from vocabulary import KINDS, STYLES, TRAINING_LAYOUTS
 
 
+DEFAULT_STYLES = 4
 LAST_LAYOUT = 99999  # file names have five digits
 SMALLEST, LARGEST = 32, 1024  # pixels per side
 
@@ -32,9 +34,10 @@ def main() -> None:
             choose_splits(args),
             size=args.size,
             samples_per_pixel=args.samples_per_pixel,
-            styles=args.styles,
+            styles=1 if args.labels_only else args.styles or DEFAULT_STYLES,
             style_names=args.style_names,
             kind=args.kind,
+            labels_only=args.labels_only,
         )
     except ModuleNotFoundError as error:
         parser.error(f"{error}. Remedy: pip install -r {Path(__file__).parent / 'requirements.txt'}")
@@ -53,7 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output_dir", type=Path, required=True, help="folder of the data set, new or to be resumed")
     parser.add_argument("--first", type=int, default=TRAINING_LAYOUTS.start, help="number of the first layout")
     parser.add_argument("--layouts", type=int, default=8, help="number of layouts")
-    parser.add_argument("--styles", type=int, default=4, help="pictures per layout, each in another light")
+    parser.add_argument(
+        "--styles", type=int, help=f"pictures per layout, each in another light; by default {DEFAULT_STYLES}"
+    )
+    parser.add_argument(
+        "--labels_only", action="store_true", help="one label map per layout and no pictures, without path tracing"
+    )
     parser.add_argument("--size", type=int, default=256, help="pixels per side; another size draws other pictures")
     parser.add_argument("--samples_per_pixel", type=int, default=16, help="paths per pixel, before denoising")
     parser.add_argument("--kind", choices=KINDS, help="kind of all layouts; by default a layout's number decides")
@@ -72,7 +80,9 @@ def find_error(args: argparse.Namespace) -> str | None:
     last = args.first + args.layouts - 1
     if args.first < 0 or last > LAST_LAYOUT:
         return f"--first and --layouts ask for layouts {args.first} to {last}; 0 to {LAST_LAYOUT} are allowed"
-    if args.styles < 1:
+    if args.labels_only and (args.styles is not None or args.style_names):
+        return "--labels_only makes no pictures: --styles and --style_names cannot be given with it"
+    if args.styles is not None and args.styles < 1:
         return f"--styles is {args.styles}; at least 1 is needed"
     if args.size % 2 or not SMALLEST <= args.size <= LARGEST:
         return f"--size is {args.size}; even numbers from {SMALLEST} to {LARGEST} are allowed"

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from backend import dr, mi, oidn
 from grading import grade
+from label_tracing import CLOUD_STEPS, OPEN_ALPHA, build_camera, label_clouds, scene_detail, trace_pixels
 from layout import Layout
-from PIL import Image, ImageFilter
 from scene import build_scene
 from sky import Sky, environment_directions
-from vocabulary import CLOUD, LABELS, SEA, SKY, STYLES, WATER
+from vocabulary import SEA, STYLES, WATER
 
 
-RAYS_PER_SIDE = 4  # 4 x 4 exact rays per pixel
 PATH_DEPTH = 4
-ENVIRONMENT_STEPS, PICTURE_STEPS, SUN_STEPS = 20, 48, 40  # samples along a ray through the clouds
+ENVIRONMENT_STEPS, SUN_STEPS = 20, 40  # samples along a ray through the clouds
 HAZE_COLOR = np.array([0.75, 1.0, 1.45])  # extinction of red, green and blue divided by that of green
 SKY_HAZE_HEIGHT = 1200  # metres of haze in front of the zenith
-CLOUD_THRESHOLD = 108  # of 255: above this opacity, the sky's label is cloud
 FARTHEST_REFLECTION = 2e4  # metres
 RIPPLE_BLUR = 4  # in 1/128 of the picture's side, in each direction
 
@@ -44,74 +42,28 @@ class Renderer:
         self.size = size
         self.samples_per_pixel = samples_per_pixel
         self.environment_size = (2 * size, size)  # width, height
-        scene = build_scene(layout, detail=max(0.55, min(1.3, size / 256)))
-        self.face_labels = scene.face_labels
+        scene = build_scene(layout, scene_detail(size))
         self.eye_z = scene.eye_z
         self.scene = self._load_scene(scene.shapes)
         aovs = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal"}
         self.integrator = mi.load_dict(
             {**aovs, "image": {"type": "path", "max_depth": PATH_DEPTH, "hide_emitters": True}}
         )
-        self._trace_pixels()
+        pixels = trace_pixels(self.scene, scene.face_labels, size)
+        self.labels, self.directions, self.depth = pixels.labels, pixels.directions, pixels.depth
         self._trace_reflections()
 
     def _load_scene(self, shapes: dict[str, mi.Mesh]) -> mi.Scene:
         """Load shapes, camera, and a sky and a sun that each style replaces."""
-        layout, pitch = self.layout, np.radians(self.layout.pitch)
-        target = [0, float(np.cos(pitch)), self.eye_z + float(np.sin(pitch))]
         width, height = self.environment_size
-        placeholder = mi.Bitmap(np.ones((height, width, 3), np.float32))
-        camera = {
-            "type": "perspective",
-            "fov": layout.field_of_view,
-            "near_clip": 0.05,
-            "far_clip": 1e5,
-            "to_world": mi.ScalarTransform4f().look_at([0, 0, self.eye_z], target, [0, 0, 1]),
-            "film": {
-                "type": "hdrfilm",
-                "width": self.size,
-                "height": self.size,
-                "pixel_format": "rgba",
-                "component_format": "float32",
-                "rfilter": {"type": "box"},
-            },
-        }
         sky = {
             "type": "envmap",
-            "bitmap": placeholder,
+            "bitmap": mi.Bitmap(np.ones((height, width, 3), np.float32)),
             "to_world": mi.ScalarTransform4f().rotate([1, 0, 0], 90),  # from y up to z up
         }
         sun = {"type": "directional", "direction": [0, 0, -1], "irradiance": {"type": "rgb", "value": [1.0, 1.0, 1.0]}}
+        camera = build_camera(self.layout, self.eye_z, self.size)
         return mi.load_dict({"type": "scene", **shapes, "sensor": camera, "sky": sky, "sun": sun})
-
-    def _per_pixel(self, values: np.ndarray) -> np.ndarray:
-        """Group rays by pixel: `(rays, ...)`, row by row, to `(pixels, rays per pixel, ...)`."""
-        size, k = self.size, RAYS_PER_SIDE
-        blocks = values.reshape(size, k, size, k, -1).transpose(0, 2, 1, 3, 4)
-        return blocks.reshape(size * size, k * k, -1)
-
-    def _trace_pixels(self) -> None:
-        """Compute depth, view direction and majority label of every pixel, from exact rays."""
-        rays = self.size * RAYS_PER_SIDE
-        position = (np.arange(rays) + 0.5) / rays
-        u, v = (grid.ravel().astype(np.float32) for grid in np.meshgrid(position, position))
-        ray, _ = self.scene.sensors()[0].sample_ray(0.0, 0.0, mi.Point2f(u, v), mi.Point2f(0.5))
-        hit = self.scene.ray_intersect(ray)
-        shape, face = np.array(dr.reinterpret_array(mi.UInt32, hit.shape)), np.array(hit.prim_index)
-        depth = np.where(np.array(hit.is_valid()), np.array(hit.t), np.inf)
-        self.depth = self._per_pixel(depth)[..., 0]  # (pixels, rays), metres, infinite where the sky is
-
-        directions = self._per_pixel(np.array(ray.d).T).mean(1)
-        self.directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)  # (pixels, 3)
-
-        labels = np.full(len(shape), SKY, np.uint8)
-        shape_ids = np.array(dr.reinterpret_array(mi.UInt32, self.scene.shapes_dr()))
-        for shape_id, scene_shape in zip(shape_ids, self.scene.shapes(), strict=True):
-            seen = shape == shape_id
-            labels[seen] = self.face_labels[scene_shape.id()][face[seen]]
-        labels = self._per_pixel(labels)[..., 0]
-        votes = np.stack([(labels == label).sum(1) for label in range(len(LABELS))], -1)
-        self.labels = votes.argmax(-1).astype(np.uint8)  # (pixels,)
 
     def _trace_reflections(self) -> None:
         """Compute the distance of each pixel's reflection in the water, and the part of the light it reflects."""
@@ -143,14 +95,14 @@ class Renderer:
         self._set_light(sky)
         land, alpha = self._render_land(variant)
 
-        is_open = alpha < 0.999
+        is_open = alpha < OPEN_ALPHA
         sky_radiance, opacity = np.zeros((size * size, 3)), np.zeros(size * size)
-        sky_radiance[is_open], opacity[is_open] = sky.radiance(self.directions[is_open], PICTURE_STEPS, seed=variant)
+        sky_radiance[is_open], opacity[is_open] = sky.radiance(self.directions[is_open], CLOUD_STEPS, seed=variant)
 
         radiance, land_visibility = self._add_haze(sky, land, alpha, sky_radiance)
         image = grade(radiance, alpha * land_visibility, sky)
         image = (image.reshape(size, size, 3) * 255 + 0.5).astype(np.uint8)
-        return Picture(image, self._label_clouds(opacity), round(sky.elevation, 2))
+        return Picture(image, label_clouds(self.labels, opacity, size), round(sky.elevation, 2))
 
     def _set_light(self, sky: Sky) -> None:
         """Give the scene the sky's light. The lower half of the environment repeats the horizon."""
@@ -213,12 +165,3 @@ class Renderer:
         alpha = alpha[:, None]
         radiance = land * transmittance + air * alpha * (1 - transmittance) + sky_radiance * (1 - alpha)
         return radiance, transmittance[:, 1]
-
-    def _label_clouds(self, opacity: np.ndarray) -> np.ndarray:
-        """Compute labels uint8 `(size, size)`, clouds included, with borders smoothed over 3x3 pixels."""
-        size = self.size
-        opacity = Image.fromarray((opacity * 255).reshape(size, size).astype(np.uint8))
-        opacity = np.array(opacity.filter(ImageFilter.GaussianBlur(size / 100)))
-        is_cloud = (self.labels.reshape(size, size) == SKY) & (opacity > CLOUD_THRESHOLD)
-        labels = np.where(is_cloud, CLOUD, self.labels.reshape(size, size)).astype(np.uint8)
-        return np.array(Image.fromarray(labels).filter(ImageFilter.ModeFilter(3)))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from contact_sheet import save_contact_sheet
-from dataset_folder import DatasetFolder, encode_row
+from dataset_folder import DatasetFolder, encode_labels, encode_row
 from datasets import disable_progress_bars
+from label_tracing import render_labels
 from layout import draw_layout
 from renderer import Renderer
 from tqdm import tqdm
@@ -24,6 +25,7 @@ class RenderingRun:
         styles: pictures per layout.
         style_names: styles to take in turn; `None` shuffles all of them, in another order for each layout.
         kind: kind of all layouts; `None` lets a layout's number decide.
+        labels_only: one label map per layout, which its pictures would have, and no pictures.
 
     Raises:
         ValueError: the folder holds something that this run cannot be added to.
@@ -39,6 +41,7 @@ class RenderingRun:
         styles: int,
         style_names: list[str] | None,
         kind: str | None,
+        labels_only: bool = False,
     ):
         self.splits = splits
         self.size = size
@@ -46,9 +49,9 @@ class RenderingRun:
         self.styles = styles
         self.style_names = style_names
         self.kind = kind
-        settings = dict(
-            size=size, samples_per_pixel=samples_per_pixel, styles=styles, style_names=style_names, kind=kind
-        )
+        self.labels_only = labels_only
+        content = dict(labels_only=True) if labels_only else dict(styles=styles, style_names=style_names)
+        settings = dict(size=size, samples_per_pixel=samples_per_pixel, **content, kind=kind)
         self.folder = DatasetFolder(output_dir, settings)
         self.missing = self.folder.missing(splits)
 
@@ -56,12 +59,13 @@ class RenderingRun:
         """Render layout by layout, with a progress bar. A layout is written when all of its pictures are there."""
         disable_progress_bars()  # those of `datasets`, one per file
         complete = len(self.splits) - len(self.missing)
-        with tqdm(total=len(self.splits) * self.styles, initial=complete * self.styles, unit="picture") as progress:
+        total, initial = len(self.splits) * self.styles, complete * self.styles
+        with tqdm(total=total, initial=initial, unit="map" if self.labels_only else "picture") as progress:
             for number in self.missing:
                 rows = []
                 for row in self._render_layout(number):
                     rows.append(row)
-                    progress.set_postfix(layout=number, kind=row["kind"], style=row["style"])
+                    progress.set_postfix({name: row[name] for name in ("layout", "kind", "style") if name in row})
                     progress.update()
                 self.folder.add(self.splits[number], number, rows)
 
@@ -72,6 +76,10 @@ class RenderingRun:
     def _render_layout(self, number: int) -> Iterator[dict]:
         """Yield the rows of one layout. A repeated style is another variant of it."""
         layout = draw_layout(number, self.kind)
+        if self.labels_only:
+            labels = render_labels(layout, self.size, self.samples_per_pixel)
+            yield encode_labels(labels, layout=number, index=0, kind=layout.kind)
+            return
         renderer = Renderer(layout, self.size, self.samples_per_pixel)
         names = self.style_names or [str(name) for name in np.random.default_rng(number).permutation(list(STYLES))]
         for index in range(self.styles):

@@ -10,6 +10,7 @@ from meshes import TriangleSoup, grid_normals, polar_grid
 from noise import fractal_noise, smoothstep
 from terrain import Terrain
 from vegetation import Vegetation
+from view import View
 from vocabulary import MOUNTAIN, ROCK, SNOW, TREE
 from water import build_water
 
@@ -27,12 +28,20 @@ class Scene:
     face_labels: dict[str, np.ndarray]  # (f,) of each shape
 
 
-def build_scene(layout: Layout, detail: float = 1.0) -> Scene:
-    """Build a layout's meshes. `detail` is a factor on the resolution; another value gives another scene."""
+def build_scene(layout: Layout, detail: float = 1.0, labels_only: bool = False) -> Scene:
+    """Build a layout's meshes.
+
+    Args:
+        detail: factor on the resolution; another value gives another scene.
+        labels_only: leave out colours, normals and all that is outside the camera's view.
+    """
     terrain = Terrain(layout)
     cover = GroundCover(layout, terrain)
     half_angle = np.radians(layout.field_of_view / 2) * 1.25 + 0.12  # beyond the picture, for shadows and reflections
     azimuths = np.linspace(-half_angle, half_angle, int(560 * detail))
+    view = View(layout, terrain.eye_z) if labels_only else None
+    if view:
+        azimuths = view.crop(azimuths)
     distances = np.concatenate(
         [
             np.geomspace(GROUND_NEAR, GROUND_MIDDLE, int(400 * detail), endpoint=False),
@@ -40,14 +49,15 @@ def build_scene(layout: Layout, detail: float = 1.0) -> Scene:
         ]
     )
     soup = TriangleSoup()
-    ground_z = add_ground(soup, layout, terrain, cover, azimuths, distances)
+    ground_z = add_ground(soup, layout, terrain, cover, azimuths, distances, view)
     Vegetation(layout, terrain, cover, soup, half_angle, detail).add_all()
 
     color = {"type": "mesh_attribute", "name": "vertex_color"}
-    land, land_labels = soup.build("land", {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": color}})
+    bsdf = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": color}}
+    land, land_labels = soup.build("land", bsdf, view)
     shapes, face_labels = {"land": land}, {"land": land_labels}
     if (ground_z < 0).any():
-        shapes["water"], face_labels["water"] = build_water(layout, terrain, azimuths, detail)
+        shapes["water"], face_labels["water"] = build_water(layout, terrain, azimuths, detail, view)
     return Scene(layout, terrain.eye_z, shapes, face_labels)
 
 
@@ -58,18 +68,23 @@ def add_ground(
     cover: GroundCover,
     azimuths: np.ndarray,
     distances: np.ndarray,
+    view: View | None,
 ) -> np.ndarray:
-    """Add the ground as a grid around the eye; return its heights `(distances * azimuths,)` without relief."""
+    """Add the ground as a grid around the eye; return its heights `(distances * azimuths,)` without relief.
+
+    With a `view`, it has no normals and colours.
+    """
     grid_x, grid_y, faces = polar_grid(azimuths, distances)
     x, y = grid_x.ravel(), grid_y.ravel()
     z, shore = terrain.height(x, y)
     vertices = np.stack([grid_x, grid_y, z.reshape(grid_x.shape)], -1)  # (distances, azimuths, 3)
     upward = grid_normals(vertices)[..., 2].ravel()
     slope = np.sqrt(1 - np.clip(upward, 0, 1) ** 2) / np.clip(upward, 0.05, 1)
-    labels, colors = cover.classify(GroundPoints(x, y, z, slope, shore))
+    points = GroundPoints(x, y, z, slope, shore)
+    labels, colors = (cover.labels(points), None) if view else cover.classify(points)
     vertices[..., 2] += relief(layout, x, y, labels).reshape(grid_x.shape)
-    normals = grid_normals(vertices)
-    soup.add(vertices.reshape(-1, 3), normals.reshape(-1, 3), colors, faces, labels[faces[:, 0]])
+    normals = None if view else grid_normals(vertices).reshape(-1, 3)
+    soup.add(vertices.reshape(-1, 3), normals, colors, faces, labels[faces[:, 0]])
     return z
 
 

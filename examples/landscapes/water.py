@@ -6,6 +6,7 @@ from layout import Layout
 from meshes import TriangleSoup, polar_grid
 from noise import fractal_noise, mix, smoothstep
 from terrain import Terrain
+from view import View
 from vocabulary import SEA, WATER
 
 
@@ -52,8 +53,13 @@ def water_colors(layout: Layout, x: np.ndarray, y: np.ndarray, ground: np.ndarra
     return mix(colors, FOAM, np.clip(foam + whitecaps, 0, 1)[:, None])
 
 
-def build_water(layout: Layout, terrain: Terrain, azimuths: np.ndarray, detail: float) -> tuple[mi.Mesh, np.ndarray]:
-    """Build the Mitsuba mesh of the surface at z = 0 where the ground is lower; return it and its faces' labels."""
+def build_water(
+    layout: Layout, terrain: Terrain, azimuths: np.ndarray, detail: float, view: View | None = None
+) -> tuple[mi.Mesh, np.ndarray]:
+    """Build the Mitsuba mesh of the surface at z = 0 where the ground is lower; return it and its faces' labels.
+
+    With a view, only what it shows is built, without waves and colours.
+    """
     grid_x, grid_y, faces = polar_grid(azimuths, np.geomspace(1, SURFACE_DISTANCE, int(900 * detail)))
     x, y = grid_x.ravel(), grid_y.ravel()
     ground, _ = terrain.height(x, y)
@@ -61,8 +67,8 @@ def build_water(layout: Layout, terrain: Terrain, azimuths: np.ndarray, detail: 
     soup = TriangleSoup()
     soup.add(
         np.stack([x, y, np.zeros(len(x))], -1),
-        wave_normals(layout, x, y),
-        water_colors(layout, x, y, ground),
+        None if view else wave_normals(layout, x, y),
+        None if view else water_colors(layout, x, y, ground),
         faces,
         SEA if layout.kind == "sea" else WATER,
     )
@@ -72,4 +78,4 @@ def build_water(layout: Layout, terrain: Terrain, azimuths: np.ndarray, detail: 
         "roughness": 0.18 + 0.14 * layout.wind,
         "eta": REFRACTIVE_INDEX,
     }
-    return soup.build("water", bsdf)
+    return soup.build("water", bsdf, view)

@@ -18,6 +18,7 @@ from spade_hf import LabelSet
 
 LANDSCAPES = Path(__file__).resolve().parents[2] / "examples" / "landscapes"
 SETTINGS = {"size": 32, "samples_per_pixel": 4, "styles": 2, "style_names": None, "kind": None}
+MAP_SETTINGS = {"size": 32, "samples_per_pixel": 4, "labels_only": True, "kind": None}
 STYLES = ["noon", "dusk"]
 
 
@@ -66,6 +67,8 @@ def fake_rows(dataset_folder: ModuleType, layout: int) -> list[dict]:
         ("--size 2048", "--size is 2048; even numbers from 32 to 1024 are allowed"),
         ("--samples_per_pixel 0", "--samples_per_pixel is 0; at least 1 is needed"),
         ("--style_names noon noon", "--style_names noon noon has a name twice"),
+        ("--labels_only --styles 2", "--labels_only makes no pictures: --styles and --style_names cannot be given"),
+        ("--labels_only --style_names noon", "--labels_only makes no pictures"),
         ("--style_names night", "invalid choice: 'night'"),
         ("--kind moon", "invalid choice: 'moon'"),
         ("--layouts 2 --validation_layouts 3", "--validation_layouts is 3; 0 to --layouts (2) are allowed"),
@@ -116,6 +119,9 @@ def test_layouts_go_to_the_splits_that_they_are_for(load_module):
     assert splits(998, 4, 0) == {998: "test", 999: "test", 1000: "train", 1001: "train"}
     assert splits(8998, 4, 0) == {8998: "train", 8999: "train", 9000: "test", 9001: "test"}
     assert splits(1000, 3, 1) == {1000: "train", 1001: "train", 1002: "validation"}
+    options += " --labels_only"
+    assert splits(999, 2, 0) == {999: "test", 1000: "train"}
+    assert splits(8999, 2, 0) == {8999: "train", 9000: "test"}
 
 
 def test_a_written_folder_loads(dataset_folder: ModuleType, tmp_path: Path):
@@ -141,6 +147,48 @@ def test_a_written_folder_loads(dataset_folder: ModuleType, tmp_path: Path):
     assert "license: cc0-1.0" in card
     assert "| train | 3: 1000-1001, 1003 | 6 |" in card
     assert "path: data/validation-*.parquet" in card and "data/test-" not in card
+
+
+def test_a_folder_of_label_maps_loads_and_takes_no_pictures(dataset_folder: ModuleType, load_module, tmp_path: Path):
+    folder = dataset_folder.DatasetFolder(tmp_path / "maps", MAP_SETTINGS)
+    for layout in (1000, 1001):
+        labels = np.full((32, 32), layout % 12, np.uint8)
+        folder.add("train", layout, [dataset_folder.encode_labels(labels, layout=layout, index=0, kind="sea")])
+    assert folder.missing(dict.fromkeys((1000, 1001, 1002), "train")) == [1002]
+    data = load_dataset(str(tmp_path / "maps"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert data.features == {"label": Image(), "kind": Value("string"), "layout": Value("int32")}
+    assert data["layout"][:] == [1000, 1001]
+    assert np.unique(np.array(data[1]["label"])).tolist() == [1001 % 12]
+    card = (tmp_path / "maps" / "README.md").read_text()
+    assert "2 label maps of procedural landscapes, without pictures" in card
+    assert "| train | 2: 1000-1001 | 2 |" in card
+    assert "`image`" not in card and "`style`" not in card
+
+    with pytest.raises(ValueError, match="`styles` is 2, but the pictures in .* were begun with None"):
+        dataset_folder.DatasetFolder(tmp_path / "maps", SETTINGS)
+    dataset_folder.DatasetFolder(tmp_path / "pictures", SETTINGS)
+    with pytest.raises(ValueError, match="`labels_only` is True, but the pictures in .* were begun with None"):
+        dataset_folder.DatasetFolder(tmp_path / "pictures", MAP_SETTINGS)
+
+    files = [folder.path("train", layout) for layout in (1000, 1001)]
+    load_module("contact_sheet").save_contact_sheet(files, tmp_path / "sheet.png", cell=16)
+    sheet = PILImage.open(tmp_path / "sheet.png")
+    assert sheet.size == (16, 32)
+    assert sheet.getpixel((5, 20)) == load_module("vocabulary").PALETTE[1001 % 12]
+
+
+def test_a_view_keeps_what_reaches_into_the_picture(load_module):
+    layout = load_module("layout").draw_layout(1000)
+    layout.pitch, layout.field_of_view = 5.0, 60.0
+    view = load_module("view").View(layout, 3.0)
+    ahead, left, behind, zenith = [0, 10, 3], [-50, 10, 3], [0, -10, 3], [0, 1, 50]
+    wide = [[-1000, 100, 3], [1000, 100, 3], [0, 100, 3]]  # corners on both sides of the picture
+    vertices = np.array([ahead, left, behind, zenith, *wide], float)
+    faces = np.array([[0, 0, 0], [1, 1, 1], [2, 2, 2], [3, 3, 3], [0, 1, 2], [4, 5, 6]])
+    assert view.shows(vertices, faces).tolist() == [True, False, False, False, True, True]
+    azimuths = np.radians(np.arange(-60, 61))
+    # looking up, the upper corners are at 31.6 degrees, and two more are kept for gradients
+    assert np.degrees(view.crop(azimuths)[[0, -1]]).round().tolist() == [-33, 33]
 
 
 def test_a_killed_run_goes_on(dataset_folder: ModuleType, tmp_path: Path):
@@ -227,3 +275,18 @@ def test_every_style_of_a_tiny_layout(tmp_path: Path):
     assert all(picture.std() > 5 for picture in pictures)
     assert not np.array_equal(pictures[0], pictures[7])  # another variant of the style
     assert PILImage.open(io.BytesIO(sheet.read_bytes())).size == (8 * 256, 512)
+
+
+@pytest.mark.slow
+def test_label_maps_are_those_of_the_pictures(tmp_path: Path):
+    pytest.importorskip("mitsuba")
+    options = "--first 1002 --layouts 3 --size 64 --samples_per_pixel 2".split()
+    maps = []
+    for name, mode in (("pictures", ["--styles", "1"]), ("maps", ["--labels_only"])):
+        result = render("--output_dir", str(tmp_path / name), *options, *mode)
+        assert result.returncode == 0, result.stderr
+        data = load_dataset(str(tmp_path / name), split="train", cache_dir=str(tmp_path / "cache"))
+        assert data["layout"][:] == [1002, 1003, 1004]
+        maps.append(np.stack([np.array(label) for label in data["label"]]))
+    assert np.array_equal(*maps)
+    assert len(np.unique(maps[0])) > 4
