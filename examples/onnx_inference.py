@@ -26,7 +26,7 @@ def main(model: str, mask: str, output: str, encoder: str | None = None, style: 
     image = Image.open(mask, formats=EXACT_FORMATS)
     label_ids = np.array(image.resize((width, height), Image.Resampling.NEAREST), dtype=np.int64)[None]
     if label_ids.ndim != 3:  # (1, H, W)
-        sys.exit(f"{mask} is a picture in colours; give one of label ids. The file's metadata has both, as `labels`.")
+        sys.exit(f"{mask} is a picture in colors; give one of label ids. The file's metadata has both, as `labels`.")
     inputs = {"label_ids": label_ids}
     if encoder and style:
         network = onnxruntime.InferenceSession(encoder)

@@ -198,7 +198,7 @@ def memory(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
 
 @torch.inference_mode()
 def scaling(args: argparse.Namespace, label_maps: list[Tensor]) -> list[Row]:
-    """Time by resolution, batch, labels and share of distinct neighbourhoods (a random label per n x n block)"""
+    """Time by resolution, batch, labels and share of distinct neighborhoods (a random label per n x n block)"""
     generator = build_generator(args)
     cases = [
         (f"resolution {size}", generator, resize_labels(label_maps[0], (size, size))) for size in (256, 512, 1024)

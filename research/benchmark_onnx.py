@@ -19,7 +19,7 @@ from spade_hf.export import export_generator, graph_inputs, save_onnx
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print one line per mask: median milliseconds, and how many of them the search for the neighbourhoods takes."""
+    """Print one line per mask: median milliseconds, and how many of them the search for the neighborhoods takes."""
     disable_progress_bar()
     pipeline = SPADEPipeline.from_pretrained(args.model)
     height, width = pipeline.generator.native_size

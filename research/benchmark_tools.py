@@ -25,7 +25,7 @@ Row = dict[str, str | float]
 
 
 def load_label_maps(args: argparse.Namespace) -> list[Tensor]:
-    """Load label maps int64 `(1, H, W)`, resized by nearest neighbour; ids that the model lacks become unknown."""
+    """Load label maps int64 `(1, H, W)`, resized by nearest neighbor; ids that the model lacks become unknown."""
     if args.resolution < 32 or args.resolution % 32:
         raise ValueError(f"--resolution is {args.resolution}; allowed are multiples of 32, for five upsamplings.")
     if args.num_masks < 1:

@@ -3,7 +3,7 @@
 python research/distinct_neighborhoods.py
 python research/distinct_neighborhoods.py --mask mine.png --label_set coco-stuff --output mine.png
 
-The mask is on the left. On the right it is faded, and a dot marks the first pixel of each distinct 5x5 neighbourhood
+The mask is on the left. On the right it is faded, and a dot marks the first pixel of each distinct 5x5 neighborhood
 of labels: gamma and beta are computed only there, and looked up for all other pixels.
 """
 

@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def diverging(values: Tensor) -> Image.Image:
-    """Colour a map `(H, W)` from blue over white (0) to red; the largest 1 % of magnitudes are clipped."""
+    """Color a map `(H, W)` from blue over white (0) to red; the largest 1 % of magnitudes are clipped."""
     scaled = (values / values.abs().quantile(0.99)).clamp(-1, 1).float().numpy()
     red, blue = np.minimum(1 + scaled, 1), np.minimum(1 - scaled, 1)
     return Image.fromarray((np.stack([red, 1 - np.abs(scaled), blue], axis=-1) * 255).round().astype(np.uint8))

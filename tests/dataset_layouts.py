@@ -38,7 +38,7 @@ def save(file: Path, pixels: np.ndarray | PIL.Image.Image) -> None:
 
 
 def write_cityscapes(root: Path, split: str = "train", train_ids: bool = False) -> dict[str, np.ndarray]:
-    """Three frames of two cities, as the two packages unpack: also the colours and polygons that nobody reads."""
+    """Three frames of two cities, as the two packages unpack: also the colors and polygons that nobody reads."""
     ids = {}
     frames = ("aachen/aachen_000000_000019", "aachen/aachen_000001_000019", "ulm/ulm_000000_000019")
     for number, frame in enumerate(frames):

@@ -60,7 +60,7 @@ LICENSES = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-nc-sa-4.0", "ope
 
 
 def metadata_problems(metadata: dict) -> list[str]:
-    """What the Hub's rules for a model's metadata forbid: licence, ids, and the form of `model-index` and `widget`."""
+    """What the Hub's rules for a model's metadata forbid: license, ids, and the form of `model-index` and `widget`."""
     problems = []
     if metadata.get("license", "mit") not in LICENSES:
         problems.append(f'"license" must be one of {", ".join(LICENSES)}')

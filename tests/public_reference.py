@@ -131,7 +131,7 @@ def read_weight(weights: Weights, prefix: str, *, training: bool = False) -> Ten
 def one_hot(
     label_map: np.ndarray, instance_map: np.ndarray | None, *, num_labels: int, use_unknown_label: bool
 ) -> Tensor:
-    """Ids `(N, H, W)`, 255 = unknown, to the semantic channels; edges between 4-neighbours of different instance."""
+    """Ids `(N, H, W)`, 255 = unknown, to the semantic channels; edges between 4-neighbors of different instance."""
     planes = [label_map == i for i in range(num_labels)] + ([label_map == 255] if use_unknown_label else [])
     if instance_map is not None:
         edges = np.zeros(instance_map.shape, dtype=bool)

@@ -189,7 +189,7 @@ def test_generator(name, backend):
     label_map, edges = label_map_of(case), edges_of(case)
     for training in (False, True):  # evaluation first: training changes the statistics
         expected = public_reference.generate(weights, segmap, z, **case.options, training=training)
-        assert expected.std() > 0.2  # not a comparison of grey images
+        assert expected.std() > 0.2  # not a comparison of gray images
         with torch.no_grad():
             images = generator.train(training)(label_map, z, instance_edges=edges).images
         torch.testing.assert_close(images, expected, atol=1e-10, rtol=0)

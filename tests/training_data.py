@@ -33,12 +33,12 @@ def picture(index: int, size: tuple[int, int] = (40, 48)) -> PIL.Image.Image:
 
 
 def mask(index: int, size: tuple[int, int] = (40, 48), mode: str = "L") -> PIL.Image.Image:
-    """The ids as an `L` or `P` image, or their colours as an `RGB` one."""
+    """The ids as an `L` or `P` image, or their colors as an `RGB` one."""
     if mode == "RGB":
         return PIL.Image.fromarray(LABELS.colorize(ids(index, size)))
     image = PIL.Image.fromarray(ids(index, size))
     if mode == "P":
-        image.putpalette([0, 0, 0] * 256)  # colours that say nothing: the indices are the ids
+        image.putpalette([0, 0, 0] * 256)  # colors that say nothing: the indices are the ids
     return image
 
 

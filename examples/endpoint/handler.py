@@ -37,9 +37,9 @@ class EndpointHandler:
         """Paint a mask.
 
         Args:
-            data (`dict`): `inputs` is a dict of base64 strings or data URLs of image files: `mask` (ids or colours)
+            data (`dict`): `inputs` is a dict of base64 strings or data URLs of image files: `mask` (ids or colors)
                 and optionally `style_image` and `instance_map`. In place of it, the body of an `image/png` request: a
-                mask in the label set's colours, since the server turns it to RGB. `parameters` has optionally
+                mask in the label set's colors, since the server turns it to RGB. `parameters` has optionally
                 `num_images_per_mask` (1 to 16), `height`, `width` (at most four megapixels), `color_tolerance` (see
                 [`SPADEPipeline`]) and `seed`.
 

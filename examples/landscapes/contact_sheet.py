@@ -1,4 +1,4 @@
-"""A preview of layouts: one row of pictures per layout, if it has any, and one row of label maps in colour."""
+"""A preview of layouts: one row of pictures per layout, if it has any, and one row of label maps in color."""
 
 import io
 from pathlib import Path

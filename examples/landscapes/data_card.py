@@ -59,12 +59,12 @@ MAPS = """\
 from random numbers only. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0)."""
 
 PAIR_COLUMNS = """| `image` | JPEG, quality 93, sRGB |
-| `label` | PNG of label ids 0..{last_label}; `labels.json` has names and colours |
+| `label` | PNG of label ids 0..{last_label}; `labels.json` has names and colors |
 | `style` | light: noon, afternoon, golden, sunset, overcast, misty or dusk |
 | `kind` | scene: lake, meadow, sea, river, snow, desert, road or forest |
 | `layout` | number of the landscape; its pictures differ in light and share their labels up to about a pixel |
 | `sun_elevation` | degrees above the horizon |"""
-MAP_COLUMNS = """| `label` | PNG of label ids 0..{last_label}; `labels.json` has names and colours |
+MAP_COLUMNS = """| `label` | PNG of label ids 0..{last_label}; `labels.json` has names and colors |
 | `kind` | scene: lake, meadow, sea, river, snow, desert, road or forest |
 | `layout` | number of the landscape; its renders of the same size have this label map |"""
 
@@ -121,6 +121,6 @@ def ranges(numbers: list[int]) -> str:
 
 
 def labels_json() -> str:
-    """Format labels.json: names and colours of the ids."""
+    """Format labels.json: names and colors of the ids."""
     names = {str(label): name for label, name in enumerate(LABELS)}
     return json.dumps({"id2label": names, "palette": PALETTE, "ignore_label": None}, indent=1)

@@ -1,7 +1,7 @@
 """A data set that grows by one parquet file per layout, and that `datasets.load_dataset` reads at any time.
 
     settings.json                   settings of all pictures; another run must have the same
-    labels.json, README.md          names and colours of the labels; data card
+    labels.json, README.md          names and colors of the labels; data card
     data/train-01000.parquet        a layout's pictures, one row per style
 
 Every file is written under another name and then renamed, so that a killed run leaves no incomplete file.
@@ -30,7 +30,7 @@ FEATURES = Features(
 )
 LABELS_ONLY_FEATURES = Features({name: FEATURES[name] for name in ("label", "kind", "layout")})
 SPLITS = ["train", "validation", "test"]
-JPEG_OPTIONS = dict(quality=93, subsampling=0)  # colour at full resolution
+JPEG_OPTIONS = dict(quality=93, subsampling=0)  # color at full resolution
 
 
 class DatasetFolder:

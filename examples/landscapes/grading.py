@@ -14,7 +14,7 @@ def grade(radiance: np.ndarray, land: np.ndarray, sky: Sky) -> np.ndarray:
 
     Args:
         land: part of each pixel `(n,)` that is land, in [0, 1]; the rest is sky or haze.
-        sky: gives exposure and colour of the light.
+        sky: gives exposure and color of the light.
     """
     image = filter_sky(radiance, land)
     image = expose(image, sky.exposure)
@@ -22,8 +22,8 @@ def grade(radiance: np.ndarray, land: np.ndarray, sky: Sky) -> np.ndarray:
     strength = mix(0.08, 0.25, smoothstep(sky.elevation, 12, 25))  # a low sun stays warm
     balance = (light / light[1]) ** strength
     image = filmic(image * np.clip(balance, 0.8, 1.3) * 0.8)
-    grey = (image @ LUMINANCE)[:, None]
-    return np.clip(grey + (image - grey) * SATURATION, 0, 1)
+    gray = (image @ LUMINANCE)[:, None]
+    return np.clip(gray + (image - gray) * SATURATION, 0, 1)
 
 
 def filter_sky(radiance: np.ndarray, land: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def filter_sky(radiance: np.ndarray, land: np.ndarray) -> np.ndarray:
 
 
 def expose(radiance: np.ndarray, exposure: float) -> np.ndarray:
-    """Scale middle grey to 0.22, or lower if highlights would clip, but never below 0.13."""
+    """Scale middle gray to 0.22, or lower if highlights would clip, but never below 0.13."""
     luminance = radiance @ LUMINANCE
     middle = np.exp(np.log(luminance + 1e-4).mean())
     highlights = np.percentile(luminance, 97)

@@ -1,4 +1,4 @@
-"""Label and colour of every point of the ground. Colours are linear albedos."""
+"""Label and color of every point of the ground. Colors are linear albedos."""
 
 from dataclasses import dataclass
 
@@ -52,11 +52,11 @@ class Cover:
     snow: np.ndarray
     bare: np.ndarray
     road: np.ndarray | None
-    across_road: np.ndarray | None  # metres from its ragged centre line
+    across_road: np.ndarray | None  # metres from its ragged center line
 
 
 class GroundCover:
-    """Labels, colours and forest density of a layout's ground."""
+    """Labels, colors and forest density of a layout's ground."""
 
     def __init__(self, layout: Layout, terrain: Terrain):
         self.layout = layout
@@ -75,7 +75,7 @@ class GroundCover:
         return smoothstep(density, -0.1, 0.15)
 
     def distance_to_path(self, points: GroundPoints) -> np.ndarray:
-        """Compute the distance to the centre line of the river or road, across the view."""
+        """Compute the distance to the center line of the river or road, across the view."""
         return np.abs(points.x - self.terrain.path_x(points.y))
 
     def labels(self, points: GroundPoints) -> np.ndarray:
@@ -83,7 +83,7 @@ class GroundCover:
         return self._cover(points).labels
 
     def classify(self, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
-        """Compute labels uint8 `(n,)` and colours `(n, 3)`."""
+        """Compute labels uint8 `(n,)` and colors `(n, 3)`."""
         layout, seed = self.layout, self.layout.seed
         x, y = points.x, points.y
         cover = self._cover(points)
@@ -141,14 +141,14 @@ class GroundCover:
         return Cover(labels, patches, clumps, grain, rock, forest, snow, bare, road, across_road)
 
     def _rock_colors(self, points: GroundPoints, clumps: np.ndarray) -> np.ndarray:
-        """Compute the colours of rock in horizontal layers."""
+        """Compute the colors of rock in horizontal layers."""
         layout = self.layout
         strata = fractal_noise(points.z * 3, points.x * 0.15 + points.y * 0.1, 60, 4, layout.seed + 23)
         lightness = np.clip(0.5 + 0.7 * strata + 0.5 * clumps, 0, 1)
         return mix(DARK_ROCK, LIGHT_ROCK, lightness[:, None]) * (RED_ROCK if layout.kind == "desert" else layout.tint)
 
     def _bare_colors(self, points: GroundPoints, patches: np.ndarray, clumps: np.ndarray) -> np.ndarray:
-        """Compute the colours of sand or mud, dark where it is wet, with wind ripples."""
+        """Compute the colors of sand or mud, dark where it is wet, with wind ripples."""
         layout, seed = self.layout, self.layout.seed
         x, y = points.x, points.y
         if layout.kind == "desert":

@@ -49,7 +49,7 @@ class Layout:
     roll: float  # height of the foreground's undulations
     tilt: float  # slope of the ground to the right
     valley: float  # slope of the ground away from the middle
-    tint: np.ndarray  # (3,) factors on most colours of plants, ground and water
+    tint: np.ndarray  # (3,) factors on most colors of plants, ground and water
     skyline: float  # part of the picture's upper half that the mountains reach
     has_islands: bool
 

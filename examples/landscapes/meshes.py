@@ -45,7 +45,7 @@ def grid_normals(vertices: np.ndarray) -> np.ndarray:
 
 
 class TriangleSoup:
-    """A collection of triangles with normals, colours and one label per triangle."""
+    """A collection of triangles with normals, colors and one label per triangle."""
 
     def __init__(self):
         self._vertices, self._normals, self._colors, self._faces, self._labels = [], [], [], [], []
@@ -59,9 +59,9 @@ class TriangleSoup:
         faces: np.ndarray,
         labels: np.ndarray | int,
     ) -> None:
-        """Add triangles: vertices, normals, linear colours `(v, 3)`; faces `(f, 3)`; labels `(f,)` or one for all.
+        """Add triangles: vertices, normals, linear colors `(v, 3)`; faces `(f, 3)`; labels `(f,)` or one for all.
 
-        Normals and colours can be `None` where the soup is built for a view.
+        Normals and colors can be `None` where the soup is built for a view.
         """
         self._vertices.append(vertices)
         self._normals.append(normals)
@@ -79,7 +79,7 @@ class TriangleSoup:
         colors: np.ndarray,
         label: int,
     ) -> None:
-        """Add copies of a mesh: positions and colours `(m, 3)`, sizes `(m,)` or `(m, 3)`, yaws `(m,)` in radians."""
+        """Add copies of a mesh: positions and colors `(m, 3)`, sizes `(m,)` or `(m, 3)`, yaws `(m,)` in radians."""
         count = len(positions)
         if count == 0:
             return
@@ -99,7 +99,7 @@ class TriangleSoup:
     def build(self, name: str, bsdf: dict, view: View | None = None) -> tuple[mi.Mesh, np.ndarray]:
         """Build a Mitsuba mesh with the attribute `vertex_color`; return it and the labels `(f,)` of its faces.
 
-        With a `view`, only the faces that it shows are kept, without normals and colours.
+        With a `view`, only the faces that it shows are kept, without normals and colors.
         """
         vertices, faces, labels = (np.concatenate(parts) for parts in (self._vertices, self._faces, self._labels))
         if view:

@@ -20,7 +20,7 @@ def smoothstep(value: np.ndarray | float, start: np.ndarray | float, end: np.nda
 
 
 def mix(a: np.ndarray | float, b: np.ndarray | float, weight: np.ndarray | float) -> np.ndarray:
-    """Interpolate from `a` (`weight` 0) to `b` (`weight` 1). Colours `(..., 3)` need a weight `(..., 1)`."""
+    """Interpolate from `a` (`weight` 0) to `b` (`weight` 1). Colors `(..., 3)` need a weight `(..., 1)`."""
     return np.asarray(a) * (1 - np.asarray(weight)) + np.asarray(b) * np.asarray(weight)
 
 
@@ -51,8 +51,8 @@ def cellular_noise_tile(pixels: int, cells: int, seed: int) -> np.ndarray:
     position = (np.arange(pixels) * cells / pixels).astype(np.float32)  # in cells
     cell = np.floor(position).astype(int)
     nearest = np.full((pixels,) * 3, 9, np.float32)  # squared distance; 9 is farther than any
-    for neighbour in np.ndindex(3, 3, 3):
-        cells_near = [cell + step - 1 for step in neighbour]
+    for neighbor in np.ndindex(3, 3, 3):
+        cells_near = [cell + step - 1 for step in neighbor]
         point = points[np.ix_(*[near % cells for near in cells_near])]
         distance = np.zeros(())
         for axis, near in enumerate(cells_near):

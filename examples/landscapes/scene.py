@@ -33,7 +33,7 @@ def build_scene(layout: Layout, detail: float = 1.0, labels_only: bool = False) 
 
     Args:
         detail: factor on the resolution; another value gives another scene.
-        labels_only: leave out colours, normals and all that is outside the camera's view.
+        labels_only: leave out colors, normals and all that is outside the camera's view.
     """
     terrain = Terrain(layout)
     cover = GroundCover(layout, terrain)
@@ -72,7 +72,7 @@ def add_ground(
 ) -> np.ndarray:
     """Add the ground as a grid around the eye; return its heights `(distances * azimuths,)` without relief.
 
-    With a `view`, it has no normals and colours.
+    With a `view`, it has no normals and colors.
     """
     grid_x, grid_y, faces = polar_grid(azimuths, distances)
     x, y = grid_x.ravel(), grid_y.ravel()

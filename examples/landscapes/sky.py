@@ -10,7 +10,7 @@ from vocabulary import STYLES
 
 SUN_DIAMETER = 0.5358  # degrees
 LUMINANCE = [0.2, 0.7, 0.1]
-LOW_SUN = (14, 2)  # degrees: the sun's height where its colours begin, and where they reach full strength
+LOW_SUN = (14, 2)  # degrees: the sun's height where its colors begin, and where they reach full strength
 LOW_SUN_SKY, LOW_SUN_DISK = [1.12, 0.86, 1.12], [1.1, 0.78, 0.9]  # the sky model lacks the pinks of a low sun
 DUSK_SKY, DUSK_GLOW = [0.62, 0.66, 1.15], np.array([0.3, 0.45, 1.0])
 SUN_STRENGTH = dict(dusk=0.12, golden=1.4, sunset=1.3)  # factors of styles

@@ -38,7 +38,7 @@ class Terrain:
             self.hill_height *= min(1, max(factor, 0.4))
 
     def path_x(self, y: np.ndarray) -> np.ndarray:
-        """Compute the centre line of the river or road at forward distance `y`."""
+        """Compute the center line of the river or road at forward distance `y`."""
         layout = self.layout
         start = layout.side * (4 + layout.eye_height)
         meander = layout.bend * np.sin(y / (45 + 0.18 * np.abs(y)) + layout.phase)

@@ -23,7 +23,7 @@ stage() { # NAME, then options
     --checkpointing_steps 250 --checkpoints_total_limit 2 --mixed_precision bf16 "$@"
 }
 
-# Stages against the paper's discriminator, before the preset had another one, and without the preset's colour loss
+# Stages against the paper's discriminator, before the preset had another one, and without the preset's color loss
 patch=(--discriminator patch --augment_discriminator none --color_weight 0)
 
 # Layout and light, on small pictures: version 1
@@ -63,7 +63,7 @@ python examples/landscapes/average_weights.py --dataset_name "$output/data" --ou
 python examples/align_styles.py --model "$output/mean2" --dataset_name "$output/data" --dtype float16 \
   --output_dir "$output/aligned2"
 
-# The recipe of the preset, with the colour loss: the light of the style picture. It was started for 2600 updates.
+# The recipe of the preset, with the color loss: the light of the style picture. It was started for 2600 updates.
 stage color --reuse_fakes --max_train_steps 2200 --lr_decay_start 0.3 --seed 7 \
   --pretrained_model_name_or_path "$output/aligned2" --discriminator_name_or_path "$output/projected/checkpoint-2600"
 # The bundled weights

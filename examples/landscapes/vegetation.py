@@ -208,7 +208,7 @@ class Vegetation:
         )
 
     def _add_blossoms(self, points: GroundPoints, blooms: np.ndarray) -> None:
-        """Add one triangle per blossom, in two colours per layout."""
+        """Add one triangle per blossom, in two colors per layout."""
         rng, count = self.rng, blooms.sum()
         palette = BLOSSOMS[rng.integers(0, len(BLOSSOMS), 2)]
         centers = np.stack([points.x, points.y, points.z + rng.uniform(0.15, 0.4, len(points.x))], -1)[blooms]

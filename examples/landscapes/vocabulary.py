@@ -1,4 +1,4 @@
-"""The vocabulary of the data set: labels with their colours, kinds of scene and styles of light. Needs no Mitsuba."""
+"""The vocabulary of the data set: labels with their colors, kinds of scene and styles of light. Needs no Mitsuba."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class StyleRanges:
 
     sun_elevation: tuple[float, float]  # degrees
     turbidity: tuple[float, float]  # of the Hosek-Wilkie sky, 1 to 10
-    overcast: tuple[float, float]  # part of the sky's light that comes through a grey veil, 0 to 1
+    overcast: tuple[float, float]  # part of the sky's light that comes through a gray veil, 0 to 1
     haze: tuple[float, float]  # extinction of green light per kilometre
     exposure: tuple[float, float]  # factor
 

@@ -58,7 +58,7 @@ def build_water(
 ) -> tuple[mi.Mesh, np.ndarray]:
     """Build the Mitsuba mesh of the surface at z = 0 where the ground is lower; return it and its faces' labels.
 
-    With a view, only what it shows is built, without waves and colours.
+    With a view, only what it shows is built, without waves and colors.
     """
     grid_x, grid_y, faces = polar_grid(azimuths, np.geomspace(1, SURFACE_DISTANCE, int(900 * detail)))
     x, y = grid_x.ravel(), grid_y.ravel()

@@ -112,7 +112,7 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
     Args:
         pipeline (`SPADEPipeline`): The model.
         files (`dict[str, Path]`): Its ONNX files.
-        reading (`dict`, *optional*): How the page finds neighbourhoods, for sparse modulation.
+        reading (`dict`, *optional*): How the page finds neighborhoods, for sparse modulation.
     """
     painter = Painter(pipeline)
     on = Handlers(painter)

@@ -13,18 +13,18 @@ export function formatOf(width, height, formats) {
   return formats.reduce((best, format) => (distance(format) < distance(best) ? format : best));
 }
 
-/** Whether a file's first 26 bytes are those of a grey PNG, whose values are label ids; an Error if they cannot be read. */
+/** Whether a file's first 26 bytes are those of a gray PNG, whose values are label ids; an Error if they cannot be read. */
 export function holdsIds(bytes) {
   const [bits, kind] = [bytes[24], bytes[25]];
   if (PNG.some((value, i) => bytes[i] !== value) || kind !== 0 || bits === 1) return false; // 1 bit: black and white
-  if (bits === 16) throw new Error("This grey picture has 16 bits; browsers read 8 of them. Save it with 8 bits.");
+  if (bits === 16) throw new Error("This gray picture has 16 bits; browsers read 8 of them. Save it with 8 bits.");
   return true;
 }
 
 /**
  * The mask in a picture, resized to the canvas of the nearest format.
  *
- * A colour that is no label's becomes the nearest label's; transparent pixels get the label of an empty canvas.
+ * A color that is no label's becomes the nearest label's; transparent pixels get the label of an empty canvas.
  *
  * @param {{pixels: Uint8ClampedArray, width: number, height: number}} picture
  * @param {boolean} hasIds From `holdsIds`.
@@ -40,7 +40,7 @@ export function readMask(picture, hasIds, config) {
   return { grid: new LabelGrid(columns, rows, labels), notes: [...notes, ...said] };
 }
 
-/** The pixel under the centre of each new one, as one word of four bytes. */
+/** The pixel under the center of each new one, as one word of four bytes. */
 function sampled({ pixels, width, height }, columns, rows) {
   const words = new Uint32Array(pixels.buffer, pixels.byteOffset, width * height);
   const result = new Uint32Array(rows * columns);
@@ -62,13 +62,13 @@ function readIds(words, { label_ids }) {
   const strangers = [];
   for (const word of new Set(words)) {
     const [id, , , alpha] = bytesOf(word);
-    if (alpha < 255) throw new Error("This grey picture has transparent pixels, whose label ids are lost. Save it without.");
+    if (alpha < 255) throw new Error("This gray picture has transparent pixels, whose label ids are lost. Save it without.");
     numbers.set(word, label_ids.indexOf(id));
     if (!label_ids.includes(id)) strangers.push(id);
   }
   if (strangers.length) {
     const some = strangers.sort((a, b) => a - b).slice(0, 10).join(", ");
-    throw new Error(`This grey picture has the label ids ${some}; this model knows ${label_ids.join(", ")}.`);
+    throw new Error(`This gray picture has the label ids ${some}; this model knows ${label_ids.join(", ")}.`);
   }
   return { labels: Uint16Array.from(words, (word) => numbers.get(word)), said: [] };
 }
@@ -85,12 +85,12 @@ function readColors(words, { labels, canvas, rules }) {
   const share = (kind) => counts[kind] / words.length;
   if (share("far") > rules.photo_share) {
     throw new Error(
-      `${percent(share("far"))} of this picture has no label's colour, so it is not a mask. A mask has the labels' colours, or is ` +
-        "a grey PNG of label ids. To use a picture's light, choose “Your picture”.",
+      `${percent(share("far"))} of this picture has no label's color, so it is not a mask. A mask has the labels' colors, or is ` +
+        "a gray PNG of label ids. To use a picture's light, choose “Your picture”.",
     );
   }
   const said = [];
-  if (counts.changed) said.push(`${percent(share("changed"))} of the pixels had no label's colour and took the nearest one`);
+  if (counts.changed) said.push(`${percent(share("changed"))} of the pixels had no label's color and took the nearest one`);
   if (counts.transparent) said.push(`${percent(share("transparent"))} was transparent and became ${labels[canvas.blank].name}`);
   return { labels: read, said };
 }
@@ -107,7 +107,7 @@ export function percent(share) {
   return share < 0.01 ? "less than 1 %" : `${Math.round(100 * share)} %`;
 }
 
-/** The pixels, RGBA, of labels in their colours. */
+/** The pixels, RGBA, of labels in their colors. */
 export function colored(labels, palette) {
   const pixels = new Uint8ClampedArray(4 * labels.length);
   labels.forEach((label, i) => pixels.set([...palette[label].color, 255], 4 * i));

@@ -1,7 +1,7 @@
-// Distinct label neighbourhoods of a mask, the inputs of a generator with sparse modulation. The same as
+// Distinct label neighborhoods of a mask, the inputs of a generator with sparse modulation. The same as
 // neighborhoods.py of spade_hf.export.
 //
-// Legend: H W height and width, K label codes, T taps of a kernel, A distinct patches, B distinct neighbourhoods.
+// Legend: H W height and width, K label codes, T taps of a kernel, A distinct patches, B distinct neighborhoods.
 
 /**
  * The inputs of a sparse file.
@@ -27,7 +27,7 @@ export function neighborhoodInputs(codes, height, width, reading) {
   return inputs;
 }
 
-/** The neighbourhoods of one resolution. The code K means outside the image; a patch with its centre outside has only K. */
+/** The neighborhoods of one resolution. The code K means outside the image; a patch with its center outside has only K. */
 export function distinctNeighborhoods(codes, height, width, numCodes, kernelSize) {
   const radius = kernelSize >> 1;
   const padded = pad(codes, height, width, 2 * radius, numCodes);

@@ -203,7 +203,7 @@ function saveCanvas(canvas, name) {
   canvas.toBlob((blob) => download(blob, name), "image/png");
 }
 
-/** The mask in the labels' colours, at the picture's size. */
+/** The mask in the labels' colors, at the picture's size. */
 function saveMask() {
   const { labels, width, height } = mask();
   const canvas = document.createElement("canvas");
@@ -231,7 +231,7 @@ function openScene(text) {
 }
 
 async function openMask(file) {
-  // labels' colours as they are in the file, without the profile of a screen or camera
+  // labels' colors as they are in the file, without the profile of a screen or camera
   const bitmap = await bitmapOf(file, { colorSpaceConversion: "none" });
   const { width, height } = bitmap;
   const { max_pixels } = config.rules;

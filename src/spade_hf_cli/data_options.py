@@ -38,7 +38,7 @@ class DataOptions:
     dataset_name: str | None = data_option(None, "Hub data set, local folder or parquet file")
     dataset_config_name: str | None = data_option(None, "configuration of the data set")
     image_folder: str | None = data_option(None, "folder of images, instead of --dataset_name; paired by file name")
-    mask_folder: str | None = data_option(None, "folder of masks: ids or the label set's colours; or CVAT's zip file")
+    mask_folder: str | None = data_option(None, "folder of masks: ids or the label set's colors; or CVAT's zip file")
     instance_folder: str | None = data_option(None, "folder of instance maps, for models with an edge channel")
     file_list: str | None = data_option(None, "text file: read only these names, without suffix or extension")
     panoptic_json: str | None = data_option(None, "COCO's panoptic annotations of the files in these folders")
@@ -60,11 +60,11 @@ class DataOptions:
     instance_column: str | None = data_option(None, "column of instance maps, for models with an edge channel")
     label_set: str | None = data_option(
         None,
-        "built-in set, JSON file, or table of colours: .txt or .csv; default: labels.json with the data, CVAT's "
+        "built-in set, JSON file, or table of colors: .txt or .csv; default: labels.json with the data, CVAT's "
         "labelmap.txt or Roboflow's _classes.csv in --mask_folder, or the categories of --panoptic_json",
     )
     color_tolerance: float | None = data_option(
-        None, "map other colours to the nearest label within this RGB distance", kind=nonnegative
+        None, "map other colors to the nearest label within this RGB distance", kind=nonnegative
     )
 
 

@@ -67,7 +67,7 @@ def read_label_set(name: str) -> LabelSet:
     names = ", ".join(LabelSet.built_in_names())
     found = difflib.get_close_matches(name, LabelSet.built_in_names()) or similar(path)
     raise ValueError(
-        f"{name!r} is not a label set: give {names}, a JSON file, a table of colours or a model's folder."
+        f"{name!r} is not a label set: give {names}, a JSON file, a table of colors or a model's folder."
         f"{suggestion(found)}"
     )
 

@@ -79,7 +79,7 @@ def _add_generate(commands: Commands) -> None:
     command.add_argument(
         "mask",
         nargs="*",
-        help="image of label ids or in the labels' colours: paths, or folders with --output-dir",
+        help="image of label ids or in the labels' colors: paths, or folders with --output-dir",
     )
     command.add_argument("--dataset", help="Hub data set, local folder or parquet file of masks, instead of files")
     command.add_argument("--mask-column", help="masks of --dataset; default: label")
@@ -89,7 +89,7 @@ def _add_generate(commands: Commands) -> None:
         "--style",
         dest="style_image",
         nargs="+",
-        help="picture whose light and colours are used; for many masks, one for all or one per mask",
+        help="picture whose light and colors are used; for many masks, one for all or one per mask",
     )
     command.add_argument("--blend", action="store_true", help="interpolate the --style pictures over the masks")
     command.add_argument(
@@ -103,7 +103,7 @@ def _add_generate(commands: Commands) -> None:
     command.add_argument("--height", type=int, help="in pixels; default: from the mask's proportions")
     command.add_argument("--width", type=int, help="in pixels; default: from the mask's proportions")
     command.add_argument(
-        "--color-tolerance", type=float, help="map other colours to the nearest label within this RGB distance"
+        "--color-tolerance", type=float, help="map other colors to the nearest label within this RGB distance"
     )
     command.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
     command.add_argument(
@@ -149,7 +149,7 @@ def _add_convert(commands: Commands) -> None:
     labels_of.add_argument(
         "--preset", choices=PRESETS, help="the public checkpoint of this data set; sets all options below"
     )
-    labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colours")
+    labels_of.add_argument("--label-set", help=f"{LABEL_SETS}, or a JSON file or table of colors")
     labels_of.add_argument("--num-labels", type=int, help="number of classes, without unknown and edges")
     command.add_argument("--use-unknown-label", action="store_true", default=None, help="with --num-labels")
     command.add_argument("--use-instance-edges", action="store_true", default=None)
@@ -175,7 +175,7 @@ def _add_export(commands: Commands) -> None:
         "--modulation",
         choices=("dense", "sparse"),
         default="dense",
-        help="sparse: the inputs include distinct label neighbourhoods, see docs/export.md",
+        help="sparse: the inputs include distinct label neighborhoods, see docs/export.md",
     )
     command.add_argument("--style-encoder", type=Path, help="also write the style encoder to this file")
     command.add_argument("--mask", nargs="+", default=[], help="check with these masks; default: random ones")
@@ -183,9 +183,9 @@ def _add_export(commands: Commands) -> None:
 
 
 def _add_labels(commands: Commands) -> None:
-    command = commands.add_parser("labels", help="print a label set with its colours")
+    command = commands.add_parser("labels", help="print a label set with its colors")
     command.add_argument(
-        "label_set", nargs="?", help="name, JSON file, table of colours or model folder; default: the bundled model"
+        "label_set", nargs="?", help="name, JSON file, table of colors or model folder; default: the bundled model"
     )
     command.add_argument("--image", type=Path, help="also draw the legend to this file")
     command.add_argument("--overwrite", action="store_true", help="replace the file of --image if it exists")
@@ -193,9 +193,9 @@ def _add_labels(commands: Commands) -> None:
 
 def _add_edit(commands: Commands) -> None:
     command = commands.add_parser("edit", help="make a new mask from one or two")
-    command.add_argument("mask", help="image of label ids or in the labels' colours")
+    command.add_argument("mask", help="image of label ids or in the labels' colors")
     command.add_argument(
-        "--label-set", help="name, JSON file, table of colours or model folder; default: the bundled model"
+        "--label-set", help="name, JSON file, table of colors or model folder; default: the bundled model"
     )
     command.add_argument("--paste", help="another mask, from which --region is copied")
     command.add_argument("--region", help="label of --paste, by name or id: all of its pixels are copied")

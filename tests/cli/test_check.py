@@ -129,7 +129,7 @@ def test_what_is_suspicious_is_counted(make, check, data):
     assert oddities(data, check) == expected
 
 
-def test_masks_in_colours_that_are_guesses(data, capsys):
+def test_masks_in_colors_that_are_guesses(data, capsys):
     """A lossy file, and a palette in another order: read with a tolerance, and counted."""
     labels = LabelSet.from_name("landscapes")
     for number in range(5):

@@ -17,7 +17,7 @@ LABELS = LabelSet.from_name("landscapes")
 
 @pytest.fixture
 def masks(tmp_path: Path) -> tuple[Path, Path]:
-    """Grass below sky, and a flower on sand, in colours."""
+    """Grass below sky, and a flower on sand, in colors."""
     ids = np.zeros((20, 30), np.uint8)
     ids[10:] = LABELS.id_of("grass")
     Image.fromarray(ids).save(tmp_path / "grass.png")

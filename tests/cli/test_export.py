@@ -62,7 +62,7 @@ def test_files_that_the_example_paints_with_as_the_library_does(model, mask, tmp
     example.main(str(generator), str(mask), str(tmp_path / "random.png"))
     assert Image.open(tmp_path / "random.png").size == (96, 64)
     Image.open(mask).convert("RGB").save(tmp_path / "colors.png")
-    with pytest.raises(SystemExit, match=r"colors\.png is a picture in colours; give one of label ids\. The file's"):
+    with pytest.raises(SystemExit, match=r"colors\.png is a picture in colors; give one of label ids\. The file's"):
         example.main(str(generator), str(tmp_path / "colors.png"), str(tmp_path / "none.png"))
 
 

@@ -256,7 +256,7 @@ def test_the_advice_for_soft_edges_works(model, tmp_path, suffix, fails):
     path = tmp_path / f"soft{suffix}"
     soft_edges(path)
     arguments = ["generate", path, "--model", model, "--output", tmp_path / "a.png"]
-    line = fails(*arguments, match=r"colours off the palette of label set 'landscapes'.*or pass --color-tolerance \d+")
+    line = fails(*arguments, match=r"colors off the palette of label set 'landscapes'.*or pass --color-tolerance \d+")
     tolerance = line.split("--color-tolerance ")[1].split()[0].rstrip(".,")
     fails(*arguments, "--color-tolerance", int(tolerance) - 1, match=f"pass --color-tolerance {tolerance}")
     assert main([*map(str, arguments), "--color-tolerance", tolerance]) == 0

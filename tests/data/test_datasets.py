@@ -62,14 +62,14 @@ def test_instance_columns_give_edges():
     assert torch.equal(edges, expected)
 
 
-def test_near_colours_count_with_a_tolerance():
+def test_near_colors_count_with_a_tolerance():
     image = mask(0, mode="RGB")
     expected = make_dataset(make_rows(count=1, label=[image]), transform=WHOLE)[0]["label_map"]
     red, green, blue = image.getpixel((3, 3))
     image.putpixel((3, 3), (red + 3, green, blue))
     rows = make_rows(count=1, label=[image])
     assert torch.equal(make_dataset(rows, transform=WHOLE, color_tolerance=3)[0]["label_map"], expected)
-    with pytest.raises(ValueError, match=r"1 colour farther than `color_tolerance=2` from the palette"):
+    with pytest.raises(ValueError, match=r"1 color farther than `color_tolerance=2` from the palette"):
         make_dataset(rows, transform=WHOLE, color_tolerance=2)[0]
 
 
@@ -112,7 +112,7 @@ def strange_colors():
     ("column", "value", "message"),
     [
         ("label", strange_ids(), r"`mask` has label ids \[77\]; this label set knows ids 0..1, 4 and 255 \(unknown\)"),
-        ("label", strange_colors(), r"`mask` has 1 colour off the palette of label set 'toy': \(1, 2, 3\) on 1 pixel"),
+        ("label", strange_colors(), r"`mask` has 1 color off the palette of label set 'toy': \(1, 2, 3\) on 1 pixel"),
         ("label", {"bytes": b"no image", "path": "m/2.png"}, r"column `label` holds an image that cannot be read"),
         (
             "image",
@@ -342,7 +342,7 @@ def test_folders_without_metadata_are_told_apart(tmp_path):
 
 
 def test_label_set_that_is_no_file(tmp_path):
-    message = r"`label_set` is '.*coco.json', which is neither a file nor one of ade20k, .*table of colours"
+    message = r"`label_set` is '.*coco.json', which is neither a file nor one of ade20k, .*table of colors"
     with pytest.raises(ValueError, match=message):
         load_label_set(str(tmp_path / "coco.json"), dataset_name=str(tmp_path))
 

@@ -190,7 +190,7 @@ def test_paint_style_upload_and_download(visitor):
 
     # what is downloaded is what is seen
     np.testing.assert_array_equal(np.array(Image.open(visitor.download("Save picture"))), own)
-    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Grey mask"))), mask)
+    np.testing.assert_array_equal(np.array(Image.open(visitor.download("Gray mask"))), mask)
 
     # a scene that opens again
     scene = visitor.download("Scene").read_bytes()
@@ -495,7 +495,7 @@ def test_formats(desktop):
     frame = page.locator("#show").bounding_box()
     assert frame["width"] / frame["height"] == pytest.approx(1.5, abs=0.01)
     np.testing.assert_array_equal(desktop.canvas()[:, ::3], start[:, ::2])
-    assert np.array(Image.open(desktop.download("Grey mask"))).shape == (64, 96)
+    assert np.array(Image.open(desktop.download("Gray mask"))).shape == (64, 96)
     desktop.after(lambda: page.locator("#masks button[title=desert]").click())
     desktop.reload(kept=True)
     assert desktop.canvas().shape == (512, 768) and desktop.marked("#masks") == ["desert"]

@@ -140,7 +140,7 @@ def test_opening_a_mask_tells_what_was_changed(on, monkeypatch):
     mask[:128] = (1, 2, 3)
     canvas, *_, marked, question, _ = on.open_file(png(mask.astype(np.uint8)), on.first_styles(), 1.0)
     assert (on._read(canvas)[128:] == 3).all()
-    assert told == ["The mask was changed to fit: 25 % of the pixels had no label's colour and took the nearest one."]
+    assert told == ["The mask was changed to fit: 25 % of the pixels had no label's color and took the nearest one."]
     assert marked == "" and question["visible"] is False
 
 
@@ -149,7 +149,7 @@ def test_a_photograph_is_opened_as_a_mask_only_if_meant(on, monkeypatch):
     photo = (ASSETS / "noon_style.jpg").read_bytes()
     canvas, *_, question, text = on.open_file(photo, on.first_styles(), 1.0)
     assert canvas == gr.skip() and question["visible"] is True
-    assert "Is this a photograph? 98 % of its pixels have no label's colour" in text
+    assert "Is this a photograph? 98 % of its pixels have no label's color" in text
     canvas, *_, question, text = on.open_file(photo, on.first_styles(), 1.0, is_mask=True)
     assert on._read(canvas).shape == (512, 512) and question["visible"] is False
 

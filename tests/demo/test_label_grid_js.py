@@ -51,7 +51,7 @@ def test_text_and_grid(label_map):
 
 
 @pytest.mark.parametrize(("height", "width"), [(14, 27), (5, 4), (7, 9)])
-def test_resizing_takes_the_label_under_each_centre(label_map, height, width):
+def test_resizing_takes_the_label_under_each_center(label_map, height, width):
     rows = ((np.arange(height) + 0.5) * 7 / height).astype(int)
     columns = ((np.arange(width) + 0.5) * 9 / width).astype(int)
     np.testing.assert_array_equal(
@@ -78,7 +78,7 @@ def test_filling_and_replacing():
     np.testing.assert_array_equal(run("grid.replace(1, 7); return grid;", islands), np.where(islands == 1, 7, islands))
 
 
-def test_a_polygon_has_the_pixels_whose_centres_are_inside():
+def test_a_polygon_has_the_pixels_whose_centers_are_inside():
     corners = [(2, 2), (17, 2), (17, 15), (9.5, 6), (2, 15)]  # a square with a notch
     places = json.dumps([{"x": x, "y": y} for x, y in corners])
     painted = run(f"grid.polygon({places}, 1); return grid;", np.zeros((18, 20), int))

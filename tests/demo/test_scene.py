@@ -88,7 +88,7 @@ def test_downloads(painter, tmp_path):
     for what, (name, save) in DOWNLOADS.items():
         paths[what] = new_path(tmp_path, name)
         save(scene, painter, paths[what])
-    np.testing.assert_array_equal(np.array(Image.open(paths["Grey mask"])), ids)  # of the picture's size
+    np.testing.assert_array_equal(np.array(Image.open(paths["Gray mask"])), ids)  # of the picture's size
     np.testing.assert_array_equal(LABELS.ids_from_colors(np.array(Image.open(paths["Mask"]))), ids)
     torch.testing.assert_close(load_file(paths["Style"])["latents"], STYLES.blend(0.5).latents)
     np.testing.assert_array_equal(load(paths["Scene"].read_text(), max_pixels=512 * 512).label_map, scene.label_map)

@@ -51,8 +51,8 @@ def read(data: bytes) -> tuple[np.ndarray, list[str]]:
         png(COLORS),
         png(np.dstack([COLORS, np.full(SIZE, 255, np.uint8)])),
         png(indexed(IDS, LABELS.palette)),
-        png(indexed(IDS, np.zeros((12, 3)))),  # colours that say nothing
-        png(indexed(11 - IDS, LABELS.palette[::-1])),  # the labels' colours in another order: these count
+        png(indexed(IDS, np.zeros((12, 3)))),  # colors that say nothing
+        png(indexed(11 - IDS, LABELS.palette[::-1])),  # the labels' colors in another order: these count
     ],
     ids=["ids", "16-bit-ids", "rgb", "rgba", "indexed", "indexed-black", "indexed-shuffled"],
 )
@@ -62,14 +62,14 @@ def test_every_form_of_a_mask(data):
     assert notes == []
 
 
-def test_colours_off_the_palette_become_the_nearest_and_are_counted():
+def test_colors_off_the_palette_become_the_nearest_and_are_counted():
     colors = COLORS.copy()
     colors[:4] = np.clip(colors[:4].astype(int) + 1, 0, 255)
     moved = (colors != COLORS).any(axis=-1).mean()
     ids, notes = read(png(colors))
     np.testing.assert_array_equal(ids, IDS)
     assert notes == [
-        f"{moved:.0%}".replace("%", " %") + " of the pixels had no label's colour and took the nearest one"
+        f"{moved:.0%}".replace("%", " %") + " of the pixels had no label's color and took the nearest one"
     ]
 
 
@@ -89,11 +89,11 @@ def test_another_size_is_brought_to_the_canvas():
     assert read(png(IDS[:, :8].astype(np.uint8)))[1] == ["stretched from 8x8 to the canvas' shape"]
 
 
-def test_a_jpeg_of_a_mask_is_read_by_the_nearest_colours():
+def test_a_jpeg_of_a_mask_is_read_by_the_nearest_colors():
     data = jpeg(Image.fromarray(np.kron(COLORS, np.ones((16, 16, 1))).astype(np.uint8)), 90)
     ids, notes = read(data)
     assert (ids == IDS).mean() > 0.9
-    assert "no label's colour" in notes[-1]
+    assert "no label's color" in notes[-1]
 
 
 @pytest.mark.parametrize("name", LabelSet.built_in_names())
@@ -168,15 +168,15 @@ def test_pictures_are_small_and_rgb():
 
 
 def test_pictures_with_transparent_pixels_are_refused():
-    """Their hidden colours would become a part of the style."""
+    """Their hidden colors would become a part of the style."""
     image = Image.fromarray(np.dstack([COLORS, np.full(SIZE, 255, np.uint8)]))
     assert read_picture(png(image)).mode == "RGB"
     image.putpixel((0, 0), (1, 2, 3, 0))
-    with pytest.raises(ValueError, match="The picture has 1 transparent pixels, whose colours are unknown"):
+    with pytest.raises(ValueError, match="The picture has 1 transparent pixels, whose colors are unknown"):
         read_picture(png(image))
     buffer = io.BytesIO()
     indexed(IDS, LABELS.palette).save(buffer, "PNG", transparency=int(IDS[0, 0]))
-    with pytest.raises(ValueError, match="transparent pixels, whose colours"):
+    with pytest.raises(ValueError, match="transparent pixels, whose colors"):
         read_picture(buffer.getvalue())
 
 

@@ -15,7 +15,7 @@ align_latents = runpy.run_path(str(SCRIPT))["align_latents"]
 
 
 def pictures(count: int) -> torch.Tensor:
-    """Of few colours, so that their styles lie along few directions."""
+    """Of few colors, so that their styles lie along few directions."""
     rng = torch.Generator().manual_seed(0)
     colors = torch.rand(count, 3, 1, 1, generator=rng) * 2 - 1
     return (colors + 0.3 * torch.randn(count, 3, 32, 32, generator=rng)).clamp(-1, 1)

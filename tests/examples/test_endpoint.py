@@ -43,10 +43,10 @@ def test_json_gives_a_picture_of_the_mask_in_the_style(handler):
     assert np.array_equal(noon, np.asarray(expected))
 
 
-def test_an_image_body_is_a_mask_in_the_labels_colours(handler):
+def test_an_image_body_is_a_mask_in_the_labels_colors(handler):
     labels = handler.pipeline.image_processor.label_set
-    coloured = PIL.Image.fromarray(labels.colorize(np.asarray(PIL.Image.open(MASK))))  # the server converts to RGB
-    from_body = handler({"inputs": coloured, "parameters": {"height": 64, "seed": 1}})
+    colored = PIL.Image.fromarray(labels.colorize(np.asarray(PIL.Image.open(MASK))))  # the server converts to RGB
+    from_body = handler({"inputs": colored, "parameters": {"height": 64, "seed": 1}})
     assert np.array_equal(np.asarray(from_body), np.asarray(handler(request(seed=1))))
 
 

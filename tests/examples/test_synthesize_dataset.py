@@ -223,7 +223,7 @@ def test_folders_have_the_same_rows(synthesize, model, masks, tmp_path):
 
 
 def instance_map(index):
-    """Colours, as instances of panoptic data sets have."""
+    """Colors, as instances of panoptic data sets have."""
     return Image.fromarray(np.random.default_rng(index).integers(0, 256, (5, 6, 3), dtype=np.uint8)).resize(
         (48, 40), 0
     )

@@ -14,7 +14,7 @@ RED = (250, 10, 10)
 
 
 def write(root, names, color=None):
-    """Photographs, of one colour or of noise, and masks."""
+    """Photographs, of one color or of noise, and masks."""
     for folder in ("photos", "masks"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
@@ -37,7 +37,7 @@ def options(tmp_path):
 
 
 def photographs(file, count):
-    """The second column of a sample grid, whose tiles have 32 pixels: the mean colour of each."""
+    """The second column of a sample grid, whose tiles have 32 pixels: the mean color of each."""
     grid = np.array(Image.open(file))
     return [grid[grid.shape[0] - 32 * row - 32 : grid.shape[0] - 32 * row, 32:64].mean((0, 1)) for row in range(count)]
 

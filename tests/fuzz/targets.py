@@ -51,7 +51,7 @@ LABEL_SETS = (LANDSCAPES, LabelSet.from_name("ade20k"), LabelSet.from_name("city
 
 
 def pixels(random: Random, mode: str, label_set: LabelSet = LANDSCAPES) -> PIL.Image.Image:
-    """A small picture of a mode, often with ids or colours of the label set."""
+    """A small picture of a mode, often with ids or colors of the label set."""
     rng = np.random.default_rng(random.getrandbits(32))
     shape = (random.choice([1, 2, 31, 64]), random.choice([1, 3, 32, 64]))
     ids = np.array(label_set.ids)[rng.integers(0, min(len(label_set.ids), 9), shape)]
@@ -73,7 +73,7 @@ def pixels(random: Random, mode: str, label_set: LabelSet = LANDSCAPES) -> PIL.I
     if mode == "P":
         image = image.convert("P")
         reordered = rng.permutation(label_set.palette[:256])
-        reordered[rng.integers(0, len(reordered), 2)] = rng.integers(0, 256, 3)  # stray colours
+        reordered[rng.integers(0, len(reordered), 2)] = rng.integers(0, 256, 3)  # stray colors
         voc = np.array([voc_color(index) for index in range(256)], np.uint8)
         palettes = [label_set.palette.tobytes()[:768], bytes(30), rng.bytes(768), reordered.tobytes(), voc.tobytes()]
         image.putpalette(random.choice(palettes))

@@ -32,7 +32,7 @@ def test_names_in_a_table_are_text():
     assert label_table(pipeline()).splitlines() == [
         "## Labels (bad\ufffd\\[2J)",
         "",
-        "| id | name | colour |",
+        "| id | name | color |",
         "|---|---|---|",
         "| 0 | sky\\|sea | `#010203` |",
         "| 1 | &lt;img src=x onerror=alert(1)&gt; | `#040506` |",

@@ -1,4 +1,4 @@
-"""Numbers that are no ids, colours that are ids, and alpha channels: each is read as what it is, or refused."""
+"""Numbers that are no ids, colors that are ids, and alpha channels: each is read as what it is, or refused."""
 
 import struct
 import zlib
@@ -57,8 +57,8 @@ def test_ids_are_not_read_from_lossy_files(processor, kind, options, tmp_path):
                 processor.preprocess_mask(one)
 
 
-def test_ids_in_lossy_files_are_not_taken_for_greys(tmp_path):
-    """All of the numbers are ids, and some are nearest to one grey label, others to another."""
+def test_ids_in_lossy_files_are_not_taken_for_grays(tmp_path):
+    """All of the numbers are ids, and some are nearest to one gray label, others to another."""
     labels = [Label(i, f"{i}", (i, 0, 255)) for i in range(1, 255)]
     label_set = LabelSet("many", (Label(0, "black", BLACK), *labels, Label(255, "white", WHITE)))
     mask = saved(tmp_path, PIL.Image.fromarray(THING * 200), "JPEG")
@@ -78,10 +78,10 @@ def test_black_and_white_is_read_from_lossy_files_with_a_tolerance(kind, options
         SPADEImageProcessor(label_set=CUT_OUT.label_set, use_instance_edges=True).preprocess_instance_map(mask)
 
 
-def test_soft_greys_are_read_with_a_tolerance():
+def test_soft_grays_are_read_with_a_tolerance():
     soft = PIL.Image.fromarray(THING * 255).resize((96, 96), PIL.Image.Resampling.BILINEAR)
     with pytest.raises(
-        ValueError, match=r"label ids \[.*\. Most of its greys .*pass `color_tolerance=(\d+)`"
+        ValueError, match=r"label ids \[.*\. Most of its grays .*pass `color_tolerance=(\d+)`"
     ) as error:
         CUT_OUT.preprocess_mask(soft)
     tolerance = int(str(error.value).split("color_tolerance=")[1].split("`")[0])
@@ -97,22 +97,22 @@ def test_many_strange_ids_point_at_soft_edges():
 
 
 @pytest.mark.parametrize("tolerance", [None, 0, 442])
-def test_grey_ids_stay_ids_with_a_tolerance(tolerance):
+def test_gray_ids_stay_ids_with_a_tolerance(tolerance):
     np.testing.assert_array_equal(ids_of(PROCESSOR, PIL.Image.fromarray(IDS), tolerance), IDS)
     np.testing.assert_array_equal(ids_of(CUT_OUT, PIL.Image.fromarray(THING), tolerance), THING)
 
 
-def test_numbers_that_are_ids_and_greys_of_other_labels():
+def test_numbers_that_are_ids_and_grays_of_other_labels():
     inverted = LabelSet("cut", (Label(0, "thing", WHITE), Label(1, "background", BLACK)))
     black = PIL.Image.fromarray(np.zeros((4, 4), np.uint8))
     processor = SPADEImageProcessor(label_set=inverted)
     assert ids_of(processor, black).max() == 0
-    with pytest.raises(ValueError, match=r"its numbers \[0\] are ids as well as the greys of other labels, \[1\]"):
+    with pytest.raises(ValueError, match=r"its numbers \[0\] are ids as well as the grays of other labels, \[1\]"):
         processor.preprocess_mask(black, color_tolerance=5)
 
 
 def gray_png(depth: int, stored: np.ndarray) -> bytes:
-    """A grey PNG of 1, 2 or 4 bits, which Pillow does not write."""
+    """A gray PNG of 1, 2 or 4 bits, which Pillow does not write."""
     bits = (stored[..., None] >> np.arange(depth)[::-1] & 1).astype(np.uint8).reshape(len(stored), -1)
     rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
 
@@ -160,8 +160,8 @@ def rgb_png_of_16_bits(pixels: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def test_colours_of_16_bits_are_refused(tmp_path):
-    """Pillow keeps the high bytes: all of these pixels would be black, the unknown label's colour."""
+def test_colors_of_16_bits_are_refused(tmp_path):
+    """Pillow keeps the high bytes: all of these pixels would be black, the unknown label's color."""
     (tmp_path / "mask.png").write_bytes(rgb_png_of_16_bits(STREET.palette[IDS].astype(np.uint16)))
     for read in (PROCESSOR.preprocess_mask, PROCESSOR.preprocess_instance_map):
         with pytest.raises(ValueError, match="has channels of 16 bits, of which only 8 are read"):
@@ -181,12 +181,10 @@ def test_ids_in_rgb_files(channels, name, tolerance):
 
 def test_a_tolerance_that_makes_one_label_of_everything_is_refused():
     foreign = np.array([(30, 0, 200), (0, 30, 220), (10, 10, 240)], np.uint8)[IDS]
-    with pytest.raises(
-        ValueError, match="3 colours off the palette .*, or use the label set in whose colours"
-    ) as error:
+    with pytest.raises(ValueError, match="3 colors off the palette .*, or use the label set in whose colors") as error:
         PROCESSOR.preprocess_mask(foreign)
     assert "color_tolerance" not in str(error.value)
-    with pytest.raises(ValueError, match="3 colours, all of which `color_tolerance` takes for one label, 'a'"):
+    with pytest.raises(ValueError, match="3 colors, all of which `color_tolerance` takes for one label, 'a'"):
         PROCESSOR.preprocess_mask(foreign, color_tolerance=442)
 
 
@@ -196,7 +194,7 @@ def test_a_tolerance_is_advised_for_soft_edges_and_not_for_a_missing_class():
         PROCESSOR.preprocess_mask(soft)
     missing = STREET.palette[IDS]
     missing[:8, :16] = 224, 224, 192
-    with pytest.raises(ValueError, match=r"\(224, 224, 192\) on 128 pixels\. .*add labels of these colours") as error:
+    with pytest.raises(ValueError, match=r"\(224, 224, 192\) on 128 pixels\. .*add labels of these colors") as error:
         PROCESSOR.preprocess_mask(missing)
     assert "color_tolerance" not in str(error.value)
 
@@ -209,7 +207,7 @@ def with_alpha(image: PIL.Image.Image) -> PIL.Image.Image:
     return image
 
 
-def test_transparent_pixels_are_unknown_in_every_form_that_has_colours(tmp_path):
+def test_transparent_pixels_are_unknown_in_every_form_that_has_colors(tmp_path):
     expected = IDS.copy()
     expected[:, :24] = 255
     drawn = PIL.Image.fromarray(STREET.palette[IDS])
@@ -245,7 +243,7 @@ def test_pictures_with_transparent_pixels_are_refused(mode, tmp_path):
         file = saved(tmp_path, image.quantize(4), "PNG", transparency=0)
     else:
         file = saved(tmp_path, image, "PNG", transparency=COLORS[0])
-    with pytest.raises(ValueError, match=r"`image` .* has \d+ transparent pixels, whose colours are unknown"):
+    with pytest.raises(ValueError, match=r"`image` .* has \d+ transparent pixels, whose colors are unknown"):
         PROCESSOR.preprocess_image(file)
 
 

@@ -43,7 +43,7 @@ RGBA = np.dstack([COLORS, np.where(IDS == 255, 0, 255).astype(np.uint8)])
 def palette_image() -> PIL.Image.Image:
     image = PIL.Image.fromarray(IDS).convert("P")
     image.putdata(IDS.flatten().tolist())
-    image.putpalette([7, 7, 7] * 256)  # the same colour for each id: only the indices tell them apart
+    image.putpalette([7, 7, 7] * 256)  # the same color for each id: only the indices tell them apart
     return image
 
 
@@ -56,9 +56,9 @@ FORMS = {
     "RGBA": PIL.Image.fromarray(RGBA),
     "array": IDS,
     "array of a batch": IDS[None].astype(np.int64),
-    "array of colours": COLORS,
-    "array of colours of a batch": COLORS[None],
-    "array of colours and alpha": RGBA,
+    "array of colors": COLORS,
+    "array of colors of a batch": COLORS[None],
+    "array of colors and alpha": RGBA,
     "tensor": torch.from_numpy(IDS),
     "tensor of a batch": torch.from_numpy(IDS)[None].int(),
 }
@@ -160,10 +160,10 @@ def test_unknown_ids_name_their_file(processor: SPADEImageProcessor, tmp_path: P
         processor.preprocess_mask([IDS, path])
 
 
-def test_off_palette_colours_are_an_error(processor: SPADEImageProcessor):
+def test_off_palette_colors_are_an_error(processor: SPADEImageProcessor):
     colors = COLORS.copy()
     colors[0, 0] = 1, 2, 3
-    with pytest.raises(ValueError, match=r"`mask` has 1 colour off the palette .*\(1, 2, 3\) on 1 pixel"):
+    with pytest.raises(ValueError, match=r"`mask` has 1 color off the palette .*\(1, 2, 3\) on 1 pixel"):
         processor.preprocess_mask(PIL.Image.fromarray(colors))
 
 
@@ -216,7 +216,7 @@ def test_sizes_are_checked(processor: SPADEImageProcessor, size: dict):
 
 def test_edges_lie_on_both_sides_of_a_border():
     instances = torch.tensor([[[1, 1, 1, 2], [1, 1, 1, 2], [1, 1, 1, 1]]])
-    expected = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]]], dtype=torch.bool)  # no diagonal neighbours
+    expected = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]]], dtype=torch.bool)  # no diagonal neighbors
     assert torch.equal(instance_edges(instances), expected)
 
 
@@ -224,8 +224,8 @@ def test_edges_are_those_of_the_definition():
     instances = torch.randint(3, (2, 9, 11), generator=torch.Generator().manual_seed(0))
     result = instance_edges(instances)
     for n, y, x in np.ndindex(2, 9, 11):
-        neighbours = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
-        inside = [instances[n, v, u] for v, u in neighbours if 0 <= v < 9 and 0 <= u < 11]
+        neighbors = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+        inside = [instances[n, v, u] for v, u in neighbors if 0 <= v < 9 and 0 <= u < 11]
         assert result[n, y, x] == any(other != instances[n, y, x] for other in inside)
 
 
@@ -236,7 +236,7 @@ def test_edges_are_found_after_resizing(processor: SPADEImageProcessor):
     assert edges[0].nonzero().tolist() == [[0, 7], [0, 8], [1, 7], [1, 8]]
 
 
-def test_colours_are_instances(processor: SPADEImageProcessor):
+def test_colors_are_instances(processor: SPADEImageProcessor):
     colors = np.array([[(0, 0, 1), (0, 1, 0), (0, 1, 0), (0, 1, 0)]], dtype=np.uint8)
     assert processor.preprocess_instance_map(colors).tolist() == [[[True, True, False, False]]]
 

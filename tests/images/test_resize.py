@@ -28,7 +28,7 @@ def test_one_rule_for_labels_in_every_form(source: tuple[int, int], target: tupl
     np.testing.assert_array_equal(resize_labels(torch.from_numpy(ids).expand(2, 3, -1, -1), target)[1, 2], picked)
 
 
-def test_labels_are_those_under_the_centres_of_pixels():
+def test_labels_are_those_under_the_centers_of_pixels():
     """As pictures are resized: a mask stays in place beside its photograph."""
     assert resize_labels(np.arange(9)[None], (1, 3)).tolist() == [[1, 4, 7]]
     assert resize_labels(torch.arange(3)[None], (1, 9)).tolist() == [[0, 0, 0, 1, 1, 1, 2, 2, 2]]

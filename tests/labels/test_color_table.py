@@ -20,7 +20,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_tables_of_colours(name, tmp_path):
+def test_tables_of_colors(name, tmp_path):
     file = tmp_path / name
     file.write_text(TABLES[name], encoding="utf-8")
     labels = LabelSet.from_file(file)
@@ -36,7 +36,7 @@ def test_masks_are_read_by_the_table(tmp_path):
     assert labels.ids_from_colors(np.array([[9, 9, 9], [1, 2, 3]], dtype=np.uint8)).tolist() == [1, 0]
 
 
-def test_ids_without_colours_get_those_of_voc(tmp_path):
+def test_ids_without_colors_get_those_of_voc(tmp_path):
     file = tmp_path / "_classes.csv"  # Roboflow's
     file.write_text("Pixel Value, Class\n0, background\n2, traffic light\n1, void\n", encoding="utf-8")
     labels = LabelSet.from_file(file)
@@ -48,7 +48,7 @@ def test_ids_without_colours_get_those_of_voc(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sky,1,2,3\nroad,9,9", "line 2 is 'road,9,9'; a line is a name and a colour, `road,128,64,128`, "),
+        ("sky,1,2,3\nroad,9,9", "line 2 is 'road,9,9'; a line is a name and a color, `road,128,64,128`, "),
         ("sky,70 130\n", "line 1 is 'sky,70 130'; a line is"),
         ("sky,#4682b4\nroad,#4682b", "line 2 is 'road,#4682b'; a line is"),
         ("sky 1 2 3\nroad 9 9", "line 2 is 'road 9 9'; a line is"),
@@ -56,9 +56,9 @@ def test_ids_without_colours_get_those_of_voc(tmp_path):
         ("0,sky\n\0,road", "line 2 is .*; a line is"),
         ("1 2 3 4", "line 1 is '1 2 3 4'; a line is"),
         ("1,sky,1,2,3\nroad,9,9,9", "line 2 has no id before its name, but other lines have one"),
-        ("0,sky,1,2,3\n1,road", "line 2 has no colour, but other lines have one"),
-        ("sky,1,2,300", r"the colour \[1, 2, 300\]; a colour is three integers in 0..255"),
-        ("sky,1,2,3\nroad,1,2,3", r"the colour \(1, 2, 3\) 2 times; make them differ"),
+        ("0,sky,1,2,3\n1,road", "line 2 has no color, but other lines have one"),
+        ("sky,1,2,300", r"the color \[1, 2, 300\]; a color is three integers in 0..255"),
+        ("sky,1,2,3\nroad,1,2,3", r"the color \(1, 2, 3\) 2 times; make them differ"),
         ("", "has no class"),
     ],
 )
@@ -69,7 +69,7 @@ def test_what_is_no_table_is_named_by_file_and_line(text, message, tmp_path):
         LabelSet.from_file(file)
 
 
-def test_a_large_id_without_a_colour_takes_no_time(tmp_path):
+def test_a_large_id_without_a_color_takes_no_time(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("999999999, road\n1, sky")
     with pytest.raises(ValueError, match=r"has ids \[999999999\]; allowed are 0\.\.65535"):
@@ -88,7 +88,7 @@ FORMS = {
     "quoted.csv": ('"name","r","g","b"\n"sky",90,150,220\n"grass",40,140,60\n"road",120,120,120\n', COLORS),  # R's
     "hex.csv": ("sky,#5a96dc\ngrass,#288c3c\nroad,#787878\n", COLORS),
     "hex_header.csv": ("id,name,hex\n0,sky,#5a96dc\n1,grass,#288C3C\n2,road,#787878\n", COLORS),
-    "hex_first.txt": ("# colours\n#5a96dc sky\n#288c3c grass\n#787878 road\n", COLORS),
+    "hex_first.txt": ("# colors\n#5a96dc sky\n#288c3c grass\n#787878 road\n", COLORS),
     "comments.txt": (
         "# label:color_rgb:parts:actions\nsky:90,150,220::\ngrass:40,140,60:: #green\nroad:120,120,120::",
         COLORS,
@@ -178,7 +178,7 @@ def test_categories_with_all_the_usual_unknown_ids():
         ({"-1": "sky"}, "is not in a known form"),
         ({"sky": -1}, r"has ids \[-1\]"),
         ({"labels": [{"name": "sky"}, {"name": "road", "color": [1, 2, 3]}]}, "is not in a known form"),
-        ({"label_map": {"0": "sky"}, "segmentation_colors": []}, "`segmentation_colors` has 0 colours for 1 names"),
+        ({"label_map": {"0": "sky"}, "segmentation_colors": []}, "`segmentation_colors` has 0 colors for 1 names"),
     ],
 )
 def test_what_is_no_form(values, message):

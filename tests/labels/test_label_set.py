@@ -87,7 +87,7 @@ def test_every_palette_is_invertible(name: str):
     np.testing.assert_array_equal(labels.ids_from_colors(colors), label_map)
 
 
-def test_shared_official_colours_read_as_the_first_class_and_are_kept():
+def test_shared_official_colors_read_as_the_first_class_and_are_kept():
     labels = LabelSet.from_name("cityscapes")
     official = {label.id: label.color for label in labels.labels}
     assert official[26] == official[34] == (0, 0, 142)  # car and license plate
@@ -108,7 +108,7 @@ def test_voc_is_drawn_in_its_own_map():
     assert labels.unknown_id == labels.id_of("void") == 255
 
 
-def test_train_ids_are_cityscapes_classes_in_their_colours():
+def test_train_ids_are_cityscapes_classes_in_their_colors():
     full, trained = LabelSet.from_name("cityscapes"), LabelSet.from_name("cityscapes-trainids")
     official = {label.name: label.color for label in full.labels}
     assert all(official[label.name] == label.color for label in trained.labels if label.id != 255)
@@ -116,7 +116,7 @@ def test_train_ids_are_cityscapes_classes_in_their_colours():
     assert ids == [7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33]  # the ids that its authors evaluate, in order
 
 
-def test_gaugans_colours_hold_the_ids_of_coco_stuff():
+def test_gaugans_colors_hold_the_ids_of_coco_stuff():
     coco = {i: name.removesuffix("-other") for i, name in LabelSet.from_name("coco-stuff").id2label.items()}
     for label in LabelSet.from_name("gaugan").labels:
         assert label.id == label.color[0]
@@ -159,7 +159,7 @@ def test_landscapes_are_those_of_the_data_set(path: str):
     assert dataclasses.replace(official, name="landscapes") == LabelSet.from_name("landscapes")
 
 
-def test_unknown_gets_black_or_the_next_free_colour(sparse: LabelSet):
+def test_unknown_gets_black_or_the_next_free_color(sparse: LabelSet):
     assert sparse.labels[1] == Label(5, "unknown", (0, 0, 0))
     with_black = LabelSet(name="night", labels=(Label(0, "night", (0, 0, 0)),), unknown_id=255)
     assert with_black.labels[1].color == (128, 0, 0)
@@ -207,29 +207,29 @@ def test_channels_out_of_range_are_an_error(sparse: LabelSet):
         sparse.channels_to_ids(np.array([0, 3]))
 
 
-def test_off_palette_colours_are_listed_most_frequent_first(sparse: LabelSet):
+def test_off_palette_colors_are_listed_most_frequent_first(sparse: LabelSet):
     image = np.zeros((3, 3, 3), dtype=np.uint8)
     image[0, 0] = 1, 2, 3
     image[1] = 200, 0, 0
     expected = (
-        r"has 2 colours off the palette .*'sparse': \(200, 0, 0\) on 3 pixels, \(1, 2, 3\) on 1 pixel\. .*tolerance"
+        r"has 2 colors off the palette .*'sparse': \(200, 0, 0\) on 3 pixels, \(1, 2, 3\) on 1 pixel\. .*tolerance"
     )
     with pytest.raises(ValueError, match=expected):
         sparse.ids_from_colors(image)
 
 
-def test_tolerance_takes_the_nearest_colour_up_to_a_distance(sparse: LabelSet):
+def test_tolerance_takes_the_nearest_color_up_to_a_distance(sparse: LabelSet):
     image = np.array([[[3, 0, 103], [0, 96, 4]]], dtype=np.uint8)  # 5 from sky, 5 from tree
     assert sparse.ids_from_colors(image, color_tolerance=5).tolist() == [[2, 9]]
-    with pytest.raises(ValueError, match=r"2 colours farther than `color_tolerance=4` .* pass `color_tolerance=5` to"):
+    with pytest.raises(ValueError, match=r"2 colors farther than `color_tolerance=4` .* pass `color_tolerance=5` to"):
         sparse.ids_from_colors(image, color_tolerance=4)
     image[0, 0] = 3, 1, 104  # a distance of 5.1 is rounded up
-    with pytest.raises(ValueError, match=r"2 colours off the palette .* or pass `color_tolerance=6` to"):
+    with pytest.raises(ValueError, match=r"2 colors off the palette .* or pass `color_tolerance=6` to"):
         sparse.ids_from_colors(image)
     assert sparse.ids_from_colors(image, color_tolerance=6).tolist() == [[2, 9]]
 
 
-def test_the_largest_tolerance_takes_every_colour():
+def test_the_largest_tolerance_takes_every_color():
     black = LabelSet("black", (Label(0, "night", (0, 0, 0)),))
     white = np.full((1, 1, 3), 255, dtype=np.uint8)
     assert black.ids_from_colors(white, color_tolerance=MAX_COLOR_TOLERANCE).tolist() == [[0]]
@@ -243,8 +243,8 @@ def test_tolerance_must_be_a_distance(sparse: LabelSet, tolerance: float):
         sparse.ids_from_colors(np.zeros((1, 1, 3), dtype=np.uint8), color_tolerance=tolerance)
 
 
-def test_colours_must_be_uint8_rgb(sparse: LabelSet):
-    with pytest.raises(ValueError, match=r"is float64 \(1, 1, 3\); a map in colours is uint8"):
+def test_colors_must_be_uint8_rgb(sparse: LabelSet):
+    with pytest.raises(ValueError, match=r"is float64 \(1, 1, 3\); a map in colors is uint8"):
         sparse.ids_from_colors(np.zeros((1, 1, 3)))
 
 
@@ -263,11 +263,11 @@ def test_unknown_names_list_the_known_ones(sparse: LabelSet):
         ((Label(1, "a", (0, 0, 0)), Label(2, "a", (1, 1, 1))), "uses the name 'a' 2 times"),
         (
             (Label(1, "a", (1, 1, 1)), Label(2, "b", (1, 1, 1))),
-            r"uses the colour .* 2 times; make them differ, or give `distinct_colors`",
+            r"uses the color .* 2 times; make them differ, or give `distinct_colors`",
         ),
         ((Label(70000, "a", (0, 0, 0)),), r"has ids \[70000\]; allowed are 0\.\.65535"),
-        ((Label(0, "a", (0, 0, 256)),), r"has the colour \[0, 0, 256\]; a colour is three integers"),
-        ((Label(0, "a", 7),), r"has the colour \[7\]; a colour is three integers"),
+        ((Label(0, "a", (0, 0, 256)),), r"has the color \[0, 0, 256\]; a color is three integers"),
+        ((Label(0, "a", 7),), r"has the color \[7\]; a color is three integers"),
         ((Label(1.5, "a", (0, 0, 0)),), r"has the id 1\.5; an id is an integer in 0\.\.65535"),
         ((Label(True, "a", (0, 0, 0)),), "has the id True; an id is an integer"),
         ((Label(0, None, (0, 0, 0)), Label(0, "a", (1, 1, 1))), "has the name None; names are texts"),
@@ -278,7 +278,7 @@ def test_bad_labels_are_an_error(labels: tuple[Label, ...], message: str):
         LabelSet(name="bad", labels=labels)
 
 
-def test_replacement_colour_of_a_stranger_is_an_error():
+def test_replacement_color_of_a_stranger_is_an_error():
     with pytest.raises(ValueError, match=r"`distinct_colors` has ids \[7\]"):
         LabelSet(name="bad", labels=(Label(0, "a", (0, 0, 0)),), distinct_colors={7: (1, 1, 1)})
 
@@ -298,7 +298,7 @@ def test_anonymous_counts_are_checked(num_labels: int):
         ("[" * 100_000, "cannot be read as a label set"),
         ('{"name": 5, "labels": [{"id": 0, "name": "a", "color": [0, 0, 0]}]}', "has the name 5; names are texts"),
         ('{"ignore_index": "x", "labels": [{"id": 0, "name": "a", "color": [0, 0, 0]}]}', "has the id 'x'; an id is"),
-        ('{"id2label": {"0": "a"}, "palette": []}', "`palette` has 0 colours for 1 names"),
+        ('{"id2label": {"0": "a"}, "palette": []}', "`palette` has 0 colors for 1 names"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, text: str, message: str):
@@ -313,7 +313,7 @@ def test_a_missing_file_is_named():
         LabelSet.from_file("nowhere.json")
 
 
-def test_numpys_integers_are_colours():
+def test_numpys_integers_are_colors():
     labels = LabelSet(
         name="numpy", labels=tuple((i, f"{i}", color) for i, color in enumerate(np.eye(3, dtype=np.uint8)))
     )

@@ -16,7 +16,7 @@ def hard(codes: torch.Tensor, has_edges: bool = False) -> SemanticMask:
 
 @pytest.mark.parametrize("target", [(1, 1), (3, 5), (7, 7), (16, 11), (13, 29), (32, 64)])
 @pytest.mark.parametrize("source", [(13, 29), (32, 64), (7, 7)])
-def test_nearest_neighbour_picks_the_pixels_of_interpolate(source: tuple[int, int], target: tuple[int, int]):
+def test_nearest_neighbor_picks_the_pixels_of_interpolate(source: tuple[int, int], target: tuple[int, int]):
     codes = torch.arange(source[0] * source[1]).view(1, *source)
     expected = F.interpolate(codes[None].double(), target, mode="nearest")[0].long()
     torch.testing.assert_close(hard(codes).codes_at(target), expected, atol=0, rtol=0)

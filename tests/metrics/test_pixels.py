@@ -21,7 +21,7 @@ def test_sharpness_of_a_point():
     assert laplacian_variance(picture).item() == pytest.approx(values.var(unbiased=False).item())
 
 
-def test_sharpness_weights_colours_as_the_eye_does():
+def test_sharpness_weights_colors_as_the_eye_does():
     sharpness = [laplacian_variance(noise() * (torch.arange(3) == c)[:, None, None]).mean().item() for c in range(3)]
     red, green, blue = sharpness
     assert green > red > blue

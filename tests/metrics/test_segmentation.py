@@ -45,7 +45,7 @@ class ColorNetwork(torch.nn.Module):
 
 @pytest.fixture
 def dataset():
-    """Pictures in the colours of their masks, which even a color tells apart."""
+    """Pictures in the colors of their masks, which even a color tells apart."""
     pictures = [mask(index, mode="RGB") for index in range(6)]
     return make_dataset(make_rows(image=pictures), transform=CENTER)
 

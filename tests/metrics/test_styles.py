@@ -6,7 +6,7 @@ from spade_hf.metrics.distribution import BLOCK
 
 
 def pictures(count=5, seed=0):
-    """Each of a colour and a contrast of its own."""
+    """Each of a color and a contrast of its own."""
     rng = torch.Generator().manual_seed(seed)
     base = torch.rand(count, 3, 1, 1, generator=rng) * 150 + 50
     return (base + torch.rand(count, 1, 1, 1, generator=rng) * 40 * torch.randn(count, 3, 9, 7, generator=rng)).byte()

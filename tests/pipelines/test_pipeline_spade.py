@@ -198,7 +198,7 @@ def test_forms_of_a_mask_give_the_same_image(pipeline, masks, tmp_path):
     forms = {
         "array": ids,
         "image of ids": Image.fromarray(ids),
-        "image in colours": Image.fromarray(palette[ids]),
+        "image in colors": Image.fromarray(palette[ids]),
         "path": str(tmp_path / "ids.png"),
         "one-hot": torch.nn.functional.one_hot(masks[:1], 12).movedim(-1, 1).float(),
     }

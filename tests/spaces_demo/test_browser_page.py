@@ -238,7 +238,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
 
 
 def with_other_gamma(image: Image.Image) -> tuple[Image.Image, dict]:
-    """A PNG whose colours a screen shows otherwise; its numbers are the labels'."""
+    """A PNG whose colors a screen shows otherwise; its numbers are the labels'."""
     info = PngInfo()
     info.add(b"gAMA", struct.pack(">I", 100_000))
     return image, {"pnginfo": info}
@@ -310,7 +310,7 @@ def test_bad_files_are_explained_and_the_page_stays(browser, url, tmp_path):
         ("list.json", "This file is not a scene of this page"),
         ("styles.json", "it has not two styles"),
         ("huge.json", "20000x20000 pixels; allowed are 1 to"),
-        ("photo.png", "100 % of this picture has no label's colour"),
+        ("photo.png", "100 % of this picture has no label's color"),
         ("large.png", "5000x5000 pixels; at most 16 megapixels"),
     ):
         visitor.page.set_input_files("#open-file", tmp_path / name)

@@ -1,4 +1,4 @@
-"""The page reads masks as the Gradio page does, and makes colours and codes of labels as the library does."""
+"""The page reads masks as the Gradio page does, and makes colors and codes of labels as the library does."""
 
 import io
 
@@ -76,13 +76,13 @@ def nearly(colors: np.ndarray) -> np.ndarray:
 
 
 MASKS = {
-    "colours": lambda ids, colors: file_of(colors),
-    "grey ids": lambda ids, colors: file_of(ids.astype(np.uint8)),
+    "colors": lambda ids, colors: file_of(colors),
+    "gray ids": lambda ids, colors: file_of(ids.astype(np.uint8)),
     "JPEG": lambda ids, colors: file_of(colors, "JPEG", quality=75),
     "transparent": lambda ids, colors: file_of(transparent(colors)),
-    "a few other colours": lambda ids, colors: file_of(nearly(colors)),
+    "a few other colors": lambda ids, colors: file_of(nearly(colors)),
     "a canvas": lambda ids, colors: file_of(colors[:32, :64]),
-    "grey colours": lambda ids, colors: file_of(np.full((8, 8, 3), 1, np.uint8)),
+    "gray colors": lambda ids, colors: file_of(np.full((8, 8, 3), 1, np.uint8)),
     "black and white": lambda ids, colors: file_of(Image.new("1", (8, 8), 1)),
     "a photograph": lambda ids, colors: (ASSETS / "noon_style.jpg").read_bytes(),
     "unknown ids": lambda ids, colors: file_of(np.full((8, 8), 200, np.uint8)),
@@ -102,7 +102,7 @@ def test_both_pages_read_the_same_mask(node, form, name):
         assert "label ids [200]" in str(error) and "has the label ids 200; this model knows 0, 1, 2" in found["error"]
         return
     if expected.is_photo:
-        assert "of this picture has no label's colour, so it is not a mask" in found["error"]
+        assert "of this picture has no label's color, so it is not a mask" in found["error"]
         return
     np.testing.assert_array_equal(found["labels"], label_set.ids_to_channels(expected.label_map).ravel())
     assert found["notes"] == expected.notes
@@ -114,15 +114,15 @@ def test_both_pages_read_the_same_mask(node, form, name):
         (np.full((8, 8), 3, np.uint16), "16 bits; browsers read 8 of them. Save it with 8 bits"),
         (np.dstack([np.full((8, 8), 3, np.uint8), np.full((8, 8), 0, np.uint8)]), None),
     ],
-    ids=["16 bits", "grey and alpha"],
+    ids=["16 bits", "gray and alpha"],
 )
 def test_what_a_browser_would_read_wrongly(node, image, words):
-    """Grey with an alpha channel is read by its colours, on both pages."""
+    """Gray with an alpha channel is read by its colors, on both pages."""
     found = read_by_node(node, file_of(image), LabelSet.from_name("landscapes"))
     assert words in found["error"] if words else "100 % was transparent and became sky" in found["notes"]
 
 
-def test_transparent_grey_values_have_no_ids(node):
+def test_transparent_gray_values_have_no_ids(node):
     data = file_of(Image.new("L", (8, 8), 3), transparency=3)
     found = read_by_node(node, data, LabelSet.from_name("landscapes"))
     assert "transparent pixels, whose label ids are lost. Save it without" in found["error"]

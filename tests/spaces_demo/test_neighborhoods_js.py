@@ -1,4 +1,4 @@
-"""The page's search for distinct neighbourhoods, run by Node.js, finds what the library's does."""
+"""The page's search for distinct neighborhoods, run by Node.js, finds what the library's does."""
 
 import numpy as np
 import pytest

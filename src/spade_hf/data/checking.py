@@ -122,9 +122,9 @@ KINDS = {
     "lossy_mask": "masks are in a lossy format, whose pixels along the borders are guesses: export PNG",
     "range_16bit": "16-bit images use a small part of the range and are nearly black: save them with 8 bits",
     "alpha": "masks have transparent pixels, which are read as unknown",
-    "palette": "palette masks are read by their colours, as their indices are other labels' ids",
+    "palette": "palette masks are read by their colors, as their indices are other labels' ids",
     "size": f"images have more than {OTHER_SIZE} times the pixels of the others, or fewer than 1 / {OTHER_SIZE}",
-    "rare_id": "labels occur in a single pair: often a stray colour or a wrong number in one mask",
+    "rare_id": "labels occur in a single pair: often a stray color or a wrong number in one mask",
 }
 
 

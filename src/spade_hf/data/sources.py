@@ -116,7 +116,7 @@ def load_label_set(
     if not file.is_file():
         raise ValueError(
             f"`label_set` is {str(file)!r}, which is neither a file nor one of "
-            f"{', '.join(LabelSet.built_in_names())}. Give one of these, or your own JSON file or table of colours."
+            f"{', '.join(LabelSet.built_in_names())}. Give one of these, or your own JSON file or table of colors."
         )
     return LabelSet.from_file(file)
 

@@ -213,7 +213,7 @@ class Handlers:
         else:
             mask = read_mask(data, self.processor, self.painter.formats)
             if mask.is_photo and not is_mask:
-                why = f"{percent_of_pixels(mask.far_share)} of its pixels have no label's colour"
+                why = f"{percent_of_pixels(mask.far_share)} of its pixels have no label's color"
                 return *[gr.skip()] * 5, gr.update(visible=True), f'<p role="alert">Is this a photograph? {why}.</p>'
             if mask.notes:
                 told = "The mask was changed to fit: " + "; ".join(mask.notes) + "."
@@ -265,7 +265,7 @@ class Handlers:
             The picture, a PNG.
         """
         if mask is None:
-            raise ValueError("`mask` is missing: send an image of label ids or in the labels' colours.")
+            raise ValueError("`mask` is missing: send an image of label ids or in the labels' colors.")
         label_map = read_mask(mask, self.processor, self.painter.formats).label_map
         if not self.painter.has_styles:
             return self.painter.paint(label_map, None)[0].picture

@@ -18,7 +18,7 @@ API_HELP = """```python
 from gradio_client import Client, handle_file
 
 picture = Client("URL of this page").predict(
-    mask=handle_file("mask.png"),     # label ids, or the labels' colours
+    mask=handle_file("mask.png"),     # label ids, or the labels' colors
     style=handle_file("sunset.jpg"),  # or None: the random style of `seed`
     seed=0,
     api_name="/generate",
@@ -88,7 +88,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
             lay_out_start(on, page)
         with gr.Column(min_width=300, elem_id="save"):
             heading(
-                "Download", "The mask in colours or as grey label numbers, the style, or the scene to continue later."
+                "Download", "The mask in colors or as gray label numbers, the style, or the scene to continue later."
             )
             with gr.Row():
                 page.downloads = {

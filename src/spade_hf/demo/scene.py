@@ -107,7 +107,7 @@ def _save_scene(scene: Scene, painter: Painter, path: Path) -> None:
 SCENE_FILE = "scene.spade.json"
 DOWNLOADS: dict[str, tuple[str, Callable[[Scene, Painter, Path], None]]] = {
     "Mask": ("mask_colours.png", _save_colors),
-    "Grey mask": ("mask_ids.png", _save_ids),
+    "Gray mask": ("mask_ids.png", _save_ids),
     "Style": ("latents.safetensors", _save_latents),
     "Scene": (SCENE_FILE, _save_scene),
 }

@@ -104,7 +104,7 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
     ids = label_set.ids_from_colors(colors, color_tolerance=ANY_COLOR)
     changed = (painted & ~np.isin(pack_colors(colors), pack_colors(label_set.palette))).mean()
     if changed:
-        notes.append(f"{percent_of_pixels(changed)} of the pixels had no label's colour and took the nearest one")
+        notes.append(f"{percent_of_pixels(changed)} of the pixels had no label's color and took the nearest one")
     nearest = label_set.colorize(ids).astype(np.int64)  # (H, W, 3)
     far = painted & (((colors - nearest) ** 2).sum(axis=-1) > NEAR_COLOR**2)
     if not painted.all():

@@ -33,7 +33,7 @@ CONVERTED_CARD = """\
 {import_note}
 
 Weights of the public SPADE implementation (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291), converted by
-`spade-hf convert`. They keep their authors' licence, [CC BY-NC-SA 4.0]({license}): name the authors, no commercial
+`spade-hf convert`. They keep their authors' license, [CC BY-NC-SA 4.0]({license}): name the authors, no commercial
 use, share alike. The conversion renamed the weights and divided spectrally normalized ones by their norm.
 
 ```python
@@ -77,15 +77,13 @@ def card_metadata(**more: Any) -> ModelCardData:
 
 
 def label_table(pipeline: SPADEPipeline) -> str:
-    """Format a pipeline's labels as a Markdown table of ids, names and colours."""
+    """Format a pipeline's labels as a Markdown table of ids, names and colors."""
     label_set = pipeline.image_processor.label_set
     rows = [
         f"| {label.id} | {_markdown(label.name)} | `#{bytes(color.tolist()).hex()}` |"
         for label, color in zip(label_set.labels, label_set.palette, strict=True)
     ]
-    return "\n".join(
-        [f"## Labels ({_markdown(label_set.name)})", "", "| id | name | colour |", "|---|---|---|", *rows]
-    )
+    return "\n".join([f"## Labels ({_markdown(label_set.name)})", "", "| id | name | color |", "|---|---|---|", *rows])
 
 
 def without_folder(value: Any) -> Any:

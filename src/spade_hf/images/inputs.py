@@ -170,7 +170,7 @@ def check_opaque(image: PIL.Image.Image, argument: str) -> None:
         return
     if hidden := int((np.array(image.convert("RGBA"))[..., 3] < 255).sum()):
         raise ValueError(
-            f"{argument} has {hidden} transparent pixels, whose colours are unknown. Put it on a background, and save "
+            f"{argument} has {hidden} transparent pixels, whose colors are unknown. Put it on a background, and save "
             "it without transparency."
         )
 

@@ -43,9 +43,9 @@ def read_ids(
     if image.mode == "P" and (found := find_disagreement(image, label_set)) is not None:
         if color_tolerance is None:
             raise ValueError(
-                f"{argument} is a palette image in the colours of label set '{label_set.name}', but its index "
-                f"{found.index} has the colour of id {found.drawn_id}. Save it as RGB to have its colours read, or "
-                "pass `color_tolerance=0`; if its indices are the ids, save them as a grey image."
+                f"{argument} is a palette image in the colors of label set '{label_set.name}', but its index "
+                f"{found.index} has the color of id {found.drawn_id}. Save it as RGB to have its colors read, or "
+                "pass `color_tolerance=0`; if its indices are the ids, save them as a gray image."
             )
         image = image.convert("RGBA")
     if image.mode == "RGB" and "transparency" in image.info:  # one color stands for transparent pixels
@@ -86,7 +86,7 @@ def read_instances(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument:
     else:
         maps = _array_maps(value, argument)
     if maps.ndim == 4 and maps.shape[-1] == 4:
-        raise ValueError(f"{argument} has an alpha channel; an instance map has ids, or RGB colours. Save it without.")
+        raise ValueError(f"{argument} has an alpha channel; an instance map has ids, or RGB colors. Save it without.")
     return (pack_colors(maps) if maps.ndim == 4 else maps).astype(np.int64)
 
 
@@ -117,7 +117,7 @@ def _array_maps(value: np.ndarray | torch.Tensor, argument: str) -> np.ndarray:
         maps = array if array.ndim == 3 else array[None]
     else:
         forms = "(H, W) and (N, H, W) of ids" + (
-            "" if isinstance(value, torch.Tensor) else ", and uint8 (H, W, 3) of colours"
+            "" if isinstance(value, torch.Tensor) else ", and uint8 (H, W, 3) of colors"
         )
         raise ValueError(f"{argument} has shape {tuple(array.shape)}; allowed are {forms}.")
     if 0 in maps.shape:
@@ -130,12 +130,12 @@ def _check_mode(image: PIL.Image.Image, argument: str, modes: tuple[str, ...]) -
     if image.mode not in modes:
         raise ValueError(
             f"{argument} has the PIL mode {image.mode!r}; allowed are {', '.join(ID_MODES[:3])} and I (ids), and "
-            f"{' and '.join(COLOR_MODES)} (colours). Save it in one of them."
+            f"{' and '.join(COLOR_MODES)} (colors). Save it in one of them."
         )
     if image.mode in ("L", "LA", *COLOR_MODES) and (header_of(image).white or 255) > 255:
         raise ValueError(
-            f"{argument} has channels of 16 bits, of which only 8 are read. Save its colours with 8 bits per channel, "
-            "and ids as a grey image of 8 or 16 bits."
+            f"{argument} has channels of 16 bits, of which only 8 are read. Save its colors with 8 bits per channel, "
+            "and ids as a gray image of 8 or 16 bits."
         )
 
 
@@ -168,7 +168,7 @@ def _ids_of_numbers(
         drawn = [id_of_gray.get(value) for value in values]
         if color_tolerance is not None and drawn != values and not {None, label_set.unknown_id} & set(drawn):
             raise ValueError(
-                f"{argument} is grey, and its numbers {values} are ids as well as the greys of other labels, {drawn}. "
+                f"{argument} is gray, and its numbers {values} are ids as well as the grays of other labels, {drawn}. "
                 "Leave out `color_tolerance` if they are ids; otherwise save it as RGB."
             )
         return numbers
@@ -200,7 +200,7 @@ def _gray_remedy(numbers: np.ndarray, grays: np.ndarray) -> str:
         is_near = distances <= NEAR_COLOR
         if len(set(rows[is_near].tolist())) > 1 and counts[is_near].sum() >= SOFT_SHARE * counts.sum():
             return (
-                " Most of its greys are colours of labels: if it is a drawing in these, perhaps with soft edges or "
+                " Most of its grays are colors of labels: if it is a drawing in these, perhaps with soft edges or "
                 f"saved as JPEG, pass `color_tolerance={int(np.ceil(distances.max()))}`."
             )
     if len(values) >= MANY_IDS:
@@ -230,13 +230,13 @@ def _transparent(alpha: np.ndarray, label_set: LabelSet, color_tolerance: float 
     if half := int(((alpha > 0) & (alpha < 255)).sum()):
         raise ValueError(
             f"{argument} has {half} half-transparent pixels; allowed are alpha 0 (unknown) and 255. Draw without soft "
-            f"edges, or pass `color_tolerance={MAX_COLOR_TOLERANCE}` to take the nearest label for every colour."
+            f"edges, or pass `color_tolerance={MAX_COLOR_TOLERANCE}` to take the nearest label for every color."
         )
     transparent = alpha == 0
     if transparent.any() and not label_set.use_unknown_label:
         raise ValueError(
             f"{argument} has {int(transparent.sum())} transparent pixels, and label set '{label_set.name}' has "
-            "no unknown label for them. Give every pixel a label's colour."
+            "no unknown label for them. Give every pixel a label's color."
         )
     return transparent
 
@@ -252,7 +252,7 @@ def _check_numbers_as_colors(colors: np.ndarray, label_set: LabelSet, argument: 
     channels = "three equal channels" if is_gray else "the red channel"
     raise ValueError(
         f"{argument} is an RGB image that seems to hold ids in {channels}: {np.unique(numbers).tolist()[:10]}. Save "
-        "one channel as a grey image (with Pillow: `mask.getchannel(0)`), or give the labels these colours."
+        "one channel as a gray image (with Pillow: `mask.getchannel(0)`), or give the labels these colors."
     )
 
 
@@ -264,7 +264,7 @@ def _check_merging(colors: np.ndarray, ids: np.ndarray, label_set: LabelSet, arg
     own = pack_colors(label_set.palette[label_set.ids.index(label_id)])
     if (packed != packed.flat[0]).any() and (packed == own).mean() < SOFT_SHARE:
         raise ValueError(
-            f"{argument} has {len(np.unique(packed))} colours, all of which `color_tolerance` takes for one label, "
-            f"{label_set.id2label[label_id]!r}. Use the label set in whose colours it is drawn, or a smaller "
+            f"{argument} has {len(np.unique(packed))} colors, all of which `color_tolerance` takes for one label, "
+            f"{label_set.id2label[label_id]!r}. Use the label set in whose colors it is drawn, or a smaller "
             "tolerance."
         )

@@ -203,7 +203,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """
         masks = self._read_masks(mask, color_tolerance)
         if masks[0].is_floating_point():
-            raise ValueError("`mask` is soft (float), which has no ids; give a hard one (ids, colours).")
+            raise ValueError("`mask` is soft (float), which has no ids; give a hard one (ids, colors).")
         return [self.label_set.channels_to_ids(one.cpu().numpy()) for one in masks]
 
     def preprocess_instance_map(
@@ -270,7 +270,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             channels = torch.from_numpy(self.label_set.ids_to_channels(ids, argument=name))  # (N, H, W)
             masks.extend(channels.to(value.device) if isinstance(value, torch.Tensor) else channels)
         if len({one.ndim for one in masks}) > 1:
-            raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colours); give one kind per call.")
+            raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colors); give one kind per call.")
         return masks
 
 

@@ -64,7 +64,7 @@ def read_color_table(text: str) -> dict[str, Any]:
         labels = [{"id": i, "name": name, "color": voc_color(i)} for i, name in enumerate(names[is_labelme:])]
         return {"labels": labels, "ignore_index": 255 if is_labelme else unknown_id(labels)}
     lines, rows = _rows(lines)
-    for part, called in (("id", "id before its name"), ("color", "colour")):
+    for part, called in (("id", "id before its name"), ("color", "color")):
         has_it = [row.get(part) is not None for row in rows]
         if any(has_it) and not all(has_it):
             raise ValueError(f"line {lines[has_it.index(False)][0]} has no {called}, but other lines have one.")
@@ -96,8 +96,8 @@ def _rows(lines: list[Line]) -> tuple[list[Line], list[dict[str, str]]]:
     if None in rows:
         number, line = lines[rows.index(None)]
         raise ValueError(
-            f"line {number} is {line!r}; a line is a name and a colour, `road,128,64,128`, `128 64 128 road` or "
-            "`road,#804080`, or an id, a name and a colour, `7,road,128,64,128`, or an id and a name, `7,road`; or "
+            f"line {number} is {line!r}; a line is a name and a color, `road,128,64,128`, `128 64 128 road` or "
+            "`road,#804080`, or an id, a name and a color, `7,road,128,64,128`, or an id and a name, `7,road`; or "
             "every line is a name."
         )
     return lines, [row for row in rows if row is not None]

@@ -47,7 +47,7 @@ def checked_color(color: Any, label_set_name: str) -> Color:
     values = tuple(color) if isinstance(color, Iterable) else (color,)
     if len(values) != 3 or not all(isinstance(v, Integral) and 0 <= int(v) <= 255 for v in values):
         raise ValueError(
-            f"label set '{label_set_name}' has the colour {list(values)}; a colour is three integers in 0..255."
+            f"label set '{label_set_name}' has the color {list(values)}; a color is three integers in 0..255."
         )
     red, green, blue = map(int, values)  # numpy integers cannot be written to JSON
     return red, green, blue
@@ -79,7 +79,7 @@ def rows_of_colors(
         `np.ndarray`: int64 `(...)`, values in `0..L - 1`.
     """
     if image.dtype != np.uint8 or image.shape[-1:] != (3,):
-        raise ValueError(f"{argument} is {image.dtype} {image.shape}; a map in colours is uint8 (..., 3).")
+        raise ValueError(f"{argument} is {image.dtype} {image.shape}; a map in colors is uint8 (..., 3).")
     if color_tolerance is not None and not color_tolerance >= 0:  # also catches NaN
         raise ValueError(f"`color_tolerance` is {color_tolerance}; it is a distance in RGB, 0 or more.")
 
@@ -101,8 +101,8 @@ def rows_of_colors(
         far_share = far.sum() / packed.size
         if color_tolerance is None and len(strange) > PHOTO_COLORS and far_share > PHOTO_SHARE:
             raise ValueError(
-                f"{argument} is not a mask: {far_share:.0%} of its pixels have no colour of label set "
-                f"'{palette_name}'. Is it a photograph? Give its mask instead, or the label set of these colours."
+                f"{argument} is not a mask: {far_share:.0%} of its pixels have no color of label set "
+                f"'{palette_name}'. Is it a photograph? Give its mask instead, or the label set of these colors."
             )
         helps = _is_soft(far, packed.size) or _are_clear(unpack_colors(strange), palette)
         raise ValueError(
@@ -168,13 +168,13 @@ def _off_palette_message(
     more = f" and {len(packed) - COLORS_IN_MESSAGE} more" if len(packed) > COLORS_IN_MESSAGE else ""
     if color_tolerance is None:
         problem = f"off the palette of label set '{palette_name}'"
-        remedies = ["Draw with its colours, without JPEG or blending", "add labels of these colours to it"]
+        remedies = ["Draw with its colors, without JPEG or blending", "add labels of these colors to it"]
     else:
         problem = f"farther than `color_tolerance={color_tolerance}` from the palette of label set '{palette_name}'"
-        remedies = ["Draw with its colours"]
+        remedies = ["Draw with its colors"]
     if enough is not None:
         remedies.append(f"pass `color_tolerance={enough}` to take the nearest label for all of them")
     else:  # the nearest labels would be arbitrary
-        remedies.append("use the label set in whose colours it is drawn")
+        remedies.append("use the label set in whose colors it is drawn")
     remedy = f"{', '.join(remedies[:-1])}, or {remedies[-1]}."
-    return f"{argument} has {len(packed)} colour{'s' if len(packed) > 1 else ''} {problem}: {shown}{more}. {remedy}"
+    return f"{argument} has {len(packed)} color{'s' if len(packed) > 1 else ''} {problem}: {shown}{more}. {remedy}"

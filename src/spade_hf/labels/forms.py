@@ -53,7 +53,7 @@ def _numbered(names: Mapping[Any, Any], colors: Sequence[Any] | None, key: str) 
     if colors is None:
         colors = [voc_color(_natural(i)) for i, _ in rows]
     if len(rows) != len(colors):
-        raise ValueError(f"`{key}` has {len(colors)} colours for {len(rows)} names.")
+        raise ValueError(f"`{key}` has {len(colors)} colors for {len(rows)} names.")
     return [{"id": i, "name": name, "color": color} for (i, name), color in zip(rows, colors, strict=True)]
 
 

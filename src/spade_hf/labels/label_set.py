@@ -79,10 +79,10 @@ class LabelSet:
             raise ValueError(f"`labels` of label set '{self.name}' has no class; give at least one besides unknown.")
         if bad := [i for i in self.ids if not 0 <= i <= MAX_ID]:
             raise ValueError(f"`labels` of label set '{self.name}' has ids {bad}; allowed are 0..{MAX_ID}.")
-        for what, values in (("id", self.ids), ("name", self.names), ("colour", map(tuple, self.palette.tolist()))):
+        for what, values in (("id", self.ids), ("name", self.names), ("color", map(tuple, self.palette.tolist()))):
             value, times = Counter(values).most_common(1)[0]
             if times > 1:
-                remedy = "make them differ, or give `distinct_colors`" if what == "colour" else "make each one unique"
+                remedy = "make them differ, or give `distinct_colors`" if what == "color" else "make each one unique"
                 raise ValueError(f"label set '{self.name}' uses the {what} {value!r} {times} times; {remedy}.")
         if other_ids := sorted(set(self.distinct_colors) - set(self.ids)):
             raise ValueError(f"`distinct_colors` has ids {other_ids}, which label set '{self.name}' does not have.")

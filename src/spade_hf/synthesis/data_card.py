@@ -22,7 +22,7 @@ from ..version import __version__
 SIZE_CATEGORIES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
 COLUMNS = {
     "image": "PNG, painted by the model",
-    "label": "PNG of label ids, the mask as the model saw it; `labels.json` has names and colours",
+    "label": "PNG of label ids, the mask as the model saw it; `labels.json` has names and colors",
     "instance": "PNG of instance ids, as the model saw it",
     "source_index": "row of the mask in the source",
     "seed": "`pipeline(label, generator=torch.Generator().manual_seed(seed))` paints this picture again, at its size",
@@ -99,7 +99,7 @@ def write_data_card(
         left_out=left_out if summary.missing else "",
         version=__version__,
         settings=json.dumps(dict(settings), indent=2),
-        license="" if license else "The model states no licence; add one to the metadata before you share this.\n\n",
+        license="" if license else "The model states no license; add one to the metadata before you share this.\n\n",
     )
     write_text(folder / "README.md", card)
 

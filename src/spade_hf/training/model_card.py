@@ -45,7 +45,7 @@ pipeline = SPADEPipeline.from_pretrained("{repo_id}"{revision})
 image = pipeline("mask.png"{arguments}).images[0]
 ```
 
-A mask holds label ids or their colours (see below). The image has the mask's proportions and about as many pixels as
+A mask holds label ids or their colors (see below). The image has the mask's proportions and about as many pixels as
 {height}x{width} (height x width), unless you pass `height` and `width`, multiples of {divisor}.
 
 ## Training
@@ -82,7 +82,7 @@ class TrainingRecipe:
     Args:
         dataset_name (`str`, *optional*): A Hub id or a path; the card does not show paths.
         pretrained_model_name_or_path (`str`, *optional*): The start of training: likewise.
-        license (`str`, *optional*): Licence of the weights.
+        license (`str`, *optional*): License of the weights.
         train_batch_size (`int`): Samples of a batch, with which batch statistics are estimated.
         settings (`Mapping[str, Any]`): Values by option, as the card's table shows them.
     """

@@ -83,7 +83,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     of = ", for --segmenter_image_folder"
     parser.add_argument("--segmenter_image_folder", help="folder of images of other pairs")
     parser.add_argument(
-        "--segmenter_mask_folder", help=f"folder of masks: ids or the label set's colours; or CVAT's zip file{of}"
+        "--segmenter_mask_folder", help=f"folder of masks: ids or the label set's colors; or CVAT's zip file{of}"
     )
     parser.add_argument(
         "--segmenter_file_list", help=f"text file: read only these names, without suffix or extension{of}"

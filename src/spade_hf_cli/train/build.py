@@ -55,21 +55,21 @@ def build_dataset(options: TrainOptions) -> PairedImageDataset | StreamedImageDa
         ),
         color_tolerance=options.color_tolerance,
     )
-    behaviour = {"seed": options.seed, "skip_broken": options.skip_broken}
+    behavior = {"seed": options.seed, "skip_broken": options.skip_broken}
     if options.streaming:
         rows = rows if options.max_train_samples is None else rows.take(options.max_train_samples)
-        return StreamedImageDataset(rows, reader, shuffle_buffer_size=options.shuffle_buffer_size, **behaviour)
+        return StreamedImageDataset(rows, reader, shuffle_buffer_size=options.shuffle_buffer_size, **behavior)
     if options.validation_share is not None:
         rows, _ = hold_out(rows, options.validation_share)
     if options.max_train_samples is not None:
         rows = rows.select(range(min(options.max_train_samples, len(rows))))
-    return PairedImageDataset(rows, reader, **behaviour)
+    return PairedImageDataset(rows, reader, **behavior)
 
 
 def build_held_out(
     options: TrainOptions, dataset: PairedImageDataset | StreamedImageDataset
 ) -> PairedImageDataset | None:
-    """Build the data set of pairs that are not trained on, cropped at the centre and not flipped, if there are any."""
+    """Build the data set of pairs that are not trained on, cropped at the center and not flipped, if there are any."""
     if options.validation_image_folder is not None:
         rows = open_folders(options, "validation_")
         assert isinstance(dataset, PairedImageDataset)  # the options were checked

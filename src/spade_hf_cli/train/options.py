@@ -69,7 +69,7 @@ class TrainOptions(DataOptions):
     validation_image_folder: str | None = validation_option(None, "folder of images of other pairs", free=True)
     validation_mask_folder: str | None = validation_option(
         None,
-        "folder of masks: ids or the label set's colours; or CVAT's zip file, for --validation_image_folder",
+        "folder of masks: ids or the label set's colors; or CVAT's zip file, for --validation_image_folder",
         free=True,
     )
     validation_instance_folder: str | None = validation_option(

@@ -90,7 +90,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_encoder_base_channels": 32,
         "style_encoder_channel_mult": [1, 2, 4, 4, 4],
         "discriminator": "projected",
-        "augment_discriminator": ["translation", "cutout"],  # not colours, which are the styles
+        "augment_discriminator": ["translation", "cutout"],  # not colors, which are the styles
         "simplify_probability": 0.5,
         "random_style_probability": 0.1,
         "perceptual_model": "efficientnet-lite0",

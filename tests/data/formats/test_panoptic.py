@@ -56,7 +56,7 @@ def test_unknown_is_an_id_that_is_free(ids, unknown):
     assert labels.unknown_id == unknown
 
 
-def test_colours_of_the_categories_are_kept_and_told_apart():
+def test_colors_of_the_categories_are_kept_and_told_apart():
     colors = {1: [128, 0, 0], 2: [128, 0, 0], 3: [9, 9, 9]}
     categories = [{"id": i, "name": f"class {i}", "color": color} for i, color in colors.items()]
     labels = LabelSet.from_dict({"categories": [*categories, {"id": 4, "name": "class 4"}]})

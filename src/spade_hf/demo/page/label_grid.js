@@ -1,4 +1,4 @@
-// An image of label numbers, never of colours: no blended edges, and undo restores a copy.
+// An image of label numbers, never of colors: no blended edges, and undo restores a copy.
 // Its text is the runs of equal labels in reading order: "width height count label count label ...".
 // Positions are {x, y} in pixels from the top left corner, and can be outside.
 export class LabelGrid {
@@ -34,7 +34,7 @@ export class LabelGrid {
     return new LabelGrid(this.width, this.height, this.labels.slice());
   }
 
-  /** The grid at another size: the label under each new pixel's centre. */
+  /** The grid at another size: the label under each new pixel's center. */
   resized(width, height) {
     const grid = new LabelGrid(width, height);
     for (let row = 0, i = 0; row < height; row++) {
@@ -103,7 +103,7 @@ export class LabelGrid {
     this.labels.forEach((one, i) => { if (one === old) this.labels[i] = label; });
   }
 
-  /** The inside of a polygon of positions: pixels with an odd number of its sides to the left of their centre. */
+  /** The inside of a polygon of positions: pixels with an odd number of its sides to the left of their center. */
   polygon(places, label) {
     for (let row = 0; row < this.height; row++) {
       const crossings = [];
