@@ -83,8 +83,9 @@ def test_behind_a_proxy_on_a_shared_machine(model, tmp_path):
     environment.pop("GRADIO_TEMP_DIR", None)
     command = [sys.executable, "-m", "spade_hf_cli", "demo", "--model", str(model)]
     process = subprocess.Popen(
-        command, cwd=SOURCES, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=SOURCES, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     assert process.stdout is not None
     lines = [process.stdout.readline(), process.stdout.readline()]
     process.send_signal(signal.SIGINT)

@@ -328,6 +328,8 @@ def test_components_must_agree(pipeline):
     [
         ("model_index.json", '{"_class_name": "SPADEPipeline", "generator": []}', "has a bad index: "),
         ("model_index.json", '{"_class_name": "SPADEPipeline", "generator": [7, 7]}', "has a bad index: "),
+        ("model_index.json", '{"_class_name": "SPADEPipeline", "generator": ["spade_hf", null]}', "has a bad index: "),
+        ("model_index.json", '{"_class_name": "SPADEPipeline", "style_encoder": [null, "X"]}', "has a bad index: "),
         (
             "model_index.json",
             '{"_class_name": "SPADEPipeline", "generator": "x"}',

@@ -45,8 +45,8 @@ def check_index(index: Any, *, parts: Iterable[str], source: Any) -> None:
     else:
         for name in parts:
             pair = index.get(name, [None, None])
-            is_pair = isinstance(pair, list) and len(pair) == 2
-            if not is_pair or not all(one is None or isinstance(one, str) for one in pair):
+            is_pair = isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
+            if not is_pair and pair != [None, None]:  # two nulls: a part that the pipeline does not have
                 problem = f"`{name}` is {str(pair)[:60]!r}, not a library and a class"
     if problem is not None:
         raise ValueError(f"{source} has a bad index: {problem}. Copy or download model_index.json again.")
