@@ -132,11 +132,11 @@ def test_five_updates_in_single_precision(tmp_path):
     falls on the other side of LeakyReLU's kink, and the 256 weights of its channel get another gradient. With 1e-2 the
     parameters differ by 1e-8, the statistics of the batches by 1e-6.
 
-    Kinks remain: with this seed no unit meets one; with `--seed 1` one does in the first update, and what differs then
-    grows tenfold an update. Should other kernels meet one here, it is the seed that has to change, not the bound.
+    Kinks remain: with this seed, and with 4, no unit meets one; with 0 and 2 one does, and what differs then grows
+    tenfold an update. Should other kernels meet one here, it is the seed that has to change, not the bound.
     """
     data = write_imagefolder(tmp_path / "pairs", count=8)
-    more = ("--adam_epsilon", 1e-2, "--checkpointing_steps", 1, "--checkpoints_total_limit", STEPS)
+    more = ("--seed", 3, "--adam_epsilon", 1e-2, "--checkpointing_steps", 1, "--checkpoints_total_limit", STEPS)
     for name, processes in (("one", 1), ("two", 2)):
         given = options(data, tmp_path / name, "--train_batch_size", 4 // processes, *more, steps=STEPS)
         train(processes, tmp_path, *given, in_double=False)
