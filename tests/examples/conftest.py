@@ -11,6 +11,16 @@ from accelerate.state import AcceleratorState, GradientState
 from .programs import EVALUATE, SYNTHESIZE, TRAIN
 
 
+def call(script, options, monkeypatch) -> int:
+    """Run a script as `python script options` does, and return its exit status."""
+    monkeypatch.setattr(sys, "argv", [str(script), *map(str, options)])
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
+
+
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run the training script."""
@@ -19,12 +29,7 @@ def run(monkeypatch, capsys):
     def run(*options):
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
-        monkeypatch.setattr(sys, "argv", [str(TRAIN), *map(str, options)])
-        status = 0
-        try:
-            runpy.run_path(str(TRAIN), run_name="__main__")
-        except SystemExit as stop:
-            status = stop.code
+        status = call(TRAIN, options, monkeypatch)
         captured = capsys.readouterr()
         return SimpleNamespace(status=status, stdout=captured.out, stderr=captured.err)
 
@@ -37,12 +42,7 @@ def evaluate(monkeypatch, capsys, caplog):
 
     def evaluate(*options):
         caplog.clear()
-        monkeypatch.setattr(sys, "argv", [str(EVALUATE), *map(str, options)])
-        status = 0
-        try:
-            runpy.run_path(str(EVALUATE), run_name="__main__")
-        except SystemExit as stop:
-            status = stop.code or 0
+        status = call(EVALUATE, options, monkeypatch)
         captured = capsys.readouterr()
         return SimpleNamespace(status=status, stdout=captured.out, stderr=captured.err, log=caplog.text)
 

@@ -83,7 +83,7 @@ def test_the_discriminator_of_a_config_file(tmp_path):
         ),
         (
             ["--discriminator", "segmentation", "--gan_loss", "relativistic"],
-            "--gan_loss has no effect with --discriminator segmentation",
+            "--gan_loss has no effect without --discriminator patch or projected",
         ),
     ],
 )

@@ -1,13 +1,13 @@
 """Options of training that have no effect beside certain others, so that nobody relies on them."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
 from ..declaring import default_of
 from ..unused import Rule
 from .options import TrainOptions
-from .presets import DISCRIMINATOR_OPTIONS, MASK_NORM_OPTIONS, changed_defaults, discriminator_options
+from .presets import DISCRIMINATOR_OPTIONS, MASK_NORM_OPTIONS, changed_defaults
 
 
 def _no_effect(
@@ -20,28 +20,31 @@ def _has_style_encoder(options: TrainOptions) -> bool:
     return options.generator != "pix2pixhd" and options.latent_dim > 0 and options.use_style_encoder
 
 
-def _read_only_by(choice: str, names: Iterable[str], reads: Callable[[str], Collection[str]]) -> list[Rule]:
-    """Return rules for options that only some values of another option read."""
+def _read_only_by(choice: str, reads: Mapping[str, Collection[str]], *, outside: Collection[str]) -> list[Rule]:
+    """Return rules for options that only some values of another option read.
 
-    def rule(name: str) -> Rule:
-        return _no_effect(
-            name, lambda options: name not in reads(getattr(options, choice)), f"with --{choice} {{{choice}}}"
+    Args:
+        choice (`str`): The other option.
+        reads (`Mapping[str, Collection[str]]`): Its value -> the options that this value reads.
+        outside (`Collection[str]`): The options that a value of an imported module may read.
+    """
+    rules = []
+    for name in sorted({name for names in reads.values() for name in names}):
+        readers = [value for value, names in reads.items() if name in names]
+        rules.append(
+            _no_effect(
+                name,
+                lambda options, name=name: name not in reads.get(getattr(options, choice), outside),
+                f"without --{choice} {' or '.join(readers)}",
+            )
         )
-
-    return [rule(name) for name in sorted({*names})]
-
-
-def _read_by_norm(mask_norm: str) -> Collection[str]:
-    return MASK_NORM_OPTIONS.get(mask_norm, SPADE_OPTIONS)  # of a norm from outside, nothing is known
+    return rules
 
 
-def _read_by_discriminator(discriminator: str) -> Collection[str]:
-    options = discriminator_options(discriminator)
-    return (*options.loss, "feature_matching_weight") if options.matches_features else options.loss
-
-
-SPADE_OPTIONS = MASK_NORM_OPTIONS["spade"]
-LOSS_OPTIONS = [name for options in DISCRIMINATOR_OPTIONS.values() for name in options.loss]
+DISCRIMINATORS_READ = {
+    kind: (*options.loss, *("feature_matching_weight",) * options.matches_features)
+    for kind, options in DISCRIMINATOR_OPTIONS.items()
+}
 RULES = (
     _no_effect(
         "train_split cache_dir",
@@ -60,7 +63,7 @@ RULES = (
         lambda options: options.generator == "concatenation",
         "with --generator concatenation",
     ),
-    *_read_only_by("mask_norm", SPADE_OPTIONS, _read_by_norm),
+    *_read_only_by("mask_norm", MASK_NORM_OPTIONS, outside=MASK_NORM_OPTIONS["spade"]),
     _no_effect("use_style_encoder", lambda options: options.latent_dim == 0, "with --latent_dim 0"),
     _no_effect(
         "style_encoder_image_size style_encoder_base_channels style_encoder_channel_mult kl_weight "
@@ -71,7 +74,7 @@ RULES = (
     _no_effect(
         "perceptual_weight", lambda options: options.perceptual_model == "none", "with --perceptual_model none"
     ),
-    *_read_only_by("discriminator", [*LOSS_OPTIONS, "feature_matching_weight"], _read_by_discriminator),
+    *_read_only_by("discriminator", DISCRIMINATORS_READ, outside=("feature_matching_weight",)),
     _no_effect(
         "boundary_relaxation", lambda options: options.simplify_probability == 0, "without --simplify_probability"
     ),
