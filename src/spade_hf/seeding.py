@@ -16,6 +16,7 @@ class Stream(IntEnum):
     STYLE_CHOICE = 3  # whether the sample gets a random style
     AUGMENTATION = 4  # changes of the discriminator's inputs; followed by the phase
     LABEL_MIX = 5  # which labels are real in a mixed image
+    OUTLINES = 6  # noise and noise level of a label map
 
 
 def derive_seed(*parts: int) -> int:

@@ -49,6 +49,12 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def same_as(declared: type, name: str, **changes: Any) -> Any:
+    """Declare a field like that of another program, with its own `default`, `help` or other settings of [`option`]."""
+    field = next(field for field in dataclasses.fields(declared) if field.name == name)
+    return option(**{"default": default_of(field), **field.metadata, **changes})
+
+
 def add_options(
     parser: argparse.ArgumentParser, declared: type, *, descriptions: Mapping[str, str] | None = None
 ) -> None:

@@ -1,4 +1,4 @@
-"""Runs the programs `train`, `evaluate` and `synthesize`: for `spade-hf`, and for the files in examples/.
+"""Runs the programs, such as `train` and `evaluate`: for `spade-hf`, and for the files in examples/.
 
 A program is a package of two modules: `parser` parses the command line without heavy imports, `run` does the work.
 """
@@ -14,6 +14,7 @@ from .parsing import USER_ERROR, one_line
 # Program -> its help, and the extra that it needs.
 PROGRAMS = {
     "train": ("train on your own masks (needs the extra `train`)", "train"),
+    "train-outlines": ("train an outline model on label maps (needs the extra `train`)", "train"),
     "evaluate": ("measure how good a model is (needs the extra `eval`)", "eval"),
     "synthesize": ("paint a data set of masks in many styles (needs the extra `train`)", "train"),
 }
@@ -29,9 +30,10 @@ def run_program(name: str, arguments: Sequence[str] | None = None, *, prog: str 
         prog (`str`, *optional*): Name in the help. Default: that of this process.
     """
     try:
-        parser = importlib.import_module(f"{__package__}.{name}.parser")
+        package = f"{__package__}.{name.replace('-', '_')}"
+        parser = importlib.import_module(f"{package}.parser")
         args = parser.parse_args(arguments, prog=prog)
-        program = importlib.import_module(f"{__package__}.{name}.run")
+        program = importlib.import_module(f"{package}.run")
     except ModuleNotFoundError as error:
         print(f"error: {_missing(name, error)}", file=sys.stderr)
         return USER_ERROR

@@ -110,7 +110,7 @@ def test_what_a_run_says(trained):
     assert result.stdout.splitlines() == [
         "Loading the data and the networks ...",
         "Photographs of 48x40 (width x height) are resized to 86x72, then cropped to 64x64: 66% of each is seen.",
-        f"Saved the pipeline to {output}; its samples: {output}/samples/final.png",
+        f"Saved the model to {output}; its samples: {output}/samples/final.png",
         f"Paint with it: spade-hf generate MASK --model {output}",
     ]
     steps = [line for line in result.stderr.splitlines() if "s/update" in line]

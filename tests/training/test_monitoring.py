@@ -20,6 +20,7 @@ from spade_hf.training import (
     build_accelerator,
     check_tracker,
     log_image,
+    scalars_of,
     start_trackers,
 )
 from spade_hf.training.monitoring import HEIGHT, METRICS, WIDTH, draw_losses, read_metrics
@@ -66,7 +67,7 @@ def test_numbers_of_an_iteration(accelerator, tmp_path, monkeypatch, caplog):
     outputs = output(adversarial=1.0, kl=3.0), output(discriminator_real=0.25, discriminator_fake=0.5)
     for step, updates in ((5, 5), (6, 1)):
         for _ in range(updates):
-            monitor.add(*outputs)
+            monitor.add(scalars_of(*outputs))
             monitor.count_update()
         monitor.log(step)
     for folder in ("file", "numbers"):
@@ -89,7 +90,7 @@ def test_numbers_are_means_over_the_batches_of_an_update(accelerator, tmp_path):
     monitor = Monitor(accelerator, shown, sides={}, images_per_update=4)
     for values in ((7.0, 9.0), (1.0, 2.0)):  # the first update is not logged
         for value in values:
-            monitor.add(output(adversarial=value), output(discriminator=-value))
+            monitor.add(scalars_of(output(adversarial=value), output(discriminator=-value)))
         monitor.count_update()
     monitor.log(2)
     (numbers,) = lines(tmp_path / "file")

@@ -56,6 +56,12 @@ class PairReader:
         self.last_size: tuple[int, int] | None = None  # (width, height) of the last image read, as it is stored
         self.image_types: ImageTypes = {}  # columns that are read, after `prepare`
 
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns that are read; a fingerprint of the data covers them."""
+        named = (self.image_column, self.mask_column, self.instance_column)
+        return [column for column in named if column is not None]
+
     def prepare(self, rows: Rows) -> Rows:
         """Keep only the columns that are read, without decoding the images.
 

@@ -6,7 +6,8 @@ follows these outlines literally: an elliptical cloud stays an ellipse. Training
 Legend: L label channels, H W height and width of the map, h w of the window around a part. Lengths are in pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,20 @@ BRUSHES = (1 / 100, 1 / 12)  # radii; a brush is no wider than the part that it 
 CORNERS = (1 / 128, 1 / 20)  # maximum distances of a polygon's sides from the outline
 LOST_PARTS = (1 / 64, 1 / 10)  # sides of squares: parts of a smaller area are lost
 MAX_STROKE = 1 / 8  # largest radius of a stroke; wider parts are drawn with a brush
+WIDE_BRUSHES = (1 / 40, 1 / 12)  # radii of brushes that can be wider than the part that they draw
+SCALES = (0.8, 1.25)  # of ellipses and bars, so that they do not have the part's size
 BLOCK_SHARE = 0.2  # share of maps made by averaging blocks; the others are drawn region by region
 
 
-def simplify_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator) -> Tensor:
+def simplify_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator, *, crude: bool = False) -> Tensor:
     """Redraw an exact map as if by hand, large regions first, each with a brush, a stroke or a polygon.
 
     Args:
         label_map (`Tensor`): int64 `(H, W)` in `0..num_labels - 1`.
         num_labels (`int`): L.
         rng (`torch.Generator`): Chooses tools and sizes; the same state gives the same map.
+        crude (`bool`, defaults to `False`): Whether to draw as people do who have a wide brush and little time: few
+            wide strokes, straight bars, ellipses and straight horizons.
 
     Returns:
         `Tensor`: int64 `(H, W)`.
@@ -44,7 +49,7 @@ def simplify_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator)
     draw = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng)))  # one torch draw seeds all others
     if draw.random() < BLOCK_SHARE:
         return average_blocks(label_map, max(2, round(min(label_map.shape) * draw.choice(BLOCKS))), num_labels)
-    return torch.from_numpy(_redraw_regions(label_map.numpy(), draw))
+    return torch.from_numpy(_redraw_regions(label_map.numpy(), draw, EXACT if not crude else CRUDE))
 
 
 def average_blocks(label_map: Tensor, block: int, num_labels: int) -> Tensor:
@@ -60,14 +65,14 @@ def average_blocks(label_map: Tensor, block: int, num_labels: int) -> Tensor:
     return F.interpolate(shares, label_map.shape, mode="bilinear").argmax(dim=1)[0]  # (H, W)
 
 
-def _redraw_regions(exact: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def _redraw_regions(exact: np.ndarray, draw: np.random.Generator, hand: "Hand") -> np.ndarray:
     """Redraw a map region by region, int64 `(H, W)` to int64 `(H, W)`."""
     side = min(exact.shape)
-    lost, blur = (side * _between(draw, *bounds) for bounds in (LOST_PARTS, BLURS))
+    lost, blur = (side * _between(draw, *bounds) for bounds in (hand.lost_parts, hand.blurs))
     drawn = np.full(exact.shape, -1)  # (H, W), -1 where no tool has been
     # the margin leaves room for tools, of which a stroke can reach beyond its part by its radius
     for label, window, part in _parts(_blurred(exact, blur), min_area=lost**2, margin=int(side * MAX_STROKE) + 1):
-        tool = TOOLS[draw.integers(len(TOOLS))]
+        tool = hand.tools[draw.integers(len(hand.tools))]
         drawn[window][tool(part, side, draw)] = label  # over larger parts, which came before
     if (drawn < 0).all():  # only small parts
         return exact
@@ -127,7 +132,72 @@ def _polygon(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarr
     return filled
 
 
-TOOLS = (_brush, _stroke, _polygon)
+def _wide_stroke(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
+    """Draw a stroke along the middle of the part that is wider than the part, as by a brush that is too large."""
+    middle = skeletonize(part)  # bool (h, w), lines of one pixel
+    if not middle.any():
+        return part
+    depth = _depth(part)
+    mean = depth[middle].mean()
+    if mean > side * MAX_STROKE:
+        return _polygon(part, side, draw)
+    return _within(middle & (depth >= 0.7 * mean), max(mean, side * _between(draw, *WIDE_BRUSHES)))
+
+
+def _ellipse(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
+    """Draw the ellipse with the part's center, directions and spreads."""
+    offsets, axes, spreads = _principal_axes(part)
+    # of an ellipse with half axis a, the variance along it is a^2 / 4
+    half_axes = 2 * spreads * _between(draw, *SCALES)
+    return (((offsets @ axes) / half_axes) ** 2).sum(axis=-1) <= 1  # (h, w)
+
+
+def _bar(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
+    """Draw one straight stroke with round ends along the part's longer direction, of about its width."""
+    offsets, axes, spreads = _principal_axes(part)
+    width, length = np.sqrt(3) * spreads  # half of each: the variance of a uniform distribution is length^2 / 3
+    radius = max(width * _between(draw, *SCALES), side * BRUSHES[0])
+    if radius > side * MAX_STROKE:
+        return _polygon(part, side, draw)
+    across, along = np.moveaxis(offsets @ axes, -1, 0)  # (h, w) each
+    beyond = np.maximum(np.abs(along) - max(length - radius, 0), 0)  # distance past the end of the middle line
+    return across**2 + beyond**2 <= radius**2
+
+
+def _horizon(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarray:
+    """Fill between two straight lines, along the part's upper and lower border, if the part is wide."""
+    filled = part.any(axis=0)  # (w,)
+    columns = np.flatnonzero(filled)
+    if len(columns) < side / 2:
+        return _polygon(part, side, draw)
+    tops, bottoms = part.argmax(axis=0), part.shape[0] - 1 - part[::-1].argmax(axis=0)  # (w,) rows
+    top, bottom = (np.polyval(np.polyfit(columns, line[columns], 1), np.arange(len(line))) for line in (tops, bottoms))
+    rows = np.arange(part.shape[0])[:, None]
+    return filled & (rows >= np.round(top)) & (rows <= np.round(bottom))
+
+
+@dataclass(frozen=True)
+class Hand:
+    """How regions are redrawn: tools, each chosen as often, and the sizes of what is blurred and lost before."""
+
+    tools: tuple[Callable[[np.ndarray, int, np.random.Generator], np.ndarray], ...]
+    lost_parts: tuple[float, float]
+    blurs: tuple[float, float]
+
+
+EXACT = Hand((_brush, _stroke, _polygon), LOST_PARTS, BLURS)
+CRUDE = Hand(
+    (_brush, _stroke, _polygon, _wide_stroke, _ellipse, _bar, _horizon, _horizon), (1 / 32, 1 / 8), (1 / 64, 1 / 14)
+)
+
+
+def _principal_axes(part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return offsets from the center `(h, w, 2)`, axes `(2, 2)` as columns, and spreads `(2,)` along them, rising."""
+    places = np.argwhere(part)
+    center = places.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(places.T, bias=True) + np.eye(2) / 12)  # 1/12: a pixel is a square
+    offsets = np.stack(np.indices(part.shape), axis=-1) - center
+    return offsets, axes, np.sqrt(variances)
 
 
 def _depth(part: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ Legend: L label channels, H W height and width, h w the crop's.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,32 @@ class PairedTransform:
         """Return the share of an image's area that is left after the crop, in (0, 1]."""
         return math.prod(self.resolution) / math.prod(self.resized_shape(height, width))
 
+    def placement(self, shape: Sequence[int], shares: Tensor) -> Callable[[Tensor], Tensor]:
+        """Choose the crop of an image, and whether it is mirrored.
+
+        Args:
+            shape (`Sequence[int]`): H and W.
+            shares (`Tensor`): `(3,)` in [0, 1): where the crop is between top and bottom, and between left and right;
+                the image is mirrored if the last is below one half.
+
+        Returns:
+            `Callable`: `(..., H, W)` to `(..., h, w)`.
+        """
+        *offset_shares, flip = shares.tolist()
+        if self.center_crop:
+            offset_shares = [0.5, 0.5]
+        top, left = (
+            int(one * (size - target + 1))  # uniform in 0..size - target, as the share is below 1
+            for one, size, target in zip(offset_shares, shape, self.resolution, strict=True)
+        )
+        height, width = self.resolution
+
+        def place(one: Tensor) -> Tensor:
+            one = one[..., top : top + height, left : left + width]
+            return one.flip(-1) if self.random_flip and flip < 0.5 else one
+
+        return place
+
     def __call__(
         self, image: Tensor, label_map: Tensor, edges: Tensor | None, *, num_labels: int, rng: torch.Generator
     ) -> dict[str, Tensor]:
@@ -66,19 +93,8 @@ class PairedTransform:
                 there are edges, and with `agreement` if maps can be simplified.
         """
         # all draws of a sample at once, in [0, 1), so that no option shifts those of another
-        offset_share, flip, simplify = torch.rand(4, generator=rng).split([2, 1, 1])
-        if self.center_crop:
-            offset_share = torch.full((2,), 0.5)
-        top, left = (
-            int(one * (size - target + 1))  # uniform in 0..size - target, as the share is below 1
-            for one, size, target in zip(offset_share.tolist(), label_map.shape, self.resolution, strict=True)
-        )
-        height, width = self.resolution
-
-        def place(one: Tensor) -> Tensor:  # (..., H, W) -> (..., h, w)
-            one = one[..., top : top + height, left : left + width]
-            return one.flip(-1) if self.random_flip and flip.item() < 0.5 else one
-
+        placing, simplify = torch.rand(4, generator=rng).split([3, 1])
+        place = self.placement(label_map.shape, placing)
         exact = place(label_map)  # (h, w)
         sample = {"real_images": place(image), "label_map": exact}
         if edges is not None:

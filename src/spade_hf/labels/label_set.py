@@ -190,6 +190,18 @@ class LabelSet:
         """L: one channel per class plus one for unknown; the edge channel is added by the model."""
         return len(self.labels)
 
+    @cached_property
+    def class_channels(self) -> np.ndarray:
+        """The channels of classes, int64 `(num_labels,)`, ascending: all but the unknown one."""
+        return np.array([channel for channel in range(self.num_channels) if channel != self.unknown_channel])
+
+    @cached_property
+    def channel_classes(self) -> np.ndarray:
+        """The class of each channel, int64 `(L,)`: its place in `class_channels`, or `num_labels` for unknown."""
+        classes = np.full(self.num_channels, self.num_labels)
+        classes[self.class_channels] = np.arange(self.num_labels)
+        return classes
+
     @property
     def ids(self) -> tuple[int, ...]:
         """All ids, ascending, unknown included: `ids[channel]`."""

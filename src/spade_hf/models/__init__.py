@@ -8,6 +8,7 @@ from .discriminators import (
     SegmentationDiscriminator,
 )
 from .generator import SPADEGenerator, SPADEGeneratorOutput
+from .outlines import SPADEOutlineModel, SPADEOutlineModelOutput
 from .pix2pixhd import Pix2PixHDGenerator
 from .style_encoder import DiagonalGaussianDistribution, SPADEStyleEncoder, SPADEStyleEncoderOutput
 
@@ -23,6 +24,8 @@ __all__ = [
     "ProjectedDiscriminator",
     "SPADEGenerator",
     "SPADEGeneratorOutput",
+    "SPADEOutlineModel",
+    "SPADEOutlineModelOutput",
     "SPADEStyleEncoder",
     "SPADEStyleEncoderOutput",
     "SegmentationDiscriminator",

@@ -13,12 +13,14 @@ from .game import (
     discriminator_step,
     generate,
     generator_step,
+    scalars_of,
 )
 from .integrity import DamagedCheckpointError
 from .loop import SampleOrder, StopOnSignal, TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import MetricsFile, Monitor, check_tracker, log_image, save_losses, start_trackers
 from .networks import GENERATORS
+from .outlines import OutlineIteration, OutlinePublisher
 from .output_folder import GRID, delete_existing_run, list_checkpoints, refuse_existing_run, refuse_foreign_files
 from .preparation import build_accelerator, compile_modules, learning_rate_schedule, prepared_schedule
 from .publishing import Publisher
@@ -41,6 +43,8 @@ __all__ = [
     "MetricsFile",
     "ModelEMA",
     "Monitor",
+    "OutlineIteration",
+    "OutlinePublisher",
     "PhaseOutput",
     "Phases",
     "Pretrained",
@@ -78,6 +82,7 @@ __all__ = [
     "refuse_foreign_files",
     "resumable_batches",
     "save_losses",
+    "scalars_of",
     "start_trackers",
     "synchronize_batch_norm",
     "upload",

@@ -334,7 +334,7 @@ def fingerprint_of(dataset: PairedImageDataset | StreamedImageDataset) -> Finger
     reader = dataset.reader
     return fingerprint(
         dataset.unshuffled if is_stream else dataset.rows,
-        [reader.image_column, reader.mask_column, reader.instance_column],
+        reader.columns,
         label_set=reader.processor.label_set,
         color_tolerance=reader.color_tolerance,
         max_rows=STREAMED_ROWS if is_stream else STORED_ROWS,

@@ -78,6 +78,18 @@ class PhaseOutput:
     fake_images: Tensor
 
 
+def scalars_of(generator_output: PhaseOutput, discriminator_output: PhaseOutput) -> dict[str, Tensor]:
+    """Return the numbers of an iteration by name: unweighted terms, losses and logits."""
+    return {
+        **generator_output.terms,
+        **discriminator_output.terms,
+        "generator_loss": generator_output.loss,
+        "discriminator_loss": discriminator_output.loss,
+        "real_logits": discriminator_output.real_logits,
+        "fake_logits": discriminator_output.fake_logits,
+    }
+
+
 @dataclass(eq=False)
 class Phases:
     """The losses of both phases, without updates. A phase expects that only its own networks require gradients.

@@ -113,6 +113,14 @@ class TrainingRecipe:
         )
         return f"---\n{metadata.to_yaml()}\n---"
 
+    def linked_data(self) -> str:
+        """Return the data set, with a link if it is on the Hub."""
+        return _linked(self.dataset_name, "datasets/") or "a data set that is not on the Hub"
+
+    def rows(self) -> str:
+        """Return the rows of a Markdown table of the settings."""
+        return "\n".join(f"| {name} | {without_folder(value)} |" for name, value in self.settings.items())
+
     def validate(self) -> None:
         """Let the Hub check the metadata, before training rather than after it.
 
@@ -157,7 +165,6 @@ def write_training_card(
         is_held_out (`bool`, defaults to `False`): Whether the grid and the gallery show no training samples.
         revision (`str`, *optional*): The revision to load, if not the main one.
     """
-    data = _linked(recipe.dataset_name, "datasets/") or "a data set that is not on the Hub"
     origin = ""
     if recipe.pretrained_model_name_or_path is not None:
         base = _linked(recipe.pretrained_model_name_or_path) or "a model that is not on the Hub"
@@ -175,7 +182,7 @@ def write_training_card(
         method=_method(pipeline.generator),
         title=repo_id.split("/")[-1],
         style=" and a style picture" if has_style else "",
-        data=data,
+        data=recipe.linked_data(),
         origin=origin,
         gallery=_gallery(num_pictures),
         import_note=IMPORT_NOTE,
@@ -192,7 +199,7 @@ def write_training_card(
         steps=num_steps,
         pairs="a stream of pairs" if num_samples is None else f"{num_samples:,} pairs",
         parameters=", ".join(f"{name} {part.num_parameters():,}" for name, part in networks.items()),
-        recipe="\n".join(f"| {name} | {without_folder(value)} |" for name, value in recipe.settings.items()),
+        recipe=recipe.rows(),
         curves=f"\n![Losses over the updates]({LOSSES})\n" if (folder / LOSSES).is_file() else "",
         labels=label_table(pipeline),
     )

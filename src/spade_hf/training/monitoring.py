@@ -19,12 +19,17 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..files import atomic
-from .game import PhaseOutput, Side
+from .game import Side
 
 
 logger = logging.getLogger(__name__)
 # The losses in the log, in a line that fits a terminal of 100 columns.
-LOGGED = {"generator_loss": "generator", "discriminator_loss": "discriminator", "perceptual": "perceptual"}
+LOGGED = {
+    "generator_loss": "generator",
+    "discriminator_loss": "discriminator",
+    "perceptual": "perceptual",
+    "cross_entropy": "cross-entropy",
+}
 
 # The table of a run: a row per logged update, with its step in the first column.
 METRICS, STEP = "metrics.csv", "step"
@@ -128,14 +133,11 @@ class Monitor:
         self._batches: list[dict[str, Tensor]] = []  # scalars by name, of each batch of an update
         self._is_complete = False  # whether all batches of that update are there
 
-    def add(self, generator_output: PhaseOutput, discriminator_output: PhaseOutput) -> None:
-        """Add the outputs of one of the batches that make an update."""
+    def add(self, scalars: Mapping[str, Tensor]) -> None:
+        """Add the numbers of one of the batches that make an update, scalars by name; see [`scalars_of`]."""
         if self._is_complete:
             self._batches, self._is_complete = [], False
-        values = generator_output.terms | discriminator_output.terms  # unweighted
-        values |= {"generator_loss": generator_output.loss, "discriminator_loss": discriminator_output.loss}
-        values |= {"real_logits": discriminator_output.real_logits, "fake_logits": discriminator_output.fake_logits}
-        self._batches.append({name: value.detach().float() for name, value in values.items()})
+        self._batches.append({name: value.detach().float() for name, value in scalars.items()})
 
     def count_update(self) -> None:
         """Count an update."""

@@ -34,7 +34,9 @@ PIPELINE_FILES = (
     PIPELINE_INDEX,
     *(f"{network}/{file}" for network in ("generator", "style_encoder") for file in NETWORK_FILES),
     "image_processor/preprocessor_config.json",
+    *NETWORK_FILES,  # of an outline model, which is no part of a pipeline yet
 )
+TRAINED_CLASSES = {PIPELINE_INDEX: "SPADEPipeline", CONFIG_NAME: "SPADEOutlineModel"}
 GRID, STEP_GRID = f"{SAMPLES}/final.png", f"{SAMPLES}/step-{{:07d}}.png"
 MASK, PICTURE = f"{SAMPLES}/gallery-{{}}-mask.png", f"{SAMPLES}/gallery-{{}}.png"
 FINAL_SAMPLES = (GRID, f"{SAMPLES}/gallery-*.png")
@@ -112,13 +114,18 @@ def refuse_foreign_files(output_dir: Path) -> None:
 
 
 def holds_run(output_dir: Path) -> bool:
-    """Return whether a folder holds a checkpoint, or a pipeline with the card of its training."""
-    try:
-        class_name = json.loads((output_dir / PIPELINE_INDEX).read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, LookupError, TypeError):
-        class_name = None
-    is_trained = class_name == "SPADEPipeline" and (output_dir / README).exists() and _is_card(output_dir / README)
+    """Return whether a folder holds a checkpoint, or a model with the card of its training."""
+    has_model = any(_class_in(output_dir / file) == name for file, name in TRAINED_CLASSES.items())
+    is_trained = has_model and (output_dir / README).exists() and _is_card(output_dir / README)
     return is_trained or bool(_checkpoints_in(output_dir))
+
+
+def _class_in(file: Path) -> str | None:
+    """Return the class that a JSON file of diffusers names, or `None`."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))["_class_name"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def delete_existing_run(output_dir: Path) -> None:

@@ -66,51 +66,33 @@ def export_pipeline(
     return pipeline
 
 
-class Publisher:
-    """Saves and uploads what a run publishes. Call its methods only on the main process.
+class Uploader:
+    """What every publisher does: it saves a run's model in the end, and uploads it, or checkpoints, while it trains.
+
+    Call its methods only on the main process. A subclass has `_save`, which writes a model with its card to a folder.
 
     Args:
-        averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
-        dataset (`PairedImageDataset` or `StreamedImageDataset`): Samples for batch statistics.
-        shown (`Sequence[Batch]`): Samples for the sample grids.
-        recipe (`TrainingRecipe`): Settings of the run, for model cards.
         output_dir (`Path`): The run's output folder.
         repo_id (`str`): The model's name on model cards.
+        num_samples (`int`, *optional*): Samples of the data set; `None` for a stream.
         uploads (`RevisionUploads`, *optional*): Uploads to that repository during training.
-        hub_strategy (`str`, defaults to `"end"`): What to upload during training: `"every_save"`, a pipeline per
+        hub_strategy (`str`, defaults to `"end"`): What to upload during training: `"every_save"`, a model per
             checkpoint; `"checkpoint"`, the newest checkpoint.
-        is_held_out (`bool`, defaults to `False`): Whether `shown` are no training samples, for model cards.
     """
 
     def __init__(
         self,
-        averages: Mapping[str, ModelEMA],
-        dataset: PairedImageDataset | StreamedImageDataset,
-        shown: Sequence[Batch],
-        *,
-        recipe: TrainingRecipe,
         output_dir: Path,
         repo_id: str,
+        *,
+        num_samples: int | None,
         uploads: RevisionUploads | None = None,
         hub_strategy: str = "end",
-        is_held_out: bool = False,
     ) -> None:
-        self.averages, self.dataset, self.shown, self.recipe = averages, dataset, shown, recipe
-        self.output_dir, self.repo_id, self.uploads = output_dir, repo_id, uploads
-        self.hub_strategy, self.is_held_out = hub_strategy, is_held_out
+        self.output_dir, self.repo_id, self.num_samples = output_dir, repo_id, num_samples
+        self.uploads, self.hub_strategy = uploads, hub_strategy
         if uploads is not None:
             delete_staged(output_dir)  # what a killed run left
-        self.num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
-
-    def preview(self) -> SPADEPipeline:
-        """Export the current averages with roughly estimated batch statistics, for checkpoints and sample grids."""
-        return self._export(PREVIEW_BATCHES)
-
-    def save_samples(self, pipeline: SPADEPipeline, step: int) -> Image.Image:
-        """Paint the sample grid after an update, and save it below `samples/`."""
-        grid = sample_grid(pipeline, paint_samples(pipeline, self.shown))
-        save_image(grid, self.output_dir / STEP_GRID.format(step))
-        return grid
 
     def push(self, checkpoint: Path, step: int) -> None:
         """Start to upload a checkpoint, or the pipeline of its step, as `hub_strategy` says."""
@@ -165,6 +147,55 @@ class Publisher:
             return False
         self.uploads.start(folder, revision, name=name)
         return True
+
+    def _save(self, folder: Path, *, num_samples: int | None, num_steps: int, revision: str | None = None) -> None:
+        """Write the model and its card; `revision` is where it will be uploaded, if not to the main one."""
+        raise NotImplementedError
+
+
+class Publisher(Uploader):
+    """Saves and uploads the pipelines of a run. Call its methods only on the main process.
+
+    Args:
+        averages (`Mapping[str, ModelEMA]`): `"generator"`, and `"style_encoder"` if there is one.
+        dataset (`PairedImageDataset` or `StreamedImageDataset`): Samples for batch statistics.
+        shown (`Sequence[Batch]`): Samples for the sample grids.
+        recipe (`TrainingRecipe`): Settings of the run, for model cards.
+        output_dir (`Path`): The run's output folder.
+        repo_id (`str`): The model's name on model cards.
+        uploads (`RevisionUploads`, *optional*): Uploads to that repository during training.
+        hub_strategy (`str`, defaults to `"end"`): What to upload during training: `"every_save"`, a pipeline per
+            checkpoint; `"checkpoint"`, the newest checkpoint.
+        is_held_out (`bool`, defaults to `False`): Whether `shown` are no training samples, for model cards.
+    """
+
+    def __init__(
+        self,
+        averages: Mapping[str, ModelEMA],
+        dataset: PairedImageDataset | StreamedImageDataset,
+        shown: Sequence[Batch],
+        *,
+        recipe: TrainingRecipe,
+        output_dir: Path,
+        repo_id: str,
+        uploads: RevisionUploads | None = None,
+        hub_strategy: str = "end",
+        is_held_out: bool = False,
+    ) -> None:
+        num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
+        super().__init__(output_dir, repo_id, num_samples=num_samples, uploads=uploads, hub_strategy=hub_strategy)
+        self.averages, self.dataset, self.shown, self.recipe = averages, dataset, shown, recipe
+        self.is_held_out = is_held_out
+
+    def preview(self) -> SPADEPipeline:
+        """Export the current averages with roughly estimated batch statistics, for checkpoints and sample grids."""
+        return self._export(PREVIEW_BATCHES)
+
+    def save_samples(self, pipeline: SPADEPipeline, step: int) -> Image.Image:
+        """Paint the sample grid after an update, and save it below `samples/`."""
+        grid = sample_grid(pipeline, paint_samples(pipeline, self.shown))
+        save_image(grid, self.output_dir / STEP_GRID.format(step))
+        return grid
 
     def _export(self, num_batches: int) -> SPADEPipeline:
         return export_pipeline(self.averages, self.dataset, self.recipe.train_batch_size, num_batches=num_batches)

@@ -201,21 +201,29 @@ def paint_command(folder: Path) -> str:
     return f"spade-hf generate MASK --model {shlex.quote(str(folder))}"
 
 
-def describe_end(output_dir: Path, grid: str) -> str:
-    """Describe where a finished run's model is, and how to use it."""
+def describe_end(output_dir: Path, grid: str, *, usage: str | None = None) -> str:
+    """Describe where a finished run's model is, and how to use it: `usage`, or if `None`, the line of `train`."""
     return (
-        f"Saved the pipeline to {output_dir}; its samples: {output_dir / grid}\n"
-        f"Paint with it: {paint_command(output_dir)}"
+        f"Saved the model to {output_dir}; its samples: {output_dir / grid}\n"
+        f"{usage or f'Paint with it: {paint_command(output_dir)}'}"
     )
 
 
-def describe_stop(reason: str, checkpoint: Path, step: int, num_steps: int, *, is_on_hub: bool = False) -> str:
-    """Describe where a stopped run's checkpoint is, and how to continue."""
+def describe_stop(
+    reason: str,
+    checkpoint: Path,
+    step: int,
+    num_steps: int,
+    *,
+    is_on_hub: bool = False,
+    usage: str | None = None,
+) -> str:
+    """Describe where a stopped run's checkpoint is, and how to continue; for `usage` see [`describe_end`]."""
     elsewhere = "On another machine: the same command with --resume_from_checkpoint hub\n" if is_on_hub else ""
     return (
         f"{reason}: stopped after {step} of {num_steps} updates; saved {checkpoint}\n"
         f"Continue: the same command with --resume_from_checkpoint latest\n{elsewhere}"
-        f"Paint with it: {paint_command(checkpoint)}"
+        f"{usage or f'Paint with it: {paint_command(checkpoint)}'}"
     )
 
 

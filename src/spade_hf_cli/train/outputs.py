@@ -22,6 +22,7 @@ from spade_hf.training import (
     Publisher,
     RevisionUploads,
     SampleOrder,
+    TrainingRecipe,
     TrainingState,
     delete_existing_run,
     download_checkpoint,
@@ -56,17 +57,9 @@ def build_publisher(
     *,
     is_held_out: bool,
 ) -> Publisher:
-    """Build the publisher, and start the trackers; a repository is created on the Hub if it will be pushed to.
-
-    The Hub checks login and model card here: an error is one now, and not after training.
-    """
-    recipe, repo_id, uploads = build_recipe(options, game), _repo_id(options), None
-    if accelerator.is_main_process:
-        start_trackers(accelerator, "spade", options.as_arguments())
-        if options.push_to_hub:
-            repo_id = open_repository(repo_id, private=options.hub_private_repo)
-            recipe.validate()
-            uploads = RevisionUploads(repo_id) if options.hub_strategy != "end" else None
+    """Build the publisher; see [`start_publishing`]."""
+    recipe = build_recipe(options, game)
+    repo_id, uploads = start_publishing(options, accelerator, recipe)
     return Publisher(
         game.averages,
         dataset,
@@ -78,6 +71,27 @@ def build_publisher(
         hub_strategy=options.hub_strategy,
         is_held_out=is_held_out,
     )
+
+
+def start_publishing(
+    options: TrainOptions, accelerator: Accelerator, recipe: TrainingRecipe
+) -> tuple[str, RevisionUploads | None]:
+    """Start the trackers, and create the repository if it will be pushed to.
+
+    The Hub checks login and model card here: an error is one now, and not after training.
+
+    Returns:
+        `tuple[str, RevisionUploads | None]`: The model's name, and the uploads to it during training, if wanted; only
+            on the main process.
+    """
+    repo_id, uploads = _repo_id(options), None
+    if accelerator.is_main_process:
+        start_trackers(accelerator, "spade", options.as_arguments())
+        if options.push_to_hub:
+            repo_id = open_repository(repo_id, private=options.hub_private_repo)
+            recipe.validate()
+            uploads = RevisionUploads(repo_id) if options.hub_strategy != "end" else None
+    return repo_id, uploads
 
 
 def build_checkpoints(

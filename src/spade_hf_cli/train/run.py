@@ -20,6 +20,7 @@ from spade_hf.training import (
     prepare_backbone,
     resumable_batches,
     save_losses,
+    scalars_of,
     upload,
 )
 
@@ -100,7 +101,7 @@ def main(options: TrainOptions) -> None:
     with monitor.progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
         for batch in batches:
             # Both phases of the game; each side is updated once `gradient_accumulation_steps` batches are through
-            monitor.add(*game(batch))
+            monitor.add(scalars_of(*game(batch)))
             if not accelerator.sync_gradients:
                 continue
             state.advance_update()

@@ -1,0 +1,1 @@
+"""Training of outline models: the command line in `parser`, the run in `run`."""
