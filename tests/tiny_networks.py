@@ -16,6 +16,7 @@ from spade_hf import (
     ProjectedDiscriminator,
     SegmentationDiscriminator,
     SPADEGenerator,
+    SPADEOutlineModel,
     SPADEStyleEncoder,
 )
 
@@ -39,6 +40,11 @@ def tiny_generator(seed: int = 0, **changes: Any) -> SPADEGenerator:
 def tiny_style_encoder(seed: int = 0, **changes: Any) -> SPADEStyleEncoder:
     config = {"image_size": 128, "base_channels": 4, "latent_dim": LATENT_DIM}
     return randomized(SPADEStyleEncoder(**{**config, **changes}), seed)
+
+
+def tiny_outlines(seed: int = 0, **changes: Any) -> SPADEOutlineModel:
+    config = {"num_labels": NUM_LABELS, "block_out_channels": (8, 16, 16), "time_embed_dim": 16}
+    return randomized(SPADEOutlineModel(**{**config, **changes}), seed)
 
 
 def tiny_discriminator(seed: int = 0, **changes: Any) -> MultiscaleDiscriminator:

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spade_hf import DiagonalGaussianDistribution, SPADEStyleEncoder
+from spade_hf import DiagonalGaussianDistribution, SPADEOutlineModel, SPADEStyleEncoder
 from spade_hf.hub.registration import NETWORKS as EXPORTED
 from spade_hf.models.discriminators import Discriminator
 from spade_hf.training.adversaries import DISCRIMINATORS
 
 from ..tiny_networks import (
+    NUM_LABELS,
     assert_finite_gradients,
     one_hot,
     random_images,
@@ -24,6 +25,7 @@ from ..tiny_networks import (
     tiny_concatenation,
     tiny_discriminator,
     tiny_generator,
+    tiny_outlines,
     tiny_pix2pixhd,
     tiny_projected,
     tiny_segmentation,
@@ -37,6 +39,7 @@ NETWORKS: dict[str, Any] = {
     "generator without latent": lambda: tiny_generator(latent_dim=None, image_size=(64, 96), **EDGES),
     "generator with instance norm": lambda: tiny_generator(norm_type="instance"),
     "style encoder": tiny_style_encoder,
+    "outline model": tiny_outlines,
     "patch discriminator": tiny_discriminator,
     "patch discriminator with edges": lambda: tiny_discriminator(**EDGES),
     "segmentation discriminator": tiny_segmentation,
@@ -67,6 +70,9 @@ def inputs_of(network: Any, size: tuple[int, int] = SIZE) -> tuple[tuple[Tensor,
     images, label_map = random_images(size), random_label_map(size)
     if isinstance(network, SPADEStyleEncoder):
         return (images,), {}
+    if isinstance(network, SPADEOutlineModel):
+        noisy_map = torch.randn(2, NUM_LABELS, *size, generator=torch.Generator().manual_seed(1))
+        return (noisy_map, label_map, torch.tensor([-3.0, 1.0])), {}
     edges = {"instance_edges": label_map == 1} if network.config.use_instance_edges else {}
     if isinstance(network, Discriminator):
         return (label_map, images), edges
@@ -75,6 +81,10 @@ def inputs_of(network: Any, size: tuple[int, int] = SIZE) -> tuple[tuple[Tensor,
 
 def is_on_labels(network: Any) -> bool:
     return not isinstance(network, SPADEStyleEncoder)
+
+
+def takes_soft_masks(network: Any) -> bool:
+    return is_on_labels(network) and not isinstance(network, SPADEOutlineModel)
 
 
 def flat(output: Any) -> list[Tensor]:
@@ -166,7 +176,7 @@ class TestForward:
 
     @torch.no_grad()
     def test_ids_and_one_hot_masks_are_the_same(self, network):
-        if not is_on_labels(network):
+        if not takes_soft_masks(network):
             return
         network = network.double()
         (label_map, *others), edges = inputs_of(network)
@@ -198,7 +208,7 @@ class TestForward:
 
     def test_a_wrong_shape_is_an_error_that_names_it(self, network):
         (_, *others), edges = inputs_of(network)
-        with pytest.raises(ValueError, match=r"`(images|segmap)` .*\(5,\)"):
+        with pytest.raises(ValueError, match=r"`(images|segmap|noisy_map)` .*\(5,\)"):
             network(torch.zeros(5), *others, **edges)
 
 

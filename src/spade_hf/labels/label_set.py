@@ -9,7 +9,7 @@ Legend: N batch, L semantic channels (classes and unknown, never edges), H W hei
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
@@ -26,6 +26,7 @@ from .label import Label
 BUILT_IN_FOLDER = Path(__file__).parent / "tables"
 BLACK: Color = (0, 0, 0)
 MAX_ID = 65535  # label files are 8- or 16-bit PNGs
+UNPAINTED_ID = 255  # where a set without unknown label has to say that nothing is painted
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,21 @@ class LabelSet:
     def use_unknown_label(self) -> bool:
         """Whether pixels can be without class."""
         return self.unknown_id is not None
+
+    def with_unknown(self) -> "LabelSet":
+        """Return this set if it has an unknown label, else one with the unknown id 255.
+
+        Raises:
+            ValueError: If 255 is the id of a class.
+        """
+        if self.use_unknown_label:
+            return self
+        if UNPAINTED_ID in self.ids:
+            raise ValueError(
+                f"label set '{self.name}' has no unknown label, and {UNPAINTED_ID}, which would stand for it, is the "
+                f"id of {self.id2label[UNPAINTED_ID]!r}. Give the label set an `ignore_index`."
+            )
+        return replace(self, unknown_id=UNPAINTED_ID)
 
     @property
     def unknown_channel(self) -> int | None:

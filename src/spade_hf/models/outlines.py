@@ -44,7 +44,8 @@ class SPADEOutlineModel(SPADEModelMixin):
 
     Args:
         num_labels (`int`): L.
-        labels (`tuple[str, ...]`, *optional*): The labels' names, by which a pipeline knows its own; `None` for any.
+        labels (`tuple[str, ...]`, *optional*): The labels' names, which a pipeline compares with its own; `None`: it
+            does not.
         block_out_channels (`tuple[int, ...]`, defaults to `(32, 64, 96, 96)`): Widths of the levels, at 1/2, 1/4, ...
             of the map's size; multiples of 8. The coarsest level has self-attention over the whole map.
         num_attention_heads (`int`, defaults to 4): A divisor of the last width.
@@ -68,8 +69,12 @@ class SPADEOutlineModel(SPADEModelMixin):
         max_log_snr: float = 4.0,
     ) -> None:
         super().__init__()
-        if num_labels < 1 or (labels is not None and len(labels) != num_labels):
-            raise ValueError(f"`num_labels` is {num_labels}; it must be 1 or more, and the number of `labels`.")
+        if num_labels < 1:
+            raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
+        if labels is not None and len(labels) != num_labels:
+            raise ValueError(
+                f"`labels` has {len(labels)} names; `num_labels` is {num_labels}. Give one name per label."
+            )
         if not block_out_channels or any(width < GROUPS or width % GROUPS for width in block_out_channels):
             raise ValueError(
                 f"`block_out_channels` is {tuple(block_out_channels)}; give a width for each level, multiples of "

@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..images.processor import SPADEImageProcessor
-from ..models import SPADEGenerator, SPADEStyleEncoder
+from ..models import SPADEGenerator, SPADEOutlineModel, SPADEStyleEncoder
+from .refinement import check_outline_labels
 
 
 def check_components(
-    generator: SPADEGenerator, image_processor: SPADEImageProcessor, style_encoder: SPADEStyleEncoder | None
+    generator: SPADEGenerator,
+    image_processor: SPADEImageProcessor,
+    style_encoder: SPADEStyleEncoder | None,
+    outline_model: SPADEOutlineModel | None = None,
 ) -> None:
     """Raise a ValueError if the parts do not fit each other."""
     labels, config = image_processor.label_set, generator.config
@@ -25,6 +29,8 @@ def check_components(
             raise ValueError(
                 f"`{name}` is {ours} in the generator and {theirs} in the {other}; the parts of a pipeline must agree."
             )
+    if outline_model is not None:
+        check_outline_labels(outline_model, labels)
 
 
 def check_index(index: Any, *, parts: Iterable[str], source: Any) -> None:

@@ -19,12 +19,14 @@ from torch import Tensor
 
 from ..images.processor import ImageInput, SPADEImageProcessor
 from ..images.resize import size_in_proportion
-from ..models import SPADEGenerator, SPADEStyleEncoder
+from ..labels.label_set import UNPAINTED_ID
+from ..models import SPADEGenerator, SPADEOutlineModel, SPADEStyleEncoder
 from ..models.locations import check_hub, check_pipeline_location
 from ..models.modeling_utils import PortableConfigMixin
-from ..models.semantics import nearest_multiple
 from ..models.weight_files import check_format
+from .arguments import check_generator, check_latents, check_side, check_tolerance, check_whole_number
 from .components import check_components, check_index
+from .refinement import check_refinement, draw_natural_maps, read_painted
 
 
 @dataclass
@@ -36,10 +38,13 @@ class SPADEPipelineOutput(BaseOutput):
             `(M, 3, H, W)` in [0, 1].
         latents (`Tensor` or `None`): `(M, Z)`, the latents of the images: pass them again for the same style on
             another mask, or interpolate between two. `None` for a model without latent.
+        label_maps (`Tensor` or `None`): int64 `(M, H, W)`, the label ids that were painted in the end; `None` without
+            `outline_strength`, where these are the mask's.
     """
 
     images: list[PIL.Image.Image] | np.ndarray | Tensor
     latents: Tensor | None
+    label_maps: Tensor | None = None
 
 
 class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
@@ -49,26 +54,33 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         generator (`SPADEGenerator`): Maps mask and latent to an image.
         image_processor (`SPADEImageProcessor`): Reads masks; knows the labels' names and colors.
         style_encoder (`SPADEStyleEncoder`, *optional*): Maps a style image to a latent.
+        outline_model (`SPADEOutlineModel`, *optional*): Gives painted masks natural outlines.
 
     Raises:
         ValueError: If the components do not fit each other.
     """
 
-    model_cpu_offload_seq = "style_encoder->generator"
-    _optional_components = ["style_encoder"]
+    model_cpu_offload_seq = "style_encoder->outline_model->generator"
+    _optional_components = ["style_encoder", "outline_model"]
 
     def __init__(
         self,
         generator: SPADEGenerator,
         image_processor: SPADEImageProcessor,
         style_encoder: SPADEStyleEncoder | None = None,
+        outline_model: SPADEOutlineModel | None = None,
     ) -> None:
         super().__init__()
-        for network in (generator, style_encoder):
+        for network in (generator, style_encoder, outline_model):
             if network is not None:
                 network.eval()  # batch statistics of a single mask would wash out its image
-        self.register_modules(generator=generator, image_processor=image_processor, style_encoder=style_encoder)
-        check_components(generator, image_processor, style_encoder)
+        self.register_modules(
+            generator=generator,
+            image_processor=image_processor,
+            style_encoder=style_encoder,
+            outline_model=outline_model,
+        )
+        check_components(generator, image_processor, style_encoder, outline_model)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> "SPADEPipeline":
@@ -114,6 +126,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         height: int | None = None,
         width: int | None = None,
         color_tolerance: float | None = None,
+        outline_strength: float = 0.0,
+        outline_steps: int = 4,
         generator: torch.Generator | list[torch.Generator] | None = None,
         batch_size: int = 8,
         output_type: Literal["pil", "np", "pt"] = "pil",
@@ -136,11 +150,16 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 only one side is given, the other follows. Giving both can change the proportions.
             color_tolerance (`float`, *optional*): Map off-palette colors to the nearest label within this RGB
                 distance.
-            generator (`torch.Generator` or a list of M, *optional*): Source of random styles.
+            outline_strength (`float`, defaults to 0): Above 0, the outline model first gives the masks natural
+                outlines and fills what is not painted (the unknown id, or 255 without one, or transparent): how
+                loosely it follows the painted ones, up to 1. At 0 the mask decides every pixel.
+            outline_steps (`int`, defaults to 4): Evaluations of the outline model.
+            generator (`torch.Generator` or a list of M, *optional*): Source of random styles, then of outlines. Of a
+                list, the first of each mask's is that of its outlines.
             batch_size (`int`, defaults to 8): Number of images that are generated at once.
             output_type (`str`, defaults to `"pil"`): `"pil"`, `"np"` or `"pt"`.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEPipelineOutput`] or the tuple
-                (images, latents).
+                (images, latents), with `label_maps` as a third one if `outline_strength` is above 0.
 
         Returns:
             `SPADEPipelineOutput` or `tuple`: M images, those of a mask consecutive, and their latents `(M, Z)`.
@@ -158,18 +177,23 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             >>> four_styles = pipeline("mask.png", num_images_per_mask=4, generator=seeded).images
         """
         self.check_inputs(style_image, latents, generator, num_images_per_mask, batch_size, output_type)
-        _check_tolerance(color_tolerance)
+        check_tolerance(color_tolerance)
         device, dtype = self._execution_device, self.generator.dtype
 
         # Masks: each read at its own size, then all at the images' size.
-        masks, instance_maps = self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
-        height, width = self._image_size(masks, height, width)
-        # (N, H, W) or (N, L, H, W); None or (N, H, W)
-        masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
+        uses_outlines = self._uses_outlines(outline_strength, outline_steps, instance_map)
+        if uses_outlines:
+            edges, painted = None, self._painted_maps(mask, height, width, color_tolerance)  # (N, H, W) in 0..L
+        else:
+            masks, instance_maps = self._read(mask, instance_map, color_tolerance)
+            height, width = self._image_size(masks, height, width)
+            # (N, H, W) or (N, L, H, W); None or (N, H, W)
+            masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
 
         # Styles: given, encoded or drawn.
         z = self.encode_style(style_image) if style_image is not None else latents  # (M, Z), (1, Z) or None
-        num_images = self._num_images(len(masks), z, num_images_per_mask)
+        num_masks = len(painted if uses_outlines else masks)
+        num_images = self._num_images(num_masks, z, num_images_per_mask)
         if isinstance(generator, list) and len(generator) != num_images:
             raise ValueError(f"`generator` is a list of {len(generator)} for {num_images} images; give one for each.")
         if z is None and self.generator.config.latent_dim is not None:
@@ -178,6 +202,13 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             z = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32).to(dtype)  # (M, Z)
         elif z is not None:
             z = z.to(device, dtype).expand(num_images, -1)  # (M, Z)
+
+        # Outlines: drawn after the styles, so that a seed means the same style with and without them.
+        label_maps = None
+        if uses_outlines:
+            own = generator[:: num_images // num_masks] if isinstance(generator, list) else generator
+            masks = self._natural_maps(painted, outline_strength, outline_steps, own)  # (N, H, W) of channels
+            label_maps = self._ids(masks).repeat_interleave(num_images // num_masks, dim=0)  # (M, H, W)
 
         # Images, batch by batch.
         images = []
@@ -192,7 +223,48 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             images.append(output.images.float())  # (images of the batch, 3, H, W) in [-1, 1]
         self.maybe_free_model_hooks()
         images = self.image_processor.postprocess(torch.cat(images), output_type=output_type)
-        return SPADEPipelineOutput(images=images, latents=z) if return_dict else (images, z)
+        if not return_dict:
+            return (images, z) if label_maps is None else (images, z, label_maps)
+        return SPADEPipelineOutput(images=images, latents=z, label_maps=label_maps)
+
+    @torch.no_grad()
+    def refine_mask(
+        self,
+        mask: "ImageInput",
+        strength: float = 0.7,
+        num_inference_steps: int = 4,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+        color_tolerance: float | None = None,
+    ) -> list[PIL.Image.Image]:
+        """Give painted masks natural outlines, and fill what is not painted.
+
+        Args:
+            mask: One or several hard masks, in the forms that `__call__` takes. The unknown id, 255 without one, and
+                transparent pixels are "not painted"; a mask can have nothing else, which makes a whole new layout.
+            strength (`float`, defaults to 0.7): How loosely painted pixels are followed, in 0..1. At 0 they stay.
+            num_inference_steps (`int`, defaults to 4): Evaluations of the outline model.
+            generator (`torch.Generator` or a list of N, *optional*): Source of the outlines.
+            height, width, color_tolerance: As in `__call__`.
+
+        Returns:
+            `list[PIL.Image.Image]`: An image of label ids per mask, mode `L`, or `I;16` for ids above 255.
+
+        Raises:
+            ValueError: If an input is not valid, or the pipeline has no outline model.
+        """
+        check_refinement(self.outline_model, self.image_processor.label_set, strength, num_inference_steps)
+        check_tolerance(color_tolerance)
+        check_generator(generator)
+        painted = self._painted_maps(mask, height, width, color_tolerance)
+        if isinstance(generator, list) and len(generator) != len(painted):
+            raise ValueError(f"`generator` is a list of {len(generator)} for {len(painted)} masks; give one for each.")
+        ids = self._ids(self._natural_maps(painted, strength, num_inference_steps, generator))
+        self.maybe_free_model_hooks()
+        dtype = np.uint8 if max(self.image_processor.label_set.ids) <= 255 else np.uint16
+        return [PIL.Image.fromarray(one.astype(dtype)) for one in ids.cpu().numpy()]
 
     @torch.no_grad()
     def encode_style(self, style_image: "ImageInput") -> Tensor:
@@ -223,8 +295,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     ) -> None:
         """Raise a ValueError for arguments that contradict each other or the model."""
         latent_dim = self.generator.config.latent_dim
-        _check_whole_number("num_images_per_mask", num_images_per_mask)
-        _check_whole_number("batch_size", batch_size)
+        check_whole_number("num_images_per_mask", num_images_per_mask)
+        check_whole_number("batch_size", batch_size)
         if output_type not in ("pil", "np", "pt"):
             raise ValueError(f"`output_type` is {output_type!r}; allowed are 'pil', 'np' and 'pt'.")
         if style_image is not None and latents is not None:
@@ -240,13 +312,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 + ("." if latent_dim is None else ", or pass `latents` or a `generator` for a random style.")
             )
         if latents is not None:
-            _check_latents(latents, latent_dim)
-        generators = generator if isinstance(generator, list) else [generator]
-        if generator is not None and not all(isinstance(one, torch.Generator) for one in generators):
-            raise ValueError(
-                f"`generator` is {generator!r}; pass a `torch.Generator`, such as `torch.Generator().manual_seed(3)`, "
-                "or a list of them."
-            )
+            check_latents(latents, latent_dim)
+        check_generator(generator)
         if num_images_per_mask > 1 and (style_image is not None or latents is not None):
             given = "style_image" if latents is None else "latents"
             raise ValueError(
@@ -254,11 +321,58 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 f"the same. Pass several of them for one mask, or leave `{given}` out."
             )
 
+    def _uses_outlines(self, strength: Any, num_steps: Any, instance_map: Any) -> bool:
+        """Return whether masks get natural outlines; raise a ValueError if they should and cannot."""
+        labels = self.image_processor.label_set
+        if isinstance(strength, int | float) and strength == 0:
+            return False
+        check_refinement(self.outline_model, labels, strength, num_steps)
+        if self.image_processor.config.use_instance_edges:
+            raise ValueError(
+                f"`outline_strength` is {strength}, but this model has instance edges, which would no longer fit the "
+                "outlines. Leave it out."
+            )
+        return True
+
+    def _read(self, mask: Any, instance_map: Any, color_tolerance: float | None) -> tuple[list[Tensor], Any]:
+        """Read masks and instance maps at their own sizes; an error about holes says how to fill them."""
+        try:
+            return self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
+        except ValueError as error:
+            if self.outline_model is None or self.image_processor.label_set.use_unknown_label:
+                raise
+            try:
+                read_painted(self.image_processor, mask, color_tolerance)
+            except ValueError:
+                raise error from None
+            raise ValueError(
+                f"{error} Pixels that are not painted (id {UNPAINTED_ID}, or transparent) are filled with "
+                "`outline_strength` above 0, or by `refine_mask`."
+            ) from None
+
+    def _painted_maps(self, mask: Any, height: int | None, width: int | None, color_tolerance: float | None) -> Tensor:
+        """Read masks at the images' size: int64 `(N, H, W)` in 0..L, where L is "not painted"."""
+        reader, masks = read_painted(self.image_processor, mask, color_tolerance)
+        height, width = self._image_size(masks, height, width)
+        channels, _ = reader.resize(masks, height=height, width=width)
+        return torch.from_numpy(reader.label_set.channel_classes).to(channels.device)[channels]
+
+    def _natural_maps(self, painted: Tensor, strength: float, num_steps: int, generator: Any) -> Tensor:
+        """Draw natural maps of painted ones `(N, H, W)` in 0..L: the generator's channels, int64 `(N, H, W)`."""
+        classes = draw_natural_maps(
+            self.outline_model, painted, strength=strength, num_inference_steps=num_steps, generator=generator
+        )
+        return torch.from_numpy(self.image_processor.label_set.class_channels).to(classes.device)[classes]
+
+    def _ids(self, channels: Tensor) -> Tensor:
+        """Return the label ids of channels."""
+        return torch.tensor(self.image_processor.label_set.ids, device=channels.device)[channels]
+
     def _image_size(self, masks: list[Tensor], height: int | None, width: int | None) -> tuple[int, int]:
         """Return the images' height and width, in the proportions of the masks `(..., H, W)` unless both are given."""
         divisor = self.generator.size_divisor
-        _check_side("height", height, divisor)
-        _check_side("width", width, divisor)
+        check_side("height", height, divisor)
+        check_side("width", width, divisor)
         area = math.prod(self.generator.native_size)
         sizes = dict.fromkeys(
             size_in_proportion((one.shape[-2], one.shape[-1]), area=area, divisor=divisor, height=height, width=width)
@@ -297,45 +411,3 @@ def _batches(num_masks: int, images_per_mask: int, batch_size: int) -> list[tupl
         starts = range(first, end, batch_size)
         batches += [(slice(mask, mask + 1), slice(i, min(i + batch_size, end))) for i in starts]
     return batches
-
-
-def _check_whole_number(name: str, value: Any) -> None:
-    """Raise a ValueError unless `value` is a whole number of at least 1."""
-    if not _is_whole(value) or value < 1:
-        raise ValueError(f"`{name}` is {value!r}; pass a whole number of at least 1.")
-
-
-def _check_side(name: str, size: Any, divisor: int) -> None:
-    """Raise a ValueError unless `size`, the height or width of an image, is `None` or fits the model."""
-    if size is None:
-        return
-    if not _is_whole(size):
-        raise ValueError(f"`{name}` is {size!r}; pass a whole number, a multiple of {divisor}.")
-    if size < divisor or size % divisor:
-        raise ValueError(
-            f"`{name}` is {size}; this model makes images whose sides are multiples of {divisor}, such as "
-            f"{nearest_multiple(size, divisor)}."
-        )
-
-
-def _check_latents(latents: Any, latent_dim: int | None) -> None:
-    """Raise a ValueError unless `latents` is a finite tensor `(M, Z)` of at least one row."""
-    if not isinstance(latents, Tensor):
-        raise ValueError(f"`latents` is a {type(latents).__name__}; pass a tensor (M, {latent_dim}).")
-    if latents.ndim != 2 or latents.shape[1] != latent_dim or len(latents) == 0:
-        raise ValueError(
-            f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}), with M at least 1."
-        )
-    if not latents.isfinite().all():
-        raise ValueError("`latents` has values that are NaN or infinite; pass finite ones.")
-
-
-def _check_tolerance(color_tolerance: Any) -> None:
-    """Raise a ValueError unless `color_tolerance` is `None` or a number; what it may be depends on the mask."""
-    is_number = hasattr(color_tolerance, "__float__") and not isinstance(color_tolerance, bool)
-    if color_tolerance is not None and not is_number:
-        raise ValueError(f"`color_tolerance` is {color_tolerance!r}; pass a number, a distance in RGB.")
-
-
-def _is_whole(value: Any) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool | Tensor)  # numpy's integers, too

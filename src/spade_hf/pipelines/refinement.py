@@ -6,10 +6,105 @@ painted map with noise (SDEdit, Meng et al. 2022, https://arxiv.org/abs/2108.010
 Legend: N maps, L labels, H W height and width, S steps.
 """
 
+from numbers import Real
+from typing import Any
+
+import numpy as np
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from ..images.processor import SPADEImageProcessor
+from ..labels.label_set import LabelSet
 from ..models.outlines import SPADEOutlineModel, signal_and_noise, signed_one_hot
+from .arguments import check_whole_number
+from .parts import keep_parts
+
+
+def check_refinement(
+    model: SPADEOutlineModel | None, labels: LabelSet, strength: Any, num_inference_steps: Any
+) -> None:
+    """Raise a ValueError if a pipeline with this outline model cannot refine maps in this way."""
+    if not isinstance(strength, Real) or isinstance(strength, bool) or not 0 <= strength <= 1:  # also refuses NaN
+        raise ValueError(
+            f"`outline_strength` is {strength!r}; it must be a number in 0..1: 0 keeps what is painted, 1 follows it "
+            "loosely."
+        )
+    check_whole_number("outline_steps", num_inference_steps)
+    if model is None:
+        raise ValueError(
+            "This model has no `outline_model`, so it cannot change outlines or fill what is not painted. Leave "
+            "`outline_strength` out, or add one: "
+            "`pipeline.register_modules(outline_model=SPADEOutlineModel.from_pretrained(...))`."
+        )
+    check_outline_labels(model, labels)
+
+
+def check_outline_labels(model: SPADEOutlineModel, labels: LabelSet) -> None:
+    """Raise a ValueError if an outline model knows other labels than a label set."""
+    names = [labels.names[channel] for channel in labels.class_channels]
+    theirs = list(model.config.labels or names)
+    if model.config.num_labels != len(names) or theirs != names:
+        differing = next((pair for pair in zip(theirs, names, strict=False) if pair[0] != pair[1]), None)
+        first = f"; the first that differs is {differing[0]!r} instead of {differing[1]!r}" if differing else ""
+        raise ValueError(
+            f"`outline_model` has {model.config.num_labels} labels, and label set '{labels.name}' has {len(names)}"
+            f"{first}. Use an outline model that was trained with this label set."
+        )
+
+
+def read_painted(
+    processor: SPADEImageProcessor, mask: Any, color_tolerance: float | None
+) -> tuple[SPADEImageProcessor, list[Tensor]]:
+    """Read masks that can have pixels that are not painted: the unknown id, or 255 without one, or transparent.
+
+    Returns:
+        `tuple`: The processor that reads them, and N maps of its channels, int64 `(H, W)`, at their own sizes.
+
+    Raises:
+        ValueError: As in `SPADEImageProcessor.preprocess_mask`, and for a soft mask.
+    """
+    reader = SPADEImageProcessor(label_set=processor.label_set.with_unknown())
+    masks, _ = reader.read(mask, color_tolerance=color_tolerance)
+    if masks[0].is_floating_point():
+        raise ValueError("`mask` is soft (float), which has no outlines to refine; give a hard one (ids, colors).")
+    return reader, masks
+
+
+def draw_natural_maps(
+    model: SPADEOutlineModel,
+    label_maps: Tensor,
+    *,
+    strength: float,
+    num_inference_steps: int,
+    generator: torch.Generator | list[torch.Generator] | None,
+) -> Tensor:
+    """Draw a natural map of each painted one, on the model's device, one by one: each seed gives its map in any batch.
+
+    Args:
+        model (`SPADEOutlineModel`): The network.
+        label_maps (`Tensor`): int64 `(N, H, W)` in 0..L; L is "not painted".
+        strength, num_inference_steps: See [`refine_label_maps`].
+        generator (`torch.Generator` or a list of N, *optional*): Source of the noise.
+
+    Returns:
+        `Tensor`: int64 `(N, H, W)` in 0..L - 1.
+    """
+    natural = []
+    for number, one in enumerate(label_maps.to(model.device)[:, None]):  # (1, H, W)
+        # drawn in float32, so that a seed means the same outlines in every type of weights
+        noise = randn_tensor(
+            (1, model.config.num_labels, *one.shape[1:]),
+            generator=generator[number] if isinstance(generator, list) else generator,
+            device=model.device,
+            dtype=torch.float32,
+        )
+        natural.append(
+            refine_label_maps(
+                model, one, noise.to(model.dtype), strength=strength, num_inference_steps=num_inference_steps
+            )
+        )
+    return torch.cat(natural)
 
 
 @torch.no_grad()
@@ -62,4 +157,11 @@ def refine_label_maps(
         next_alpha, next_sigma = (part[:, None, None, None] for part in signal_and_noise(following))
         x = next_alpha * expected + next_sigma * (x - alpha * expected) / sigma
     natural = logits.argmax(dim=1)  # (N, H, W)
-    return torch.where(is_painted, label_maps, natural) if strength == 0 else natural
+    if strength == 0:
+        return torch.where(is_painted, label_maps, natural)
+    kept = [keep_parts(*_arrays(*one)) for one in zip(label_maps, natural, logits.float(), strict=True)]
+    return torch.from_numpy(np.stack(kept)).to(natural.device)
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    return [one.cpu().numpy() for one in tensors]

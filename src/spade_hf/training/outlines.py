@@ -140,7 +140,8 @@ class OutlinePublisher(Uploader):
 
     def preview(self) -> SPADEOutlineModel:
         """Return a copy of the averaged network, for checkpoints and sample grids."""
-        return copy.deepcopy(self.average.model)
+        model: Any = copy.deepcopy(self.average.model)
+        return model
 
     def save_samples(self, model: SPADEOutlineModel, step: int) -> Image.Image:
         """Draw the sample grid after an update, and save it below `samples/`."""

@@ -33,7 +33,7 @@ from spade_hf.training import (
 
 from ..data import columns_of, open_folders, open_label_set, open_rows
 from ..declaring import names_with
-from .options import TrainOptions
+from .options import RunOptions, TrainOptions
 from .presets import discriminator_options
 from .unused_options import refuse_overridden
 
@@ -212,7 +212,7 @@ def build_objective(
     )
 
 
-def count_updates(options: TrainOptions, loader: DataLoader) -> int:
+def count_updates(options: RunOptions, loader: DataLoader) -> int:
     """Return the updates of the whole run; with a stream, whose loader has no length, they are always given."""
     if options.max_train_steps is not None:
         return options.max_train_steps

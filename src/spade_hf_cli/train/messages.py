@@ -18,7 +18,7 @@ from spade_hf.training import SavedState
 
 from ..config_file import as_yaml
 from ..declaring import names_with
-from .options import TrainOptions
+from .options import RunOptions, TrainOptions
 from .presets import discriminator_options
 
 
@@ -59,7 +59,7 @@ def summarize(
     return "\n".join(lines)
 
 
-def recipe_of(options: TrainOptions) -> str:
+def recipe_of(options: RunOptions) -> str:
     """Return the options as YAML for `--config`: as they took effect, and without what makes a run a dry one."""
     return as_yaml(replace(options, dry_run=False, config=None).as_arguments())
 

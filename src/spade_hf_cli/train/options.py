@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..data_options import DataOptions, data_option
 from ..declaring import option, option_name
@@ -19,6 +19,11 @@ from ..parsing import (
 )
 from .presets import DISCRIMINATOR_OPTIONS, MASK_NORM_OPTIONS, PRESETS
 
+
+if TYPE_CHECKING:
+    from ..train_outlines.options import OutlineOptions
+
+RunOptions: TypeAlias = "TrainOptions | OutlineOptions"  # for what both kinds of training share
 
 # The paper's schedule, and those of diffusers that need only the number of updates. They are written out, and nothing
 # of `spade_hf` is imported here, so that `spade-hf train --help` takes a tenth of a second.

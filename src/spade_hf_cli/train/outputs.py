@@ -34,10 +34,10 @@ from spade_hf.training import (
 
 from .build import build_recipe
 from .messages import warn_of_differences
-from .options import TrainOptions
+from .options import RunOptions, TrainOptions
 
 
-def find_checkpoint(options: TrainOptions, accelerator: Accelerator) -> str | None:
+def find_checkpoint(options: RunOptions, accelerator: Accelerator) -> str | None:
     """Return the checkpoint to resume from, if any; one on the Hub is downloaded.
 
     Call it before [`build_publisher`], which creates the repository: a new one has no checkpoint.
@@ -74,7 +74,7 @@ def build_publisher(
 
 
 def start_publishing(
-    options: TrainOptions, accelerator: Accelerator, recipe: TrainingRecipe
+    options: RunOptions, accelerator: Accelerator, recipe: TrainingRecipe
 ) -> tuple[str, RevisionUploads | None]:
     """Start the trackers, and create the repository if it will be pushed to.
 
@@ -95,7 +95,7 @@ def start_publishing(
 
 
 def build_checkpoints(
-    options: TrainOptions,
+    options: RunOptions,
     accelerator: Accelerator,
     networks: Mapping[str, ModelMixin],
     averages: Mapping[str, ModelEMA],
@@ -168,5 +168,5 @@ def build_monitor(
     )
 
 
-def _repo_id(options: TrainOptions) -> str:
+def _repo_id(options: RunOptions) -> str:
     return options.hub_model_id or Path(options.output_dir).resolve().name

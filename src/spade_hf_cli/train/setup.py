@@ -12,10 +12,10 @@ from accelerate.utils import set_seed
 
 from spade_hf.training import build_accelerator, refuse_existing_run, refuse_foreign_files
 
-from .options import TrainOptions
+from .options import RunOptions
 
 
-def set_up(options: TrainOptions) -> tuple[Accelerator, Callable[[str], None]]:
+def set_up(options: RunOptions) -> tuple[Accelerator, Callable[[str], None]]:
     """Set up a run; nothing is written or deleted yet.
 
     Returns:

@@ -61,7 +61,7 @@ def main(options: OutlineOptions) -> None:
     dataset = build_dataset(options)
     label_set = dataset.processor.label_set
     loader: Any = build_loader(dataset, options.train_batch_size, num_workers=options.dataloader_num_workers)
-    shown = preview_samples(dataset, options.num_validation_images)
+    shown: Any = preview_samples(dataset, options.num_validation_images)
 
     # Network and average, optimizer and schedule
     network = SPADEOutlineModel(
@@ -69,7 +69,8 @@ def main(options: OutlineOptions) -> None:
         labels=tuple(label_set.names[channel] for channel in label_set.class_channels),
         block_out_channels=tuple(options.block_out_channels),
         num_attention_heads=options.num_attention_heads,
-    ).to(memory_format=torch.channels_last)
+    )
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its overloads
     average = ModelEMA(network, options.ema_decay)
     average.model.to(accelerator.device)
     loader = accelerator.prepare(loader)
@@ -118,7 +119,9 @@ def main(options: OutlineOptions) -> None:
         images_per_update=samples_per_update,
         metrics_file=MetricsFile(output_dir, step=state.global_step) if accelerator.is_main_process else None,
     )
-    batches = resumable_batches(accelerator, loader, dataset, state, num_steps, samples_per_batch=samples_per_batch)
+    batches: Any = resumable_batches(
+        accelerator, loader, dataset, state, num_steps, samples_per_batch=samples_per_batch
+    )
 
     # Train
     with monitor.progress, logging_redirect_tqdm(), StopOnSignal(accelerator) as stop:
@@ -202,7 +205,7 @@ def build_dataset(options: OutlineOptions) -> PairedImageDataset:
         rows = rows.select(range(min(options.max_train_samples, len(rows))))
     labels = load_label_set(options.label_set, dataset_name=options.dataset_name, mask_folder=options.mask_folder)
     height, width = options.resolution
-    reader = OutlineReader(
+    reader: Any = OutlineReader(
         mask_column="label" if options.mask_folder is not None else options.mask_column,
         processor=SPADEImageProcessor(label_set=labels),
         transform=PairedTransform(

@@ -1,0 +1,61 @@
+"""Checks of the arguments of a pipeline's call, each by itself."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models.semantics import nearest_multiple
+
+
+def check_generator(generator: Any) -> None:
+    """Raise a ValueError unless `generator` is `None`, a generator or a list of them."""
+    generators = generator if isinstance(generator, list) else [generator]
+    if generator is not None and not all(isinstance(one, torch.Generator) for one in generators):
+        raise ValueError(
+            f"`generator` is {generator!r}; pass a `torch.Generator`, such as `torch.Generator().manual_seed(3)`, "
+            "or a list of them."
+        )
+
+
+def check_whole_number(name: str, value: Any) -> None:
+    """Raise a ValueError unless `value` is a whole number of at least 1."""
+    if not is_whole(value) or value < 1:
+        raise ValueError(f"`{name}` is {value!r}; pass a whole number of at least 1.")
+
+
+def check_side(name: str, size: Any, divisor: int) -> None:
+    """Raise a ValueError unless `size`, the height or width of an image, is `None` or fits the model."""
+    if size is None:
+        return
+    if not is_whole(size):
+        raise ValueError(f"`{name}` is {size!r}; pass a whole number, a multiple of {divisor}.")
+    if size < divisor or size % divisor:
+        raise ValueError(
+            f"`{name}` is {size}; this model makes images whose sides are multiples of {divisor}, such as "
+            f"{nearest_multiple(size, divisor)}."
+        )
+
+
+def check_latents(latents: Any, latent_dim: int | None) -> None:
+    """Raise a ValueError unless `latents` is a finite tensor `(M, Z)` of at least one row."""
+    if not isinstance(latents, Tensor):
+        raise ValueError(f"`latents` is a {type(latents).__name__}; pass a tensor (M, {latent_dim}).")
+    if latents.ndim != 2 or latents.shape[1] != latent_dim or len(latents) == 0:
+        raise ValueError(
+            f"`latents` has shape {tuple(latents.shape)}; this model takes (M, {latent_dim}), with M at least 1."
+        )
+    if not latents.isfinite().all():
+        raise ValueError("`latents` has values that are NaN or infinite; pass finite ones.")
+
+
+def check_tolerance(color_tolerance: Any) -> None:
+    """Raise a ValueError unless `color_tolerance` is `None` or a number; what it may be depends on the mask."""
+    is_number = hasattr(color_tolerance, "__float__") and not isinstance(color_tolerance, bool)
+    if color_tolerance is not None and not is_number:
+        raise ValueError(f"`color_tolerance` is {color_tolerance!r}; pass a number, a distance in RGB.")
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number; numpy's integers are, too."""
+    return hasattr(value, "__index__") and not isinstance(value, bool | Tensor)
