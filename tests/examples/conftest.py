@@ -23,13 +23,13 @@ def call(script, options, monkeypatch) -> int:
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Run the training script."""
+    """Run the training script, or another one that trains."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
 
-    def run(*options):
+    def run(*options, script=TRAIN):
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
-        status = call(TRAIN, options, monkeypatch)
+        status = call(script, options, monkeypatch)
         captured = capsys.readouterr()
         return SimpleNamespace(status=status, stdout=captured.out, stderr=captured.err)
 

@@ -64,11 +64,16 @@ def read_painted(
     Raises:
         ValueError: As in `SPADEImageProcessor.preprocess_mask`, and for a soft mask.
     """
-    reader = SPADEImageProcessor(label_set=processor.label_set.with_unknown())
-    masks, _ = reader.read(mask, color_tolerance=color_tolerance)
-    if masks[0].is_floating_point():
+    if _is_soft(mask):
         raise ValueError("`mask` is soft (float), which has no outlines to refine; give a hard one (ids, colors).")
-    return reader, masks
+    reader = SPADEImageProcessor(label_set=processor.label_set.with_unknown())
+    return reader, reader.read(mask, color_tolerance=color_tolerance)[0]
+
+
+def _is_soft(mask: Any) -> bool:
+    if isinstance(mask, list | tuple):
+        return any(map(_is_soft, mask))
+    return "float" in str(getattr(mask, "dtype", ""))
 
 
 def draw_natural_maps(

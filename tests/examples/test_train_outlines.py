@@ -1,0 +1,104 @@
+"""`examples/train_outlines.py`: runs, resumes bit by bit, and says what is wrong."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from spade_hf import SPADEOutlineModel
+from spade_hf.training import CheckpointManager
+
+from ..training_data import LABELS, mask, write_imagefolder
+from .programs import ROOT, checkpoints
+from .test_exact_resume import Killed, tensors
+
+
+SCRIPT = ROOT / "examples" / "train_outlines.py"
+SMALL = "--resolution 32 --block_out_channels 8 8 16 --train_batch_size 2 --num_validation_images 2".split()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_imagefolder(tmp_path_factory.mktemp("data") / "pairs", count=7)
+
+
+@pytest.fixture
+def run(run):
+    return lambda *options: run(*options, script=SCRIPT)
+
+
+def options(data, output, *more, steps=4):
+    return [*SMALL, "--dataset_name", data, "--output_dir", output, "--max_train_steps", steps,
+            "--checkpointing_steps", 1, "--validation_steps", 2, "--log_steps", 1, *more]  # fmt: skip
+
+
+def test_a_resumed_run_is_bit_equal(run, data, tmp_path, monkeypatch):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run(*options(data, whole)).status == 0
+    save = CheckpointManager.save
+
+    def save_and_die(self, state, model):
+        save(self, state, model)
+        if state.global_step in (2, 3):
+            raise Killed
+
+    monkeypatch.setattr(CheckpointManager, "save", save_and_die)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            run(*options(data, broken, "--resume_from_checkpoint", "latest"))
+    monkeypatch.undo()
+    assert run(*options(data, broken, "--resume_from_checkpoint", "latest")).status == 0
+    expected, found = (tensors(folder / "checkpoint-4") for folder in (whole, broken))
+    assert expected.keys() == found.keys() and len(expected) > 200
+    assert [name for name in expected if not expected[name].equal(found[name])] == []
+
+    # What a run leaves
+    assert checkpoints(whole) == {"checkpoint-2", "checkpoint-3", "checkpoint-4"}
+    for folder in (whole, whole / "checkpoint-4"):
+        model = SPADEOutlineModel.from_pretrained(str(folder))
+        assert list(model.config.labels) == ["sky", "grass", "rock"] and model.config.num_labels == 3
+    card = (whole / "README.md").read_text()
+    assert "SPADEOutlineModel.from_pretrained(" in card and "4 updates on 7 label maps" in card
+    assert "| block_out_channels | 8 8 16 |" in card or "| block_out_channels | [8, 8, 16] |" in card
+    assert Image.open(whole / "samples" / "final.png").width == 5 * 32
+    assert {path.name for path in (whole / "samples").iterdir()} == {
+        "final.png",
+        "step-0000002.png",
+        "step-0000004.png",
+    }
+    rows = (whole / "metrics.csv").read_text().splitlines()
+    assert rows[0].startswith("step,cross_entropy,pixel_accuracy,learning_rate") and len(rows) == 5
+    assert "outline_strength" in card
+
+
+def test_a_folder_of_masks_is_enough(run, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for index in range(3):
+        mask(index).save(folder / f"gt_{index}.png")
+    (tmp_path / "labels.json").write_text(json.dumps(LABELS.to_dict()))
+    arguments = [*SMALL, "--mask_folder", folder, "--mask_prefix", "gt_", "--output_dir", tmp_path / "model"]
+    assert run(*arguments, "--dry_run").status == 0 and not (tmp_path / "model").exists()
+    output = run(*arguments, "--max_train_steps", 1)
+    assert output.status == 0 and "spade-hf generate MASK --outline-model" in output.stdout
+    again = run(*arguments, "--max_train_steps", 1)
+    assert again.status == 2 and "holds a run" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "Give either --dataset_name or --mask_folder."),
+        (["--dataset_name", "a", "--mask_suffix", "_ids.png"], "--mask_suffix belongs to --mask_folder"),
+        (["--mask_folder", "a", "--mask_column", "label"], "--mask_column belongs to --dataset_name"),
+        (["--dataset_name", "a", "--resolution", "100"], "--resolution is 100; .* multiple of 8"),
+        (["--dataset_name", "a", "--hub_strategy", "checkpoint"], "--hub_strategy checkpoint needs --push_to_hub"),
+        (["--dataset_name", "a", "--learnin_rate", "1"], "did you mean --learning_rate"),
+        (["--mask_folder", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_options(run, given, message, tmp_path):
+    output = run(*given, "--output_dir", tmp_path / "out")
+    assert output.status == 2
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(output.stderr)
