@@ -30,7 +30,7 @@ from spade_hf.metrics import (
 from spade_hf.metrics.features import feature_maps
 from spade_hf.metrics.scoring import to_8_bits
 from spade_hf.models.model_hash import hash_model
-from spade_hf_cli.evaluate.run import name_pictures
+from spade_hf_cli.evaluate.run import name_image_folder
 
 from ..tiny_networks import randomized, save_tiny_segmenter
 from ..training_data import (
@@ -170,7 +170,7 @@ def test_the_pictures_folder_is_named_by_all_that_they_depend_on(data, tmp_path)
         }
         pipeline = SPADEPipeline(image_processor=SPADEImageProcessor(label_set=LABELS), **parts)
         dataset = make_dataset(rows, transform=transform, color_tolerance=color_tolerance)
-        return name_pictures(SimpleNamespace(seed=seed), pipeline, dataset, partners)
+        return name_image_folder(SimpleNamespace(seed=seed), pipeline, dataset, partners)
 
     changes = [
         {"seed": 1},

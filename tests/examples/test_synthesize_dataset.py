@@ -19,7 +19,7 @@ import spade_hf_cli
 from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import load_label_set
 from spade_hf.images.resize import resize_labels
-from spade_hf.synthesis import picture_seeds
+from spade_hf.synthesis import image_seeds
 
 from ..tiny_networks import tiny_generator
 from ..training_data import LABELS, make_rows, mask, png
@@ -328,7 +328,7 @@ def test_another_seed_gives_other_pictures(synthesize, model, masks, tmp_path):
     for seed in (0, 1):
         assert synthesize(*options(model, masks, tmp_path / str(seed), "--seed", seed)).status == 0
         rows.append(datasets.load_dataset(str(tmp_path / str(seed)), split="train"))
-        expected = [picture_seeds(seed, index, 2) for index in range(6)]
+        expected = [image_seeds(seed, index, 2) for index in range(6)]
         assert rows[-1]["seed"][:] == [one for seeds in expected for one in seeds]
     for first, second in zip(*rows, strict=True):
         assert np.abs(pixels(first["image"]) - pixels(second["image"])).max() > 20
