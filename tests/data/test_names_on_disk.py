@@ -11,7 +11,7 @@ import pytest
 from spade_hf.data import load_folders
 
 from ..dataset_layouts import save
-from ..training_data import picture
+from ..training_data import real_image
 
 
 SIZE = (8, 8)
@@ -20,7 +20,7 @@ SIZE = (8, 8)
 def write(folder: Path, *names: str, value: int | None = None) -> str:
     """A picture of each name, or a mask of one value."""
     for number, name in enumerate(names):
-        save(folder / name, picture(number, SIZE) if value is None else np.full(SIZE, value, np.uint8))
+        save(folder / name, real_image(number, SIZE) if value is None else np.full(SIZE, value, np.uint8))
     return str(folder)
 
 
@@ -147,7 +147,7 @@ def test_names_that_are_not_utf8(tmp_path):
 )
 def test_a_folder_that_cannot_be_paired_is_described(photographs, message, tmp_path):
     for name in photographs:
-        save(tmp_path / "drawn.png", picture(0, SIZE))
+        save(tmp_path / "drawn.png", real_image(0, SIZE))
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "drawn.png").rename(tmp_path / "photos" / name)
     masks = write(tmp_path / "masks", "1.png", value=1)
@@ -191,12 +191,12 @@ def test_prefixes(tmp_path):
 def test_a_zip_file_is_opened_once_for_all_pictures(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for number in range(5):
-            save(tmp_path / f"{number}.png", picture(number, SIZE))
+            save(tmp_path / f"{number}.png", real_image(number, SIZE))
             archive.write(tmp_path / f"{number}.png", f"{number}.png")
     rows = load_folders({"image": str(tmp_path / "photos.zip")})
     opened = []
     monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", _counting(zipfile.ZipFile._RealGetContents, opened))
-    assert all(np.array_equal(row["image"], picture(number, SIZE)) for number, row in enumerate(rows))
+    assert all(np.array_equal(row["image"], real_image(number, SIZE)) for number, row in enumerate(rows))
     assert len(opened) == 1
 
 

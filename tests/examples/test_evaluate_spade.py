@@ -39,7 +39,7 @@ from ..training_data import (
     make_networks,
     make_rows,
     mask,
-    picture,
+    real_image,
     write_imagefolder,
     write_labels,
 )
@@ -68,7 +68,7 @@ def data(tmp_path_factory):
     """Splits `train` and `validation`, three scenes of two pictures each."""
     folder = tmp_path_factory.mktemp("data")
     scene = [0, 0, 1, 1, 2, 2]
-    lights = [picture(index).point(lambda value, index=index: value * (index + 1) // 6) for index in range(6)]
+    lights = [real_image(index).point(lambda value, index=index: value * (index + 1) // 6) for index in range(6)]
     rows = make_rows(image=lights, label=[mask(number) for number in scene]).add_column("scene", scene)
     datasets.DatasetDict({"train": rows, "validation": rows}).save_to_disk(str(folder))
     write_labels(folder / "labels.json")
