@@ -106,7 +106,7 @@ def make_networks(seed: int = 0, norm_type: str = "sync_batch") -> dict[str, tor
 
 
 def write_imagefolder(folder: Path, count: int = 6, mode: str = "RGB", size: tuple[int, int] = (40, 48)) -> Path:
-    """Pictures, masks, `metadata.jsonl` and the label set's `labels.json`, as a user lays them out."""
+    """Images, masks, `metadata.jsonl` and the label set's `labels.json`, as a user lays them out."""
     (folder / "masks").mkdir(parents=True)
     with (folder / "metadata.jsonl").open("w") as metadata:
         for index in range(count):

@@ -169,7 +169,7 @@ def test_a_mask_over_the_stored_pixels_of_a_turned_photograph(orientation):
         dataset[0]
 
 
-def test_pictures_of_16_bits_are_not_clipped():
+def test_images_of_16_bits_are_not_clipped():
     """Noise of all 16-bit values: in 8 bits, nearly all of it would be white."""
     noise = np.random.default_rng(0).integers(0, 2**16, (40, 48), dtype=np.uint16)
     rows = make_rows(image=[Image.fromarray(noise)] * 6)

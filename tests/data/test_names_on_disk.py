@@ -18,7 +18,7 @@ SIZE = (8, 8)
 
 
 def write(folder: Path, *names: str, value: int | None = None) -> str:
-    """A picture of each name, or a mask of one value."""
+    """An image of each name, or a mask of one value."""
     for number, name in enumerate(names):
         save(folder / name, real_image(number, SIZE) if value is None else np.full(SIZE, value, np.uint8))
     return str(folder)
@@ -129,9 +129,7 @@ def test_names_that_are_not_utf8(tmp_path):
     assert str(e.value).encode()  # it can be printed
     (tmp_path / os.fsdecode(b"photos/stra\xdfe.jpg")).rename(tmp_path / "photos" / os.fsdecode(b"stra\xdfe.txt"))
     write(tmp_path / "photos", "1.jpg")
-    with pytest.raises(
-        ValueError, match=r"masks/stra\\xdfe\.png has a name"
-    ):  # a text beside pictures does not matter
+    with pytest.raises(ValueError, match=r"masks/stra\\xdfe\.png has a name"):  # a text beside images does not matter
         load_folders({"image": str(tmp_path / "photos"), "label": str(tmp_path / "masks")})
 
 
@@ -188,7 +186,7 @@ def test_prefixes(tmp_path):
         pair(tmp_path, [], [], prefixes={"mask": "mask_"})
 
 
-def test_a_zip_file_is_opened_once_for_all_pictures(tmp_path, monkeypatch):
+def test_a_zip_file_is_opened_once_for_all_images(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for number in range(5):
             save(tmp_path / f"{number}.png", real_image(number, SIZE))

@@ -39,7 +39,7 @@ def read(rows, number: int = 1) -> np.ndarray:
 def test_columns_that_do_not_say_that_they_are_images(kind, streaming, tmp_path, monkeypatch):
     file = write_table(tmp_path / "rows.parquet", kind)
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")  # where another picture has the name that the rows give theirs
+    monkeypatch.chdir(tmp_path / "elsewhere")  # where another image has the name that the rows give theirs
     real_image(7).save("1.png")
     rows = load_rows(file, image_columns=COLUMNS, streaming=streaming, cache_dir=str(tmp_path / "cache"))
     np.testing.assert_array_equal(read(rows), read(make_rows()))
@@ -62,7 +62,7 @@ def test_columns_that_do_not_say_that_they_are_images(kind, streaming, tmp_path,
     ],
 )
 def test_rows_name_no_files_of_others(form, name, streaming, tmp_path, monkeypatch):
-    """A foreign table must not make a run train on, and publish, pictures of this machine."""
+    """A foreign table must not make a run train on, and publish, images of this machine."""
     real_image(0).save(tmp_path / "private.png")
     (tmp_path / "downloaded").mkdir()
     file = tmp_path / "downloaded" / "train.parquet"
@@ -141,7 +141,7 @@ def test_the_splits_of_a_saved_dictionary(tmp_path):
     assert dataset[0]["label_map"].shape == (32, 32)
 
 
-def test_a_shards_pictures_are_those_in_the_shard(tmp_path, monkeypatch):
+def test_a_shards_images_are_those_in_the_shard(tmp_path, monkeypatch):
     """Also where files of the same names lie around."""
     write_webdataset(tmp_path)
     rows = load_rows(str(tmp_path / "shards"), streaming=True)

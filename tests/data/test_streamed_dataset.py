@@ -54,7 +54,7 @@ def test_an_epoch_drops_one_incomplete_batch_at_most(num_workers):
 
 
 def test_the_order_alone_follows_from_seed_and_epoch():
-    """Whole pictures, which the augmentation leaves alone."""
+    """Whole images, which the augmentation leaves alone."""
     orders = {}
     for seed in (0, 1):
         for epoch in (0, 1):

@@ -140,11 +140,11 @@ def test_tables_of_bytes(synthesize, evaluate, tmp_path):
 
 
 def test_tables_of_file_names(evaluate, tmp_path):
-    """Names are those of files in the data set's folder, also where a mask gives the size of real pictures."""
+    """Names are those of files in the data set's folder, also where a mask gives the size of real images."""
     for i in range(2):
-        save(tmp_path / "data" / "pictures" / f"{i}.png", real_image(i))
+        save(tmp_path / "data" / "images" / f"{i}.png", real_image(i))
         save(tmp_path / "data" / "masks" / f"{i}.png", toy_mask(i))
-    columns = {"image": ["pictures/0.png", "pictures/1.png"], "label": ["masks/0.png", "masks/1.png"]}
+    columns = {"image": ["images/0.png", "images/1.png"], "label": ["masks/0.png", "masks/1.png"]}
     datasets.Dataset.from_dict(columns).to_pandas().to_parquet(tmp_path / "data" / "validation.parquet")
     write_labels(tmp_path / "data" / "labels.json")
     command = ("--real", "--dataset_name", tmp_path / "data", "--segmenter", "none", "--device", "cpu")

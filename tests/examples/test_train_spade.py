@@ -62,7 +62,7 @@ def launch(*options):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder of pictures and masks in colors, with a note of its owner's."""
+    """A folder of images and masks in colors, with a note of its owner's."""
     folder = write_imagefolder(tmp_path_factory.mktemp("data") / "pairs")
     (folder / "README.md").write_text("From my last holidays.")
     return folder

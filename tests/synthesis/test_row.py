@@ -1,4 +1,4 @@
-"""Seeds of pictures, and ids as PNG files."""
+"""Seeds of images, and ids as PNG files."""
 
 import io
 
