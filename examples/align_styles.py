@@ -1,8 +1,8 @@
-"""Match a model's random styles to the styles of a data set's pictures, without changing pictures in those styles.
+"""Match a model's random styles to the styles of a data set's images, without changing images in those styles.
 
     python examples/align_styles.py --model my-model --dataset_name FOLDER_OR_HUB_ID --output_dir aligned
 
-Try it if pictures in random styles look worse than pictures in the style of a picture. It takes a minute.
+Try it if images in random styles look worse than images in the style of an image. It takes a minute.
 
 The prior of styles is N(0, I), but after training the styles of images are not centered at 0, and vary along only a
 few directions. Random styles are then rare in training. An affine map of the latents corrects this. It does not change
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Write the aligned pipeline."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="folder or Hub id of a pipeline with style encoder")
-    parser.add_argument("--dataset_name", required=True, help="its training pictures")
+    parser.add_argument("--dataset_name", required=True, help="its training images")
     parser.add_argument("--split", default="train")
     parser.add_argument("--image_column", default="image")
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="type of the saved weights")
@@ -41,13 +41,13 @@ def main(arguments: list[str] | None = None) -> None:
     if pipeline.style_encoder is None:
         raise ValueError(f"{args.model} has no style encoder, so there are no styles to align with.")
     rows = load_rows(args.dataset_name, split=args.split).select_columns([args.image_column])
-    align_latents(pipeline.generator, pipeline.style_encoder, pictures(pipeline, rows))
+    align_latents(pipeline.generator, pipeline.style_encoder, read_images(pipeline, rows))
     pipeline.to(getattr(torch, args.dtype)).save_pretrained(args.output_dir)
     print(args.output_dir)
 
 
-def pictures(pipeline: SPADEPipeline, rows: datasets.Dataset) -> Iterator[Tensor]:
-    """Yield the data set's pictures `(N, 3, H, W)`, at the style encoder's size."""
+def read_images(pipeline: SPADEPipeline, rows: datasets.Dataset) -> Iterator[Tensor]:
+    """Yield the data set's images `(N, 3, H, W)`, at the style encoder's size."""
     side = pipeline.style_encoder.config.image_size
     (column,) = rows.column_names
     for batch in rows.iter(BATCH_SIZE):

@@ -1,7 +1,7 @@
 """Paint a mask of label ids with an exported model; needs only onnxruntime, numpy and pillow.
 
     spade-hf export --output generator.onnx --style-encoder encoder.onnx
-    python examples/onnx_inference.py generator.onnx mask.png picture.png encoder.onnx noon.jpg
+    python examples/onnx_inference.py generator.onnx mask.png image.png encoder.onnx noon.jpg
 
 Without the last two arguments, the style is random.
 """
@@ -19,7 +19,7 @@ FORMATS = (*EXACT_FORMATS, "JPEG", "WEBP")
 
 
 def main(model: str, mask: str, output: str, encoder: str | None = None, style: str | None = None) -> None:
-    """Write the picture."""
+    """Write the image."""
     generator = onnxruntime.InferenceSession(model)
     settings = generator.get_modelmeta().custom_metadata_map
     height, width = json.loads(settings["image_size"])
@@ -31,9 +31,9 @@ def main(model: str, mask: str, output: str, encoder: str | None = None, style: 
     if encoder and style:
         network = onnxruntime.InferenceSession(encoder)
         size = json.loads(network.get_modelmeta().custom_metadata_map["image_size"])
-        picture = Image.open(style, formats=FORMATS).convert("RGB").resize(size, Image.Resampling.BILINEAR)
-        picture = np.array(picture, dtype=np.float32)
-        inputs["latents"] = network.run(["latents"], {"pictures": picture.transpose(2, 0, 1)[None] / 127.5 - 1})[0]
+        style_image = Image.open(style, formats=FORMATS).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        pixels = np.array(style_image, dtype=np.float32)
+        inputs["latents"] = network.run(["latents"], {"pictures": pixels.transpose(2, 0, 1)[None] / 127.5 - 1})[0]
     elif (latent_dim := json.loads(settings["latent_dim"])) is not None:
         inputs["latents"] = np.random.default_rng().standard_normal((1, latent_dim), dtype=np.float32)
     if json.loads(settings["use_instance_edges"]):

@@ -1,4 +1,4 @@
-"""Paint every mask in every style and show the pictures as a table. This script makes the picture in README.md.
+"""Paint every mask in every style and show the images as a table. This script makes the image in README.md.
 
 python examples/style_grid.py
 python examples/style_grid.py --masks mine.png --styles a.jpg b.jpg --model user/repo --output table.png
@@ -16,7 +16,7 @@ from spade_hf.images.inputs import open_raster
 
 
 ASSETS = Path(__file__).parent / "assets"
-# None is the mask of one of the style pictures: painting a mask in its own picture's style would prove little.
+# None is the mask of one of the style images: painting a mask in its own image's style would prove little.
 MASKS = [Path(BUNDLED_MODEL).parent / "demo" / "assets" / f"{name}_mask.png" for name in ("river", "snow", "desert")]
 DARK, LIGHT = (43, 52, 59), (214, 222, 228)  # readable on light and dark pages
 

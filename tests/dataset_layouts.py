@@ -11,7 +11,7 @@ import PIL.Image
 from spade_hf import LabelSet
 from spade_hf.labels.colors import voc_colors
 
-from .training_data import picture
+from .training_data import real_image
 
 
 SIZE = (48, 64)
@@ -42,7 +42,7 @@ def write_cityscapes(root: Path, split: str = "train", train_ids: bool = False) 
     ids = {}
     frames = ("aachen/aachen_000000_000019", "aachen/aachen_000001_000019", "ulm/ulm_000000_000019")
     for number, frame in enumerate(frames):
-        save(root / "leftImg8bit" / split / f"{frame}_leftImg8bit.png", picture(number, SIZE))
+        save(root / "leftImg8bit" / split / f"{frame}_leftImg8bit.png", real_image(number, SIZE))
         ids[frame] = bands([0, 18, 255] if train_ids else [7, 11, 26], number)
         fine = root / "gtFine" / split
         name = "labelTrainIds" if train_ids else "labelIds"
@@ -58,7 +58,7 @@ def write_voc(root: Path) -> dict[str, np.ndarray]:
     """Three pairs of four photographs, in palette images with a void border; one of them in the list `val`."""
     ids = {}
     for number, name in enumerate(("2007_000032", "2007_000033", "2007_000039", "2008_000001")):
-        save(root / "JPEGImages" / f"{name}.jpg", picture(number, SIZE))
+        save(root / "JPEGImages" / f"{name}.jpg", real_image(number, SIZE))
         if number == 3:
             continue  # photographs for other tasks than segmentation
         ids[name] = bands([0, 255, 15], number)
@@ -83,7 +83,7 @@ def write_panoptic(root: Path) -> dict[str, np.ndarray]:
     ]
     ids, images, annotations = {}, [], []
     for number, name in enumerate(("000000000139", "000000000285", "000000000632")):
-        save(root / "val2017" / f"{name}.jpg", picture(number, SIZE))
+        save(root / "val2017" / f"{name}.jpg", real_image(number, SIZE))
         if number == 2:
             continue
         ids[name] = bands([0, 1, 3, 200], number)
@@ -108,7 +108,7 @@ def write_cvat(root: Path, *, save_images: bool = False) -> dict[str, np.ndarray
     export, ids = root / "export", {}
     for number in range(4):
         name = f"frame_{number:06d}"
-        save((export / "JPEGImages" if save_images else root / "frames") / f"{name}.jpg", picture(number, SIZE))
+        save((export / "JPEGImages" if save_images else root / "frames") / f"{name}.jpg", real_image(number, SIZE))
         if number == 3:
             continue
         ids[name] = bands([0, 1, 2], number)
@@ -131,7 +131,7 @@ def write_roboflow(root: Path) -> dict[str, np.ndarray]:
     """Two pairs side by side, and the classes of the masks' values."""
     ids = {}
     for number, name in enumerate(("cat_jpg.rf.0a1b", "dog_jpg.rf.2c3d")):
-        save(root / "train" / f"{name}.jpg", picture(number, SIZE))
+        save(root / "train" / f"{name}.jpg", real_image(number, SIZE))
         ids[name] = bands([0, 1, 2], number)
         save(root / "train" / f"{name}_mask.png", ids[name].astype(np.uint8))
     (root / "train" / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, dog\n")

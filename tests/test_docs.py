@@ -167,8 +167,8 @@ def prepare_export(folder: Path) -> dict:
 
 def prepare_synthesis(folder: Path) -> dict:
     """What `spade-hf synthesize` leaves behind, as far as the page reads it."""
-    picture = PIL.Image.new("RGB", (8, 8))
-    rows = datasets.Dataset.from_dict({"image": [picture]}, features=datasets.Features({"image": datasets.Image()}))
+    image = PIL.Image.new("RGB", (8, 8))
+    rows = datasets.Dataset.from_dict({"image": [image]}, features=datasets.Features({"image": datasets.Image()}))
     (folder / "street_synthetic" / "data").mkdir(parents=True)
     rows.to_parquet(folder / "street_synthetic" / "data" / "train-00000-of-00001.parquet")
     return {}

@@ -27,7 +27,7 @@ def ids(index: int, size: tuple[int, int] = (40, 48)) -> np.ndarray:
     return np.array(LABELS.ids, dtype=np.uint8)[rows][:, None].repeat(size[1], axis=1)
 
 
-def picture(index: int, size: tuple[int, int] = (40, 48)) -> PIL.Image.Image:
+def real_image(index: int, size: tuple[int, int] = (40, 48)) -> PIL.Image.Image:
     pixels = np.random.default_rng(index).integers(0, 256, (*size, 3), dtype=np.uint8)
     return PIL.Image.fromarray(pixels)
 
@@ -51,7 +51,7 @@ def png(image: PIL.Image.Image) -> bytes:
 def make_rows(count: int = 6, size: tuple[int, int] = (40, 48), mode: str = "L", **columns: list) -> datasets.Dataset:
     """Columns `image`, `label` and `file_name`, and those given: lists of images, of bytes or of dictionaries."""
     values = {
-        "image": [picture(index, size) for index in range(count)],
+        "image": [real_image(index, size) for index in range(count)],
         "label": [mask(index, size, mode) for index in range(count)],
         **columns,
     }
@@ -106,11 +106,11 @@ def make_networks(seed: int = 0, norm_type: str = "sync_batch") -> dict[str, tor
 
 
 def write_imagefolder(folder: Path, count: int = 6, mode: str = "RGB", size: tuple[int, int] = (40, 48)) -> Path:
-    """Pictures, masks, `metadata.jsonl` and the label set's `labels.json`, as a user lays them out."""
+    """Images, masks, `metadata.jsonl` and the label set's `labels.json`, as a user lays them out."""
     (folder / "masks").mkdir(parents=True)
     with (folder / "metadata.jsonl").open("w") as metadata:
         for index in range(count):
-            picture(index, size).save(folder / f"{index}.png")
+            real_image(index, size).save(folder / f"{index}.png")
             mask(index, size, mode).save(folder / "masks" / f"{index}.png")
             row = {"file_name": f"{index}.png", "label_file_name": f"masks/{index}.png"}
             metadata.write(json.dumps(row) + "\n")

@@ -1,4 +1,4 @@
-"""Custom handler for Hugging Face Inference Endpoints: a mask in, a picture out (docs/hub.md says how to deploy it).
+"""Custom handler for Hugging Face Inference Endpoints: a mask in, an image out (docs/hub.md says how to deploy it).
 
 Put this file and a `requirements.txt` that installs spade_hf into the model's repository, beside `model_index.json`.
 """
@@ -15,10 +15,10 @@ from spade_hf import SPADEPipeline
 from spade_hf.images.inputs import open_raster
 
 
-PICTURES = ("mask", "style_image", "instance_map")
+INPUTS = ("mask", "style_image", "instance_map")
 PARAMETERS = ("num_images_per_mask", "height", "width", "color_tolerance", "seed")
 MAX_IMAGES = 16  # of one request
-MAX_PIXELS = 2048**2  # of one picture
+MAX_PIXELS = 2048**2  # of one image
 DATA_URL = re.compile(r"data:[^,]*,")  # before the base64 string of a browser's `canvas.toDataURL()`
 
 
@@ -44,15 +44,15 @@ class EndpointHandler:
                 [`SPADEPipeline`]) and `seed`.
 
         Returns:
-            `PIL.Image.Image` or a list of them: One picture, or as many as `num_images_per_mask` says. The server
+            `PIL.Image.Image` or a list of them: One image, or as many as `num_images_per_mask` says. The server
             answers with base64 strings of PNG files.
 
         Raises:
             ValueError: If the request is not valid; the server answers with status 400 and the message.
         """
         if "inputs" not in data:
-            raise ValueError(f"The request has no `inputs`; send an image, or a dict of {', '.join(PICTURES)}.")
-        pictures = _read_pictures(data["inputs"])
+            raise ValueError(f"The request has no `inputs`; send an image, or a dict of {', '.join(INPUTS)}.")
+        inputs = _read_images(data["inputs"])
         parameters = dict(data.get("parameters") or {})
         if unknown := sorted(set(parameters) - set(PARAMETERS)):
             raise ValueError(f"`parameters` has {unknown}; allowed are {', '.join(PARAMETERS)}.")
@@ -62,26 +62,26 @@ class EndpointHandler:
         seed = parameters.pop("seed", None)
         if seed is not None and type(seed) is not int:
             raise ValueError(f"`seed` is {seed!r}; allowed are whole numbers.")
-        _check_size(pictures["mask"], parameters.get("height"), parameters.get("width"))
+        _check_size(inputs["mask"], parameters.get("height"), parameters.get("width"))
         generator = None if seed is None else torch.Generator().manual_seed(seed)
-        images = self.pipeline(**pictures, **parameters, generator=generator).images
+        images = self.pipeline(**inputs, **parameters, generator=generator).images
         return images[0] if num_images == 1 else images
 
 
-def _read_pictures(inputs: Any) -> dict[str, PIL.Image.Image]:
+def _read_images(inputs: Any) -> dict[str, PIL.Image.Image]:
     if isinstance(inputs, PIL.Image.Image):
         return {"mask": inputs}
     if not isinstance(inputs, dict):
-        raise ValueError(f"`inputs` is a {type(inputs).__name__}; send an image, or a dict of {', '.join(PICTURES)}.")
-    if unknown := sorted(set(inputs) - set(PICTURES)):
-        raise ValueError(f"`inputs` has {unknown}; allowed are {', '.join(PICTURES)}.")
+        raise ValueError(f"`inputs` is a {type(inputs).__name__}; send an image, or a dict of {', '.join(INPUTS)}.")
+    if unknown := sorted(set(inputs) - set(INPUTS)):
+        raise ValueError(f"`inputs` has {unknown}; allowed are {', '.join(INPUTS)}.")
     if "mask" not in inputs:
         raise ValueError("`inputs` has no `mask`; send the base64 string of an image file.")
     return {name: _decode(name, text) for name, text in inputs.items()}
 
 
 def _check_size(mask: PIL.Image.Image, height: Any, width: Any) -> None:
-    """Raise a ValueError if a picture would be too large; a side that is not given follows the mask's proportions."""
+    """Raise a ValueError if an image would be too large; a side that is not given follows the mask's proportions."""
     for name, size in (("height", height), ("width", width)):
         if size is not None and type(size) is not int:
             raise ValueError(f"`{name}` is {size!r}; allowed are whole numbers.")

@@ -3,7 +3,7 @@ r"""Average the weights of pipelines that were fine-tuned from each other, and s
     python examples/landscapes/average_weights.py --models early late end --weights 0.25 0.5 0.25 \
         --dataset_name landscapes --output_dir averaged
 
-The mean of a soft early and a too sharp late state of one training can paint better pictures than both (Wang et al.
+The mean of a soft early and a too sharp late state of one training can paint better images than both (Wang et al.
 2018, ESRGAN, section 3.4). Batch statistics are not averaged: they are estimated again, on training pairs.
 """
 
@@ -54,7 +54,7 @@ def mean(states: list[dict[str, Tensor]], weights: list[float]) -> dict[str, Ten
 
 
 def calls(pipeline: SPADEPipeline, rows: datasets.Dataset) -> Iterator[dict[str, Tensor | None]]:
-    """Yield arguments of the generator: masks `(N, H, W)` and latents `(N, Z)`, the styles of their own pictures."""
+    """Yield arguments of the generator: masks `(N, H, W)` and latents `(N, Z)`, the styles of their own images."""
     processor, rng = pipeline.image_processor, torch.Generator().manual_seed(0)
     for batch in rows.select(range(min(len(rows), BATCH_SIZE * NUM_BATCHES))).iter(BATCH_SIZE):
         label_maps, _ = processor.preprocess(batch["label"])

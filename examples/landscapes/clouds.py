@@ -8,14 +8,14 @@ from layout import Layout
 from noise import cloud_texture, fractal_noise, plane_texture, smoothstep
 
 
-CLOUD_BASE, CLOUD_THICKNESS = 1300, 1100  # metres
-LONGEST_RAY = 9000  # metres inside the layer
+CLOUD_BASE, CLOUD_THICKNESS = 1300, 1100  # meters
+LONGEST_RAY = 9000  # meters inside the layer
 LOWEST_RAY = 0.015  # z of directions that meet clouds
-EXTINCTION = 0.020  # per metre, at density 1
-STEP_LIMIT = 220  # metres: a longer step counts as this long for its opacity
-# Samples of the density towards the sun, in metres: length that a sample stands for, and its distance.
+EXTINCTION = 0.020  # per meter, at density 1
+STEP_LIMIT = 220  # meters: a longer step counts as this long for its opacity
+# Samples of the density toward the sun, in meters: length that a sample stands for, and its distance.
 SHADOW_SAMPLES = ((60, 30), (120, 120), (260, 310), (500, 690))  # (length, distance)
-BILLOW_SIZE, DETAIL_SIZE, WEATHER_SIZE = 5600, 1250, 600000  # metres: periods of the noise
+BILLOW_SIZE, DETAIL_SIZE, WEATHER_SIZE = 5600, 1250, 600000  # meters: periods of the noise
 
 
 def opaque(value: float) -> mi.Float:
@@ -33,7 +33,7 @@ class Clouds:
         self.ambient = ambient
 
     def march(self, directions: np.ndarray, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return radiance times opacity `(n, 3)`, opacity `(n,)`, and metres to the cumulus layer `(n,)`."""
+        """Return radiance times opacity `(n, 3)`, opacity `(n,)`, and meters to the cumulus layer `(n,)`."""
         cumulus = self._march_cumulus(directions, steps, seed)
         transmittance, direct, indirect, distance, phase = (np.array(value) for value in cumulus)
         radiance = direct[:, None] * self.sun_irradiance * 1.05 + indirect[:, None] * self.ambient * 0.85
@@ -51,7 +51,7 @@ class Clouds:
         return 1 - transmittance * (1 - self._cirrus(directions))
 
     def _density(self) -> Callable[[mi.Point3f, bool], mi.Float]:
-        """Return a function: density of the cumulus in [0, 1] at points in metres, with or without fine detail."""
+        """Return a function: density of the cumulus in [0, 1] at points in meters, with or without fine detail."""
         base, thickness = opaque(CLOUD_BASE), opaque(CLOUD_THICKNESS)
         cover, shift = opaque(self.layout.cloud_cover), opaque(self.layout.seed * 0.013 % 1)
         billows, weather = cloud_texture(), plane_texture()
@@ -93,7 +93,7 @@ class Clouds:
         ) -> tuple[mi.UInt32, mi.Float, mi.Float, mi.Float]:
             point = mi.Point3f(direction * (start + step * (index + jitter)))
             rho = density(point, True)
-            depth = mi.Float(0)  # optical depth towards the sun
+            depth = mi.Float(0)  # optical depth toward the sun
             for length, distance in SHADOW_SAMPLES:
                 depth += density(point + sun * distance, False) * length
             depth *= extinction

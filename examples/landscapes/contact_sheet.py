@@ -1,4 +1,4 @@
-"""A preview of layouts: one row of pictures per layout, if it has any, and one row of label maps in color."""
+"""A preview of layouts: one row of images per layout, if it has any, and one row of label maps in color."""
 
 import io
 from pathlib import Path
@@ -10,15 +10,15 @@ from vocabulary import PALETTE
 
 
 def save_contact_sheet(files: list[Path], path: Path, cell: int = 256) -> None:
-    """Write the pictures of the layouts in parquet `files`, `cell` pixels each, as one image."""
+    """Write the images of the layouts in parquet `files`, `cell` pixels each, as one image."""
     layouts = [pyarrow.parquet.read_table(file).to_pylist() for file in files]
     palette = np.array(PALETTE, np.uint8)
     rows = []
-    for pictures in layouts:
-        if "image" in pictures[0]:
-            images = [Image.open(io.BytesIO(picture["image"]["bytes"])) for picture in pictures]
+    for samples in layouts:
+        if "image" in samples[0]:
+            images = [Image.open(io.BytesIO(sample["image"]["bytes"])) for sample in samples]
             rows.append([image.resize((cell, cell), Image.Resampling.BICUBIC) for image in images])
-        maps = [palette[np.array(Image.open(io.BytesIO(picture["label"]["bytes"])))] for picture in pictures]
+        maps = [palette[np.array(Image.open(io.BytesIO(sample["label"]["bytes"])))] for sample in samples]
         rows.append([Image.fromarray(labels).resize((cell, cell), Image.Resampling.NEAREST) for labels in maps])
     sheet = Image.new("RGB", (max(map(len, rows)) * cell, len(rows) * cell))
     for row, cells in enumerate(rows):

@@ -5,7 +5,7 @@ import json
 from vocabulary import LABELS, PALETTE, TRAINING_LAYOUTS
 
 
-# (fewer pictures than, the Hub's name for the size)
+# (fewer images than, the Hub's name for the size)
 SIZE_CATEGORIES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
 
 CARD = """---
@@ -50,12 +50,12 @@ The same layout at another size is another {single}.
 """
 
 PAIRS = """\
-{pictures} pairs of a picture and its label map: {layouts} procedural landscapes, each in {styles} {light} of light.
+{count} pairs of a picture and its label map: {layouts} procedural landscapes, each in {styles} {light} of light.
 The pictures are renders, not photographs: Mitsuba 3 path-traces terrain, plants, water and clouds that are generated
 from random numbers only. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0)."""
 
 MAPS = """\
-{pictures} label maps of procedural landscapes, without pictures. Terrain, plants, water and clouds are generated
+{count} label maps of procedural landscapes, without pictures. Terrain, plants, water and clouds are generated
 from random numbers only. No photograph, scan or model was used, so they are free of third-party rights (CC0 1.0)."""
 
 PAIR_COLUMNS = """| `image` | JPEG, quality 93, sRGB |
@@ -78,7 +78,7 @@ def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
     """Format the README.md of a data set.
 
     Args:
-        settings: options of `render.py` that all pictures share.
+        settings: options of `render.py` that all images share.
         layouts: numbers of the layouts in each split.
     """
     is_labels_only = settings.get("labels_only", False)
@@ -90,7 +90,7 @@ def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
     return CARD.format(
         title="Label maps of landscapes" if is_labels_only else "Rendered landscapes",
         tasks="- unconditional-image-generation" if is_labels_only else "- image-segmentation\n- image-to-image",
-        description=description.format(pictures=count * styles, layouts=count, styles=styles, light=light),
+        description=description.format(count=count * styles, layouts=count, styles=styles, light=light),
         columns=columns.format(last_label=len(LABELS) - 1),
         unit="label maps" if is_labels_only else "pictures",
         single="map" if is_labels_only else "picture",

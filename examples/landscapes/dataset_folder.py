@@ -1,8 +1,8 @@
 """A data set that grows by one parquet file per layout, and that `datasets.load_dataset` reads at any time.
 
-    settings.json                   settings of all pictures; another run must have the same
+    settings.json                   settings of all images; another run must have the same
     labels.json, README.md          names and colors of the labels; data card
-    data/train-01000.parquet        a layout's pictures, one row per style
+    data/train-01000.parquet        a layout's images, one row per style
 
 Every file is written under another name and then renamed, so that a killed run leaves no incomplete file.
 """
@@ -38,10 +38,10 @@ class DatasetFolder:
 
     Args:
         folder: folder of the data set; created if it does not exist.
-        settings: options that all pictures share, as JSON values. With `labels_only`, there are label maps alone.
+        settings: options that all images share, as JSON values. With `labels_only`, there are label maps alone.
 
     Raises:
-        ValueError: the folder holds something else, or pictures with other settings.
+        ValueError: the folder holds something else, or images with other settings.
     """
 
     def __init__(self, folder: Path, settings: dict):
@@ -54,7 +54,7 @@ class DatasetFolder:
         self._write_text("labels.json", labels_json() + "\n")
 
     def _check_settings(self) -> None:
-        """Raise unless the folder is new, or its pictures have the same settings."""
+        """Raise unless the folder is new, or its images have the same settings."""
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"`output_dir` {self.folder} is not a folder")
         path = self.folder / "settings.json"
@@ -136,7 +136,7 @@ def encode_row(
 
 
 def encode_labels(labels: np.ndarray, *, layout: int, index: int, kind: str) -> dict:
-    """Encode a row without a picture: uint8 labels `(h, w)` as PNG."""
+    """Encode a row without an image: uint8 labels `(h, w)` as PNG."""
     png = io.BytesIO()
     PILImage.fromarray(labels).save(png, "PNG")
     return {

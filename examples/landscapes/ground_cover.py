@@ -9,8 +9,8 @@ from terrain import Terrain
 from vocabulary import DIRT, FLOWER, GRASS, MOUNTAIN, ROCK, SAND, SNOW, TREE
 
 
-MOUNTAIN_DISTANCE = 1200  # metres: farther rock is labelled mountain
-FAR_FOREST_DISTANCE = 350  # metres: farther forest is only painted on the ground, nearer trees are meshes
+MOUNTAIN_DISTANCE = 1200  # meters: farther rock is labeled mountain
+FAR_FOREST_DISTANCE = 350  # meters: farther forest is only painted on the ground, nearer trees are meshes
 
 GREEN_GRASS, DRY_GRASS = [0.082, 0.110, 0.030], [0.21, 0.17, 0.07]
 DARK_ROCK, LIGHT_ROCK = [0.085, 0.08, 0.075], [0.21, 0.19, 0.165]
@@ -25,7 +25,7 @@ RUT, VERGE = [0.25, 0.19, 0.13], [0.13, 0.12, 0.045]
 
 @dataclass
 class GroundPoints:
-    """Points on the ground: arrays `(n,)`, in metres."""
+    """Points on the ground: arrays `(n,)`, in meters."""
 
     x: np.ndarray
     y: np.ndarray
@@ -52,7 +52,7 @@ class Cover:
     snow: np.ndarray
     bare: np.ndarray
     road: np.ndarray | None
-    across_road: np.ndarray | None  # metres from its ragged center line
+    across_road: np.ndarray | None  # meters from its ragged center line
 
 
 class GroundCover:
@@ -119,7 +119,7 @@ class GroundCover:
         forest = (self.forest_density(points) > 0.5) & (points.distance > FAR_FOREST_DISTANCE) & ~rock
         labels[forest] = TREE
 
-        ragged = 0 if layout.kind == "snow" else 220  # metres by which the snow line varies
+        ragged = 0 if layout.kind == "snow" else 220  # meters by which the snow line varies
         snow = (points.z > layout.snow_line + ragged * patches) & (points.slope < 0.85 + 0.3 * clumps) & ~forest
         labels[snow] = SNOW
 

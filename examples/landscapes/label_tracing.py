@@ -23,7 +23,7 @@ class TracedPixels:
 
     labels: np.ndarray  # uint8 (pixels,), the majority, without clouds
     directions: np.ndarray  # (pixels, 3), unit vectors
-    depth: np.ndarray  # (pixels, rays), metres, infinite where the sky is
+    depth: np.ndarray  # (pixels, rays), meters, infinite where the sky is
 
 
 def scene_detail(size: int) -> float:
@@ -97,16 +97,16 @@ def label_clouds(labels: np.ndarray, opacity: np.ndarray, size: int) -> np.ndarr
 
 
 def render_labels(layout: Layout, size: int, samples_per_pixel: int) -> np.ndarray:
-    """Compute the label map uint8 `(size, size)` of a layout's first pictures, without rendering them.
+    """Compute the label map uint8 `(size, size)` of a layout's first images, without rendering them.
 
     Args:
-        samples_per_pixel: that of the pictures; it decides which pixels at the skyline ask for clouds.
+        samples_per_pixel: that of the images; it decides which pixels at the skyline ask for clouds.
     """
     parts = build_scene(layout, scene_detail(size), labels_only=True)
     scene = mi.load_dict({"type": "scene", **parts.shapes, "sensor": build_camera(layout, parts.eye_z, size)})
     pixels = trace_pixels(scene, parts.face_labels, size)
 
-    # the same random rays as those of the pictures: the clouds' jitter depends on the number of open pixels
+    # the same random rays as those of the images: the clouds' jitter depends on the number of open pixels
     film = mi.render(scene, integrator=mi.load_dict({"type": "depth"}), spp=samples_per_pixel, seed=1)
     is_open = np.array(film)[..., 3].reshape(-1) < OPEN_ALPHA
     opacity = np.zeros(size * size)

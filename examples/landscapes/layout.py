@@ -1,6 +1,6 @@
 """The random parameters of a scene.
 
-Frame of all modules: x right, y forward, z up, in metres. Water lies at z = 0, the eye at x = y = 0.
+Frame of all modules: x right, y forward, z up, in meters. Water lies at z = 0, the eye at x = y = 0.
 """
 
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import numpy as np
 from vocabulary import KINDS
 
 
-NEVER = 1e9  # metres: a height that no ground reaches
+NEVER = 1e9  # meters: a height that no ground reaches
 
 
 @dataclass
 class Layout:
-    """Parameters of one scene. Lengths in metres, angles in radians unless stated."""
+    """Parameters of one scene. Lengths in meters, angles in radians unless stated."""
 
     number: int
     kind: str
@@ -50,7 +50,7 @@ class Layout:
     tilt: float  # slope of the ground to the right
     valley: float  # slope of the ground away from the middle
     tint: np.ndarray  # (3,) factors on most colors of plants, ground and water
-    skyline: float  # part of the picture's upper half that the mountains reach
+    skyline: float  # part of the image's upper half that the mountains reach
     has_islands: bool
 
     @property

@@ -71,7 +71,7 @@ def broadleaf(
 
 
 def trunk(height: float, radius: float) -> Mesh:
-    """Make a three-sided trunk that tapers to half of its radius, in metres."""
+    """Make a three-sided trunk that tapers to half of its radius, in meters."""
     azimuth = np.arange(4) * 2 * np.pi / 3
     foot = np.stack([np.cos(azimuth), np.sin(azimuth), 0 * azimuth], -1) * radius
     top = foot * 0.5 + np.array([0, 0, height])

@@ -1,11 +1,11 @@
-"""Render a data set of landscapes: pictures with label maps, or label maps alone, in a folder for `load_dataset`.
+"""Render a data set of landscapes: images with label maps, or label maps alone, in a folder for `load_dataset`.
 
     python examples/landscapes/render.py --output_dir landscapes --first 1000 --layouts 384 --validation_layouts 12
     python examples/landscapes/render.py --output_dir judge --first 9000 --layouts 100 --styles 1
     python examples/landscapes/render.py --output_dir maps --first 1000 --layouts 8000 --labels_only
 
 A stopped run resumes when it is started again with the same options. The same layout in the same style and size is
-always the same picture.
+always the same image.
 """
 
 import argparse

@@ -15,14 +15,14 @@ from vocabulary import SEA, STYLES, WATER
 PATH_DEPTH = 4
 ENVIRONMENT_STEPS, SUN_STEPS = 20, 40  # samples along a ray through the clouds
 HAZE_COLOR = np.array([0.75, 1.0, 1.45])  # extinction of red, green and blue divided by that of green
-SKY_HAZE_HEIGHT = 1200  # metres of haze in front of the zenith
-FARTHEST_REFLECTION = 2e4  # metres
-RIPPLE_BLUR = 4  # in 1/128 of the picture's side, in each direction
+SKY_HAZE_HEIGHT = 1200  # meters of haze in front of the zenith
+FARTHEST_REFLECTION = 2e4  # meters
+RIPPLE_BLUR = 4  # in 1/128 of the image's side, in each direction
 
 
 @dataclass
-class Picture:
-    """A rendered picture with its labels."""
+class Rendering:
+    """A rendered image with its labels."""
 
     image: np.ndarray  # uint8 (size, size, 3), sRGB
     labels: np.ndarray  # uint8 (size, size)
@@ -33,7 +33,7 @@ class Renderer:
     """Renderer of a layout, which is built once and rendered in any number of styles.
 
     Args:
-        size: pixels per side. The same layout at another size is another picture.
+        size: pixels per side. The same layout at another size is another image.
         samples_per_pixel: paths per pixel, before denoising.
     """
 
@@ -83,11 +83,11 @@ class Renderer:
         offsets = range(-RIPPLE_BLUR, RIPPLE_BLUR + 1)
         for axis in (0, 1):
             distance = sum(np.roll(distance, offset * size // 128, axis) for offset in offsets) / len(offsets)
-        self.reflection_distance = distance.reshape(-1, 1) * wet[:, None]  # (pixels, 1), metres
+        self.reflection_distance = distance.reshape(-1, 1) * wet[:, None]  # (pixels, 1), meters
         # Schlick's approximation, for water with waves
         self.fresnel = 0.02 + 0.98 * (1 - np.clip(mirrored[:, 2:] + 0.08, 0, 1)) ** 5  # (pixels, 1)
 
-    def render(self, style: str, variant: int = 0) -> Picture:
+    def render(self, style: str, variant: int = 0) -> Rendering:
         """Render one style; its variants differ in the sun's height, the haze and similar parameters."""
         size = self.size
         seed = (self.layout.seed, variant, list(STYLES).index(style))
@@ -102,7 +102,7 @@ class Renderer:
         radiance, land_visibility = self._add_haze(sky, land, alpha, sky_radiance)
         image = grade(radiance, alpha * land_visibility, sky)
         image = (image.reshape(size, size, 3) * 255 + 0.5).astype(np.uint8)
-        return Picture(image, label_clouds(self.labels, opacity, size), round(sky.elevation, 2))
+        return Rendering(image, label_clouds(self.labels, opacity, size), round(sky.elevation, 2))
 
     def _set_light(self, sky: Sky) -> None:
         """Give the scene the sky's light. The lower half of the environment repeats the horizon."""
@@ -144,7 +144,7 @@ class Renderer:
         self, sky: Sky, land: np.ndarray, alpha: np.ndarray, sky_radiance: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Compute the radiance `(pixels, 3)` of land and sky behind haze, and the land's visibility `(pixels,)`."""
-        extinction = sky.haze * 1e-3 * HAZE_COLOR  # per metre
+        extinction = sky.haze * 1e-3 * HAZE_COLOR  # per meter
         hit = np.isfinite(self.depth)
         depth = np.where(hit, self.depth, 0)
         transmittance = np.stack([np.where(hit, np.exp(-rate * depth), 0).sum(1) for rate in extinction], -1)
@@ -152,8 +152,8 @@ class Renderer:
 
         x, y, z = self.directions.T
         air = sky.clear(np.stack([x, y, np.maximum(z, 0.03)], -1))
-        towards_sun = np.clip(self.directions @ sky.sun_direction, 0, 1)[:, None]
-        air = air * 0.92 + sky.sun_irradiance * 0.03 * towards_sun**8
+        toward_sun = np.clip(self.directions @ sky.sun_direction, 0, 1)[:, None]
+        air = air * 0.92 + sky.sun_irradiance * 0.03 * toward_sun**8
 
         # the path tracer has no haze, so its reflections of far mountains lack it
         mirrored = np.exp(-extinction * self.reflection_distance)

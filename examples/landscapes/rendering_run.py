@@ -22,10 +22,10 @@ class RenderingRun:
         splits: the split of each layout to render.
         size: pixels per side.
         samples_per_pixel: paths per pixel, before denoising.
-        styles: pictures per layout.
+        styles: images per layout.
         style_names: styles to take in turn; `None` shuffles all of them, in another order for each layout.
         kind: kind of all layouts; `None` lets a layout's number decide.
-        labels_only: one label map per layout, which its pictures would have, and no pictures.
+        labels_only: one label map per layout, which its images would have, and no images.
 
     Raises:
         ValueError: the folder holds something that this run cannot be added to.
@@ -56,7 +56,7 @@ class RenderingRun:
         self.missing = self.folder.missing(splits)
 
     def render_missing(self) -> None:
-        """Render layout by layout, with a progress bar. A layout is written when all of its pictures are there."""
+        """Render layout by layout, with a progress bar. A layout is written when all of its images are there."""
         disable_progress_bars()  # those of `datasets`, one per file
         complete = len(self.splits) - len(self.missing)
         total, initial = len(self.splits) * self.styles, complete * self.styles
@@ -84,13 +84,13 @@ class RenderingRun:
         names = self.style_names or [str(name) for name in np.random.default_rng(number).permutation(list(STYLES))]
         for index in range(self.styles):
             variant, position = divmod(index, len(names))
-            picture = renderer.render(names[position], variant)
+            rendering = renderer.render(names[position], variant)
             yield encode_row(
-                picture.image,
-                picture.labels,
+                rendering.image,
+                rendering.labels,
                 layout=number,
                 index=index,
                 kind=layout.kind,
                 style=names[position],
-                sun_elevation=picture.sun_elevation,
+                sun_elevation=rendering.sun_elevation,
             )

@@ -15,7 +15,7 @@ from vocabulary import MOUNTAIN, ROCK, SNOW, TREE
 from water import build_water
 
 
-GROUND_NEAR, GROUND_MIDDLE, GROUND_FAR = 1.2, 150, 22000  # metres: the grid is finer before the middle
+GROUND_NEAR, GROUND_MIDDLE, GROUND_FAR = 1.2, 150, 22000  # meters: the grid is finer before the middle
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Scene:
     """Meshes and labels of a layout, still without light."""
 
     layout: Layout
-    eye_z: float  # metres
+    eye_z: float  # meters
     shapes: dict[str, mi.Mesh]
     face_labels: dict[str, np.ndarray]  # (f,) of each shape
 
@@ -37,7 +37,7 @@ def build_scene(layout: Layout, detail: float = 1.0, labels_only: bool = False) 
     """
     terrain = Terrain(layout)
     cover = GroundCover(layout, terrain)
-    half_angle = np.radians(layout.field_of_view / 2) * 1.25 + 0.12  # beyond the picture, for shadows and reflections
+    half_angle = np.radians(layout.field_of_view / 2) * 1.25 + 0.12  # beyond the image, for shadows and reflections
     azimuths = np.linspace(-half_angle, half_angle, int(560 * detail))
     view = View(layout, terrain.eye_z) if labels_only else None
     if view:
@@ -89,7 +89,7 @@ def add_ground(
 
 
 def relief(layout: Layout, x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Compute the height that a label adds to the ground, metres `(n,)`: treetops of far forest, crags, snowdrifts."""
+    """Compute the height that a label adds to the ground, meters `(n,)`: treetops of far forest, crags, snowdrifts."""
     distance, seed = np.hypot(x, y), layout.seed
     treetops = (6 + 7 * fractal_noise(x, y, 14, 3, seed + 40)) * smoothstep(distance, 350, 600)
     crag_height = 0.02 * np.minimum(distance, 3000) * 0.35

@@ -16,7 +16,7 @@ DUSK_SKY, DUSK_GLOW = [0.62, 0.66, 1.15], np.array([0.3, 0.45, 1.0])
 SUN_STRENGTH = dict(dusk=0.12, golden=1.4, sunset=1.3)  # factors of styles
 VEIL_COLOR = np.array([0.97, 1.0, 1.05])
 HORIZON = 0.004  # smallest sine of the elevation; the sky model is not defined below the horizon
-AIR_LIGHT_DISTANCE = 26000  # metres after which 1 / e of a cloud's radiance is left, and the rest is air light
+AIR_LIGHT_DISTANCE = 26000  # meters after which 1 / e of a cloud's radiance is left, and the rest is air light
 
 
 def environment_directions(width: int, height: int) -> np.ndarray:
@@ -47,7 +47,7 @@ class Sky:
         self.elevation = float(rng.uniform(*ranges.sun_elevation))  # degrees
         turbidity = float(rng.uniform(*ranges.turbidity))
         self.overcast = float(rng.uniform(*ranges.overcast))
-        self.haze = float(rng.uniform(*ranges.haze))  # per kilometre
+        self.haze = float(rng.uniform(*ranges.haze))  # per kilometer
         self.exposure = float(rng.uniform(*ranges.exposure))
 
         side = rng.choice([-1, 1])

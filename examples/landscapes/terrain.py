@@ -5,9 +5,9 @@ from layout import Layout
 from noise import fractal_noise, mix, smoothstep
 
 
-NO_WATER = 1e3  # distance to the shore where there is no water, metres
-WATER_FLOOR = -15  # metres
-ROAD_LEVEL = 0.25  # metres above the water
+NO_WATER = 1e3  # distance to the shore where there is no water, meters
+WATER_FLOOR = -15  # meters
+ROAD_LEVEL = 0.25  # meters above the water
 
 
 class Terrain:
@@ -45,7 +45,7 @@ class Terrain:
         return start + meander * smoothstep(y, 0, 250) * (1 + y / 400)
 
     def height(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the height of the ground and the distance to the shore, negative in the water, both in metres.
+        """Compute the height of the ground and the distance to the shore, negative in the water, both in meters.
 
         The distance is accurate only near the shore; `NO_WATER` or more means that no shore is near.
         """

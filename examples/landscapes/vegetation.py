@@ -13,14 +13,14 @@ from vocabulary import FLOWER, GRASS, ROCK, TREE
 
 
 PROTOTYPES = 3  # different meshes of each sort of tree, at each distance
-CONIFER_HEIGHT, BROADLEAF_HEIGHT = 15, 10.5  # metres
-CONIFER_TRUNK, BROADLEAF_TRUNK = (5, 0.25), (4.5, 0.28)  # height and radius in metres
+CONIFER_HEIGHT, BROADLEAF_HEIGHT = 15, 10.5  # meters
+CONIFER_TRUNK, BROADLEAF_TRUNK = (5, 0.25), (4.5, 0.28)  # height and radius in meters
 GREEN_LEAVES = np.array([[0.045, 0.085, 0.018], [0.065, 0.10, 0.02], [0.09, 0.10, 0.022], [0.03, 0.06, 0.018]])
 AUTUMN_LEAVES = np.array([[0.30, 0.10, 0.015], [0.34, 0.19, 0.02], [0.22, 0.06, 0.02], [0.12, 0.11, 0.02]])
 NEEDLES = np.array([[0.022, 0.045, 0.014], [0.03, 0.055, 0.022], [0.026, 0.05, 0.03]])
 BARK = [0.11, 0.085, 0.06]
 SNOW_ON_NEEDLES = [0.5, 0.53, 0.56]
-RED_STONE, GREY_STONE = np.array([0.40, 0.25, 0.16]), np.array([0.2, 0.185, 0.165])
+RED_STONE, GRAY_STONE = np.array([0.40, 0.25, 0.16]), np.array([0.2, 0.185, 0.165])
 BLOSSOMS = np.array([[0.75, 0.08, 0.1], [0.8, 0.62, 0.05], [0.35, 0.12, 0.6], [0.8, 0.78, 0.75], [0.8, 0.25, 0.45]])
 
 
@@ -29,7 +29,7 @@ class TreeTier:
     """Trees between two distances, and their detail."""
 
     candidates: int
-    near: float  # metres
+    near: float  # meters
     far: float
     is_even: bool  # uniform on the ground; otherwise uniform in the logarithm of the distance
     conifer: tuple[int, int]  # whorls, branches per whorl
@@ -161,7 +161,7 @@ class Vegetation:
         lies = (fractal_noise(points.x, points.y, 40, 3, layout.seed + 51) > 0.22) & (points.z > -0.25)
         if layout.kind == "road" or not lies.any():
             return
-        base_color = RED_STONE if layout.kind == "desert" else GREY_STONE * layout.tint
+        base_color = RED_STONE if layout.kind == "desert" else GRAY_STONE * layout.tint
         for index in range(4):  # different stones
             chosen = lies & (np.arange(len(lies)) % 4 == index)
             count = chosen.sum()
@@ -177,7 +177,7 @@ class Vegetation:
             )
 
     def _add_grass_and_flowers(self) -> None:
-        """Add grass near the eye, and blossoms where the ground is labelled flower."""
+        """Add grass near the eye, and blossoms where the ground is labeled flower."""
         points = self._scatter(int(42000 * self.detail), 1.5, 130, is_even=False)
         labels, colors = self.cover.classify(points)
         grows = np.isin(labels, (GRASS, FLOWER))

@@ -36,7 +36,7 @@ class StyleRanges:
     sun_elevation: tuple[float, float]  # degrees
     turbidity: tuple[float, float]  # of the Hosek-Wilkie sky, 1 to 10
     overcast: tuple[float, float]  # part of the sky's light that comes through a gray veil, 0 to 1
-    haze: tuple[float, float]  # extinction of green light per kilometre
+    haze: tuple[float, float]  # extinction of green light per kilometer
     exposure: tuple[float, float]  # factor
 
 

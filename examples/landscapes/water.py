@@ -10,10 +10,10 @@ from view import View
 from vocabulary import SEA, WATER
 
 
-SURFACE_DISTANCE = 60000  # metres
-NORMAL_STEP = 0.15  # metres, for the waves' slopes
-SHALLOW_LAND = 0.6  # metres: the surface continues under land up to this height, so that there is no gap
-ABSORPTION = [1.6, 0.7, 0.8]  # of red, green and blue per metre of depth
+SURFACE_DISTANCE = 60000  # meters
+NORMAL_STEP = 0.15  # meters, for the waves' slopes
+SHALLOW_LAND = 0.6  # meters: the surface continues under land up to this height, so that there is no gap
+ABSORPTION = [1.6, 0.7, 0.8]  # of red, green and blue per meter of depth
 DEEP_SEA, DEEP_LAKE = np.array([0.006, 0.040, 0.058]), np.array([0.010, 0.022, 0.022])
 SEA_BED, LAKE_BED = np.array([0.30, 0.26, 0.18]), np.array([0.09, 0.08, 0.055])
 FOAM = [0.8, 0.82, 0.84]
@@ -21,7 +21,7 @@ REFRACTIVE_INDEX = 1.333
 
 
 def wave_height(layout: Layout, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Compute the height of the waves in calm wind, in metres."""
+    """Compute the height of the waves in calm wind, in meters."""
     swell = 0.22 if layout.kind == "sea" else 0.06
     ripples = 0.05 * fractal_noise(x, y * 1.3, 1.1, 3, layout.seed + 60)
     gusts = smoothstep(fractal_noise(x, y, 120, 3, layout.seed + 62), -0.5, 0.4)

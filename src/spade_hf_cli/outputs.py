@@ -11,7 +11,7 @@ from PIL import Image
 from spade_hf.files import atomic
 
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def check_file(
@@ -40,9 +40,9 @@ def check_file(
         raise ValueError(f"{option} is {path}, which exists. Give another name, or --overwrite to replace it.")
 
 
-def check_picture_file(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
-    """Raise a ValueError unless a picture can be saved there; see `check_file`."""
-    check_file(path, option=option, suffixes=PICTURE_SUFFIXES, inputs=inputs, overwrite=overwrite)
+def check_image_file(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
+    """Raise a ValueError unless an image can be saved there; see `check_file`."""
+    check_file(path, option=option, suffixes=IMAGE_SUFFIXES, inputs=inputs, overwrite=overwrite)
 
 
 def check_folder(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
@@ -67,8 +67,8 @@ def writing_folder(path: Path) -> Iterator[Path]:
             os.replace(file, target)
 
 
-def save_picture(image: Image.Image, path: Path) -> None:
-    """Save a picture atomically in the format of its suffix, and create its folder."""
+def save_image(image: Image.Image, path: Path) -> None:
+    """Save an image atomically in the format of its suffix, and create its folder."""
     with atomic(path) as unfinished:
         image.save(unfinished, format=Image.registered_extensions()[path.suffix.lower()])
 

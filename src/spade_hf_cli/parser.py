@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     for name, command in commands.choices.items():
         command.set_defaults(options=options_of(command), rules=RULES.get(name, ()))
-    # a style picture is read as the image processor's `image`
+    # a style image is read as the image processor's `image`
     commands.choices["generate"].get_default("options")["image"] = "--style"
     return parser
 

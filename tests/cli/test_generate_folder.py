@@ -42,7 +42,7 @@ def masks(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def paint(model, tmp_path):
-    """Run the command into tmp_path/out; the status, and the pictures by name."""
+    """Run the command into tmp_path/out; the status, and the images by name."""
 
     def run(*arguments: object) -> tuple[int, dict[str, np.ndarray]]:
         options = ["--model", model, "--output-dir", tmp_path / "out", *arguments]
@@ -61,11 +61,11 @@ def single(model: Path, mask: Path, **options: object) -> np.ndarray:
 
 
 def test_a_folder_of_masks(model, masks, paint, capsys):
-    status, pictures = paint(masks, "--batch-size", 2)
-    assert status == 0 and sorted(pictures) == [f"{name}.png" for name in NAMES]
+    status, images = paint(masks, "--batch-size", 2)
+    assert status == 0 and sorted(images) == [f"{name}.png" for name in NAMES]
     for name in NAMES:
         expected = single(model, masks / f"{name}.png")
-        assert np.abs(pictures[f"{name}.png"] - expected).max() <= 1  # batches may round otherwise
+        assert np.abs(images[f"{name}.png"] - expected).max() <= 1  # batches may round otherwise
     captured = capsys.readouterr()
     assert [Path(line).name for line in captured.out.splitlines()] == [f"{name}.png" for name in NAMES]
     assert re.search(r"5 pictures in [\d.]+ s, [\d.]+ per second", captured.err)
@@ -73,9 +73,9 @@ def test_a_folder_of_masks(model, masks, paint, capsys):
 
 def test_files_and_folders_of_unlike_proportions(masks, paint, tmp_path):
     wide = write_mask(tmp_path / "wide.png", 9, (SIZE, 2 * SIZE))
-    status, pictures = paint(wide, masks)
-    assert status == 0 and len(pictures) == 6
-    height, width, _ = pictures["wide.png"].shape
+    status, images = paint(wide, masks)
+    assert status == 0 and len(images) == 6
+    height, width, _ = images["wide.png"].shape
     assert width > height
 
 
@@ -84,28 +84,28 @@ def test_what_exists_is_skipped_unless_overwritten(masks, paint, tmp_path, capsy
     before = (tmp_path / "out" / "b.png").stat().st_mtime_ns
     (tmp_path / "out" / "c.png").unlink()
     capsys.readouterr()
-    status, pictures = paint(masks)
+    status, images = paint(masks)
     captured = capsys.readouterr()
     assert status == 0 and captured.out.split() == [str(tmp_path / "out" / "c.png")]
     assert "4 of 5 masks have their pictures already" in captured.err
-    assert len(pictures) == 5 and (tmp_path / "out" / "b.png").stat().st_mtime_ns == before
+    assert len(images) == 5 and (tmp_path / "out" / "b.png").stat().st_mtime_ns == before
     paint(masks, "--overwrite")
     assert (tmp_path / "out" / "b.png").stat().st_mtime_ns > before
 
 
-def test_unfinished_pictures_of_others_are_kept_and_old_ones_of_ours_removed(masks, paint, tmp_path):
+def test_unfinished_images_of_others_are_kept_and_old_ones_of_ours_removed(masks, paint, tmp_path):
     """Of the user, and of another process that paints into the same folder now; old ones are of a killed process."""
     theirs, old = tmp_path / "out" / "mine.unfinished.png", tmp_path / "out" / f"a.png.{'0' * 16}.unfinished"
     with atomic(tmp_path / "out" / "z.png") as unfinished:
         for path in (unfinished, theirs, old):
             Image.new("RGB", (2, 2)).save(path, format="PNG")
         os.utime(old, (0, 0))
-        status, pictures = paint(masks)
+        status, images = paint(masks)
         assert status == 0 and unfinished.exists() and theirs.exists() and not old.exists()
     assert (tmp_path / "out" / "z.png").exists() and not unfinished.exists()
 
 
-def test_a_picture_that_cannot_be_written_does_not_stop_the_rest(model, masks, tmp_path, capsys):
+def test_an_image_that_cannot_be_written_does_not_stop_the_rest(model, masks, tmp_path, capsys):
     (tmp_path / "out" / "b.png").mkdir(parents=True)
     arguments = [masks, "--model", model, "--output-dir", tmp_path / "out", "--overwrite"]
     assert main(["generate", *map(str, arguments)]) == 1
@@ -143,8 +143,8 @@ def test_failures_name_the_option_as_typed(masks, paint, capsys):
 def test_a_broken_mask_does_not_stop_the_rest(masks, paint, capsys):
     (masks / "b.png").write_bytes(b"broken")
     Image.fromarray(np.full((SIZE, SIZE), 77, np.uint8)).save(masks / "d.png")
-    status, pictures = paint(masks)
-    assert status == 1 and sorted(pictures) == ["a.png", "c.png", "e.png"]
+    status, images = paint(masks)
+    assert status == 1 and sorted(images) == ["a.png", "c.png", "e.png"]
     failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
     assert len(failed) == 2
     assert "b.png" in failed[0] and "d.png" in failed[1] and "77" in failed[1]
@@ -156,32 +156,32 @@ def test_one_style_for_all_or_one_each(model, masks, paint, tmp_path):
         color = (40 * number, 200 - 30 * number, 90)
         Image.new("RGB", (32, 32), color).save(tmp_path / f"style{number}.png")
         styles.append(tmp_path / f"style{number}.png")
-    _, pictures = paint(masks, "--style", styles[3])
-    assert np.abs(pictures["b.png"] - single(model, masks / "b.png", style_image=styles[3])).max() <= 1
-    _, pictures = paint(masks, "--overwrite", "--style", *styles)
+    _, images = paint(masks, "--style", styles[3])
+    assert np.abs(images["b.png"] - single(model, masks / "b.png", style_image=styles[3])).max() <= 1
+    _, images = paint(masks, "--overwrite", "--style", *styles)
     for name, style in zip(NAMES, styles, strict=True):
         expected = single(model, masks / f"{name}.png", style_image=style)
-        assert np.abs(pictures[f"{name}.png"] - expected).max() <= 1
+        assert np.abs(images[f"{name}.png"] - expected).max() <= 1
 
 
 def test_a_blend_goes_from_style_to_style(model, masks, paint, tmp_path):
     styles = [tmp_path / f"style{number}.png" for number in range(3)]
     for number, path in enumerate(styles):
         Image.new("RGB", (32, 32), (100 * number, 50, 200)).save(path)
-    _, pictures = paint(masks, "--style", *styles, "--blend")
+    _, images = paint(masks, "--style", *styles, "--blend")
     z = SPADEPipeline.from_pretrained(model).encode_style([str(path) for path in styles])
     for name, latents in zip(NAMES, [z[0], (z[0] + z[1]) / 2, z[1], (z[1] + z[2]) / 2, z[2]], strict=True):
         expected = single(model, masks / f"{name}.png", latents=latents[None])
-        assert np.abs(pictures[f"{name}.png"] - expected).max() <= 1
+        assert np.abs(images[f"{name}.png"] - expected).max() <= 1
 
 
 def test_several_random_styles_of_each(model, masks, paint):
-    status, pictures = paint(masks, "--num-images", 2, "--seed", 3)
-    assert status == 0 and len(pictures) == 10
+    status, images = paint(masks, "--num-images", 2, "--seed", 3)
+    assert status == 0 and len(images) == 10
     generator = torch.Generator().manual_seed(3)
     expected = SPADEPipeline.from_pretrained(model)(masks / "e.png", num_images_per_mask=2, generator=generator).images
-    assert np.abs(pictures["e-1.png"] - np.array(expected[1])).max() <= 1
-    assert (pictures["e-0.png"] != pictures["e-1.png"]).any()
+    assert np.abs(images["e-1.png"] - np.array(expected[1])).max() <= 1
+    assert (images["e-0.png"] != images["e-1.png"]).any()
 
 
 def test_a_data_set_with_a_broken_row(model, masks, paint, tmp_path, capsys):
@@ -189,9 +189,9 @@ def test_a_data_set_with_a_broken_row(model, masks, paint, tmp_path, capsys):
     cells[1] = {"bytes": b"broken", "path": None}
     features = datasets.Features({"segmentation": datasets.Image()})
     datasets.Dataset.from_dict({"segmentation": cells}, features=features).to_parquet(tmp_path / "masks.parquet")
-    status, pictures = paint("--dataset", tmp_path / "masks.parquet", "--mask-column", "segmentation")
-    assert status == 1 and sorted(pictures) == ["0.png", "2.png", "3.png", "4.png"]
-    assert np.abs(pictures["2.png"] - single(model, masks / "c.png")).max() <= 1
+    status, images = paint("--dataset", tmp_path / "masks.parquet", "--mask-column", "segmentation")
+    assert status == 1 and sorted(images) == ["0.png", "2.png", "3.png", "4.png"]
+    assert np.abs(images["2.png"] - single(model, masks / "c.png")).max() <= 1
     assert "failed: row 1 of" in capsys.readouterr().err
 
 

@@ -61,7 +61,7 @@ def test_unknown_sets(name, match, tmp_path, monkeypatch, fails):
     fails("labels", name, match=match)
 
 
-def test_a_picture_that_cannot_be_saved_leaves_the_old_one(tmp_path, fails):
+def test_an_image_that_cannot_be_saved_leaves_the_old_one(tmp_path, fails):
     """375 columns of labels are wider than a JPEG can be."""
     table, image = tmp_path / "labels.csv", tmp_path / "legend.jpg"
     table.write_text("\n".join(f"{i}, label {i}" for i in range(12_000)))

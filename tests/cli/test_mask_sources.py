@@ -7,7 +7,7 @@ import pytest
 from spade_hf_cli.commands.mask_sources import find_masks, images_in
 
 
-def test_a_folder_has_its_pictures_alone(tmp_path: Path):
+def test_a_folder_has_its_images_alone(tmp_path: Path):
     """No hidden files, and no documents or data, whose suffixes Pillow registers, too."""
     for name in ("a.png", "b.JPG", "c.webp", "._a.png", ".d.png", "n.pdf", "n.ps", "n.eps", "n.h5", "n.mpg", "n.txt"):
         (tmp_path / name).touch()

@@ -68,7 +68,7 @@ def paint(pipeline: SPADEPipeline, *inputs: Any, **options: Any) -> torch.Tensor
     return pipeline(*inputs, output_type="pt", **options).images
 
 
-# From files to pictures
+# From files to images
 
 
 def test_generator_without_latent(plain, plain_case):
@@ -95,8 +95,8 @@ def test_generator_with_latent_edges_and_encoder(latent, latent_case, encoder):
     torch.testing.assert_close(posterior.mean, mean, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(posterior.logvar, logvar, atol=1e-5, rtol=1e-5)
 
-    picture = Image.fromarray(np.uint8((photo[0].permute(1, 2, 0) + 1) * 127.5))
-    result = pipeline(case.label_map, instance_map=case.instance_map, style_image=picture, output_type="pt")
+    style_image = Image.fromarray(np.uint8((photo[0].permute(1, 2, 0) + 1) * 127.5))
+    result = pipeline(case.label_map, instance_map=case.instance_map, style_image=style_image, output_type="pt")
     z = result.latents.expand(2, -1)
     expected = public_reference.generate(case.weights, case.segmap, z, start_size=(2, 2))
     torch.testing.assert_close(result.images, in_unit_range(expected), **OUTPUT_TOLERANCE)

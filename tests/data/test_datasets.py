@@ -11,7 +11,17 @@ from spade_hf.data import PairedTransform, load_folders, load_label_set, load_ro
 from spade_hf.data.rows import name_files
 
 from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
-from ..training_data import LABELS, ids, make_dataset, make_rows, mask, picture, png, write_imagefolder, write_labels
+from ..training_data import (
+    LABELS,
+    ids,
+    make_dataset,
+    make_rows,
+    mask,
+    png,
+    real_image,
+    write_imagefolder,
+    write_labels,
+)
 
 
 WHOLE = PairedTransform(resolution=(40, 48), resize_ratio=1, random_flip=False)
@@ -22,7 +32,7 @@ def test_a_sample_holds_image_and_channels(mode):
     dataset = make_dataset(make_rows(mode=mode), transform=WHOLE)
     for index in (0, 5):
         sample = dataset[index]
-        pixels = torch.from_numpy(np.array(picture(index))).movedim(-1, 0)
+        pixels = torch.from_numpy(np.array(real_image(index))).movedim(-1, 0)
         torch.testing.assert_close(sample["real_images"], pixels / 127.5 - 1)
         assert torch.equal(sample["label_map"], torch.from_numpy(LABELS.ids_to_channels(ids(index))))
         assert sample["label_map"].dtype == torch.int64 and "instance_edges" not in sample
@@ -116,7 +126,7 @@ def strange_colors():
         ("label", {"bytes": b"no image", "path": "m/2.png"}, r"column `label` holds an image that cannot be read"),
         (
             "image",
-            {"bytes": png(picture(0))[:900], "path": None},
+            {"bytes": png(real_image(0))[:900], "path": None},
             r"column `image` holds an image that cannot be read",
         ),
         ("image", {"bytes": None, "path": "gone.png"}, r"column `image` holds an image that cannot be read"),
@@ -125,7 +135,7 @@ def strange_colors():
     ],
 )
 def test_bad_rows_are_named(column, value, message):
-    make = picture if column == "image" else mask
+    make = real_image if column == "image" else mask
     rows = make_rows(**{column: [make(0), make(1), value, make(3), make(4), make(5)]})
     dataset = make_dataset(rows)
     with pytest.raises(ValueError, match=rf"Row 2 of the data set \(2.jpg.*\): {message}"):
@@ -136,8 +146,8 @@ def test_bad_rows_are_named(column, value, message):
 @damaged_exif
 def test_damaged_exif_tags_are_a_broken_row(error):
     """With a sentence, and left out where broken rows are."""
-    damaged = {"bytes": jpeg_with_damaged_exif(error, picture(2)), "path": "p/2.jpg"}
-    rows = make_rows(image=[picture(0), picture(1), damaged, picture(3), picture(4), picture(5)])
+    damaged = {"bytes": jpeg_with_damaged_exif(error, real_image(2)), "path": "p/2.jpg"}
+    rows = make_rows(image=[real_image(0), real_image(1), damaged, real_image(3), real_image(4), real_image(5)])
     with pytest.raises(ValueError, match=r"Row 2 .*2\.jpg\): column `image` holds an image that cannot be read"):
         make_dataset(rows)[2]
     assert make_dataset(rows, skip_broken=True)[2]["real_images"].isfinite().all()
@@ -149,7 +159,7 @@ def test_a_mask_over_the_stored_pixels_of_a_turned_photograph(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
-    picture(0).save(file, "JPEG", exif=exif)
+    real_image(0).save(file, "JPEG", exif=exif)
     dataset = make_dataset(make_rows(count=1, image=[{"bytes": file.getvalue(), "path": None}]), transform=WHOLE)
     if orientation != 6:
         assert dataset[0]["label_map"].shape == (40, 48)
@@ -159,7 +169,7 @@ def test_a_mask_over_the_stored_pixels_of_a_turned_photograph(orientation):
         dataset[0]
 
 
-def test_pictures_of_16_bits_are_not_clipped():
+def test_images_of_16_bits_are_not_clipped():
     """Noise of all 16-bit values: in 8 bits, nearly all of it would be white."""
     noise = np.random.default_rng(0).integers(0, 2**16, (40, 48), dtype=np.uint16)
     rows = make_rows(image=[Image.fromarray(noise)] * 6)
@@ -168,7 +178,9 @@ def test_pictures_of_16_bits_are_not_clipped():
 
 
 def broken_rows():
-    return make_rows(image=[picture(0), None, picture(2), None, {"bytes": b"no", "path": "4.jpg"}, picture(5)])
+    return make_rows(
+        image=[real_image(0), None, real_image(2), None, {"bytes": b"no", "path": "4.jpg"}, real_image(5)]
+    )
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -248,7 +260,7 @@ def write_folders(root):
     for name in ("photos", "masks"):
         (root / name).mkdir()
     for index in range(12):
-        picture(index).save(root / "photos" / f"{index}.jpg")
+        real_image(index).save(root / "photos" / f"{index}.jpg")
         mask(index, mode="RGB").save(root / "masks" / f"{index}.png")
     (root / "photos" / "notes.txt").write_text("not an image")
     return {"image": str(root / "photos"), "label": str(root / "masks")}
@@ -353,12 +365,12 @@ def with_corrupt_exif() -> bytes:
     camera = struct.pack("<HHII", 0x110, 5, 1, 8)
     file = io.BytesIO()
     exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + camera + bytes(4)
-    picture(1).save(file, "JPEG", exif=exif)
+    real_image(1).save(file, "JPEG", exif=exif)
     return file.getvalue()
 
 
 def test_corrupt_exif_is_a_broken_row_like_any_other():
-    images = [picture(index) for index in range(6)]
+    images = [real_image(index) for index in range(6)]
     images[1] = {"bytes": with_corrupt_exif(), "path": "photos/1.jpg"}
     rows = make_rows(image=images)
     with pytest.raises(ValueError, match=r"\(1.jpg, photos/1.jpg\): column `image` holds an image that cannot"):

@@ -12,7 +12,7 @@ from spade_hf.data.fingerprint import fingerprint, first_difference
 from spade_hf.labels import LabelSet
 
 from ..dataset_layouts import save
-from ..training_data import LABELS, make_rows, picture, write_imagefolder
+from ..training_data import LABELS, make_rows, real_image, write_imagefolder
 
 
 COLUMNS = ("image", "label", None)
@@ -71,7 +71,7 @@ def test_what_an_older_fingerprint_lacks_is_not_compared():
 def test_files_that_cannot_be_read_are_left_to_whoever_reads_the_rows(tmp_path: Path):
     white = np.full((8, 8), 255, np.uint8)
     for name in ("1", "2"):
-        save(tmp_path / "photos" / f"{name}.png", picture(int(name), (8, 8)))
+        save(tmp_path / "photos" / f"{name}.png", real_image(int(name), (8, 8)))
         save(tmp_path / "masks" / f"{name}-sky.png", white)
     archive = tmp_path / "photos.zip"
     with zipfile.ZipFile(archive, "w") as content:

@@ -11,16 +11,16 @@ import pytest
 from spade_hf.data import load_folders
 
 from ..dataset_layouts import save
-from ..training_data import picture
+from ..training_data import real_image
 
 
 SIZE = (8, 8)
 
 
 def write(folder: Path, *names: str, value: int | None = None) -> str:
-    """A picture of each name, or a mask of one value."""
+    """An image of each name, or a mask of one value."""
     for number, name in enumerate(names):
-        save(folder / name, picture(number, SIZE) if value is None else np.full(SIZE, value, np.uint8))
+        save(folder / name, real_image(number, SIZE) if value is None else np.full(SIZE, value, np.uint8))
     return str(folder)
 
 
@@ -129,9 +129,7 @@ def test_names_that_are_not_utf8(tmp_path):
     assert str(e.value).encode()  # it can be printed
     (tmp_path / os.fsdecode(b"photos/stra\xdfe.jpg")).rename(tmp_path / "photos" / os.fsdecode(b"stra\xdfe.txt"))
     write(tmp_path / "photos", "1.jpg")
-    with pytest.raises(
-        ValueError, match=r"masks/stra\\xdfe\.png has a name"
-    ):  # a text beside pictures does not matter
+    with pytest.raises(ValueError, match=r"masks/stra\\xdfe\.png has a name"):  # a text beside images does not matter
         load_folders({"image": str(tmp_path / "photos"), "label": str(tmp_path / "masks")})
 
 
@@ -147,7 +145,7 @@ def test_names_that_are_not_utf8(tmp_path):
 )
 def test_a_folder_that_cannot_be_paired_is_described(photographs, message, tmp_path):
     for name in photographs:
-        save(tmp_path / "drawn.png", picture(0, SIZE))
+        save(tmp_path / "drawn.png", real_image(0, SIZE))
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "drawn.png").rename(tmp_path / "photos" / name)
     masks = write(tmp_path / "masks", "1.png", value=1)
@@ -188,15 +186,15 @@ def test_prefixes(tmp_path):
         pair(tmp_path, [], [], prefixes={"mask": "mask_"})
 
 
-def test_a_zip_file_is_opened_once_for_all_pictures(tmp_path, monkeypatch):
+def test_a_zip_file_is_opened_once_for_all_images(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for number in range(5):
-            save(tmp_path / f"{number}.png", picture(number, SIZE))
+            save(tmp_path / f"{number}.png", real_image(number, SIZE))
             archive.write(tmp_path / f"{number}.png", f"{number}.png")
     rows = load_folders({"image": str(tmp_path / "photos.zip")})
     opened = []
     monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", _counting(zipfile.ZipFile._RealGetContents, opened))
-    assert all(np.array_equal(row["image"], picture(number, SIZE)) for number, row in enumerate(rows))
+    assert all(np.array_equal(row["image"], real_image(number, SIZE)) for number, row in enumerate(rows))
     assert len(opened) == 1
 
 

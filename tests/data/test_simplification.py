@@ -25,7 +25,7 @@ def scene() -> torch.Tensor:
     return torch.from_numpy(label_map)
 
 
-def painted(count: int = 30) -> list[torch.Tensor]:
+def simplified(count: int = 30) -> list[torch.Tensor]:
     return [simplify_label_map(scene(), 4, torch.Generator().manual_seed(seed)) for seed in range(count)]
 
 
@@ -38,9 +38,9 @@ def outline(label_map: torch.Tensor) -> int:
     return sum(label_map.diff(dim=axis).count_nonzero().item() for axis in (0, 1))
 
 
-def test_painted_maps_are_the_scene_with_fewer_parts_and_smoother_outlines():
+def test_simplified_maps_are_the_scene_with_fewer_parts_and_smoother_outlines():
     exact = scene()
-    for one in painted():
+    for one in simplified():
         assert one.shape == exact.shape and one.dtype == torch.int64 and one.min() >= 0 and one.max() < 4
         assert (one == exact).float().mean() > 0.75
         assert num_parts(one) < 0.5 * num_parts(exact) and outline(one) < 0.6 * outline(exact)
@@ -49,9 +49,9 @@ def test_painted_maps_are_the_scene_with_fewer_parts_and_smoother_outlines():
 
 
 def test_the_generator_decides():
-    first, again = (painted(5) for _ in range(2))
+    first, again = (simplified(5) for _ in range(2))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
-    assert len({one.numpy().tobytes() for one in painted()}) > 20
+    assert len({one.numpy().tobytes() for one in simplified()}) > 20
 
 
 @pytest.mark.parametrize("tool", EXACT.tools)

@@ -7,7 +7,7 @@ import pytest
 from spade_hf.data import PairReader, load_folders, load_rows
 
 from ..dataset_layouts import save, write_webdataset
-from ..training_data import make_dataset, make_reader, make_rows, mask, picture, png, write_imagefolder
+from ..training_data import make_dataset, make_reader, make_rows, mask, png, real_image, write_imagefolder
 
 
 COLUMNS = ("image", "label")
@@ -15,7 +15,7 @@ COLUMNS = ("image", "label")
 
 def write_table(file, kind: str, count: int = 3):
     """A parquet file without the metadata of `datasets`, as pandas writes it."""
-    columns = {name: [png(make(i)) for i in range(count)] for name, make in (("image", picture), ("label", mask))}
+    columns = {name: [png(make(i)) for i in range(count)] for name, make in (("image", real_image), ("label", mask))}
     if kind == "bytes and path":
         columns = {name: [{"bytes": one, "path": "1.png"} for one in values] for name, values in columns.items()}
     elif kind == "names":
@@ -39,8 +39,8 @@ def read(rows, number: int = 1) -> np.ndarray:
 def test_columns_that_do_not_say_that_they_are_images(kind, streaming, tmp_path, monkeypatch):
     file = write_table(tmp_path / "rows.parquet", kind)
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")  # where another picture has the name that the rows give theirs
-    picture(7).save("1.png")
+    monkeypatch.chdir(tmp_path / "elsewhere")  # where another image has the name that the rows give theirs
+    real_image(7).save("1.png")
     rows = load_rows(file, image_columns=COLUMNS, streaming=streaming, cache_dir=str(tmp_path / "cache"))
     np.testing.assert_array_equal(read(rows), read(make_rows()))
     rows = load_rows(file, streaming=streaming, cache_dir=str(tmp_path / "cache"))
@@ -62,8 +62,8 @@ def test_columns_that_do_not_say_that_they_are_images(kind, streaming, tmp_path,
     ],
 )
 def test_rows_name_no_files_of_others(form, name, streaming, tmp_path, monkeypatch):
-    """A foreign table must not make a run train on, and publish, pictures of this machine."""
-    picture(0).save(tmp_path / "private.png")
+    """A foreign table must not make a run train on, and publish, images of this machine."""
+    real_image(0).save(tmp_path / "private.png")
     (tmp_path / "downloaded").mkdir()
     file = tmp_path / "downloaded" / "train.parquet"
     named = [{"bytes": None, "path": name.format(home=tmp_path)}]
@@ -82,7 +82,7 @@ def test_rows_name_no_files_of_others(form, name, streaming, tmp_path, monkeypat
 
 def test_a_table_of_the_hub_holds_its_images(hub, tmp_path, monkeypatch):
     repo = f"{hub.user}/rows-that-name-files"
-    picture(0).save(tmp_path / "private.png")
+    real_image(0).save(tmp_path / "private.png")
     rows = make_rows(count=1, image=[{"bytes": None, "path": str(tmp_path / "private.png")}])
     rows.push_to_hub(repo, token=hub.token, embed_external_files=False)
     rows = load_rows(repo, cache_dir=str(tmp_path / "cache"))
@@ -141,7 +141,7 @@ def test_the_splits_of_a_saved_dictionary(tmp_path):
     assert dataset[0]["label_map"].shape == (32, 32)
 
 
-def test_a_shards_pictures_are_those_in_the_shard(tmp_path, monkeypatch):
+def test_a_shards_images_are_those_in_the_shard(tmp_path, monkeypatch):
     """Also where files of the same names lie around."""
     write_webdataset(tmp_path)
     rows = load_rows(str(tmp_path / "shards"), streaming=True)
@@ -149,5 +149,5 @@ def test_a_shards_pictures_are_those_in_the_shard(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     for name in ("000000.jpg", "000001.jpg", "train-00000.tar/000000.jpg"):
-        save(tmp_path / "elsewhere" / name, picture(0, (5, 5)))
+        save(tmp_path / "elsewhere" / name, real_image(0, (5, 5)))
     assert [row["jpg"].size for row in load_rows(str(tmp_path / "shards"), streaming=True)] == expected

@@ -6,7 +6,7 @@ import pytest
 from spade_hf.data import PairedTransform, StreamedImageDataset, build_loader, load_rows, preview_samples
 from spade_hf.training import TrainingState, resumable_batches
 
-from ..training_data import make_dataset, make_reader, make_rows, picture, write_imagefolder
+from ..training_data import make_dataset, make_reader, make_rows, real_image, write_imagefolder
 
 
 WHOLE = PairedTransform(resolution=(40, 48), resize_ratio=1, random_flip=False)
@@ -54,7 +54,7 @@ def test_an_epoch_drops_one_incomplete_batch_at_most(num_workers):
 
 
 def test_the_order_alone_follows_from_seed_and_epoch():
-    """Whole pictures, which the augmentation leaves alone."""
+    """Whole images, which the augmentation leaves alone."""
     orders = {}
     for seed in (0, 1):
         for epoch in (0, 1):
@@ -87,7 +87,9 @@ def test_previews_of_both_kinds():
 
 
 def test_broken_rows_of_a_stream(caplog):
-    rows = make_rows(image=[picture(0), None, picture(2), {"bytes": b"no", "path": "3.jpg"}, picture(4), picture(5)])
+    rows = make_rows(
+        image=[real_image(0), None, real_image(2), {"bytes": b"no", "path": "3.jpg"}, real_image(4), real_image(5)]
+    )
     with pytest.raises(ValueError, match=r"Row \d of the shuffled stream \(worker 0\) \(.*\): column `image`"):
         list(make_stream(rows))
     assert len(list(make_stream(rows, skip_broken=True))) == 4

@@ -12,7 +12,7 @@ def coordinates(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, to
 
 def apply(transform: PairedTransform, size: tuple[int, int], seed: int, num_labels: int = 10_000):
     sample = transform(*coordinates(*size), num_labels=num_labels, rng=torch.Generator().manual_seed(seed))
-    assert sample.keys() == {"real_images", "label_map", "instance_edges"}  # nothing else without painted maps
+    assert sample.keys() == {"real_images", "label_map", "instance_edges"}  # nothing else without simplified maps
     return tuple(sample.values())
 
 
@@ -77,7 +77,7 @@ def test_ratio_below_one():
             PairedTransform(resolution=(8, 8), resize_ratio=ratio)
 
 
-def test_share_of_painted_maps_and_where_they_agree():
+def test_share_of_simplified_maps_and_where_they_agree():
     label_map = torch.randint(0, 3, (64, 64), generator=torch.Generator().manual_seed(0))
     image = torch.zeros(3, 64, 64)
     transform = PairedTransform(resolution=(64, 64), resize_ratio=1, random_flip=False, simplify_probability=0.5)
@@ -90,7 +90,7 @@ def test_share_of_painted_maps_and_where_they_agree():
     assert 20 <= sum(changed) <= 40
 
 
-def test_painting_leaves_crop_and_flip_alone():
+def test_simplifying_leaves_crop_and_flip_alone():
     options = {"resolution": (8, 8), "resize_ratio": 1}
     source = (torch.arange(20 * 20.0).view(1, 20, 20).expand(3, -1, -1), torch.zeros(20, 20, dtype=torch.long), None)
     for seed in range(10):

@@ -34,7 +34,7 @@ def request(mask=MASK, style=None, **parameters):
     return json.loads(json.dumps({"inputs": inputs, "parameters": {"height": 64, **parameters}}))
 
 
-def test_json_gives_a_picture_of_the_mask_in_the_style(handler):
+def test_json_gives_an_image_of_the_mask_in_the_style(handler):
     noon, sunset = (np.asarray(handler(request(style=style)), dtype=float) for style in STYLES)
     assert noon.shape == (64, 64, 3)
     assert noon.std() > 10
@@ -50,7 +50,7 @@ def test_an_image_body_is_a_mask_in_the_labels_colors(handler):
     assert np.array_equal(np.asarray(from_body), np.asarray(handler(request(seed=1))))
 
 
-def test_a_seed_repeats_the_styles_and_several_pictures_come_as_a_list(handler):
+def test_a_seed_repeats_the_styles_and_several_images_come_as_a_list(handler):
     first, again, other = (handler(request(seed=seed, num_images_per_mask=2)) for seed in (1, 1, 2))
     assert [image.size for image in first] == [(64, 64)] * 2
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))

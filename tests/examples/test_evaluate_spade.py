@@ -30,7 +30,7 @@ from spade_hf.metrics import (
 from spade_hf.metrics.features import feature_maps
 from spade_hf.metrics.scoring import to_8_bits
 from spade_hf.models.model_hash import hash_model
-from spade_hf_cli.evaluate.run import name_pictures
+from spade_hf_cli.evaluate.run import name_image_folder
 
 from ..tiny_networks import randomized, save_tiny_segmenter
 from ..training_data import (
@@ -39,7 +39,7 @@ from ..training_data import (
     make_networks,
     make_rows,
     mask,
-    picture,
+    real_image,
     write_imagefolder,
     write_labels,
 )
@@ -65,10 +65,10 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Splits `train` and `validation`, three scenes of two pictures each."""
+    """Splits `train` and `validation`, three scenes of two images each."""
     folder = tmp_path_factory.mktemp("data")
     scene = [0, 0, 1, 1, 2, 2]
-    lights = [picture(index).point(lambda value, index=index: value * (index + 1) // 6) for index in range(6)]
+    lights = [real_image(index).point(lambda value, index=index: value * (index + 1) // 6) for index in range(6)]
     rows = make_rows(image=lights, label=[mask(number) for number in scene]).add_column("scene", scene)
     datasets.DatasetDict({"train": rows, "validation": rows}).save_to_disk(str(folder))
     write_labels(folder / "labels.json")
@@ -112,19 +112,19 @@ def test_all_figures_of_a_model_and_the_same_ones_again(evaluate, model, data, t
     assert [path.stat().st_mtime_ns for path in tmp_path.glob("segmenter-*.safetensors")] == trained
 
 
-def test_figures_are_those_of_the_pictures_masks_and_styles_in_the_folder(evaluate, model, data, tmp_path):
+def test_figures_are_those_of_the_images_masks_and_styles_in_the_folder(evaluate, model, data, tmp_path):
     command = ("--model", model, *options(data, tmp_path), "--group_column", "scene", "--ignored_pixels", "count")
     assert evaluate(*command).status == 0
     report = json.loads((tmp_path / "result.json").read_text())
     (folder,) = tmp_path.glob("pictures-*")
-    made = {kind: read_pictures(folder / kind) for kind in ("exact", "painted", "styled")}
+    made = {kind: read_images(folder / kind) for kind in ("exact", "painted", "styled")}
     rows = datasets.load_from_disk(str(data))["validation"]
     samples = [make_dataset(rows, transform=CENTER)[index] for index in range(6)]
     real, exact_masks = (torch.stack([sample[name] for sample in samples]) for name in ("real_images", "label_map"))
 
     pipeline = SPADEPipeline.from_pretrained(model)
     partners = choose_partners(rows["scene"][:], torch.Generator().manual_seed(0))
-    for kind, styles in (("exact", real), ("styled", real[partners])):  # the style pictures are rounded to 8 bits
+    for kind, styles in (("exact", real), ("styled", real[partners])):  # the style images are rounded to 8 bits
         z = pipeline.encode_style(to_8_bits(styles))
         with torch.no_grad():
             expected = to_8_bits(pipeline.generator(exact_masks, z).images)
@@ -138,15 +138,15 @@ def test_figures_are_those_of_the_pictures_masks_and_styles_in_the_folder(evalua
     sheet = np.array(Image.open(tmp_path / "sheet.png"))[-6 * 32 :]
     columns = [torch.from_numpy(sheet[:, start : start + 32]).view(6, 32, 32, 3) for start in range(0, 9 * 32, 32)]
     assert columns[1].movedim(-1, 1).equal(to_8_bits(real))
-    painted_masks = torch.from_numpy(LABELS.ids_to_channels(LABELS.ids_from_colors(columns[3].numpy())))
-    assert exact_masks[0].equal(exact_masks[1]) and not painted_masks[0].equal(painted_masks[1])
+    simplified_masks = torch.from_numpy(LABELS.ids_to_channels(LABELS.ids_from_colors(columns[3].numpy())))
+    assert exact_masks[0].equal(exact_masks[1]) and not simplified_masks[0].equal(simplified_masks[1])
 
     network = load_feature_network("efficientnet-lite2")
     (file,) = tmp_path.glob("segmenter-*.safetensors")
     segmenter = load_segmenter(file, network, LABELS)
-    for kind, masks, values in (("exact", exact_masks, report), ("painted", painted_masks, report["painted"])):
-        pictures = made[kind].float() / 127.5 - 1
-        confusion = confusion_matrix(segmenter.predict(pictures, feature_maps(network, pictures)), masks, 4)
+    for kind, masks, values in (("exact", exact_masks, report), ("painted", simplified_masks, report["painted"])):
+        images = made[kind].float() / 127.5 - 1
+        confusion = confusion_matrix(segmenter.predict(images, feature_maps(network, images)), masks, 4)
         scores = {count: pixel_accuracy(confusion, unknown=3, count_unknown=count) for count in (True, False)}
         assert values["pixel_accuracy"] == pytest.approx(scores[True]) and scores[True] != scores[False]
     with safe_open(file, framework="pt") as content:
@@ -154,13 +154,13 @@ def test_figures_are_those_of_the_pictures_masks_and_styles_in_the_folder(evalua
     assert transform["random_flip"] and transform["center_crop"]
 
 
-def read_pictures(folder):
+def read_images(folder):
     """uint8 `(N, 3, H, W)`."""
-    pictures = [np.array(Image.open(path)) for path in sorted(folder.iterdir())]
-    return torch.from_numpy(np.stack(pictures)).movedim(-1, 1)
+    images = [np.array(Image.open(path)) for path in sorted(folder.iterdir())]
+    return torch.from_numpy(np.stack(images)).movedim(-1, 1)
 
 
-def test_the_pictures_folder_is_named_by_all_that_they_depend_on(data, tmp_path):
+def test_the_image_folder_is_named_by_all_that_its_images_depend_on(data, tmp_path):
     rows = datasets.load_from_disk(str(data))["validation"]
 
     def name(seed=0, networks=0, encoder=0, partners=(1, 0), transform=CENTER, rows=rows, color_tolerance=None):
@@ -170,7 +170,7 @@ def test_the_pictures_folder_is_named_by_all_that_they_depend_on(data, tmp_path)
         }
         pipeline = SPADEPipeline(image_processor=SPADEImageProcessor(label_set=LABELS), **parts)
         dataset = make_dataset(rows, transform=transform, color_tolerance=color_tolerance)
-        return name_pictures(SimpleNamespace(seed=seed), pipeline, dataset, partners)
+        return name_image_folder(SimpleNamespace(seed=seed), pipeline, dataset, partners)
 
     changes = [
         {"seed": 1},
@@ -192,7 +192,7 @@ def test_a_model_is_known_by_its_content_not_its_folder(model, tmp_path):
     assert first == copy != hash_model(make_networks(1)["generator"], parts[0].image_processor)
 
 
-def test_pictures_are_kept_and_made_once(evaluate, model, data, tmp_path, monkeypatch):
+def test_images_are_kept_and_made_once(evaluate, model, data, tmp_path, monkeypatch):
     command = ("--model", model, *options(data, tmp_path, segmenter=NONE))
     made, make = [], Scorer._make_images
 
@@ -214,20 +214,20 @@ def test_pictures_are_kept_and_made_once(evaluate, model, data, tmp_path, monkey
 
     (folder,) = tmp_path.glob("pictures-*")
     assert {path.name for path in folder.iterdir()} == {"exact", "painted", "styled", "random", "again"}
-    pictures = sorted((folder / "exact").iterdir())
-    assert [path.name for path in pictures] == [f"0000{row}.png" for row in range(6)]
-    assert Image.open(pictures[0]).size == (32, 32)
+    files = sorted((folder / "exact").iterdir())
+    assert [path.name for path in files] == [f"0000{row}.png" for row in range(6)]
+    assert Image.open(files[0]).size == (32, 32)
     assert evaluate(*command).status == 0
     assert len(made) == 10 and json.loads((tmp_path / "result.json").read_text()) == whole
     assert evaluate(*command, "--seed", 1).status == 0
     assert len(made) == 20 and len(list(tmp_path.glob("pictures-*"))) == 2
 
-    pictures[3].write_bytes(pictures[3].read_bytes()[:80])
+    files[3].write_bytes(files[3].read_bytes()[:80])
     result = evaluate(*command)
-    assert result.status == 2 and f"error: {pictures[3]} can't be read" in result.stderr
-    Image.new("RGB", (8, 8)).save(pictures[3])
+    assert result.status == 2 and f"error: {files[3]} can't be read" in result.stderr
+    Image.new("RGB", (8, 8)).save(files[3])
     assert "it is 8x8, not 32x32 (width x height). Delete it" in evaluate(*command).stderr
-    pictures[3].unlink()
+    files[3].unlink()
     assert evaluate(*command).status == 0
     assert json.loads((tmp_path / "result.json").read_text()) == whole
 
@@ -266,7 +266,7 @@ def test_rows_are_hashed_once_and_only_to_keep_results(evaluate, model, data, tm
     assert len(hashed_rows) == 6 + 6  # the segmenter's and the scored pairs
 
 
-def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path, hashed_rows):
+def test_real_images_and_reduced_ones(evaluate, data, tmp_path, hashed_rows):
     command = (*options(data, tmp_path, segmenter=NONE), "--real", "--resolution", 40, 48)
     assert evaluate(*command).status == 0
     assert not hashed_rows
@@ -281,7 +281,7 @@ def test_real_pictures_and_reduced_ones(evaluate, data, tmp_path, hashed_rows):
     assert reduced["real"] == real["real"]
 
 
-def test_real_pictures_of_the_size_of_their_masks(evaluate, tmp_path):
+def test_real_images_of_the_size_of_their_masks(evaluate, tmp_path):
     folder = write_imagefolder(tmp_path / "pairs", mode="L")
     (folder / "metadata.jsonl").unlink()
     names = {"image": [f"{index}.png" for index in range(6)], "label": [f"masks/{index}.png" for index in range(6)]}
@@ -302,7 +302,7 @@ def two_folders(tmp_path_factory):
     return folder
 
 
-def test_folders_without_pictures_to_train_on(evaluate, model, two_folders, tmp_path):
+def test_folders_without_images_to_train_on(evaluate, model, two_folders, tmp_path):
     folders = ("--image_folder", two_folders / "images", "--mask_folder", two_folders / "masks")
     result = evaluate("--model", model, *folders, "--num_images", 3, "--json", tmp_path / "result.json")
     assert result.status == 0, result.stderr
@@ -454,7 +454,7 @@ def bad_card(data, folder):
     return options, f"The model card of --model '{folder}' cannot be read"
 
 
-def bad_column_of_real_pictures(data, folder):
+def bad_column_of_real_images(data, folder):
     return ("--real", "--dataset_name", data, "--mask_column", "nope"), "--mask_column is 'nope'; the data set has the"
 
 
@@ -500,7 +500,7 @@ def bad_model(data, folder):
     return ("--dataset_name", data, "--model", folder / "nowhere"), "which is neither a folder nor a Hub id"
 
 
-def painted_real_pictures(data, folder):
+def simplified_masks_of_real_images(data, folder):
     return ("--dataset_name", data, "--real", "--painted_masks"), "--painted_masks is for models; real pictures have"
 
 
@@ -572,7 +572,7 @@ def bad_network(data, folder):
         bad_reduce,
         bad_card,
         bad_network,
-        bad_column_of_real_pictures,
+        bad_column_of_real_images,
         bad_first_mask,
         bad_scenes,
         bad_sizes,
@@ -580,7 +580,7 @@ def bad_network(data, folder):
         bad_reduced_side,
         bad_device,
         bad_model,
-        painted_real_pictures,
+        simplified_masks_of_real_images,
         split_of_folders,
         column_of_folders,
         steps_of_no_segmenter,

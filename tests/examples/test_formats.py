@@ -19,7 +19,7 @@ from ..dataset_layouts import (
     write_webdataset,
 )
 from ..training_data import mask as toy_mask
-from ..training_data import picture, png, write_labels
+from ..training_data import png, real_image, write_labels
 from .programs import SMALL
 from .test_synthesize_dataset import make_generator, save_model
 
@@ -125,7 +125,7 @@ def test_errors_are_in_the_words_of_the_options(run, tmp_path, monkeypatch):
 
 def test_tables_of_bytes(synthesize, evaluate, tmp_path):
     """Parquet files that do not say that they hold images are scored, and painted, like others."""
-    columns = {name: [png(make(i)) for i in range(4)] for name, make in (("image", picture), ("label", toy_mask))}
+    columns = {name: [png(make(i)) for i in range(4)] for name, make in (("image", real_image), ("label", toy_mask))}
     for split in ("train", "validation"):
         (tmp_path / "data").mkdir(exist_ok=True)
         datasets.Dataset.from_dict(columns).to_pandas().to_parquet(tmp_path / "data" / f"{split}.parquet")
@@ -140,11 +140,11 @@ def test_tables_of_bytes(synthesize, evaluate, tmp_path):
 
 
 def test_tables_of_file_names(evaluate, tmp_path):
-    """Names are those of files in the data set's folder, also where a mask gives the size of real pictures."""
+    """Names are those of files in the data set's folder, also where a mask gives the size of real images."""
     for i in range(2):
-        save(tmp_path / "data" / "pictures" / f"{i}.png", picture(i))
+        save(tmp_path / "data" / "images" / f"{i}.png", real_image(i))
         save(tmp_path / "data" / "masks" / f"{i}.png", toy_mask(i))
-    columns = {"image": ["pictures/0.png", "pictures/1.png"], "label": ["masks/0.png", "masks/1.png"]}
+    columns = {"image": ["images/0.png", "images/1.png"], "label": ["masks/0.png", "masks/1.png"]}
     datasets.Dataset.from_dict(columns).to_pandas().to_parquet(tmp_path / "data" / "validation.parquet")
     write_labels(tmp_path / "data" / "labels.json")
     command = ("--real", "--dataset_name", tmp_path / "data", "--segmenter", "none", "--device", "cpu")

@@ -1,4 +1,4 @@
-"""The landscape renderer: its options, the data set that it writes, and, where Mitsuba is installed, a picture."""
+"""The landscape renderer: its options, the data set that it writes, and, where Mitsuba is installed, an image."""
 
 import importlib
 import io
@@ -44,7 +44,7 @@ def dataset_folder(load_module) -> ModuleType:
 
 
 def fake_rows(dataset_folder: ModuleType, layout: int) -> list[dict]:
-    """Two small pictures of noise, with a label map that is the layout's number modulo 12."""
+    """Two small images of noise, with a label map that is the layout's number modulo 12."""
     rng = np.random.default_rng(layout)
     image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     labels = np.full((32, 32), layout % 12, np.uint8)
@@ -149,7 +149,7 @@ def test_a_written_folder_loads(dataset_folder: ModuleType, tmp_path: Path):
     assert "path: data/validation-*.parquet" in card and "data/test-" not in card
 
 
-def test_a_folder_of_label_maps_loads_and_takes_no_pictures(dataset_folder: ModuleType, load_module, tmp_path: Path):
+def test_a_folder_of_label_maps_loads_and_takes_no_images(dataset_folder: ModuleType, load_module, tmp_path: Path):
     folder = dataset_folder.DatasetFolder(tmp_path / "maps", MAP_SETTINGS)
     for layout in (1000, 1001):
         labels = np.full((32, 32), layout % 12, np.uint8)
@@ -166,9 +166,9 @@ def test_a_folder_of_label_maps_loads_and_takes_no_pictures(dataset_folder: Modu
 
     with pytest.raises(ValueError, match="`styles` is 2, but the pictures in .* were begun with None"):
         dataset_folder.DatasetFolder(tmp_path / "maps", SETTINGS)
-    dataset_folder.DatasetFolder(tmp_path / "pictures", SETTINGS)
+    dataset_folder.DatasetFolder(tmp_path / "images", SETTINGS)
     with pytest.raises(ValueError, match="`labels_only` is True, but the pictures in .* were begun with None"):
-        dataset_folder.DatasetFolder(tmp_path / "pictures", MAP_SETTINGS)
+        dataset_folder.DatasetFolder(tmp_path / "images", MAP_SETTINGS)
 
     files = [folder.path("train", layout) for layout in (1000, 1001)]
     load_module("contact_sheet").save_contact_sheet(files, tmp_path / "sheet.png", cell=16)
@@ -177,12 +177,12 @@ def test_a_folder_of_label_maps_loads_and_takes_no_pictures(dataset_folder: Modu
     assert sheet.getpixel((5, 20)) == load_module("vocabulary").PALETTE[1001 % 12]
 
 
-def test_a_view_keeps_what_reaches_into_the_picture(load_module):
+def test_a_view_keeps_what_reaches_into_the_image(load_module):
     layout = load_module("layout").draw_layout(1000)
     layout.pitch, layout.field_of_view = 5.0, 60.0
     view = load_module("view").View(layout, 3.0)
     ahead, left, behind, zenith = [0, 10, 3], [-50, 10, 3], [0, -10, 3], [0, 1, 50]
-    wide = [[-1000, 100, 3], [1000, 100, 3], [0, 100, 3]]  # corners on both sides of the picture
+    wide = [[-1000, 100, 3], [1000, 100, 3], [0, 100, 3]]  # corners on both sides of the image
     vertices = np.array([ahead, left, behind, zenith, *wide], float)
     faces = np.array([[0, 0, 0], [1, 1, 1], [2, 2, 2], [3, 3, 3], [0, 1, 2], [4, 5, 6]])
     assert view.shows(vertices, faces).tolist() == [True, False, False, False, True, True]
@@ -242,7 +242,7 @@ def test_contact_sheet(dataset_folder: ModuleType, load_module, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_the_published_picture_is_rendered_again(shared_folder: Path, tmp_path: Path):
+def test_the_published_image_is_rendered_again(shared_folder: Path, tmp_path: Path):
     """Layout 1372 in its first style, resumed once: what the bundled model's data set holds."""
     pytest.importorskip("mitsuba")
     published = load_dataset(str(shared_folder / "data" / "landscapes-256"), split="validation")[0]
@@ -271,18 +271,18 @@ def test_every_style_of_a_tiny_layout(tmp_path: Path):
     assert result.returncode == 0, result.stderr
     data = load_dataset(str(tmp_path / "data"), split="test", cache_dir=str(tmp_path / "cache"))
     assert len(set(data["style"][:7])) == 7 and data["style"][7] == data["style"][0]
-    pictures = [np.array(image) for image in data["image"]]
-    assert all(picture.std() > 5 for picture in pictures)
-    assert not np.array_equal(pictures[0], pictures[7])  # another variant of the style
+    images = [np.array(image) for image in data["image"]]
+    assert all(image.std() > 5 for image in images)
+    assert not np.array_equal(images[0], images[7])  # another variant of the style
     assert PILImage.open(io.BytesIO(sheet.read_bytes())).size == (8 * 256, 512)
 
 
 @pytest.mark.slow
-def test_label_maps_are_those_of_the_pictures(tmp_path: Path):
+def test_label_maps_are_those_of_the_images(tmp_path: Path):
     pytest.importorskip("mitsuba")
     options = "--first 1002 --layouts 3 --size 64 --samples_per_pixel 2".split()
     maps = []
-    for name, mode in (("pictures", ["--styles", "1"]), ("maps", ["--labels_only"])):
+    for name, mode in (("images", ["--styles", "1"]), ("maps", ["--labels_only"])):
         result = render("--output_dir", str(tmp_path / name), *options, *mode)
         assert result.returncode == 0, result.stderr
         data = load_dataset(str(tmp_path / name), split="train", cache_dir=str(tmp_path / "cache"))

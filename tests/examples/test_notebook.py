@@ -62,9 +62,9 @@ def test_its_cells_run(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
     names = {"_shell": shell}
     shown = [run_cell(code, names) for code in CODE]
-    pictures = [np.array(picture) for picture in shown if picture is not None]
-    assert [picture.shape[:2] for picture in pictures[:2]] == [(256, 512), (256, 1024)]
-    summer, winter = np.split(pictures[0].astype(int), 2, axis=1)
+    images = [np.array(image) for image in shown if image is not None]
+    assert [image.shape[:2] for image in images[:2]] == [(256, 512), (256, 1024)]
+    summer, winter = np.split(images[0].astype(int), 2, axis=1)
     assert abs(summer - winter).mean() > 5  # snow is no grass
-    assert (names["folder"] / "model" / "checkpoint-60").is_dir() and pictures[2].ndim == 3
+    assert (names["folder"] / "model" / "checkpoint-60").is_dir() and images[2].ndim == 3
     assert names["own"](names["mask"]).images[0].size == (64, 64)

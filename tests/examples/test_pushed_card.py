@@ -59,7 +59,7 @@ def test_a_fine_tuned_and_evaluated_model(push, hub, tmp_path):
     assert "| 4 | rock | `#804000` |" in text  # the palette
 
 
-def test_a_gallery_of_pictures_with_their_masks(push, hub):
+def test_a_gallery_of_images_with_their_masks(push, hub):
     result, pushed = push("card-gallery", "--log_steps", 1)
     assert result.status == 0
     repo_id = f"{hub.user}/card-gallery"
@@ -68,9 +68,9 @@ def test_a_gallery_of_pictures_with_their_masks(push, hub):
         "samples/gallery-1.png",
         "samples/gallery-2.png",
     ]
-    mask, picture = (hf_hub_download(repo_id, f"samples/gallery-1{what}.png") for what in ("-mask", ""))
+    mask, image = (hf_hub_download(repo_id, f"samples/gallery-1{what}.png") for what in ("-mask", ""))
     assert "| ![Mask 1](samples/gallery-1-mask.png) | ![Mask 1, painted](samples/gallery-1.png) |" in text
-    assert Image.open(picture).size == (32, 32)
+    assert Image.open(image).size == (32, 32)
     colors = {tuple(color) for color in np.array(Image.open(mask)).reshape(-1, 3)}
     assert colors <= {tuple(color) for color in LABELS.palette.tolist()}
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", text))

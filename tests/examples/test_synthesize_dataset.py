@@ -19,7 +19,7 @@ import spade_hf_cli
 from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import load_label_set
 from spade_hf.images.resize import resize_labels
-from spade_hf.synthesis import picture_seeds
+from spade_hf.synthesis import image_seeds
 
 from ..tiny_networks import tiny_generator
 from ..training_data import LABELS, make_rows, mask, png
@@ -118,7 +118,7 @@ def test_rows_and_how_they_are_made_again(synthesize, model, masks, tmp_path):
     assert np.abs(pixels(other) - pixels(rows[0]["image"])).max() > 20  # it's the seed that does it
 
 
-def test_one_picture_at_once_is_made_again_to_the_bit(synthesize, model, masks, tmp_path):
+def test_one_image_at_once_is_made_again_to_the_bit(synthesize, model, masks, tmp_path):
     synthesize(*options(model, masks, tmp_path / "out", "--batch_size", 1))
     row = datasets.load_dataset(str(tmp_path / "out"), split="train")[3]
     pipeline = SPADEPipeline.from_pretrained(model)
@@ -323,12 +323,12 @@ def test_a_data_set_of_another_kind_is_not_replaced(synthesize, model, masks, tm
     assert not (tmp_path / "out" / "data").exists()  # refused before painting
 
 
-def test_another_seed_gives_other_pictures(synthesize, model, masks, tmp_path):
+def test_another_seed_gives_other_images(synthesize, model, masks, tmp_path):
     rows = []
     for seed in (0, 1):
         assert synthesize(*options(model, masks, tmp_path / str(seed), "--seed", seed)).status == 0
         rows.append(datasets.load_dataset(str(tmp_path / str(seed)), split="train"))
-        expected = [picture_seeds(seed, index, 2) for index in range(6)]
+        expected = [image_seeds(seed, index, 2) for index in range(6)]
         assert rows[-1]["seed"][:] == [one for seeds in expected for one in seeds]
     for first, second in zip(*rows, strict=True):
         assert np.abs(pixels(first["image"]) - pixels(second["image"])).max() > 20

@@ -28,7 +28,7 @@ from spade_hf.training.monitoring import read_metrics
 from spade_hf_cli.train.parser import build_parser, parse_args
 
 from ..file_tracker import FileTracker, lines
-from ..training_data import LABELS, make_rows, mask, picture, write_imagefolder, write_labels
+from ..training_data import LABELS, make_rows, mask, real_image, write_imagefolder, write_labels
 from .programs import ROOT, SMALL, TRAIN, checkpoints
 
 
@@ -62,7 +62,7 @@ def launch(*options):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder of pictures and masks in colors, with a note of its owner's."""
+    """A folder of images and masks in colors, with a note of its owner's."""
     folder = write_imagefolder(tmp_path_factory.mktemp("data") / "pairs")
     (folder / "README.md").write_text("From my last holidays.")
     return folder
@@ -214,10 +214,10 @@ def test_the_final_pipeline_paints(trained):
     pipeline.set_progress_bar_config(disable=True)
     assert pipeline.image_processor.label_set.id2label == LABELS.id2label
     for mode in ("L", "RGB"):
-        image = pipeline(mask(0, (64, 64), mode), style_image=picture(1)).images[0]
+        image = pipeline(mask(0, (64, 64), mode), style_image=real_image(1)).images[0]
         assert image.size == (64, 64) and np.array(image).std() > 0
     first, second = (
-        pipeline(mask(0), style_image=picture(1), height=height, output_type="pt").images for height in (64, 96)
+        pipeline(mask(0), style_image=real_image(1), height=height, output_type="pt").images for height in (64, 96)
     )
     assert first.isfinite().all() and second.shape == (1, 3, 96, 128)  # of a 40x48 mask
 
@@ -392,7 +392,7 @@ def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
                  "| learning_rate | 0.0001 |", "](samples/final.png)", 'style_image="style.jpg"'):  # fmt: skip
         assert text in card.text
     pipeline = SPADEPipeline.from_pretrained(repo_id, token=hub.token)
-    assert pipeline(mask(0), style_image=picture(0)).images[0].size == (32, 32)
+    assert pipeline(mask(0), style_image=real_image(0)).images[0].size == (32, 32)
 
 
 def test_a_public_repository_that_must_be_private_is_refused(run, hub, data, monkeypatch, tmp_path):

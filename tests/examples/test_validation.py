@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ..training_data import mask, picture, write_labels
+from ..training_data import mask, real_image, write_labels
 from .programs import SMALL
 
 
@@ -18,7 +18,7 @@ def write(root, names, color=None):
     for folder in ("photos", "masks"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
-        photograph = picture(number) if color is None else Image.new("RGB", (48, 40), color)
+        photograph = real_image(number) if color is None else Image.new("RGB", (48, 40), color)
         photograph.save(root / "photos" / f"{name}.png")
         mask(number, mode="RGB").save(root / "masks" / f"{name}.png")
     return root

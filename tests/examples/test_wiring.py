@@ -87,7 +87,7 @@ def test_what_an_iteration_does(build):
 
 
 def test_a_preset_gives_no_random_styles_to_a_model_without_style_encoder(build):
-    """All its styles are random; the option would only weaken the losses that compare pictures."""
+    """All its styles are random; the option would only weaken the losses that compare images."""
     small = ("--preset", "landscapes", "--resolution", 32, "--base_channels", 4, "--latent_dim", 4)
     backbone = ("--discriminator", "patch", "--perceptual_model", "none", "--no-use_style_encoder")
     iteration, args = build(*small, *backbone, given=())
@@ -128,7 +128,7 @@ def test_no_network_is_loaded_for_a_loss_that_is_off():
     assert parts.build_objective(args, LABELS, torch.device("cpu")).perceptual_loss is None
 
 
-def test_pictures_are_read_only_for_frozen_features(monkeypatch):
+def test_images_are_read_only_for_frozen_features(monkeypatch):
     dataset, read = make_dataset(), []
     monkeypatch.setattr(type(dataset), "__getitem__", lambda self, index: read.append(index))
     for options in (

@@ -20,7 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ..training_data import LABELS, picture, write_imagefolder
+from ..training_data import LABELS, real_image, write_imagefolder
 from ..waiting import LONGEST
 
 
@@ -113,7 +113,7 @@ def add_format(program: Program) -> None:
         seg = np.stack([classes // 256 * 10 + objects % 10, classes % 256, objects], axis=-1)  # (40, 48, 3)
         PIL.Image.fromarray(seg.astype(np.uint8)).save(program.folder / "ade" / f"ADE_train_{index}_seg.png")
         PIL.Image.fromarray(classes.astype(np.uint16)).save(program.folder / "plain" / f"ADE_train_{index}.png")
-        picture(index).save(program.folder / "ade" / f"ADE_train_{index}.jpg")
+        real_image(index).save(program.folder / "ade" / f"ADE_train_{index}.jpg")
     for masks in ("ade", "plain"):
         suffixes = ("--image_suffix", ".jpg", "--mask_suffix", ".png") if masks == "plain" else ()
         program(*TRAIN, "--image_folder", "ade", "--mask_folder", masks, *suffixes, "--output_dir", f"from_{masks}")

@@ -14,7 +14,7 @@ def features():
     return features
 
 
-def test_channels_are_standardized_on_the_given_pictures(features):
+def test_channels_are_standardized_on_the_given_images(features):
     maps = features(random_images((64, 96), batch_size=4))
     assert [one.shape[1:] for one in maps] == [(24, 16, 24), (40, 8, 12), (112, 4, 6), (320, 2, 3)]
     for one in maps:
@@ -30,7 +30,7 @@ def test_the_maps_are_those_of_the_network(features):
         torch.testing.assert_close(found * deviation + mean, raw, atol=1e-4, rtol=1e-4)
 
 
-def test_pictures_are_read_in_batches():
+def test_images_are_read_in_batches():
     """The maps of all at once would take gigabytes."""
     features = StandardizedFeatures("efficientnet-lite0", (16, 32))
     images, read = random_images((32, 32), batch_size=19), []
@@ -43,7 +43,7 @@ def test_pictures_are_read_in_batches():
         torch.testing.assert_close(found, [mean, (variance + 1e-5).sqrt()], atol=1e-4, rtol=1e-4)
 
 
-def test_nothing_of_it_can_be_trained_but_gradients_reach_the_picture(features):
+def test_nothing_of_it_can_be_trained_but_gradients_reach_the_image(features):
     assert list(features.parameters()) == []
     features.requires_grad_(True)
     images = random_images((64, 64)).requires_grad_()

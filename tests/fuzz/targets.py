@@ -51,7 +51,7 @@ LABEL_SETS = (LANDSCAPES, LabelSet.from_name("ade20k"), LabelSet.from_name("city
 
 
 def pixels(random: Random, mode: str, label_set: LabelSet = LANDSCAPES) -> PIL.Image.Image:
-    """A small picture of a mode, often with ids or colors of the label set."""
+    """A small image of a mode, often with ids or colors of the label set."""
     rng = np.random.default_rng(random.getrandbits(32))
     shape = (random.choice([1, 2, 31, 64]), random.choice([1, 3, 32, 64]))
     ids = np.array(label_set.ids)[rng.integers(0, min(len(label_set.ids), 9), shape)]
@@ -88,7 +88,7 @@ def gray_map(random: Random) -> bytes:
 
 
 def image_bytes(random: Random, label_set: LabelSet = LANDSCAPES) -> bytes:
-    """A picture's file, spoiled in nine of ten cases."""
+    """An image's file, spoiled in nine of ten cases."""
     if random.random() < 0.03:
         return random.choice([gray_map(random), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\nshowpage\n"])
     kind = random.choice([kind for kind in FORMATS if kind in PIL.Image.registered_extensions().values()])
@@ -111,7 +111,7 @@ def image_bytes(random: Random, label_set: LabelSet = LANDSCAPES) -> bytes:
 
 
 def array(random: Random) -> Any:
-    """Anything that could be handed over as a mask or a picture."""
+    """Anything that could be handed over as a mask or an image."""
     choice = random.randrange(10)
     if choice == 0:
         return random.choice(
@@ -161,7 +161,7 @@ def mask_values(random: Random, folder: Path) -> None:
 
 
 def picture_files(random: Random, folder: Path) -> None:
-    path = folder / "picture.png"
+    path = folder / "image.png"
     path.write_bytes(image_bytes(random))
     images = SPADEImageProcessor(label_set=LANDSCAPES).preprocess_image(str(path), size=(32, 32))
     assert images.shape == (1, 3, 32, 32) and images.abs().max() <= 1
@@ -404,12 +404,12 @@ def models(random: Random, folder: Path) -> None:
     """A pipeline's folder with one file spoiled; painted by the command, and read by it for its labels."""
     write_model(random, folder / "model")
     PIL.Image.fromarray(np.zeros((64, 64), np.uint8)).save(folder / "mask.png")
-    output = folder / "output" / "picture.png"
+    output = folder / "output" / "image.png"
     if random.random() < 0.3:
         command("labels", folder / "model")
     else:
         command("generate", folder / "mask.png", "--model", folder / "model", "--output", output)
-    assert_whole(folder / "output", allowed={"picture.png"})
+    assert_whole(folder / "output", allowed={"image.png"})
 
 
 @functools.cache
@@ -422,15 +422,15 @@ def model_folder() -> Path:
 
 
 def painted_masks(random: Random, folder: Path) -> None:
-    """Commands that read pictures and write some."""
-    mask, picture, output = folder / "mask.png", folder / "picture.jpg", folder / "output"
+    """Commands that read images and write some."""
+    mask, image, output = folder / "mask.png", folder / "image.jpg", folder / "output"
     mask.write_bytes(image_bytes(random))
-    picture.write_bytes(image_bytes(random))
+    image.write_bytes(image_bytes(random))
     command(
         *random.choice(
             [
                 ["generate", mask, "--model", model_folder(), "--output", output / "a.png"],
-                ["generate", mask, "--model", model_folder(), "--style", picture, "--output", output / "a.png"],
+                ["generate", mask, "--model", model_folder(), "--style", image, "--output", output / "a.png"],
                 ["edit", mask, "--output", output / "a.png", "--replace", random.choice(["sky=sea", "=", "x", "0=1"])],
                 [
                     "edit",
@@ -438,7 +438,7 @@ def painted_masks(random: Random, folder: Path) -> None:
                     "--output",
                     output / "a.png",
                     "--paste",
-                    picture,
+                    image,
                     "--region",
                     random.choice(["0", "sky"]),
                 ],

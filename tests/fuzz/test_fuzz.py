@@ -34,7 +34,7 @@ COUNTS = {
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
-    """Neither minutes for a file of 100 bytes that is a large picture, nor log lines of diffusers."""
+    """Neither minutes for a file of 100 bytes that is a large image, nor log lines of diffusers."""
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", MAX_PIXELS)
     logging.disable(logging.ERROR)
     yield

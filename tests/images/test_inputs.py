@@ -50,7 +50,7 @@ def test_lossy_files_are_known_before_and_after_decoding(expected, kind, options
     assert is_lossy(upright(image, argument="`mask`").rotate(90)) == expected
 
 
-def test_pictures_without_a_file_are_exact():
+def test_images_without_a_file_are_exact():
     assert not is_lossy(NOISE)
 
 

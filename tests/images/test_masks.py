@@ -233,7 +233,7 @@ def test_transparent_ids_are_refused(mode, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
-def test_pictures_with_transparent_pixels_are_refused(mode, tmp_path):
+def test_images_with_transparent_pixels_are_refused(mode, tmp_path):
     image = PIL.Image.fromarray(STREET.palette[IDS])
     if mode in ("RGBA", "LA"):
         opaque = image.convert(mode)

@@ -276,7 +276,7 @@ def test_instance_maps_must_fit_their_masks(processor: SPADEImageProcessor):
         processor.preprocess(IDS, IDS)
 
 
-def test_every_form_of_picture_gives_the_same_tensor(processor: SPADEImageProcessor, tmp_path: Path):
+def test_every_form_of_image_gives_the_same_tensor(processor: SPADEImageProcessor, tmp_path: Path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
     PIL.Image.fromarray(pixels).save(tmp_path / "photo.png")
     as_tensor = torch.from_numpy(pixels).permute(2, 0, 1)
@@ -287,7 +287,7 @@ def test_every_form_of_picture_gives_the_same_tensor(processor: SPADEImageProces
     torch.testing.assert_close(images, expected.expand_as(images), rtol=0, atol=1e-6)
 
 
-def test_pictures_are_resized_as_pil_does_it(processor: SPADEImageProcessor):
+def test_images_are_resized_as_pil_does_it(processor: SPADEImageProcessor):
     y, x = np.mgrid[0:50, 0:40]
     photo = PIL.Image.fromarray(np.stack([x * 6, y * 5, 255 * (x + y & 1)], axis=-1).astype(np.uint8))
     result = processor.preprocess_image(photo, size=(16, 12))
@@ -295,7 +295,7 @@ def test_pictures_are_resized_as_pil_does_it(processor: SPADEImageProcessor):
     np.testing.assert_allclose(result[0].permute(1, 2, 0), expected, atol=1.5 / 127.5)  # PIL rounds, twice
 
 
-def test_pictures_are_turned_upright(processor: SPADEImageProcessor, tmp_path: Path):
+def test_images_are_turned_upright(processor: SPADEImageProcessor, tmp_path: Path):
     photo = PIL.Image.fromarray(np.zeros((4, 6, 3), np.uint8))
     exif = photo.getexif()
     exif[0x0112] = 6  # Orientation: turn by 90 degrees
@@ -333,7 +333,7 @@ def gray_16_bits(mode: str) -> tuple[PIL.Image.Image, np.ndarray]:
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
-def test_pictures_of_16_bits_keep_their_range(processor: SPADEImageProcessor, mode: str):
+def test_images_of_16_bits_keep_their_range(processor: SPADEImageProcessor, mode: str):
     image, values = gray_16_bits(mode)
     expected = torch.from_numpy(values / 65535 * 2 - 1).float().expand(1, 3, -1, -1)
     torch.testing.assert_close(processor.preprocess_image(image), expected, rtol=0, atol=1e-6)
@@ -348,7 +348,7 @@ def test_a_file_of_16_bits_keeps_its_range(processor: SPADEImageProcessor, tmp_p
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_pictures_of_32_bits_are_refused(processor: SPADEImageProcessor, mode: str):
+def test_images_of_32_bits_are_refused(processor: SPADEImageProcessor, mode: str):
     with pytest.raises(ValueError, match=f"`image` has the PIL mode '{mode}': 32 bits.* Save it with 8 or 16 bits"):
         processor.preprocess_image(PIL.Image.new(mode, (4, 4)))
 
@@ -376,7 +376,7 @@ def test_numpys_integers_are_sizes(processor: SPADEImageProcessor):
     ],
     ids=str,
 )
-def test_other_pictures_are_an_error(processor: SPADEImageProcessor, image, message: str):
+def test_other_images_are_an_error(processor: SPADEImageProcessor, image, message: str):
     with pytest.raises(ValueError, match=message):
         processor.preprocess_image(image)
 

@@ -10,12 +10,12 @@ from spade_hf.images.resize import resize_labels, size_in_proportion, stack_labe
 
 
 def test_the_argument_of_messages_does_not_decide_how_to_resize():
-    pictures = [torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
-    smooth = F.interpolate(torch.stack(pictures), (4, 4), mode="bilinear", antialias=True)
+    images = [torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
+    smooth = F.interpolate(torch.stack(images), (4, 4), mode="bilinear", antialias=True)
     for argument in ("image", "style_image", "mask"):
-        torch.testing.assert_close(stack_photos(pictures, 4, 4, argument), smooth, rtol=0, atol=1e-6)
-        picked = stack_labels(pictures, 4, 4, argument)
-        assert set(picked.flatten().tolist()) <= set(torch.stack(pictures).flatten().tolist())
+        torch.testing.assert_close(stack_photos(images, 4, 4, argument), smooth, rtol=0, atol=1e-6)
+        picked = stack_labels(images, 4, 4, argument)
+        assert set(picked.flatten().tolist()) <= set(torch.stack(images).flatten().tolist())
 
 
 @pytest.mark.parametrize("source", [(5, 7), (64, 48), (256, 37)])
@@ -29,7 +29,7 @@ def test_one_rule_for_labels_in_every_form(source: tuple[int, int], target: tupl
 
 
 def test_labels_are_those_under_the_centers_of_pixels():
-    """As pictures are resized: a mask stays in place beside its photograph."""
+    """As images are resized: a mask stays in place beside its photograph."""
     assert resize_labels(np.arange(9)[None], (1, 3)).tolist() == [[1, 4, 7]]
     assert resize_labels(torch.arange(3)[None], (1, 9)).tolist() == [[0, 0, 0, 1, 1, 1, 2, 2, 2]]
 

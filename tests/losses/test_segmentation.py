@@ -61,8 +61,8 @@ def test_the_generator_is_to_pass_for_the_mask(logits):
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_hidden_and_repainted_pixels(logits):
-    """Hidden ones count for nobody; where the map is repainted, the real picture is something else."""
+def test_hidden_and_simplified_pixels(logits):
+    """Hidden ones count for nobody; where the map is simplified, the real image shows something else."""
     visible = torch.tensor([[[True, True, False, True]]])
     agreement = torch.tensor([[[True, False, True, True]]])
     batch = batch_of([[0, 0, 0, 0]], visible=visible, agreement=agreement)

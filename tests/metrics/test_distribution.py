@@ -54,7 +54,7 @@ def test_kernel_distance_differs_from_torchmetrics_by_the_products_of_pairs(coun
     assert kernel_distance(ours, real) == pytest.approx(expected.item(), rel=1e-10)
 
 
-def test_kernel_distance_of_the_real_pictures_is_zero_and_grows_with_the_difference():
+def test_kernel_distance_of_the_real_images_is_zero_and_grows_with_the_difference():
     real = features(40, 5, seed=5)
     assert kernel_distance(real, real) == pytest.approx(0, abs=1e-12)
     near, far = (kernel_distance(features(40, 5, seed=6, shift=shift), real) for shift in (0.2, 1.0))
@@ -95,6 +95,6 @@ def test_frechet_distance_is_that_of_the_matrix_root():
     assert frechet_distance(ours, real) == pytest.approx(expected, rel=1e-8)
 
 
-def test_frechet_distance_needs_more_pictures_than_dimensions():
+def test_frechet_distance_needs_more_images_than_dimensions():
     with pytest.raises(ValueError, match=r"there are 5 pictures and 5 dimensions\. Score more pictures, or use KID"):
         frechet_distance(features(5, 5, seed=0), features(9, 5, seed=1))

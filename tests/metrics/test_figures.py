@@ -9,7 +9,7 @@ from ..training_data import LABELS
 from .test_segmentation import ColorNetwork
 
 
-def pictures(count: int = 4, seed: int = 0) -> torch.Tensor:
+def random_images(count: int = 4, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, 16, 16), generator=torch.Generator().manual_seed(seed)).byte()
 
 
@@ -25,19 +25,19 @@ def measure(judge: Judge, values: torch.Tensor, real: torch.Tensor) -> Measureme
     return judge.measure(values, maps, real_maps, torch.zeros(len(values), 16, 16, dtype=torch.int64))
 
 
-def test_real_pictures_score_as_themselves(judge):
-    real = measure(judge, pictures(), pictures())
+def test_real_images_score_as_themselves(judge):
+    real = measure(judge, random_images(), random_images())
     figures = score(real, real, LABELS, groups=[0, 0, 1, 1])
     assert figures.values["kid"] == pytest.approx(0, abs=1e-12)
     assert figures.values["feature_distance"] == pytest.approx(0, abs=1e-12)
     assert figures.values["sharpness"] == 1
     assert figures.values["light"] == pytest.approx(1)
     assert 0 <= figures.values["miou"] <= 1 and figures.class_ious.keys() == {"sky"}
-    assert figures.values["fid"] is not None and not figures.reasons  # 4 pictures, 3 dimensions
+    assert figures.values["fid"] is not None and not figures.reasons  # 4 images, 3 dimensions
 
 
 def test_batches_measure_what_the_whole_does(judge):
-    values, real = pictures(seed=1), pictures()
+    values, real = random_images(seed=1), random_images()
     whole = measure(judge, values, real)
     parts = Measurements.concatenate([measure(judge, values[:3], real[:3]), measure(judge, values[3:], real[3:])])
     for name in ("features", "sharpness", "colors", "channels", "distances"):
@@ -47,23 +47,23 @@ def test_batches_measure_what_the_whole_does(judge):
 
 def test_what_cannot_be_computed_is_none_with_a_reason(judge):
     judge.segmenter = None
-    real = measure(judge, pictures(3), pictures(3))
+    real = measure(judge, random_images(3), random_images(3))
     figures = score(real, real, LABELS, has_own_style=False)
     missing = {name for name, value in figures.values.items() if value is None}
     light = {"light", "light_red", "light_green", "light_blue"}
     assert missing == figures.reasons.keys() == {"fid", "miou", "pixel_accuracy", "feature_distance", *light}
     assert figures.reasons["fid"] == "3 pictures are not more than the 3 feature dimensions"
     assert "style encoder" in figures.reasons["light"]
-    one = measure(judge, pictures(1), pictures(1))
+    one = measure(judge, random_images(1), random_images(1))
     assert score(one, one, LABELS).values["kid"] is None
     assert "`group_column`" in score(one, one, LABELS).reasons["light"]
 
 
 def test_styles_and_diversity(judge):
-    """Pictures that are their style pictures agree wholly, whatever order those were taken in."""
-    real, varied = (measure(judge, pictures(seed=seed), pictures()) for seed in (0, 1))
+    """Images that are their style images agree wholly, whatever order those were taken in."""
+    real, varied = (measure(judge, random_images(seed=seed), random_images()) for seed in (0, 1))
     partners, figures = [1, 2, 3, 0], Figures()
-    styled = measure(judge, pictures()[partners], pictures())
+    styled = measure(judge, random_images()[partners], random_images())
     score_styles(figures, styled=styled, styles=real.take(partners), varied=varied, reasons={})
     assert figures.values["style"] == figures.values["style_features"] == 1
     assert figures.values["diversity"] == varied.distances.mean().item() > 0 and not figures.reasons

@@ -14,11 +14,11 @@ def test_a_ramp_has_no_sharpness():
 
 
 def test_sharpness_of_a_point():
-    picture = torch.zeros(1, 3, 7, 7, dtype=torch.uint8)
-    picture[..., 3, 3] = 100
+    image = torch.zeros(1, 3, 7, 7, dtype=torch.uint8)
+    image[..., 3, 3] = 100
     values = torch.zeros(25, dtype=torch.float64)  # the Laplacian away from the border: -4, four times 1, else 0
     values[:5] = torch.tensor([-400.0, 100, 100, 100, 100], dtype=torch.float64)
-    assert laplacian_variance(picture).item() == pytest.approx(values.var(unbiased=False).item())
+    assert laplacian_variance(image).item() == pytest.approx(values.var(unbiased=False).item())
 
 
 def test_sharpness_weights_colors_as_the_eye_does():
@@ -28,25 +28,25 @@ def test_sharpness_weights_colors_as_the_eye_does():
     assert green / blue == pytest.approx((0.587 / 0.114) ** 2, rel=0.1)
 
 
-def test_reduced_pictures_are_less_sharp():
-    pictures = noise(size=64)
+def test_reduced_images_are_less_sharp():
+    images = noise(size=64)
     full, half, quarter = (
         laplacian_variance(one).mean().item()
-        for one in (pictures, reduce_and_enlarge(pictures, 32), reduce_and_enlarge(pictures, 16))
+        for one in (images, reduce_and_enlarge(images, 32), reduce_and_enlarge(images, 16))
     )
     assert full > 10 * half > 20 * quarter > 0
 
 
 def test_reducing_keeps_the_size_and_the_light():
-    pictures = noise(size=64)[..., :48]  # 64 high, 48 wide
-    reduced = reduce_and_enlarge(pictures, 24)
-    assert reduced.shape == pictures.shape and reduced.dtype == torch.uint8
-    before, after = (one.double().mean(dim=(2, 3)) for one in (pictures, reduced))
+    images = noise(size=64)[..., :48]  # 64 high, 48 wide
+    reduced = reduce_and_enlarge(images, 24)
+    assert reduced.shape == images.shape and reduced.dtype == torch.uint8
+    before, after = (one.double().mean(dim=(2, 3)) for one in (images, reduced))
     torch.testing.assert_close(after, before, atol=1.5, rtol=0)
 
 
 @pytest.mark.parametrize("side", [0, 32, 40])
-def test_reduced_pictures_are_smaller(side):
+def test_reduced_images_are_smaller(side):
     with pytest.raises(ValueError, match=rf"`side` is {side}; the pictures are 32x32"):
         reduce_and_enlarge(noise(), side)
 

@@ -13,7 +13,7 @@ def figures(**values):
 def test_each_reason_is_told_once_with_all_its_figures():
     exact = figures(kid=0.25, miou="no pairs", pixel_accuracy="no pairs", light="no scenes")
     real = figures(kid=0.0, miou="no pairs", pixel_accuracy="no pairs", light=1.0)
-    assert format_table({"real": real, "exact": exact}, without_painted="instance edges").splitlines() == [
+    assert format_table({"real": real, "exact": exact}, without_simplified="instance edges").splitlines() == [
         "| | exact | real |",
         "|---|---|---|",
         "| kid | 0.25 | 0 |",

@@ -30,7 +30,7 @@ CENTER = PairedTransform(resolution=(32, 32), resize_ratio=1.0, center_crop=True
 
 
 class ColorNetwork(torch.nn.Module):
-    """Three maps of the picture itself, in place of a feature network."""
+    """Three maps of the image itself, in place of a feature network."""
 
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ class ColorNetwork(torch.nn.Module):
 
 @pytest.fixture
 def dataset():
-    """Pictures in the colors of their masks, which even a color tells apart."""
-    pictures = [mask(index, mode="RGB") for index in range(6)]
-    return make_dataset(make_rows(image=pictures), transform=CENTER)
+    """Images in the colors of their masks, which even a color tells apart."""
+    images = [mask(index, mode="RGB") for index in range(6)]
+    return make_dataset(make_rows(image=images), transform=CENTER)
 
 
 def test_confusion_matrix_counts_each_pair():
@@ -94,7 +94,7 @@ def test_nothing_to_score():
     assert pixel_accuracy(confusion, unknown=UNKNOWN) is None
 
 
-def test_a_trained_segmenter_reads_its_pictures(dataset):
+def test_a_trained_segmenter_reads_its_images(dataset):
     network = ColorNetwork()
     segmenter = train_segmenter(network, dataset, num_steps=60, seed=0)
     confusion = torch.zeros(4, 4, dtype=torch.int64)
@@ -156,7 +156,7 @@ def test_the_cache_keeps_one_segmenter_for_each_data_set_and_setting(dataset, tm
     caplog.set_level("INFO")
     obtain(dataset, tmp_path, seed=1)
     assert f"The segmenters in {tmp_path} are of other data or settings: training one" in caplog.text
-    obtain(make_dataset(transform=CENTER), tmp_path)  # other pictures
+    obtain(make_dataset(transform=CENTER), tmp_path)  # other images
     obtain(dataset, tmp_path, network=ColorNetwork(gain=2.0))
     mirrored = dataclasses.replace(CENTER, random_flip=True)
     obtain(make_dataset(dataset.rows, transform=mirrored), tmp_path)

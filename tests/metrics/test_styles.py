@@ -5,7 +5,7 @@ from spade_hf.metrics import channel_statistics, choose_partners, color_statisti
 from spade_hf.metrics.distribution import BLOCK
 
 
-def pictures(count=5, seed=0):
+def random_images(count=5, seed=0):
     """Each of a color and a contrast of its own."""
     rng = torch.Generator().manual_seed(seed)
     base = torch.rand(count, 3, 1, 1, generator=rng) * 150 + 50
@@ -13,10 +13,10 @@ def pictures(count=5, seed=0):
 
 
 def test_statistics_of_colors():
-    picture = pictures(1)
-    values = picture[0].double().flatten(1)
+    image = random_images(1)
+    values = image[0].double().flatten(1)
     expected = [*values.mean(dim=1).tolist(), *values.var(dim=1, unbiased=False).sqrt().tolist()]
-    assert color_statistics(picture)[0].tolist() == pytest.approx(expected)
+    assert color_statistics(image)[0].tolist() == pytest.approx(expected)
 
 
 def test_statistics_of_channels_are_those_of_every_level():
@@ -27,8 +27,8 @@ def test_statistics_of_channels_are_those_of_every_level():
     assert found[1, 8 + 1].item() == pytest.approx(levels[1][1, 1].double().mean().item())
 
 
-def test_the_style_pictures_themselves_agree_and_others_are_at_chance():
-    styles = color_statistics(pictures(60))
+def test_the_style_images_themselves_agree_and_others_are_at_chance():
+    styles = color_statistics(random_images(60))
     assert style_agreement(styles, styles) == 1
     chance = style_agreement(styles.roll(1, dims=0), styles)
     assert abs(chance) < 0.1
@@ -44,7 +44,7 @@ def test_agreement_is_that_of_the_formula():
     assert style_agreement(ours, styles) == pytest.approx(1 - own / others)
 
 
-def test_more_pictures_than_a_block():
+def test_more_images_than_a_block():
     styles = torch.randn(BLOCK + 9, 4, generator=torch.Generator().manual_seed(0)).double()
     ours = styles + torch.randn(styles.shape, generator=torch.Generator().manual_seed(1))
     distances = (ours[:, None] - styles[None]).div(styles.std(dim=0, correction=0)).norm(dim=2)
@@ -56,7 +56,7 @@ def test_more_pictures_than_a_block():
 def test_partners_are_of_other_scenes_and_follow_from_the_seed():
     groups = ["a", "a", "b", "b", "c", "c"]
     partners = choose_partners(groups, torch.Generator().manual_seed(0))
-    assert all(groups[partner] != groups[picture] for picture, partner in enumerate(partners))
+    assert all(groups[partner] != groups[index] for index, partner in enumerate(partners))
     assert partners == choose_partners(groups, torch.Generator().manual_seed(0))
     others = {tuple(choose_partners(groups, torch.Generator().manual_seed(seed))) for seed in range(9)}
     assert len(others) > 3

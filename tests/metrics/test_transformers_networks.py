@@ -51,9 +51,9 @@ def write_normalization(folder, **more):
     (folder / "preprocessor_config.json").write_text(json.dumps(content))
 
 
-def normalized(pictures: torch.Tensor) -> torch.Tensor:
+def normalized(images: torch.Tensor) -> torch.Tensor:
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return ((pictures + 1) / 2 - mean) / std
+    return ((images + 1) / 2 - mean) / std
 
 
 def test_maps_are_the_backbone_s(backbone):
@@ -78,7 +78,7 @@ def test_vision_transformers_give_four_maps(tmp_path):
     assert spread(7) == [1, 3, 4, 6] and spread(5) == [1, 2, 3, 4] and spread(13) == [3, 6, 9, 12]
 
 
-def test_pictures_are_not_normalized_where_the_model_says_so(backbone):
+def test_images_are_not_normalized_where_the_model_says_so(backbone):
     write_normalization(backbone, do_normalize=False)
     plain = load_feature_network(str(backbone))
     torch.testing.assert_close(plain.normalization(images()), (images() + 1) / 2)

@@ -175,7 +175,7 @@ def test_other_sizes(pipeline, masks, size):
         ((100, 50), {"height": 32, "width": 64}, (32, 64)),
     ],
 )
-def test_a_picture_keeps_its_masks_proportions(pipeline, mask_size, given, expected):
+def test_an_image_keeps_its_masks_proportions(pipeline, mask_size, given, expected):
     mask = np.zeros(mask_size, dtype=np.uint8)
     image = pipeline(mask, generator=seeded(), **given).images[0]
     assert image.size == expected[::-1]

@@ -73,7 +73,7 @@ def test_a_grid_is_trained_evaluated_and_tabulated_once(grid, tmp_path):
     assert f"| {figures['miou']:.3g} | " in spade
     assert (folder / "spade-0" / "sheet.png").is_file() and len(list(folder.rglob("segmenter-*.safetensors"))) == 1
     sheet = Image.open(folder / "sheet.png")
-    assert sheet.width == 4 * 32 and sheet.height > 6 * 32  # mask, real picture, two arms; headings
+    assert sheet.width == 4 * 32 and sheet.height > 6 * 32  # mask, real image, two arms; headings
     pixels, its_own = (np.array(Image.open(one / "sheet.png"))[-6 * 32 :] for one in (folder, folder / "spade-0"))
     np.testing.assert_array_equal(pixels[:, : 3 * 32], its_own[:, : 3 * 32])
 

@@ -1,4 +1,4 @@
-"""The benchmark on a small generator: it runs, and what it times paints the same pictures."""
+"""The benchmark on a small generator: it runs, and what it times paints the same images."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ def test_suites(tmp_path: Path):
     results = json.loads(file.read_text())
     latency = {row["variant"]: row for row in results["latency"]}
     for name in ("dense fp32", "sparse fp32"):
-        assert 0 < latency[name]["largest error"] < 1e-4  # another order of the sums, not another picture
+        assert 0 < latency[name]["largest error"] < 1e-4  # another order of the sums, not another image
     for name in ("dense bf16", "sparse bf16"):
         assert latency[name]["PSNR, dB"] > 40
     assert [row["type"] for row in results["breakdown"]] == ["fp32", "bf16"]
@@ -99,7 +99,7 @@ def test_missing_packages_are_found_at_the_start(option: tuple[str, ...]):
     assert result.stdout == ""  # no suite ran
 
 
-def test_pictures_beside_the_masks_are_not_read(monkeypatch: pytest.MonkeyPatch):
+def test_images_beside_the_masks_are_not_read(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(ROOT / "research")
     from benchmark_tools import load_label_maps
 

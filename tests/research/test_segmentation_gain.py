@@ -1,4 +1,4 @@
-"""The script that measures what synthesized pictures are worth, on a tiny grid."""
+"""The script that measures what synthesized images are worth, on a tiny grid."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Seeds of pictures, and ids as PNG files."""
+"""Seeds of images, and ids as PNG files."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spade_hf.synthesis import picture_seeds, row
+from spade_hf.synthesis import image_seeds, row
 from spade_hf.synthesis.row import encode_ids, encode_instances
 
 
@@ -15,16 +15,16 @@ def decoded(data):
 
 
 def test_seeds_follow_from_where_they_are_used():
-    seeds = picture_seeds(0, 7, 20)
+    seeds = image_seeds(0, 7, 20)
     assert len(set(seeds)) == 20 and all(0 <= seed < 2**31 for seed in seeds)
-    assert picture_seeds(0, 7, 3) == seeds[:3]
-    assert not set(seeds) & {*picture_seeds(1, 7, 20), *picture_seeds(0, 8, 20)}
-    assert picture_seeds(0, 0, 2) == [1295354261, 198722945]  # in files that people have
+    assert image_seeds(0, 7, 3) == seeds[:3]
+    assert not set(seeds) & {*image_seeds(1, 7, 20), *image_seeds(0, 8, 20)}
+    assert image_seeds(0, 0, 2) == [1295354261, 198722945]  # in files that people have
 
 
 def test_equal_hashes_are_passed_over(monkeypatch):
     monkeypatch.setattr(row, "NUM_SEEDS", 8)
-    assert sorted(picture_seeds(0, 0, 8)) == list(range(8))
+    assert sorted(image_seeds(0, 0, 8)) == list(range(8))
 
 
 @pytest.mark.parametrize(("max_id", "dtype"), [(255, np.uint8), (300, np.uint16)])

@@ -14,15 +14,15 @@ def batch():
     return {**maps, "seed": torch.arange(8)}
 
 
-def picture_of(label_map):
-    """Pictures that show the labels, in [-1, 1]."""
+def images_of(label_map):
+    """Images that show the labels, in [-1, 1]."""
     return (label_map.float() / 2 - 0.75)[:, None].expand(-1, 3, -1, -1).clone()
 
 
-def test_translation_moves_pictures_and_maps_alike(batch):
-    images = picture_of(batch["label_map"])
+def test_translation_moves_images_and_maps_alike(batch):
+    images = images_of(batch["label_map"])
     judged, (first, second) = DiscriminatorAugmentation(["translation"])(batch, 1, images, -images)
-    assert torch.equal(first, picture_of(judged["label_map"])) and torch.equal(second, -first)
+    assert torch.equal(first, images_of(judged["label_map"])) and torch.equal(second, -first)
     assert torch.equal(judged["agreement"], judged["label_map"] > 0)
     assert torch.equal(judged["instance_edges"], judged["label_map"] == 3)
     moved = [not torch.equal(a, b) for a, b in zip(judged["label_map"], batch["label_map"], strict=True)]
@@ -51,7 +51,7 @@ def test_color_leaves_the_maps_and_gradients_flow(batch):
 
 def test_randomness_follows_from_the_seed_and_the_phase(batch):
     augment = DiscriminatorAugmentation(["color", "translation", "cutout"])
-    images = picture_of(batch["label_map"])
+    images = images_of(batch["label_map"])
     _, (first,) = augment(batch, 1, images)
     assert torch.equal(augment(batch, 1, images)[1][0], first)
     assert not torch.equal(augment(batch, 2, images)[1][0], first)

@@ -97,12 +97,10 @@ def test_the_same_labels_paint_the_same(trained, folder):
     pretrained.initialize(networks, SPADEImageProcessor(label_set=LABELS))
     label_map = bands(0, 2)
     assert_close(images_of(networks["generator"], label_map), images_of(trained["generator"], label_map))
-    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        means = [n["style_encoder"].eval()(picture).latent_dist.mean for n in (networks, trained)]
-        logits = [
-            n["discriminator"].eval()(label_map.expand(1, 32, 32), picture).logits[0] for n in (networks, trained)
-        ]
+        means = [n["style_encoder"].eval()(image).latent_dist.mean for n in (networks, trained)]
+        logits = [n["discriminator"].eval()(label_map.expand(1, 32, 32), image).logits[0] for n in (networks, trained)]
     assert_close(*means)
     assert_close(*logits)
 
@@ -145,10 +143,10 @@ def test_other_labels_keep_what_has_their_name(trained, folder, caplog):
     pretrained.initialize(networks, SPADEImageProcessor(label_set=OTHER))
     for new, old in ((bands(1, 2), bands(2, 0)), (bands(3, 1), bands(3, 2))):
         assert_close(images_of(networks["generator"], new), images_of(trained["generator"], old))
-        picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+        image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
             found, expected = (
-                n["discriminator"].eval()(label_map.expand(1, 32, 32), picture).logits[0]
+                n["discriminator"].eval()(label_map.expand(1, 32, 32), image).logits[0]
                 for n, label_map in ((networks, new), (trained, old))
             )
         assert_close(found, expected)
@@ -232,11 +230,11 @@ def test_other_discriminators_keep_what_has_the_labels_names(kind, folder, tmp_p
         if name.startswith(("frozen_features", "mix_")):
             assert torch.equal(new.state_dict()[name], value), name
     label_map = torch.randint(3, (1, 64, 64), generator=torch.Generator().manual_seed(0))
-    picture = torch.rand(1, 3, 64, 64)
+    image = torch.rand(1, 3, 64, 64)
     renamed = torch.tensor([2, 3, 1])[label_map]  # sky, unknown in place of grass, which is not there, rock
     with torch.no_grad():
-        found = new.eval()(renamed, picture).logits[0]
-        expected = old.eval()(label_map.where(label_map != 1, 3), picture).logits[0]
+        found = new.eval()(renamed, image).logits[0]
+        expected = old.eval()(label_map.where(label_map != 1, 3), image).logits[0]
     if kind is SegmentationDiscriminator:
         assert_close(found[:, [2, 1, 3]], expected[:, [0, 2, 3]])  # sky, rock and fake
     else:

@@ -109,8 +109,8 @@ def test_generator_loss_is_the_sum_of_weighted_terms(networks):
     torch.testing.assert_close(output.fake_logits, torch.stack([one.mean() for one in fake.logits]).mean())
 
 
-def test_a_repainted_map_excludes_what_differs_from_the_real_picture(networks):
-    """The discriminator sees the painted map beside both pictures; their comparison leaves out the differences."""
+def test_a_simplified_map_excludes_what_differs_from_the_real_image(networks):
+    """The discriminator sees the simplified map beside both images; their comparison leaves out the differences."""
     batch = make_batch(0, 1)
     batch["agreement"] = torch.zeros_like(batch["label_map"], dtype=torch.bool)
     networks["discriminator"].eval()
@@ -316,7 +316,7 @@ def changed(network, before):
 
 @pytest.mark.parametrize("reuse_fakes", [False, True])
 def test_a_game_updates_both_sides_and_the_averages(networks, reuse_fakes):
-    """Once per two batches here; the discriminator judges frozen, and trains again afterwards."""
+    """Once per two batches here; the discriminator judges frozen, and trains again afterward."""
     for state in (AcceleratorState, GradientState, PartialState):
         state._reset_state()
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)

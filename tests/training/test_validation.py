@@ -9,12 +9,12 @@ from spade_hf.training import check_apart, hold_out, write_names
 from spade_hf.training.validation import NAMES_FILE
 
 from ..dataset_layouts import save
-from ..training_data import picture
+from ..training_data import real_image
 
 
 def rows_of(root, names):
     for name in names:
-        save(root / f"{name}.png", picture(0, (4, 4)))
+        save(root / f"{name}.png", real_image(0, (4, 4)))
     return load_folders({"image": str(root)})
 
 

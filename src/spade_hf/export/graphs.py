@@ -233,6 +233,6 @@ class LatentsOfImages(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:  # the name of the input in exported files
         """Map images `(N, 3, H, W)` in [-1, 1] to the mean and the logarithm of the variance, each `(N, Z)`."""
         return self.encoder(pictures, return_dict=False)

@@ -85,10 +85,10 @@ def style_encoder_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtyp
     encoder = exported_copy(pipeline.style_encoder, dtype)
     size = encoder.config.image_size
     colors = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    pictures = torch.nn.functional.interpolate(colors, (size, size), mode="bilinear")
-    latents, logvar = open_session(model).run(None, {"pictures": pictures.numpy()})
+    images = torch.nn.functional.interpolate(colors, (size, size), mode="bilinear")
+    latents, logvar = open_session(model).run(None, {"pictures": images.numpy()})
     with torch.no_grad():
-        expected = encoder(pictures, return_dict=False)
+        expected = encoder(images, return_dict=False)
     pairs = zip((latents, logvar), expected, strict=True)
     return max(np.abs(found - one.numpy()).max().item() for found, one in pairs)
 

@@ -213,7 +213,7 @@ def _read_header(image: PIL.Image.Image) -> Header:
     if image.format == "WEBP":
         lossy = not _is_lossless_webp(image)
     white, order = None, ""
-    for tile in getattr(image, "tile", None) or ():  # how to decode the file; empty afterwards
+    for tile in getattr(image, "tile", None) or ():  # how to decode the file; empty afterward
         arguments: tuple[Any, ...] = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if tile[0].startswith("ppm"):
             white = int(arguments[1])

@@ -1,4 +1,4 @@
-from .caches import PictureCache, load_segmenter, obtain_segmenter, save_segmenter, segmenter_settings
+from .caches import ImageCache, load_segmenter, obtain_segmenter, save_segmenter, segmenter_settings
 from .distribution import frechet_distance, kernel_distance, standardize
 from .features import FEATURE_NETWORKS, feature_distance, load_feature_network, pooled_features
 from .figures import FIGURES, Comparison, Figure, Figures, Judge, Measurements, Missing, score, score_styles
@@ -8,12 +8,15 @@ from .segmentation import Segmenter, class_ious, confusion_matrix, pixel_accurac
 from .styles import channel_statistics, choose_partners, color_statistics, style_agreement
 
 
+PictureCache = ImageCache  # its former name
+
 __all__ = [
     "FEATURE_NETWORKS",
     "FIGURES",
     "Comparison",
     "Figure",
     "Figures",
+    "ImageCache",
     "Judge",
     "Measurements",
     "Missing",

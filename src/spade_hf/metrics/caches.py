@@ -139,7 +139,7 @@ def load_segmenter(
 
 
 @dataclass(frozen=True)
-class PictureCache:
+class ImageCache:
     """A folder of PNG files: `<kind>/<row>.png`, row with five digits.
 
     Args:

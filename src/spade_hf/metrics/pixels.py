@@ -39,7 +39,7 @@ def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object
         groups (`Sequence`): The scene of each image. Scenes with a single image are left out.
 
     Returns:
-        `Tensor` or `None`: float64 `(3,)` in -1..1; `None` if no scene has pictures that differ in light.
+        `Tensor` or `None`: float64 `(3,)` in -1..1; `None` if no scene has images that differ in light.
     """
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     scene = torch.tensor([numbers[group] for group in groups])  # (N,), 0 for the first scene

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from .figures import Figures
 
 
-def format_table(figures: Mapping[str, Figures], without_painted: str | None = None) -> str:
+def format_table(figures: Mapping[str, Figures], without_simplified: str | None = None) -> str:
     """Format a Markdown table with one line per figure and one column per set of images, and a list of reasons.
 
     Each reason for missing figures is listed once, after the names of its figures.
 
     Args:
-        figures (`Mapping[str, Figures]`): Set -> its figures: `exact`, `real` and, if they were scored, `painted`.
-        without_painted (`str`, *optional*): Why there are no figures of `painted`.
+        figures (`Mapping[str, Figures]`): Set -> its figures: `exact`, `real` and, if simplified masks were scored,
+            `painted`.
+        without_simplified (`str`, *optional*): Why there are no figures of simplified masks.
     """
     kinds = [kind for kind in figures if kind != "real"] + ["real"]
     lines = [f"| | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
@@ -23,8 +24,8 @@ def format_table(figures: Mapping[str, Figures], without_painted: str | None = N
     for kind in kinds:
         for name, reason in figures[kind].reasons.items():
             names.setdefault(reason, {})[name] = None
-    if without_painted is not None:
-        names.setdefault(without_painted, {})["painted"] = None
+    if without_simplified is not None:
+        names.setdefault(without_simplified, {})["painted"] = None
     if names:
         lines += ["", *(f"- {', '.join(missing)}: {reason}" for reason, missing in names.items())]
     return "\n".join(lines)

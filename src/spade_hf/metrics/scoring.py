@@ -15,7 +15,7 @@ from ..data import PairedImageDataset, simplify_label_map
 from ..images.processor import SPADEImageProcessor
 from ..pipelines import SPADEPipeline
 from ..seeding import generators
-from .caches import PictureCache
+from .caches import ImageCache
 from .figures import Judge, Measurements
 from .pixels import reduce_and_enlarge
 
@@ -23,7 +23,7 @@ from .pixels import reduce_and_enlarge
 SIMPLIFICATION, STYLE, FIRST, SECOND = range(4)  # streams of a row's random numbers
 # Sets of images, and what the figures that need them are called in `figures.Figure.needs`: exact and simplified masks
 # in the real images' styles, exact masks in another image's style, and exact masks in two random styles. The names are
-# also folders of `PictureCache`.
+# also folders of `ImageCache`.
 KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
 RANDOM = {"random": FIRST, "again": SECOND}
 
@@ -57,7 +57,7 @@ class Scorer:
         pipeline (`SPADEPipeline`, *optional*): The model to score. Without it, the real images are scored.
         reduce (`int`, *optional*): The side for [`reduce_and_enlarge`]; used only without a pipeline.
         device (`str` or `torch.device`): Device for the measurements.
-        cache (`PictureCache`, *optional*): Keeps the pictures that a pipeline makes.
+        cache (`ImageCache`, *optional*): Keeps the images that a pipeline makes.
     """
 
     judge: Judge
@@ -69,7 +69,7 @@ class Scorer:
     pipeline: SPADEPipeline | None
     reduce: int | None
     device: str | torch.device
-    cache: PictureCache | None = None
+    cache: ImageCache | None = None
 
     def score(self, rows: range) -> ScoredBatch:
         """Score these rows of the data set."""

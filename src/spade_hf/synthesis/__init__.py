@@ -2,10 +2,12 @@ from .data_card import Summary, write_data_card
 from .mask_reader import MaskReader, SourceMask
 from .output import FolderOutput, Output, ParquetOutput
 from .publishing import check_repository, push
-from .row import Row, picture_seeds
+from .row import Row, image_seeds
 from .settings import open_folder
 from .synthesizer import Synthesizer
 
+
+picture_seeds = image_seeds  # its former name
 
 __all__ = [
     "FolderOutput",
@@ -17,6 +19,7 @@ __all__ = [
     "Summary",
     "Synthesizer",
     "check_repository",
+    "image_seeds",
     "open_folder",
     "picture_seeds",
     "push",

@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from ..files import write_text
 from .data_card import Summary
-from .row import Row, picture_seeds, row_name
+from .row import Row, image_seeds, row_name
 from .settings import writing
 
 
@@ -156,7 +156,7 @@ class FolderOutput(Output):
             for chunk in self.chunks
             for index in chunk
             if index not in left_out
-            for number, seed in enumerate(picture_seeds(self.seed, index, self.num_images_per_mask))
+            for number, seed in enumerate(image_seeds(self.seed, index, self.num_images_per_mask))
         ]
         write_text(self.folder / "metadata.jsonl", "".join(f"{line}\n" for line in lines))
         return summary

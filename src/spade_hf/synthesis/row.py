@@ -43,7 +43,7 @@ def row_name(source_index: int, number: int) -> str:
     return f"{source_index:06}-{number:03}"
 
 
-def picture_seeds(seed: int, source_index: int, count: int) -> list[int]:
+def image_seeds(seed: int, source_index: int, count: int) -> list[int]:
     """Derive the seeds of a mask's images, all different; the first ones do not depend on `count`.
 
     Args:

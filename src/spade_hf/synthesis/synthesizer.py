@@ -14,7 +14,7 @@ from ..images.resize import resize_labels
 from ..pipelines import SPADEPipeline
 from .mask_reader import MaskReader, SourceMask
 from .output import Output
-from .row import Row, encode_ids, encode_image, encode_instances, picture_seeds
+from .row import Row, encode_ids, encode_image, encode_instances, image_seeds
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Synthesizer:
 
     def _make_batch(self, batch: list[SourceMask]) -> Iterator[Row]:
         count = self.num_images_per_mask
-        seeds = [picture_seeds(self.seed, mask.index, count) for mask in batch]
+        seeds = [image_seeds(self.seed, mask.index, count) for mask in batch]
         instances = [mask.instances for mask in batch if mask.instances is not None]
         # N K images, those of a mask side by side: K seeds of the first mask, then K of the second
         output: Any = self.pipeline(

@@ -14,7 +14,7 @@ from ..hub.model_card import IMPORT_NOTE, card_metadata, label_table, without_fo
 from ..pipelines import SPADEPipeline
 from ..project import install_command
 from .monitoring import LOSSES
-from .output_folder import GRID, MASK, PICTURE, README, TRAINED
+from .output_folder import GALLERY_IMAGE, GALLERY_MASK, GRID, README, TRAINED
 
 
 logger = logging.getLogger(__name__)
@@ -93,23 +93,23 @@ class TrainingRecipe:
     train_batch_size: int
     settings: Mapping[str, Any]
 
-    def metadata(self, *, num_pictures: int = 0) -> str:
+    def metadata(self, *, num_gallery_images: int = 0) -> str:
         """Return the card's metadata as YAML between `---` lines.
 
         Args:
-            num_pictures (`int`, defaults to 0): Pictures in the gallery.
+            num_gallery_images (`int`, defaults to 0): Images in the gallery.
         """
         base, data = _hub_id(self.pretrained_model_name_or_path), _hub_id(self.dataset_name)
-        pictures = [
-            {"text": f"Mask {number}, painted", "output": {"url": PICTURE.format(number)}}
-            for number in range(1, num_pictures + 1)
+        images = [
+            {"text": f"Mask {number}, painted", "output": {"url": GALLERY_IMAGE.format(number)}}
+            for number in range(1, num_gallery_images + 1)
         ]
         metadata = card_metadata(
             license=self.license,
             datasets=[data] if data else None,
             base_model=base,
             base_model_relation="finetune" if base else None,
-            widget=pictures or None,
+            widget=images or None,
         )
         return f"---\n{metadata.to_yaml()}\n---"
 
@@ -146,7 +146,7 @@ def write_training_card(
     recipe: TrainingRecipe,
     num_samples: int | None,
     num_steps: int,
-    num_pictures: int = 0,
+    num_gallery_images: int = 0,
     is_held_out: bool = False,
     revision: str | None = None,
 ) -> None:
@@ -161,7 +161,8 @@ def write_training_card(
         recipe (`TrainingRecipe`): Settings of its training.
         num_samples (`int`, *optional*): Pairs in the data set; `None` for a stream.
         num_steps (`int`): Updates.
-        num_pictures (`int`, defaults to 0): In the gallery: `samples/gallery-1-mask.png`, `samples/gallery-1.png`, ...
+        num_gallery_images (`int`, defaults to 0): Images `samples/gallery-1.png`, `samples/gallery-2.png`, ..., beside
+            their masks `samples/gallery-1-mask.png`, ...
         is_held_out (`bool`, defaults to `False`): Whether the grid and the gallery show no training samples.
         revision (`str`, *optional*): The revision to load, if not the main one.
     """
@@ -177,14 +178,14 @@ def write_training_card(
     height, width = pipeline.generator.native_size
     networks = {name: part for name, part in pipeline.components.items() if hasattr(part, "num_parameters")}
     card = CARD.format(
-        metadata=recipe.metadata(num_pictures=num_pictures),
+        metadata=recipe.metadata(num_gallery_images=num_gallery_images),
         trained=TRAINED,
         method=_method(pipeline.generator),
         title=repo_id.split("/")[-1],
         style=" and a style picture" if has_style else "",
         data=recipe.linked_data(),
         origin=origin,
-        gallery=_gallery(num_pictures),
+        gallery=_gallery(num_gallery_images),
         import_note=IMPORT_NOTE,
         grid=GRID,
         columns=columns,
@@ -212,10 +213,12 @@ def _method(generator: Any) -> str:
     return METHODS.get(name, f"A {name}") + f", with the mask norm {norm!r}" * (norm != "spade")
 
 
-def _gallery(num_pictures: int) -> str:
-    """Return a table of masks and generated pictures, side by side."""
-    numbers = range(1, num_pictures + 1)
-    rows = [f"| ![Mask {n}]({MASK.format(n)}) | ![Mask {n}, painted]({PICTURE.format(n)}) |" for n in numbers]
+def _gallery(num_images: int) -> str:
+    """Return a table of masks and generated images, side by side."""
+    numbers = range(1, num_images + 1)
+    rows = [
+        f"| ![Mask {n}]({GALLERY_MASK.format(n)}) | ![Mask {n}, painted]({GALLERY_IMAGE.format(n)}) |" for n in numbers
+    ]
     return "\n".join(["| mask | picture |", "|---|---|", *rows]) if rows else ""
 
 

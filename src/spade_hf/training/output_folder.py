@@ -38,7 +38,7 @@ PIPELINE_FILES = (
 )
 TRAINED_CLASSES = {PIPELINE_INDEX: "SPADEPipeline", CONFIG_NAME: "SPADEOutlineModel"}
 GRID, STEP_GRID = f"{SAMPLES}/final.png", f"{SAMPLES}/step-{{:07d}}.png"
-MASK, PICTURE = f"{SAMPLES}/gallery-{{}}-mask.png", f"{SAMPLES}/gallery-{{}}.png"
+GALLERY_MASK, GALLERY_IMAGE = f"{SAMPLES}/gallery-{{}}-mask.png", f"{SAMPLES}/gallery-{{}}.png"
 FINAL_SAMPLES = (GRID, f"{SAMPLES}/gallery-*.png")
 _SAMPLE = re.compile(r"final\.png|step-\d+\.png|gallery-\d+(-mask)?\.png")
 

@@ -19,7 +19,7 @@ from .averages import ModelEMA, estimate_statistics
 from .game import draw_latents
 from .integrity import writing
 from .model_card import TrainingRecipe, write_training_card
-from .output_folder import GRID, MASK, PICTURE, STAGED_PREFIX, STEP_GRID, delete_staged
+from .output_folder import GALLERY_IMAGE, GALLERY_MASK, GRID, STAGED_PREFIX, STEP_GRID, delete_staged
 from .remote import LAST_CHECKPOINT, RevisionUploads, stage_checkpoint
 from .samples import paint_samples, sample_grid, save_image
 
@@ -207,7 +207,7 @@ class Publisher(Uploader):
         columns = paint_samples(pipeline, self.shown)
         save_image(sample_grid(pipeline, columns), folder / GRID)
         (_, masks), _, (_, painted), *_ = columns  # mask, photograph, first style, others
-        for name, images in ((MASK, masks), (PICTURE, painted)):
+        for name, images in ((GALLERY_MASK, masks), (GALLERY_IMAGE, painted)):
             for number, image in enumerate(pipeline.image_processor.postprocess(images), start=1):
                 save_image(image, folder / name.format(number))
         write_training_card(
@@ -217,7 +217,7 @@ class Publisher(Uploader):
             recipe=self.recipe,
             num_samples=num_samples,
             num_steps=num_steps,
-            num_pictures=len(self.shown),
+            num_gallery_images=len(self.shown),
             is_held_out=self.is_held_out,
             revision=revision,
         )

@@ -16,7 +16,7 @@ from spade_hf.labels.label_set import LabelSet
 from spade_hf.project import install_command
 
 from ..data_options import problem_with_data
-from ..outputs import check_picture_file, save_picture
+from ..outputs import check_image_file, save_image
 
 
 try:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if problem := problem_with_data(args):
         raise ValueError(problem)
     if args.sheet is not None:
-        check_picture_file(args.sheet, option="--sheet", inputs=(), overwrite=args.overwrite)
+        check_image_file(args.sheet, option="--sheet", inputs=(), overwrite=args.overwrite)
     if len(args.resolution or ()) > 2:
         raise ValueError(f"--resolution has {len(args.resolution)} numbers; give one side, or height and width.")
     if args.json is not None and args.json.exists() and not args.overwrite:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.sheet is not None and good:
         names = {pair.index: pair.name for pair in good}
         shown = spread([index for one in oddities for index in one.indices], list(names), SHEET_PAIRS)
-        save_picture(overlay_sheet(rows, reader, {index: names[index] for index in shown}), args.sheet)
+        save_image(overlay_sheet(rows, reader, {index: names[index] for index in shown}), args.sheet)
         print(args.sheet)
     elif oddities:
         print("Look at these pairs: --sheet FILE draws them first.", file=sys.stderr)

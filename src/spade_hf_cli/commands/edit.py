@@ -15,14 +15,14 @@ from spade_hf.labels.label_set import LabelSet
 from spade_hf.project import install_command
 
 from ..models import check_inputs, find_model, read_label_set
-from ..outputs import check_file, save_picture
+from ..outputs import check_file, save_image
 
 
 MAX_ID = 2**16 - 1  # of a PNG file of 16 bits
 
 
 def run(args: argparse.Namespace) -> None:
-    """Paste, replace, resize and repaint, in this order; print the path of each file."""
+    """Paste, replace, resize and simplify, in this order; print the path of each file."""
     inputs = (args.mask, args.paste)
     check_inputs(mask=args.mask, paste=args.paste)
     for path, option in ((args.output, "--output"), (args.instances, "--instances")):
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     if args.size is not None:
         label_map = resize_labels(label_map, tuple(args.size))
     if args.painted is not None:
-        label_map = _painted(label_map, label_set, args.painted)
+        label_map = _simplified(label_map, label_set, args.painted)
     maps = [(label_map, args.output, "--output")]
     if args.instances is not None:
         maps.append((connected_components(label_map), args.instances, "--instances"))
@@ -95,7 +95,7 @@ def _changes(label_set: LabelSet, changes: Sequence[str]) -> dict[int, int]:
     return new_ids
 
 
-def _painted(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.ndarray:
+def _simplified(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.ndarray:
     from spade_hf.data.simplification import simplify_label_map  # needs the extra `train`
 
     channels = torch.from_numpy(label_set.ids_to_channels(label_map))
@@ -104,5 +104,5 @@ def _painted(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.ndarra
 
 
 def _save(ids: np.ndarray, path: Path) -> None:
-    save_picture(Image.fromarray(ids.astype(np.uint8 if ids.max() < 256 else np.uint16)), path)
+    save_image(Image.fromarray(ids.astype(np.uint8 if ids.max() < 256 else np.uint16)), path)
     print(path)

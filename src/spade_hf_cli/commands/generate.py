@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..models import check_inputs, check_styles, load_pipeline
-from ..outputs import check_picture_file, save_picture
+from ..outputs import check_image_file, save_image
 from . import generate_folder
 
 
@@ -15,7 +15,7 @@ MAX_SEED = 2**63 - 1
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint, and print the path of each picture.
+    """Paint, and print the path of each image.
 
     Returns:
         `int`: 0, or 1 if one of many masks failed.
@@ -49,9 +49,9 @@ def paint(args: argparse.Namespace) -> None:
     """Paint a single mask."""
     (mask,), style = args.mask, (args.style_image or [None])[0]
     check_inputs(mask=mask, style_image=style, instance_map=args.instance_map)
-    paths = picture_paths(args.output or Path("output.png"), args.num_images_per_mask)
+    paths = image_paths(args.output or Path("output.png"), args.num_images_per_mask)
     for path in paths:
-        check_picture_file(path, option="--output", inputs=(mask, style, args.instance_map), overwrite=args.overwrite)
+        check_image_file(path, option="--output", inputs=(mask, style, args.instance_map), overwrite=args.overwrite)
     pipeline = load_pipeline(args)
     check_styles(pipeline, args)
     output: Any = pipeline(
@@ -65,10 +65,10 @@ def paint(args: argparse.Namespace) -> None:
         generator=torch.Generator().manual_seed(args.seed or 0),
     )
     for path, image in zip(paths, output.images, strict=True):
-        save_picture(image, path)
+        save_image(image, path)
         print(path)
 
 
-def picture_paths(output: Path, count: int) -> list[Path]:
-    """Return the file of each picture; several get -0, -1 ... in the name."""
+def image_paths(output: Path, count: int) -> list[Path]:
+    """Return the file of each image; several get -0, -1 ... in the name."""
     return [output.with_stem(f"{output.stem}-{number}") for number in range(count)] if count > 1 else [output]

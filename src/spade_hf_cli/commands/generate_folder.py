@@ -1,6 +1,6 @@
 """`spade-hf generate --output-dir`: paint many masks.
 
-Legend: N masks, K pictures of each, Z latent.
+Legend: N masks, K images of each, Z latent.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from spade_hf.project import install_command
 
 from ..models import check_styles, load_pipeline
 from ..options import as_typed
-from ..outputs import check_folder, save_picture
+from ..outputs import check_folder, save_image
 from .mask_sources import MaskSource, find_masks, rows_of_masks
 
 
@@ -29,7 +29,7 @@ BATCH_SIZE = 8  # masks
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint masks into a folder; print the path of each picture, and at the end the masks that failed, and why.
+    """Paint masks into a folder; print the path of each image, and at the end the masks that failed, and why.
 
     Returns:
         `int`: 1 if a mask failed, else 0.
@@ -86,14 +86,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def latents_of(pipeline: SPADEPipeline, count: int, styles: Sequence[str], args: argparse.Namespace) -> Tensor | None:
-    """Return the style of each picture, `(N, K, Z)`.
+    """Return the style of each image, `(N, K, Z)`.
 
-    Without style pictures, all masks have the same K random styles from the seed, so that video frames look alike.
+    Without style images, all masks have the same K random styles from the seed, so that video frames look alike.
 
     Args:
         pipeline (`SPADEPipeline`): The model.
         count (`int`): N.
-        styles (`Sequence[str]`): Pictures: none, one, N, or with `args.blend` two or more, spread over the masks.
+        styles (`Sequence[str]`): Style images: none, one, N, or with `args.blend` two or more, spread over the masks.
         args (`argparse.Namespace`): `seed`, `num_images_per_mask`, `blend`.
 
     Returns:
@@ -114,7 +114,7 @@ def latents_of(pipeline: SPADEPipeline, count: int, styles: Sequence[str], args:
 
 
 def blended(latents: Tensor, count: int) -> Tensor:
-    """Interpolate styles `(S, K, Z)` linearly over N pictures: `(N, K, Z)`."""
+    """Interpolate styles `(S, K, Z)` linearly over N masks: `(N, K, Z)`."""
     places = torch.linspace(0, len(latents) - 1, count, device=latents.device)
     before = places.long().clamp(max=len(latents) - 2)
     return torch.lerp(latents[before], latents[before + 1], (places - before).to(latents.dtype)[:, None, None])
@@ -123,7 +123,7 @@ def blended(latents: Tensor, count: int) -> Tensor:
 def paint(
     pipeline: SPADEPipeline, batch: list[tuple[MaskSource, Tensor | None]], args: argparse.Namespace
 ) -> Iterator[tuple[MaskSource, list[PIL.Image.Image] | Exception]]:
-    """Yield each mask with its pictures, or with its error."""
+    """Yield each mask with its images, or with its error."""
     num_images = args.num_images_per_mask
     try:
         images = _call(pipeline, batch, args)
@@ -139,10 +139,10 @@ def paint(
 
 
 def save(images: list[PIL.Image.Image], files: list[Path]) -> OSError | None:
-    """Write pictures, each atomically; return the error, such as a full disk's, if one cannot be written."""
+    """Write images, each atomically; return the error, such as a full disk's, if one cannot be written."""
     try:
         for image, file in zip(images, files, strict=True):
-            save_picture(image, file)
+            save_image(image, file)
     except OSError as error:
         return error
     return None
@@ -189,7 +189,7 @@ def _files(args: argparse.Namespace, source: MaskSource) -> list[Path]:
 
 
 def _refuse_own_inputs(inputs: Sequence[str], files: Mapping[str, list[Path]], folder: Path) -> None:
-    """Raise a ValueError if a picture would overwrite a mask or style."""
+    """Raise a ValueError if an image would overwrite a mask or style."""
     outputs = {file.resolve() for group in files.values() for file in group if file.exists()}
     if own := [name for name in inputs if Path(name).exists() and Path(name).resolve() in outputs]:
         raise ValueError(f"--output-dir is {folder}, where the picture would replace {own[0]}. Give another folder.")

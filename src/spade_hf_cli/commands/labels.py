@@ -8,13 +8,13 @@ from spade_hf.hub.model_card import printable
 from spade_hf.labels.legend import draw_legend
 
 from ..models import read_label_set
-from ..outputs import check_picture_file, save_picture
+from ..outputs import check_image_file, save_image
 
 
 def run(args: argparse.Namespace) -> None:
     """Print a label set, one line per label, and draw its legend if a file for it is given."""
     if args.image is not None:
-        check_picture_file(args.image, option="--image", inputs=(args.label_set,), overwrite=args.overwrite)
+        check_image_file(args.image, option="--image", inputs=(args.label_set,), overwrite=args.overwrite)
     label_set = read_label_set(args.label_set or BUNDLED_MODEL)
     print(f"{printable(label_set.name)}: {label_set.num_labels} labels")
     for channel, label in enumerate(label_set.labels):
@@ -23,5 +23,5 @@ def run(args: argparse.Namespace) -> None:
         unknown = " (unknown)" if label.id == label_set.unknown_id else ""
         print(f"{label.id:>5}  {swatch}#{red:02x}{green:02x}{blue:02x}  {printable(label.name)}{unknown}")
     if args.image is not None:
-        save_picture(draw_legend(label_set), args.image)
+        save_image(draw_legend(label_set), args.image)
         print(args.image)

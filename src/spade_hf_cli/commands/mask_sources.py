@@ -18,7 +18,7 @@ class MaskSource:
 
     Args:
         name (`str`): Its name in messages.
-        stem (`str`): Its picture's file name, without suffix.
+        stem (`str`): Its image's file name, without suffix.
         read (`Callable`): Returns the mask, as the pipeline takes it.
         read_instances (`Callable`, *optional*): Returns its instance map.
     """

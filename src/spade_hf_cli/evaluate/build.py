@@ -59,8 +59,8 @@ def pairs(
     columns: dict[str, Any],
     random_flip: bool = False,
 ) -> PairedImageDataset:
-    """Build a data set of whole pictures, cropped only if their proportions differ from those of `--resolution`."""
-    if args.resolution is None:  # only for real pictures: the size of the first mask
+    """Build a data set of whole images, cropped only if their proportions differ from those of `--resolution`."""
+    if args.resolution is None:  # only for real images: the size of the first mask
         args.resolution = size_of_mask(rows, columns["mask_column"])
     if args.reduce is not None and args.reduce >= min(args.resolution):
         raise ValueError(

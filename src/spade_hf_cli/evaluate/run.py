@@ -25,9 +25,9 @@ from spade_hf.files import write_text
 from spade_hf.images.sheets import add_headings
 from spade_hf.metrics import (
     Figures,
+    ImageCache,
     Judge,
     Measurements,
-    PictureCache,
     ScoredBatch,
     Scorer,
     choose_partners,
@@ -44,7 +44,7 @@ from spade_hf.models.model_hash import hash_model
 from ..data import find_labels, open_label_set
 from ..models import check_device, find_model
 from ..options import as_typed, options_of
-from ..outputs import save_picture
+from ..outputs import save_image
 from ..processes import from_main_process, join_processes
 from .build import build_dataset, build_segmenter
 from .parser import build_parser
@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> None:
     segmenter, segmenter_reason = build_segmenter(args, processor, network, state)
     judge = Judge(network, segmenter, processor.label_set)
 
-    missing = {"painted": why_not_painted(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
+    missing = {"painted": why_not_simplified(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
     kinds = [kind for kind, figure in KINDS.items() if missing.get(figure) is None]
     partners = []
     if missing["style"] is None:
@@ -83,8 +83,8 @@ def main(args: argparse.Namespace) -> None:
         partners = choose_partners(scenes, torch.Generator().manual_seed(args.seed))
     cache = None
     if args.output_dir is not None and pipeline is not None:
-        name = from_main_process(state, lambda: name_pictures(args, pipeline, dataset, partners))
-        cache = PictureCache(Path(args.output_dir, name))
+        name = from_main_process(state, lambda: name_image_folder(args, pipeline, dataset, partners))
+        cache = ImageCache(Path(args.output_dir, name))
     scorer = Scorer(
         judge,
         dataset,
@@ -127,7 +127,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def check_model(args: argparse.Namespace, pipeline: SPADEPipeline) -> None:
-    """Check that the model reads the masks as they are meant, and makes pictures of the resolution."""
+    """Check that the model reads the masks as they are meant, and makes images of the resolution."""
     if args.resolution is None:
         args.resolution = list(pipeline.generator.native_size)
     pipeline.generator.check_size(*args.resolution, "--resolution")
@@ -149,10 +149,10 @@ def score_all(scorer: Scorer, batch_size: int, state: PartialState) -> list[Scor
     return [batch for _, batch in sorted((start, batch) for share in shares for start, batch in share.items())]
 
 
-def name_pictures(
+def name_image_folder(
     args: argparse.Namespace, pipeline: SPADEPipeline, dataset: PairedImageDataset, partners: Sequence[int]
 ) -> str:
-    """Name the folder of these pictures by a hash of everything that they depend on."""
+    """Name the folder of the images by a hash of everything that they depend on."""
     networks = [network for network in (pipeline.generator, pipeline.style_encoder) if network is not None]
     reader = dataset.reader
     columns = (reader.image_column, reader.mask_column, reader.instance_column)
@@ -170,8 +170,8 @@ def name_pictures(
     return f"pictures-{digest.hexdigest()}"
 
 
-def why_not_painted(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:
-    """Return why painted masks are not scored; `None` if they are."""
+def why_not_simplified(args: argparse.Namespace, processor: SPADEImageProcessor) -> str | None:
+    """Return why simplified masks are not scored; `None` if they are."""
     if args.real:
         return "real pictures have exact masks only"
     if processor.config.use_instance_edges:
@@ -202,15 +202,15 @@ def why_no_styles(
 def write(
     args: argparse.Namespace,
     figures: dict[str, Figures],
-    without_painted: str | None,
+    without_simplified: str | None,
     sheet: Image.Image,
     real: Measurements,
 ) -> None:
     """Print the table; write the JSON file, and the table and the sheet in the output folder."""
     settings = {name: value for name, value in vars(args).items() if name not in ("json", "output_dir")}
     reasons: dict[str, Any] = {kind: one.reasons for kind, one in figures.items()}
-    if without_painted is not None:
-        reasons["painted"] = without_painted
+    if without_simplified is not None:
+        reasons["painted"] = without_simplified
     report = {
         **figures["exact"].values,
         "painted": figures["painted"].values if "painted" in figures else None,
@@ -221,14 +221,14 @@ def write(
         "settings": settings,
         "versions": {module.__name__: module.__version__ for module in (spade_hf, torch, torchmetrics)},
     }
-    table = format_table(figures, without_painted)
+    table = format_table(figures, without_simplified)
     print(table)
     if args.json is not None:
         write_text(Path(args.json), json.dumps(report, indent=2) + "\n")
     if args.output_dir is not None:
         folder = Path(args.output_dir)
         write_text(folder / "table.md", table + "\n")
-        save_picture(sheet, folder / "sheet.png")
+        save_image(sheet, folder / "sheet.png")
 
 
 def draw_sheet(scored: Sequence[ScoredBatch]) -> Image.Image:

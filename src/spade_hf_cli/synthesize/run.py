@@ -38,7 +38,7 @@ from .parser import build_parser
 
 
 logger = logging.getLogger(__name__)
-PICTURES_PER_FILE = 256
+IMAGES_PER_FILE = 256
 
 
 def main(args: argparse.Namespace) -> int:
@@ -167,7 +167,7 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
 
 def masks_per_file(args: argparse.Namespace) -> int:
     """Return the number of masks per parquet file."""
-    return args.masks_per_file or max(1, PICTURES_PER_FILE // args.num_images_per_mask)
+    return args.masks_per_file or max(1, IMAGES_PER_FILE // args.num_images_per_mask)
 
 
 def typed(message: str) -> str:

@@ -95,7 +95,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "random_style_probability": 0.1,
         "perceptual_model": "efficientnet-lite0",
         "perceptual_weight": 5.0,
-        "color_weight": 20.0,  # without it, the light follows the style picture less and less
+        "color_weight": 20.0,  # without it, the light follows the style image less and less
         "kl_weight": 0.004,
         "learning_rate": 2e-4,
         "ema_decay": 0.998,

@@ -10,7 +10,7 @@ from spade_hf.data.formats.class_masks import group_by_photograph
 from spade_hf.labels.label_set import Label
 
 from ...dataset_layouts import save
-from ...training_data import picture
+from ...training_data import real_image
 
 
 SIZE = (8, 12)
@@ -28,7 +28,7 @@ def area(top: int, bottom: int, value: int = 255) -> np.ndarray:
 
 def write(root, masks: dict[str, np.ndarray | PIL.Image.Image], photographs=("p1", "p1-b")) -> dict[str, str]:
     for name in photographs:
-        save(root / "photos" / f"{name}.jpg", picture(0, SIZE))
+        save(root / "photos" / f"{name}.jpg", real_image(0, SIZE))
     for name, pixels in masks.items():
         save(root / "masks" / name, pixels)
     return {"image": str(root / "photos"), "label": str(root / "masks")}
@@ -122,7 +122,7 @@ def no_photograph(root):
 
 
 def no_masks(root):
-    save(root / "photos" / "p2.jpg", picture(0, SIZE))
+    save(root / "photos" / "p2.jpg", real_image(0, SIZE))
     return r"masks has no file for p2"
 
 

@@ -11,7 +11,7 @@ from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders, load_label_set
 
 from ...dataset_layouts import SIZE, save, write_cityscapes, write_cvat, write_roboflow, write_voc
-from ...training_data import picture
+from ...training_data import real_image
 
 
 CITYSCAPES = {"image": "_leftImg8bit.png", "label": "_gtFine_labelIds.png", "instance": "_gtFine_instanceIds.png"}
@@ -78,7 +78,7 @@ def test_roboflow_has_masks_beside_their_images(tmp_path):
 
 def test_a_column_without_suffix_goes_by_the_extension(tmp_path):
     for number in range(2):
-        save(tmp_path / "raw" / "a" / f"{number}.{'jpg' if number else 'png'}", picture(number, SIZE))
+        save(tmp_path / "raw" / "a" / f"{number}.{'jpg' if number else 'png'}", real_image(number, SIZE))
         save(tmp_path / "masks" / "a" / f"{number}_L.png", np.full(SIZE, number, np.uint8))
     folders = {"image": str(tmp_path / "raw"), "label": str(tmp_path / "masks")}
     assert load_folders(folders, suffixes={"label": "_L.png"})["file_name"][:] == ["a/0.png", "a/1.jpg"]
@@ -87,7 +87,7 @@ def test_a_column_without_suffix_goes_by_the_extension(tmp_path):
 def test_subfolders_belong_to_the_name(tmp_path):
     """Frames of the same name in two cities are two pairs."""
     for number, city in enumerate(("a", "b")):
-        save(tmp_path / "images" / city / "1_i.png", picture(number, SIZE))
+        save(tmp_path / "images" / city / "1_i.png", real_image(number, SIZE))
         save(tmp_path / "masks" / city / "1_m.png", np.full(SIZE, number, np.uint8))
     folders = {"image": str(tmp_path / "images"), "label": str(tmp_path / "masks")}
     found, _ = read(load_folders(folders, suffixes={"image": "_i.png", "label": "_m.png"}), LabelSet.anonymous(2))

@@ -9,7 +9,7 @@ from spade_hf import SPADEImageProcessor
 from spade_hf.data import PairedTransform, PairReader, fingerprint, rows
 from spade_hf.data.formats.mask_format import MaskFormat
 
-from ...training_data import LABELS, picture
+from ...training_data import LABELS, real_image
 
 
 def shift(offset, image, label_set):
@@ -40,7 +40,7 @@ def with_offset(offset):
         {"image": datasets.Image(), "label": datasets.Image(), "offset": datasets.Value("int64")}
     )
     mask = PIL.Image.fromarray(np.zeros((32, 32), np.uint8))
-    values = {"image": [picture(0, (32, 32))], "label": [mask], "offset": [offset]}
+    values = {"image": [real_image(0, (32, 32))], "label": [mask], "offset": [offset]}
     return datasets.Dataset.from_dict(values, features=features)
 
 
