@@ -21,7 +21,7 @@ from spade_hf.data import load_label_set
 from spade_hf.images.resize import resize_labels
 from spade_hf.synthesis import image_seeds
 
-from ..tiny_networks import tiny_generator
+from ..tiny_networks import tiny_generator, tiny_outlines
 from ..training_data import LABELS, make_rows, mask, png
 from .programs import SMALL, SYNTHESIZE
 
@@ -279,6 +279,31 @@ def test_a_broken_mask_stops_nothing(form, synthesize, model, tmp_path):
     assert synthesize(*options(model, mended, tmp_path / "whole", *form)).status == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert "Left out" not in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_refined_maps_are_the_labels(synthesize, model, masks, tmp_path):
+    natural = tmp_path / "natural"
+    outlines = tiny_outlines(num_labels=3, labels=("sky", "grass", "rock"))
+    pipeline = SPADEPipeline.from_pretrained(model)
+    pipeline.register_modules(outline_model=outlines)
+    pipeline.save_pretrained(natural)
+    output = tmp_path / "set"
+    arguments = options(natural, masks, output, "--outline_strength", 0.8)
+    assert synthesize(*arguments).status == 0
+    rows = datasets.load_dataset(str(output), split="train")
+    labels = np.stack([np.array(row["label"]) for row in rows if row["source_index"] == 0])
+    assert (labels[0] == labels[1]).all() and set(np.unique(labels)) <= {0, 1, 4}  # what was unknown is filled
+    painted = resize_labels(np.array(mask(0, SIZES[0])), labels.shape[1:])
+    known = painted != 255
+    assert (labels[0][known] == painted[known]).mean() > 0.5 and (labels[0] != painted).any()
+    settings = json.loads((output / "settings.json").read_text())
+    assert settings["outline_strength"] == 0.8 and settings["outline_steps"] == 4 and settings["outline_weights"]
+    other = synthesize(*options(natural, masks, output, "--outline_strength", 0.5))
+    assert other.status == 2 and "--outline_strength is 0.5, but the rows" in other.stderr
+    without = synthesize(*options(model, masks, tmp_path / "other", "--outline_strength", 0.5))
+    assert without.status == 2 and "no `outline_model`" in without.stderr
+    unused = synthesize(*options(natural, masks, tmp_path / "other", "--outline_steps", 2))
+    assert unused.status == 2 and "--outline_steps has no effect" in unused.stderr
 
 
 def test_pushed_to_the_hub(synthesize, model, masks, tmp_path, hub, monkeypatch):
