@@ -53,7 +53,7 @@ class Started(BaseException):
 
 
 class Start(SimpleNamespace):
-    """What a run has built: `game`, `publisher`, `checkpoints`, `state`, `batches`, `loader`, `dataset`."""
+    """What a run builds: `accelerator`, `dataset`, `batches`, `game`, `publisher`, `checkpoints`, `monitor`, ..."""
 
     state: TrainingState
 
@@ -62,8 +62,10 @@ class Start(SimpleNamespace):
         outputs, last = (), self.state.global_step + num_updates
         for batch in self.batches:
             outputs = self.game(batch)
+            self.monitor.add(*outputs)
             if self.accelerator.sync_gradients:
                 self.state.advance_update()
+                self.monitor.count_update()
             if self.state.global_step == last:
                 return outputs
         raise AssertionError(f"the run ends after {self.state.global_step} updates")
@@ -88,13 +90,13 @@ def start(run, monkeypatch):
             return call
 
         def stop(accelerator, loader, dataset, *args, **more):
-            built.accelerator, built.loader, built.dataset = accelerator, loader, dataset
+            built.accelerator, built.dataset = accelerator, dataset
             built.batches = batches(accelerator, loader, dataset, *args, **more)
             raise Started
 
         batches = training.resumable_batches
         parts = {"build_iteration": "game", "build_publisher": "publisher", "build_checkpoints": "checkpoints",
-                 "resume": "state"}  # fmt: skip
+                 "resume": "state", "build_monitor": "monitor"}  # fmt: skip
         with monkeypatch.context() as patch:
             for function, name in parts.items():
                 patch.setattr(training, function, recorded(name, getattr(training, function)))

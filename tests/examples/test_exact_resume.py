@@ -196,7 +196,7 @@ def test_gradient_checkpointing_changes_no_bit(start, seven, tmp_path, monkeypat
 
 
 def start_job(code: str, *arguments, **more: str) -> subprocess.Popen:
-    """The script as a job of its own (a session of processes), after some Python code, with more in its environment."""
+    """The script as a job of its own (a session of processes), after some code, with more in its environment."""
     code = f"import runpy, sys\n{code}\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-c", code, str(TRAIN), *map(str, arguments)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -14,7 +14,7 @@ from .programs import SMALL
 
 @pytest.fixture
 def push(start, data, hub, monkeypatch, tmp_path):
-    """Train one update, save and push as the script does; the run's folder, and the files on the Hub, of all commits."""
+    """Train one update, save and push as the script does; its folder, and the files on the Hub, of all commits."""
     monkeypatch.setenv("HF_TOKEN", hub.token)
 
     def push(name, *more):
