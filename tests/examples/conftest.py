@@ -14,7 +14,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
 
-from spade_hf.training import TrainingState
+from spade_hf.training import TrainingState, scalars_of
 from spade_hf_cli.train import run as training
 
 from ..training_data import write_imagefolder
@@ -62,7 +62,7 @@ class Start(SimpleNamespace):
         outputs, last = (), self.state.global_step + num_updates
         for batch in self.batches:
             outputs = self.game(batch)
-            self.monitor.add(*outputs)
+            self.monitor.add(scalars_of(*outputs))
             if self.accelerator.sync_gradients:
                 self.state.advance_update()
                 self.monitor.count_update()
