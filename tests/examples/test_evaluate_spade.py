@@ -20,6 +20,7 @@ from spade_hf.data import PairedTransform, fingerprint
 from spade_hf.metrics import (
     Scorer,
     choose_partners,
+    class_ious,
     color_statistics,
     confusion_matrix,
     load_feature_network,
@@ -149,6 +150,12 @@ def test_figures_are_those_of_the_images_masks_and_styles_in_the_folder(evaluate
         confusion = confusion_matrix(segmenter.predict(images, feature_maps(network, images)), masks, 4)
         scores = {count: pixel_accuracy(confusion, unknown=3, count_unknown=count) for count in (True, False)}
         assert values["pixel_accuracy"] == pytest.approx(scores[True]) and scores[True] != scores[False]
+        if kind == "painted":
+            confusion = confusion_matrix(segmenter.predict(images, feature_maps(network, images)), exact_masks, 4)
+            ious = class_ious(confusion, unknown=3, count_unknown=True).values()
+            assert values["miou_exact"] == pytest.approx(sum(ious) / len(ious))
+            assert values["miou_exact"] != values["miou"]
+    assert "miou_exact" not in report.keys() | report["real"].keys()
     with safe_open(file, framework="pt") as content:
         transform = json.loads(content.metadata()["settings"])["transform"]
     assert transform["random_flip"] and transform["center_crop"]
@@ -308,8 +315,9 @@ def test_folders_without_images_to_train_on(evaluate, model, two_folders, tmp_pa
     assert result.status == 0, result.stderr
     report = json.loads((tmp_path / "result.json").read_text())
     assert report["miou"] is None and report["counts"]["pictures"] == 3
-    why = "- miou, pixel_accuracy: there are no pairs to train a segmenter on. Name them: --segmenter_image_folder and"
-    assert result.stdout.count("to train a segmenter") == 1 and why in result.stdout
+    why = "there are no pairs to train a segmenter on. Name them: --segmenter_image_folder and"
+    assert result.stdout.count("to train a segmenter") == 1
+    assert f"- miou, pixel_accuracy, miou_exact: {why}" in result.stdout
 
 
 def test_two_folders_have_a_segmenter_of_two_others(evaluate, model, two_folders, tmp_path):

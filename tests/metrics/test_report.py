@@ -27,5 +27,15 @@ def test_each_reason_is_told_once_with_all_its_figures():
     ]
 
 
+def test_a_figure_that_only_some_sets_have_is_beside_its_neighbors():
+    exact, painted = figures(miou=0.5, sharpness=0.75, own=2.0), figures(miou=0.5, miou_exact=0.25, sharpness=0.75)
+    assert format_table({"exact": exact, "painted": painted, "real": exact}).splitlines()[2:] == [
+        "| miou | 0.5 | 0.5 | 0.5 |",
+        "| miou_exact | - | 0.25 | - |",
+        "| sharpness | 0.75 | 0.75 | 0.75 |",
+        "| own | 2 | - | 2 |",
+    ]
+
+
 def test_nothing_is_explained_where_nothing_is_missing():
     assert format_table({"exact": figures(kid=0.25), "real": figures(kid=0.0)}).count("\n") == 2

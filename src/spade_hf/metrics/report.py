@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .figures import Figures
+from .figures import FIGURES, Figures
 
 
 def format_table(figures: Mapping[str, Figures], without_simplified: str | None = None) -> str:
@@ -17,7 +17,7 @@ def format_table(figures: Mapping[str, Figures], without_simplified: str | None 
     """
     kinds = [kind for kind in figures if kind != "real"] + ["real"]
     lines = [f"| | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
-    for name in figures["exact"].values:
+    for name in _names(figures):
         values = [figures[kind].values.get(name) for kind in kinds]
         lines.append(f"| {name} | {' | '.join('-' if value is None else f'{value:.4g}' for value in values)} |")
     names: dict[str, dict[str, None]] = {}  # reason -> names of figures, in order and each once
@@ -29,3 +29,9 @@ def format_table(figures: Mapping[str, Figures], without_simplified: str | None 
     if names:
         lines += ["", *(f"- {', '.join(missing)}: {reason}" for reason, missing in names.items())]
     return "\n".join(lines)
+
+
+def _names(figures: Mapping[str, Figures]) -> list[str]:
+    """List the figures of all sets, those of `FIGURES` first and in its order."""
+    names = dict.fromkeys(name for one in figures.values() for name in one.values)
+    return [*(name for name in FIGURES if name in names), *(name for name in names if name not in FIGURES)]

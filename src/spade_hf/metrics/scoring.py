@@ -25,6 +25,7 @@ SIMPLIFICATION, STYLE, FIRST, SECOND = range(4)  # streams of a row's random num
 # in the real images' styles, exact masks in another image's style, and exact masks in two random styles. The names are
 # also folders of `ImageCache`.
 KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
+REDRAWN = ("painted",)  # kinds of which the masks were made from the exact ones
 RANDOM = {"random": FIRST, "again": SECOND}
 
 
@@ -99,7 +100,8 @@ class Scorer:
                 images = self.cache.obtain(kind, rows, (height, width), make).to(self.device)
             maps[kind] = self.judge.features(images)
             compared = maps["random" if kind == "again" else "real"]  # diversity: two styles of the same mask
-            measurements[kind] = self.judge.measure(images, maps[kind], compared, masks)
+            exact = label_map if kind in REDRAWN else None
+            measurements[kind] = self.judge.measure(images, maps[kind], compared, masks, exact)
             columns.append((self._heading(kind), images))
         table = torch.cat([column for _, column in columns], dim=-1).cpu()  # (N, 3, H, columns * W)
         shown = [row for index, row in zip(rows, table, strict=True) if index in self.shown]

@@ -38,7 +38,7 @@ from spade_hf.metrics import (
 from spade_hf.metrics.card import load_card, update_card
 from spade_hf.metrics.figures import NO_SEGMENTER
 from spade_hf.metrics.report import format_table
-from spade_hf.metrics.scoring import KINDS
+from spade_hf.metrics.scoring import KINDS, REDRAWN
 from spade_hf.models.model_hash import hash_model
 
 from ..data import find_labels, open_label_set
@@ -103,10 +103,10 @@ def main(args: argparse.Namespace) -> None:
     parts = {kind: [batch.measurements[kind] for batch in scored] for kind in ("real", *kinds)}
     measured = {kind: Measurements.concatenate(batches) for kind, batches in parts.items()}
     has_own_style = pipeline is None or pipeline.style_encoder is not None
-    options = {"groups": groups, "count_unknown": args.ignored_pixels == "count"}
+    options = {"groups": groups, "has_own_style": has_own_style, "count_unknown": args.ignored_pixels == "count"}
     figures = {
-        kind: score(measured[kind], measured["real"], processor.label_set, has_own_style=has_own_style, **options)
-        for kind in ("real", "exact", "painted")
+        kind: score(measured[kind], measured["real"], processor.label_set, is_redrawn=kind in REDRAWN, **options)
+        for kind in ("real", "exact", *REDRAWN)
         if kind in measured
     }
     styled, varied = measured.get("styled"), measured.get("again")
