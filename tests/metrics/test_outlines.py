@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from spade_hf.labels import LabelSet
+from spade_hf.labels.label_set import Label
+from spade_hf.metrics import Figures
 from spade_hf.metrics.outlines import (
     MIN_PARTS,
     count_changes,
@@ -12,6 +15,7 @@ from spade_hf.metrics.outlines import (
     count_outlines,
     describe_kept_parts,
     describe_outlines,
+    score_outlines,
 )
 
 
@@ -102,6 +106,29 @@ def test_a_label_needs_parts_and_can_be_lost():
         "deviations": {},
         "largest_deviation": dict.fromkeys(("perimeter", "coarse_perimeter", "parts", "small_parts")),
     }
+
+
+def test_figures_of_all_batches():
+    """The labels' names are those of classes, whatever channel unknown has; unknown pixels can't change."""
+    label_set = LabelSet("toy", tuple(Label(i, NAMES[i - 1], (i, 0, 0)) for i in (1, 2, 3)), unknown_id=0)
+    exact, smooth, nothing = (count_outlines(one, 3) for one in (jagged(20, 50), jagged(20, 0), meadow()))
+    kept = np.zeros((4, 3), int)
+    kept[:, 2] = (2, 1, 1, 1)
+    counts = [
+        {"exact": exact, "painted": nothing, "refined": smooth, "kept": kept, "changes": np.array([90, 4])},
+        {"exact": nothing, "painted": nothing, "refined": nothing, "kept": kept, "changes": np.array([10, 1])},
+    ]
+    figures = {kind: Figures() for kind in ("exact", "painted", "refined")}
+    score_outlines(figures, counts, label_set, 2)
+    assert figures["exact"].values == {"exact_changed": 0.05}
+    assert figures["exact"].outlines["labels"]["tree"]["parts"] == 10
+    assert figures["refined"].outlines["deviations"]["tree"]["parts"] == 0
+    assert figures["painted"].outlines["deviations"]["tree"]["parts"] == -1
+    assert figures["refined"].outlines["kept_parts"] == 0.5 and "kept_parts" not in figures["painted"].outlines
+    for batch in counts:
+        batch["changes"] *= 0
+    score_outlines(figures, counts, label_set, 2)
+    assert figures["exact"].reasons == {"exact_changed": "no pixel of the masks has a label"}
 
 
 def test_parts_that_keep_their_label_and_stay_whole():

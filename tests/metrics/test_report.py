@@ -1,5 +1,5 @@
 from spade_hf.metrics import Figures
-from spade_hf.metrics.report import format_table
+from spade_hf.metrics.report import format_outlines, format_table
 
 
 def figures(**values):
@@ -39,3 +39,18 @@ def test_a_figure_that_only_some_sets_have_is_beside_its_neighbors():
 
 def test_nothing_is_explained_where_nothing_is_missing():
     assert format_table({"exact": figures(kid=0.25), "real": figures(kid=0.0)}).count("\n") == 2
+
+
+def test_outlines_have_a_line_per_label():
+    deviations = {"perimeter": -0.5, "coarse_perimeter": 0.125, "parts": 0.0, "small_parts": None}
+    refined = {"kept_parts": 0.995, "painted_parts": 400, "whole_thin_parts": None, "thin_parts": 0}
+    outlines = {"painted": {"deviations": {"tree": deviations}}, "refined": {"deviations": {"tree": deviations}}}
+    outlines["refined"] |= refined
+    names = [f"{kind}: {name}" for kind in ("painted", "refined") for name in deviations]
+    assert format_outlines(outlines).splitlines() == [
+        f"| outlines against exact | {' | '.join(names)} |",
+        "|---" * 9 + "|",
+        "| tree | -50% | +12% | +0% | - | -50% | +12% | +0% | - |",
+        "",
+        "99.5% of 400 painted parts keep their label",
+    ]

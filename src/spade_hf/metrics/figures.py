@@ -8,6 +8,7 @@ Legend: N images, L semantic channels, D feature dimensions, K statistics, H W h
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -269,11 +270,13 @@ class Figures:
         values (`dict[str, float | None]`): Name -> figure; `None` where it can't be computed.
         reasons (`dict[str, str]`): Name -> why the figure is `None`.
         class_ious (`dict[str, float]`): Label -> intersection over union; empty without a segmenter.
+        outlines (`dict`): Of the masks' outlines; empty if they were not scored. See [`score_outlines`].
     """
 
     values: dict[str, float | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     class_ious: dict[str, float] = field(default_factory=dict)
+    outlines: dict[str, Any] = field(default_factory=dict)
 
     def put(self, name: str, value: float | None, reason: str) -> None:
         """Add a figure; the reason is kept if the value is `None`."""

@@ -7,12 +7,14 @@ is a 4-connected component of one label, see pipelines/parts.py; it is large if 
 Legend: L labels, H W height and width. Label maps are int `(H, W)` in 0..L; L is a pixel without label.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..labels.label_set import LabelSet
 from ..pipelines.parts import find_parts, num_pieces
+from .figures import Figures
 
 
 COARSE = 4  # pixels: side of the blocks that are a pixel at the second scale
@@ -69,6 +71,28 @@ def count_changes(exact: np.ndarray, refined: np.ndarray, num_labels: int) -> np
     """Count a map's pixels with a label, and those that have another one in its refined map: int64 `(2,)`."""
     is_labeled = exact < num_labels
     return np.array([is_labeled.sum(), (is_labeled & (exact != refined)).sum()])
+
+
+def score_outlines(
+    figures: Mapping[str, Figures], counts: Sequence[Mapping[str, np.ndarray]], label_set: LabelSet, num_maps: int
+) -> None:
+    """Add `outlines` to the figures `"exact"`, `"painted"` and `"refined"`, and to the first of them `exact_changed`.
+
+    Args:
+        figures (`Mapping[str, Figures]`): The three, by these names.
+        counts (`Sequence`): Of each batch, sums of its maps' counts: [`count_outlines`] under the three names,
+            [`count_kept_parts`] of the refined maps under `"kept"`, and [`count_changes`] of the exact maps, refined,
+            under `"changes"`.
+        label_set (`LabelSet`): The masks' labels.
+        num_maps (`int`): Number of maps in all batches.
+    """
+    sums = {name: np.sum([batch[name] for batch in counts], axis=0) for name in counts[0]}
+    names = [label_set.names[channel] for channel in label_set.class_channels]
+    for kind in ("exact", "painted", "refined"):
+        figures[kind].outlines = describe_outlines(sums[kind], sums["exact"], num_maps, names)
+    figures["refined"].outlines |= describe_kept_parts(sums["kept"], names)
+    labeled, changed = sums["changes"].tolist()
+    figures["exact"].put("exact_changed", changed / labeled if labeled else None, "no pixel of the masks has a label")
 
 
 def describe_outlines(counts: np.ndarray, exact: np.ndarray, num_maps: int, names: Sequence[str]) -> dict[str, Any]:

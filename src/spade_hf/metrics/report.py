@@ -1,8 +1,10 @@
-"""The table of an evaluation's figures, with the reasons for those that are missing."""
+"""The tables of an evaluation's figures, with the reasons for those that are missing."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from .figures import FIGURES, Figures
+from .outlines import STATISTICS
 
 
 def format_table(figures: Mapping[str, Figures], without_simplified: str | None = None) -> str:
@@ -12,7 +14,7 @@ def format_table(figures: Mapping[str, Figures], without_simplified: str | None 
 
     Args:
         figures (`Mapping[str, Figures]`): Set -> its figures: `exact`, `real` and, if simplified masks were scored,
-            `painted`.
+            `painted` and `refined`.
         without_simplified (`str`, *optional*): Why there are no figures of simplified masks.
     """
     kinds = [kind for kind in figures if kind != "real"] + ["real"]
@@ -28,6 +30,27 @@ def format_table(figures: Mapping[str, Figures], without_simplified: str | None 
         names.setdefault(without_simplified, {})["painted"] = None
     if names:
         lines += ["", *(f"- {', '.join(missing)}: {reason}" for reason, missing in names.items())]
+    return "\n".join(lines)
+
+
+def format_outlines(outlines: Mapping[str, Mapping[str, Any]]) -> str:
+    """Format how far outlines are from those of the exact maps, a Markdown table with one line per label.
+
+    Args:
+        outlines (`Mapping`): `"painted"` and `"refined"` -> [`describe_outlines`], the latter with
+            [`describe_kept_parts`].
+    """
+    kinds, refined = list(outlines), outlines["refined"]
+    heads = [f"{kind}: {name}" for kind in kinds for name in STATISTICS]
+    lines = [f"| outlines against exact | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for label in refined["deviations"]:
+        values = [outlines[kind]["deviations"][label][name] for kind in kinds for name in STATISTICS]
+        lines.append(f"| {label} | {' | '.join('-' if one is None else f'{one:+.0%}' for one in values)} |")
+    for count, share, text in (
+        ("painted_parts", "kept_parts", "painted parts keep their label"),
+        ("thin_parts", "whole_thin_parts", "thin ones are in one piece"),
+    ):
+        lines += [f"\n{refined[share]:.1%} of {refined[count]} {text}"] if refined[count] else []
     return "\n".join(lines)
 
 
