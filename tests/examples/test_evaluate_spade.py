@@ -218,7 +218,7 @@ def test_refined_masks(evaluate, outline_model, data, tmp_path, monkeypatch):
     assert report["painted"]["outlines"]["largest_deviation"]["perimeter"] > 0
     table = (tmp_path / "table.md").read_text()
     assert table.startswith("| | exact | painted | refined | real |") and "\n| exact_changed | " in table
-    assert "\n| outlines against exact | painted: perimeter |" in table and "\n| rock | " in table
+    assert "\n| painted, refined against exact | perimeter |" in table and "\n| rock | " in table
     results = ModelCard.load(outline_model / "README.md").data.eval_results
     assert {one.metric_args["outline_strength"] for one in results} == {0.7}
 

@@ -51,7 +51,7 @@ class Measurements:
     def concatenate(cls, parts: Sequence["Measurements"]) -> "Measurements":
         """Concatenate the measurements of batches, in order."""
         rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in cls.names_of_rows()}
-        counts: dict[str, Tensor | None] = {}
+        counts: dict[str, Any] = {}  # tensors or `None`
         for name in ("confusion", "exact_confusion"):
             of_parts = [one for part in parts if (one := getattr(part, name)) is not None]
             counts[name] = torch.stack(of_parts).sum(dim=0) if of_parts else None

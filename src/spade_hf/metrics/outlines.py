@@ -112,14 +112,16 @@ def describe_outlines(counts: np.ndarray, exact: np.ndarray, num_maps: int, name
     ours, theirs = _statistics(counts, num_maps), _statistics(exact, num_maps)  # (4, L) each
     with np.errstate(divide="ignore", invalid="ignore"):
         deviations = ours / theirs - 1
-    labels = np.flatnonzero(exact[4] >= MIN_PARTS)  # the fifth row counts large parts
+    labels = np.flatnonzero(exact[4] >= MIN_PARTS).tolist()  # the fifth row counts large parts
 
     def by_name(values: np.ndarray) -> dict[str, dict[str, float | None]]:
         return {names[label]: dict(zip(STATISTICS, map(_number, values[:, label]), strict=True)) for label in labels}
 
     deviations_by_name = by_name(deviations)
     largest = {
-        name: max((abs(row[name]) for row in deviations_by_name.values() if row[name] is not None), default=None)
+        name: max(
+            (abs(value) for row in deviations_by_name.values() if (value := row[name]) is not None), default=None
+        )
         for name in STATISTICS
     }
     return {"labels": by_name(ours), "deviations": deviations_by_name, "largest_deviation": largest}
@@ -139,7 +141,7 @@ def describe_kept_parts(counts: np.ndarray, names: Sequence[str]) -> dict[str, A
         "thin_parts": thin,
         "whole_thin_parts": whole / thin if thin else None,
         "whole_thin_parts_by_label": {
-            names[label]: float(counts[3, label] / counts[2, label]) for label in np.flatnonzero(counts[2])
+            names[label]: float(counts[3, label] / counts[2, label]) for label in np.flatnonzero(counts[2]).tolist()
         },
     }
 

@@ -40,12 +40,17 @@ def format_outlines(outlines: Mapping[str, Mapping[str, Any]]) -> str:
         outlines (`Mapping`): `"painted"` and `"refined"` -> [`describe_outlines`], the latter with
             [`describe_kept_parts`].
     """
-    kinds, refined = list(outlines), outlines["refined"]
-    heads = [f"{kind}: {name}" for kind in kinds for name in STATISTICS]
-    lines = [f"| outlines against exact | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for label in refined["deviations"]:
-        values = [outlines[kind]["deviations"][label][name] for kind in kinds for name in STATISTICS]
-        lines.append(f"| {label} | {' | '.join('-' if one is None else f'{one:+.0%}' for one in values)} |")
+    painted, refined = outlines["painted"], outlines["refined"]
+
+    def cell(label: str, name: str) -> str:
+        both = (one["deviations"][label][name] for one in (painted, refined))
+        return ", ".join("-" if value is None else f"{value:+.0%}" for value in both)
+
+    lines = [
+        f"| painted, refined against exact | {' | '.join(STATISTICS)} |",
+        "|---" * (len(STATISTICS) + 1) + "|",
+        *(f"| {label} | {' | '.join(cell(label, name) for name in STATISTICS)} |" for label in refined["deviations"]),
+    ]
     for count, share, text in (
         ("painted_parts", "kept_parts", "painted parts keep their label"),
         ("thin_parts", "whole_thin_parts", "thin ones are in one piece"),
