@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from diffusers.utils.logging import disable_progress_bar
 
-from spade_hf import BUNDLED_MODEL
+from spade_hf import BUNDLED_MODEL, SPADEOutlineModel
 from spade_hf.images.inputs import check_not_url
 from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.labels.label_set import LabelSet
@@ -41,6 +41,18 @@ def load_pipeline(args: argparse.Namespace) -> SPADEPipeline:
     pipeline = SPADEPipeline.from_pretrained(find_model(args.model), dtype=getattr(torch, args.dtype)).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+OUTLINE_STEPS = 4  # evaluations of an outline model, unless others are asked for
+
+
+def add_outline_model(pipeline: SPADEPipeline, name: str | None) -> None:
+    """Load another outline model into a pipeline, if one is named: a folder or Hub id, also of a whole pipeline."""
+    if name is None:
+        return
+    subfolder = "outline_model" if (Path(name) / "model_index.json").is_file() else None
+    model = SPADEOutlineModel.from_pretrained(name, subfolder=subfolder, torch_dtype=pipeline.generator.dtype)
+    pipeline.register_modules(outline_model=model.to(pipeline.device).eval())
 
 
 def check_styles(pipeline: SPADEPipeline, args: argparse.Namespace) -> None:

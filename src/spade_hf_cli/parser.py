@@ -12,7 +12,7 @@ from typing import Any
 from .data_options import DataOptions
 from .declaring import add_options
 from .options import options_of
-from .parsing import OptionParser, count, natural
+from .parsing import OptionParser, count, natural, share
 from .program import PROGRAMS
 from .unused import Rule
 
@@ -29,6 +29,11 @@ RULES = {
             "belongs to --dataset, which is missing.",
         ),
         Rule("blend", lambda args: args.style_image is None, "belongs to --style, which is missing."),
+        Rule(
+            "outline_steps outline_model",
+            lambda args: args.outline_strength == 0,
+            "has no effect without --outline-strength. Leave it out.",
+        ),
         Rule("batch_size", lambda args: args.output_dir is None, "belongs to --output-dir, which is missing."),
     ),
     "check": (
@@ -40,7 +45,10 @@ RULES = {
         ),
     ),
     "labels": (Rule("overwrite", lambda args: args.image is None, "belongs to --image, which is missing."),),
-    "edit": (Rule("region shift", lambda args: args.paste is None, "belongs to --paste, which is missing."),),
+    "edit": (
+        Rule("region shift", lambda args: args.paste is None, "belongs to --paste, which is missing."),
+        Rule("outline_steps model seed", lambda args: args.natural is None, "belongs to --natural, which is missing."),
+    ),
 }
 Commands = Any  # what `add_subparsers` returns has no public type
 
@@ -95,7 +103,9 @@ def _add_generate(commands: Commands) -> None:
     command.add_argument(
         "--instance-map", help="image of instance ids, for models with instance edges; a folder of them for many masks"
     )
-    command.add_argument("--seed", type=int, help="seed of random styles, without --style; default: 0")
+    command.add_argument(
+        "--seed", type=int, help="seed of random styles, without --style, and of outlines; default: 0"
+    )
     command.add_argument(
         "--num-images", dest="num_images_per_mask", type=int, default=1, help="pictures per mask, in random styles"
     )
@@ -105,6 +115,15 @@ def _add_generate(commands: Commands) -> None:
     command.add_argument(
         "--color-tolerance", type=float, help="map other colors to the nearest label within this RGB distance"
     )
+    command.add_argument(
+        "--outline-strength",
+        type=share,
+        default=0.0,
+        help="give the masks natural outlines first, and fill what is not painted (255 or transparent): how loosely "
+        "painted outlines are followed, up to 1; 0: the mask decides every pixel",
+    )
+    command.add_argument("--outline-steps", type=count, help="evaluations of the outline model; default: 4")
+    command.add_argument("--outline-model", help="folder or Hub id; default: that of --model")
     command.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
     command.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="type of the weights"
@@ -211,6 +230,16 @@ def _add_edit(commands: Commands) -> None:
     command.add_argument(
         "--painted", type=int, metavar="SEED", help="repaint it as if by hand (needs the extra `train`)"
     )
+    command.add_argument(
+        "--natural",
+        type=share,
+        metavar="STRENGTH",
+        help="give it natural outlines, and fill what is not painted (255 or transparent): how loosely painted "
+        "outlines are followed, in 0..1",
+    )
+    command.add_argument("--outline-steps", type=count, help="evaluations of the outline model; default: 4")
+    command.add_argument("--model", help="folder or Hub id, for --natural; default: the bundled landscapes")
+    command.add_argument("--seed", type=natural, help="seed of the outlines of --natural; default: 0")
     command.add_argument("--output", type=Path, required=True, help="PNG file of label ids")
     command.add_argument("--instances", type=Path, help="also number connected areas of equal label in this PNG file")
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")

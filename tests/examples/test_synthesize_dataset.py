@@ -21,7 +21,7 @@ from spade_hf.data import load_label_set
 from spade_hf.images.resize import resize_labels
 from spade_hf.synthesis import image_seeds
 
-from ..tiny_networks import tiny_generator
+from ..tiny_networks import tiny_generator, tiny_outlines
 from ..training_data import LABELS, make_rows, mask, png
 from .programs import SMALL, SYNTHESIZE
 
@@ -140,15 +140,14 @@ def test_the_card(synthesize, model, masks, tmp_path):
     assert LabelSet.from_file(tmp_path / "out" / "labels.json") == LABELS
 
 
-def test_it_is_trained_on(synthesize, run, model, masks, tmp_path):
+def test_it_is_trained_on(synthesize, start, model, masks, tmp_path):
     synthesize(*options(model, masks, tmp_path / "out"))
-    trained = tmp_path / "trained"
-    result = run(*SMALL, "--dataset_name", tmp_path / "out", "--output_dir", trained, "--max_train_steps", 2)
-    assert result.status == 0, result.stderr
-    assert SPADEPipeline.from_pretrained(trained).image_processor.label_set == LABELS
+    started = start(*SMALL, "--dataset_name", tmp_path / "out", "--output_dir", tmp_path / "trained")
+    assert started.dataset.processor.label_set == LABELS
+    started.train(1)
 
 
-def start(*words):
+def start_process(*words):
     search_path = os.pathsep.join([str(SYNTHESIZE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *map(str, words)]
@@ -158,7 +157,7 @@ def start(*words):
 def test_a_killed_run_goes_on(synthesize, model, masks, tmp_path):
     (tmp_path / "killed.py").write_text(KILLED)
     command = options(model, masks, tmp_path / "out", "--masks_per_file", 2)
-    killed = start(tmp_path / "killed.py", SYNTHESIZE, *command)
+    killed = start_process(tmp_path / "killed.py", SYNTHESIZE, *command)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (begun,) = (tmp_path / "out").rglob("*.parquet")
     made = begun.stat().st_mtime_ns
@@ -174,10 +173,10 @@ def test_a_killed_run_goes_on(synthesize, model, masks, tmp_path):
 def test_two_processes_killed_and_going_on_make_the_rows_of_one(synthesize, model, masks, tmp_path):
     (tmp_path / "killed.py").write_text(KILLED)
     command = options(model, masks, tmp_path / "out", "--masks_per_file", 1)
-    assert start(*TWO_PROCESSES, tmp_path / "killed.py", SYNTHESIZE, *command).returncode != 0
+    assert start_process(*TWO_PROCESSES, tmp_path / "killed.py", SYNTHESIZE, *command).returncode != 0
     begun = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "data").glob("*.parquet")}
     assert 0 < len(begun) < 6
-    result = start(*TWO_PROCESSES, SYNTHESIZE, *command)
+    result = start_process(*TWO_PROCESSES, SYNTHESIZE, *command)
     assert result.returncode == 0, result.stderr
     assert "Process 2 of 2 has 3 masks" in result.stderr
     assert {path: path.stat().st_mtime_ns for path in begun} == begun
@@ -279,6 +278,31 @@ def test_a_broken_mask_stops_nothing(form, synthesize, model, tmp_path):
     assert synthesize(*options(model, mended, tmp_path / "whole", *form)).status == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert "Left out" not in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_refined_maps_are_the_labels(synthesize, model, masks, tmp_path):
+    natural = tmp_path / "natural"
+    outlines = tiny_outlines(num_labels=3, labels=("sky", "grass", "rock"))
+    pipeline = SPADEPipeline.from_pretrained(model)
+    pipeline.register_modules(outline_model=outlines)
+    pipeline.save_pretrained(natural)
+    output = tmp_path / "set"
+    arguments = options(natural, masks, output, "--outline_strength", 0.8)
+    assert synthesize(*arguments).status == 0
+    rows = datasets.load_dataset(str(output), split="train")
+    labels = np.stack([np.array(row["label"]) for row in rows if row["source_index"] == 0])
+    assert (labels[0] == labels[1]).all() and set(np.unique(labels)) <= {0, 1, 4}  # what was unknown is filled
+    painted = resize_labels(np.array(mask(0, SIZES[0])), labels.shape[1:])
+    known = painted != 255
+    assert (labels[0][known] == painted[known]).mean() > 0.5 and (labels[0] != painted).any()
+    settings = json.loads((output / "settings.json").read_text())
+    assert settings["outline_strength"] == 0.8 and settings["outline_steps"] == 4 and settings["outline_weights"]
+    other = synthesize(*options(natural, masks, output, "--outline_strength", 0.5))
+    assert other.status == 2 and "--outline_strength is 0.5, but the rows" in other.stderr
+    without = synthesize(*options(model, masks, tmp_path / "other", "--outline_strength", 0.5))
+    assert without.status == 2 and "no `outline_model`" in without.stderr
+    unused = synthesize(*options(natural, masks, tmp_path / "other", "--outline_steps", 2))
+    assert unused.status == 2 and "--outline_steps has no effect" in unused.stderr
 
 
 def test_pushed_to_the_hub(synthesize, model, masks, tmp_path, hub, monkeypatch):

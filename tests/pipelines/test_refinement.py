@@ -245,7 +245,7 @@ class TestErrors:
     def test_a_model_without_outlines(self):
         pipeline = pipeline_of(outline_model=None)
         for call in (lambda: pipeline(MASK, outline_strength=0.5), lambda: pipeline.refine_mask(MASK)):
-            with pytest.raises(ValueError, match=r"has no `outline_model`, .*register_modules"):
+            with pytest.raises(ValueError, match=r"has no `outline_model`, .* add one, as docs/outlines.md shows"):
                 call()
 
     def test_other_labels(self, pipeline):

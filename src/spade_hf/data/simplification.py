@@ -196,7 +196,7 @@ def _principal_axes(part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     places = np.argwhere(part)
     center = places.mean(axis=0)
     variances, axes = np.linalg.eigh(np.cov(places.T, bias=True) + np.eye(2) / 12)  # 1/12: a pixel is a square
-    offsets = np.stack(np.indices(part.shape), axis=-1) - center
+    offsets = np.moveaxis(np.indices(part.shape), 0, -1) - center
     return offsets, axes, np.sqrt(variances)
 
 

@@ -6,8 +6,7 @@ painted map with noise (SDEdit, Meng et al. 2022, https://arxiv.org/abs/2108.010
 Legend: N maps, L labels, H W height and width, S steps.
 """
 
-from numbers import Real
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ def check_refinement(
     model: SPADEOutlineModel | None, labels: LabelSet, strength: Any, num_inference_steps: Any
 ) -> None:
     """Raise a ValueError if a pipeline with this outline model cannot refine maps in this way."""
-    if not isinstance(strength, Real) or isinstance(strength, bool) or not 0 <= strength <= 1:  # also refuses NaN
+    if not isinstance(strength, SupportsFloat) or isinstance(strength, bool) or not 0 <= float(strength) <= 1:
         raise ValueError(
             f"`outline_strength` is {strength!r}; it must be a number in 0..1: 0 keeps what is painted, 1 follows it "
             "loosely."
@@ -34,8 +33,7 @@ def check_refinement(
     if model is None:
         raise ValueError(
             "This model has no `outline_model`, so it cannot change outlines or fill what is not painted. Leave "
-            "`outline_strength` out, or add one: "
-            "`pipeline.register_modules(outline_model=SPADEOutlineModel.from_pretrained(...))`."
+            "`outline_strength` out, or add one, as docs/outlines.md shows."
         )
     check_outline_labels(model, labels)
 

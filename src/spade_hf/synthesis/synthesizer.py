@@ -28,6 +28,7 @@ class Synthesizer:
         seed (`int`): The seeds of all images are derived from it.
         batch_size (`int`): Images that are made at once.
         height, width (`int`, *optional*): Size of the images, see [`SPADEPipeline`].
+        outline_strength, outline_steps: See [`SPADEPipeline`]; the refined map is written as the label.
 
     Raises:
         ValueError: If the options do not fit the model.
@@ -40,6 +41,8 @@ class Synthesizer:
     batch_size: int = 8
     height: int | None = None
     width: int | None = None
+    outline_strength: float = 0.0
+    outline_steps: int = 4
 
     def __post_init__(self) -> None:
         self.pipeline.check_inputs(None, None, None, self.num_images_per_mask, self.batch_size, "pil")
@@ -101,6 +104,8 @@ class Synthesizer:
             num_images_per_mask=count,
             height=self.height,
             width=self.width,
+            outline_strength=self.outline_strength,
+            outline_steps=self.outline_steps,
             generator=[torch.Generator().manual_seed(seed) for its_seeds in seeds for seed in its_seeds],
             batch_size=self.batch_size,
         )
@@ -108,7 +113,10 @@ class Synthesizer:
         for mask, its_seeds, start in zip(batch, seeds, range(0, len(output.images), count), strict=True):
             images = output.images[start : start + count]  # K of this mask, all of one size
             size = (images[0].height, images[0].width)
-            read = {"label": encode_ids(resize_labels(mask.ids, size), max_id)}  # as the generator saw it
+            ids = (
+                resize_labels(mask.ids, size) if output.label_maps is None else output.label_maps[start].cpu().numpy()
+            )
+            read = {"label": encode_ids(ids, max_id)}  # as the generator saw it
             if mask.instances is not None:
                 read["instance"] = encode_instances(resize_labels(mask.instances, size))
             for number, (seed, image) in enumerate(zip(its_seeds, images, strict=True)):

@@ -12,9 +12,10 @@ from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.images.resize import resize_labels
 from spade_hf.labels.editing import connected_components, paste_region, replace_labels
 from spade_hf.labels.label_set import LabelSet
+from spade_hf.pipelines import SPADEPipeline
 from spade_hf.project import install_command
 
-from ..models import check_inputs, find_model, read_label_set
+from ..models import OUTLINE_STEPS, check_inputs, find_model, read_label_set
 from ..outputs import check_file, save_image
 
 
@@ -32,8 +33,9 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--paste names a mask, and --region the label to copy from it: give both.")
     if args.painted is not None or args.instances is not None:
         _check_extra(args)
-    label_set = read_label_set(args.label_set or find_model(None))
-    processor = SPADEImageProcessor(label_set=label_set)
+    label_set = read_label_set(args.label_set or find_model(args.model))
+    # what is not painted can be filled
+    processor = SPADEImageProcessor(label_set=label_set if args.natural is None else label_set.with_unknown())
     label_map = processor.read_ids(args.mask)[0]
     if args.paste is not None:
         source = processor.read_ids(args.paste)[0]
@@ -47,6 +49,8 @@ def run(args: argparse.Namespace) -> None:
         label_map = resize_labels(label_map, tuple(args.size))
     if args.painted is not None:
         label_map = _simplified(label_map, label_set, args.painted)
+    if args.natural is not None:
+        label_map = _natural(label_map, label_set, args)
     maps = [(label_map, args.output, "--output")]
     if args.instances is not None:
         maps.append((connected_components(label_map), args.instances, "--instances"))
@@ -101,6 +105,21 @@ def _simplified(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.nda
     channels = torch.from_numpy(label_set.ids_to_channels(label_map))
     rng = torch.Generator().manual_seed(seed)
     return label_set.channels_to_ids(simplify_label_map(channels, label_set.num_channels, rng).numpy())
+
+
+def _natural(label_map: np.ndarray, label_set: LabelSet, args: argparse.Namespace) -> np.ndarray:
+    pipeline = SPADEPipeline.from_pretrained(find_model(args.model))
+    labels = pipeline.image_processor.label_set
+    if label_set.id2label != labels.id2label:
+        raise ValueError(
+            f"--label-set '{label_set.name}' has other labels than the model of --natural, '{labels.name}'. Leave it "
+            "out, or give another --model."
+        )
+    height, width = args.size or (None, None)
+    rng = torch.Generator().manual_seed(args.seed or 0)
+    steps = args.outline_steps or OUTLINE_STEPS
+    (image,) = pipeline.refine_mask(label_map, args.natural, steps, rng, height=height, width=width)
+    return np.array(image).astype(np.int64)
 
 
 def _save(ids: np.ndarray, path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..models import check_inputs, check_styles, load_pipeline
+from ..models import OUTLINE_STEPS, add_outline_model, check_inputs, check_styles, load_pipeline
 from ..outputs import check_image_file, save_image
 from . import generate_folder
 
@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         `int`: 0, or 1 if one of many masks failed.
     """
-    if args.seed is not None and args.style_image is not None:
+    if args.seed is not None and args.style_image is not None and args.outline_strength == 0:
         raise ValueError("--seed is for random styles, but --style gives the style. Leave one of them out.")
     if args.seed is not None and not 0 <= args.seed <= MAX_SEED:
         raise ValueError(f"--seed is {args.seed}; allowed are 0..{MAX_SEED}.")
@@ -54,6 +54,7 @@ def paint(args: argparse.Namespace) -> None:
         check_image_file(path, option="--output", inputs=(mask, style, args.instance_map), overwrite=args.overwrite)
     pipeline = load_pipeline(args)
     check_styles(pipeline, args)
+    add_outline_model(pipeline, args.outline_model)
     output: Any = pipeline(
         mask,
         style_image=style,
@@ -62,6 +63,8 @@ def paint(args: argparse.Namespace) -> None:
         height=args.height,
         width=args.width,
         color_tolerance=args.color_tolerance,
+        outline_strength=args.outline_strength,
+        outline_steps=args.outline_steps or OUTLINE_STEPS,
         generator=torch.Generator().manual_seed(args.seed or 0),
     )
     for path, image in zip(paths, output.images, strict=True):

@@ -19,7 +19,7 @@ from spade_hf.files import remove_leftovers
 from spade_hf.pipelines import SPADEPipeline
 from spade_hf.project import install_command
 
-from ..models import check_styles, load_pipeline
+from ..models import OUTLINE_STEPS, add_outline_model, check_styles, load_pipeline
 from ..options import as_typed
 from ..outputs import check_folder, save_image
 from .mask_sources import MaskSource, find_masks, rows_of_masks
@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     pipeline = load_pipeline(args)
     check_styles(pipeline, args)
+    add_outline_model(pipeline, args.outline_model)
     latents = latents_of(pipeline, len(sources), styles, args)  # (N, K, Z)
     failed: list[str] = []
     start, count = time.perf_counter(), 0
@@ -161,9 +162,19 @@ def _call(
         height=args.height,
         width=args.width,
         color_tolerance=args.color_tolerance,
+        outline_strength=args.outline_strength,
+        outline_steps=args.outline_steps or OUTLINE_STEPS,
+        generator=_outline_seeds(args, len(sources) * args.num_images_per_mask),
         batch_size=args.batch_size or BATCH_SIZE,
     )
     return output.images
+
+
+def _outline_seeds(args: argparse.Namespace, count: int) -> list[torch.Generator] | None:
+    """Return generators of outlines, the same for all masks, so that those of video frames move together."""
+    if args.outline_strength == 0:
+        return None
+    return [torch.Generator().manual_seed(args.seed or 0) for _ in range(count)]
 
 
 def _sources(args: argparse.Namespace) -> list[MaskSource]:

@@ -4,12 +4,19 @@ import argparse
 from collections.abc import Sequence
 
 from ..options import as_typed, options_of
-from ..parsing import OptionParser, count, natural, nonnegative
+from ..parsing import OptionParser, count, natural, nonnegative, share
 from ..unused import Rule, unused_option
 
 
 RENAMED: dict[str, str] = {}  # parameters in the library's errors whose options have other names
-RULES = (Rule("masks_per_file", lambda args: args.output_format == "folders", "belongs to --output_format parquet."),)
+RULES = (
+    Rule(
+        "outline_steps",
+        lambda args: args.outline_strength == 0,
+        "has no effect without --outline_strength. Leave it out.",
+    ),
+    Rule("masks_per_file", lambda args: args.output_format == "folders", "belongs to --output_format parquet."),
+)
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -33,6 +40,14 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="pictures of each mask, each in its own random style",
     )
     parser.add_argument("--seed", type=natural, default=0, help="the seeds of all pictures are derived from it")
+    parser.add_argument(
+        "--outline_strength",
+        type=share,
+        default=0.0,
+        help="give the masks natural outlines first, and fill what is not painted (255 or transparent): how loosely "
+        "painted outlines are followed, up to 1; the refined map is written as the label",
+    )
+    parser.add_argument("--outline_steps", type=count, help="evaluations of the outline model; default: 4")
     parser.add_argument("--height", type=count, help="in pixels; default: in the mask's proportions")
     parser.add_argument("--width", type=count, help="in pixels; default: in the mask's proportions")
     parser.add_argument("--batch_size", type=count, default=8, help="pictures that are painted at once")

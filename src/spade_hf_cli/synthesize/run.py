@@ -11,12 +11,13 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
-from spade_hf import SPADEPipeline
+from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import load_rows
 from spade_hf.data.label_match import check_labels
 from spade_hf.data.sources import find_label_set
 from spade_hf.hub.repositories import open_repository
 from spade_hf.models.model_hash import hash_model
+from spade_hf.pipelines.refinement import check_refinement
 from spade_hf.synthesis import (
     FolderOutput,
     MaskReader,
@@ -31,7 +32,7 @@ from spade_hf.synthesis import (
 from spade_hf.synthesis.data_card import license_of, row_numbers
 from spade_hf.synthesis.settings import public_name
 
-from ..models import check_device, find_model
+from ..models import OUTLINE_STEPS, check_device, find_model
 from ..options import as_typed, options_of
 from ..processes import join_processes
 from .parser import build_parser
@@ -118,11 +119,15 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
         check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)
     if args.seed != 0 and pipeline.generator.config.latent_dim is None:
         raise ValueError(f"`seed` is {args.seed}, but this model has no latent to draw from it. Leave it out.")
+    processor = pipeline.image_processor
+    if args.outline_strength > 0:  # before hours of painting
+        check_refinement(pipeline.outline_model, processor.label_set, args.outline_strength, args.outline_steps or 1)
+        processor = SPADEImageProcessor(label_set=processor.label_set.with_unknown())  # what is not painted is filled
     masks = MaskReader(
         rows,
         mask_column=args.mask_column,
         instance_column=args.instance_column,
-        processor=pipeline.image_processor,
+        processor=processor,
         color_tolerance=args.color_tolerance,
     )
     return Synthesizer(
@@ -133,6 +138,8 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
         batch_size=args.batch_size,
         height=args.height,
         width=args.width,
+        outline_strength=args.outline_strength,
+        outline_steps=args.outline_steps or OUTLINE_STEPS,
     )
 
 
@@ -154,6 +161,10 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
     """Collect the settings that rows depend on; an earlier run in the folder must have the same."""
     names = ("dataset_config_name", "split", "mask_column", "instance_column", "color_tolerance")
     more = ("num_images_per_mask", "seed", "height", "width", "output_format")
+    outlines = {}
+    if args.outline_strength > 0:  # else as earlier versions wrote them, so that their folders can be resumed
+        outlines = {"outline_strength": args.outline_strength, "outline_steps": synthesizer.outline_steps}
+        outlines["outline_weights"] = hash_model(synthesizer.pipeline.outline_model)
     return {
         "model": "the bundled landscapes" if args.model is None else public_name(model),
         "weights": hash_model(synthesizer.pipeline.generator, synthesizer.pipeline.image_processor),
@@ -162,6 +173,7 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
         "num_masks": len(synthesizer.masks),
         **{name: getattr(args, name) for name in more},
         "masks_per_file": masks_per_file(args) if args.output_format == "parquet" else None,
+        **outlines,
     }
 
 
