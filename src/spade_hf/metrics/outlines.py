@@ -112,7 +112,7 @@ def describe_outlines(counts: np.ndarray, exact: np.ndarray, num_maps: int, name
     ours, theirs = _statistics(counts, num_maps), _statistics(exact, num_maps)  # (4, L) each
     with np.errstate(divide="ignore", invalid="ignore"):
         deviations = ours / theirs - 1
-    labels = np.flatnonzero(exact[4] >= MIN_PARTS).tolist()  # the fifth row counts large parts
+    labels: list[int] = np.flatnonzero(exact[4] >= MIN_PARTS).tolist()  # the fifth row counts large parts
 
     def by_name(values: np.ndarray) -> dict[str, dict[str, float | None]]:
         return {names[label]: dict(zip(STATISTICS, map(_number, values[:, label]), strict=True)) for label in labels}
