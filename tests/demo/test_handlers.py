@@ -34,7 +34,7 @@ def test_painting_shows_picture_and_time(on):
     assert picture.size == (64, 64)
     assert " ms</b>" in facts and "style: noon" in facts
     assert marked == "noon"
-    same, line = on.first_picture(on.first_canvas(), on.first_styles())
+    same, line = on.first_image(on.first_canvas(), on.first_styles())
     assert " ms" not in line and (pixels(same) == pixels(picture)).all()
 
 
@@ -127,10 +127,10 @@ def test_seeds(on):
 
 
 def test_own_picture(on):
-    styles = on.pick_own_picture(on.first_styles(), png(Image.new("RGB", (80, 40), "orange")))[0]
+    styles = on.pick_own_image(on.first_styles(), png(Image.new("RGB", (80, 40), "orange")))[0]
     assert styles[1]["name"] == "your picture"
     with pytest.raises(gr.Error, match="not a picture that can be read"):
-        on.pick_own_picture(styles, b"hello")
+        on.pick_own_image(styles, b"hello")
 
 
 def test_opening_a_mask_tells_what_was_changed(on, monkeypatch):

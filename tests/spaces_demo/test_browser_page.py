@@ -186,7 +186,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     with page.expect_download() as download:
         page.locator("#save-mask").click()
     download.value.save_as(tmp_path / "mask.png")
-    saved = painter.label_set.colorize(painter.at_picture_size(label_map))
+    saved = painter.label_set.colorize(painter.at_image_size(label_map))
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png").convert("RGB")), saved)
     sunset = visitor.after(lambda: page.locator("#styles button[data-name=sunset]").click())
     assert page.locator("#status").inner_text().endswith("64 x 64 pixels · style: sunset")
@@ -197,11 +197,11 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     Image.new("RGB", (300, 200), (200, 90, 40)).save(tmp_path / "mine.png")
     own = visitor.after(lambda: page.set_input_files("#own-file", tmp_path / "mine.png"))
     assert np.abs(own - sunset).max() > 10 and page.locator("#last").inner_text() == "mine.png"
-    (expected,) = painter.paint(label_map, [painter.style_of_picture(Image.open(tmp_path / "mine.png"), "mine.png")])
-    assert np.abs(own - np.asarray(expected.picture, dtype=int)).max() <= 2
+    (expected,) = painter.paint(label_map, [painter.style_of_image(Image.open(tmp_path / "mine.png"), "mine.png")])
+    assert np.abs(own - np.asarray(expected.image, dtype=int)).max() <= 2
     seeded = visitor.after(lambda: (page.fill("#seed", "7"), page.press("#seed", "Enter")))
     (expected,) = painter.paint(label_map, [painter.style_of_seed(7)])
-    assert np.abs(seeded - np.asarray(expected.picture, dtype=int)).max() <= 2
+    assert np.abs(seeded - np.asarray(expected.image, dtype=int)).max() <= 2
 
     visitor.after(lambda: page.locator("#masks button").nth(1).click())
     assert visitor.mask() != mask

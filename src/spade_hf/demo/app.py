@@ -28,7 +28,7 @@ SHOW_VARIANTS = """(canvas, vividness) => {
     document.dispatchEvent(new CustomEvent("view", { detail: "variants" }));
     return [document.querySelector("#show").dataset.view === "variants" ? canvas : null, vividness];
 }"""
-SAVE_PICTURE = """() => {
+SAVE_IMAGE = """() => {
     const link = document.createElement("a");
     link.href = document.querySelector("#picture img").src; link.download = "picture.png"; link.click();
 }"""
@@ -61,7 +61,7 @@ def wire(on: Handlers, page: Page) -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     # otherwise Gradio marks all outputs of an event as failed if it fails
     hidden: dict[str, Any] = {**private, "show_progress": "hidden"}
-    # the cores paint one picture at a time
+    # the cores paint one image at a time
     model: dict[str, Any] = {**private, "concurrency_id": "model", "concurrency_limit": 1}
     quiet: dict[str, Any] = {**model, "show_progress": "hidden"}
     scene = [page.canvas, page.styles, page.blend]
@@ -81,11 +81,11 @@ def wire(on: Handlers, page: Page) -> None:
     opening = page.open.upload(on.open_file, file, opened, **hidden)
     opening.success(**paint)
     page.as_mask.click(partial(on.open_file, is_mask=True), file, opened, **hidden).success(**paint)
-    page.as_style.click(on.pick_own_picture, [page.styles, page.open], picked, **quiet).success(**paint)
+    page.as_style.click(on.pick_own_image, [page.styles, page.open], picked, **quiet).success(**paint)
     for answered in (opening.failure, page.as_style.click, page.as_nothing.click):
         answered(lambda: gr.update(visible=False), None, page.ask, **hidden)
     page.examples.select(on.pick_example_style, page.styles, picked, **quiet).success(**paint)
-    page.own.upload(on.pick_own_picture, [page.styles, page.own], picked, **quiet).success(**paint)
+    page.own.upload(on.pick_own_image, [page.styles, page.own], picked, **quiet).success(**paint)
     random = [page.styles, page.seed, page.vividness]
     page.surprise.click(new_seed, None, page.seed, **hidden).success(on.pick_seed, random, picked, **quiet).success(
         **paint
@@ -93,7 +93,7 @@ def wire(on: Handlers, page: Page) -> None:
     for changed in (page.seed.submit, page.vividness.release):
         changed(on.pick_seed, random, picked, **quiet).success(**paint)
     page.compare.click(None, js=SHOW_COMPARE, **private)
-    page.save.click(None, js=SAVE_PICTURE, **private)
+    page.save.click(None, js=SAVE_IMAGE, **private)
     page.four.click(
         on.paint_variants, [page.canvas, page.vividness], [page.variants, page.gallery], js=SHOW_VARIANTS, **model
     )
@@ -102,7 +102,7 @@ def wire(on: Handlers, page: Page) -> None:
         save = partial(on.download, what, page.file.GRADIO_CACHE)
         button.click(save, scene, page.file, **hidden).success(None, page.file, js=SAVE_FILE, **private)
     gr.on(
-        [], on.generate, page.api, page.api_picture, api_name="generate", concurrency_id="model", concurrency_limit=1
+        [], on.generate, page.api, page.api_image, api_name="generate", concurrency_id="model", concurrency_limit=1
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Formats of pictures that the page offers."""
+"""Formats of images that the page offers."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ NEAR_RATIO = 0.03  # largest relative deviation from a ratio
 
 @dataclass(frozen=True)
 class Format:
-    """A format of pictures.
+    """A format of images.
 
     Args:
         name (`str`): Its name on the page.
-        size (`tuple[int, int]`): Height and width of the pictures.
+        size (`tuple[int, int]`): Height and width of the images.
         canvas_size (`tuple[int, int]`): Height and width of the canvas, an integer multiple of `size`.
     """
 
@@ -30,7 +30,7 @@ def formats_of(size: tuple[int, int], divisor: int) -> tuple[Format, ...]:
 
     Args:
         size (`tuple[int, int]`): Height and width that the model was made for.
-        divisor (`int`): Sides of its pictures are multiples of it.
+        divisor (`int`): Sides of its images are multiples of it.
     """
     height, width = size
     sizes = {f"{width}:{height}": size}

@@ -18,7 +18,7 @@ from .mask_canvas import read_canvas, write_canvas
 from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed
 from .percent import percent_of_pixels
 from .scene import DOWNLOADS, Scene, new_path
-from .uploads import read_mask, read_picture
+from .uploads import read_mask, read_style_image
 
 
 VARIANTS = 4
@@ -62,8 +62,8 @@ class Handlers:
 
     @property
     def has_example_styles(self) -> bool:
-        """Whether the example pictures show what the model paints, and the model can read them."""
-        return self.has_examples and self.painter.reads_pictures
+        """Whether the example images show what the model paints, and the model can read them."""
+        return self.has_examples and self.painter.reads_images
 
     def first_canvas(self) -> str:
         """Return the first example, or a plain scene of the model's own labels."""
@@ -117,20 +117,20 @@ class Handlers:
 
     @tells_the_user
     def paint(self, canvas: str, styles: StyleList | None, blend: float) -> tuple[Image.Image, str, str]:
-        """Paint the canvas in the style; return the picture, a line about it, and the names of the styles in it."""
+        """Paint the canvas in the style; return the image, a line about it, and the names of the styles in it."""
         label_map = self._read(canvas)
         if styles is None:
             (painting,) = self.painter.paint(label_map, None)
-            return painting.picture, line_about(painting), ""
+            return painting.image, line_about(painting), ""
         read = self._read_styles(styles)
         (painting,) = self.painter.paint(label_map, [read.blend(blend)])
-        return painting.picture, line_about(painting), ",".join(read.parts(blend))
+        return painting.image, line_about(painting), ",".join(read.parts(blend))
 
-    def first_picture(self, canvas: str, styles: StyleList | None) -> tuple[Image.Image, str]:
-        """Return picture and line without its time: at the server's start it takes longer than any later one."""
+    def first_image(self, canvas: str, styles: StyleList | None) -> tuple[Image.Image, str]:
+        """Return image and line without its time: at the server's start it takes longer than any later one."""
         latest = None if styles is None else [self._read_styles(styles).last]
         (painting,) = self.painter.paint(self._read(canvas), latest)
-        return painting.picture, line_about(painting, timed=False)
+        return painting.image, line_about(painting, timed=False)
 
     def paint_live(self, live: bool, canvas: str, styles: StyleList | None, blend: float) -> Any:
         """Paint after each stroke, in live mode."""
@@ -143,8 +143,8 @@ class Handlers:
             return gr.skip()
         seeds = [new_seed() for _ in range(VARIANTS)]
         styles = [self.painter.style_of_seed(seed, vividness) for seed in seeds]
-        pictures = [painting.picture for painting in self.painter.paint(self._read(canvas), styles)]
-        return {"seeds": seeds, "vividness": vividness}, pictures
+        images = [painting.image for painting in self.painter.paint(self._read(canvas), styles)]
+        return {"seeds": seeds, "vividness": vividness}, images
 
     # Styles: each returns the styles, the slider and the line beneath it
 
@@ -153,9 +153,9 @@ class Handlers:
         return self._picked(styles, self.example_style(event.index))
 
     @tells_the_user
-    def pick_own_picture(self, styles: StyleList, data: bytes) -> tuple:
-        """Pick the style of the visitor's own picture."""
-        return self._picked(styles, self.painter.style_of_picture(read_picture(data), "your picture"))
+    def pick_own_image(self, styles: StyleList, data: bytes) -> tuple:
+        """Pick the style of the visitor's own image."""
+        return self._picked(styles, self.painter.style_of_image(read_style_image(data), "your picture"))
 
     @tells_the_user
     def pick_seed(self, styles: StyleList, seed: float | None, vividness: float) -> tuple:
@@ -184,8 +184,8 @@ class Handlers:
     def example_style(self, index: int) -> Style:
         """Load one of `STYLES`."""
         name = STYLES[index]
-        with Image.open(ASSETS / f"{name}_style.jpg") as picture:
-            return self.painter.style_of_picture(picture.convert("RGB"), name)
+        with Image.open(ASSETS / f"{name}_style.jpg") as image:
+            return self.painter.style_of_image(image.convert("RGB"), name)
 
     # Canvas
 
@@ -258,29 +258,29 @@ class Handlers:
 
         Args:
             mask: An image of label ids, or in the labels' colors; colors off the palette become the nearest one.
-            style: A picture whose light and colors to take, or None for a random style.
+            style: An image whose light and colors to take, or None for a random style.
             seed: Seed of the random style; not used if a style is given.
 
         Returns:
-            The picture, a PNG.
+            The image, a PNG.
         """
         if mask is None:
             raise ValueError("`mask` is missing: send an image of label ids or in the labels' colors.")
         label_map = read_mask(mask, self.processor, self.painter.formats).label_map
         if not self.painter.has_styles:
-            return self.painter.paint(label_map, None)[0].picture
+            return self.painter.paint(label_map, None)[0].image
         if style is None:
             chosen = self.painter.style_of_seed(checked_seed(seed))
-        elif self.painter.reads_pictures:
-            chosen = self.painter.style_of_picture(read_picture(style), "style")
+        elif self.painter.reads_images:
+            chosen = self.painter.style_of_image(read_style_image(style), "style")
         else:
             raise ValueError("`style` was given, but this model cannot read styles from pictures. Send None.")
-        return self.painter.paint(label_map, [chosen])[0].picture
+        return self.painter.paint(label_map, [chosen])[0].image
 
 
 def line_about(painting: Painting, *, timed: bool = True) -> str:
     """Format time, size and style of a painting as HTML."""
-    width, height = painting.picture.size
+    width, height = painting.image.size
     facts = [f"<b>{painting.seconds * 1000:.0f} ms</b>"] if timed else []
     facts.append(f"{width} x {height} pixels")
     if painting.style is not None:

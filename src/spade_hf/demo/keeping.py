@@ -20,7 +20,7 @@ def style_key(fingerprint: str) -> str:
 def before_painting(fingerprint: str) -> str:
     """Return a script that passes on the inputs of a painting event; the last two are styles and blend.
 
-    The script also keeps these two, and closes the view of the four styles, which the new picture makes outdated.
+    The script also keeps these two, and closes the view of the four styles, which the new image makes outdated.
     """
     return f"""(...inputs) => {{
         const [styles, blend] = inputs.slice(-2);

@@ -41,7 +41,7 @@ class Page:
     save: gr.Button
     live: gr.Checkbox
     paint: gr.Button
-    picture: gr.Image
+    image: gr.Image
     gallery: gr.Gallery
     status: gr.HTML
     shown: list[gr.HTML | gr.Image]  # what a painting changes
@@ -64,7 +64,7 @@ class Page:
     downloads: dict[str, gr.Button]
 
     api: list[gr.File | gr.Number]
-    api_picture: gr.Image
+    api_image: gr.Image
 
 
 def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
@@ -80,7 +80,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
                 storage=canvas_key(painter.fingerprint),
             )  # fmt: skip
         with gr.Column(min_width=300, elem_id="right"):
-            lay_out_picture(on, page, canvas, styles)
+            lay_out_image(on, page, canvas, styles)
             with gr.Column(elem_id="style", visible=painter.has_styles):
                 lay_out_style(on, page, styles)
     with gr.Row(equal_height=False, elem_id="files"):
@@ -95,7 +95,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
                     what: gr.Button(what, size="sm", min_width=80, visible=what != "Style" or painter.has_styles)
                     for what in DOWNLOADS
                 }
-    page.shown = [page.picture, page.status, page.examples]
+    page.shown = [page.image, page.status, page.examples]
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
     with gr.Column(visible=False):  # inputs and output of the API endpoint, not shown on the page
@@ -104,12 +104,12 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
             gr.File(label="style", type="binary"),
             gr.Number(label="seed"),
         ]
-        page.api_picture = gr.Image(label="picture", format="png")
+        page.api_image = gr.Image(label="picture", format="png")
     return page
 
 
-def lay_out_picture(on: Handlers, page: Page, canvas: str, styles: StyleList | None) -> None:
-    """Place the picture, its overlays and its buttons."""
+def lay_out_image(on: Handlers, page: Page, canvas: str, styles: StyleList | None) -> None:
+    """Place the image, its overlays and its buttons."""
     with gr.Row(elem_id="actions"):
         page.four = gr.Button(
             "Four styles", visible=on.painter.has_styles, elem_id="four", size="md", min_width=70
@@ -118,9 +118,9 @@ def lay_out_picture(on: Handlers, page: Page, canvas: str, styles: StyleList | N
         page.save = gr.Button("Save picture", elem_id="save-picture", size="md", min_width=70)
         page.live = gr.Checkbox(True, label="Live", container=False, elem_id="live", min_width=60)
         page.paint = gr.Button("Paint", variant="primary", elem_id="paint", size="md", min_width=70, visible=False)
-    picture, line = on.first_picture(canvas, styles)
+    image, line = on.first_image(canvas, styles)
     with gr.Column(elem_id="show", min_width=100):
-        page.picture = gr.Image(picture, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"])
+        page.image = gr.Image(image, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"])
         gr.HTML(
             html_template=page_file("picture_views.html"),
             js_on_load=function_body("picture_views.js", "mountViews(element);"),
@@ -146,14 +146,14 @@ def lay_out_start(on: Handlers, page: Page) -> None:
     with gr.Column(visible=False, elem_id="ask") as page.ask:
         page.question = gr.HTML()
         with gr.Row():
-            page.as_style = gr.Button("Use as style", visible=on.painter.reads_pictures, size="md", min_width=90)
+            page.as_style = gr.Button("Use as style", visible=on.painter.reads_images, size="md", min_width=90)
             page.as_mask = gr.Button("Open as mask", size="md", min_width=90)
             page.as_nothing = gr.Button("Neither", size="md", min_width=70)
 
 
 def lay_out_style(on: Handlers, page: Page, styles: StyleList | None) -> None:
     """Place the ways to choose a style, and the blend of the last two."""
-    reads_pictures = on.painter.reads_pictures
+    reads_images = on.painter.reads_images
     page.examples = thumbnails(
         [ASSETS / f"{name}_style.jpg" for name in STYLES], STYLES,
         label="Example styles", elem_id="styles", visible=on.has_example_styles, value=STYLES[0],
@@ -161,7 +161,7 @@ def lay_out_style(on: Handlers, page: Page, styles: StyleList | None) -> None:
     with gr.Row(elem_id="pick"):
         page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
         page.own = gr.UploadButton(
-            "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_pictures, elem_id="own", size="md",
+            "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_images, elem_id="own", size="md",
             min_width=90,
         )  # fmt: skip
         page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90)

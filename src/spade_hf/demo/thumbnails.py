@@ -1,4 +1,4 @@
-"""A row of small named pictures to choose from: a `gr.HTML`, because `gr.Gallery` takes as much space as a page."""
+"""A row of small named images to choose from: a `gr.HTML`, because `gr.Gallery` takes as much space as a page."""
 
 import base64
 import io
@@ -15,17 +15,17 @@ from .page_files import function_body, page_file
 SIDE = 144  # pixels; twice the displayed size, for high-resolution screens
 
 
-def thumbnails(pictures: Sequence[Path], names: Sequence[str], **kwargs: Any) -> gr.HTML:
-    """Create a row of named pictures; the `select` event has the index of the clicked one (`gr.SelectData.index`).
+def thumbnails(images: Sequence[Path], names: Sequence[str], **kwargs: Any) -> gr.HTML:
+    """Create a row of named images; the `select` event has the index of the clicked one (`gr.SelectData.index`).
 
-    The value lists the names of the pictures that are marked as chosen, separated by commas.
+    The value lists the names of the images that are marked as chosen, separated by commas.
 
     Args:
-        pictures (`Sequence[Path]`): Image files.
+        images (`Sequence[Path]`): Image files.
         names (`Sequence[str]`): Captions.
         kwargs: Other arguments of `gr.HTML`; `label` is the row's name for screen readers.
     """
-    items = [{"name": name, "source": data_url(path)} for path, name in zip(pictures, names, strict=True)]
+    items = [{"name": name, "source": data_url(path)} for path, name in zip(images, names, strict=True)]
     return gr.HTML(
         html_template=page_file("thumbnails.html"),
         css_template=page_file("thumbnails.css"),
@@ -37,7 +37,7 @@ def thumbnails(pictures: Sequence[Path], names: Sequence[str], **kwargs: Any) ->
 
 
 def data_url(path: Path) -> str:
-    """Return a small copy of a picture as a data URL for an `img` element."""
+    """Return a small copy of an image as a data URL for an `img` element."""
     with Image.open(path) as image:
         small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
