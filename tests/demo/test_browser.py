@@ -570,6 +570,20 @@ def test_the_labels_fit_their_buttons(desktop):
         assert len(set(heights)) == 1  # one line each
 
 
+def test_the_canvas_grows_with_the_window(desktop):
+    page = desktop.page
+    stage, sliders = page.locator("#canvas .stage"), page.locator("#sliders")
+    for width, height, side in ((1280, 900, 566), (1920, 1080, 746), (3840, 2160, 926)):
+        page.set_viewport_size({"width": width, "height": height})
+        box, below = stage.bounding_box(), sliders.bounding_box()
+        assert (box["width"], box["height"]) == pytest.approx((side, side), abs=2)
+        assert page.locator("#show").bounding_box()["width"] == pytest.approx(side, abs=2)
+        assert below["y"] + below["height"] <= height  # all that one paints with is in sight
+    page.locator("#canvas .format select").select_option("3:2")
+    box = stage.bounding_box()
+    assert (box["width"], box["height"]) == pytest.approx((926, 926 / 1.5), abs=2)
+
+
 def test_a_model_of_other_labels_has_a_page_of_its_own(browser, serve):
     label_set = LabelSet.from_name("cityscapes")
     generator = tiny_generator(

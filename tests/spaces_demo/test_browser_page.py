@@ -237,6 +237,16 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     context.close()
 
 
+def test_the_canvas_grows_with_the_window(browser, url):
+    context = browser.new_context(viewport={"width": 1920, "height": 1080}, service_workers="block")
+    page = Visitor(context.new_page(), url).page
+    for place in ("#canvas .stage", "#show"):
+        assert page.locator(place).bounding_box()["width"] == pytest.approx(746, abs=2)
+    below = page.locator(".sliders").bounding_box()
+    assert below["y"] + below["height"] <= 1080  # all that one paints with is in sight
+    context.close()
+
+
 def with_other_gamma(image: Image.Image) -> tuple[Image.Image, dict]:
     """A PNG whose colors a screen shows otherwise; its numbers are the labels'."""
     info = PngInfo()
