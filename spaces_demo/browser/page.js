@@ -301,7 +301,7 @@ function markExample(name) {
 /** An example mask in the format of another mask's text. */
 function exampleIn(text, { mask }) {
   const { width, height } = LabelGrid.decode(text, config.labels.length);
-  return LabelGrid.decode(mask, config.labels.length).resized(width, height).encode();
+  return LabelGrid.decode(mask, config.labels.length).reframed(width, height).encode();
 }
 
 /** The name of the example that the canvas, kept or new, started from. */

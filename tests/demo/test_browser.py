@@ -494,8 +494,12 @@ def test_formats(desktop):
     assert wide.shape == (64, 96, 3) and desktop.canvas().shape == (512, 768)
     frame = page.locator("#show").bounding_box()
     assert frame["width"] / frame["height"] == pytest.approx(1.5, abs=0.01)
-    np.testing.assert_array_equal(desktop.canvas()[:, ::3], start[:, ::2])
+    np.testing.assert_array_equal(desktop.canvas(), np.pad(start, ((0, 0), (128, 128)), mode="edge"))
     assert np.array(Image.open(desktop.download("Gray mask"))).shape == (64, 96)
+    desktop.after(lambda: page.locator("#canvas .format select").select_option("Square"))
+    np.testing.assert_array_equal(desktop.canvas(), start)
+    desktop.after(lambda: page.get_by_role("button", name="Undo").click())
+    assert desktop.canvas().shape == (512, 768)
     desktop.after(lambda: page.locator("#masks button[title=desert]").click())
     desktop.reload(kept=True)
     assert desktop.canvas().shape == (512, 768) and desktop.marked("#masks") == ["desert"]

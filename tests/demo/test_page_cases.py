@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spade_hf.demo.formats import Format, nearest_format
+from spade_hf.demo.formats import Format, nearest_format, reframed
 from spade_hf.demo.painter import Painter, Style, Styles
 from spade_hf.demo.percent import percent_of_pixels
 from spade_hf.images.inputs import instance_edges
@@ -38,6 +38,11 @@ def test_the_style_of_a_seed(painter, case, monkeypatch):
 def test_the_nearest_format(case):
     formats = [Format(str(size), tuple(size), tuple(size)) for size in case["sizes"]]
     assert nearest_format(case["shape"], formats).size == tuple(case["nearest"])
+
+
+@pytest.mark.parametrize("case", CASES["reframings"])
+def test_another_frame(case):
+    assert reframed(np.array(case["labels"]), case["size"]).tolist() == case["then"]
 
 
 @pytest.mark.parametrize("case", CASES["edges"])

@@ -45,6 +45,18 @@ return given.map(({ sizes, shape: [height, width] }) => formatOf(width, height, 
     assert node('{ formatOf } from "./masks.js"', body, cases) == [case["nearest"] for case in cases]
 
 
+def test_another_frame(node):
+    cases = CASES["reframings"]
+    body = """
+return given.map(({ labels, size: [height, width] }) => {
+  const grid = new LabelGrid(labels[0].length, labels.length, Uint16Array.from(labels.flat()));
+  return [...grid.reframed(width, height).labels];
+});
+"""
+    for case, labels in zip(cases, node('{ LabelGrid } from "./label_grid.js"', body, cases), strict=True):
+        assert np.reshape(labels, case["size"]).tolist() == case["then"]
+
+
 def test_edges(node):
     body = f"""
 return given.map(({{ labels }}) => codesOf({{ labels: labels.flat(), width: labels[0].length }}, {NUM_LABELS}, true))

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 
 CANVAS_SIDE = 512  # pixels; a smaller canvas is enlarged by an integer factor up to this, so that it is not coarse
 RATIOS = {"Square": 1.0, "3:2": 3 / 2, "16:9": 16 / 9}  # width to height
@@ -47,3 +49,14 @@ def nearest_format(shape: Sequence[int], formats: Sequence[Format]) -> Format:
     """Find the format whose ratio is nearest to that of `shape`, height and width."""
     ratio = math.log(shape[1] / shape[0])
     return min(formats, key=lambda one: abs(math.log(one.size[1] / one.size[0]) - ratio))
+
+
+def reframed(label_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Put ids `(H, W)` in a frame of another size around the same center.
+
+    What is outside the frame is cut off; what is missing is continued by the ids at the border.
+    """
+    rows, columns = (
+        np.clip(np.arange(new) - (new - old) // 2, 0, old - 1) for new, old in zip(size, label_map.shape, strict=True)
+    )
+    return label_map[np.ix_(rows, columns)]

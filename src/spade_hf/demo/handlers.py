@@ -13,7 +13,7 @@ from PIL import Image
 from ..images.resize import resize_labels
 from ..labels.label_set import LabelSet
 from .first_mask import first_mask
-from .formats import nearest_format
+from .formats import nearest_format, reframed
 from .mask_canvas import read_canvas, write_canvas
 from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed
 from .percent import percent_of_pixels
@@ -222,10 +222,10 @@ class Handlers:
         return self._write(label_map), styles, blend, describe(styles), "", gr.update(visible=False), ""
 
     def example_mask(self, index: int, canvas: str | None = None) -> str:
-        """Load one of `MASKS` as a canvas' value, at the size of `canvas` if it is given."""
+        """Load one of `MASKS` as a canvas' value, in the frame of `canvas` if it is given."""
         data = (ASSETS / f"{MASKS[index]}_mask.png").read_bytes()
         label_map = read_mask(data, self.processor, self.painter.formats).label_map
-        return self._write(label_map if canvas is None else resize_labels(label_map, self._read(canvas).shape))
+        return self._write(label_map if canvas is None else reframed(label_map, self._read(canvas).shape))
 
     def name_of_mask(self, canvas: str | None) -> str:
         """Return the name of the example that equals a canvas, or an empty string."""

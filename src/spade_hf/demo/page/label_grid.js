@@ -46,6 +46,16 @@ export class LabelGrid {
     return grid;
   }
 
+  /** The grid in another frame around the same center: cut off, or continued by the labels at its border. */
+  reframed(width, height) {
+    const grid = new LabelGrid(width, height);
+    const left = Math.floor((width - this.width) / 2), top = Math.floor((height - this.height) / 2);
+    for (let row = 0, i = 0; row < height; row++) {
+      for (let column = 0; column < width; column++, i++) grid.labels[i] = this.at({ x: column - left, y: row - top });
+    }
+    return grid;
+  }
+
   /** The index of the pixel at a position; outside, that of the nearest pixel. */
   index({ x, y }) {
     const column = Math.min(Math.max(Math.floor(x), 0), this.width - 1);

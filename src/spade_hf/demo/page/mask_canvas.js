@@ -141,7 +141,7 @@ export function mountCanvas(element, props, trigger, watch) {
       throw new Error("not of a size that this canvas has");
     }
     [grid, start] = read; // nothing is changed if one of them is broken
-    if (start.width !== grid.width) start = start.resized(grid.width, grid.height);
+    if (start.width !== grid.width) start = start.reframed(grid.width, grid.height);
     saved = from;
     end = null;
     redraw();
@@ -260,7 +260,7 @@ export function mountCanvas(element, props, trigger, watch) {
   function reshape({ width, height }) {
     remember();
     dropCorners();
-    [grid, start] = [grid.resized(width, height), start.resized(width, height)];
+    [grid, start] = [grid.reframed(width, height), start.reframed(width, height)];
     publish();
   }
 
