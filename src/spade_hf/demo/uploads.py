@@ -81,7 +81,7 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
 
     Args:
         data (`bytes`): An image file: ids (gray or indexed), or the label set's colors. A color off the palette
-            becomes the nearest label's; transparent pixels get the label of an empty canvas.
+            becomes the nearest label's; transparent pixels get the label of `blank_channel`.
         processor (`SPADEImageProcessor`): The model's.
         formats (`Sequence[Format]`): The mask is resized to the canvas of the nearest one, by nearest neighbor.
 

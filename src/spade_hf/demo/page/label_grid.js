@@ -22,6 +22,13 @@ export class LabelGrid {
     return grid;
   }
 
+  /** One label above, another one below the middle. */
+  static withHorizon(width, height, above, below) {
+    const grid = new LabelGrid(width, height);
+    grid.labels.fill(above).fill(below, width * Math.ceil(height / 2));
+    return grid;
+  }
+
   encode() {
     const { labels } = this, numbers = [this.width, this.height];
     for (let first = 0, i = 1; i <= labels.length; i++) {

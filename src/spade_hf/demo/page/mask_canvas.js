@@ -19,13 +19,14 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * The browser keeps the mask through a reload, together with the mask that the eraser restores.
  *
  * @param {Element} element Holds mask_canvas.html.
- * @param {object} props `labels` ({name, color} each), `formats` ({name, height, width} each), the labels `blank` (of an empty
- *   canvas) and `first` (to paint with), the key `storage`, and `value`: the text of a LabelGrid, in both directions.
+ * @param {object} props `labels` ({name, color} each), `formats` ({name, height, width} each), the labels `horizon` (of a
+ *   cleared canvas: above, below) and `first` (to paint with), the key `storage`, and `value`: the text of a LabelGrid, in
+ *   both directions.
  * @param {(name: string) => void} trigger Called with "input" when the visitor has changed `props.value`.
  * @param {(name: string, watcher: () => void) => void} watch Takes what to call when the page has changed `props.value`.
  */
 export function mountCanvas(element, props, trigger, watch) {
-  const { labels, formats, blank, first, storage } = props;
+  const { labels, formats, horizon, first, storage } = props;
   const [canvas, stage, sheet, cursor, outline, zoomed, palette, formatInput, said] = [
     "canvas", ".stage", ".sheet", ".cursor", ".outline", ".zoomed", ".palette", ".format select", ".said",
   ].map((place) => element.querySelector(place));
@@ -245,8 +246,7 @@ export function mountCanvas(element, props, trigger, watch) {
     dropCorners();
     if (action === "clear") {
       remember();
-      grid = new LabelGrid(grid.width, grid.height);
-      grid.labels.fill(blank);
+      grid = LabelGrid.withHorizon(grid.width, grid.height, ...horizon);
       start = grid.copy();
     } else {
       const [from, to] = action === "undo" ? [past, future] : [future, past];
