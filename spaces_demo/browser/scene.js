@@ -82,12 +82,12 @@ export function pick([before, last], style) {
 export function blended([before, last], blend) {
   const latents = Float32Array.from(last.latents, (value, i) => before.latents[i] + (value - before.latents[i]) * blend);
   const share = (amount) => `${Math.round(100 * amount)} %`;
-  const both = `${before.name} ${share(1 - blend)} + ${last.name} ${share(blend)}`;
+  const both = `${share(1 - blend)} ${before.name} + ${share(blend)} ${last.name}`;
   return { name: blend >= 1 ? last.name : blend <= 0 ? before.name : both, latents };
 }
 
 /** The random style of a seed; `vividness` is a factor on the latents: below 1 it is nearer to the mean style. */
 export function styleOfSeed(seed, vividness, latentDim) {
-  const name = vividness === 1 ? `seed ${seed}` : `seed ${seed}, vivid ${Math.round(100 * vividness)} %`;
+  const name = vividness === 1 ? `seed ${seed}` : `seed ${seed} (vivid ${Math.round(100 * vividness)} %)`;
   return { name, latents: Array.from(randn(seed, latentDim), (value) => vividness * value) };
 }

@@ -239,7 +239,7 @@ def test_blend_variants_and_compare(visitor):
     slider = page.locator("#blend input[type=range]")
     slider.scroll_into_view_if_needed()
     visitor.after(lambda: slider.fill("0.5"))
-    assert "50 %" in page.locator("#status").inner_text()
+    assert page.locator("#status").inner_text().endswith("style: 50 % sunset + 50 % noon")
     frame = visitor.frame()
     page.locator("#four").click()
     variants = page.locator("#variants img")
@@ -248,6 +248,7 @@ def test_blend_variants_and_compare(visitor):
     variants.nth(1).click()
     page.locator("#variants").wait_for(state="hidden")
     page.locator("#status", has_text="seed").wait_for()
+    assert page.locator("#status").evaluate("one => one.scrollWidth <= one.clientWidth")  # none of it is hidden
     page.locator("#compare-view").click()
     assert visitor.frame() == frame and page.locator("#compare-view").get_attribute("aria-pressed") == "true"
     page.locator("#compare input").fill("25")

@@ -61,7 +61,7 @@ def test_a_wide_canvas_gives_a_wide_picture(painter):
 def test_vividness_scales_a_random_style(painter):
     full, half = painter.style_of_seed(4), painter.style_of_seed(4, 0.5)
     torch.testing.assert_close(half.latents, full.latents / 2)
-    assert (full.name, half.name) == ("seed 4", "seed 4, vivid 50 %")
+    assert (full.name, half.name) == ("seed 4", "seed 4 (vivid 50 %)")
 
 
 def test_the_same_seed_takes_the_place_of_the_last_style(painter):
@@ -86,7 +86,7 @@ def test_blending():
     assert styles == Styles(before, last)
     assert styles.blend(0.0) is before and styles.blend(1.0) is last
     between = styles.blend(0.25)
-    assert between.name == "noon 75 % + dusk 25 %"
+    assert between.name == "75 % noon + 25 % dusk"
     torch.testing.assert_close(between.latents, torch.full((1, 4), 0.25))
 
 

@@ -294,7 +294,7 @@ def test_masks_and_scenes_of_every_form(browser, pipeline, url, tmp_path):
     visitor.after(lambda: visitor.page.set_input_files("#open-file", tmp_path / "scene.JSON"))
     painted = read_canvas(visitor.mask(), label_set, painter.formats)
     assert (painted[:256] == label_set.id_of("tree")).all() and (painted[256:] == label_set.id_of("sky")).all()
-    assert visitor.page.locator("#status").inner_text().endswith("style: a 50 % + b 50 %")
+    assert visitor.page.locator("#status").inner_text().endswith("style: 50 % a + 50 % b")
     assert not visitor.complaints
     context.close()
 

@@ -76,7 +76,7 @@ class Styles:
             return self.last
         if amount <= 0:
             return self.before
-        name = f"{self.before.name} {percent(1 - amount)} + {self.last.name} {percent(amount)}"
+        name = f"{percent(1 - amount)} {self.before.name} + {percent(amount)} {self.last.name}"
         return Style(name, torch.lerp(self.before.latents, self.last.latents, amount))
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ class Painter:
             vividness (`float`, defaults to 1): Factor on the latents; below 1 it is nearer to the mean style.
         """
         generator = torch.Generator().manual_seed(seed)
-        name = f"seed {seed}" if vividness == 1 else f"seed {seed}, vivid {percent(vividness)}"
+        name = f"seed {seed}" if vividness == 1 else f"seed {seed} (vivid {percent(vividness)})"
         return Style(name, vividness * torch.randn(1, self.latent_dim, generator=generator))
 
     def style_of_image(self, image: Image.Image, name: str) -> Style:
