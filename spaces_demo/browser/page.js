@@ -4,10 +4,12 @@ import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
 import { codesOf, colored, formatOf, holdsIds, readMask } from "./masks.js";
 import { mountViews } from "./picture_views.js";
-import { blended, pick, readBlend, readScene, readStyles, styleOfSeed, writeScene } from "./scene.js";
+import { blended, chosen, pick, readBlend, readScene, readStyles, seedOf, styleOfSeed, writeScene } from "./scene.js";
+import { mountThumbnails } from "./thumbnails.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const VARIANTS = 4;
+const THUMBNAIL_SIDE = 144; // pixels; twice the displayed size, for high-resolution screens
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
@@ -121,24 +123,29 @@ function randomStyle(seed) {
   return styleOfSeed(seed, Number($("vividness").value), config.latent_dim);
 }
 
-function choose(style) {
-  setStyles(pick(styles, style), 1);
+/** Picks a style; `image`, a URL, is the thumbnail of an own one. */
+function choose(style, image) {
+  setStyles(pick(styles, style), 1, image);
   repaint();
 }
 
-function setStyles(newStyles, newBlend) {
+function setStyles(newStyles, newBlend, image) {
   [styles, blend] = [newStyles, newBlend];
   keep();
-  showStyles();
+  showStyles(image);
 }
 
-function showStyles() {
+function showStyles(image) {
   if (config.latent_dim === null) return;
   [$("before").textContent, $("last").textContent] = styles.map(({ name }) => name);
   $("blend").value = blend;
-  for (const button of $("styles").children) {
-    button.setAttribute("aria-pressed", button.dataset.name === styles[1].name && blend === 1);
-  }
+  $("seed").value = seedOf(styles[1].name) ?? $("seed").value;
+  const own = styles.findLast((style) => !isExample(style.name));
+  setThumbnails({ chosen: chosen(styles, blend)?.name ?? "", own: own && (image ? { ...own, image } : own) });
+}
+
+function isExample(name) {
+  return config.styles.some((style) => style.name === name);
 }
 
 // Pictures
@@ -158,6 +165,7 @@ async function repaint() {
       const painted = style();
       const { size, pixels, milliseconds } = await ask({ type: "paint", ...codes(), latents: painted?.latents });
       show($("picture"), pixels, size);
+      if (painted && !isExample(painted.name)) setThumbnails({ painted: { name: painted.name, image: thumbnailOf($("picture")) } });
       const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
       $("status").textContent = [...facts, ...(painted ? [`style: ${painted.name}`] : [])].join(" · ");
       document.body.dataset.milliseconds = Math.round(milliseconds);
@@ -170,6 +178,15 @@ async function repaint() {
 function show(canvas, pixels, [height, width]) {
   Object.assign(canvas, { width, height });
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+}
+
+/** A small copy of the square in the middle of a canvas or bitmap, as a data URL. */
+function thumbnailOf(image) {
+  const side = Math.min(image.width, image.height);
+  const small = Object.assign(document.createElement("canvas"), { width: THUMBNAIL_SIDE, height: THUMBNAIL_SIDE });
+  const from = [(image.width - side) / 2, (image.height - side) / 2, side, side];
+  small.getContext("2d").drawImage(image, ...from, 0, 0, THUMBNAIL_SIDE, THUMBNAIL_SIDE);
+  return small.toDataURL("image/jpeg", 0.85);
 }
 
 async function showVariants() {
@@ -259,12 +276,13 @@ function pixelsOf(bitmap, [rows, columns]) {
 
 async function openStyle(file) {
   if (!isReady) throw new Error("The model is still loading. Try again in a moment.");
-  const pixels = pixelsOf(await bitmapOf(file), config.encoder_size);
+  const bitmap = await bitmapOf(file);
+  const pixels = pixelsOf(bitmap, config.encoder_size);
   if (pixels.some((value, i) => i % 4 === 3 && value < 255)) {
     throw new Error(`${file.name} has transparent pixels, which have no light of their own. Save it without.`);
   }
   const { latents } = await ask({ type: "encode", pixels });
-  choose({ name: file.name.slice(0, 40), latents });
+  choose({ name: file.name.slice(0, 40), latents }, thumbnailOf(bitmap));
 }
 
 let silence = null;
@@ -283,19 +301,23 @@ function onFile(input, open) {
   });
 }
 
-// The canvas, which it shares with the Gradio page
+// The canvas and the thumbnails, which it shares with the Gradio page
 
-const watchers = [];
-const props = { ...config.canvas, value: config.first_mask };
-function setMask(text, name = null) {
-  props.value = text;
-  markExample(name);
-  for (const watcher of watchers) watcher();
-  repaint();
+/** Mounts a shared module; returns a function that gives it another value. */
+function mount(module, element, props, onEvent) {
+  const watchers = [];
+  module(element, props, onEvent, (name, watcher) => watchers.push(watcher));
+  return (value) => {
+    props.value = value;
+    for (const watcher of watchers) watcher();
+  };
 }
 
-function markExample(name) {
-  for (const button of $("masks").children) button.setAttribute("aria-pressed", button.dataset.name === name);
+/** Puts a mask on the canvas; `name` is the example's that it is. */
+function setMask(text, name = "") {
+  setCanvas(text);
+  setMasks({ chosen: name });
+  repaint();
 }
 
 /** An example mask in the format of another mask's text. */
@@ -308,27 +330,23 @@ function exampleIn(text, { mask }) {
 function exampleAtStart() {
   try {
     const { start } = JSON.parse(localStorage.getItem(config.storage)) ?? { start: config.first_mask };
-    return config.masks.find((example) => exampleIn(start, example) === start)?.name;
-  } catch { return null; } // it is not an example's, or the browser keeps nothing
+    return config.masks.find((example) => exampleIn(start, example) === start)?.name ?? "";
+  } catch { return ""; } // it is not an example's, or the browser keeps nothing
 }
 
 mountViews($("compare"));
-mountCanvas($("canvas"), props, () => repaint(), (name, watcher) => watchers.push(watcher));
-
-function thumbnail({ name, picture }, onClick) {
-  const button = Object.assign(document.createElement("button"), { type: "button", title: name });
-  button.dataset.name = name;
-  button.append(Object.assign(new Image(), { src: picture, alt: "" }), name);
-  button.addEventListener("click", onClick);
-  return button;
-}
-for (const example of config.masks) { // the canvas keeps its format
-  $("masks").append(thumbnail(example, () => setMask(exampleIn(props.value, example), example.name)));
-}
-markExample(exampleAtStart());
-for (const style of config.styles) {
-  $("styles").append(thumbnail(style, () => choose({ name: style.name, latents: style.latents })));
-}
+const props = { ...config.canvas, value: config.first_mask };
+const setCanvas = mount(mountCanvas, $("canvas"), props, () => repaint());
+const masks = { items: config.masks, value: { chosen: exampleAtStart() } };
+const setMasks = mount(mountThumbnails, $("masks"), masks, (_, { index }) => {
+  const example = config.masks[index];
+  setMask(exampleIn(props.value, example), example.name); // the canvas keeps its format
+});
+const ownStyle = { items: config.styles, storage: `${config.storage} own style`, value: {} };
+const setThumbnails = mount(mountThumbnails, $("styles"), ownStyle, (_, { index, value }) => {
+  const { name, latents } = config.styles[index] ?? value;
+  choose({ name, latents });
+});
 $("invitation").textContent = config.invitation;
 $("style").hidden = $("four").hidden = config.latent_dim === null;
 $("own").hidden = !config.encoder_size;

@@ -310,15 +310,48 @@ def test_a_browser_that_keeps_nothing(browser, url, script):
 
 
 def test_what_is_chosen_is_marked(desktop):
+    at_once_marked = []
     assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["lake"], ["noon"])
     desktop.after(lambda: desktop.page.locator("#styles button[title=dusk]").click())
     desktop.after(lambda: desktop.page.locator("#masks button[title=desert]").click())
     assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["desert"], ["dusk"])
     outlines = "all => all.map(one => getComputedStyle(one.firstChild).outlineStyle)"
     assert desktop.page.locator("#styles button").evaluate_all(outlines).count("solid") == 1
-    desktop.after(lambda: desktop.page.locator("#surprise").click())
     desktop.after(lambda: desktop.upload("#open", "mask.png", png(np.full((64, 64), 3, np.uint8))))
-    assert (desktop.marked("#masks"), desktop.marked("#styles")) == ([], [])
+    assert desktop.marked("#masks") == []
+    desktop.after(lambda: desktop.page.locator("#masks button[title=lake]").click())
+    desktop.after(lambda: desktop.upload("#open", "mask.png", png(np.full((64, 64), 3, np.uint8))))
+    assert desktop.marked("#masks") == []  # the second time, too
+    desktop.after(lambda: desktop.page.locator("#blend input[type=range]").fill("0.5"))
+    assert desktop.marked("#styles") == []
+    at_once = "(button) => { button.click(); return button.getAttribute('aria-pressed'); }"
+    desktop.after(lambda: at_once_marked.append(desktop.page.locator("#styles button[title=misty]").evaluate(at_once)))
+    assert at_once_marked == ["true"]
+
+
+def test_an_own_or_random_style_has_a_thumbnail(desktop):
+    page, styles = desktop.page, desktop.page.locator("#styles button")
+    seed, own = page.locator("#seed input"), page.locator("#styles button").nth(6)
+    assert styles.count() == 6
+    desktop.after(lambda: page.locator("#surprise").click())
+    assert desktop.marked("#styles") == [f"seed {seed.input_value()}"] and own.inner_text() == "random"
+    (random,) = desktop.marked("#styles")
+    page.locator("#four").click()
+    page.locator("#variants img").nth(2).click()
+    page.wait_for_function("old => document.querySelectorAll('#styles button')[6].title !== old", arg=random)
+    own.locator("img[src^='data:image/jpeg;base64,']").wait_for()  # what was painted
+    assert desktop.marked("#styles") == [f"seed {seed.input_value()}"]  # which the seed's field follows
+    desktop.after(lambda: desktop.upload("#own", "mine.png", png(Image.new("RGB", (90, 60), (250, 120, 0)))))
+    assert desktop.marked("#styles") == ["your picture"] and own.inner_text() == "yours"
+    image = Image.open(io.BytesIO(base64.b64decode(own.locator("img").get_attribute("src").partition(",")[2])))
+    assert np.abs(np.array(image).astype(int) - (250, 120, 0)).max() < 10
+    mine = desktop.picture()
+    for name in ("dusk", "misty"):
+        desktop.after(lambda name=name: page.locator(f"#styles button[title={name}]").click())
+    assert desktop.marked("#styles") == ["misty"]
+    desktop.reload(kept=True)
+    np.testing.assert_array_equal(desktop.after(own.click), mine)  # it can be taken again
+    assert desktop.marked("#styles") == ["your picture"]
 
 
 def test_the_four_styles_go_when_something_else_is_painted(visitor):

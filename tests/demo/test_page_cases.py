@@ -21,7 +21,9 @@ def test_picks(case):
 
 @pytest.mark.parametrize("case", CASES["blends"])
 def test_blends(case):
-    style = Styles.from_list(case["styles"], len(case["latents"])).blend(case["blend"])
+    styles = Styles.from_list(case["styles"], len(case["latents"]))
+    style, chosen = styles.blend(case["blend"]), styles.chosen(case["blend"])
+    assert (chosen and chosen.name) == case["chosen"]
     assert style.name == case["name"]
     torch.testing.assert_close(style.latents[0], torch.tensor(case["latents"], dtype=torch.float32))
 

@@ -199,7 +199,16 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     assert np.abs(own - sunset).max() > 10 and page.locator("#last").inner_text() == "mine.png"
     (expected,) = painter.paint(label_map, [painter.style_of_image(Image.open(tmp_path / "mine.png"), "mine.png")])
     assert np.abs(own - np.asarray(expected.image, dtype=int)).max() <= 2
+    chosen = page.locator("#styles button[aria-pressed=true]")
+    assert chosen.all_inner_texts() == ["yours"] and chosen.get_attribute("title") == "mine.png"
+    mine = chosen.locator("img").get_attribute("src")
+    visitor.after(lambda: page.locator("#styles button[data-name=dusk]").click())
+    visitor.after(lambda: page.locator("#styles button[data-name=noon]").click())
+    again = visitor.after(lambda: page.locator("#styles button").nth(6).click())
+    assert np.abs(again - own).max() <= 2 and chosen.locator("img").get_attribute("src") == mine
     seeded = visitor.after(lambda: (page.fill("#seed", "7"), page.press("#seed", "Enter")))
+    assert chosen.all_inner_texts() == ["random"]
+    assert chosen.locator("img").get_attribute("src").startswith("data:image/jpeg;base64,")
     (expected,) = painter.paint(label_map, [painter.style_of_seed(7)])
     assert np.abs(seeded - np.asarray(expected.image, dtype=int)).max() <= 2
 
@@ -209,7 +218,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     assert visitor.mask() == mask and np.abs(reopened - sunset).max() <= 2
 
     blended = visitor.after(lambda: page.locator("#blend").fill("0.25"))
-    assert np.abs(blended - sunset).max() > 10
+    assert np.abs(blended - sunset).max() > 10 and chosen.count() == 0
     page.evaluate("navigator.serviceWorker.ready")
     wait_for(page, "document.querySelector('#offline').textContent")
     page.reload()
@@ -226,6 +235,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     wait_for(page, "document.querySelectorAll('#variants canvas').length === 4")
     visitor.after(lambda: page.locator("#variants button").nth(2).click())
     assert page.locator("#variants").is_hidden()
+    assert chosen.get_attribute("title") == f"seed {page.locator('#seed').input_value()}"
     page.locator("#compare-view").click()
     assert page.locator("#compare canvas").is_visible() and visitor.frame() == frame
     page.locator("#compare-view").click()

@@ -20,10 +20,12 @@ return given.map(({ styles, picked }) => pick(styles.map(styleOf), styleOf(picke
 def test_blends(node):
     body = """
 return given
-  .map(({ styles, blend }) => blended(styles, blend))
-  .map(({ name, latents }) => ({ name, latents: [...latents] }));
+  .map(({ styles, blend }) => ({ ...blended(styles, blend), chosen: chosen(styles, blend)?.name ?? null }))
+  .map(({ latents, ...found }) => ({ ...found, latents: [...latents] }));
 """
-    for case, found in zip(CASES["blends"], node('{ blended } from "./scene.js"', body, CASES["blends"]), strict=True):
+    answer = node('{ blended, chosen } from "./scene.js"', body, CASES["blends"])
+    for case, found in zip(CASES["blends"], answer, strict=True):
+        assert found["chosen"] == case["chosen"]
         assert found["name"] == case["name"]
         assert found["latents"] == pytest.approx(case["latents"])
 

@@ -19,7 +19,7 @@ from .scene import SCENE_FILE
 from .uploads import MAX_FILE_SIZE
 
 
-STYLE_SHEETS = ("page.css", "mask_canvas.css", "picture_views.css")
+STYLE_SHEETS = ("page.css", "mask_canvas.css", "picture_views.css", "thumbnails.css")
 HOUR = 3600  # seconds that a visitor's files are kept
 QUEUE_SIZE = 32  # waiting calls; the next one is told that the demo is busy
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # installed fonts: nothing to download
@@ -65,26 +65,26 @@ def wire(on: Handlers, page: Page) -> None:
     model: dict[str, Any] = {**private, "concurrency_id": "model", "concurrency_limit": 1}
     quiet: dict[str, Any] = {**model, "show_progress": "hidden"}
     scene = [page.canvas, page.styles, page.blend]
-    picked = [page.styles, page.blend, page.names]
+    picked = page.picked
     keep: dict[str, Any] = {"js": before_painting(on.painter.fingerprint)}
     paint: dict[str, Any] = {"fn": on.paint, "inputs": scene, "outputs": page.shown, **quiet, **keep}
 
-    restored = [*picked, page.masks, *page.shown]
+    restored = [*picked, page.masks, page.image, page.status]
     gr.on(None, on.restore, page.kept, restored, js=recall(on.painter.fingerprint), **quiet)  # when the page loads
     page.paint.click(on.paint, scene, page.shown, show_progress_on=page.status, **model, **keep)
     page.live.change(lambda live: gr.update(visible=not live), page.live, page.paint, **hidden)
     page.canvas.input(on.paint_live, [page.live, *scene], page.shown, trigger_mode="always_last", **quiet, **keep)
     page.blend.input(**paint, trigger_mode="always_last")
-    page.masks.select(on.pick_example_mask, page.canvas, [page.canvas, page.masks], **hidden).success(**paint)
-    file = [page.open, page.styles, page.blend]
+    page.blend.input(on.show_blend, [page.styles, page.blend], page.examples, trigger_mode="always_last", **hidden)
+    page.masks.select(on.pick_example_mask, page.canvas, page.canvas, **hidden).success(**paint)
     opened = [page.canvas, *picked, page.masks, page.ask, page.question]
-    opening = page.open.upload(on.open_file, file, opened, **hidden)
+    opening = page.open.upload(on.open_file, page.open, opened, **hidden)
     opening.success(**paint)
-    page.as_mask.click(partial(on.open_file, is_mask=True), file, opened, **hidden).success(**paint)
+    page.as_mask.click(partial(on.open_file, is_mask=True), page.open, opened, **hidden).success(**paint)
     page.as_style.click(on.pick_own_image, [page.styles, page.open], picked, **quiet).success(**paint)
     for answered in (opening.failure, page.as_style.click, page.as_nothing.click):
         answered(lambda: gr.update(visible=False), None, page.ask, **hidden)
-    page.examples.select(on.pick_example_style, page.styles, picked, **quiet).success(**paint)
+    page.examples.select(on.pick_thumbnail, page.styles, picked, **quiet).success(**paint)
     page.own.upload(on.pick_own_image, [page.styles, page.own], picked, **quiet).success(**paint)
     random = [page.styles, page.seed, page.vividness]
     page.surprise.click(new_seed, None, page.seed, **hidden).success(on.pick_seed, random, picked, **quiet).success(

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.components import Component
 
-from .handlers import ASSETS, MASKS, STYLES, Handlers, StyleList, describe
-from .keeping import canvas_key
+from .handlers import MASK_FILES, MASKS, STYLE_FILES, STYLES, Handlers, StyleList, describe
+from .keeping import canvas_key, own_style_key
 from .mask_canvas import mask_canvas
 from .page_files import function_body, page_file
 from .scene import DOWNLOADS
@@ -44,7 +45,8 @@ class Page:
     image: gr.Image
     gallery: gr.Gallery
     status: gr.HTML
-    shown: list[gr.HTML | gr.Image]  # what a painting changes
+    shown: list[Component]  # what a painting changes
+    picked: list[Component]  # what another style changes
 
     examples: gr.HTML
     surprise: gr.Button
@@ -96,6 +98,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
                     for what in DOWNLOADS
                 }
     page.shown = [page.image, page.status, page.examples]
+    page.picked = [page.styles, page.blend, page.names, page.seed, page.examples]
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
     with gr.Column(visible=False):  # inputs and output of the API endpoint, not shown on the page
@@ -137,9 +140,8 @@ def lay_out_start(on: Handlers, page: Page) -> None:
     """Place the ways to start a canvas."""
     heading("Start from", ("An example, your" if on.has_examples else "Your") + " own mask, or a scene you saved.")
     page.masks = thumbnails(
-        [ASSETS / f"{name}_mask.png" for name in MASKS], MASKS,
-        label="Example masks", elem_id="masks", visible=on.has_examples, value=MASKS[0],
-    )  # fmt: skip
+        MASK_FILES, label="Example masks", elem_id="masks", visible=on.has_examples, value={"chosen": MASKS[0]}
+    )
     page.open = gr.UploadButton(
         "Open a mask or a scene", type="binary", file_types=[*IMAGE_FILES, ".json"], elem_id="open", size="md"
     )
@@ -155,8 +157,8 @@ def lay_out_style(on: Handlers, page: Page, styles: StyleList | None) -> None:
     """Place the ways to choose a style, and the blend of the last two."""
     reads_images = on.painter.reads_images
     page.examples = thumbnails(
-        [ASSETS / f"{name}_style.jpg" for name in STYLES], STYLES,
-        label="Example styles", elem_id="styles", visible=on.has_example_styles, value=STYLES[0],
+        STYLE_FILES, label="Example styles", elem_id="styles", visible=on.has_example_styles,
+        value={"chosen": STYLES[0]}, storage=own_style_key(on.painter.fingerprint),
     )  # fmt: skip
     with gr.Row(elem_id="pick"):
         page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)

@@ -66,16 +66,14 @@ class Styles:
         is_same = style.seed is not None and style.seed == self.last.seed
         return Styles(before=self.before if is_same else self.last, last=style)
 
-    def parts(self, amount: float) -> list[str]:
-        """Return the names of the styles in `blend(amount)`."""
-        return [*([self.before.name] if amount < 1 else []), *([self.last.name] if amount > 0 else [])]
+    def chosen(self, amount: float) -> Style | None:
+        """Return the style that `blend(amount)` is, or `None` if it is between the two."""
+        return self.last if amount >= 1 else self.before if amount <= 0 else None
 
     def blend(self, amount: float) -> Style:
         """Interpolate between the two styles; `amount` in [0, 1]."""
-        if amount >= 1:
-            return self.last
-        if amount <= 0:
-            return self.before
+        if (chosen := self.chosen(amount)) is not None:
+            return chosen
         name = f"{percent(1 - amount)} {self.before.name} + {percent(amount)} {self.last.name}"
         return Style(name, torch.lerp(self.before.latents, self.last.latents, amount))
 
