@@ -126,7 +126,7 @@ function randomStyle(seed) {
 /** Picks a style; `image`, a URL, is the thumbnail of an own one. */
 function choose(style, image) {
   setStyles(pick(styles, style), 1, image);
-  repaint();
+  paintAnew();
 }
 
 function setStyles(newStyles, newBlend, image) {
@@ -172,7 +172,16 @@ async function repaint() {
       document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
     }
   } catch (error) { say(`The picture could not be painted: ${error.message} Reload the page; your mask is kept.`); }
-  finally { isPainting = false; }
+  finally {
+    isPainting = false;
+    document.dispatchEvent(new Event("painted"));
+  }
+}
+
+/** Paints something unlike the old picture, which is dimmed meanwhile. */
+function paintAnew() {
+  if (isReady) document.dispatchEvent(new Event("waiting"));
+  repaint();
 }
 
 function show(canvas, pixels, [height, width]) {
@@ -317,7 +326,7 @@ function mount(module, element, props, onEvent) {
 function setMask(text, name = "") {
   setCanvas(text);
   setMasks({ chosen: name });
-  repaint();
+  paintAnew();
 }
 
 /** An example mask in the format of another mask's text. */

@@ -30,6 +30,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 WIDTHS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
+# every picture that is shown
+SEEN = """window.seen = new Set();
+const look = () => {
+    const picture = document.querySelector("#picture img");
+    if (picture && getComputedStyle(picture).visibility === "visible") seen.add(picture.getAttribute("src"));
+    requestAnimationFrame(look);
+};
+look();"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[sync_api.Browser]:
     if CHROMIUM is None:
@@ -266,7 +276,9 @@ def test_work_survives_a_reload_and_leaving_warns(visitor):
     visitor.after(lambda: visitor.stroke([(0.1, 0.9), (0.9, 0.8)]))
     picture = visitor.after(lambda: visitor.page.locator("#styles button[title=dusk]").click())
     painted = visitor.canvas()
+    visitor.page.add_init_script(SEEN)
     visitor.reload(kept=True)
+    assert visitor.page.evaluate("[...seen]") == [visitor.source()]  # and not the example's picture before it
     assert visitor.warned == 1
     visitor.page.locator("#status", has_text="dusk").wait_for()
     np.testing.assert_array_equal(visitor.canvas(), painted)
@@ -309,8 +321,29 @@ def test_a_browser_that_keeps_nothing(browser, url, script):
         np.testing.assert_array_equal(visitor.canvas(), start)
 
 
+def test_a_click_is_answered_at_once(visitor):
+    """The clicked thumbnail is marked, and the old picture is dimmed until the new one is here."""
+    page = visitor.page
+    page.evaluate("""() => {
+        window.states = [];
+        const frame = document.querySelector("#show");
+        const state = () => [frame.ariaBusy, document.querySelector("#picture img").getAttribute("src")];
+        new MutationObserver(() => states.push(state())).observe(frame, { attributeFilter: ["aria-busy"] });
+    }""")
+    click = "(button) => { const before = button.ariaPressed; button.click(); return [before, button.ariaPressed]; }"
+    for place in ("#styles button[title=misty]", "#masks button[title=river]"):
+        old = visitor.source()
+        assert page.locator(place).evaluate(click) == ["false", "true"]
+        page.wait_for_function("states.length === 2")
+        assert page.evaluate("states.splice(0)") == [["true", old], [None, visitor.source()]]
+        assert visitor.source() != old
+    page.locator("#seed input").fill("-5")
+    page.locator("#seed input").press("Enter")
+    page.locator(".toast-body").wait_for()
+    page.wait_for_function("states.length === 2 && states[1][0] === null")
+
+
 def test_what_is_chosen_is_marked(desktop):
-    at_once_marked = []
     assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["lake"], ["noon"])
     desktop.after(lambda: desktop.page.locator("#styles button[title=dusk]").click())
     desktop.after(lambda: desktop.page.locator("#masks button[title=desert]").click())
@@ -324,9 +357,6 @@ def test_what_is_chosen_is_marked(desktop):
     assert desktop.marked("#masks") == []  # the second time, too
     desktop.after(lambda: desktop.page.locator("#blend input[type=range]").fill("0.5"))
     assert desktop.marked("#styles") == []
-    at_once = "(button) => { button.click(); return button.getAttribute('aria-pressed'); }"
-    desktop.after(lambda: at_once_marked.append(desktop.page.locator("#styles button[title=misty]").evaluate(at_once)))
-    assert at_once_marked == ["true"]
 
 
 def test_an_own_or_random_style_has_a_thumbnail(desktop):

@@ -6,7 +6,7 @@ import gradio as gr
 from gradio.components import Component
 
 from .handlers import MASK_FILES, MASKS, STYLE_FILES, STYLES, Handlers, StyleList, describe
-from .keeping import canvas_key, own_style_key
+from .keeping import canvas_key, own_style_key, recall
 from .mask_canvas import mask_canvas
 from .page_files import function_body, page_file
 from .scene import DOWNLOADS
@@ -122,11 +122,14 @@ def lay_out_image(on: Handlers, page: Page, canvas: str, styles: StyleList | Non
         page.live = gr.Checkbox(True, label="Live", container=False, elem_id="live", min_width=60)
         page.paint = gr.Button("Paint", variant="primary", elem_id="paint", size="md", min_width=70, visible=False)
     image, line = on.first_image(canvas, styles)
+    restores = f"({recall(on.painter.fingerprint)})()[0] !== null"
     with gr.Column(elem_id="show", min_width=100):
-        page.image = gr.Image(image, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"])
+        page.image = gr.Image(
+            image, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"], interactive=False
+        )  # fmt: skip
         gr.HTML(
             html_template=page_file("picture_views.html"),
-            js_on_load=function_body("picture_views.js", "mountViews(element);"),
+            js_on_load=function_body("picture_views.js", f"mountViews(element, {restores});"),
             apply_default_css=False, elem_id="compare",
         )  # fmt: skip
         page.gallery = gr.Gallery(
