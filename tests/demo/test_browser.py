@@ -653,6 +653,23 @@ def test_the_canvas_grows_with_the_window(desktop):
     assert (box["width"], box["height"]) == pytest.approx((926, 926 / 1.5), abs=2)
 
 
+def test_a_phone_shows_the_first_labels_and_whole_words(browser, url):
+    with visit(browser, url, "phone") as phone:
+        page = phone.page
+        assert page.locator("#canvas .palette").evaluate("one => one.scrollLeft") == 0
+        page.locator("#live input").uncheck()
+        page.locator("#paint").wait_for()
+        phone.after(lambda: page.locator("#surprise").click())
+        spare = "one => { const range = new Range(); range.selectNodeContents(one);"
+        spare += " return one.clientWidth - range.getBoundingClientRect().width; }"
+        for button in page.locator("#actions button:visible, #pick button:visible").all():
+            assert button.evaluate(spare) >= 8, button.inner_text()  # pixels beside the words
+        box = page.locator("#live input")
+        assert box.evaluate("one => getComputedStyle(one).borderColor !== getComputedStyle(one).backgroundColor")
+        seed = page.locator("#seed input")
+        assert seed.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
 def test_a_model_of_other_labels_has_a_page_of_its_own(browser, serve):
     label_set = LabelSet.from_name("cityscapes")
     generator = tiny_generator(

@@ -398,6 +398,8 @@ export function mountCanvas(element, props, trigger, watch) {
   document.addEventListener("scene-saved", () => { saved = props.value; });
   choose(tool);
   restore() || load(props.value, props.value);
+  // from the first label on, unless the chosen one would be out of sight
   const chosen = palette.querySelector(":checked").parentElement;
-  palette.scrollTo({ top: chosen.offsetTop - palette.offsetTop, left: chosen.offsetLeft - palette.offsetLeft });
+  palette.scrollTo({ top: chosen.offsetTop + chosen.offsetHeight - palette.clientHeight,
+    left: chosen.offsetLeft + chosen.offsetWidth - palette.clientWidth });
 }
