@@ -44,7 +44,18 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.js",
     "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
 }
-PAGE_FILES = ("page.css", "start.js", "page.js", "masks.js", "scene.js", "painter.js", "neighborhoods.js", "random.js")
+PAGE_FILES = (
+    "page.css",
+    "start.js",
+    "page.js",
+    "pictures.js",
+    "masks.js",
+    "scene.js",
+    "random.js",
+    "model.js",
+    "painter.js",
+    "neighborhoods.js",
+)
 SHARED_FILES = (
     "label_grid.js",
     "thumbnails.js",

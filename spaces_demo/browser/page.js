@@ -1,15 +1,16 @@
-// The page: the action of each button. The painting itself is done by painter.js, in a worker.
+// The page: the visitor's scene, and the action of each button.
 
 import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
 import { codesOf, colored, formatOf, holdsIds, readMask } from "./masks.js";
+import { Model } from "./model.js";
 import { mountViews } from "./picture_views.js";
+import { bitmapOf, download, pixelsOf, saveCanvas, show, thumbnailOf } from "./pictures.js";
 import { blended, chosen, pick, readBlend, readScene, readStyles, seedOf, styleOfSeed, writeScene } from "./scene.js";
 import { mountThumbnails } from "./thumbnails.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const VARIANTS = 4;
-const THUMBNAIL_SIDE = 144; // pixels; twice the displayed size, for high-resolution screens
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
@@ -44,55 +45,6 @@ function kept() {
 
 function keep() {
   try { localStorage.setItem(storage, JSON.stringify({ styles, blend })); } catch { /* full or forbidden */ }
-}
-
-// The worker: one picture at a time; of the waiting ones, only the last is painted.
-
-let worker = null;
-let isReady = false;
-let number = 0;
-const waiting = new Map(); // number -> what to do with the answer
-
-function startWorker() {
-  $("loading").hidden = false;
-  $("retry").hidden = true;
-  $("progress").hidden = false;
-  $("loading-text").textContent = "Loading the model…";
-  worker?.terminate();
-  isReady = false;
-  for (const { reject } of waiting.values()) reject(new Error("The model is being restarted."));
-  waiting.clear();
-  worker = new Worker(new URL("painter.js", import.meta.url), { type: "module" });
-  worker.onmessage = ({ data }) => receive(data);
-  worker.onerror = (event) => { event.preventDefault?.(); fail("The model could not be started."); };
-  worker.postMessage({ type: "load", config });
-}
-
-function receive(data) {
-  if (data.type === "progress") $("progress").value = data.share;
-  else if (data.type === "ready") { isReady = true; $("loading").hidden = true; repaint(); }
-  else if (data.type === "error" && data.of === "load") fail(data.text);
-  else {
-    const answer = waiting.get(data.number);
-    waiting.delete(data.number);
-    if (data.type === "error") { answer.reject(new Error(data.text)); } else answer.resolve(data);
-  }
-}
-
-/** Shows that the model did not load; the canvas stays as it is. */
-function fail(text) {
-  $("loading").hidden = false;
-  $("progress").hidden = true;
-  $("retry").hidden = false;
-  const advice = navigator.onLine ? "Try again. If that does not help, reload the page." : "You are offline: connect, then try again.";
-  $("loading-text").textContent = `The model could not be loaded. ${text} ${advice} Your mask is kept.`;
-}
-
-function ask(message) {
-  return new Promise((resolve, reject) => {
-    waiting.set(++number, { resolve, reject });
-    worker.postMessage({ ...message, number });
-  });
 }
 
 // Masks and styles
@@ -148,14 +100,15 @@ function isExample(name) {
   return config.styles.some((style) => style.name === name);
 }
 
-// Pictures
+// Pictures: one at a time; of the waiting ones, only the last is painted
 
+const model = new Model(config, () => repaint());
 let isPainting = false;
 let isStale = false;
 
 async function repaint() {
   document.dispatchEvent(new Event("picture"));
-  if (!isReady) return;
+  if (!model.isReady) return;
   isStale = true;
   if (isPainting) return;
   isPainting = true;
@@ -163,7 +116,7 @@ async function repaint() {
     while (isStale) {
       isStale = false;
       const painted = style();
-      const { size, pixels, milliseconds } = await ask({ type: "paint", ...codes(), latents: painted?.latents });
+      const { size, pixels, milliseconds } = await model.ask({ type: "paint", ...codes(), latents: painted?.latents });
       show($("picture"), pixels, size);
       if (painted && !isExample(painted.name)) setThumbnails({ painted: { name: painted.name, image: thumbnailOf($("picture")) } });
       const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
@@ -180,32 +133,18 @@ async function repaint() {
 
 /** Paints something unlike the old picture, which is dimmed meanwhile. */
 function paintAnew() {
-  if (isReady) document.dispatchEvent(new Event("waiting"));
+  if (model.isReady) document.dispatchEvent(new Event("waiting"));
   repaint();
 }
 
-function show(canvas, pixels, [height, width]) {
-  Object.assign(canvas, { width, height });
-  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
-}
-
-/** A small copy of the square in the middle of a canvas or bitmap, as a data URL. */
-function thumbnailOf(image) {
-  const side = Math.min(image.width, image.height);
-  const small = Object.assign(document.createElement("canvas"), { width: THUMBNAIL_SIDE, height: THUMBNAIL_SIDE });
-  const from = [(image.width - side) / 2, (image.height - side) / 2, side, side];
-  small.getContext("2d").drawImage(image, ...from, 0, 0, THUMBNAIL_SIDE, THUMBNAIL_SIDE);
-  return small.toDataURL("image/jpeg", 0.85);
-}
-
 async function showVariants() {
-  if (!isReady) return;
+  if (!model.isReady) return;
   document.dispatchEvent(new CustomEvent("view", { detail: "variants" }));
   $("variants").replaceChildren();
   const coded = codes();
   for (let i = 0; i < VARIANTS && $("show").dataset.view === "variants"; i++) {
     const style = randomStyle(Math.floor(Math.random() * 1e6));
-    const { pixels } = await ask({ type: "paint", ...coded, latents: Float32Array.from(style.latents) });
+    const { pixels } = await model.ask({ type: "paint", ...coded, latents: Float32Array.from(style.latents) });
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-label", `Go on in the style of ${style.name}`);
@@ -218,16 +157,6 @@ async function showVariants() {
 }
 
 // Files
-
-function download(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
-function saveCanvas(canvas, name) {
-  canvas.toBlob((blob) => download(blob, name), "image/png");
-}
 
 /** The mask in the labels' colors, at the picture's size. */
 function saveMask() {
@@ -270,27 +199,14 @@ async function openMask(file) {
   if (notes.length) say(`The mask was changed to fit: ${notes.join("; ")}.`);
 }
 
-async function bitmapOf(file, options) {
-  try { return await createImageBitmap(file, options); }
-  catch { throw new Error(`${file.name} is not a picture that this browser can read. Try a PNG or JPEG.`); }
-}
-
-/** A picture's pixels, RGBA, at a size. */
-function pixelsOf(bitmap, [rows, columns]) {
-  const context = new OffscreenCanvas(columns, rows).getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, columns, rows);
-  return context.getImageData(0, 0, columns, rows).data;
-}
-
 async function openStyle(file) {
-  if (!isReady) throw new Error("The model is still loading. Try again in a moment.");
+  if (!model.isReady) throw new Error("The model is still loading. Try again in a moment.");
   const bitmap = await bitmapOf(file);
   const pixels = pixelsOf(bitmap, config.encoder_size);
   if (pixels.some((value, i) => i % 4 === 3 && value < 255)) {
     throw new Error(`${file.name} has transparent pixels, which have no light of their own. Save it without.`);
   }
-  const { latents } = await ask({ type: "encode", pixels });
+  const { latents } = await model.ask({ type: "encode", pixels });
   choose({ name: file.name.slice(0, 40), latents }, thumbnailOf(bitmap));
 }
 
@@ -381,12 +297,12 @@ function pickSeed() {
 $("seed").addEventListener("change", pickSeed);
 $("vividness").addEventListener("input", pickSeed);
 $("blend").addEventListener("input", () => { setStyles(styles, Number($("blend").value)); repaint(); });
-$("retry").addEventListener("click", startWorker);
+$("retry").addEventListener("click", () => model.start());
 onFile($("open-file"), openFile);
 onFile($("own-file"), openStyle);
 
 document.dispatchEvent(new Event("started")); // for start.js
-if (WebAssembly.validate(Uint8Array.from(SIMD))) startWorker();
+if (WebAssembly.validate(Uint8Array.from(SIMD))) model.start();
 else {
   $("progress").hidden = true;
   $("loading-text").textContent = "This browser has no WebAssembly SIMD, which the model needs. Open the page in a newer one.";
