@@ -32,6 +32,7 @@ SHOW_VARIANTS = """(canvas, vividness) => {
 # the old image is dimmed from WAIT, before an event, until PAINTED
 WAIT = """(...inputs) => { document.dispatchEvent(new Event("waiting")); return inputs; }"""
 PAINTED = """(image) => { document.dispatchEvent(new CustomEvent("painted", { detail: image?.url })); }"""
+RESTORED = PAINTED.replace("painted", "restored")
 SAVE_IMAGE = """() => {
     const link = document.createElement("a");
     link.href = document.querySelector("#picture img").src; link.download = "picture.png"; link.click();
@@ -75,7 +76,7 @@ def wire(on: Handlers, page: Page) -> None:
 
     restored = [*picked, page.masks, page.image, page.status]
     loading = gr.on(None, on.restore, page.kept, restored, js=recall(on.painter.fingerprint), **quiet)
-    loading.then(None, page.image, js=PAINTED, **private)
+    loading.then(None, page.image, js=RESTORED, **private)
     page.paint.click(on.paint, scene, page.shown, show_progress_on=page.status, **model, **keep)
     page.live.change(lambda live: gr.update(visible=not live), page.live, page.paint, **hidden)
     page.canvas.input(on.paint_live, [page.live, *scene], page.shown, trigger_mode="always_last", **quiet, **keep)

@@ -9,7 +9,8 @@ const LONGEST = 2000; // ms from Gradio's news of a picture to the picture
  * (it is here; its detail is the address where the picture is a file).
  *
  * @param {Element} element Holds picture_views.html, inside #show, whose attribute data-view is the name.
- * @param {boolean} isRestoring Whether the picture that is here is not the visitor's: it is hidden until "painted".
+ * @param {boolean} isRestoring Whether the picture that is here is not the visitor's: it is hidden until "restored", an event like
+ *   "painted".
  */
 export function mountViews(element, isRestoring = false) {
   const frame = element.closest("#show");
@@ -46,6 +47,9 @@ export function mountViews(element, isRestoring = false) {
   document.addEventListener("painted", async ({ detail: address }) => {
     if (address) await isShown(address);
     frame.removeAttribute("aria-busy");
+  });
+  document.addEventListener("restored", async ({ detail: address }) => {
+    if (address) await isShown(address);
     frame.toggleAttribute("data-restoring", false);
   });
   frame.toggleAttribute("data-restoring", isRestoring);
