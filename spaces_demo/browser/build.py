@@ -25,12 +25,12 @@ from huggingface_hub import HfApi
 
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
 from spade_hf.demo.formats import NEAR_RATIO
-from spade_hf.demo.handlers import ASSETS, MASKS, SCENE_CANVASES, STYLES, Handlers
+from spade_hf.demo.handlers import MASK_FILES, SCENE_CANVASES, STYLE_FILES, Handlers
 from spade_hf.demo.keeping import canvas_key
 from spade_hf.demo.mask_canvas import canvas_props
 from spade_hf.demo.page_files import PAGE
 from spade_hf.demo.painter import Painter
-from spade_hf.demo.thumbnails import data_url
+from spade_hf.demo.thumbnails import thumbnail_items
 from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE
 from spade_hf.export import export_generator, export_style_encoder, save_onnx
 from spade_hf.export.models import Modulation
@@ -44,9 +44,22 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.js",
     "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
 }
-PAGE_FILES = ("page.css", "start.js", "page.js", "masks.js", "scene.js", "painter.js", "neighborhoods.js", "random.js")
+PAGE_FILES = (
+    "page.css",
+    "start.js",
+    "page.js",
+    "pictures.js",
+    "masks.js",
+    "scene.js",
+    "random.js",
+    "model.js",
+    "painter.js",
+    "neighborhoods.js",
+)
 SHARED_FILES = (
     "label_grid.js",
+    "thumbnails.js",
+    "thumbnails.css",
     *(f"{part}.{kind}" for part in ("mask_canvas", "picture_views") for kind in ("js", "css", "html")),
 )
 CARD = """---
@@ -141,16 +154,12 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
         "first_mask": on.first_canvas(),
         "first_styles": on.first_styles(),
         "masks": [
-            {"name": name, "picture": data_url(ASSETS / f"{name}_mask.png"), "mask": on.example_mask(number)}
-            for number, name in enumerate(MASKS if on.has_examples else ())
+            {**item, "mask": on.example_mask(number)}
+            for number, item in enumerate(thumbnail_items(MASK_FILES) if on.has_examples else ())
         ],
         "styles": [
-            {
-                "name": name,
-                "picture": data_url(ASSETS / f"{name}_style.jpg"),
-                "latents": on.example_style(number).latents[0].tolist(),
-            }
-            for number, name in enumerate(STYLES if on.has_example_styles else ())
+            {**item, "latents": on.example_style(number).latents[0].tolist()}
+            for number, item in enumerate(thumbnail_items(STYLE_FILES) if on.has_example_styles else ())
         ],
         "files": {name: {"url": file.name, "bytes": file.stat().st_size} for name, file in files.items()},
     }

@@ -24,7 +24,7 @@ export function holdsIds(bytes) {
 /**
  * The mask in a picture, resized to the canvas of the nearest format.
  *
- * A color that is no label's becomes the nearest label's; transparent pixels get the label of an empty canvas.
+ * A color that is no label's becomes the nearest label's; transparent pixels get the label `canvas.blank`.
  *
  * @param {{pixels: Uint8ClampedArray, width: number, height: number}} picture
  * @param {boolean} hasIds From `holdsIds`.

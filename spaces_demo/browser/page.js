@@ -1,10 +1,13 @@
-// The page: the action of each button. The painting itself is done by painter.js, in a worker.
+// The page: the visitor's scene, and the action of each button.
 
 import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
 import { codesOf, colored, formatOf, holdsIds, readMask } from "./masks.js";
+import { Model } from "./model.js";
 import { mountViews } from "./picture_views.js";
-import { blended, pick, readBlend, readScene, readStyles, styleOfSeed, writeScene } from "./scene.js";
+import { bitmapOf, download, pixelsOf, saveCanvas, show, thumbnailOf } from "./pictures.js";
+import { blended, chosen, pick, readBlend, readScene, readStyles, seedOf, styleOfSeed, writeScene } from "./scene.js";
+import { mountThumbnails } from "./thumbnails.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const VARIANTS = 4;
@@ -44,55 +47,6 @@ function keep() {
   try { localStorage.setItem(storage, JSON.stringify({ styles, blend })); } catch { /* full or forbidden */ }
 }
 
-// The worker: one picture at a time; of the waiting ones, only the last is painted.
-
-let worker = null;
-let isReady = false;
-let number = 0;
-const waiting = new Map(); // number -> what to do with the answer
-
-function startWorker() {
-  $("loading").hidden = false;
-  $("retry").hidden = true;
-  $("progress").hidden = false;
-  $("loading-text").textContent = "Loading the model…";
-  worker?.terminate();
-  isReady = false;
-  for (const { reject } of waiting.values()) reject(new Error("The model is being restarted."));
-  waiting.clear();
-  worker = new Worker(new URL("painter.js", import.meta.url), { type: "module" });
-  worker.onmessage = ({ data }) => receive(data);
-  worker.onerror = (event) => { event.preventDefault?.(); fail("The model could not be started."); };
-  worker.postMessage({ type: "load", config });
-}
-
-function receive(data) {
-  if (data.type === "progress") $("progress").value = data.share;
-  else if (data.type === "ready") { isReady = true; $("loading").hidden = true; repaint(); }
-  else if (data.type === "error" && data.of === "load") fail(data.text);
-  else {
-    const answer = waiting.get(data.number);
-    waiting.delete(data.number);
-    if (data.type === "error") { answer.reject(new Error(data.text)); } else answer.resolve(data);
-  }
-}
-
-/** Shows that the model did not load; the canvas stays as it is. */
-function fail(text) {
-  $("loading").hidden = false;
-  $("progress").hidden = true;
-  $("retry").hidden = false;
-  const advice = navigator.onLine ? "Try again. If that does not help, reload the page." : "You are offline: connect, then try again.";
-  $("loading-text").textContent = `The model could not be loaded. ${text} ${advice} Your mask is kept.`;
-}
-
-function ask(message) {
-  return new Promise((resolve, reject) => {
-    waiting.set(++number, { resolve, reject });
-    worker.postMessage({ ...message, number });
-  });
-}
-
 // Masks and styles
 
 function readGrid() {
@@ -121,34 +75,40 @@ function randomStyle(seed) {
   return styleOfSeed(seed, Number($("vividness").value), config.latent_dim);
 }
 
-function choose(style) {
-  setStyles(pick(styles, style), 1);
-  repaint();
+/** Picks a style; `image`, a URL, is the thumbnail of an own one. */
+function choose(style, image) {
+  setStyles(pick(styles, style), 1, image);
+  paintAnew();
 }
 
-function setStyles(newStyles, newBlend) {
+function setStyles(newStyles, newBlend, image) {
   [styles, blend] = [newStyles, newBlend];
   keep();
-  showStyles();
+  showStyles(image);
 }
 
-function showStyles() {
+function showStyles(image) {
   if (config.latent_dim === null) return;
   [$("before").textContent, $("last").textContent] = styles.map(({ name }) => name);
   $("blend").value = blend;
-  for (const button of $("styles").children) {
-    button.setAttribute("aria-pressed", button.dataset.name === styles[1].name && blend === 1);
-  }
+  $("seed").value = seedOf(styles[1].name) ?? $("seed").value;
+  const own = styles.findLast((style) => !isExample(style.name));
+  setThumbnails({ chosen: chosen(styles, blend)?.name ?? "", own: own && (image ? { ...own, image } : own) });
 }
 
-// Pictures
+function isExample(name) {
+  return config.styles.some((style) => style.name === name);
+}
 
+// Pictures: one at a time; of the waiting ones, only the last is painted
+
+const model = new Model(config, () => repaint());
 let isPainting = false;
 let isStale = false;
 
 async function repaint() {
   document.dispatchEvent(new Event("picture"));
-  if (!isReady) return;
+  if (!model.isReady) return;
   isStale = true;
   if (isPainting) return;
   isPainting = true;
@@ -156,30 +116,35 @@ async function repaint() {
     while (isStale) {
       isStale = false;
       const painted = style();
-      const { size, pixels, milliseconds } = await ask({ type: "paint", ...codes(), latents: painted?.latents });
+      const { size, pixels, milliseconds } = await model.ask({ type: "paint", ...codes(), latents: painted?.latents });
       show($("picture"), pixels, size);
+      if (painted && !isExample(painted.name)) setThumbnails({ painted: { name: painted.name, image: thumbnailOf($("picture")) } });
       const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
       $("status").textContent = [...facts, ...(painted ? [`style: ${painted.name}`] : [])].join(" · ");
       document.body.dataset.milliseconds = Math.round(milliseconds);
       document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
     }
   } catch (error) { say(`The picture could not be painted: ${error.message} Reload the page; your mask is kept.`); }
-  finally { isPainting = false; }
+  finally {
+    isPainting = false;
+    document.dispatchEvent(new Event("painted"));
+  }
 }
 
-function show(canvas, pixels, [height, width]) {
-  Object.assign(canvas, { width, height });
-  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+/** Paints something unlike the old picture, which is dimmed meanwhile. */
+function paintAnew() {
+  if (model.isReady) document.dispatchEvent(new Event("waiting"));
+  repaint();
 }
 
 async function showVariants() {
-  if (!isReady) return;
+  if (!model.isReady) return;
   document.dispatchEvent(new CustomEvent("view", { detail: "variants" }));
   $("variants").replaceChildren();
   const coded = codes();
   for (let i = 0; i < VARIANTS && $("show").dataset.view === "variants"; i++) {
     const style = randomStyle(Math.floor(Math.random() * 1e6));
-    const { pixels } = await ask({ type: "paint", ...coded, latents: Float32Array.from(style.latents) });
+    const { pixels } = await model.ask({ type: "paint", ...coded, latents: Float32Array.from(style.latents) });
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-label", `Go on in the style of ${style.name}`);
@@ -192,16 +157,6 @@ async function showVariants() {
 }
 
 // Files
-
-function download(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
-function saveCanvas(canvas, name) {
-  canvas.toBlob((blob) => download(blob, name), "image/png");
-}
 
 /** The mask in the labels' colors, at the picture's size. */
 function saveMask() {
@@ -244,27 +199,15 @@ async function openMask(file) {
   if (notes.length) say(`The mask was changed to fit: ${notes.join("; ")}.`);
 }
 
-async function bitmapOf(file, options) {
-  try { return await createImageBitmap(file, options); }
-  catch { throw new Error(`${file.name} is not a picture that this browser can read. Try a PNG or JPEG.`); }
-}
-
-/** A picture's pixels, RGBA, at a size. */
-function pixelsOf(bitmap, [rows, columns]) {
-  const context = new OffscreenCanvas(columns, rows).getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, columns, rows);
-  return context.getImageData(0, 0, columns, rows).data;
-}
-
 async function openStyle(file) {
-  if (!isReady) throw new Error("The model is still loading. Try again in a moment.");
-  const pixels = pixelsOf(await bitmapOf(file), config.encoder_size);
+  if (!model.isReady) throw new Error("The model is still loading. Try again in a moment.");
+  const bitmap = await bitmapOf(file);
+  const pixels = pixelsOf(bitmap, config.encoder_size);
   if (pixels.some((value, i) => i % 4 === 3 && value < 255)) {
     throw new Error(`${file.name} has transparent pixels, which have no light of their own. Save it without.`);
   }
-  const { latents } = await ask({ type: "encode", pixels });
-  choose({ name: file.name.slice(0, 40), latents });
+  const { latents } = await model.ask({ type: "encode", pixels });
+  choose({ name: file.name.slice(0, 40), latents }, thumbnailOf(bitmap));
 }
 
 let silence = null;
@@ -283,52 +226,52 @@ function onFile(input, open) {
   });
 }
 
-// The canvas, which it shares with the Gradio page
+// The canvas and the thumbnails, which it shares with the Gradio page
 
-const watchers = [];
-const props = { ...config.canvas, value: config.first_mask };
-function setMask(text, name = null) {
-  props.value = text;
-  markExample(name);
-  for (const watcher of watchers) watcher();
-  repaint();
+/** Mounts a shared module; returns a function that gives it another value. */
+function mount(module, element, props, onEvent) {
+  const watchers = [];
+  module(element, props, onEvent, (name, watcher) => watchers.push(watcher));
+  return (value) => {
+    props.value = value;
+    for (const watcher of watchers) watcher();
+  };
 }
 
-function markExample(name) {
-  for (const button of $("masks").children) button.setAttribute("aria-pressed", button.dataset.name === name);
+/** Puts a mask on the canvas; `name` is the example's that it is. */
+function setMask(text, name = "") {
+  setCanvas(text);
+  setMasks({ chosen: name });
+  paintAnew();
 }
 
 /** An example mask in the format of another mask's text. */
 function exampleIn(text, { mask }) {
   const { width, height } = LabelGrid.decode(text, config.labels.length);
-  return LabelGrid.decode(mask, config.labels.length).resized(width, height).encode();
+  return LabelGrid.decode(mask, config.labels.length).reframed(width, height).encode();
 }
 
 /** The name of the example that the canvas, kept or new, started from. */
 function exampleAtStart() {
   try {
     const { start } = JSON.parse(localStorage.getItem(config.storage)) ?? { start: config.first_mask };
-    return config.masks.find((example) => exampleIn(start, example) === start)?.name;
-  } catch { return null; } // it is not an example's, or the browser keeps nothing
+    return config.masks.find((example) => exampleIn(start, example) === start)?.name ?? "";
+  } catch { return ""; } // it is not an example's, or the browser keeps nothing
 }
 
 mountViews($("compare"));
-mountCanvas($("canvas"), props, () => repaint(), (name, watcher) => watchers.push(watcher));
-
-function thumbnail({ name, picture }, onClick) {
-  const button = Object.assign(document.createElement("button"), { type: "button", title: name });
-  button.dataset.name = name;
-  button.append(Object.assign(new Image(), { src: picture, alt: "" }), name);
-  button.addEventListener("click", onClick);
-  return button;
-}
-for (const example of config.masks) { // the canvas keeps its format
-  $("masks").append(thumbnail(example, () => setMask(exampleIn(props.value, example), example.name)));
-}
-markExample(exampleAtStart());
-for (const style of config.styles) {
-  $("styles").append(thumbnail(style, () => choose({ name: style.name, latents: style.latents })));
-}
+const props = { ...config.canvas, value: config.first_mask };
+const setCanvas = mount(mountCanvas, $("canvas"), props, () => repaint());
+const masks = { items: config.masks, value: { chosen: exampleAtStart() } };
+const setMasks = mount(mountThumbnails, $("masks"), masks, (_, { index }) => {
+  const example = config.masks[index];
+  setMask(exampleIn(props.value, example), example.name); // the canvas keeps its format
+});
+const ownStyle = { items: config.styles, storage: `${config.storage} own style`, value: {} };
+const setThumbnails = mount(mountThumbnails, $("styles"), ownStyle, (_, { index, value }) => {
+  const { name, latents } = config.styles[index] ?? value;
+  choose({ name, latents });
+});
 $("invitation").textContent = config.invitation;
 $("style").hidden = $("four").hidden = config.latent_dim === null;
 $("own").hidden = !config.encoder_size;
@@ -354,12 +297,12 @@ function pickSeed() {
 $("seed").addEventListener("change", pickSeed);
 $("vividness").addEventListener("input", pickSeed);
 $("blend").addEventListener("input", () => { setStyles(styles, Number($("blend").value)); repaint(); });
-$("retry").addEventListener("click", startWorker);
+$("retry").addEventListener("click", () => model.start());
 onFile($("open-file"), openFile);
 onFile($("own-file"), openStyle);
 
 document.dispatchEvent(new Event("started")); // for start.js
-if (WebAssembly.validate(Uint8Array.from(SIMD))) startWorker();
+if (WebAssembly.validate(Uint8Array.from(SIMD))) model.start();
 else {
   $("progress").hidden = true;
   $("loading-text").textContent = "This browser has no WebAssembly SIMD, which the model needs. Open the page in a newer one.";

@@ -71,23 +71,32 @@ export function readStyles(entries, latentDim) {
   return entries.map(({ name, latents }) => ({ name: name.slice(0, LONGEST_NAME), latents }));
 }
 
+/** The seed in the name of a random style, a text. */
+export function seedOf(name) {
+  return /^seed (\d+)/.exec(name)?.[1];
+}
+
 /** The styles after another pick; the same seed in another vividness replaces the last style. */
 export function pick([before, last], style) {
-  const seed = (name) => /^seed (\d+)/.exec(name)?.[1];
-  const isSame = seed(style.name) !== undefined && seed(style.name) === seed(last.name);
+  const isSame = seedOf(style.name) !== undefined && seedOf(style.name) === seedOf(last.name);
   return [isSame ? before : last, style];
+}
+
+/** The one of the two styles that a blend is, or null if it is between them. */
+export function chosen([before, last], blend) {
+  return blend >= 1 ? last : blend <= 0 ? before : null;
 }
 
 /** The style between the two; `blend` 0 is the one before. */
 export function blended([before, last], blend) {
   const latents = Float32Array.from(last.latents, (value, i) => before.latents[i] + (value - before.latents[i]) * blend);
   const share = (amount) => `${Math.round(100 * amount)} %`;
-  const both = `${before.name} ${share(1 - blend)} + ${last.name} ${share(blend)}`;
-  return { name: blend >= 1 ? last.name : blend <= 0 ? before.name : both, latents };
+  const both = `${share(1 - blend)} ${before.name} + ${share(blend)} ${last.name}`;
+  return { name: chosen([before, last], blend)?.name ?? both, latents };
 }
 
 /** The random style of a seed; `vividness` is a factor on the latents: below 1 it is nearer to the mean style. */
 export function styleOfSeed(seed, vividness, latentDim) {
-  const name = vividness === 1 ? `seed ${seed}` : `seed ${seed}, vivid ${Math.round(100 * vividness)} %`;
+  const name = vividness === 1 ? `seed ${seed}` : `seed ${seed} (vivid ${Math.round(100 * vividness)} %)`;
   return { name, latents: Array.from(randn(seed, latentDim), (value) => vividness * value) };
 }

@@ -30,6 +30,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 WIDTHS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
+# every picture that is shown
+SEEN = """window.seen = new Set();
+const look = () => {
+    const picture = document.querySelector("#picture img");
+    if (picture && getComputedStyle(picture).visibility === "visible") seen.add(picture.getAttribute("src"));
+    requestAnimationFrame(look);
+};
+look();"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[sync_api.Browser]:
     if CHROMIUM is None:
@@ -222,7 +232,8 @@ def test_tools(visitor):
     assert (filled[start != 0] == start[start != 0]).all()  # the sky alone
     assert filled[5, 256] == LABELS.id_of("snow")
     page.get_by_role("button", name="Clear").click()
-    assert (visitor.canvas() == 0).all()
+    assert (visitor.canvas()[:256] == LABELS.id_of("sky")).all()
+    assert (visitor.canvas()[256:] == LABELS.id_of("grass")).all()
 
     # without live mode the button paints
     before = visitor.source()
@@ -238,7 +249,7 @@ def test_blend_variants_and_compare(visitor):
     slider = page.locator("#blend input[type=range]")
     slider.scroll_into_view_if_needed()
     visitor.after(lambda: slider.fill("0.5"))
-    assert "50 %" in page.locator("#status").inner_text()
+    assert page.locator("#status").inner_text().endswith("style: 50 % sunset + 50 % noon")
     frame = visitor.frame()
     page.locator("#four").click()
     variants = page.locator("#variants img")
@@ -247,6 +258,7 @@ def test_blend_variants_and_compare(visitor):
     variants.nth(1).click()
     page.locator("#variants").wait_for(state="hidden")
     page.locator("#status", has_text="seed").wait_for()
+    assert page.locator("#status").evaluate("one => one.scrollWidth <= one.clientWidth")  # none of it is hidden
     page.locator("#compare-view").click()
     assert visitor.frame() == frame and page.locator("#compare-view").get_attribute("aria-pressed") == "true"
     page.locator("#compare input").fill("25")
@@ -264,7 +276,9 @@ def test_work_survives_a_reload_and_leaving_warns(visitor):
     visitor.after(lambda: visitor.stroke([(0.1, 0.9), (0.9, 0.8)]))
     picture = visitor.after(lambda: visitor.page.locator("#styles button[title=dusk]").click())
     painted = visitor.canvas()
+    visitor.page.add_init_script(SEEN)
     visitor.reload(kept=True)
+    assert visitor.page.evaluate("[...seen]") == [visitor.source()]  # and not the example's picture before it
     assert visitor.warned == 1
     visitor.page.locator("#status", has_text="dusk").wait_for()
     np.testing.assert_array_equal(visitor.canvas(), painted)
@@ -307,6 +321,28 @@ def test_a_browser_that_keeps_nothing(browser, url, script):
         np.testing.assert_array_equal(visitor.canvas(), start)
 
 
+def test_a_click_is_answered_at_once(visitor):
+    """The clicked thumbnail is marked, and the old picture is dimmed until the new one is here."""
+    page = visitor.page
+    page.evaluate("""() => {
+        window.states = [];
+        const frame = document.querySelector("#show");
+        const state = () => [frame.ariaBusy, document.querySelector("#picture img").getAttribute("src")];
+        new MutationObserver(() => states.push(state())).observe(frame, { attributeFilter: ["aria-busy"] });
+    }""")
+    click = "(button) => { const before = button.ariaPressed; button.click(); return [before, button.ariaPressed]; }"
+    for place in ("#styles button[title=misty]", "#masks button[title=river]"):
+        old = visitor.source()
+        assert page.locator(place).evaluate(click) == ["false", "true"]
+        page.wait_for_function("states.length === 2")
+        assert page.evaluate("states.splice(0)") == [["true", old], [None, visitor.source()]]
+        assert visitor.source() != old
+    page.locator("#seed input").fill("-5")
+    page.locator("#seed input").press("Enter")
+    page.locator(".toast-body").wait_for()
+    page.wait_for_function("states.length === 2 && states[1][0] === null")
+
+
 def test_what_is_chosen_is_marked(desktop):
     assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["lake"], ["noon"])
     desktop.after(lambda: desktop.page.locator("#styles button[title=dusk]").click())
@@ -314,9 +350,38 @@ def test_what_is_chosen_is_marked(desktop):
     assert (desktop.marked("#masks"), desktop.marked("#styles")) == (["desert"], ["dusk"])
     outlines = "all => all.map(one => getComputedStyle(one.firstChild).outlineStyle)"
     assert desktop.page.locator("#styles button").evaluate_all(outlines).count("solid") == 1
-    desktop.after(lambda: desktop.page.locator("#surprise").click())
     desktop.after(lambda: desktop.upload("#open", "mask.png", png(np.full((64, 64), 3, np.uint8))))
-    assert (desktop.marked("#masks"), desktop.marked("#styles")) == ([], [])
+    assert desktop.marked("#masks") == []
+    desktop.after(lambda: desktop.page.locator("#masks button[title=lake]").click())
+    desktop.after(lambda: desktop.upload("#open", "mask.png", png(np.full((64, 64), 3, np.uint8))))
+    assert desktop.marked("#masks") == []  # the second time, too
+    desktop.after(lambda: desktop.page.locator("#blend input[type=range]").fill("0.5"))
+    assert desktop.marked("#styles") == []
+
+
+def test_an_own_or_random_style_has_a_thumbnail(desktop):
+    page, styles = desktop.page, desktop.page.locator("#styles button")
+    seed, own = page.locator("#seed input"), page.locator("#styles button").nth(6)
+    assert styles.count() == 6
+    desktop.after(lambda: page.locator("#surprise").click())
+    assert desktop.marked("#styles") == [f"seed {seed.input_value()}"] and own.inner_text() == "random"
+    (random,) = desktop.marked("#styles")
+    page.locator("#four").click()
+    page.locator("#variants img").nth(2).click()
+    page.wait_for_function("old => document.querySelectorAll('#styles button')[6].title !== old", arg=random)
+    own.locator("img[src^='data:image/jpeg;base64,']").wait_for()  # what was painted
+    assert desktop.marked("#styles") == [f"seed {seed.input_value()}"]  # which the seed's field follows
+    desktop.after(lambda: desktop.upload("#own", "mine.png", png(Image.new("RGB", (90, 60), (250, 120, 0)))))
+    assert desktop.marked("#styles") == ["your picture"] and own.inner_text() == "yours"
+    image = Image.open(io.BytesIO(base64.b64decode(own.locator("img").get_attribute("src").partition(",")[2])))
+    assert np.abs(np.array(image).astype(int) - (250, 120, 0)).max() < 10
+    mine = desktop.picture()
+    for name in ("dusk", "misty"):
+        desktop.after(lambda name=name: page.locator(f"#styles button[title={name}]").click())
+    assert desktop.marked("#styles") == ["misty"]
+    desktop.reload(kept=True)
+    np.testing.assert_array_equal(desktop.after(own.click), mine)  # it can be taken again
+    assert desktop.marked("#styles") == ["your picture"]
 
 
 def test_the_four_styles_go_when_something_else_is_painted(visitor):
@@ -494,8 +559,12 @@ def test_formats(desktop):
     assert wide.shape == (64, 96, 3) and desktop.canvas().shape == (512, 768)
     frame = page.locator("#show").bounding_box()
     assert frame["width"] / frame["height"] == pytest.approx(1.5, abs=0.01)
-    np.testing.assert_array_equal(desktop.canvas()[:, ::3], start[:, ::2])
+    np.testing.assert_array_equal(desktop.canvas(), np.pad(start, ((0, 0), (128, 128)), mode="edge"))
     assert np.array(Image.open(desktop.download("Gray mask"))).shape == (64, 96)
+    desktop.after(lambda: page.locator("#canvas .format select").select_option("Square"))
+    np.testing.assert_array_equal(desktop.canvas(), start)
+    desktop.after(lambda: page.get_by_role("button", name="Undo").click())
+    assert desktop.canvas().shape == (512, 768)
     desktop.after(lambda: page.locator("#masks button[title=desert]").click())
     desktop.reload(kept=True)
     assert desktop.canvas().shape == (512, 768) and desktop.marked("#masks") == ["desert"]
@@ -568,6 +637,37 @@ def test_the_labels_fit_their_buttons(desktop):
         assert chips.evaluate_all(spilling) == []
         heights = chips.evaluate_all("all => all.map((one) => one.lastChild.offsetHeight)")
         assert len(set(heights)) == 1  # one line each
+
+
+def test_the_canvas_grows_with_the_window(desktop):
+    page = desktop.page
+    stage, sliders = page.locator("#canvas .stage"), page.locator("#sliders")
+    for width, height, side in ((1280, 900, 566), (1920, 1080, 746), (3840, 2160, 926)):
+        page.set_viewport_size({"width": width, "height": height})
+        box, below = stage.bounding_box(), sliders.bounding_box()
+        assert (box["width"], box["height"]) == pytest.approx((side, side), abs=2)
+        assert page.locator("#show").bounding_box()["width"] == pytest.approx(side, abs=2)
+        assert below["y"] + below["height"] <= height  # all that one paints with is in sight
+    page.locator("#canvas .format select").select_option("3:2")
+    box = stage.bounding_box()
+    assert (box["width"], box["height"]) == pytest.approx((926, 926 / 1.5), abs=2)
+
+
+def test_a_phone_shows_the_first_labels_and_whole_words(browser, url):
+    with visit(browser, url, "phone") as phone:
+        page = phone.page
+        assert page.locator("#canvas .palette").evaluate("one => one.scrollLeft") == 0
+        page.locator("#live input").uncheck()
+        page.locator("#paint").wait_for()
+        phone.after(lambda: page.locator("#surprise").click())
+        spare = "one => { const range = new Range(); range.selectNodeContents(one);"
+        spare += " return one.clientWidth - range.getBoundingClientRect().width; }"
+        for button in page.locator("#actions button:visible, #pick button:visible").all():
+            assert button.evaluate(spare) >= 8, button.inner_text()  # pixels beside the words
+        box = page.locator("#live input")
+        assert box.evaluate("one => getComputedStyle(one).borderColor !== getComputedStyle(one).backgroundColor")
+        seed = page.locator("#seed input")
+        assert seed.evaluate("one => one.scrollWidth <= one.clientWidth")
 
 
 def test_a_model_of_other_labels_has_a_page_of_its_own(browser, serve):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spade_hf import LabelSet
-from spade_hf.demo.first_mask import first_mask
+from spade_hf.demo.first_mask import first_mask, horizon_channels
 
 
 def names_in(names: list[str], unknown_id: int | None = None) -> list[str]:
@@ -36,3 +36,12 @@ def test_the_labels_are_plausible(names, expected):
 
 def test_the_unknown_label_is_not_among_them():
     assert names_in(["nothing", "sky", "grass"], unknown_id=0) == ["sky", "grass"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("landscapes", ("sky", "grass")), ("cityscapes", ("sky", "terrain")), ("ade20k", ("sky", "grass"))],
+)
+def test_a_cleared_canvas_is_sky_and_ground(name, expected):
+    label_set = LabelSet.from_name(name)
+    assert tuple(label_set.names[channel] for channel in horizon_channels(label_set)) == expected

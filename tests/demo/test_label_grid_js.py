@@ -71,6 +71,11 @@ def test_an_eraser_brings_back_another_grid(label_map):
     np.testing.assert_array_equal(run(f"{script} return grid;", label_map), label_map)
 
 
+def test_a_cleared_canvas_has_a_horizon():
+    cleared = run("return LabelGrid.withHorizon(2, 5, 7, 4);", np.zeros((1, 1), int))
+    assert cleared.tolist() == [[7, 7]] * 3 + [[4, 4]] * 2
+
+
 def test_filling_and_replacing():
     islands = np.array([[1, 1, 0, 1], [0, 1, 0, 1], [1, 0, 0, 1]])
     filled = run("grid.fill({ x: 0.5, y: 0.5 }, 5); return grid;", islands)

@@ -33,7 +33,7 @@ def test_anything_else_is_refused(text):
         read_canvas(text, LANDSCAPES, [Format("tiny", (2, 2), (2, 2))])
 
 
-def test_an_empty_canvas_is_unknown_or_sky():
+def test_transparent_pixels_are_unknown_or_sky():
     assert LANDSCAPES.names[blank_channel(LANDSCAPES)] == "sky"
     ade20k = LabelSet.from_name("ade20k")
     assert ade20k.ids[blank_channel(ade20k)] == ade20k.unknown_id

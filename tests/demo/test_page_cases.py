@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spade_hf.demo.formats import Format, nearest_format
+from spade_hf.demo.formats import Format, nearest_format, reframed
 from spade_hf.demo.painter import Painter, Style, Styles
 from spade_hf.demo.percent import percent_of_pixels
 from spade_hf.images.inputs import instance_edges
@@ -21,7 +21,9 @@ def test_picks(case):
 
 @pytest.mark.parametrize("case", CASES["blends"])
 def test_blends(case):
-    style = Styles.from_list(case["styles"], len(case["latents"])).blend(case["blend"])
+    styles = Styles.from_list(case["styles"], len(case["latents"]))
+    style, chosen = styles.blend(case["blend"]), styles.chosen(case["blend"])
+    assert (chosen and chosen.name) == case["chosen"]
     assert style.name == case["name"]
     torch.testing.assert_close(style.latents[0], torch.tensor(case["latents"], dtype=torch.float32))
 
@@ -38,6 +40,11 @@ def test_the_style_of_a_seed(painter, case, monkeypatch):
 def test_the_nearest_format(case):
     formats = [Format(str(size), tuple(size), tuple(size)) for size in case["sizes"]]
     assert nearest_format(case["shape"], formats).size == tuple(case["nearest"])
+
+
+@pytest.mark.parametrize("case", CASES["reframings"])
+def test_another_frame(case):
+    assert reframed(np.array(case["labels"]), case["size"]).tolist() == case["then"]
 
 
 @pytest.mark.parametrize("case", CASES["edges"])

@@ -23,14 +23,14 @@ def test_a_painting_is_what_the_pipeline_makes(painter):
     style = painter.style_of_seed(5)
     painting = painter.paint(LABEL_MAP, [style])[0]
     generator = torch.Generator().manual_seed(5)
-    expected = painter.pipeline(painter.at_picture_size(LABEL_MAP), generator=generator).images[0]
-    np.testing.assert_array_equal(np.array(painting.picture), np.array(expected))
-    assert painting.picture.size == (64, 64)
+    expected = painter.pipeline(painter.at_image_size(LABEL_MAP), generator=generator).images[0]
+    np.testing.assert_array_equal(np.array(painting.image), np.array(expected))
+    assert painting.image.size == (64, 64)
     assert painting.seconds > 0
 
 
 def test_the_demo_reads_the_pixels_that_the_library_reads(painter):
-    label_map = painter.at_picture_size(LABEL_MAP)
+    label_map = painter.at_image_size(LABEL_MAP)
     channels = painter.processor.preprocess_mask(LABEL_MAP, height=64, width=64)[0].numpy()
     np.testing.assert_array_equal(label_map, painter.label_set.channels_to_ids(channels))
 
@@ -39,12 +39,12 @@ def test_one_picture_for_each_style(painter):
     styles = [painter.style_of_seed(seed) for seed in range(3)]
     paintings = painter.paint(LABEL_MAP, styles)
     assert [painting.style for painting in paintings] == styles
-    assert len({painting.picture.tobytes() for painting in paintings}) == 3
+    assert len({painting.image.tobytes() for painting in paintings}) == 3
 
 
 def test_the_style_of_a_picture_is_the_encoders_mean(painter):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
-    style = painter.style_of_picture(picture, "mine")
+    style = painter.style_of_image(picture, "mine")
     expected = painter.pipeline(np.zeros((64, 64), np.int64), style_image=picture).latents
     torch.testing.assert_close(style.latents, expected)
 
@@ -55,13 +55,13 @@ def test_the_canvas_is_large_enough_to_paint_on(painter):
 
 def test_a_wide_canvas_gives_a_wide_picture(painter):
     (painting,) = painter.paint(np.zeros((512, 768), np.int64), [painter.style_of_seed(0)])
-    assert painting.picture.size == (96, 64)
+    assert painting.image.size == (96, 64)
 
 
 def test_vividness_scales_a_random_style(painter):
     full, half = painter.style_of_seed(4), painter.style_of_seed(4, 0.5)
     torch.testing.assert_close(half.latents, full.latents / 2)
-    assert (full.name, half.name) == ("seed 4", "seed 4, vivid 50 %")
+    assert (full.name, half.name) == ("seed 4", "seed 4 (vivid 50 %)")
 
 
 def test_the_same_seed_takes_the_place_of_the_last_style(painter):
@@ -86,7 +86,7 @@ def test_blending():
     assert styles == Styles(before, last)
     assert styles.blend(0.0) is before and styles.blend(1.0) is last
     between = styles.blend(0.25)
-    assert between.name == "noon 75 % + dusk 25 %"
+    assert between.name == "75 % noon + 25 % dusk"
     torch.testing.assert_close(between.latents, torch.full((1, 4), 0.25))
 
 
@@ -95,9 +95,9 @@ def test_models_without_styles(edges):
     processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"), use_instance_edges=edges)
     generator = tiny_generator(num_labels=12, latent_dim=None, use_instance_edges=edges)
     painter = Painter(SPADEPipeline(generator, processor))
-    assert not painter.has_styles and not painter.reads_pictures
+    assert not painter.has_styles and not painter.reads_images
     painting = painter.paint(LABEL_MAP, None)[0]
-    assert painting.style is None and painting.picture.size == (64, 64)
+    assert painting.style is None and painting.image.size == (64, 64)
 
 
 def test_a_gpu_is_borrowed_where_there_is_zerogpu(pipeline, monkeypatch):

@@ -11,7 +11,7 @@ from PIL import Image
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.demo.formats import Format
 from spade_hf.demo.handlers import ASSETS, MASKS, STYLES
-from spade_hf.demo.uploads import MAX_FILE_SIZE, open_upload, read_mask, read_picture
+from spade_hf.demo.uploads import MAX_FILE_SIZE, open_upload, read_mask, read_style_image
 
 from ..damaged_exif import damaged_exif, jpeg_with_damaged_exif
 from .conftest import png
@@ -155,7 +155,7 @@ def test_damaged_exif_tags(error):
 
 def test_pictures_of_16_bits_keep_their_range():
     ramp = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
-    np.testing.assert_allclose(np.array(read_picture(png(ramp)))[..., 1], ramp / 257, atol=0.51)
+    np.testing.assert_allclose(np.array(read_style_image(png(ramp)))[..., 1], ramp / 257, atol=0.51)
 
 
 def test_pictures_are_small_and_rgb():
@@ -163,21 +163,21 @@ def test_pictures_are_small_and_rgb():
         image = Image.new("RGB", (1000, 500), (200, 100, 0)).convert(mode)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG" if mode == "CMYK" else "PNG")
-        picture = read_picture(buffer.getvalue())
+        picture = read_style_image(buffer.getvalue())
         assert (picture.mode, picture.size) == ("RGB", (512, 256))
 
 
 def test_pictures_with_transparent_pixels_are_refused():
     """Their hidden colors would become a part of the style."""
     image = Image.fromarray(np.dstack([COLORS, np.full(SIZE, 255, np.uint8)]))
-    assert read_picture(png(image)).mode == "RGB"
+    assert read_style_image(png(image)).mode == "RGB"
     image.putpixel((0, 0), (1, 2, 3, 0))
     with pytest.raises(ValueError, match="The picture has 1 transparent pixels, whose colors are unknown"):
-        read_picture(png(image))
+        read_style_image(png(image))
     buffer = io.BytesIO()
     indexed(IDS, LABELS.palette).save(buffer, "PNG", transparency=int(IDS[0, 0]))
     with pytest.raises(ValueError, match="transparent pixels, whose colors"):
-        read_picture(buffer.getvalue())
+        read_style_image(buffer.getvalue())
 
 
 def test_ids_in_a_jpeg_are_refused():

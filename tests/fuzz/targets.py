@@ -21,7 +21,7 @@ from spade_hf.conversion import convert_nvlabs_discriminator
 from spade_hf.demo.handlers import Handlers
 from spade_hf.demo.painter import Painter, Style, Styles
 from spade_hf.demo.scene import Scene
-from spade_hf.demo.uploads import read_mask, read_picture
+from spade_hf.demo.uploads import read_mask, read_style_image
 from spade_hf.labels.colors import voc_color
 from spade_hf_cli import main
 
@@ -188,7 +188,7 @@ def handlers() -> Handlers:
 def uploads(random: Random, folder: Path) -> None:
     data = image_bytes(random)
     if random.random() < 0.5:
-        assert max(read_picture(data).size) <= 512
+        assert max(read_style_image(data).size) <= 512
     else:
         opened = read_mask(data, painter().processor, painter().formats)
         painter().paint(opened.label_map, [painter().style_of_seed(0)])

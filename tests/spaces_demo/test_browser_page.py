@@ -186,7 +186,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     with page.expect_download() as download:
         page.locator("#save-mask").click()
     download.value.save_as(tmp_path / "mask.png")
-    saved = painter.label_set.colorize(painter.at_picture_size(label_map))
+    saved = painter.label_set.colorize(painter.at_image_size(label_map))
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png").convert("RGB")), saved)
     sunset = visitor.after(lambda: page.locator("#styles button[data-name=sunset]").click())
     assert page.locator("#status").inner_text().endswith("64 x 64 pixels · style: sunset")
@@ -197,11 +197,20 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     Image.new("RGB", (300, 200), (200, 90, 40)).save(tmp_path / "mine.png")
     own = visitor.after(lambda: page.set_input_files("#own-file", tmp_path / "mine.png"))
     assert np.abs(own - sunset).max() > 10 and page.locator("#last").inner_text() == "mine.png"
-    (expected,) = painter.paint(label_map, [painter.style_of_picture(Image.open(tmp_path / "mine.png"), "mine.png")])
-    assert np.abs(own - np.asarray(expected.picture, dtype=int)).max() <= 2
+    (expected,) = painter.paint(label_map, [painter.style_of_image(Image.open(tmp_path / "mine.png"), "mine.png")])
+    assert np.abs(own - np.asarray(expected.image, dtype=int)).max() <= 2
+    chosen = page.locator("#styles button[aria-pressed=true]")
+    assert chosen.all_inner_texts() == ["yours"] and chosen.get_attribute("title") == "mine.png"
+    mine = chosen.locator("img").get_attribute("src")
+    visitor.after(lambda: page.locator("#styles button[data-name=dusk]").click())
+    visitor.after(lambda: page.locator("#styles button[data-name=noon]").click())
+    again = visitor.after(lambda: page.locator("#styles button").nth(6).click())
+    assert np.abs(again - own).max() <= 2 and chosen.locator("img").get_attribute("src") == mine
     seeded = visitor.after(lambda: (page.fill("#seed", "7"), page.press("#seed", "Enter")))
+    assert chosen.all_inner_texts() == ["random"]
+    assert chosen.locator("img").get_attribute("src").startswith("data:image/jpeg;base64,")
     (expected,) = painter.paint(label_map, [painter.style_of_seed(7)])
-    assert np.abs(seeded - np.asarray(expected.picture, dtype=int)).max() <= 2
+    assert np.abs(seeded - np.asarray(expected.image, dtype=int)).max() <= 2
 
     visitor.after(lambda: page.locator("#masks button").nth(1).click())
     assert visitor.mask() != mask
@@ -209,7 +218,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     assert visitor.mask() == mask and np.abs(reopened - sunset).max() <= 2
 
     blended = visitor.after(lambda: page.locator("#blend").fill("0.25"))
-    assert np.abs(blended - sunset).max() > 10
+    assert np.abs(blended - sunset).max() > 10 and chosen.count() == 0
     page.evaluate("navigator.serviceWorker.ready")
     wait_for(page, "document.querySelector('#offline').textContent")
     page.reload()
@@ -226,6 +235,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     wait_for(page, "document.querySelectorAll('#variants canvas').length === 4")
     visitor.after(lambda: page.locator("#variants button").nth(2).click())
     assert page.locator("#variants").is_hidden()
+    assert chosen.get_attribute("title") == f"seed {page.locator('#seed').input_value()}"
     page.locator("#compare-view").click()
     assert page.locator("#compare canvas").is_visible() and visitor.frame() == frame
     page.locator("#compare-view").click()
@@ -234,6 +244,16 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     visitor.after(lambda: page.locator("#vividness").fill("0.5"))
     assert "vivid 50 %" in page.locator("#last").inner_text()
     assert not visitor.complaints
+    context.close()
+
+
+def test_the_canvas_grows_with_the_window(browser, url):
+    context = browser.new_context(viewport={"width": 1920, "height": 1080}, service_workers="block")
+    page = Visitor(context.new_page(), url).page
+    for place in ("#canvas .stage", "#show"):
+        assert page.locator(place).bounding_box()["width"] == pytest.approx(746, abs=2)
+    below = page.locator(".sliders").bounding_box()
+    assert below["y"] + below["height"] <= 1080  # all that one paints with is in sight
     context.close()
 
 
@@ -284,7 +304,7 @@ def test_masks_and_scenes_of_every_form(browser, pipeline, url, tmp_path):
     visitor.after(lambda: visitor.page.set_input_files("#open-file", tmp_path / "scene.JSON"))
     painted = read_canvas(visitor.mask(), label_set, painter.formats)
     assert (painted[:256] == label_set.id_of("tree")).all() and (painted[256:] == label_set.id_of("sky")).all()
-    assert visitor.page.locator("#status").inner_text().endswith("style: a 50 % + b 50 %")
+    assert visitor.page.locator("#status").inner_text().endswith("style: 50 % a + 50 % b")
     assert not visitor.complaints
     context.close()
 

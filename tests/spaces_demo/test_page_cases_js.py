@@ -20,10 +20,12 @@ return given.map(({ styles, picked }) => pick(styles.map(styleOf), styleOf(picke
 def test_blends(node):
     body = """
 return given
-  .map(({ styles, blend }) => blended(styles, blend))
-  .map(({ name, latents }) => ({ name, latents: [...latents] }));
+  .map(({ styles, blend }) => ({ ...blended(styles, blend), chosen: chosen(styles, blend)?.name ?? null }))
+  .map(({ latents, ...found }) => ({ ...found, latents: [...latents] }));
 """
-    for case, found in zip(CASES["blends"], node('{ blended } from "./scene.js"', body, CASES["blends"]), strict=True):
+    answer = node('{ blended, chosen } from "./scene.js"', body, CASES["blends"])
+    for case, found in zip(CASES["blends"], answer, strict=True):
+        assert found["chosen"] == case["chosen"]
         assert found["name"] == case["name"]
         assert found["latents"] == pytest.approx(case["latents"])
 
@@ -43,6 +45,18 @@ def test_the_nearest_format(node):
 return given.map(({ sizes, shape: [height, width] }) => formatOf(width, height, sizes.map((size) => ({ size }))).size);
 """
     assert node('{ formatOf } from "./masks.js"', body, cases) == [case["nearest"] for case in cases]
+
+
+def test_another_frame(node):
+    cases = CASES["reframings"]
+    body = """
+return given.map(({ labels, size: [height, width] }) => {
+  const grid = new LabelGrid(labels[0].length, labels.length, Uint16Array.from(labels.flat()));
+  return [...grid.reframed(width, height).labels];
+});
+"""
+    for case, labels in zip(cases, node('{ LabelGrid } from "./label_grid.js"', body, cases), strict=True):
+        assert np.reshape(labels, case["size"]).tolist() == case["then"]
 
 
 def test_edges(node):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from .. import BUNDLED_MODEL
 from ..pipelines import SPADEPipeline
@@ -19,7 +20,7 @@ from .scene import SCENE_FILE
 from .uploads import MAX_FILE_SIZE
 
 
-STYLE_SHEETS = ("page.css", "mask_canvas.css", "picture_views.css")
+STYLE_SHEETS = ("page.css", "mask_canvas.css", "picture_views.css", "thumbnails.css")
 HOUR = 3600  # seconds that a visitor's files are kept
 QUEUE_SIZE = 32  # waiting calls; the next one is told that the demo is busy
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # installed fonts: nothing to download
@@ -28,7 +29,11 @@ SHOW_VARIANTS = """(canvas, vividness) => {
     document.dispatchEvent(new CustomEvent("view", { detail: "variants" }));
     return [document.querySelector("#show").dataset.view === "variants" ? canvas : null, vividness];
 }"""
-SAVE_PICTURE = """() => {
+# the old image is dimmed from WAIT, before an event, until PAINTED
+WAIT = """(...inputs) => { document.dispatchEvent(new Event("waiting")); return inputs; }"""
+PAINTED = """(image) => { document.dispatchEvent(new CustomEvent("painted", { detail: image?.url })); }"""
+RESTORED = PAINTED.replace("painted", "restored")
+SAVE_IMAGE = """() => {
     const link = document.createElement("a");
     link.href = document.querySelector("#picture img").src; link.download = "picture.png"; link.click();
 }"""
@@ -61,48 +66,54 @@ def wire(on: Handlers, page: Page) -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     # otherwise Gradio marks all outputs of an event as failed if it fails
     hidden: dict[str, Any] = {**private, "show_progress": "hidden"}
-    # the cores paint one picture at a time
+    # the cores paint one image at a time
     model: dict[str, Any] = {**private, "concurrency_id": "model", "concurrency_limit": 1}
     quiet: dict[str, Any] = {**model, "show_progress": "hidden"}
     scene = [page.canvas, page.styles, page.blend]
-    picked = [page.styles, page.blend, page.names]
+    picked = page.picked
     keep: dict[str, Any] = {"js": before_painting(on.painter.fingerprint)}
     paint: dict[str, Any] = {"fn": on.paint, "inputs": scene, "outputs": page.shown, **quiet, **keep}
 
-    restored = [*picked, page.masks, *page.shown]
-    gr.on(None, on.restore, page.kept, restored, js=recall(on.painter.fingerprint), **quiet)  # when the page loads
+    restored = [*picked, page.masks, page.image, page.status]
+    loading = gr.on(None, on.restore, page.kept, restored, js=recall(on.painter.fingerprint), **quiet)
+    loading.then(None, page.image, js=RESTORED, **private)
     page.paint.click(on.paint, scene, page.shown, show_progress_on=page.status, **model, **keep)
     page.live.change(lambda live: gr.update(visible=not live), page.live, page.paint, **hidden)
     page.canvas.input(on.paint_live, [page.live, *scene], page.shown, trigger_mode="always_last", **quiet, **keep)
     page.blend.input(**paint, trigger_mode="always_last")
-    page.masks.select(on.pick_example_mask, page.canvas, [page.canvas, page.masks], **hidden).success(**paint)
-    file = [page.open, page.styles, page.blend]
+    page.blend.input(on.show_blend, [page.styles, page.blend], page.examples, trigger_mode="always_last", **hidden)
+
+    def then_paint(picking: Dependency) -> None:
+        """Paint after a successful event that changes the scene."""
+        picking.failure(None, page.image, js=PAINTED, **private)
+        picking.success(**paint).then(None, page.image, js=PAINTED, **private)
+
+    then_paint(page.masks.select(on.pick_example_mask, page.canvas, page.canvas, js=WAIT, **hidden))
     opened = [page.canvas, *picked, page.masks, page.ask, page.question]
-    opening = page.open.upload(on.open_file, file, opened, **hidden)
-    opening.success(**paint)
-    page.as_mask.click(partial(on.open_file, is_mask=True), file, opened, **hidden).success(**paint)
-    page.as_style.click(on.pick_own_picture, [page.styles, page.open], picked, **quiet).success(**paint)
+    opening = page.open.upload(on.open_file, page.open, opened, js=WAIT, **hidden)
+    then_paint(opening)
+    then_paint(page.as_mask.click(partial(on.open_file, is_mask=True), page.open, opened, js=WAIT, **hidden))
+    then_paint(page.as_style.click(on.pick_own_image, [page.styles, page.open], picked, js=WAIT, **quiet))
     for answered in (opening.failure, page.as_style.click, page.as_nothing.click):
         answered(lambda: gr.update(visible=False), None, page.ask, **hidden)
-    page.examples.select(on.pick_example_style, page.styles, picked, **quiet).success(**paint)
-    page.own.upload(on.pick_own_picture, [page.styles, page.own], picked, **quiet).success(**paint)
+    then_paint(page.examples.select(on.pick_thumbnail, page.styles, picked, js=WAIT, **quiet))
+    then_paint(page.own.upload(on.pick_own_image, [page.styles, page.own], picked, js=WAIT, **quiet))
     random = [page.styles, page.seed, page.vividness]
-    page.surprise.click(new_seed, None, page.seed, **hidden).success(on.pick_seed, random, picked, **quiet).success(
-        **paint
-    )
+    surprising = page.surprise.click(new_seed, None, page.seed, js=WAIT, **hidden)
+    then_paint(surprising.success(on.pick_seed, random, picked, **quiet))
     for changed in (page.seed.submit, page.vividness.release):
-        changed(on.pick_seed, random, picked, **quiet).success(**paint)
+        then_paint(changed(on.pick_seed, random, picked, js=WAIT, **quiet))
     page.compare.click(None, js=SHOW_COMPARE, **private)
-    page.save.click(None, js=SAVE_PICTURE, **private)
+    page.save.click(None, js=SAVE_IMAGE, **private)
     page.four.click(
         on.paint_variants, [page.canvas, page.vividness], [page.variants, page.gallery], js=SHOW_VARIANTS, **model
     )
-    page.gallery.select(on.pick_variant, [page.styles, page.variants], picked, **quiet).success(**paint)
+    then_paint(page.gallery.select(on.pick_variant, [page.styles, page.variants], picked, js=WAIT, **quiet))
     for what, button in page.downloads.items():
         save = partial(on.download, what, page.file.GRADIO_CACHE)
         button.click(save, scene, page.file, **hidden).success(None, page.file, js=SAVE_FILE, **private)
     gr.on(
-        [], on.generate, page.api, page.api_picture, api_name="generate", concurrency_id="model", concurrency_limit=1
+        [], on.generate, page.api, page.api_image, api_name="generate", concurrency_id="model", concurrency_limit=1
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""The first mask of a page without examples: a plain scene of the model's own labels."""
+"""Plain scenes of the model's own labels: the first mask of a page without examples, and a cleared canvas."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +15,8 @@ PLACES = (
     "tree vegetation bush plant fence forest",
     "road street floor ground grass terrain earth field sand snow water sea",
 )
+# the same for above and below the horizon of a cleared canvas
+HORIZON = (PLACES[0], "grass terrain ground field earth floor road street sand snow water sea")
 NO_LABELS = {"unknown", "unlabelled", "unlabeled", "void", "background", "other", "ignore", "border", "ego", "roi"}
 
 
@@ -27,7 +30,7 @@ def first_mask(label_set: LabelSet, size: tuple[int, int]) -> tuple[np.ndarray, 
     Returns:
         `tuple`: ids, int64 `(H, W)`, and the names of the labels in it, from top to bottom.
     """
-    channels = _scene_channels(label_set)
+    channels = _channels_that_fit(PLACES, label_set)
     y, x = np.mgrid[0 : 1 : size[0] * 1j, 0 : 1 : size[1] * 1j]  # (H, W) each
     above, left, right, below = (label_set.ids[channel] for channel in channels)
     label_map = np.full(size, above, dtype=np.int64)
@@ -37,7 +40,13 @@ def first_mask(label_set: LabelSet, size: tuple[int, int]) -> tuple[np.ndarray, 
     return label_map, [label_set.names[channel] for channel in dict.fromkeys(channels)]
 
 
-def _scene_channels(label_set: LabelSet) -> list[int]:
+def horizon_channels(label_set: LabelSet) -> tuple[int, int]:
+    """Return the channels above and below the horizon of a cleared canvas, chosen by name: sky and ground, if any."""
+    above, below = _channels_that_fit(HORIZON, label_set)
+    return above, below
+
+
+def _channels_that_fit(places: Sequence[str], label_set: LabelSet) -> list[int]:
     words = [re.findall("[a-z]+", name.lower()) for name in label_set.names]
     usable = [
         channel
@@ -46,8 +55,8 @@ def _scene_channels(label_set: LabelSet) -> list[int]:
     ] or [channel for channel in range(label_set.num_channels) if channel != label_set.unknown_channel]
     fitting = [
         next((channel for word in place.split() for channel in usable if word in words[channel]), None)
-        for place in PLACES
+        for place in places
     ]
     spare = [channel for channel in usable if channel not in fitting]
-    spare += usable * len(PLACES)  # if there are fewer labels than places
+    spare += usable * len(places)  # if there are fewer labels than places
     return [channel if channel is not None else spare.pop(0) for channel in fitting]

@@ -13,18 +13,21 @@ from PIL import Image
 from ..images.resize import resize_labels
 from ..labels.label_set import LabelSet
 from .first_mask import first_mask
-from .formats import nearest_format
+from .formats import nearest_format, reframed
 from .mask_canvas import read_canvas, write_canvas
 from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed
 from .percent import percent_of_pixels
 from .scene import DOWNLOADS, Scene, new_path
-from .uploads import read_mask, read_picture
+from .thumbnails import data_url
+from .uploads import read_mask, read_style_image
 
 
 VARIANTS = 4
 ASSETS = Path(__file__).parent / "assets"
 MASKS = ("lake", "river", "sea", "forest", "snow", "desert")  # ids of the landscapes label set
 STYLES = ("noon", "sunset", "golden", "dusk", "misty", "overcast")
+MASK_FILES = {name: ASSETS / f"{name}_mask.png" for name in MASKS}
+STYLE_FILES = {name: ASSETS / f"{name}_style.jpg" for name in STYLES}
 TOAST_SECONDS = 5
 SCENE_CANVASES = 4  # a scene's pixels are at most this many times the canvas'
 StyleList = list[dict[str, Any]]  # from `Styles.to_list`; the browser keeps the styles
@@ -62,8 +65,8 @@ class Handlers:
 
     @property
     def has_example_styles(self) -> bool:
-        """Whether the example pictures show what the model paints, and the model can read them."""
-        return self.has_examples and self.painter.reads_pictures
+        """Whether the example images show what the model paints, and the model can read them."""
+        return self.has_examples and self.painter.reads_images
 
     def first_canvas(self) -> str:
         """Return the first example, or a plain scene of the model's own labels."""
@@ -101,36 +104,40 @@ class Handlers:
             kept (`dict`, *optional*): From `keeping.recall`; to be trusted no more than an upload.
 
         Returns:
-            `tuple`: the styles, the slider, the line beneath it, the marked example mask, and what `paint` returns.
+            `tuple`: what a picked style changes, the example mask to mark, image and line.
         """
         if kept:
             try:
                 styles, blend = kept.get("styles", self.first_styles()), float(kept.get("blend", 1))
-                shown = self.paint(kept.get("mask", self.first_canvas()), styles, blend)
-                read = None if styles is None else self._read_styles(styles).to_list()  # drops anything else
-                return read, blend, describe(styles), self.name_of_mask(kept.get("start")), *shown
+                image, line, painted = self.paint(kept.get("mask", self.first_canvas()), styles, blend)
+                *picked, thumbnails = self._show_styles(styles, blend)
+                mask = {"chosen": self.name_of_mask(kept.get("start"))}
+                return *picked, {**thumbnails, **painted}, mask, image, line
             except (gr.Error, AttributeError, TypeError, ValueError):  # kept by an older version of this page
                 pass
-        return (gr.skip(),) * 7
+        return (gr.skip(),) * 8
 
     # Painting
 
     @tells_the_user
-    def paint(self, canvas: str, styles: StyleList | None, blend: float) -> tuple[Image.Image, str, str]:
-        """Paint the canvas in the style; return the picture, a line about it, and the names of the styles in it."""
+    def paint(self, canvas: str, styles: StyleList | None, blend: float) -> tuple[Image.Image, str, dict[str, Any]]:
+        """Paint the canvas in the style; return the image, a line about it, and the thumbnail of an own style."""
         label_map = self._read(canvas)
         if styles is None:
             (painting,) = self.painter.paint(label_map, None)
-            return painting.picture, line_about(painting), ""
+            return painting.image, line_about(painting), {}
         read = self._read_styles(styles)
         (painting,) = self.painter.paint(label_map, [read.blend(blend)])
-        return painting.picture, line_about(painting), ",".join(read.parts(blend))
+        chosen, painted = read.chosen(blend), {}
+        if chosen is not None and chosen.name not in STYLES:
+            painted = {"painted": {"name": chosen.name, "image": data_url(painting.image)}}
+        return painting.image, line_about(painting), painted
 
-    def first_picture(self, canvas: str, styles: StyleList | None) -> tuple[Image.Image, str]:
-        """Return picture and line without its time: at the server's start it takes longer than any later one."""
+    def first_image(self, canvas: str, styles: StyleList | None) -> tuple[Image.Image, str]:
+        """Return image and line without its time: at the server's start it takes longer than any later one."""
         latest = None if styles is None else [self._read_styles(styles).last]
         (painting,) = self.painter.paint(self._read(canvas), latest)
-        return painting.picture, line_about(painting, timed=False)
+        return painting.image, line_about(painting, timed=False)
 
     def paint_live(self, live: bool, canvas: str, styles: StyleList | None, blend: float) -> Any:
         """Paint after each stroke, in live mode."""
@@ -143,19 +150,23 @@ class Handlers:
             return gr.skip()
         seeds = [new_seed() for _ in range(VARIANTS)]
         styles = [self.painter.style_of_seed(seed, vividness) for seed in seeds]
-        pictures = [painting.picture for painting in self.painter.paint(self._read(canvas), styles)]
-        return {"seeds": seeds, "vividness": vividness}, pictures
+        images = [painting.image for painting in self.painter.paint(self._read(canvas), styles)]
+        return {"seeds": seeds, "vividness": vividness}, images
 
-    # Styles: each returns the styles, the slider and the line beneath it
-
-    def pick_example_style(self, styles: StyleList, event: gr.SelectData) -> tuple:
-        """Pick an example."""
-        return self._picked(styles, self.example_style(event.index))
+    # Styles: each returns the styles, the slider, the line beneath it, the seed and the thumbnails
 
     @tells_the_user
-    def pick_own_picture(self, styles: StyleList, data: bytes) -> tuple:
-        """Pick the style of the visitor's own picture."""
-        return self._picked(styles, self.painter.style_of_picture(read_picture(data), "your picture"))
+    def pick_thumbnail(self, styles: StyleList, event: gr.SelectData) -> tuple:
+        """Pick an example, or the visitor's own style once more."""
+        if event.index < len(STYLES):
+            return self._picked(styles, self.example_style(event.index))
+        return self._picked(styles, self._read_styles([event.value, event.value]).last)
+
+    @tells_the_user
+    def pick_own_image(self, styles: StyleList, data: bytes) -> tuple:
+        """Pick the style of the visitor's own image."""
+        image = read_style_image(data)
+        return self._picked(styles, self.painter.style_of_image(image, "your picture"), data_url(image))
 
     @tells_the_user
     def pick_seed(self, styles: StyleList, seed: float | None, vividness: float) -> tuple:
@@ -171,9 +182,28 @@ class Handlers:
             raise ValueError("These four styles are gone. Press Four styles again.") from None
         return self.pick_seed(styles, seed, vividness)
 
-    def _picked(self, styles: StyleList, style: Style) -> tuple:
-        styles = self._read_styles(styles).pick(style).to_list()
-        return styles, 1.0, describe(styles)
+    def show_blend(self, styles: StyleList, blend: float) -> dict[str, Any]:
+        """Return the thumbnails of a blend, none of which is marked if it is between two styles."""
+        return self._mark(self._read_styles(styles), blend)
+
+    def _mark(self, styles: Styles, blend: float) -> dict[str, Any]:
+        chosen = styles.chosen(blend)
+        return {"chosen": "" if chosen is None else chosen.name}
+
+    def _picked(self, styles: StyleList, style: Style, image: str | None = None) -> tuple:
+        return self._show_styles(self._read_styles(styles).pick(style).to_list(), 1.0, image)
+
+    def _show_styles(self, styles: StyleList | None, blend: float, image: str | None = None) -> tuple:
+        """Return what the page shows of styles; `image` is the own style's, a data URL."""
+        if styles is None:
+            return None, blend, "", gr.skip(), {}
+        read = self._read_styles(styles)
+        styles = read.to_list()  # drops anything else
+        thumbnails = self._mark(read, blend)
+        if own := [style for style in styles if style["name"] not in STYLES]:
+            thumbnails["own"] = own[-1] if image is None else {**own[-1], "image": image}
+        seed = gr.skip() if read.last.seed is None else int(read.last.seed)
+        return styles, blend, describe(styles), seed, thumbnails
 
     def _read_styles(self, styles: StyleList) -> Styles:
         read = Styles.from_list(styles, self.painter.latent_dim)
@@ -184,48 +214,50 @@ class Handlers:
     def example_style(self, index: int) -> Style:
         """Load one of `STYLES`."""
         name = STYLES[index]
-        with Image.open(ASSETS / f"{name}_style.jpg") as picture:
-            return self.painter.style_of_picture(picture.convert("RGB"), name)
+        with Image.open(STYLE_FILES[name]) as image:
+            return self.painter.style_of_image(image.convert("RGB"), name)
 
     # Canvas
 
     @tells_the_user
-    def pick_example_mask(self, canvas: str, event: gr.SelectData) -> tuple[str, str]:
-        """Put an example on the canvas, whose format stays; return the canvas and the example's name."""
-        return self.example_mask(event.index, canvas), MASKS[event.index]
+    def pick_example_mask(self, canvas: str, event: gr.SelectData) -> str:
+        """Put an example on the canvas, whose format stays."""
+        return self.example_mask(event.index, canvas)
 
     @tells_the_user
-    def open_file(self, data: bytes, styles: StyleList | None, blend: float, *, is_mask: bool = False) -> tuple:
+    def open_file(self, data: bytes, *, is_mask: bool = False) -> tuple:
         """Open a mask or a saved scene; a photograph is opened only if `is_mask` says that it is meant as a mask.
 
         Returns:
-            `tuple`: canvas, styles, slider, the line beneath it, no example's name, and the question whether it is a
+            `tuple`: canvas, what a picked style changes, no example to mark, and the question whether it is a
                 photograph: its visibility and text.
         """
+        picked = (gr.skip(),) * 5
         if data.lstrip()[:1] == b"{":
             height, width = self.painter.formats[-1].canvas_size  # the widest
             scene = Scene.from_json(data, self.label_set, self.painter.latent_dim, SCENE_CANVASES * height * width)
             canvas_size = nearest_format(scene.label_map.shape, self.painter.formats).canvas_size
             label_map = resize_labels(scene.label_map, canvas_size)
             if scene.styles is not None:
-                styles, blend = scene.styles.to_list(), scene.blend
+                picked = self._show_styles(scene.styles.to_list(), scene.blend)
             gr.Info("Your scene is back.", title="Opened", duration=TOAST_SECONDS)
         else:
             mask = read_mask(data, self.processor, self.painter.formats)
             if mask.is_photo and not is_mask:
                 why = f"{percent_of_pixels(mask.far_share)} of its pixels have no label's color"
-                return *[gr.skip()] * 5, gr.update(visible=True), f'<p role="alert">Is this a photograph? {why}.</p>'
+                question = f'<p role="alert">Is this a photograph? {why}.</p>'
+                return gr.skip(), *picked, gr.skip(), gr.update(visible=True), question
             if mask.notes:
                 told = "The mask was changed to fit: " + "; ".join(mask.notes) + "."
                 gr.Info(told, title="Opened", duration=TOAST_SECONDS)
             label_map = mask.label_map
-        return self._write(label_map), styles, blend, describe(styles), "", gr.update(visible=False), ""
+        return self._write(label_map), *picked, {"chosen": ""}, gr.update(visible=False), ""
 
     def example_mask(self, index: int, canvas: str | None = None) -> str:
-        """Load one of `MASKS` as a canvas' value, at the size of `canvas` if it is given."""
-        data = (ASSETS / f"{MASKS[index]}_mask.png").read_bytes()
+        """Load one of `MASKS` as a canvas' value, in the frame of `canvas` if it is given."""
+        data = MASK_FILES[MASKS[index]].read_bytes()
         label_map = read_mask(data, self.processor, self.painter.formats).label_map
-        return self._write(label_map if canvas is None else resize_labels(label_map, self._read(canvas).shape))
+        return self._write(label_map if canvas is None else reframed(label_map, self._read(canvas).shape))
 
     def name_of_mask(self, canvas: str | None) -> str:
         """Return the name of the example that equals a canvas, or an empty string."""
@@ -258,29 +290,29 @@ class Handlers:
 
         Args:
             mask: An image of label ids, or in the labels' colors; colors off the palette become the nearest one.
-            style: A picture whose light and colors to take, or None for a random style.
+            style: An image whose light and colors to take, or None for a random style.
             seed: Seed of the random style; not used if a style is given.
 
         Returns:
-            The picture, a PNG.
+            The image, a PNG.
         """
         if mask is None:
             raise ValueError("`mask` is missing: send an image of label ids or in the labels' colors.")
         label_map = read_mask(mask, self.processor, self.painter.formats).label_map
         if not self.painter.has_styles:
-            return self.painter.paint(label_map, None)[0].picture
+            return self.painter.paint(label_map, None)[0].image
         if style is None:
             chosen = self.painter.style_of_seed(checked_seed(seed))
-        elif self.painter.reads_pictures:
-            chosen = self.painter.style_of_picture(read_picture(style), "style")
+        elif self.painter.reads_images:
+            chosen = self.painter.style_of_image(read_style_image(style), "style")
         else:
             raise ValueError("`style` was given, but this model cannot read styles from pictures. Send None.")
-        return self.painter.paint(label_map, [chosen])[0].picture
+        return self.painter.paint(label_map, [chosen])[0].image
 
 
 def line_about(painting: Painting, *, timed: bool = True) -> str:
     """Format time, size and style of a painting as HTML."""
-    width, height = painting.picture.size
+    width, height = painting.image.size
     facts = [f"<b>{painting.seconds * 1000:.0f} ms</b>"] if timed else []
     facts.append(f"{width} x {height} pixels")
     if painting.style is not None:

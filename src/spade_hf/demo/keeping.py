@@ -1,7 +1,8 @@
 """Scripts for Gradio's events that keep a visitor's state in the browser, so that a reload loses nothing.
 
-The canvas' script (`page/mask_canvas.js`) keeps the mask, these scripts keep the two styles and their blend. The page
-also works in a browser that cannot keep anything (private mode, full storage).
+The canvas (`page/mask_canvas.js`) keeps the mask, the thumbnails (`page/thumbnails.js`) keep the visitor's own style,
+these scripts the two styles and their blend. The page also works in a browser that cannot keep anything (private mode,
+full storage).
 """
 
 import json
@@ -17,10 +18,15 @@ def style_key(fingerprint: str) -> str:
     return f"spade_hf.{fingerprint}.style"
 
 
+def own_style_key(fingerprint: str) -> str:
+    """Return the name under which browsers keep the visitor's own style for this model."""
+    return f"spade_hf.{fingerprint}.own_style"
+
+
 def before_painting(fingerprint: str) -> str:
     """Return a script that passes on the inputs of a painting event; the last two are styles and blend.
 
-    The script also keeps these two, and closes the view of the four styles, which the new picture makes outdated.
+    The script also keeps these two, and closes the view of the four styles, which the new image makes outdated.
     """
     return f"""(...inputs) => {{
         const [styles, blend] = inputs.slice(-2);

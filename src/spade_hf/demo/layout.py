@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.components import Component
 
-from .handlers import ASSETS, MASKS, STYLES, Handlers, StyleList, describe
-from .keeping import canvas_key
+from .handlers import MASK_FILES, MASKS, STYLE_FILES, STYLES, Handlers, StyleList, describe
+from .keeping import canvas_key, own_style_key, recall
 from .mask_canvas import mask_canvas
 from .page_files import function_body, page_file
 from .scene import DOWNLOADS
@@ -41,10 +42,11 @@ class Page:
     save: gr.Button
     live: gr.Checkbox
     paint: gr.Button
-    picture: gr.Image
+    image: gr.Image
     gallery: gr.Gallery
     status: gr.HTML
-    shown: list[gr.HTML | gr.Image]  # what a painting changes
+    shown: list[Component]  # what a painting changes
+    picked: list[Component]  # what another style changes
 
     examples: gr.HTML
     surprise: gr.Button
@@ -64,7 +66,7 @@ class Page:
     downloads: dict[str, gr.Button]
 
     api: list[gr.File | gr.Number]
-    api_picture: gr.Image
+    api_image: gr.Image
 
 
 def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
@@ -80,7 +82,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
                 storage=canvas_key(painter.fingerprint),
             )  # fmt: skip
         with gr.Column(min_width=300, elem_id="right"):
-            lay_out_picture(on, page, canvas, styles)
+            lay_out_image(on, page, canvas, styles)
             with gr.Column(elem_id="style", visible=painter.has_styles):
                 lay_out_style(on, page, styles)
     with gr.Row(equal_height=False, elem_id="files"):
@@ -95,7 +97,8 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
                     what: gr.Button(what, size="sm", min_width=80, visible=what != "Style" or painter.has_styles)
                     for what in DOWNLOADS
                 }
-    page.shown = [page.picture, page.status, page.examples]
+    page.shown = [page.image, page.status, page.examples]
+    page.picked = [page.styles, page.blend, page.names, page.seed, page.examples]
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
     with gr.Column(visible=False):  # inputs and output of the API endpoint, not shown on the page
@@ -104,12 +107,12 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
             gr.File(label="style", type="binary"),
             gr.Number(label="seed"),
         ]
-        page.api_picture = gr.Image(label="picture", format="png")
+        page.api_image = gr.Image(label="picture", format="png")
     return page
 
 
-def lay_out_picture(on: Handlers, page: Page, canvas: str, styles: StyleList | None) -> None:
-    """Place the picture, its overlays and its buttons."""
+def lay_out_image(on: Handlers, page: Page, canvas: str, styles: StyleList | None) -> None:
+    """Place the image, its overlays and its buttons."""
     with gr.Row(elem_id="actions"):
         page.four = gr.Button(
             "Four styles", visible=on.painter.has_styles, elem_id="four", size="md", min_width=70
@@ -118,12 +121,15 @@ def lay_out_picture(on: Handlers, page: Page, canvas: str, styles: StyleList | N
         page.save = gr.Button("Save picture", elem_id="save-picture", size="md", min_width=70)
         page.live = gr.Checkbox(True, label="Live", container=False, elem_id="live", min_width=60)
         page.paint = gr.Button("Paint", variant="primary", elem_id="paint", size="md", min_width=70, visible=False)
-    picture, line = on.first_picture(canvas, styles)
+    image, line = on.first_image(canvas, styles)
+    restores = f"({recall(on.painter.fingerprint)})()[0] !== null"
     with gr.Column(elem_id="show", min_width=100):
-        page.picture = gr.Image(picture, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"])
+        page.image = gr.Image(
+            image, format="png", show_label=False, elem_id="picture", buttons=["fullscreen"], interactive=False
+        )  # fmt: skip
         gr.HTML(
             html_template=page_file("picture_views.html"),
-            js_on_load=function_body("picture_views.js", "mountViews(element);"),
+            js_on_load=function_body("picture_views.js", f"mountViews(element, {restores});"),
             apply_default_css=False, elem_id="compare",
         )  # fmt: skip
         page.gallery = gr.Gallery(
@@ -137,31 +143,30 @@ def lay_out_start(on: Handlers, page: Page) -> None:
     """Place the ways to start a canvas."""
     heading("Start from", ("An example, your" if on.has_examples else "Your") + " own mask, or a scene you saved.")
     page.masks = thumbnails(
-        [ASSETS / f"{name}_mask.png" for name in MASKS], MASKS,
-        label="Example masks", elem_id="masks", visible=on.has_examples, value=MASKS[0],
-    )  # fmt: skip
+        MASK_FILES, label="Example masks", elem_id="masks", visible=on.has_examples, value={"chosen": MASKS[0]}
+    )
     page.open = gr.UploadButton(
         "Open a mask or a scene", type="binary", file_types=[*IMAGE_FILES, ".json"], elem_id="open", size="md"
     )
     with gr.Column(visible=False, elem_id="ask") as page.ask:
         page.question = gr.HTML()
         with gr.Row():
-            page.as_style = gr.Button("Use as style", visible=on.painter.reads_pictures, size="md", min_width=90)
+            page.as_style = gr.Button("Use as style", visible=on.painter.reads_images, size="md", min_width=90)
             page.as_mask = gr.Button("Open as mask", size="md", min_width=90)
             page.as_nothing = gr.Button("Neither", size="md", min_width=70)
 
 
 def lay_out_style(on: Handlers, page: Page, styles: StyleList | None) -> None:
     """Place the ways to choose a style, and the blend of the last two."""
-    reads_pictures = on.painter.reads_pictures
+    reads_images = on.painter.reads_images
     page.examples = thumbnails(
-        [ASSETS / f"{name}_style.jpg" for name in STYLES], STYLES,
-        label="Example styles", elem_id="styles", visible=on.has_example_styles, value=STYLES[0],
+        STYLE_FILES, label="Example styles", elem_id="styles", visible=on.has_example_styles,
+        value={"chosen": STYLES[0]}, storage=own_style_key(on.painter.fingerprint),
     )  # fmt: skip
     with gr.Row(elem_id="pick"):
         page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
         page.own = gr.UploadButton(
-            "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_pictures, elem_id="own", size="md",
+            "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_images, elem_id="own", size="md",
             min_width=90,
         )  # fmt: skip
         page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90)

@@ -13,6 +13,7 @@ import gradio as gr
 import numpy as np
 
 from ..labels.label_set import LabelSet
+from .first_mask import horizon_channels
 from .formats import Format
 from .page_files import function_body, page_file
 
@@ -45,6 +46,7 @@ def canvas_props(label_set: LabelSet, formats: Sequence[Format], *, label: str, 
         "labels": [{"name": name, "color": color} for name, color in labels],
         "formats": [{"name": one.name, "height": one.canvas_size[0], "width": one.canvas_size[1]} for one in formats],
         "blank": blank_channel(label_set),
+        "horizon": horizon_channels(label_set),
         "first": label_set.channel_of(label),
         "storage": storage,
     }
@@ -66,7 +68,7 @@ def write_canvas(label_map: np.ndarray, label_set: LabelSet) -> str:
 
 
 def blank_channel(label_set: LabelSet) -> int:
-    """Return the channel of an empty canvas: unknown if the label set has it, else sky, else the first label."""
+    """Return the channel of transparent pixels: unknown if the label set has it, else sky, else the first label."""
     if label_set.unknown_channel is not None:
         return label_set.unknown_channel
     return label_set.names.index("sky") if "sky" in label_set.names else 0

@@ -66,17 +66,15 @@ class Styles:
         is_same = style.seed is not None and style.seed == self.last.seed
         return Styles(before=self.before if is_same else self.last, last=style)
 
-    def parts(self, amount: float) -> list[str]:
-        """Return the names of the styles in `blend(amount)`."""
-        return [*([self.before.name] if amount < 1 else []), *([self.last.name] if amount > 0 else [])]
+    def chosen(self, amount: float) -> Style | None:
+        """Return the style that `blend(amount)` is, or `None` if it is between the two."""
+        return self.last if amount >= 1 else self.before if amount <= 0 else None
 
     def blend(self, amount: float) -> Style:
         """Interpolate between the two styles; `amount` in [0, 1]."""
-        if amount >= 1:
-            return self.last
-        if amount <= 0:
-            return self.before
-        name = f"{self.before.name} {percent(1 - amount)} + {self.last.name} {percent(amount)}"
+        if (chosen := self.chosen(amount)) is not None:
+            return chosen
+        name = f"{percent(1 - amount)} {self.before.name} + {percent(amount)} {self.last.name}"
         return Style(name, torch.lerp(self.before.latents, self.last.latents, amount))
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -112,9 +110,9 @@ class Styles:
 
 @dataclass(frozen=True)
 class Painting:
-    """A picture, its style, and the time it took."""
+    """An image, its style, and the time it took."""
 
-    picture: Image.Image
+    image: Image.Image
     style: Style | None
     seconds: float
 
@@ -134,7 +132,7 @@ class Painter:
         self.formats = formats_of(pipeline.generator.native_size, pipeline.generator.size_divisor)
         self.latent_dim = pipeline.generator.config.latent_dim
         self.has_styles = self.latent_dim is not None
-        self.reads_pictures = pipeline.style_encoder is not None
+        self.reads_images = pipeline.style_encoder is not None
         # wrapped bound methods: only the arguments are sent to a ZeroGPU process, not the model
         self._generate = on_gpu(self._generate_here)
         self._encode = on_gpu(self._encode_here)
@@ -147,19 +145,19 @@ class Painter:
         return hashlib.sha256(facts.encode() + weight.tobytes()).hexdigest()[:16]
 
     def paint(self, label_map: np.ndarray, styles: list[Style] | None) -> list[Painting]:
-        """Paint one picture per style.
+        """Paint one image per style.
 
         Args:
-            label_map (`np.ndarray`): Ids, integers `(H, W)` of any size; the picture has the nearest format's size.
+            label_map (`np.ndarray`): Ids, integers `(H, W)` of any size; the image has the nearest format's size.
             styles (`list[Style]`, *optional*): M styles; `None` for a model without.
         """
-        label_map = self.at_picture_size(label_map)
+        label_map = self.at_image_size(label_map)
         latents = None if styles is None else torch.cat([style.latents for style in styles])  # (M, Z)
-        pictures, seconds = self._generate(label_map, latents)
-        return [Painting(picture, style, seconds) for picture, style in zip(pictures, styles or [None], strict=True)]
+        images, seconds = self._generate(label_map, latents)
+        return [Painting(image, style, seconds) for image, style in zip(images, styles or [None], strict=True)]
 
-    def at_picture_size(self, label_map: np.ndarray) -> np.ndarray:
-        """Resize a label map to the size of its picture, int64."""
+    def at_image_size(self, label_map: np.ndarray) -> np.ndarray:
+        """Resize a label map to the size of its image, int64."""
         size = nearest_format(label_map.shape, self.formats).size
         return resize_labels(label_map, size).astype(np.int64)
 
@@ -171,12 +169,12 @@ class Painter:
             vividness (`float`, defaults to 1): Factor on the latents; below 1 it is nearer to the mean style.
         """
         generator = torch.Generator().manual_seed(seed)
-        name = f"seed {seed}" if vividness == 1 else f"seed {seed}, vivid {percent(vividness)}"
+        name = f"seed {seed}" if vividness == 1 else f"seed {seed} (vivid {percent(vividness)})"
         return Style(name, vividness * torch.randn(1, self.latent_dim, generator=generator))
 
-    def style_of_picture(self, picture: Image.Image, name: str) -> Style:
-        """Encode the style of a picture; only if `reads_pictures`."""
-        return Style(name, self._encode(picture))
+    def style_of_image(self, image: Image.Image, name: str) -> Style:
+        """Encode the style of an image; only if `reads_images`."""
+        return Style(name, self._encode(image))
 
     def _generate_here(self, label_map: np.ndarray, latents: Tensor | None) -> tuple[list[Image.Image], float]:
         start = time.perf_counter()
@@ -187,8 +185,8 @@ class Painter:
         return output.images, time.perf_counter() - start
 
     @torch.no_grad()
-    def _encode_here(self, picture: Image.Image) -> Tensor:
-        return self.pipeline.encode_style(picture).float().cpu()
+    def _encode_here(self, image: Image.Image) -> Tensor:
+        return self.pipeline.encode_style(image).float().cpu()
 
 
 def new_seed() -> int:

@@ -85,11 +85,11 @@ class Scene:
 
 
 def _save_colors(scene: Scene, painter: Painter, path: Path) -> None:
-    Image.fromarray(painter.label_set.colorize(painter.at_picture_size(scene.label_map))).save(path)
+    Image.fromarray(painter.label_set.colorize(painter.at_image_size(scene.label_map))).save(path)
 
 
 def _save_ids(scene: Scene, painter: Painter, path: Path) -> None:
-    label_map = painter.at_picture_size(scene.label_map)
+    label_map = painter.at_image_size(scene.label_map)
     Image.fromarray(label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)).save(path)
 
 

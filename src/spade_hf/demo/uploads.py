@@ -20,12 +20,12 @@ from .percent import percent_of_pixels
 MAX_FILE_SIZE = 5 * 2**20  # bytes
 MAX_PIXELS = 4096 * 4096
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-STYLE_SIDE = 512  # pixels; style encoders read smaller pictures
+STYLE_SIDE = 512  # pixels; style encoders read smaller images
 ANY_COLOR = 442.0  # the largest distance in RGB
 
 
 def open_upload(data: bytes) -> Image.Image:
-    """Open a picture in its own mode; ValueError for anything else, before any pixel is decoded."""
+    """Open an image in its own mode; ValueError for anything else, before any pixel is decoded."""
     if len(data) > MAX_FILE_SIZE:
         raise ValueError(f"The file has {len(data) / 2**20:.1f} MB; at most {MAX_FILE_SIZE // 2**20} MB are taken.")
     try:
@@ -44,8 +44,8 @@ def open_upload(data: bytes) -> Image.Image:
         raise ValueError("The picture is damaged or cut off. Save it again and retry.") from error
 
 
-def read_picture(data: bytes) -> Image.Image:
-    """Read a style picture: RGB, at most 512 pixels per side."""
+def read_style_image(data: bytes) -> Image.Image:
+    """Read a style image: RGB, at most 512 pixels per side."""
     image = open_upload(data)
     check_opaque(image, "The picture")
     if image.mode in ("P", "PA"):
@@ -81,7 +81,7 @@ def read_mask(data: bytes, processor: SPADEImageProcessor, formats: Sequence[For
 
     Args:
         data (`bytes`): An image file: ids (gray or indexed), or the label set's colors. A color off the palette
-            becomes the nearest label's; transparent pixels get the label of an empty canvas.
+            becomes the nearest label's; transparent pixels get the label of `blank_channel`.
         processor (`SPADEImageProcessor`): The model's.
         formats (`Sequence[Format]`): The mask is resized to the canvas of the nearest one, by nearest neighbor.
 

@@ -22,6 +22,13 @@ export class LabelGrid {
     return grid;
   }
 
+  /** One label above, another one below the middle. */
+  static withHorizon(width, height, above, below) {
+    const grid = new LabelGrid(width, height);
+    grid.labels.fill(above).fill(below, width * Math.ceil(height / 2));
+    return grid;
+  }
+
   encode() {
     const { labels } = this, numbers = [this.width, this.height];
     for (let first = 0, i = 1; i <= labels.length; i++) {
@@ -42,6 +49,16 @@ export class LabelGrid {
       for (let column = 0; column < width; column++, i++) {
         grid.labels[i] = this.labels[from + Math.floor(((column + 0.5) * this.width) / width)];
       }
+    }
+    return grid;
+  }
+
+  /** The grid in another frame around the same center: cut off, or continued by the labels at its border. */
+  reframed(width, height) {
+    const grid = new LabelGrid(width, height);
+    const left = Math.floor((width - this.width) / 2), top = Math.floor((height - this.height) / 2);
+    for (let row = 0, i = 0; row < height; row++) {
+      for (let column = 0; column < width; column++, i++) grid.labels[i] = this.at({ x: column - left, y: row - top });
     }
     return grid;
   }

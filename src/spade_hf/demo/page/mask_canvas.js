@@ -19,13 +19,14 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * The browser keeps the mask through a reload, together with the mask that the eraser restores.
  *
  * @param {Element} element Holds mask_canvas.html.
- * @param {object} props `labels` ({name, color} each), `formats` ({name, height, width} each), the labels `blank` (of an empty
- *   canvas) and `first` (to paint with), the key `storage`, and `value`: the text of a LabelGrid, in both directions.
+ * @param {object} props `labels` ({name, color} each), `formats` ({name, height, width} each), the labels `horizon` (of a
+ *   cleared canvas: above, below) and `first` (to paint with), the key `storage`, and `value`: the text of a LabelGrid, in
+ *   both directions.
  * @param {(name: string) => void} trigger Called with "input" when the visitor has changed `props.value`.
  * @param {(name: string, watcher: () => void) => void} watch Takes what to call when the page has changed `props.value`.
  */
 export function mountCanvas(element, props, trigger, watch) {
-  const { labels, formats, blank, first, storage } = props;
+  const { labels, formats, horizon, first, storage } = props;
   const [canvas, stage, sheet, cursor, outline, zoomed, palette, formatInput, said] = [
     "canvas", ".stage", ".sheet", ".cursor", ".outline", ".zoomed", ".palette", ".format select", ".said",
   ].map((place) => element.querySelector(place));
@@ -141,7 +142,7 @@ export function mountCanvas(element, props, trigger, watch) {
       throw new Error("not of a size that this canvas has");
     }
     [grid, start] = read; // nothing is changed if one of them is broken
-    if (start.width !== grid.width) start = start.resized(grid.width, grid.height);
+    if (start.width !== grid.width) start = start.reframed(grid.width, grid.height);
     saved = from;
     end = null;
     redraw();
@@ -245,8 +246,7 @@ export function mountCanvas(element, props, trigger, watch) {
     dropCorners();
     if (action === "clear") {
       remember();
-      grid = new LabelGrid(grid.width, grid.height);
-      grid.labels.fill(blank);
+      grid = LabelGrid.withHorizon(grid.width, grid.height, ...horizon);
       start = grid.copy();
     } else {
       const [from, to] = action === "undo" ? [past, future] : [future, past];
@@ -260,7 +260,7 @@ export function mountCanvas(element, props, trigger, watch) {
   function reshape({ width, height }) {
     remember();
     dropCorners();
-    [grid, start] = [grid.resized(width, height), start.resized(width, height)];
+    [grid, start] = [grid.reframed(width, height), start.reframed(width, height)];
     publish();
   }
 
@@ -398,6 +398,8 @@ export function mountCanvas(element, props, trigger, watch) {
   document.addEventListener("scene-saved", () => { saved = props.value; });
   choose(tool);
   restore() || load(props.value, props.value);
+  // from the first label on, unless the chosen one would be out of sight
   const chosen = palette.querySelector(":checked").parentElement;
-  palette.scrollTo({ top: chosen.offsetTop - palette.offsetTop, left: chosen.offsetLeft - palette.offsetLeft });
+  palette.scrollTo({ top: chosen.offsetTop + chosen.offsetHeight - palette.clientHeight,
+    left: chosen.offsetLeft + chosen.offsetWidth - palette.clientWidth });
 }

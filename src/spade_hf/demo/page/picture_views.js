@@ -1,13 +1,18 @@
+const LONGEST = 2000; // ms from Gradio's news of a picture to the picture
+
 /**
  * Brings the overlays of the picture to life: none, the mask up to a line ("compare"), or four pictures to choose from
  * ("variants").
  *
  * Document events: "view" (its detail is the name; the same name again removes it), "mask" (the canvas changed), "picture" (a
- * new picture is painted, so the four are outdated).
+ * new picture is painted, so the four are outdated), "waiting" (for a picture unlike the old one, which is dimmed) and "painted"
+ * (it is here; its detail is the address where the picture is a file).
  *
  * @param {Element} element Holds picture_views.html, inside #show, whose attribute data-view is the name.
+ * @param {boolean} isRestoring Whether the picture that is here is not the visitor's: it is hidden until "restored", an event like
+ *   "painted".
  */
-export function mountViews(element) {
+export function mountViews(element, isRestoring = false) {
   const frame = element.closest("#show");
   const mask = element.querySelector("canvas");
   const divider = element.querySelector("input");
@@ -26,9 +31,27 @@ export function mountViews(element) {
     mask.getContext("2d").drawImage(canvas, 0, 0);
   }
 
+  /** Waits until the picture of an address is shown, unless another one has come instead. */
+  async function isShown(address) {
+    const end = performance.now() + LONGEST;
+    const image = () => frame.querySelector("#picture img");
+    while (image()?.src !== address && performance.now() < end) await new Promise(requestAnimationFrame);
+    await image()?.decode().catch(() => {});
+  }
+
   divider.addEventListener("input", () => element.style.setProperty("--divider", `${divider.value}%`));
   document.addEventListener("view", ({ detail: name }) => show(name === frame.dataset.view ? "" : name));
   document.addEventListener("mask", () => { if (frame.dataset.view === "compare") copyMask(); });
   document.addEventListener("picture", () => { if (frame.dataset.view === "variants") show(""); });
+  document.addEventListener("waiting", () => frame.setAttribute("aria-busy", "true"));
+  document.addEventListener("painted", async ({ detail: address }) => {
+    if (address) await isShown(address);
+    frame.removeAttribute("aria-busy");
+  });
+  document.addEventListener("restored", async ({ detail: address }) => {
+    if (address) await isShown(address);
+    frame.toggleAttribute("data-restoring", false);
+  });
+  frame.toggleAttribute("data-restoring", isRestoring);
   show("");
 }
