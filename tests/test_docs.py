@@ -23,12 +23,13 @@ import yaml
 from accelerate.commands.launch import launch_command_parser
 
 import spade_hf_cli
-from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
+from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEOutlineModel, SPADEPipeline
 from spade_hf.export import export_generator, save_onnx
 from spade_hf_cli.evaluate import parser as metrics
 from spade_hf_cli.program import PROGRAMS
 from spade_hf_cli.synthesize import parser as synthesis
 from spade_hf_cli.train import parser as training
+from spade_hf_cli.train_outlines import parser as outlines
 
 from .conversion.test_presets import weights_of
 from .tiny_networks import NUM_LABELS, random_latents, tiny_generator
@@ -37,9 +38,10 @@ from .tiny_networks import NUM_LABELS, random_latents, tiny_generator
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TRAINING, EVALUATION = "examples/train_spade.py", "examples/evaluate_spade.py"
-SYNTHESIS = "examples/synthesize_dataset.py"
+OUTLINES, SYNTHESIS = "examples/train_outlines.py", "examples/synthesize_dataset.py"
 PARSERS = {
     TRAINING: training.build_parser,
+    OUTLINES: outlines.build_parser,
     EVALUATION: metrics.build_parser,
     SYNTHESIS: synthesis.build_parser,
 }
@@ -190,9 +192,16 @@ def prepare_rented_gpu(folder: Path) -> dict:
     return {}
 
 
+def prepare_outlines(folder: Path) -> dict[str, object]:
+    """A model that was trained elsewhere: the bundled one."""
+    SPADEOutlineModel.from_pretrained(BUNDLED_MODEL, subfolder="outline_model").save_pretrained(folder / "my-outlines")
+    return {}
+
+
 PREPARE = {
     "docs/convert.md": prepare_convert,
     "docs/export.md": prepare_export,
+    "docs/outlines.md": prepare_outlines,
     "docs/rented_gpu.md": prepare_rented_gpu,
     "docs/synthesis.md": prepare_synthesis,
 }

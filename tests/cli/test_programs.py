@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 import spade_hf_cli
+from spade_hf_cli.options import options_of
+from spade_hf_cli.program import status_of
+from spade_hf_cli.train.parser import build_parser
 
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +33,19 @@ def test_train_is_among_the_commands(capsys):
     with pytest.raises(SystemExit):
         spade_hf_cli.main(["--help"])
     assert "train on your own masks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [OSError, FloatingPointError, ImportError, ValueError])
+def test_an_error_of_a_run_is_one_line_in_the_words_of_the_options(kind, capsys):
+    """As of a full disk, of an upload that fails, or of a loss that is not finite."""
+
+    def run():
+        raise kind("The disk is full.\nGive `checkpoints_total_limit=1`, or `resume_from_checkpoint=latest`.")
+
+    assert status_of(run, options_of(build_parser())) == 2
+    assert capsys.readouterr().err == (
+        "error: The disk is full. Give --checkpoints_total_limit 1, or --resume_from_checkpoint latest.\n"
+    )
 
 
 @pytest.mark.slow

@@ -50,7 +50,12 @@ def test_help_imports_neither_torch_nor_the_library(arguments):
 
 @pytest.mark.parametrize(
     ("command", "option"),
-    [("train", "--simplify_probability"), ("evaluate", "--segmenter"), ("synthesize", "--images_per_mask")],
+    [
+        ("train", "--simplify_probability"),
+        ("train-outlines", "--block_out_channels"),
+        ("evaluate", "--segmenter"),
+        ("synthesize", "--images_per_mask"),
+    ],
 )
 def test_help_of_a_script_is_its_own(command, option, capsys):
     with pytest.raises(SystemExit, match="0"):

@@ -1,9 +1,8 @@
 """What is wrong is said in one line that names it, with status 2; broken rows can be left out instead."""
 
-import json
-import resource
-
 import pytest
+
+from spade_hf.training import find_broken_rows
 
 from ..training_data import mask, write_imagefolder
 from .programs import SMALL
@@ -21,12 +20,15 @@ def bad_ids(folder):
         for y in range(40):
             image.putpixel((x, y), 99)  # everywhere, so that no crop misses it
     image.save(folder / "masks" / "2.png")
-    return (), "masks/2.png", "`mask` has label ids [99]; this label set knows ids 0..1, 4 and 255 (unknown)"
+    message = "`mask` has label ids [99]; this label set knows ids 0..1, 4 and 255 (unknown)"
+    return ("--num_validation_images", 6), "masks/2.png", message
 
 
 def bad_file(folder):
     (folder / "masks" / "3.png").write_bytes(b"no image")
-    return ("--dataloader_num_workers", 1), "masks/3.png", "column `label` holds an image that cannot be read"
+    # one batch of all rows, from a worker
+    options = ("--dataloader_num_workers", 1, "--train_batch_size", 6, "--dry_run")
+    return options, "masks/3.png", "column `label` holds an image that cannot be read"
 
 
 def bad_column(folder):
@@ -45,47 +47,18 @@ def bad_perceptual(folder):
     return ("--perceptual_model", folder / "nowhere"), "nowhere", ""
 
 
-def test_skip_broken_trains_on_the_others(run, tmp_path, caplog):
-    folder = write_imagefolder(tmp_path / "pairs", mode="L")
-    bad_file(folder)
-    options = ("--output_dir", tmp_path / "out", "--max_train_steps", 6)
-    assert run(*SMALL, "--dataset_name", folder, *options, "--skip_broken").status == 0
-    assert "Left out: Row 3 of the data set (" in caplog.text and "masks/3.png" in caplog.text
-    assert "1 of 6 rows were broken and left out" in caplog.text
-    assert "6 updates on 5 pairs" in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_broken_rows_are_counted_across_an_interruption(run, tmp_path, caplog):
+def test_broken_rows_are_counted_across_an_interruption(start, tmp_path):
     """The checkpoint has those that were found before it, which the rest of the run does not read again."""
     folder = write_imagefolder(tmp_path / "pairs", mode="L")
     bad_file(folder)
     options = (*SMALL, "--dataset_name", folder, "--output_dir", tmp_path / "out", "--skip_broken")
-    assert run(*options, "--max_train_steps", 3).status == 0
-    file = tmp_path / "out" / "checkpoint-3" / "training_state.json"
-    state = json.loads(file.read_text())
-    assert state["broken_rows"] == [3]
-    file.write_text(json.dumps(state | {"broken_rows": [1]}))
-    (file.parent / "checksums.json").unlink()
-    assert run(*options, "--max_train_steps", 3, "--resume_from_checkpoint", "latest").status == 0
-    assert "2 of 6 rows were broken and left out" in caplog.text
-    assert "3 updates on 4 pairs" in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_a_full_disk_is_one_line(run, tmp_path):
-    folder = write_imagefolder(tmp_path / "pairs")
-    options = (*SMALL, "--dataset_name", folder, "--output_dir", tmp_path / "out")
-    assert run(*options, "--max_train_steps", 1).status == 0  # the data are prepared
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # of each file
-    try:
-        result = run(*options, "--max_train_steps", 2, "--resume_from_checkpoint", "latest")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert result.status == 2 and "Traceback" not in result.stderr
-    (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert error.startswith(f"error: checkpoint-2 cannot be written to {tmp_path / 'out'}: ")
-    assert "checkpoint-1 is complete. Free space, or give --checkpoints_total_limit 1, " in error
-    assert {path.name for path in (tmp_path / "out").glob("checkpoint-*")} == {"checkpoint-1"}
+    started = start(*options)
+    started.state.broken_rows = [1]
+    started.save()
+    resumed = start(*options, "--resume_from_checkpoint", "checkpoint-0")
+    assert resumed.dataset.is_broken[1]
+    resumed.save()  # which reads all rows, for the batch statistics
+    assert find_broken_rows(resumed.accelerator, resumed.dataset) == [1, 3]
 
 
 @pytest.mark.parametrize("damage", [bad_ids, bad_file, bad_column, bad_batch, bad_checkpoint, bad_perceptual])

@@ -20,19 +20,22 @@ from spade_hf.data import PairedTransform, fingerprint
 from spade_hf.metrics import (
     Scorer,
     choose_partners,
+    class_ious,
     color_statistics,
     confusion_matrix,
     load_feature_network,
     load_segmenter,
+    outlines,
     pixel_accuracy,
     style_agreement,
 )
 from spade_hf.metrics.features import feature_maps
-from spade_hf.metrics.scoring import to_8_bits
+from spade_hf.metrics.scoring import OUTLINES, to_8_bits
 from spade_hf.models.model_hash import hash_model
+from spade_hf.seeding import generators
 from spade_hf_cli.evaluate.run import name_image_folder
 
-from ..tiny_networks import randomized, save_tiny_segmenter
+from ..tiny_networks import randomized, save_tiny_segmenter, tiny_outlines
 from ..training_data import (
     LABELS,
     make_dataset,
@@ -149,9 +152,83 @@ def test_figures_are_those_of_the_images_masks_and_styles_in_the_folder(evaluate
         confusion = confusion_matrix(segmenter.predict(images, feature_maps(network, images)), masks, 4)
         scores = {count: pixel_accuracy(confusion, unknown=3, count_unknown=count) for count in (True, False)}
         assert values["pixel_accuracy"] == pytest.approx(scores[True]) and scores[True] != scores[False]
+        if kind == "painted":
+            confusion = confusion_matrix(segmenter.predict(images, feature_maps(network, images)), exact_masks, 4)
+            ious = class_ious(confusion, unknown=3, count_unknown=True).values()
+            assert values["miou_exact"] == pytest.approx(sum(ious) / len(ious))
+            assert values["miou_exact"] != values["miou"]
+    assert "miou_exact" not in report.keys() | report["real"].keys()
     with safe_open(file, framework="pt") as content:
         transform = json.loads(content.metadata()["settings"])["transform"]
     assert transform["random_flip"] and transform["center_crop"]
+
+
+@pytest.fixture(scope="module")
+def outline_model(model, tmp_path_factory):
+    """The model with an outline model."""
+    folder = tmp_path_factory.mktemp("outlines")
+    pipeline = SPADEPipeline.from_pretrained(model)
+    pipeline.register_modules(outline_model=tiny_outlines(num_labels=LABELS.num_labels))
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def test_refined_masks(evaluate, outline_model, data, tmp_path, monkeypatch):
+    made, make = [], Scorer._make_images
+    monkeypatch.setattr(Scorer, "_make_images", lambda self, *words: made.append(words) or make(self, *words))
+    monkeypatch.setattr(outlines, "MIN_PARTS", 3)  # the maps are few and small
+    (outline_model / "README.md").write_text("---\nlicense: apache-2.0\n---\n\n# A model\n")
+    command = ("--model", outline_model, *options(data, tmp_path), "--outline_steps", 2, "--update_model_card")
+    result = evaluate(*command, "--outline_strength", 0.7)
+    assert result.status == 0, result.stderr
+    report = json.loads((tmp_path / "result.json").read_text())
+    assert KEYS | {"miou_exact", "outlines"} < report["refined"].keys() == report["painted"].keys()
+    assert len(made) == 6 * 2  # kinds and batches
+
+    # Masks, images and figures are those of the pipeline with the samples' own seeds
+    rows = datasets.load_from_disk(str(data))["validation"]
+    samples = [make_dataset(rows, transform=CENTER)[index] for index in range(6)]
+    real, exact = (torch.stack([sample[name] for sample in samples]) for name in ("real_images", "label_map"))
+    pipeline = SPADEPipeline.from_pretrained(outline_model)
+
+    def refine(ids):
+        rngs = generators([int(sample["seed"]) for sample in samples], OUTLINES)
+        masks = pipeline.refine_mask(torch.from_numpy(ids), 0.7, 2, rngs, height=32, width=32)
+        return np.stack([np.array(one) for one in masks])
+
+    sheet = np.array(Image.open(tmp_path / "sheet.png"))[-6 * 32 :]
+    simplified, refined = (
+        LABELS.ids_from_colors(sheet[:, start : start + 32]).reshape(6, 32, 32) for start in (3 * 32, 5 * 32)
+    )
+    assert sheet.shape[1] == 11 * 32 and np.array_equal(refined, refine(simplified))
+    assert not np.array_equal(refined, simplified)
+    (folder,) = tmp_path.glob("pictures-*/refined-0.7-2-*")
+    masks = torch.from_numpy(LABELS.ids_to_channels(refined))
+    with torch.no_grad():
+        expected = to_8_bits(pipeline.generator(masks, pipeline.encode_style(to_8_bits(real))).images)
+    assert (read_images(folder).int() - expected.int()).abs().max() <= 1
+    exact_ids = LABELS.channels_to_ids(exact.numpy())
+    changed = (refine(exact_ids) != exact_ids)[exact_ids != LABELS.unknown_id].mean()
+    assert report["exact_changed"] == pytest.approx(changed) and 0 < changed < 1
+
+    found = report["refined"]["outlines"]
+    assert 0 <= found["kept_parts"] <= 1 and found["painted_parts"] >= 6
+    assert found["labels"].keys() == report["outlines"]["labels"].keys() == {"sky", "grass", "rock"}
+    assert set(report["outlines"]["largest_deviation"].values()) <= {0, None}
+    assert report["painted"]["outlines"]["largest_deviation"]["perimeter"] > 0
+    table = (tmp_path / "table.md").read_text()
+    assert table.startswith("| | exact | painted | refined | real |") and "\n| exact_changed | " in table
+    assert "\n| painted, refined against exact | perimeter |" in table and "\n| rock | " in table
+    results = ModelCard.load(outline_model / "README.md").data.eval_results
+    assert {one.metric_args["outline_strength"] for one in results} == {0.7}
+
+    # Another strength makes only the refined images anew
+    assert evaluate(*command, "--outline_strength", 0, "--batch_size", 3).status == 0
+    assert len(made) == 6 * 2 + 2
+    held = json.loads((tmp_path / "result.json").read_text())
+    assert held["exact_changed"] == 0 and held["refined"]["outlines"]["kept_parts"] == 1
+    assert held["refined"]["kid"] != report["refined"]["kid"]
+    assert held["painted"]["outlines"] == report["painted"]["outlines"]
 
 
 def read_images(folder):
@@ -308,8 +385,9 @@ def test_folders_without_images_to_train_on(evaluate, model, two_folders, tmp_pa
     assert result.status == 0, result.stderr
     report = json.loads((tmp_path / "result.json").read_text())
     assert report["miou"] is None and report["counts"]["pictures"] == 3
-    why = "- miou, pixel_accuracy: there are no pairs to train a segmenter on. Name them: --segmenter_image_folder and"
-    assert result.stdout.count("to train a segmenter") == 1 and why in result.stdout
+    why = "there are no pairs to train a segmenter on. Name them: --segmenter_image_folder and"
+    assert result.stdout.count("to train a segmenter") == 1
+    assert f"- miou, pixel_accuracy, miou_exact: {why}" in result.stdout
 
 
 def test_two_folders_have_a_segmenter_of_two_others(evaluate, model, two_folders, tmp_path):
@@ -504,6 +582,23 @@ def simplified_masks_of_real_images(data, folder):
     return ("--dataset_name", data, "--real", "--painted_masks"), "--painted_masks is for models; real pictures have"
 
 
+def outlines_without_outline_model(data, folder):
+    return ("--dataset_name", data, "--outline_strength", 0.5), "no `outline_model`, so it cannot change outlines"
+
+
+def strength_of_outlines(data, folder):
+    return ("--dataset_name", data, "--outline_strength", 1.5), "--outline_strength is 1.5; it must be in 0..1."
+
+
+def outlines_without_painted_masks(data, folder):
+    options = ("--dataset_name", data, "--outline_strength", 0, "--no-painted_masks")
+    return options, "--outline_strength is for a model's painted masks, which --real and --no-painted_masks leave out"
+
+
+def steps_without_strength(data, folder):
+    return ("--dataset_name", data, "--outline_steps", 2), "--outline_steps belongs to --outline_strength"
+
+
 def split_of_folders(data, folder):
     options = ("--image_folder", folder, "--mask_folder", folder, "--split", "test")
     return options, "--split is for --dataset_name and has no effect on folders"
@@ -581,6 +676,10 @@ def bad_network(data, folder):
         bad_device,
         bad_model,
         simplified_masks_of_real_images,
+        outlines_without_outline_model,
+        strength_of_outlines,
+        outlines_without_painted_masks,
+        steps_without_strength,
         split_of_folders,
         column_of_folders,
         steps_of_no_segmenter,

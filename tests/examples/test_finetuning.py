@@ -14,22 +14,23 @@ LABELS = {"id2label": {"0": "Sky", "1": "meadow", "4": "rock"}, "palette": [[0, 
           "ignore_label": 255}  # fmt: skip
 
 
-def test_from_a_run_to_other_labels(run, tmp_path):
+def test_from_a_run_to_other_labels(trained, start, tmp_path):
+    output, _ = trained
     data = write_imagefolder(tmp_path / "pairs", mode="L")
-    assert run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "old", "--max_train_steps", 1).status == 0
     (data / "labels.json").write_text(json.dumps(LABELS))
-    result = run(
-        "--preset", "tiny", "--dataset_name", data, "--output_dir", tmp_path / "new", "--max_train_steps", 2,
-        "--num_validation_images", 1, "--perceptual_model", "none", "--learning_rate", 0, "--train_batch_size", 2,
-        "--pretrained_model_name_or_path", tmp_path / "old",
-        "--discriminator_name_or_path", tmp_path / "old" / "checkpoint-1",
-    )  # fmt: skip
-    assert result.status == 0
-    arguments = json.loads((tmp_path / "new" / "checkpoint-2" / "arguments.json").read_text())
-    assert (arguments["base_channels"], arguments["discriminator_base_channels"]) == (4, 4)  # not the preset's 8
-    old, new = (SPADEPipeline.from_pretrained(str(tmp_path / name)) for name in ("old", "new"))
+    started = start(
+        *("--dataset_name", data, "--output_dir", tmp_path / "new", "--resolution", 96, "--perceptual_model", "none"),
+        *("--learning_rate", 0, "--train_batch_size", 2, "--num_validation_images", 1),
+        *("--pretrained_model_name_or_path", output, "--discriminator_name_or_path", output / "checkpoint-5"),
+    )
+    started.train(1)
+    started.save()
+    started.publisher.save(1)
+    arguments = json.loads((tmp_path / "new" / "checkpoint-1" / "arguments.json").read_text())
+    assert (arguments["base_channels"], arguments["discriminator_base_channels"]) == (8, 8)  # not the default's 64
+    old, new = (SPADEPipeline.from_pretrained(str(folder)) for folder in (output, tmp_path / "new"))
     assert new.image_processor.label_set.names == ("Sky", "meadow", "rock", "unknown")
-    assert list(new.generator.config.image_size) == [64, 64]
+    assert list(new.generator.config.image_size) == [96, 96]
     # the generator did not move: its weights are the old ones, where they are not normalized
     assert torch.equal(new.generator.conv_out.weight, old.generator.conv_out.weight)
     found, expected = (p.generator.blocks[3].norm2.conv_mask.weight for p in (new, old))

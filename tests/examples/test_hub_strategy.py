@@ -1,38 +1,22 @@
-"""What the training script pushes on the way: a revision for each checkpoint, or the newest checkpoint, to resume."""
+"""What the training script pushes: the model, a revision for each checkpoint, or the newest checkpoint, to resume."""
 
 import json
-import resource
-import shutil
-import signal
-import tempfile
 
+import numpy as np
 import pytest
 import torch
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, hf_hub_download
 from huggingface_hub.errors import HTTPError
+from PIL import Image
 
 from spade_hf import SPADEGenerator, SPADEPipeline
-from spade_hf.training import CheckpointManager, RevisionUploads, StopOnSignal, download_checkpoint
+from spade_hf.training import DamagedCheckpointError, RevisionUploads, download_checkpoint, upload
 
-from ..training_data import mask, write_imagefolder
-from .programs import SMALL, checkpoints
-from .test_exact_resume import assert_same, start
-
-
-@pytest.fixture
-def push(run, hub, monkeypatch, tmp_path):
-    """Train two updates with a checkpoint after each, and push; the run's result, its repository and folder."""
-    monkeypatch.setenv("HF_TOKEN", hub.token)
-    data = write_imagefolder(tmp_path / "pairs")
-
-    def push(name, *more):
-        result = run(
-            *SMALL, "--dataset_name", data, "--output_dir", tmp_path / name, "--max_train_steps", 2,
-            "--checkpointing_steps", 1, "--push_to_hub", *more,
-        )  # fmt: skip
-        return result, f"{hub.user}/{name}", tmp_path / name
-
-    return push
+from ..file_tracker import FileTracker, lines
+from ..training_data import LABELS, make_rows, mask, real_image, write_labels
+from .programs import SMALL
+from .test_pushed_card import metadata, shown_in
 
 
 def load(repo_id, **options):
@@ -46,9 +30,53 @@ def differing(first, second):
     return [name for name in ours if not torch.allclose(ours[name], others[name], rtol=1e-6, atol=1e-7)]
 
 
-def test_a_revision_for_each_checkpoint(push, hub):
-    result, repo_id, output = push("steps", "--hub_strategy", "every_save")
-    assert result.status == 0
+@pytest.fixture(scope="module")
+def pushed(run, hub, tmp_path_factory):
+    """A private model on the Hub, of two updates on a data set on the Hub, with a revision for each of them.
+
+    Its repository, its folder, and the run's result.
+    """
+    folder, data = tmp_path_factory.mktemp("pushed"), f"{hub.user}/pairs-to-push"
+    make_rows(mode="RGB").push_to_hub(data, token=hub.token)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", hub.token)
+        patch.setitem(LOGGER_TYPE_TO_CLASS, FileTracker.name, FileTracker)
+        result = run(
+            *SMALL, "--dataset_name", data, "--label_set", write_labels(folder / "labels.json"), "--output_dir",
+            folder / "toy-model", "--max_train_steps", 2, "--checkpointing_steps", 1, "--validation_steps", 1,
+            "--log_steps", 1, "--report_to", FileTracker.name, "--push_to_hub", "--hub_private_repo", "--license",
+            "cc0-1.0", "--hub_strategy", "every_save",
+        )  # fmt: skip
+    return f"{hub.user}/toy-model", folder / "toy-model", result
+
+
+@pytest.fixture(autouse=True)
+def login(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+
+
+def test_push_to_hub_and_back(pushed, hub):
+    """From a data set on the Hub to a model on the Hub, with a card that says what it is."""
+    repo_id, _, result = pushed
+    assert result.status == 0, result.stderr
+    files = set(HfApi().list_repo_files(repo_id))
+    assert {"README.md", "model_index.json", "generator/config.json", "samples/final.png"} <= files
+    assert not [name for name in files if "checkpoint-" in name or "step-" in name or name.endswith((".bin", ".pkl"))]
+    assert HfApi().model_info(repo_id).private
+
+    card = ModelCard.load(repo_id)
+    data = f"{hub.user}/pairs-to-push"
+    assert (card.data.license, card.data.library_name, card.data.datasets) == ("cc0-1.0", "spade-hf", [data])
+    assert card.data.pipeline_tag == "image-to-image"
+    assert "`import spade_hf`" in card.text.strip().splitlines()[2]  # at the top
+    for text in (f'SPADEPipeline.from_pretrained("{repo_id}")', "| 4 | rock | `#804000` |", "2 updates on 6 pairs",
+                 "| learning_rate | 0.0001 |", "](samples/final.png)", 'style_image="style.jpg"'):  # fmt: skip
+        assert text in card.text
+    assert load(repo_id)(mask(0), style_image=real_image(0)).images[0].size == (32, 32)
+
+
+def test_a_revision_for_each_checkpoint(pushed, hub):
+    repo_id, output, _ = pushed
     first, second = (load(repo_id, revision=f"step-000000{step}") for step in (1, 2))
     assert differing(first.generator, second.generator) and differing(first.style_encoder, second.style_encoder)
     assert differing(second.generator, load(repo_id).generator) == []  # the end of the run is the last checkpoint
@@ -67,165 +95,63 @@ def test_a_revision_for_each_checkpoint(push, hub):
     assert set(hub.repos["models", repo_id].refs) == {"main", "step-0000001", "step-0000002"}
 
 
-def test_a_repeated_step_gets_a_new_commit(push):
-    _, repo_id, output = push("again", "--hub_strategy", "every_save")
-    before = load(repo_id, revision="step-0000001")
-    shutil.rmtree(output)
-    result, *_ = push("again", "--hub_strategy", "every_save", "--seed", 1)
-    assert result.status == 0
-    assert differing(before.generator, load(repo_id, revision="step-0000001").generator)
+def test_a_gallery_of_pictures_with_their_masks(pushed):
+    repo_id, *_ = pushed
+    data, text = metadata(repo_id)
+    assert [example["output"]["url"] for example in data["widget"]] == [
+        "samples/gallery-1.png",
+        "samples/gallery-2.png",
+    ]
+    mask, image = (hf_hub_download(repo_id, f"samples/gallery-1{what}.png") for what in ("-mask", ""))
+    assert "| ![Mask 1](samples/gallery-1-mask.png) | ![Mask 1, painted](samples/gallery-1.png) |" in text
+    assert Image.open(image).size == (32, 32)
+    colors = {tuple(color) for color in np.array(Image.open(mask)).reshape(-1, 3)}
+    assert colors <= {tuple(color) for color in LABELS.palette.tolist()}
+    assert "losses.png" in shown_in(text) <= set(HfApi().list_repo_files(repo_id))
+    again = load(repo_id)(mask, height=32, width=32).images[0]  # it can be painted with
+    assert again.size == (32, 32)
 
 
-def test_a_failed_upload_costs_a_warning(push, hub, caplog):
-    api = HfApi(token=hub.token)
-    repo_id = api.create_repo("refused").repo_id
-    hub.repos["models", repo_id].refs["step-0000001"] = "lost"  # a branch whose commit is gone
-    result, *_ = push("refused", "--hub_strategy", "every_save")
-    assert result.status == 0
-    (warning,) = [record.getMessage() for record in caplog.records if "was not uploaded" in record.getMessage()]
-    assert warning.startswith(f"Revision step-0000001 was not uploaded to {repo_id}: ") and "404" in warning
-    assert differing(load(repo_id, revision="step-0000002").generator, load(repo_id).generator) == []
+def test_a_tracker_gets_numbers_and_images(pushed):
+    _, output, _ = pushed
+    first, second = lines(output / "logs")
+    assert (first["step"], second["step"]) == (1, 2) and first["images_per_second"] > 0
+    assert {"kl", "feature_matching", "real_logits", "discriminator_learning_rate"} <= first.keys()
+    assert json.loads((output / "logs" / "options.json").read_text())["report_to"] == "file"
+    for step in (1, 2):
+        grids = (output / "logs" / f"validation-{step}.png", output / "samples" / f"step-000000{step}.png")
+        assert np.array_equal(*(np.array(Image.open(file)) for file in grids))
+    assert (output / "logs" / "finished").exists()
 
 
-def test_pipelines_are_staged_beside_the_checkpoints(push, monkeypatch, tmp_path):
-    """Not in the folder for temporary files, which can be small, and keeps what a killed run left."""
-    left = tmp_path / "staged" / ".upload-abcdefgh"
-    left.mkdir(parents=True)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))  # it does not even exist
-    result, repo_id, output = push("staged", "--hub_strategy", "every_save")
-    assert result.status == 0 and not list(output.glob(".upload-*"))
-    assert load(repo_id, revision="step-0000001").generator is not None
-
-
-@pytest.mark.parametrize("strategy", ["every_save", "checkpoint"])
-def test_a_copy_that_cannot_be_written_costs_a_warning(strategy, push, monkeypatch, caplog):
-    """As on a full disk: no file of the copy can have a single byte."""
-    before, mkdtemp = resource.getrlimit(resource.RLIMIT_FSIZE), tempfile.mkdtemp
-
-    def full(*given, **options):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-        return mkdtemp(*given, **options)
-
-    def warn(self, name, error):
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        warned(self, name, error)
-
-    warned = RevisionUploads.warn
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr("spade_hf.training.publishing.tempfile.mkdtemp", full)
-            patch.setattr(RevisionUploads, "warn", warn)
-            result, repo_id, output = push(f"full-{strategy}".replace("_", "-"), "--hub_strategy", strategy)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert result.status == 0 and checkpoints(output) == {"checkpoint-1", "checkpoint-2"}
-    warnings = [text for text in caplog.messages if "was not uploaded" in text]
-    names = {"every_save": "Revision step-000000{}", "checkpoint": "checkpoint-{}"}[strategy]
-    assert [text.partition(" was not uploaded")[0] for text in warnings] == [names.format(step) for step in (1, 2)]
-    assert "'s copy cannot be written to " in warnings[0] and "Training continues" in warnings[0]
-    assert not list(output.glob(".upload-*"))
-    assert set(load(repo_id).components)  # the end of the run is there
-
-
-def test_only_the_end_by_default(push, hub):
-    result, repo_id, _ = push("plain")
-    assert result.status == 0 and set(hub.repos["models", repo_id].refs) == {"main"}
-
-
-def test_the_upload_at_the_end_must_not_fail(push, hub):
-    repo_id = HfApi(token=hub.token).create_repo("broken").repo_id
-    hub.repos["models", repo_id].refs["main"] = "lost"
-    result, *_ = push("broken")
-    assert result.status == 2 and "Traceback" not in result.stderr
-    assert f" was not uploaded to {repo_id}: 404 " in result.stderr.splitlines()[-1]
-
-
-class Killed(BaseException):
-    """As SIGKILL: no handler in the script sees it."""
+def test_only_the_end_by_default(start, data, hub, tmp_path):
+    started = start(*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "plain", "--push_to_hub")
+    started.train(1)
+    started.publisher.push(started.save(), 1)
+    started.publisher.save(1)
+    upload(tmp_path / "plain", started.publisher.repo_id)
+    repo = hub.repos["models", f"{hub.user}/plain"]
+    assert set(repo.refs) == {"main"} and "model_index.json" in repo.commits[repo.refs["main"]]
 
 
 @pytest.fixture
-def machine(run, hub, monkeypatch, tmp_path):
-    """Train five updates in the folder of a machine of its own, to be killed after an update's checkpoint."""
-    monkeypatch.setenv("HF_TOKEN", hub.token)
-    save, start, uploads = CheckpointManager.save, RevisionUploads.start, []
-    monkeypatch.setattr(
-        RevisionUploads, "start", lambda *args, **more: (uploads.append(args[0]), start(*args, **more))
-    )
-    for name in ("first", "second"):
-        write_imagefolder(tmp_path / name / "pairs", count=7)
+def checkpoint_on_hub(start, data, hub, tmp_path):
+    """A function that pushes the checkpoints of two updates of a run with this name; returns its repository."""
 
-    def machine(name, *more, model="moved", killed_after=None):
-        def save_and_die(self, state, pipeline):
-            if state.global_step - 1 == killed_after:
-                uploads[-1].wait()  # for the checkpoint before
-                raise Killed
-            return save(self, state, pipeline)
+    def checkpoint_on_hub(name):
+        options = ("--dataset_name", data, "--output_dir", tmp_path / name, "--push_to_hub")
+        started = start(*SMALL, *options, "--hub_strategy", "checkpoint")
+        for step in (1, 2):
+            started.train(1)
+            started.publisher.push(started.save(), step)
+            assert started.publisher.uploads.wait()
+        return hub.repos["models", f"{hub.user}/{name}"]
 
-        monkeypatch.setattr(CheckpointManager, "save", save_and_die)
-        return run(*machine.options(name, model), *more)
-
-    machine.options = lambda name, model="moved": [
-        *SMALL, "--dataset_name", tmp_path / name / "pairs", "--output_dir", tmp_path / name / model,
-        "--max_train_steps", 5, "--checkpointing_steps", 1, "--push_to_hub", "--hub_strategy", "checkpoint",
-    ]  # fmt: skip
-    return machine
+    return checkpoint_on_hub
 
 
-KILLED_IN_THE_THIRD_UPLOAD = """
-import os, signal
-from huggingface_hub import HfApi
-from spade_hf.training import RevisionUploads
-start, commit, commits = RevisionUploads.start, HfApi.create_commit, []
-def start_and_wait(self, *args, **more):
-    start(self, *args, **more)
-    self.wait()
-def commit_or_die(self, repo_id, operations, **more):
-    commits.append(1)
-    if len(commits) == 3:
-        additions = [operation for operation in operations if hasattr(operation, "path_or_fileobj")]
-        self.preupload_lfs_files(repo_id, additions, revision=more["revision"])
-        os.kill(os.getpid(), signal.SIGKILL)
-    return commit(self, repo_id, operations, **more)
-RevisionUploads.start, HfApi.create_commit = start_and_wait, commit_or_die
-"""
-
-
-def test_a_run_goes_on_on_another_machine(machine, run, hub, tmp_path):
-    """SIGKILL in an epoch, with the third checkpoint half uploaded; the second machine has nothing but the Hub."""
-    process = start(KILLED_IN_THE_THIRD_UPLOAD, *machine.options("first"))
-    _, error = process.communicate(timeout=300)
-    assert process.returncode == -signal.SIGKILL, error
-    assert checkpoints(tmp_path / "first" / "moved") == {"checkpoint-1", "checkpoint-2", "checkpoint-3"}
-    repo = hub.repos["models", f"{hub.user}/moved"]
-    assert set(repo.refs) == {"main", "last-checkpoint"}
-    assert set(repo.commits[repo.refs["main"]]) == {".gitattributes"}
-    shutil.rmtree(tmp_path / "first")
-
-    result = machine("second", "--resume_from_checkpoint", "hub")
-    assert result.status == 0, result.stderr
-    assert checkpoints(tmp_path / "second" / "moved") == {"checkpoint-3", "checkpoint-4", "checkpoint-5"}
-    whole = run(
-        *SMALL, "--dataset_name", tmp_path / "second" / "pairs", "--output_dir", tmp_path / "whole",
-        "--max_train_steps", 5, "--checkpointing_steps", 1,
-    )  # fmt: skip
-    assert whole.status == 0
-    assert_same(tmp_path / "whole" / "checkpoint-5", tmp_path / "second" / "moved" / "checkpoint-5")
-
-    assert load(f"{hub.user}/moved", revision="last-checkpoint")(mask(0)).images[0].size == (32, 32)
-    files = {name: file.data for commit in repo.commits.values() for name, file in commit.items()}
-    assert "optimizer.bin" in files and "samples/final.png" in files
-    names = [name for name, data in files.items() if str(tmp_path).encode() in data or b"pytest-of-" in data]
-    assert names == []
-    arguments = json.loads(repo.commits[repo.refs["last-checkpoint"]]["arguments.json"].data)
-    assert (arguments["dataset_name"], arguments["output_dir"]) == ("pairs", "moved")
-    assert not list((tmp_path / "second" / "moved").glob(".upload-*"))
-
-
-def test_a_partial_upload_is_not_resumed_from(machine, hub, tmp_path):
-    with pytest.raises(Killed):
-        machine("first", model="torn", killed_after=2)
-    repo = hub.repos["models", f"{hub.user}/torn"]
+def test_a_partial_upload_is_not_resumed_from(checkpoint_on_hub, run, start, data, hub, tmp_path):
+    repo = checkpoint_on_hub("torn")
     newest = repo.commits[repo.refs["last-checkpoint"]]
     older = next(
         files for files in repo.commits.values() if files.get("optimizer.bin") not in (None, newest["optimizer.bin"])
@@ -238,21 +164,36 @@ def test_a_partial_upload_is_not_resumed_from(machine, hub, tmp_path):
         "no checksums": {name: file for name, file in newest.items() if name != "checksums.json"},
         "nothing yet": repo.commits[repo.refs["main"]],
     }
+    message = rf"^Revision 'last-checkpoint' of '{hub.user}/torn' \(commit .* is not a complete checkpoint: "
     for what, files in torn.items():
         repo.commit("last-checkpoint", files)
-        result = machine("second", "--resume_from_checkpoint", "hub", model="torn")
-        assert result.status == 2, what
-        assert f"error: Revision 'last-checkpoint' of '{hub.user}/torn' (commit " in result.stderr, what
-        assert "is not a complete checkpoint: " in result.stderr and "--resume_from_checkpoint FOLDER" in result.stderr
-    assert not checkpoints(tmp_path / "second" / "torn")
+        with pytest.raises(DamagedCheckpointError, match=message):
+            pytest.fail(f"{what}: {download_checkpoint('torn')}")
+    resumed = (*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "second" / "torn", "--push_to_hub",
+               "--resume_from_checkpoint", "hub", "--max_train_steps", 3)  # fmt: skip
+    result = run(*resumed)
+    assert result.status == 2 and "error: Revision 'last-checkpoint' of " in result.stderr
+    assert "--resume_from_checkpoint FOLDER" in result.stderr
+    assert not (tmp_path / "second").exists()
 
     repo.commit("last-checkpoint", newest)
-    assert machine("second", "--resume_from_checkpoint", "hub", model="torn").status == 0
+    assert start(*resumed).state.global_step == 2
+
+
+def test_no_old_download_while_the_hub_is_away(checkpoint_on_hub, hub, monkeypatch):
+    checkpoint_on_hub("away")
+    download_checkpoint(f"{hub.user}/away")  # now it is in the cache
+    monkeypatch.setattr(HfApi, "model_info", refuse)
+    with pytest.raises(ValueError, match=r"cannot be downloaded: no network\."):
+        download_checkpoint(f"{hub.user}/away")
+
+
+def refuse(*_, **__):
+    raise HTTPError("no network")
 
 
 def test_an_upload_that_fails_half_way_leaves_the_checkpoint_before(hub, monkeypatch, tmp_path, caplog):
     """The commit names all files at once: without it, the Hub shows none of what was uploaded."""
-    monkeypatch.setenv("HF_TOKEN", hub.token)
     uploads = RevisionUploads(HfApi().create_repo("halfway").repo_id)
     for step in (1, 2):
         folder = tmp_path / f"checkpoint-{step}"
@@ -277,8 +218,12 @@ def fail_after_the_files(api, repo_id, operations, *, revision, **_):
     raise ConnectionError("the line is dead")
 
 
-def test_nothing_to_resume_from(machine, hub, monkeypatch):
-    result = machine("second", "--resume_from_checkpoint", "hub", model="nowhere")
+def test_nothing_to_resume_from(run, data, hub, monkeypatch, tmp_path):
+    def resume(name, *more):
+        options = ("--output_dir", tmp_path / name, "--push_to_hub", "--resume_from_checkpoint", "hub", *more)
+        return run(*SMALL, "--dataset_name", data, *options)
+
+    result = resume("nowhere")
     assert result.status == 2
     assert result.stderr.splitlines()[-1].startswith(
         f"error: There is no repository '{hub.user}/nowhere' to resume from, or it is private and you are not logged "
@@ -287,35 +232,12 @@ def test_nothing_to_resume_from(machine, hub, monkeypatch):
     assert ("models", f"{hub.user}/nowhere") not in hub.repos
 
     HfApi().create_repo("fresh")
-    result = machine("second", "--resume_from_checkpoint", "hub", model="fresh")
+    result = resume("fresh")
     assert result.status == 2
     assert f"The repository '{hub.user}/fresh' has no revision 'last-checkpoint' to resume from" in result.stderr
 
-    result = machine("second", "--resume_from_checkpoint", "hub", "--hub_model_id", "bad name/x/y")
+    result = resume("moved", "--hub_model_id", "bad name/x/y")
     assert result.status == 2 and "cannot be downloaded: Repo id must" in result.stderr
     monkeypatch.delenv("HF_TOKEN")
-    result = machine("second", "--resume_from_checkpoint", "hub", model="fresh")
+    result = resume("fresh")
     assert result.status == 2 and "Name the repository as owner/name with --hub_model_id, or log in" in result.stderr
-
-
-def test_no_old_download_while_the_hub_is_away(machine, hub, monkeypatch):
-    with pytest.raises(Killed):
-        machine("first", model="away", killed_after=2)
-    download_checkpoint(f"{hub.user}/away")  # now it is in the cache
-    monkeypatch.setattr(HfApi, "model_info", refuse)
-    result = machine("second", "--resume_from_checkpoint", "hub", model="away")
-    assert result.status == 2 and "cannot be downloaded: no network." in result.stderr
-
-
-def refuse(*_, **__):
-    raise HTTPError("no network")
-
-
-def test_a_stopped_run_uploads_its_last_checkpoint(machine, hub, monkeypatch):
-    monkeypatch.setattr(StopOnSignal, "check", lambda self: setattr(self, "is_requested", True) or True)
-    result = machine("first", "--checkpointing_steps", 1000, model="stopped")
-    assert result.status == 143
-    assert "On another machine: the same command with --resume_from_checkpoint hub\n" in result.stdout
-    repo = hub.repos["models", f"{hub.user}/stopped"]
-    state = json.loads(repo.commits[repo.refs["last-checkpoint"]]["training_state.json"].data)
-    assert state["global_step"] == 1

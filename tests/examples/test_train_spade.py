@@ -1,21 +1,15 @@
-"""The training script as people run it: in a process of its own, on small data sets of every layout."""
+"""The training script as people run it: what it says and leaves, and what it builds for data sets of every layout."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 
-import datasets
 import numpy as np
 import pytest
 import torch
 import yaml
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import HfApi
 from PIL import Image
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -27,13 +21,8 @@ from spade_hf.losses import TERMS, Term
 from spade_hf.training.monitoring import read_metrics
 from spade_hf_cli.train.parser import build_parser, parse_args
 
-from ..file_tracker import FileTracker, lines
 from ..training_data import LABELS, make_rows, mask, real_image, write_imagefolder, write_labels
-from .programs import ROOT, SMALL, TRAIN, checkpoints
-
-
-LAUNCH = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1",
-          "--mixed_precision", "no", "--dynamo_backend", "no")  # fmt: skip
+from .programs import SMALL, TRAINED, checkpoints
 
 
 def without(options, *names):
@@ -50,44 +39,15 @@ def without(options, *names):
 STYLE_ENCODER = ("--style_encoder_image_size", "--style_encoder_channel_mult")
 
 
-def launch(*options):
-    """Run the script through `accelerate launch`, as people do."""
-    command = [sys.executable, *LAUNCH, str(TRAIN), *map(str, options)]
-    search_path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": search_path, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    return result
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A folder of images and masks in colors, with a note of its owner's."""
-    folder = write_imagefolder(tmp_path_factory.mktemp("data") / "pairs")
-    (folder / "README.md").write_text("From my last holidays.")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
-    """The output of four updates with the tiny preset, a checkpoint after each second one."""
-    output = tmp_path_factory.mktemp("output")
-    options = ("--dataset_name", data, "--output_dir", output, "--max_train_steps", 4, "--checkpointing_steps", 2)
-    result = launch(
-        "--preset", "tiny", "--perceptual_model", "none", "--validation_steps", 2, "--log_steps", 1, *options
-    )  # fmt: skip
-    return output, result
-
-
 def test_what_a_run_leaves(trained):
     output, result = trained
-    assert checkpoints(output) == {"checkpoint-2", "checkpoint-4"}
-    state = json.loads((output / "checkpoint-4" / "training_state.json").read_text())
-    # six rows in batches of four: one batch an epoch
+    assert checkpoints(output) == {"checkpoint-2", "checkpoint-4", "checkpoint-5"}  # the last one is always saved
+    state = json.loads((output / "checkpoint-5" / "training_state.json").read_text())
+    # six rows in batches of two: three batches an epoch
     assert state == {
-        "global_step": 4, "epoch": 3, "samples_done": 4, "broken_rows": [], "num_processes": 1, "total_limit": 3
+        "global_step": 5, "epoch": 1, "samples_done": 4, "broken_rows": [], "num_processes": 1, "total_limit": 3
     }  # fmt: skip
-    arguments = json.loads((output / "checkpoint-4" / "arguments.json").read_text())
+    arguments = json.loads((output / "checkpoint-5" / "arguments.json").read_text())
     assert arguments["base_channels"] == 8 and arguments["resolution"] == [64, 64]
     assert {path.name for path in (output / "samples").iterdir()} == {
         "step-0000002.png",
@@ -97,7 +57,7 @@ def test_what_a_run_leaves(trained):
     }
     assert "Traceback" not in result.stderr
     rows = read_metrics(output / "metrics.csv")
-    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
     assert {"kl", "adversarial", "discriminator_real", "generator_loss", "learning_rate"} < rows[0].keys()
     assert "](losses.png)" in (output / "README.md").read_text(encoding="utf-8")
     with Image.open(output / "losses.png") as image:
@@ -114,10 +74,10 @@ def test_what_a_run_says(trained):
         f"Paint with it: spade-hf generate MASK --model {output}",
     ]
     steps = [line for line in result.stderr.splitlines() if "s/update" in line]
-    assert len(steps) == 4 and max(map(len, steps)) <= 100
+    assert len(steps) == 5 and max(map(len, steps)) <= 100
     for number, line in enumerate(steps, start=1):
         assert re.fullmatch(
-            rf"\d\d:\d\d:\d\d INFO step {number}/4: \S+ s/update, generator \S+, discriminator \S+", line
+            rf"\d\d:\d\d:\d\d INFO step {number}/5: \S+ s/update, generator \S+, discriminator \S+", line
         )
     assert "Training:" not in result.stderr  # the bar is for terminals
     assert "Repo card metadata" not in result.stderr
@@ -126,7 +86,7 @@ def test_what_a_run_says(trained):
 def test_each_checkpoint_paints(trained, tmp_path, capsys):
     """In the averaged weights, with the batch statistics of their own, as the samples of that step."""
     output = trained[0]
-    for step in (2, 4):
+    for step in (2, 5):
         checkpoint = output / f"checkpoint-{step}"
         average = SPADEGenerator.from_pretrained(str(checkpoint), subfolder="generator_ema")
         average.fuse_spectral_norm()
@@ -134,7 +94,7 @@ def test_each_checkpoint_paints(trained, tmp_path, capsys):
         torch.testing.assert_close(dict(saved.named_parameters()), dict(average.named_parameters()))
         statistics, live = dict(saved.named_buffers()), dict(average.named_buffers())
         counts = {value.item() for name, value in statistics.items() if name.endswith("num_batches_tracked")}
-        assert counts == {1}  # the data set has one batch
+        assert counts == {3}  # the data set has three batches
         assert all(not torch.equal(statistics[name], live[name]) for name in live if name.endswith("running_var"))
     mask(0, (64, 64)).save(tmp_path / "mask.png")
     painted = tmp_path / "painted.png"
@@ -153,7 +113,7 @@ def test_each_checkpoint_paints(trained, tmp_path, capsys):
     }
 
 
-def test_a_run_is_not_overwritten_by_accident(trained, run, data, tmp_path):
+def test_a_run_is_not_overwritten_by_accident(trained, run, start, data, tmp_path):
     output = tmp_path / "copy"
     shutil.copytree(trained[0], output)
     (output / "notes.txt").write_text("mine")
@@ -167,16 +127,19 @@ def test_a_run_is_not_overwritten_by_accident(trained, run, data, tmp_path):
         "--overwrite_output_dir, or give another folder."
     )
     assert run(*options, "--dry_run").status == 0 and sorted(output.rglob("*")) == before
-    assert run(*options, "--overwrite_output_dir").status == 0
-    assert checkpoints(output) == {"checkpoint-1"} and (output / "notes.txt").is_file()
+    started = start(*options, "--overwrite_output_dir")
+    assert checkpoints(output) == set() and not (output / "samples").exists()
+    checkpoint = started.save()
+    started.publisher.save(0)
+    assert checkpoints(output) == {"checkpoint-0"} and (output / "notes.txt").is_file()
     assert {path.name for path in (output / "samples").iterdir()} == {
         "final.png",
         *(f"gallery-{number}{kind}.png" for number in (1, 2) for kind in ("", "-mask")),
     }
-    assert not json.loads((output / "checkpoint-1" / "arguments.json").read_text())["overwrite_output_dir"]
+    assert not json.loads((checkpoint / "arguments.json").read_text())["overwrite_output_dir"]
 
 
-def test_files_that_no_run_wrote_are_kept(run, data, tmp_path):
+def test_files_that_no_run_wrote_are_kept(run, start, data, tmp_path):
     """Also if the run in the folder is to be overwritten."""
     output = tmp_path / "own"
     for name in ("README.md", "samples/holiday.jpg", "generator/code.py"):
@@ -191,22 +154,25 @@ def test_files_that_no_run_wrote_are_kept(run, data, tmp_path):
         )
     (output / "README.md").rename(output / "notes.md")
     for _ in range(2):
-        assert run(*options, "--overwrite_output_dir").status == 0
+        started = start(*options, "--overwrite_output_dir")
+        assert checkpoints(output) == set()
+        started.save()
+        started.publisher.save(0)
         assert all((output / name).read_text() == "mine" for name in (
             "notes.md", "samples/holiday.jpg", "generator/code.py"))  # fmt: skip
-    assert "Trained with the `spade_hf` library on" in (output / "README.md").read_text()
+        assert "Trained with the `spade_hf` library on" in (output / "README.md").read_text()
 
 
-def test_nothing_left_to_train(run, data, tmp_path):
-    options = (*SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out")
-    assert run(*options, "--max_train_steps", 2).status == 0
-    result = run(*options, "--max_train_steps", 1, "--resume_from_checkpoint", "latest")
+def test_nothing_left_to_train(trained, run, data, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "out")
+    options = (*TRAINED, "--dataset_name", data, "--output_dir", tmp_path / "out")
+    result = run(*options, "--resume_from_checkpoint", "latest", "--max_train_steps", 4)
     assert result.status == 0
     assert result.stdout.splitlines()[2] == (
-        "Nothing to train: 2 updates are done, and this command asks for 1. To continue, give --max_train_steps above "
-        "2."
+        "Nothing to train: 5 updates are done, and this command asks for 4. To continue, give --max_train_steps above "
+        "5."
     )
-    assert "2 updates on 6 pairs" in (tmp_path / "out" / "README.md").read_text()
+    assert "5 updates on 6 pairs" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_the_final_pipeline_paints(trained):
@@ -225,52 +191,36 @@ def test_the_final_pipeline_paints(trained):
 def test_the_final_pipeline_is_the_average(trained):
     """Not the live network, and with the values that spectral norm makes of its weights."""
     saved = SPADEPipeline.from_pretrained(str(trained[0])).generator
-    average = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-4"), subfolder="generator_ema")
-    live = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-4"), subfolder="generator_live")
+    average = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-5"), subfolder="generator_ema")
+    live = SPADEGenerator.from_pretrained(str(trained[0] / "checkpoint-5"), subfolder="generator_live")
     average.fuse_spectral_norm()
     live.fuse_spectral_norm()
     torch.testing.assert_close(dict(saved.named_parameters()), dict(average.named_parameters()))
     assert not torch.equal(saved.linear_in.weight, live.linear_in.weight)
 
 
-def test_resume_goes_on_and_prunes(trained, run, data, tmp_path, caplog):
-    output = tmp_path / "copy"
-    shutil.copytree(trained[0], output)
-    options = ("--preset", "tiny", "--perceptual_model", "none", "--dataset_name", data, "--output_dir", output)
-    caplog.set_level("INFO")
-    result = run(
-        *options, "--resume_from_checkpoint", "latest", "--max_train_steps", 6, "--checkpointing_steps", 1,
-        "--checkpoints_total_limit", 2, "--log_steps", 1,
-    )  # fmt: skip
-    assert result.status == 0 and f"Resumed from {output / 'checkpoint-4'}" in caplog.text
-    assert checkpoints(output) == {"checkpoint-5", "checkpoint-6"}
-    assert [row["step"] for row in read_metrics(output / "metrics.csv")] == [1, 2, 3, 4, 5, 6]
-    assert "Other options than the checkpoint's" not in caplog.text
+@pytest.fixture
+def resume(trained, start, tmp_path):
+    """A function that goes on from the last checkpoint of the trained run, with some options."""
+    shutil.copytree(trained[0], tmp_path / "copy")
+    options = (*TRAINED, "--output_dir", tmp_path / "copy", "--resume_from_checkpoint", "latest")
+    return lambda *more: start(*options, *more)
 
 
-def test_resuming_with_other_options_warns(trained, run, data, tmp_path, caplog):
-    output = tmp_path / "copy"
-    shutil.copytree(trained[0], output)
-    result = run(
-        *("--preset", "tiny", "--perceptual_model", "none", "--dataset_name", data, "--output_dir", output),
-        *("--resume_from_checkpoint", "latest", "--max_train_steps", 4, "--seed", 7),
-        *("--augment_discriminator", "color", "cutout"),
-    )
-    assert result.status == 0
+def test_resuming_with_other_options_warns(resume, data, caplog):
+    more = ("--seed", 7, "--augment_discriminator", "color", "cutout", "--max_train_steps", 9)
+    assert resume("--dataset_name", data, *more).state.global_step == 5
     [warning] = [record.message for record in caplog.records if "Other options" in record.message]
     assert "--seed 7 (checkpoint: 0)" in warning and "color cutout (checkpoint: none)" in warning
     assert "train_steps" not in warning and "output_dir" not in warning
 
 
-def test_resuming_on_other_data_of_the_same_name_warns(trained, run, data, tmp_path, caplog):
-    shutil.copytree(trained[0], tmp_path / "copy")
+def test_resuming_on_other_data_of_the_same_name_warns(resume, data, tmp_path, caplog):
     village = write_imagefolder(tmp_path / "village" / data.name, count=5)
     shutil.copytree(data, tmp_path / "moved")
-    options = ("--preset", "tiny", "--perceptual_model", "none", "--output_dir", tmp_path / "copy")
-    again = (*options, "--resume_from_checkpoint", "latest", "--max_train_steps", 4)
-    assert run(*again, "--dataset_name", tmp_path / "moved").status == 0
+    resume("--dataset_name", tmp_path / "moved")
     assert "Other data" not in caplog.text
-    assert run(*again, "--dataset_name", village).status == 0
+    resume("--dataset_name", village)
     assert (
         "Other data than the checkpoint's, so this does not repeat an uninterrupted run: the number of rows was 6"
         in (caplog.text)
@@ -278,7 +228,7 @@ def test_resuming_on_other_data_of_the_same_name_warns(trained, run, data, tmp_p
 
 
 @pytest.mark.parametrize("layout", ["parquet", "saved with palette masks, not square", "hub", "instances, no latent"])
-def test_other_data(layout, run, hub, tmp_path):
+def test_other_data(layout, start, hub, tmp_path):
     labels = write_labels(tmp_path / "labels.json")
     options, small = ["--label_set", labels], SMALL
     size = (32, 32)
@@ -301,9 +251,10 @@ def test_other_data(layout, run, hub, tmp_path):
         options += ["--instance_column", "instance", "--latent_dim", 0, "--norm_type", "batch"]
         small = without(SMALL, *STYLE_ENCODER)
     output = tmp_path / "out"
-    assert run(*small, "--dataset_name", name, "--output_dir", output, "--max_train_steps", 2, *options).status == 0
+    started = start(*small, "--dataset_name", name, "--output_dir", output, *options)
+    started.train(1)
+    started.publisher.save(1)
     pipeline = SPADEPipeline.from_pretrained(str(output))
-    assert checkpoints(output) == {"checkpoint-2"}  # the last one is always saved
     assert pipeline.image_processor.label_set.id2label == LABELS.id2label
     one = mask(0, size)
     instance_map = one if pipeline.generator.config.use_instance_edges else None
@@ -311,88 +262,28 @@ def test_other_data(layout, run, hub, tmp_path):
     assert tuple(pipeline.generator.config.image_size) == (image.height, image.width) == size
 
 
-def test_a_perceptual_network_from_a_folder(run, data, tmp_path, caplog):
+def test_a_perceptual_network_from_a_folder(start, data, tmp_path, caplog):
     caplog.set_level("INFO")
     save_file(VGG19Features(base_channels=2).state_dict(), tmp_path / "model.safetensors")
-    options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--max_train_steps", 1, "--log_steps", 1)
-    result = run(*SMALL, *options, "--perceptual_model", tmp_path)
-    assert result.status == 0 and ", perceptual " in caplog.text
+    options = ("--dataset_name", data, "--output_dir", tmp_path / "out", "--perceptual_model", tmp_path)
+    started = start(*SMALL, *options)
+    started.train(1)
+    started.monitor.log(1)
+    assert ", perceptual " in caplog.text
+    started.publisher.save(1)
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert f"| perceptual_model | {tmp_path.name} |" in card and str(tmp_path) not in card
 
 
-def test_a_tracker_gets_numbers_and_images(run, data, tmp_path, monkeypatch):
-    monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, FileTracker.name, FileTracker)
-    result = run(
-        *SMALL, "--dataset_name", data, "--output_dir", tmp_path, "--max_train_steps", 2, "--validation_steps", 2,
-        "--log_steps", 1, "--report_to", FileTracker.name,
-    )  # fmt: skip
-    assert result.status == 0
-    first, second = lines(tmp_path / "logs")
-    assert (first["step"], second["step"]) == (1, 2) and first["images_per_second"] > 0
-    assert {"kl", "feature_matching", "real_logits", "discriminator_learning_rate"} <= first.keys()
-    assert json.loads((tmp_path / "logs" / "options.json").read_text())["report_to"] == "file"
-    grids = (tmp_path / "logs" / "validation-2.png", tmp_path / "samples" / "step-0000002.png")
-    assert np.array_equal(*(np.array(Image.open(file)) for file in grids))
-    assert (tmp_path / "logs" / "finished").exists()
-
-
-def test_a_tracker_sees_the_end_of_a_run_that_sigterm_stops(run, data, tmp_path, monkeypatch):
-    class Stopping(FileTracker):
-        def log(self, *args, **options):
-            super().log(*args, **options)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, FileTracker.name, Stopping)
-    options = ("--max_train_steps", 9, "--log_steps", 1, "--report_to", FileTracker.name)
-    result = run(*SMALL, "--dataset_name", data, "--output_dir", tmp_path, *options)
-    assert result.status == 128 + signal.SIGTERM and checkpoints(tmp_path) == {"checkpoint-1"}
-    assert (tmp_path / "logs" / "finished").exists()
-
-
-def test_tensorboard_by_its_name(run, data, tmp_path):
-    result = run(
-        *SMALL, "--dataset_name", data, "--output_dir", tmp_path / "out", "--max_train_steps", 2,
-        "--validation_steps", 2, "--log_steps", 1, "--report_to", "tensorboard",
-    )  # fmt: skip
-    assert result.status == 0, result.stderr
-    events = EventAccumulator(str(tmp_path / "out" / "logs" / "spade")).Reload()
-    assert [event.step for event in events.Scalars("feature_matching")] == [1, 2]
-    (grid,) = events.Images("validation")
-    with Image.open(tmp_path / "out" / "samples" / "step-0000002.png") as saved:
-        assert (grid.step, grid.width, grid.height) == (2, *saved.size)
-
-
-def test_push_to_hub_and_back(run, hub, monkeypatch, tmp_path, caplog):
-    """From a data set on the Hub to a model on the Hub, with a card that says what it is."""
-    monkeypatch.setenv("HF_TOKEN", hub.token)
-    caplog.set_level("INFO")
-    data = f"{hub.user}/pairs-to-push"
-    make_rows(mode="RGB").push_to_hub(data, token=hub.token)
-    labels = write_labels(tmp_path / "labels.json")
-    output = tmp_path / "toy-model"
-    caplog.clear()  # of the data set's upload
-    result = run(
-        *SMALL, "--dataset_name", data, "--label_set", labels, "--output_dir", output, "--max_train_steps", 2,
-        "--validation_steps", 1, "--push_to_hub", "--hub_private_repo", "--license", "cc0-1.0",
-    )  # fmt: skip
-    assert result.status == 0 and "HTTP Request" not in caplog.text
-    repo_id = f"{hub.user}/toy-model"
-    api = HfApi(token=hub.token)
-    files = set(api.list_repo_files(repo_id))
-    assert {"README.md", "model_index.json", "generator/config.json", "samples/final.png"} <= files
-    assert not [name for name in files if "checkpoint-" in name or "step-" in name or name.endswith((".bin", ".pkl"))]
-    assert api.model_info(repo_id).private
-
-    card = ModelCard.load(repo_id, token=hub.token)
-    assert (card.data.license, card.data.library_name, card.data.datasets) == ("cc0-1.0", "spade-hf", [data])
-    assert card.data.pipeline_tag == "image-to-image"
-    assert "`import spade_hf`" in card.text.strip().splitlines()[2]  # at the top
-    for text in (f'SPADEPipeline.from_pretrained("{repo_id}")', "| 4 | rock | `#804000` |", "2 updates on 6 pairs",
-                 "| learning_rate | 0.0001 |", "](samples/final.png)", 'style_image="style.jpg"'):  # fmt: skip
-        assert text in card.text
-    pipeline = SPADEPipeline.from_pretrained(repo_id, token=hub.token)
-    assert pipeline(mask(0), style_image=real_image(0)).images[0].size == (32, 32)
+def test_tensorboard_by_its_name(trained):
+    output, _ = trained
+    events = EventAccumulator(str(output / "logs" / "spade")).Reload()
+    assert [event.step for event in events.Scalars("feature_matching")] == [1, 2, 3, 4, 5]
+    grids = events.Images("validation")
+    assert [grid.step for grid in grids] == [2, 4]
+    for grid in grids:
+        with Image.open(output / "samples" / f"step-000000{grid.step}.png") as saved:
+            assert (grid.width, grid.height) == saved.size
 
 
 def test_a_public_repository_that_must_be_private_is_refused(run, hub, data, monkeypatch, tmp_path):
@@ -423,24 +314,26 @@ def test_push_without_a_connection_fails_before_the_training(run, data, monkeypa
     assert "The repository 'me/toy' cannot be created" in result.stderr
 
 
-def test_two_folders_and_a_table_of_colors(run, data, tmp_path):
+def test_two_folders_and_a_table_of_colors(start, data, tmp_path):
     shutil.copytree(data, tmp_path / "mine")
     (tmp_path / "mine" / "photos").mkdir()
     for file in (tmp_path / "mine").glob("*.png"):
         file.rename(tmp_path / "mine" / "photos" / file.name)
     folders = ("--image_folder", tmp_path / "mine" / "photos", "--mask_folder", tmp_path / "mine" / "masks")
-    assert run(*SMALL, *folders, "--output_dir", tmp_path / "out", "--max_train_steps", 1).status == 0
-    pipeline = SPADEPipeline.from_pretrained(str(tmp_path / "out"))
-    assert pipeline.image_processor.label_set.id2label == LABELS.id2label
+    started = start(*SMALL, *folders, "--output_dir", tmp_path / "out")
+    assert len(started.dataset) == 6 and started.dataset.processor.label_set.id2label == LABELS.id2label
+    started.train(1)
 
 
-def test_a_term_from_outside_is_trained(run, data, tmp_path, monkeypatch):
+def test_a_term_from_outside_is_trained(start, data, tmp_path, monkeypatch):
     """As docs/extending.md says: it is logged, and on the card."""
     monkeypatch.setitem(TERMS, "roughness", Term(lambda outputs: outputs.fake_images.diff().abs().mean(), weight=3.0))
-    options = ("--dataset_name", data, "--output_dir", tmp_path, "--max_train_steps", 1, "--log_steps", 1)
-    assert run(*SMALL, *options).status == 0
+    started = start(*SMALL, "--dataset_name", data, "--output_dir", tmp_path)
+    started.train(1)
+    started.monitor.log(1)
     (row,) = read_metrics(tmp_path / "metrics.csv")
     assert row["roughness"] > 0
+    started.publisher.save(1)
     assert "| roughness_weight | 3.0 |" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
@@ -472,29 +365,6 @@ def test_the_recipe_of_a_dry_run_gives_the_same_options(run, data, tmp_path):
     assert run("--config", recipe, "--dry_run").stdout == result.stdout
 
 
-def test_figures_on_the_way(run, tmp_path, caplog):
-    caplog.set_level("INFO")
-    datasets.DatasetDict({"train": make_rows(), "validation": make_rows(4)}).save_to_disk(str(tmp_path / "data"))
-    write_labels(tmp_path / "data" / "labels.json")
-    data = ("--dataset_name", tmp_path / "data", "--output_dir", tmp_path / "out", "--max_train_steps", 4)
-    options = ("--evaluation_steps", 2, "--num_evaluation_images", 3, "--report_to", "tensorboard")
-    result = run(*SMALL, *data, *options)
-    assert result.status == 0, result.stderr
-    line = re.compile(r"step [24]/4: evaluation/kid .*, evaluation/sharpness .*, evaluation/feature_distance ")
-    said = [text for text in caplog.messages if line.match(text)]
-    assert len(said) == 2
-    events = EventAccumulator(str(tmp_path / "out" / "logs" / "spade")).Reload()
-    values = {name: [event.step for event in events.Scalars(f"evaluation/{name}")] for name in ("kid", "sharpness")}
-    assert values == {"kid": [2, 4], "sharpness": [2, 4]}
-
-    assert run(*SMALL, *data, "--output_dir", tmp_path / "without").status == 0  # figures don't change the run
-    weights = [tmp_path / name / "generator" / "diffusion_pytorch_model.safetensors" for name in ("out", "without")]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
-
-    result = run(*SMALL, *data, *options, "--overwrite_output_dir", "--evaluation_split", "tset")
-    assert result.status == 2 and "split 'tset') cannot be loaded" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("name", "cls", "method", "useless", "norm"),
     [
@@ -508,10 +378,13 @@ def test_figures_on_the_way(run, tmp_path, caplog):
         ),
     ],
 )
-def test_a_baseline_is_trained_saved_and_paints(name, cls, method, useless, norm, run, data, tmp_path):
-    options = ("--generator", name, "--output_dir", tmp_path, "--max_train_steps", 2, "--checkpointing_steps", 1)
-    result = run(*without(SMALL, *useless), "--dataset_name", data, *options)
-    assert result.status == 0, result.stderr
+def test_a_baseline_is_trained_saved_and_paints(name, cls, method, useless, norm, run, start, data, tmp_path):
+    options = ("--generator", name, "--output_dir", tmp_path)
+    started = start(*without(SMALL, *useless), "--dataset_name", data, *options)
+    started.train(1)
+    started.save()
+    started.train(1)
+    started.publisher.save(2)
     pipeline = SPADEPipeline.from_pretrained(str(tmp_path))
     assert type(pipeline.generator) is cls and pipeline(mask(0)).images[0].size == (32, 32)
     assert (pipeline.style_encoder is None) == (name == "pix2pixhd")

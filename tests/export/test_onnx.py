@@ -1,4 +1,7 @@
-"""Tiny networks as ONNX files, run by onnxruntime and compared with torch."""
+"""Tiny networks as ONNX files, run by onnxruntime and compared with torch.
+
+Tracing takes seconds: what several tests look at is a fixture of the module.
+"""
 
 import json
 
@@ -63,6 +66,19 @@ def model(pipeline):
     return export_generator(pipeline)
 
 
+@pytest.fixture(scope="module")
+def sparse_model(pipeline):
+    return export_generator(pipeline, size=(64, 96), modulation="sparse")
+
+
+@pytest.fixture(scope="module", params=["1x1", "cat"])
+def frozen(request):
+    """A pipeline, and its model of a frozen size."""
+    makers = {"1x1": lambda: tiny_generator(spade_kernel_size=1), "cat": tiny_concatenation}
+    pipeline = pipeline_of(makers[request.param]())
+    return pipeline, export_generator(pipeline, size=(64, 96))
+
+
 def test_any_batch_and_size(pipeline, model):
     session = open_session(model)
     assert [(one.name, one.type) for one in session.get_inputs()] == [
@@ -95,11 +111,9 @@ def test_every_kind_of_model(generator):
     assert generator_difference(export_generator(pipeline), pipeline, masks, dtype="float32") < TOLERANCE
 
 
-@pytest.mark.parametrize("generator", [tiny_generator(spade_kernel_size=1), tiny_concatenation()], ids=["1x1", "cat"])
-def test_models_of_a_frozen_size(generator):
-    pipeline = pipeline_of(generator)
-    session = open_session(model := export_generator(pipeline, size=(64, 96)))
-    assert [one.shape for one in session.get_inputs()] == [[1, 64, 96], [1, LATENT_DIM]]
+def test_models_of_a_frozen_size(frozen):
+    pipeline, model = frozen
+    assert [one.shape for one in open_session(model).get_inputs()] == [[1, 64, 96], [1, LATENT_DIM]]
     assert generator_difference(model, pipeline, [label_map((64, 96))], dtype="float32") < TOLERANCE
 
 
@@ -138,16 +152,26 @@ def test_metadata_name_the_labels_and_no_path_of_this_machine(model):
     assert b"site-packages" not in model.SerializeToString() and b".py" not in model.SerializeToString()
 
 
-@pytest.mark.parametrize(("modulation", "size"), [("dense", (64, 64)), ("dense", None), ("sparse", (64, 64))])
-def test_onnxruntime_prepares_the_file_for_quantization(pipeline, modulation, size, tmp_path):
-    """Its shape inference reads constants only if they are tensors."""
-    model = export_generator(pipeline, size=size, modulation=modulation)
-    save_onnx(model, tmp_path / "model.onnx")
-    quant_pre_process(tmp_path / "model.onnx", tmp_path / "prepared.onnx", auto_merge=size is None)
-    inputs = graph_inputs(open_session(model), LABELS, label_map((64, 64)), random_latents(1))
+def assert_prepared(model, folder, *, auto_merge=False):
+    """onnxruntime's preparation for quantization, whose shape inference reads constants only if they are tensors."""
+    save_onnx(model, folder / "model.onnx")
+    quant_pre_process(folder / "model.onnx", folder / "prepared.onnx", auto_merge=auto_merge)
+    inputs = graph_inputs(open_session(model), LABELS, label_map((64, 96)), random_latents(1))
     (expected,) = open_session(model).run(None, inputs)
-    (images,) = open_session(onnx.load(tmp_path / "prepared.onnx")).run(None, inputs)
+    (images,) = open_session(onnx.load(folder / "prepared.onnx")).run(None, inputs)
     np.testing.assert_allclose(images, expected, atol=TOLERANCE)
+
+
+def test_onnxruntime_prepares_a_file_of_any_size_for_quantization(model, tmp_path):
+    assert_prepared(model, tmp_path, auto_merge=True)
+
+
+def test_onnxruntime_prepares_a_file_of_a_frozen_size_for_quantization(frozen, tmp_path):
+    assert_prepared(frozen[1], tmp_path)
+
+
+def test_onnxruntime_prepares_a_sparse_file_for_quantization(sparse_model, tmp_path):
+    assert_prepared(sparse_model, tmp_path)
 
 
 def test_the_style_encoder(pipeline):
@@ -228,8 +252,8 @@ def test_sparse_modulation_says_the_same(generator, dtype):
     assert generator_difference(model, pipeline, masks, dtype=dtype) < TOLERANCE
 
 
-def test_sparse_modulation_paints_one_mask_in_many_styles(pipeline):
-    session = open_session(export_generator(pipeline, size=(64, 96), modulation="sparse"))
+def test_sparse_modulation_paints_one_mask_in_many_styles(pipeline, sparse_model):
+    session = open_session(sparse_model)
     labels, latents = label_map((64, 96)), random_latents(3)
     assert {one.shape[0] for one in session.get_inputs() if one.name == "positions_1"} == {64}
     (images,) = session.run(None, graph_inputs(session, LABELS, labels, latents))

@@ -59,6 +59,24 @@ def test_what_cannot_be_computed_is_none_with_a_reason(judge):
     assert "`group_column`" in score(one, one, LABELS).reasons["light"]
 
 
+def test_images_of_redrawn_masks_are_also_compared_with_the_exact_ones(judge):
+    images, maps = random_images(), judge.features(random_images())
+    redrawn, exact = torch.zeros(2, 4, 16, 16, dtype=torch.int64)
+    exact[:, :8] = 1
+    whole = judge.measure(images, maps, maps, redrawn, exact)
+    parts = [judge.measure(images[one], [m[one] for m in maps], [m[one] for m in maps], redrawn[one], exact[one])
+             for one in (slice(3), slice(3, 4))]  # fmt: skip
+    assert Measurements.concatenate(parts).exact_confusion.equal(whole.exact_confusion)
+    values, of_exact = (
+        score(one, one, LABELS, is_redrawn=True).values for one in (whole, judge.measure(images, maps, maps, exact))
+    )
+    assert values["miou_exact"] == of_exact["miou"] != values["miou"]
+    assert "miou_exact" not in score(whole, whole, LABELS).values
+    judge.segmenter = None
+    unread = judge.measure(images, maps, maps, redrawn, exact)
+    assert score(unread, unread, LABELS, is_redrawn=True).reasons["miou_exact"] == "no segmenter"
+
+
 def test_styles_and_diversity(judge):
     """Images that are their style images agree wholly, whatever order those were taken in."""
     real, varied = (measure(judge, random_images(seed=seed), random_images()) for seed in (0, 1))

@@ -25,7 +25,9 @@ from spade_hf.training import (
     list_checkpoints,
     prepared_schedule,
 )
+from spade_hf_cli.options import as_typed, options_of
 from spade_hf_cli.train.messages import warn_of_differences
+from spade_hf_cli.train.parser import build_parser
 
 from ..training_data import make_dataset, make_networks, make_rows
 
@@ -424,7 +426,9 @@ def test_a_full_disk(size, tmp_path, small_disk):
         OSError, match=r"^checkpoint-4 cannot be written to .* MB left\. checkpoint-2 is complete\. Free"
     ) as e:
         run.checkpoints.save(TrainingState(global_step=4))
-    assert "\n" not in str(e.value) and "then repeat the command with `resume_from_checkpoint=latest`." in str(e.value)
+    message = as_typed(str(e.value), options_of(build_parser()))
+    assert "\n" not in message and "then repeat the command with --resume_from_checkpoint latest." in message
+    assert "Free space, or give --checkpoints_total_limit 1, " in message
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-2"}
     small_disk(10**9)
     again = Run(tmp_path)

@@ -1,11 +1,17 @@
-"""The order of samples: another one for each seed, that of before for runs of before."""
+"""The order of samples: another one for each seed, that of before for runs of before; what is left of it to train."""
 
+import copy
+
+import datasets
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
 
-from spade_hf.training import SampleOrder, build_accelerator
+from spade_hf.data import StreamedImageDataset, build_loader, preview_samples
+from spade_hf.training import SampleOrder, TrainingState, build_accelerator, resumable_batches
 from spade_hf.training.loop import ORDER_FILE
+
+from ..training_data import make_dataset, make_reader, make_rows
 
 
 @pytest.fixture
@@ -57,3 +63,37 @@ def test_a_run_of_before_keeps_its_order(start, tmp_path, caplog):
     assert (tmp_path / "new" / ORDER_FILE).is_file() and not (tmp_path / "continued" / ORDER_FILE).exists()
     accelerator.load_state(str(tmp_path / "new"))
     assert not order.is_former and [order_of(epoch) for epoch in range(3)] == new
+
+
+@pytest.mark.parametrize("kind", ["stored", "streamed"])
+def test_a_run_goes_on_with_the_next_sample(kind, monkeypatch, tmp_path):
+    """From every batch, in an epoch and at its end, whatever else reads the seven rows in between."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0.01)  # else 5 s for each epoch of a stream
+
+    def batches_from(state, *, has_previews):
+        """Seeds of the samples of each batch that is left of eight, and the state after it."""
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+        torch.manual_seed(0)
+        dataset, rows = make_dataset(make_rows(7)), make_rows(7).to_iterable_dataset()
+        if kind == "streamed":
+            dataset = StreamedImageDataset(rows, make_reader(), seed=0, shuffle_buffer_size=3)
+        accelerator = build_accelerator(str(tmp_path))
+        loader = accelerator.prepare(build_loader(dataset, 2))
+        SampleOrder(accelerator, loader, 0)
+        found = []
+        for batch in resumable_batches(accelerator, loader, dataset, state, 8, samples_per_batch=2):
+            state.advance_update()
+            found.append((batch["seed"].tolist(), copy.copy(state)))
+            if has_previews:
+                preview_samples(dataset, 3)
+        return found
+
+    whole = batches_from(TrainingState(), has_previews=True)
+    assert [(state.epoch, state.samples_done) for _, state in whole] == [
+        (0, 2), (0, 4), (0, 6), (1, 2), (1, 4), (1, 6), (2, 2), (2, 4)
+    ]  # fmt: skip
+    assert len({tuple(seeds) for seeds, _ in whole}) == 8
+    for done, (_, state) in enumerate(whole, start=1):
+        assert batches_from(copy.copy(state), has_previews=False) == whole[done:]

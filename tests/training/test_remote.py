@@ -42,6 +42,18 @@ def test_a_branch_holds_exactly_the_folders_files(hub, tmp_path):
     assert set(repo.commits[repo.refs["step-1"]]) == {".gitattributes", "README.md", "weights-1.safetensors"}
 
 
+def test_a_failed_upload_costs_a_warning(hub, tmp_path, caplog):
+    uploads = RevisionUploads(open_repository("refused", private=False))
+    hub.repos["models", uploads.repo_id].refs["step-1"] = "lost"  # a branch whose commit is gone
+    results = []
+    for step in ("step-1", "step-2"):
+        uploads.start(model(tmp_path / step), step)
+        results.append(uploads.wait())
+    assert results == [False, True] and os.listdir(tmp_path) == []
+    (warning,) = [text for text in caplog.messages if "was not uploaded" in text]
+    assert warning.startswith(f"Revision step-1 was not uploaded to {uploads.repo_id}: ") and "404" in warning
+
+
 def test_only_what_a_run_publishes_is_uploaded(hub, tmp_path):
     """Logs can be anywhere in the folder, also in its root, and other files be anyone's."""
     names = (

@@ -8,6 +8,7 @@ Legend: N images, L semantic channels, D feature dimensions, K statistics, H W h
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class Measurements:
         channels (`Tensor`): Mean and standard deviation of every channel of the feature maps, float64 `(N, K)`.
         distances (`Tensor`): Feature distance to the reference image, float64 `(N,)`.
         confusion (`Tensor`, *optional*): int64 `(L, L)`; `None` without a segmenter.
+        exact_confusion (`Tensor`, *optional*): The same with the exact masks, where those of the images were made from
+            them.
     """
 
     features: Tensor
@@ -42,13 +45,17 @@ class Measurements:
     channels: Tensor
     distances: Tensor
     confusion: Tensor | None
+    exact_confusion: Tensor | None = None
 
     @classmethod
     def concatenate(cls, parts: Sequence["Measurements"]) -> "Measurements":
         """Concatenate the measurements of batches, in order."""
         rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in cls.names_of_rows()}
-        confusions = [part.confusion for part in parts if part.confusion is not None]
-        return cls(**rows, confusion=torch.stack(confusions).sum(dim=0) if confusions else None)
+        counts: dict[str, Any] = {}  # tensors or `None`
+        for name in ("confusion", "exact_confusion"):
+            of_parts = [one for part in parts if (one := getattr(part, name)) is not None]
+            counts[name] = torch.stack(of_parts).sum(dim=0) if of_parts else None
+        return cls(**rows, **counts)
 
     def take(self, indices: Sequence[int]) -> "Measurements":
         """Select the measurements of these images, without counts of pixels."""
@@ -58,7 +65,7 @@ class Measurements:
     @classmethod
     def names_of_rows(cls) -> list[str]:
         """List the fields with one row per image."""
-        return [one.name for one in fields(cls) if one.name != "confusion"]
+        return [one.name for one in fields(cls) if "confusion" not in one.name]
 
 
 class Judge:
@@ -79,7 +86,12 @@ class Judge:
 
     @torch.no_grad()
     def measure(
-        self, images: Tensor, maps: Sequence[Tensor], compared_maps: Sequence[Tensor], label_maps: Tensor
+        self,
+        images: Tensor,
+        maps: Sequence[Tensor],
+        compared_maps: Sequence[Tensor],
+        label_maps: Tensor,
+        exact_maps: Tensor | None = None,
     ) -> Measurements:
         """Measure images, their distance to reference images, and how well their labels match the masks.
 
@@ -88,11 +100,14 @@ class Judge:
             maps (`Sequence[Tensor]`): Their [`features`].
             compared_maps (`Sequence[Tensor]`): [`features`] of the reference images, such as the real ones.
             label_maps (`Tensor`): The masks that the images were made from, int64 `(N, H, W)` of semantic channels.
+            exact_maps (`Tensor`, *optional*): The masks that those were made from, if they are others.
         """
-        confusion = None
+        confusion = exact_confusion = None
         if self.segmenter is not None:
             predictions = self.segmenter.predict(images.float() / 127.5 - 1, maps)  # (N, H, W)
             confusion = confusion_matrix(predictions, label_maps, self.label_set.num_channels)  # (L, L)
+            if exact_maps is not None:
+                exact_confusion = confusion_matrix(predictions, exact_maps, self.label_set.num_channels)
         return Measurements(
             features=pooled_features(maps).cpu(),  # (N, D)
             sharpness=laplacian_variance(images).cpu(),  # (N,)
@@ -100,6 +115,7 @@ class Judge:
             channels=channel_statistics(maps).cpu(),  # (N, K)
             distances=feature_distance(maps, compared_maps).cpu(),  # (N,)
             confusion=confusion,
+            exact_confusion=exact_confusion,
         )
 
 
@@ -124,9 +140,9 @@ class Comparison:
     unknown: int | None = None
     count_unknown: bool = False
 
-    def class_ious(self) -> dict[int, float]:
-        """Compute [`class_ious`] by channel; empty without a segmenter."""
-        confusion = self.measured.confusion
+    def class_ious(self, *, exact: bool = False) -> dict[int, float]:
+        """Compute [`class_ious`] by channel, with the exact masks if wanted; empty without a segmenter."""
+        confusion = self.measured.exact_confusion if exact else self.measured.confusion
         if confusion is None:
             return {}
         return class_ious(confusion, unknown=self.unknown, count_unknown=self.count_unknown)
@@ -151,11 +167,16 @@ def kid(sets: Comparison) -> float:
     return kernel_distance(sets.measured.features, sets.reference.features)
 
 
-def mean_iou(sets: Comparison) -> float:
-    """Average the intersection over union of the classes that occur in the masks: 0..1."""
+def mean_iou(sets: Comparison, *, exact: bool = False) -> float:
+    """Average the intersection over union of the classes that occur in the masks: 0..1.
+
+    Args:
+        sets (`Comparison`): Has the measured images.
+        exact (`bool`, defaults to `False`): Whether to compare with the exact masks that those were made from.
+    """
     if sets.measured.confusion is None:
         raise Missing(NO_SEGMENTER)
-    if not (ious := sets.class_ious()):
+    if not (ious := sets.class_ious(exact=exact)):
         raise Missing("no pixel of the masks has a label")
     return sum(ious.values()) / len(ious)
 
@@ -207,9 +228,10 @@ class Figure:
     Args:
         compute (`Callable`): Returns the figure of a [`Comparison`], or raises [`Missing`] with the reason.
         card_name (`str`, *optional*): Name on the model card. Default: the key, with spaces.
-        needs (`str`, defaults to `""`): Images that are made for such figures only: `"style"`, in another image's
-            style and compared with that image, or `"diversity"`, in two random styles that are compared with each
-            other; see `scoring.KINDS`. By default the figure compares the images of a mask with the real ones.
+        needs (`str`, defaults to `""`): Images that are made for such figures only: `"redrawn"`, of masks that were
+            made from the exact ones; `"style"`, in another image's style and compared with that image; or
+            `"diversity"`, in two random styles that are compared with each other. By default the figure compares the
+            images of a mask with the real ones. See `scoring.KINDS`.
         is_logged (`bool`, defaults to `False`): Whether training logs it. It knows neither a segmenter nor scenes.
     """
 
@@ -224,6 +246,7 @@ FIGURES: dict[str, Figure] = {
     "fid": Figure(fid, "FID"),
     "kid": Figure(kid, "KID", is_logged=True),
     "miou": Figure(mean_iou, "mIoU"),
+    "miou_exact": Figure(lambda sets: mean_iou(sets, exact=True), needs="redrawn"),
     "pixel_accuracy": Figure(labeled_pixels),
     "sharpness": Figure(sharpness, is_logged=True),
     "light_red": Figure(lambda sets: light(sets)[0].item()),
@@ -247,11 +270,13 @@ class Figures:
         values (`dict[str, float | None]`): Name -> figure; `None` where it can't be computed.
         reasons (`dict[str, str]`): Name -> why the figure is `None`.
         class_ious (`dict[str, float]`): Label -> intersection over union; empty without a segmenter.
+        outlines (`dict`): Of the masks' outlines; empty if they were not scored. See [`score_outlines`].
     """
 
     values: dict[str, float | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     class_ious: dict[str, float] = field(default_factory=dict)
+    outlines: dict[str, Any] = field(default_factory=dict)
 
     def put(self, name: str, value: float | None, reason: str) -> None:
         """Add a figure; the reason is kept if the value is `None`."""
@@ -275,6 +300,7 @@ def score(
     groups: Sequence[object] | None = None,
     has_own_style: bool = True,
     count_unknown: bool = False,
+    is_redrawn: bool = False,
 ) -> Figures:
     """Score a set of images against the real images of the same masks.
 
@@ -285,6 +311,8 @@ def score(
         has_own_style (`bool`, defaults to `True`): Whether each image was made in the style of its real image; if not,
             `light` and `feature_distance` are `None`.
         count_unknown (`bool`, defaults to `False`): See [`class_ious`].
+        is_redrawn (`bool`, defaults to `False`): Whether the images' masks were made from the exact ones; if so,
+            `miou_exact` compares with those.
 
     Returns:
         `Figures`: Those of `FIGURES` that need no other images: `fid`, `kid`, `miou`, `pixel_accuracy`, `sharpness`,
@@ -293,7 +321,7 @@ def score(
     sets = Comparison(measured, real, groups, has_own_style, label_set.unknown_channel, count_unknown)
     figures = Figures(class_ious={label_set.names[channel]: iou for channel, iou in sets.class_ious().items()})
     for name, figure in FIGURES.items():
-        if not figure.needs:
+        if not figure.needs or (figure.needs == "redrawn" and is_redrawn):
             figures.compute(name, figure, sets)
     return figures
 
@@ -318,7 +346,7 @@ def score_styles(
     """
     needed = {"style": (styled, styles), "diversity": (varied, varied)}
     for name, figure in FIGURES.items():
-        if figure.needs:
+        if figure.needs in needed:
             measured, reference = needed[figure.needs]
             if measured is None or reference is None:
                 figures.put(name, None, reasons.get(figure.needs, ""))

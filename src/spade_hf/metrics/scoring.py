@@ -4,9 +4,10 @@ Legend: N images, L semantic channels, H W height and width, Z latent.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,14 +18,23 @@ from ..pipelines import SPADEPipeline
 from ..seeding import generators
 from .caches import ImageCache
 from .figures import Judge, Measurements
+from .outlines import count_changes, count_kept_parts, count_outlines
 from .pixels import reduce_and_enlarge
 
 
-SIMPLIFICATION, STYLE, FIRST, SECOND = range(4)  # streams of a row's random numbers
-# Sets of images, and what the figures that need them are called in `figures.Figure.needs`: exact and simplified masks
-# in the real images' styles, exact masks in another image's style, and exact masks in two random styles. The names are
-# also folders of `ImageCache`.
-KINDS = {"exact": "", "painted": "painted", "styled": "style", "random": "diversity", "again": "diversity"}
+SIMPLIFICATION, STYLE, FIRST, SECOND, OUTLINES = range(5)  # streams of a row's random numbers
+# Sets of images, and what the reason for their absence is called: exact masks, simplified ones, and these with natural
+# outlines, all in the real images' styles; exact masks in another image's style, and in two random styles. The names
+# are also folders of `ImageCache`, and the last two reasons those of `figures.Figure.needs`.
+KINDS = {
+    "exact": "",
+    "painted": "painted",
+    "refined": "refined",
+    "styled": "style",
+    "random": "diversity",
+    "again": "diversity",
+}
+REDRAWN = {"painted": "simplified mask", "refined": "refined mask"}  # kinds with masks of their own, and its heading
 RANDOM = {"random": FIRST, "again": SECOND}
 
 
@@ -36,11 +46,28 @@ class ScoredBatch:
         measurements (`dict[str, Measurements]`): Kind -> its images; the real ones are `"real"`.
         rows (`list[Tensor]`): The sheet's rows: masks and images side by side, uint8 `(3, H, columns * W)`.
         headings (`list[str]`): The headings of the sheet's columns.
+        outlines (`dict[str, np.ndarray]`): Counts of the maps' outlines; see [`score_outlines`].
     """
 
     measurements: dict[str, Measurements]
     rows: list[Tensor]
     headings: list[str]
+    outlines: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OutlineSettings:
+    """How a pipeline's outline model refines masks.
+
+    Args:
+        strength (`float`): See `SPADEPipeline.refine_mask`.
+        num_inference_steps (`int`): See there.
+        folder (`str`): Name of the folder of `ImageCache` for images of refined masks.
+    """
+
+    strength: float
+    num_inference_steps: int
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -51,13 +78,14 @@ class Scorer:
         judge (`Judge`): Measures the images.
         dataset (`PairedImageDataset`): The pairs.
         processor (`SPADEImageProcessor`): Has the label set.
-        kinds (`Sequence[str]`): Keys of `KINDS`.
+        kinds (`Sequence[str]`): Keys of `KINDS`; `"refined"` needs `"painted"`, a pipeline and `outlines`.
         partners (`Sequence[int]`): For each row, the row whose style it gets, for the kind `"styled"`.
         shown (`frozenset[int]`): Rows that are shown on the sheet.
         pipeline (`SPADEPipeline`, *optional*): The model to score. Without it, the real images are scored.
         reduce (`int`, *optional*): The side for [`reduce_and_enlarge`]; used only without a pipeline.
         device (`str` or `torch.device`): Device for the measurements.
         cache (`ImageCache`, *optional*): Keeps the images that a pipeline makes.
+        outlines (`OutlineSettings`, *optional*): For the kind `"refined"`.
     """
 
     judge: Judge
@@ -70,6 +98,7 @@ class Scorer:
     reduce: int | None
     device: str | torch.device
     cache: ImageCache | None = None
+    outlines: OutlineSettings | None = None
 
     def score(self, rows: range) -> ScoredBatch:
         """Score these rows of the data set."""
@@ -80,11 +109,14 @@ class Scorer:
         maps = {"real": self.judge.features(real)}  # kind -> feature maps, one forward pass for all measurements
         measurements = {"real": self.judge.measure(real, maps["real"], maps["real"], label_map)}
         columns = [("mask", self._draw(label_map)), ("real", real)]
+        redrawn, outlines = self._redraw(label_map, batch["seed"]), {}
+        if "refined" in redrawn:
+            refined_exact = self._refine(label_map, generators(batch["seed"], OUTLINES))
+            outlines = self._count_outlines(label_map, redrawn["painted"], redrawn["refined"], refined_exact)
         for kind in self.kinds:
-            masks, styles = label_map, real
-            if kind == "painted":
-                masks = self._simplify(label_map, generators(batch["seed"], SIMPLIFICATION))  # (N, H, W)
-                columns.append(("simplified mask", self._draw(masks)))
+            masks, styles = redrawn.get(kind, label_map), real  # (N, H, W), (N, 3, H, W)
+            if kind in redrawn:
+                columns.append((REDRAWN[kind], self._draw(masks)))
             elif kind == "styled":
                 others = [self.dataset[self.partners[index]]["real_images"] for index in rows]
                 styles = to_8_bits(torch.stack(others).to(self.device))
@@ -96,14 +128,16 @@ class Scorer:
             if self.cache is None or self.pipeline is None:
                 images = make()
             else:
-                images = self.cache.obtain(kind, rows, (height, width), make).to(self.device)
+                folder = self.outlines.folder if kind == "refined" and self.outlines is not None else kind
+                images = self.cache.obtain(folder, rows, (height, width), make).to(self.device)
             maps[kind] = self.judge.features(images)
             compared = maps["random" if kind == "again" else "real"]  # diversity: two styles of the same mask
-            measurements[kind] = self.judge.measure(images, maps[kind], compared, masks)
+            exact = label_map if kind in redrawn else None
+            measurements[kind] = self.judge.measure(images, maps[kind], compared, masks, exact)
             columns.append((self._heading(kind), images))
         table = torch.cat([column for _, column in columns], dim=-1).cpu()  # (N, 3, H, columns * W)
         shown = [row for index, row in zip(rows, table, strict=True) if index in self.shown]
-        return ScoredBatch(measurements, shown, [heading for heading, _ in columns])
+        return ScoredBatch(measurements, shown, [heading for heading, _ in columns], outlines)
 
     def _heading(self, kind: str) -> str:
         """Name a kind of images on the sheet."""
@@ -126,6 +160,44 @@ class Scorer:
         elif latent_dim is not None:
             z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)  # (N, Z)
         return to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images)
+
+    def _count_outlines(
+        self, exact: Tensor, simplified: Tensor, refined: Tensor, refined_exact: Tensor
+    ) -> dict[str, np.ndarray]:
+        """Count the outlines of maps, int64 `(N, H, W)` of semantic channels each, for [`score_outlines`]."""
+        labels, num_labels = self.processor.label_set.channel_classes, self.processor.label_set.num_labels
+        maps = [labels[one.cpu().numpy()] for one in (exact, simplified, refined, refined_exact)]  # of 0..num_labels
+        counts = {
+            kind: [count_outlines(one, num_labels) for one in of_kind]
+            for kind, of_kind in zip(("exact", "painted", "refined"), maps[:3], strict=True)
+        }
+        counts["kept"] = [count_kept_parts(*pair, num_labels) for pair in zip(maps[1], maps[2], strict=True)]
+        counts["changes"] = [count_changes(*pair, num_labels) for pair in zip(maps[0], maps[3], strict=True)]
+        return {name: np.sum(one, axis=0) for name, one in counts.items()}
+
+    def _redraw(self, label_map: Tensor, seeds: Tensor) -> dict[str, Tensor]:
+        """Make the masks `(N, H, W)` of the kinds that have masks of their own."""
+        redrawn = {}
+        if "painted" in self.kinds:
+            redrawn["painted"] = self._simplify(label_map, generators(seeds, SIMPLIFICATION))
+        if "refined" in self.kinds:
+            redrawn["refined"] = self._refine(redrawn["painted"], generators(seeds, OUTLINES))
+        return redrawn
+
+    def _refine(self, label_map: Tensor, rngs: list[torch.Generator]) -> Tensor:
+        """Give masks natural outlines: int64 `(N, H, W)` -> int64 `(N, H, W)`."""
+        assert self.pipeline is not None and self.outlines is not None
+        label_set, (height, width) = self.processor.label_set, label_map.shape[-2:]
+        refined = self.pipeline.refine_mask(
+            torch.from_numpy(label_set.channels_to_ids(label_map.cpu().numpy())),
+            self.outlines.strength,
+            self.outlines.num_inference_steps,
+            rngs,
+            height=height,
+            width=width,
+        )
+        channels = label_set.ids_to_channels(np.stack([np.asarray(one) for one in refined]))
+        return torch.from_numpy(channels).to(label_map.device)
 
     def _simplify(self, label_map: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
         """Simplify masks, as in training: int64 `(N, H, W)` -> int64 `(N, H, W)`."""

@@ -23,13 +23,19 @@ class Parts:
 
     Args:
         numbers (`np.ndarray`): `(H, W)`, the part of each pixel, in 0..P - 1.
-        labels, areas, widths (`np.ndarray`): `(P,)`; the mean width is twice the area over the perimeter, in pixels.
+        labels, areas, perimeters (`np.ndarray`): `(P,)`; the perimeter counts the pixels' sides that have another part
+            behind them.
     """
 
     numbers: np.ndarray
     labels: np.ndarray
     areas: np.ndarray
-    widths: np.ndarray
+    perimeters: np.ndarray
+
+    @property
+    def widths(self) -> np.ndarray:
+        """Return the mean width of each part in pixels, `(P,)`: twice the area over the perimeter."""
+        return 2 * self.areas / np.maximum(self.perimeters, 1)
 
     def large(self) -> np.ndarray:
         """Return the numbers of the parts that are not small, int `(parts,)`."""
@@ -54,7 +60,7 @@ def find_parts(label_map: np.ndarray) -> Parts:
         is_border = one != other
         for side in (one[is_border], other[is_border]):
             sides += np.bincount(side, minlength=len(areas))
-    return Parts(numbers, label_map.ravel()[first], areas, 2 * areas / np.maximum(sides, 1))
+    return Parts(numbers, label_map.ravel()[first], areas, sides)
 
 
 def keep_parts(painted: np.ndarray, natural: np.ndarray, scores: np.ndarray) -> np.ndarray:

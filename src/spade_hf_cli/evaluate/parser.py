@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..data_options import DataOptions, problem_with_data, problem_with_folders
 from ..declaring import add_options
 from ..options import as_typed, options_of
-from ..parsing import OptionParser, count, natural
+from ..parsing import OptionParser, count, natural, share
 from ..unused import Rule, changed, unused_option
 
 
@@ -18,6 +18,15 @@ RULES = (
         "painted_masks",
         lambda args: args.real,
         "is for models; real pictures have exact masks only. Leave it out with --real.",
+    ),
+    Rule(
+        "outline_strength",
+        lambda args: args.real or args.painted_masks is False,
+        "is for a model's painted masks, which --real and --no-painted_masks leave out.",
+        also_zero=True,
+    ),
+    Rule(
+        "outline_steps", lambda args: args.outline_strength is None, "belongs to --outline_strength, which is missing."
     ),
     Rule(
         "split",
@@ -67,6 +76,12 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="also score masks that are painted as by hand; default: a model's, if they fit it",
     )
+    parser.add_argument(
+        "--outline_strength",
+        type=share,
+        help="also score these masks with natural outlines: how loosely the model's outline model follows them, 0..1",
+    )
+    parser.add_argument("--outline_steps", type=count, default=4, help="evaluations of the outline model per mask")
     parser.add_argument(
         "--feature_network",
         default="efficientnet-lite2",

@@ -37,9 +37,11 @@ from spade_hf.metrics import (
 )
 from spade_hf.metrics.card import load_card, update_card
 from spade_hf.metrics.figures import NO_SEGMENTER
-from spade_hf.metrics.report import format_table
-from spade_hf.metrics.scoring import KINDS
+from spade_hf.metrics.outlines import score_outlines
+from spade_hf.metrics.report import format_outlines, format_table
+from spade_hf.metrics.scoring import KINDS, REDRAWN, OutlineSettings
 from spade_hf.models.model_hash import hash_model
+from spade_hf.pipelines.refinement import check_refinement
 
 from ..data import find_labels, open_label_set
 from ..models import check_device, find_model
@@ -76,6 +78,7 @@ def main(args: argparse.Namespace) -> None:
     judge = Judge(network, segmenter, processor.label_set)
 
     missing = {"painted": why_not_simplified(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
+    missing["refined"] = "no outline_strength" if args.outline_strength is None else None
     kinds = [kind for kind, figure in KINDS.items() if missing.get(figure) is None]
     partners = []
     if missing["style"] is None:
@@ -96,6 +99,7 @@ def main(args: argparse.Namespace) -> None:
         reduce=args.reduce,
         device=args.device,
         cache=cache,
+        outlines=outline_settings(args, pipeline),
     )
     scored = score_all(scorer, args.batch_size, state)
     if not state.is_main_process:
@@ -103,16 +107,18 @@ def main(args: argparse.Namespace) -> None:
     parts = {kind: [batch.measurements[kind] for batch in scored] for kind in ("real", *kinds)}
     measured = {kind: Measurements.concatenate(batches) for kind, batches in parts.items()}
     has_own_style = pipeline is None or pipeline.style_encoder is not None
-    options = {"groups": groups, "count_unknown": args.ignored_pixels == "count"}
+    options = {"groups": groups, "has_own_style": has_own_style, "count_unknown": args.ignored_pixels == "count"}
     figures = {
-        kind: score(measured[kind], measured["real"], processor.label_set, has_own_style=has_own_style, **options)
-        for kind in ("real", "exact", "painted")
+        kind: score(measured[kind], measured["real"], processor.label_set, is_redrawn=kind in REDRAWN, **options)
+        for kind in ("real", "exact", *REDRAWN)
         if kind in measured
     }
     styled, varied = measured.get("styled"), measured.get("again")
     styles = None if styled is None else measured["real"].take(partners)
     reasons = {name: reason for name, reason in missing.items() if reason is not None}
     score_styles(figures["exact"], styled=styled, styles=styles, varied=varied, reasons=reasons)
+    if args.outline_strength is not None:
+        score_outlines(figures, [batch.outlines for batch in scored], processor.label_set, len(dataset))
     typed = options_of(build_parser())
     for one in figures.values():
         for name, reason in one.reasons.items():
@@ -120,6 +126,7 @@ def main(args: argparse.Namespace) -> None:
     write(args, figures, missing["painted"], draw_sheet(scored), measured["real"])
     if card is not None:
         names = ("resolution", "feature_network", "segmenter", "segmenter_steps", "ignored_pixels", "seed")
+        names += () if args.outline_strength is None else ("outline_strength", "outline_steps")
         settings = {"num_images": len(dataset), **{name: getattr(args, name) for name in names}}
         data = {"dataset_name": args.dataset_name, "split": args.split, "settings": settings}
         update_card(card, figures["exact"].values, model=args.model, **data)
@@ -131,6 +138,9 @@ def check_model(args: argparse.Namespace, pipeline: SPADEPipeline) -> None:
     if args.resolution is None:
         args.resolution = list(pipeline.generator.native_size)
     pipeline.generator.check_size(*args.resolution, "--resolution")
+    if args.outline_strength is not None:
+        label_set = pipeline.image_processor.label_set
+        check_refinement(pipeline.outline_model, label_set, args.outline_strength, args.outline_steps)
     labels = find_labels(args)
     if labels is not None:
         check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)
@@ -175,12 +185,22 @@ def why_not_simplified(args: argparse.Namespace, processor: SPADEImageProcessor)
     if args.real:
         return "real pictures have exact masks only"
     if processor.config.use_instance_edges:
-        if args.painted_masks:
-            raise ValueError(
-                "--painted_masks is for models without instance edges, which would not fit. Leave it out."
-            )
+        for option, is_given in (
+            ("--painted_masks", args.painted_masks),
+            ("--outline_strength", args.outline_strength is not None),
+        ):
+            if is_given:
+                raise ValueError(f"{option} is for models without instance edges, which would not fit. Leave it out.")
         return "instance edges would not fit painted masks"
     return "--no-painted_masks" if args.painted_masks is False else None
+
+
+def outline_settings(args: argparse.Namespace, pipeline: SPADEPipeline | None) -> OutlineSettings | None:
+    """Return how masks are refined; the folder of their images is named by everything that they depend on, besides."""
+    if args.outline_strength is None or pipeline is None:
+        return None
+    folder = f"refined-{args.outline_strength}-{args.outline_steps}-{hash_model(pipeline.outline_model)}"
+    return OutlineSettings(args.outline_strength, args.outline_steps, folder)
 
 
 def why_no_styles(
@@ -211,9 +231,13 @@ def write(
     reasons: dict[str, Any] = {kind: one.reasons for kind, one in figures.items()}
     if without_simplified is not None:
         reasons["painted"] = without_simplified
+    values: dict[str, Any] = {
+        kind: {**one.values, **({"outlines": one.outlines} if one.outlines else {})} for kind, one in figures.items()
+    }
     report = {
-        **figures["exact"].values,
-        "painted": figures["painted"].values if "painted" in figures else None,
+        **values["exact"],
+        "painted": values.get("painted"),
+        "refined": values.get("refined"),
         "real": figures["real"].values,
         "reasons": reasons,
         "class_iou": {kind: one.class_ious for kind, one in figures.items()},
@@ -222,6 +246,8 @@ def write(
         "versions": {module.__name__: module.__version__ for module in (spade_hf, torch, torchmetrics)},
     }
     table = format_table(figures, without_simplified)
+    if "refined" in figures:
+        table += "\n\n" + format_outlines({kind: figures[kind].outlines for kind in REDRAWN})
     print(table)
     if args.json is not None:
         write_text(Path(args.json), json.dumps(report, indent=2) + "\n")
