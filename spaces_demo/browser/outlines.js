@@ -30,12 +30,14 @@ export async function refine(run, labelMap, noise, options) {
   let noisyMap = firstMap(labelMap, noise, levels[0]);
   let logits = null;
   for (let step = 0; step < options.steps; step++) {
+    if (step) { // to this level, from the one before
+      const expected = expectedMap(logits, numLabels);
+      if (levels[step - 1] < start) hold(expected, labelMap);
+      noisyMap = ddimStep(noisyMap, expected, levels[step - 1], levels[step]);
+    }
     logits = await run(noisyMap, levels[step]);
     if (logits === null) return null;
     logits = masked(logits, isAllowed);
-    const expected = expectedMap(logits, numLabels);
-    if (levels[step] < start) hold(expected, labelMap);
-    noisyMap = ddimStep(noisyMap, expected, levels[step], levels[step + 1]);
   }
   const natural = mostLikely(logits, numLabels);
   if (options.strength === 0) return natural.map((label, i) => (labelMap[i] < numLabels ? labelMap[i] : label));
@@ -70,11 +72,14 @@ export function firstMap(labelMap, noise, logSnr) {
   const [alpha, sigma] = signalAndNoise(logSnr);
   const area = labelMap.length;
   const numLabels = noise.length / area;
-  return noise.map((value, i) => {
-    const painted = labelMap[i % area];
-    const sign = painted === numLabels ? 0 : painted === Math.floor(i / area) ? 1 : -1;
-    return alpha * sign + sigma * value;
-  });
+  const noisyMap = new Float32Array(noise.length);
+  for (let label = 0, at = 0; label < numLabels; label++) {
+    for (let i = 0; i < area; i++, at++) {
+      const sign = labelMap[i] === numLabels ? 0 : labelMap[i] === label ? 1 : -1;
+      noisyMap[at] = alpha * sign + sigma * noise[at];
+    }
+  }
+  return noisyMap;
 }
 
 /** Logits with -Infinity at labels that may not appear. */
@@ -89,11 +94,16 @@ export function masked(logits, isAllowed) {
 export function expectedMap(logits, numLabels) {
   const area = logits.length / numLabels;
   const expected = new Float32Array(logits.length);
-  for (let i = 0; i < area; i++) {
-    let most = -Infinity, sum = 0;
-    for (let at = i; at < logits.length; at += area) most = Math.max(most, logits[at]);
-    for (let at = i; at < logits.length; at += area) sum += expected[at] = Math.exp(logits[at] - most);
-    for (let at = i; at < logits.length; at += area) expected[at] = (2 * expected[at]) / sum - 1;
+  const most = new Float32Array(area).fill(-Infinity);
+  const sums = new Float32Array(area);
+  for (let label = 0, at = 0; label < numLabels; label++) { // label by label, which is the order in memory
+    for (let i = 0; i < area; i++, at++) if (logits[at] > most[i]) most[i] = logits[at];
+  }
+  for (let label = 0, at = 0; label < numLabels; label++) {
+    for (let i = 0; i < area; i++, at++) if (logits[at] > -Infinity) sums[i] += expected[at] = Math.exp(logits[at] - most[i]);
+  }
+  for (let label = 0, at = 0; label < numLabels; label++) {
+    for (let i = 0; i < area; i++, at++) expected[at] = (2 * expected[at]) / sums[i] - 1;
   }
   return expected;
 }
@@ -112,7 +122,11 @@ export function hold(expected, labelMap) {
 export function ddimStep(noisyMap, expected, logSnr, nextLogSnr) {
   const [alpha, sigma] = signalAndNoise(logSnr);
   const [nextAlpha, nextSigma] = signalAndNoise(nextLogSnr);
-  return noisyMap.map((value, i) => nextAlpha * expected[i] + (nextSigma * (value - alpha * expected[i])) / sigma);
+  const next = new Float32Array(noisyMap.length);
+  for (let i = 0; i < next.length; i++) {
+    next[i] = nextAlpha * expected[i] + (nextSigma * (noisyMap[i] - alpha * expected[i])) / sigma;
+  }
+  return next;
 }
 
 /** The label of the highest logit at each pixel. */
@@ -181,14 +195,14 @@ function pixelsOf(numbers, areas) {
 /** Of some pixels, the `count` that a label suits best and that do not have it. */
 function best(pixels, count, label, kept, scores) {
   const area = kept.length;
-  const margins = new Map(); // in single precision, as in Python, so that ties are the same
-  for (const i of pixels) {
+  const margins = new Float32Array(area); // in single precision, as in Python, so that ties are the same
+  const candidates = pixels.filter((i) => kept[i] !== label);
+  for (const i of candidates) {
     let others = -Infinity;
     for (let at = i; at < scores.length; at += area) if (at !== label * area + i) others = Math.max(others, scores[at]);
-    if (kept[i] !== label) margins.set(i, Math.fround(scores[label * area + i] - others));
+    margins[i] = scores[label * area + i] - others;
   }
-  const order = [...margins.keys()].sort((one, other) => margins.get(other) - margins.get(one) || one - other);
-  return order.slice(0, count);
+  return candidates.sort((one, other) => margins[other] - margins[one] || one - other).subarray(0, count);
 }
 
 /** In how many 4-connected pieces of a label some pixels are. */
