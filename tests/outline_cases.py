@@ -6,6 +6,7 @@ writes it anew, from the library. A label map is a list of rows, a letter per pi
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +68,7 @@ KEPT: list[dict[str, Any]] = [
 ]
 
 
-def read(rows: list[str]) -> np.ndarray:
+def read(rows: Sequence[str]) -> np.ndarray:
     """Rows to int64 `(H, W)`."""
     return np.array([[(LABELS + ".").index(letter) for letter in row] for row in rows])
 
@@ -111,7 +112,7 @@ def refined(case: dict[str, Any]) -> dict[str, Any]:
     return {**case, "calls": network.calls, "natural": written(natural.numpy())}
 
 
-def parts(rows: list[str]) -> dict[str, Any]:
+def parts(rows: Sequence[str]) -> dict[str, Any]:
     """The parts of a map; with their first pixels, which number them."""
     found = find_parts(read(rows))
     return {
