@@ -32,7 +32,7 @@ from spade_hf.demo.page_files import PAGE
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.thumbnails import thumbnail_items
 from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE
-from spade_hf.export import export_generator, export_style_encoder, save_onnx
+from spade_hf.export import export_generator, export_outline_model, export_style_encoder, save_onnx
 from spade_hf.export.models import Modulation
 
 
@@ -44,24 +44,15 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.js",
     "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
 }
-PAGE_FILES = (
-    "page.css",
-    "start.js",
-    "page.js",
-    "pictures.js",
-    "masks.js",
-    "scene.js",
-    "random.js",
-    "model.js",
-    "painter.js",
-    "neighborhoods.js",
-)
+PARTS = ("page", "pictures", "masks", "scene", "random", "model", "painter", "neighborhoods", "outlines")
+PAGE_FILES = ("page.css", "start.js", *(f"{part}.js" for part in PARTS))
 SHARED_FILES = (
     "label_grid.js",
     "thumbnails.js",
     "thumbnails.css",
     *(f"{part}.{kind}" for part in ("mask_canvas", "picture_views") for kind in ("js", "css", "html")),
 )
+OUTLINE_STEPS = 4  # evaluations of the outline model, as in the pipeline
 CARD = """---
 title: Paint with labels, in your browser
 emoji: 🏞️
@@ -110,6 +101,9 @@ def write_parts(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation
     if pipeline.style_encoder is not None:
         files["encoder"] = folder / "encoder.onnx"
         save_onnx(export_style_encoder(pipeline, dtype="float16"), files["encoder"])
+    if pipeline.outline_model is not None:
+        files["outlines"] = folder / "outlines.onnx"
+        save_onnx(export_outline_model(pipeline, dtype="float16"), files["outlines"])
     (folder / "config.json").write_text(json.dumps(page_config(pipeline, files, reading)), encoding="utf-8")
 
 
@@ -142,6 +136,7 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
         "has_edges": generator.config.use_instance_edges,
         "encoder_size": encoder_side and [encoder_side, encoder_side],
         "reading": reading,
+        "outlines": outlines_config(pipeline),
         "storage": storage,
         "rules": {
             "near_ratio": NEAR_RATIO,
@@ -163,6 +158,15 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
         ],
         "files": {name: {"url": file.name, "bytes": file.stat().st_size} for name, file in files.items()},
     }
+
+
+def outlines_config(pipeline: SPADEPipeline) -> dict[str, Any] | None:
+    """Build what the page's sampler needs: the label of each of the network's channels, noise levels and steps."""
+    if pipeline.outline_model is None:
+        return None
+    levels = {name: pipeline.outline_model.config[name] for name in ("min_log_snr", "max_log_snr")}
+    classes = pipeline.image_processor.label_set.class_channels.tolist()
+    return {"classes": classes, "steps": OUTLINE_STEPS, **levels}
 
 
 def publish(parts: Path, folder: Path) -> None:

@@ -1,15 +1,21 @@
 // The model, in a worker of its own: the page never waits for it.
 //
-// Messages in: {type: "load", config}, {type: "paint", number, codes, latents}, {type: "encode", number, pixels}.
+// Messages in: {type: "load", config}, {type: "paint", number, codes, latents}, {type: "encode", number, pixels},
+// {type: "refine", number, size, labels, strength, seed}, {type: "cancel", number}.
 // Messages out: {type: "progress", share}, {type: "ready"}, {type: "picture", number, pixels, milliseconds},
-// {type: "latents", number, latents}, {type: "error", number, text}.
+// {type: "latents", number, latents}, {type: "refined", number, labels, milliseconds}, {type: "cancelled", number},
+// {type: "error", number, text}.
 
 import * as ort from "./runtime/ort.wasm.min.js";
 import { neighborhoodInputs } from "./neighborhoods.js";
+import { refine } from "./outlines.js";
+import { randn } from "./random.js";
 
 let config = null;
 let generator = null;
 let encoder = null;
+let outlines = null;
+let refining = null; // the number of the request that is being answered; a newer one, or a cancel, replaces it
 
 ort.env.wasm.numThreads = 1;
 const runtime = (name) => new URL(`./runtime/${name}`, import.meta.url).href;
@@ -48,6 +54,7 @@ async function load(newConfig) {
   for (const [name, file] of files) parts[name] = await download(file.url, file.bytes, onBytes);
   generator = await ort.InferenceSession.create(parts.generator, options);
   encoder = parts.encoder ? await ort.InferenceSession.create(parts.encoder, options) : null;
+  outlines = parts.outlines ? await ort.InferenceSession.create(parts.outlines, options) : null;
 }
 
 function sparseFeeds(codes, height, width) {
@@ -88,6 +95,28 @@ async function encode(pixels) {
   return latents.data;
 }
 
+/**
+ * A natural label map of a painted one, the same as the library's `refine_mask` with this seed; null if it was replaced.
+ *
+ * @param {Uint16Array} labels (H * W), numbers in `config.labels`; any other number, or that of no label, is not painted.
+ */
+async function refined(number, [height, width], labels, strength, seed) {
+  const { classes, ...levels } = config.outlines;
+  const numLabels = classes.length, dims = [1, height, width];
+  const places = new Map(classes.map((label, place) => [label, place]));
+  const labelMap = Int32Array.from(labels, (label) => places.get(label) ?? numLabels);
+  const label_map = new ort.Tensor("int64", BigInt64Array.from(labelMap, BigInt), dims);
+  const run = async (noisyMap, logSnr) => {
+    await new Promise((resolve) => setTimeout(resolve)); // other messages come first
+    if (refining !== number) return null;
+    const noisy_map = new ort.Tensor("float32", noisyMap, [1, numLabels, height, width]);
+    const { logits } = await outlines.run({ noisy_map, label_map, log_snr: new ort.Tensor("float32", [logSnr], [1]) });
+    return logits.data;
+  };
+  const natural = await refine(run, labelMap, randn(seed, numLabels * labelMap.length), { width, strength, ...levels });
+  return natural && Uint16Array.from(natural, (place) => classes[place]);
+}
+
 const answers = {
   load: async (message) => {
     await load(message.config);
@@ -97,6 +126,16 @@ const answers = {
     const started = performance.now();
     const pixels = await paint(size, codes, latents);
     return { type: "picture", size, pixels, milliseconds: performance.now() - started };
+  },
+  refine: async ({ number, size, labels, strength, seed }) => {
+    const started = performance.now();
+    refining = number;
+    const natural = await refined(number, size, labels, strength, seed);
+    return { type: "refined", labels: natural, milliseconds: performance.now() - started };
+  },
+  cancel: async () => {
+    refining = null;
+    return { type: "cancelled" };
   },
   encode: async ({ pixels }) => ({ type: "latents", latents: Array.from(await encode(pixels)) }),
 };

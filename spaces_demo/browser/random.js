@@ -5,28 +5,30 @@
 const N = 624;
 const M = 397;
 
-/** 32 random bits at a time, for a seed of 32 bits. */
-function* mersenneTwister(seed) {
+/** A function that gives 32 random bits at a time, for a seed of 32 bits. */
+function mersenneTwister(seed) {
   const state = new Uint32Array(N);
   state[0] = seed;
   for (let i = 1; i < N; i++) {
     const previous = state[i - 1] ^ (state[i - 1] >>> 30);
     state[i] = Math.imul(1812433253, previous) + i;
   }
-  for (;;) {
-    for (let i = 0; i < N; i++) {
-      const mixed = (state[i] & 0x80000000) | (state[(i + 1) % N] & 0x7fffffff);
-      state[i] = state[(i + M) % N] ^ (mixed >>> 1) ^ (mixed & 1 ? 0x9908b0df : 0);
+  let place = N;
+  return () => {
+    if (place === N) {
+      for (let i = 0; i < N; i++) {
+        const mixed = (state[i] & 0x80000000) | (state[(i + 1) % N] & 0x7fffffff);
+        state[i] = state[(i + M) % N] ^ (mixed >>> 1) ^ (mixed & 1 ? 0x9908b0df : 0);
+      }
+      place = 0;
     }
-    for (let i = 0; i < N; i++) {
-      let bits = state[i];
-      bits ^= bits >>> 11;
-      bits ^= (bits << 7) & 0x9d2c5680;
-      bits ^= (bits << 15) & 0xefc60000;
-      bits ^= bits >>> 18;
-      yield bits >>> 0;
-    }
-  }
+    let bits = state[place++];
+    bits ^= bits >>> 11;
+    bits ^= (bits << 7) & 0x9d2c5680;
+    bits ^= (bits << 15) & 0xefc60000;
+    bits ^= bits >>> 18;
+    return bits >>> 0;
+  };
 }
 
 /**
@@ -37,11 +39,10 @@ function* mersenneTwister(seed) {
  * @returns {Float32Array}
  */
 export function randn(seed, count) {
-  const twister = mersenneTwister(seed);
-  const bits = () => twister.next().value;
+  const bits = mersenneTwister(seed);
   if (count < 16) return drawPairs(bits, count);
   const uniform = () => (bits() & 0xffffff) / 2 ** 24;
-  const values = Float32Array.from({ length: count }, uniform);
+  const values = new Float32Array(count).map(uniform);
   const whole = count - (count % 16);
   for (let start = 0; start < whole; start += 16) toNormal(values.subarray(start, start + 16));
   if (whole < count) {

@@ -44,6 +44,9 @@ RULES = {
             "belongs to --sheet or --json, which is missing.",
         ),
     ),
+    "export": (
+        Rule("size modulation mask", lambda args: args.output is None, "belongs to --output, which is missing."),
+    ),
     "labels": (Rule("overwrite", lambda args: args.image is None, "belongs to --image, which is missing."),),
     "edit": (
         Rule("region shift", lambda args: args.paste is None, "belongs to --paste, which is missing."),
@@ -183,7 +186,7 @@ def _add_convert(commands: Commands) -> None:
 def _add_export(commands: Commands) -> None:
     command = commands.add_parser("export", help="write a model as an ONNX file (needs the extra `export`)")
     command.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
-    command.add_argument("--output", type=Path, required=True, help="file to write, such as generator.onnx")
+    command.add_argument("--output", type=Path, help="write the generator to this file, such as generator.onnx")
     command.add_argument(
         "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="fixed size, one mask per call; default: any"
     )
@@ -193,10 +196,10 @@ def _add_export(commands: Commands) -> None:
     command.add_argument(
         "--modulation",
         choices=("dense", "sparse"),
-        default="dense",
-        help="sparse: the inputs include distinct label neighborhoods, see docs/export.md",
+        help="default: dense; sparse: the inputs include distinct label neighborhoods, see docs/export.md",
     )
-    command.add_argument("--style-encoder", type=Path, help="also write the style encoder to this file")
+    command.add_argument("--style-encoder", type=Path, help="write the style encoder to this file")
+    command.add_argument("--outline", type=Path, help="write the outline model to this file")
     command.add_argument("--mask", nargs="+", default=[], help="check with these masks; default: random ones")
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
 

@@ -16,7 +16,7 @@ from spade_hf.project import install_command
 from spade_hf_cli import main
 from spade_hf_cli.commands import export as command
 
-from ..tiny_networks import NUM_LABELS, tiny_generator, tiny_style_encoder
+from ..tiny_networks import NUM_LABELS, tiny_generator, tiny_outlines, tiny_style_encoder
 
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_inference.py"
@@ -25,10 +25,13 @@ SIZE = ("--size", "64", "96")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
+    return saved(tmp_path_factory.mktemp("model"))
+
+
+def saved(folder: Path, **networks) -> Path:
     labels = tuple(Label(number, f"label {number}", (9 * number, 0, 0)) for number in range(NUM_LABELS))
     processor = SPADEImageProcessor(label_set=LabelSet("four", labels))
-    parts = {"generator": tiny_generator(), "style_encoder": tiny_style_encoder()}
+    parts = {"generator": tiny_generator(), "style_encoder": tiny_style_encoder(), **networks}
     SPADEPipeline(image_processor=processor, **parts).save_pretrained(folder)
     return folder
 
@@ -74,6 +77,23 @@ def test_half_precision(model, tmp_path):
     assert onnx.TensorProto.FLOAT16 in types
 
 
+def test_the_outline_model_alone_and_beside_the_generator(tmp_path, capsys):
+    folder = saved(tmp_path / "model", outline_model=tiny_outlines())
+    outlines, generator = tmp_path / "outlines.onnx", tmp_path / "g.onnx"
+    assert main(["export", "--model", str(folder), "--outline", str(outlines)]) == 0
+    assert capsys.readouterr().out.startswith(f"{outlines}: ")
+    alone = outlines.read_bytes()
+    assert b"noisy_map" in alone and b"latents" not in alone
+    assert (
+        main(
+            ["export", "--model", str(folder), "--output", str(generator), *SIZE]
+            + ["--outline", str(outlines), "--overwrite"]
+        )
+        == 0
+    )
+    assert outlines.read_bytes() == alone and b"latents" in generator.read_bytes()
+
+
 def test_nothing_is_written_that_differs(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "find_model", lambda name: str(model))
     monkeypatch.setattr("spade_hf.export.generator_difference", lambda *arguments, **options: 0.5)
@@ -95,6 +115,8 @@ def test_nothing_is_written_that_differs(model, tmp_path, capsys, monkeypatch):
         (("--output", "here.pt"), "--output is here.pt, which ends in '.pt'; allowed are .onnx"),
         (("--style-encoder", "g.onnx"), "--output and --style-encoder are both g.onnx"),
         (("--mask", "nothing.png"), "nothing.png"),
+        (("--outline", "g.onnx"), "--output and --outline are both g.onnx"),
+        (("--outline", "o.onnx"), "--outline was given, but this model has no outline model. Leave it out."),
         (("--model", "nothing"), "--model is nothing, which is neither a folder nor a Hub id"),
     ],
 )
@@ -104,6 +126,19 @@ def test_bad_input_is_one_line(options, message, model, tmp_path, capsys, monkey
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "There is nothing to write. Give one or more of --output, --style-encoder, --outline."),
+        (("--outline", "o.onnx", "--modulation", "sparse"), "--modulation belongs to --output, which is missing."),
+    ],
+)
+def test_without_a_file_for_the_generator(options, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *options]) == 2
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_a_file_that_exists_is_kept(model, tmp_path, capsys):

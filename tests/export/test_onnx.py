@@ -15,8 +15,10 @@ from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.export import (
     TOLERANCE,
     export_generator,
+    export_outline_model,
     export_style_encoder,
     generator_difference,
+    outline_model_difference,
     random_label_maps,
     save_onnx,
     style_encoder_difference,
@@ -32,6 +34,7 @@ from ..tiny_networks import (
     random_latents,
     tiny_concatenation,
     tiny_generator,
+    tiny_outlines,
     tiny_pix2pixhd,
     tiny_style_encoder,
 )
@@ -43,9 +46,9 @@ LABELS = LabelSet("four", tuple(Label(number, name, (number,) * 3) for number, n
 WITH_UNKNOWN = LabelSet("four", LABELS.labels, unknown_id=255)
 
 
-def pipeline_of(generator, label_set=LABELS, style_encoder=None):
+def pipeline_of(generator, label_set=LABELS, **networks):
     processor = SPADEImageProcessor(label_set=label_set, use_instance_edges=generator.config.use_instance_edges)
-    return SPADEPipeline(image_processor=processor, generator=generator, style_encoder=style_encoder)
+    return SPADEPipeline(image_processor=processor, generator=generator, **networks)
 
 
 def label_map(size, batch_size=1, num_channels=NUM_LABELS):
@@ -177,6 +180,41 @@ def test_the_style_encoder(pipeline):
         assert style_encoder_difference(model, pipeline, dtype=dtype) < TOLERANCE
     with pytest.raises(ValueError, match="has no style encoder"):
         export_style_encoder(pipeline_of(tiny_generator()))
+
+
+def test_the_outline_model():
+    network = tiny_outlines(block_out_channels=(8, 8, 8, 16), labels=NAMES)  # four levels: sides are padded to 16
+    generator = tiny_generator(use_unknown_label=True)
+    labels = LabelSet("five", (Label(1, "?", (1, 1, 1)), *LABELS.labels), unknown_id=1)
+    pipeline = pipeline_of(generator, labels, outline_model=network)
+    model = export_outline_model(pipeline, dtype="float16")
+    onnx.checker.check_model(model)
+    assert model.ByteSize() < 2.2 * network.num_parameters() + 100_000  # bytes of weights, and of the graph
+    assert outline_model_difference(model, pipeline, dtype="float16") < TOLERANCE
+    assert outline_model_difference(model, pipeline, dtype="float32") > TOLERANCE / 10  # the file's are rounded
+    other = pipeline_of(generator, labels, outline_model=tiny_outlines(seed=5))
+    assert outline_model_difference(model, other, dtype="float16") > 0.01
+
+    session = open_session(model)
+    assert [(one.name, one.type) for one in session.get_inputs()] == [
+        ("noisy_map", "tensor(float)"),
+        ("label_map", "tensor(int64)"),
+        ("log_snr", "tensor(float)"),
+    ]
+    for batch_size, size in ((1, (8, 8)), (2, (40, 16)), (3, (64, 48))):
+        inputs = {
+            "noisy_map": np.zeros((batch_size, 4, *size), np.float32),
+            "label_map": np.full((batch_size, *size), 4),
+            "log_snr": np.zeros(batch_size, np.float32),
+        }
+        assert session.run(["logits"], inputs)[0].shape == (batch_size, 4, *size)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert [(one["id"], one["name"]) for one in json.loads(metadata["labels"])] == list(zip(IDS, NAMES, strict=True))
+    levels = {name: json.loads(metadata[name]) for name in ("num_labels", "min_log_snr", "max_log_snr")}
+    assert levels == {"num_labels": 4, "min_log_snr": -12, "max_log_snr": 4}
+    assert json.loads(metadata["size_divisor"]) == 8
+    with pytest.raises(ValueError, match="has no outline model"):
+        export_outline_model(pipeline_of(tiny_generator()))
 
 
 def test_an_id_of_no_label_paints_as_no_label_does(pipeline, model):

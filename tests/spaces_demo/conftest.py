@@ -14,7 +14,7 @@ import pytest
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.export.models import exported_copy
 
-from ..tiny_networks import tiny_generator, tiny_style_encoder
+from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder
 from ..waiting import LONGEST
 
 
@@ -27,7 +27,11 @@ Node = Callable[[str, str, Any], Any]
 def pipeline() -> SPADEPipeline:
     """Its weights are rounded as those of the page."""
     processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"))
-    networks = {"generator": tiny_generator(num_labels=12), "style_encoder": tiny_style_encoder()}
+    networks = {
+        "generator": tiny_generator(num_labels=12),
+        "style_encoder": tiny_style_encoder(),
+        "outline_model": tiny_outlines(num_labels=12),
+    }
     rounded = {name: exported_copy(network, "float16") for name, network in networks.items()}
     return SPADEPipeline(image_processor=processor, **rounded)
 
@@ -55,7 +59,7 @@ def node(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Node:
 import {{ readFileSync }} from "node:fs";
 const given = JSON.parse(readFileSync(0, "utf8"));
 const answer = () => {{ {body} }};
-console.log(JSON.stringify(answer()));
+console.log(JSON.stringify(await answer()));
 """
         )
         result = subprocess.run(

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -254,6 +255,58 @@ def test_the_canvas_grows_with_the_window(browser, url):
         assert page.locator(place).bounding_box()["width"] == pytest.approx(746, abs=2)
     below = page.locator(".sliders").bounding_box()
     assert below["y"] + below["height"] <= 1080  # all that one paints with is in sight
+    context.close()
+
+
+WORK = """async ([folder, messages]) => {
+  const config = await (await fetch(`${folder}/config.json`)).json();
+  const worker = new Worker(`${folder}/painter.js`, { type: "module" });
+  const answers = {};
+  const isDone = new Promise((resolve) => {
+    worker.onmessage = ({ data }) => {
+      if (data.type === "ready") for (const message of messages) worker.postMessage(message);
+      if (data.type === "ready" || data.type === "progress") return;
+      answers[data.number] = { ...data, labels: data.labels && [...data.labels] };
+      if (Object.keys(answers).length === messages.length) resolve();
+    };
+  });
+  worker.postMessage({ type: "load", config });
+  await isDone;
+  worker.terminate();
+  return answers;
+}"""
+
+
+def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, url, parts):
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(SLOWEST)
+    page.goto(url)
+    lake = np.asarray(Image.open(ASSETS / "lake_mask.png").resize((96, 64), Image.Resampling.NEAREST))
+    holes = np.where(np.arange(96) < 30, 255, lake)
+    ids = np.array(pipeline.image_processor.label_set.ids)
+
+    def message(number, mask, strength, seed):
+        labels = np.where(mask == 255, 999, np.searchsorted(ids, mask)).ravel().tolist()  # 999: not painted
+        options = {"strength": strength, "seed": seed}
+        return {"type": "refine", "number": number, "size": [64, 96], "labels": labels, **options}
+
+    asked = {3: (lake, 0.7, 5), 4: (holes, 0.4, 6), 5: (holes, 0, 7)}
+    replaced = {1: (lake, 1, 1), 2: (lake, 1, 2)}
+    everything = [message(number, *case) for number, case in {**replaced, 3: asked[3]}.items()]
+    answers = page.evaluate(WORK, [parts.name, everything])
+    assert [answers[str(number)]["labels"] for number in replaced] == [None, None]
+    for number in (4, 5):
+        answers |= page.evaluate(WORK, [parts.name, [message(number, *asked[number])]])
+    for number, (mask, strength, seed) in asked.items():
+        generator = torch.Generator().manual_seed(seed)
+        (natural,) = pipeline.refine_mask(mask, strength=strength, generator=generator, height=64, width=96)
+        found = ids[np.reshape(answers[str(number)]["labels"], mask.shape)]
+        assert (found == np.asarray(natural)).mean() > 0.999  # but for rounding
+        assert (found != mask).any() and (strength or (found == mask)[mask != 255].all())
+    cancel = {"type": "cancel", "number": 7}
+    answers = page.evaluate(WORK, [parts.name, [message(6, *asked[3]), cancel]])
+    assert answers["6"]["labels"] is None and answers["7"]["type"] == "cancelled"
     context.close()
 
 

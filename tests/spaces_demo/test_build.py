@@ -9,7 +9,7 @@ from huggingface_hub import HfApi
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo.page_files import PAGE
 
-from ..tiny_networks import tiny_generator
+from ..tiny_networks import tiny_generator, tiny_outlines
 
 
 def test_scripts_styles_and_elements_are_copied_as_they_are(build, tmp_path):
@@ -33,12 +33,23 @@ def test_names_of_labels_are_text(build):
     assert invitation == "Draw where sky & cloud and <b> are. The model paints the picture."
 
 
+def test_outlines_are_of_all_labels_but_the_unknown_one(build):
+    rows = [{"id": i, "name": f"label {i}", "color": [i, i, i]} for i in (0, 2)]
+    processor = SPADEImageProcessor(label_set=LabelSet.from_dict({"labels": rows, "ignore_index": 1}))
+    pipeline = SPADEPipeline(tiny_generator(num_labels=2, use_unknown_label=True), processor)
+    assert build.page_config(pipeline, {}, None)["outlines"] is None
+    pipeline.register_modules(outline_model=tiny_outlines(num_labels=2, min_log_snr=-9.0))
+    outlines = build.page_config(pipeline, {}, None)["outlines"]
+    assert outlines == {"classes": [0, 2], "steps": 4, "min_log_snr": -9, "max_log_snr": 4}
+
+
 def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, capsys):
     runtime = tmp_path / "runtime"
     runtime.mkdir()
     for name in build.RUNTIME_FILES:
         (runtime / name).write_text(name)
     monkeypatch.setattr(build, "export_generator", lambda *args, **options: exported)
+    monkeypatch.setattr(build, "export_outline_model", lambda *args, **options: exported)
     exported = build.export_style_encoder(pipeline)
     exported.metadata_props.add(key="num_codes", value="12")
     exported.metadata_props.add(key="kernel_size", value="3")
@@ -62,7 +73,7 @@ def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, 
     files = json.loads((tmp_path / "site" / "service_worker.js").read_text().split("FILES = ")[1].split(";\n")[0])
     config = next((tmp_path / "site").glob("*/config.json"))
     version = config.parent.name
-    parts = ("page.js", "generator.onnx", "encoder.onnx", "runtime/ort.wasm.min.js")
+    parts = ("page.js", "generator.onnx", "encoder.onnx", "outlines.onnx", "runtime/ort.wasm.min.js")
     assert {"./", "index.html", *(f"{version}/{name}" for name in parts)} < set(files)
     assert not any(name.endswith(".mjs") for name in files)  # which not every host sends as a script
     addresses = re.findall(r'(?:src|href)="([^"]+)"', (tmp_path / "site" / "index.html").read_text())

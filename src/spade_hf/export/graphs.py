@@ -236,3 +236,19 @@ class LatentsOfImages(nn.Module):
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:  # the name of the input in exported files
         """Map images `(N, 3, H, W)` in [-1, 1] to the mean and the logarithm of the variance, each `(N, Z)`."""
         return self.encoder(pictures, return_dict=False)
+
+
+class LogitsOfLabelMaps(nn.Module):
+    """An outline model with a plain output.
+
+    Args:
+        outline_model (`nn.Module`): A pipeline's outline model, in evaluation mode.
+    """
+
+    def __init__(self, outline_model: nn.Module) -> None:
+        super().__init__()
+        self.outline_model = outline_model
+
+    def forward(self, noisy_map: Tensor, label_map: Tensor, log_snr: Tensor) -> Tensor:
+        """Return the logits `(N, L, H, W)` of the arguments of [`SPADEOutlineModel`]."""
+        return self.outline_model(noisy_map, label_map, log_snr).logits

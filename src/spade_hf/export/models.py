@@ -1,6 +1,6 @@
 """Export of a pipeline's networks.
 
-Legend: N batch, H W height and width, Z latent.
+Legend: N batch, L labels, H W height and width, Z latent.
 """
 
 import json
@@ -16,13 +16,14 @@ from torch.export import Dim
 
 from ..pipelines import SPADEPipeline
 from ..version import __version__
-from .graphs import ImagesOfLabelIds, ImagesOfNeighborhoods, LatentsOfImages
+from .graphs import ImagesOfLabelIds, ImagesOfNeighborhoods, LatentsOfImages, LogitsOfLabelMaps
 from .neighborhoods import neighborhood_inputs
 from .onnx_file import store_in_half, trace
 
 
 Dtype = Literal["float32", "float16"]
 Modulation = Literal["dense", "sparse"]
+OUTLINE_DIVISOR = 8  # of the sides of the maps that an outline model's file takes; it pads them as the network does
 
 
 def export_generator(
@@ -120,6 +121,47 @@ def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
     inputs = {"pictures": torch.zeros(2, 3, size + 1, size + 2)}
     shapes = {"pictures": {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}}
     return finish(LatentsOfImages(encoder), inputs, ("latents", "logvar"), shapes, metadata, dtype)
+
+
+def export_outline_model(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -> ModelProto:
+    """Export a pipeline's outline model.
+
+    Inputs are `noisy_map`, float32 `(N, L, H, W)`; `label_map`, int64 `(N, H, W)` in 0..L, where L is "not painted";
+    and `log_snr`, float32 `(N,)`. H and W are multiples of 8. The output is `logits`, float32 `(N, L, H, W)`. The
+    metadata contain the L labels (id, name and color) in the order of their numbers, and the noise levels.
+
+    Args:
+        pipeline (`SPADEPipeline`): On the CPU.
+        dtype (`str`, defaults to "float32"): See [`export_generator`].
+
+    Raises:
+        ValueError: If the pipeline has no outline model, or a weight is too large for half precision.
+    """
+    if pipeline.outline_model is None:
+        raise ValueError("This model has no outline model to export.")
+    network = exported_copy(pipeline.outline_model, dtype)
+    config, label_set = network.config, pipeline.image_processor.label_set
+    metadata = {
+        "num_labels": json.dumps(config.num_labels),
+        "labels": json.dumps([label_set.labels[channel]._asdict() for channel in label_set.class_channels]),
+        "min_log_snr": json.dumps(config.min_log_snr),
+        "max_log_snr": json.dumps(config.max_log_snr),
+        "size_divisor": json.dumps(OUTLINE_DIVISOR),
+    }
+    size = (5 * OUTLINE_DIVISOR, 6 * OUTLINE_DIVISOR)
+    inputs = {
+        "noisy_map": torch.zeros(2, config.num_labels, *size),
+        "label_map": torch.zeros(2, *size, dtype=torch.int64),
+        "log_snr": torch.zeros(2),
+    }
+    batch = Dim("batch")
+    height, width = (OUTLINE_DIVISOR * Dim(f"{side}_in_units", min=1) for side in ("height", "width"))
+    shapes = {
+        "noisy_map": {0: batch, 2: height, 3: width},
+        "label_map": {0: batch, 1: height, 2: width},
+        "log_snr": {0: batch},
+    }
+    return finish(LogitsOfLabelMaps(network), inputs, ("logits",), shapes, metadata, dtype)
 
 
 def exported_copy(network: Any, dtype: Dtype) -> Any:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..images.inputs import instance_edges
 from ..labels.label_set import LabelSet
+from ..models.outlines import add_noise
 from ..pipelines import SPADEPipeline
 from .models import Dtype, exported_copy
 from .neighborhoods import neighborhood_inputs
@@ -91,6 +92,28 @@ def style_encoder_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtyp
         expected = encoder(images, return_dict=False)
     pairs = zip((latents, logvar), expected, strict=True)
     return max(np.abs(found - one.numpy()).max().item() for found, one in pairs)
+
+
+def outline_model_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtype: Dtype) -> float:
+    """Return the largest difference between the file's expected one-hot maps, in [-1, 1], and the library's.
+
+    Maps are of two sizes, one of which has to be padded; a part of them is not painted, and noise is at all levels.
+    """
+    session, network = open_session(model), exported_copy(pipeline.outline_model, dtype)
+    config = network.config
+    rng = torch.Generator().manual_seed(0)
+    differences = []
+    for label_map in random_label_maps(config.num_labels + 1, [(64, 64), (72, 104)], batch_size=3):
+        noise = torch.randn(len(label_map), config.num_labels, *label_map.shape[1:], generator=rng)
+        log_snr = torch.linspace(config.min_log_snr, config.max_log_snr, len(label_map))
+        noisy_map = add_noise(label_map, noise, log_snr)
+        inputs = {"noisy_map": noisy_map, "label_map": label_map, "log_snr": log_snr}
+        (found,) = session.run(None, {name: one.numpy() for name, one in inputs.items()})
+        with torch.no_grad():
+            logits = network(noisy_map, label_map, log_snr).logits
+        expected, found = (2 * one.softmax(dim=1) - 1 for one in (logits, torch.from_numpy(found)))
+        differences.append((found - expected).abs().max().item())
+    return max(differences)
 
 
 def random_label_maps(num_channels: int, sizes: Iterable[tuple[int, int]], *, batch_size: int = 1) -> list[Tensor]:

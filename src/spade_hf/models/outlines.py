@@ -131,19 +131,19 @@ class SPADEOutlineModel(SPADEModelMixin):
             raise ValueError(
                 f"`noisy_map` has shape {tuple(noisy_map.shape)}; this model reads (N, {num_labels}, H, W)."
             )
-        if label_map.shape != (len(noisy_map), *noisy_map.shape[2:]):
+        n, _, height, width = noisy_map.shape
+        if label_map.shape != (n, height, width):
             raise ValueError(
                 f"`label_map` has shape {tuple(label_map.shape)}; it must be (N, H, W) as in `noisy_map`, "
-                f"{(len(noisy_map), *noisy_map.shape[2:])}."
+                f"{(n, height, width)}."
             )
-        height, width = label_map.shape[1:]
 
         # Inputs: both maps as one-hot, and how high in the map a pixel is, padded to whole patches of every level
         channels = torch.arange(num_labels + 1, device=label_map.device)[:, None, None]
         painted = (label_map[:, None] == channels).to(noisy_map.dtype)  # (N, L + 1, H, W)
         maps = torch.cat([noisy_map, painted], dim=1)  # (N, 2 L + 1, H, W)
         rows = torch.arange(height, device=maps.device, dtype=maps.dtype) * (2 / height) - 1  # (H,) in [-1, 1)
-        x = torch.cat([maps, rows[:, None].expand(len(maps), 1, height, width)], dim=1)  # (N, 2 L + 2, H, W)
+        x = torch.cat([maps, rows[:, None].expand(n, 1, height, width)], dim=1)  # (N, 2 L + 2, H, W)
         x = F.pad(x, (0, -width % self.size_divisor, 0, -height % self.size_divisor), mode="replicate")
         embedding = self.time_embedding(_frequencies(log_snr.to(maps.dtype)))  # (N, T)
 

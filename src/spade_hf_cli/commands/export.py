@@ -1,6 +1,7 @@
 """`spade-hf export`: write a model as an ONNX file, checked against torch."""
 
 import argparse
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,39 +18,53 @@ SUFFIXES = (".onnx",)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export a generator and optionally the style encoder; print each file and its difference from torch."""
+    """Export the networks that the options name; print each file and its difference from torch."""
     try:
         from spade_hf import export
     except ModuleNotFoundError as error:
         remedy = install_command("export")
         raise ImportError(f"The export needs the package {error.name}, which is not installed: {remedy}") from error
-    options = {"suffixes": SUFFIXES, "inputs": args.mask, "overwrite": args.overwrite}
-    check_file(args.output, option="--output", **options)
-    if args.style_encoder is not None:
-        check_file(args.style_encoder, option="--style-encoder", **options)
-        if args.style_encoder.absolute() == args.output.absolute():
-            raise ValueError(f"--output and --style-encoder are both {args.output}. Give two names.")
+    check_files(args)
     disable_progress_bar()
     pipeline = SPADEPipeline.from_pretrained(find_model(args.model))
     if args.style_encoder is not None and pipeline.style_encoder is None:
         raise ValueError("--style-encoder was given, but this model has no style encoder. Leave it out.")
-    size = None if args.size is None else (args.size[0], args.size[1])
-    own_size = size or pipeline.generator.native_size
-    label_maps = [
-        pipeline.image_processor.preprocess_mask(mask, height=own_size[0], width=own_size[1]) for mask in args.mask
-    ]
-    if not label_maps:
-        divisor = pipeline.generator.size_divisor
-        sizes = [own_size] if size else [own_size, (2 * divisor, 3 * divisor)]
-        label_maps = export.random_label_maps(pipeline.image_processor.label_set.num_channels, sizes)
+    if args.outline is not None and pipeline.outline_model is None:
+        raise ValueError("--outline was given, but this model has no outline model. Leave it out.")
 
-    model = export.export_generator(pipeline, size=size, dtype=args.dtype, modulation=args.modulation)
-    difference = export.generator_difference(model, pipeline, label_maps, dtype=args.dtype)
-    finish(args.output, difference, export.TOLERANCE, lambda: export.save_onnx(model, args.output))
+    if args.output is not None:
+        size = None if args.size is None else (args.size[0], args.size[1])
+        height, width = size or pipeline.generator.native_size
+        read = pipeline.image_processor.preprocess_mask
+        label_maps = [read(mask, height=height, width=width) for mask in args.mask]
+        if not label_maps:
+            divisor = pipeline.generator.size_divisor
+            sizes = [size] if size else [(height, width), (2 * divisor, 3 * divisor)]
+            label_maps = export.random_label_maps(pipeline.image_processor.label_set.num_channels, sizes)
+        model = export.export_generator(pipeline, size=size, dtype=args.dtype, modulation=args.modulation or "dense")
+        difference = export.generator_difference(model, pipeline, label_maps, dtype=args.dtype)
+        finish(args.output, difference, export.TOLERANCE, lambda: export.save_onnx(model, args.output))
     if args.style_encoder is not None:
         encoder = export.export_style_encoder(pipeline, dtype=args.dtype)
         difference = export.style_encoder_difference(encoder, pipeline, dtype=args.dtype)
         finish(args.style_encoder, difference, export.TOLERANCE, lambda: export.save_onnx(encoder, args.style_encoder))
+    if args.outline is not None:
+        outlines = export.export_outline_model(pipeline, dtype=args.dtype)
+        difference = export.outline_model_difference(outlines, pipeline, dtype=args.dtype)
+        finish(args.outline, difference, export.TOLERANCE, lambda: export.save_onnx(outlines, args.outline))
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Raise a ValueError unless there is a file to write, and each one can be written."""
+    given = {"--output": args.output, "--style-encoder": args.style_encoder, "--outline": args.outline}
+    files = {option: file for option, file in given.items() if file is not None}
+    if not files:
+        raise ValueError(f"There is nothing to write. Give one or more of {', '.join(given)}.")
+    for option, file in files.items():
+        check_file(file, option=option, suffixes=SUFFIXES, inputs=args.mask, overwrite=args.overwrite)
+    for (one, file), (other, second) in itertools.combinations(files.items(), 2):
+        if file.absolute() == second.absolute():
+            raise ValueError(f"{one} and {other} are both {file}. Give two names.")
 
 
 def finish(file: Path, difference: float, tolerance: float, save: Callable[[], None]) -> None:
