@@ -319,3 +319,24 @@ def test_numpys_integers_are_colors():
     )
     assert labels.labels[1].color == (0, 1, 0)
     assert LabelSet.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
+
+
+def test_classes_are_the_channels_but_the_unknown_one():
+    first = LabelSet("first", (Label(0, "unknown", (0, 0, 0)), *two_labels(1)), unknown_id=0)
+    assert first.class_channels.tolist() == [1, 2] and first.channel_classes.tolist() == [2, 0, 1]
+    without = LabelSet("two", two_labels(0))
+    assert without.class_channels.tolist() == [0, 1] and without.channel_classes.tolist() == [0, 1]
+
+
+def test_a_set_gets_an_unknown_label():
+    without = LabelSet("two", two_labels(0))
+    with_unknown = without.with_unknown()
+    assert with_unknown.unknown_id == 255 and with_unknown.num_labels == 2 and without.unknown_id is None
+    assert with_unknown.channel_classes.tolist() == [0, 1, 2]
+    assert with_unknown.with_unknown() is with_unknown
+    with pytest.raises(ValueError, match="255, which would stand for it, is the id of 'two'"):
+        LabelSet("taken", (Label(1, "one", (1, 1, 1)), Label(255, "two", (2, 2, 2)))).with_unknown()
+
+
+def two_labels(first_id):
+    return Label(first_id, "one", (1, 1, 1)), Label(first_id + 1, "two", (2, 2, 2))
