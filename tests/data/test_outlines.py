@@ -7,7 +7,7 @@ import torch
 from spade_hf import SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform
 from spade_hf.data.outlines import HOLES, OutlineReader, paint_as_people_do
-from spade_hf.data.simplification import CRUDE, simplify_label_map
+from spade_hf.data.simplification import CRUDE, _with_gaps_closed, simplify_label_map
 
 from ..training_data import LABELS, make_rows
 
@@ -94,3 +94,13 @@ def test_crude_maps_are_simpler():
         assert crude.shape == exact.shape and set(crude.unique().tolist()) <= {0, 1, 2, 3}
         borders, before = ((one[:, 1:] != one[:, :-1]).sum() for one in (crude, exact))
         assert borders < 0.7 * before
+
+
+def test_scattered_parts_are_joined():
+    scattered = np.zeros((64, 64), int)
+    scattered[20:44:8, 10:54:8] = 1
+    scattered[21:45:8, 10:54:8] = 1
+    maps = [_with_gaps_closed(scattered, [6.0], np.random.default_rng(seed)) for seed in range(8)]
+    assert any((one[22:36, 12:49] == 1).all() for one in maps)  # of the dots
+    assert any((one == 0).all() for one in maps)  # of what is around them
+    assert scattered.sum() == 36  # not changed

@@ -69,6 +69,8 @@ def _redraw_regions(exact: np.ndarray, draw: np.random.Generator, hand: "Hand") 
     """Redraw a map region by region, int64 `(H, W)` to int64 `(H, W)`."""
     side = min(exact.shape)
     lost, blur = (side * _between(draw, *bounds) for bounds in (hand.lost_parts, hand.blurs))
+    if hand.gaps is not None:
+        exact = _with_gaps_closed(exact, [side * _between(draw, *hand.gaps) for _ in range(draw.integers(3))], draw)
     drawn = np.full(exact.shape, -1)  # (H, W), -1 where no tool has been
     # the margin leaves room for tools, of which a stroke can reach beyond its part by its radius
     for label, window, part in _parts(_blurred(exact, blur), min_area=lost**2, margin=int(side * MAX_STROKE) + 1):
@@ -79,6 +81,16 @@ def _redraw_regions(exact: np.ndarray, draw: np.random.Generator, hand: "Hand") 
     # pixels that no tool has reached take the nearest label
     nearest: Any = ndimage.distance_transform_edt(drawn < 0, return_distances=False, return_indices=True)  # (2, H, W)
     return drawn[tuple(nearest)]
+
+
+def _with_gaps_closed(exact: np.ndarray, radii: list[float], draw: np.random.Generator) -> np.ndarray:
+    """Join scattered parts of a label, such as trees or small clouds, to one area: a closing by each radius."""
+    closed = exact.copy()
+    for radius in radii:
+        label = draw.choice(np.unique(exact))
+        reached = _within(exact == label, radius)
+        closed[_distance(reached) > radius] = label  # dilation by the radius, then erosion by it
+    return closed
 
 
 def _blurred(exact: np.ndarray, sigma: float) -> np.ndarray:
@@ -178,16 +190,20 @@ def _horizon(part: np.ndarray, side: int, draw: np.random.Generator) -> np.ndarr
 
 @dataclass(frozen=True)
 class Hand:
-    """How regions are redrawn: tools, each chosen as often, and the sizes of what is blurred and lost before."""
+    """How regions are redrawn: tools, each chosen as often, and sizes of what is closed, blurred and lost before."""
 
     tools: tuple[Callable[[np.ndarray, int, np.random.Generator], np.ndarray], ...]
     lost_parts: tuple[float, float]
     blurs: tuple[float, float]
+    gaps: tuple[float, float] | None = None  # half widths of gaps that are painted over, for some labels of a map
 
 
 EXACT = Hand((_brush, _stroke, _polygon), LOST_PARTS, BLURS)
 CRUDE = Hand(
-    (_brush, _stroke, _polygon, _wide_stroke, _ellipse, _bar, _horizon, _horizon), (1 / 32, 1 / 8), (1 / 64, 1 / 14)
+    (_brush, _stroke, _polygon, _wide_stroke, _ellipse, _bar, _horizon, _horizon),
+    lost_parts=(1 / 32, 1 / 8),
+    blurs=(1 / 64, 1 / 14),
+    gaps=(1 / 40, 1 / 10),
 )
 
 
