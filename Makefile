@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo     paint the example mask in the example style with the bundled model: outputs/demo.png"
+	@echo "make demo     paint a mask exactly, and one of brush strokes with natural outlines: outputs/demo.png, demo_strokes.png"
 	@echo "make space    serve the painting demo (Gradio) at http://127.0.0.1:7860"
 	@echo "make browser  serve the page that paints in the browser itself at http://127.0.0.1:8000"
 	@echo "make docs     build the documentation site: outputs/docs/index.html"
@@ -27,6 +27,7 @@ help:
 demo: $(VENV)/.installed-demo
 	@mkdir -p outputs
 	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/noon_style.jpg --output outputs/demo.png --overwrite
+	$(BIN)/spade-hf generate examples/assets/strokes/1.png --outline-strength 0.8 --style examples/assets/noon_style.jpg --output outputs/demo_strokes.png --overwrite
 	@echo "Next: source $(BIN)/activate && spade-hf --help"
 
 space: $(VENV)/.installed-space
