@@ -6,11 +6,14 @@ import { codesOf, colored, formatOf, holdsIds, readMask } from "./masks.js";
 import { Model } from "./model.js";
 import { mountViews } from "./picture_views.js";
 import { bitmapOf, download, pixelsOf, saveCanvas, show, thumbnailOf } from "./pictures.js";
-import { blended, chosen, pick, readBlend, readScene, readStyles, seedOf, styleOfSeed, writeScene } from "./scene.js";
+import { blended, chosen, pick, readBlend, readOutlines, readScene, readStyles, seedOf, styleOfSeed, writeScene } from "./scene.js";
 import { mountThumbnails } from "./thumbnails.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const VARIANTS = 4;
+// How loosely strokes are followed at first, in [0, 1]. In the middle, parts stay where they were painted while their outlines
+// change: at 0 strokes stay hedges and sausages, at 1 the outline model moves what was painted.
+const FIRST_STRENGTH = 0.5;
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
@@ -23,6 +26,7 @@ const storage = `${config.storage} styles`;
 
 // The visitor's styles; the canvas keeps its mask by itself.
 let { styles, blend } = kept() ?? { styles: config.first_styles, blend: 1 }; // the last two styles, each {name, latents}
+const outlines = keptOutlines() ?? { strength: FIRST_STRENGTH, seed: 0 };
 
 /** Fetches a file of the page's version. */
 async function load(name) {
@@ -47,6 +51,14 @@ function keep() {
   try { localStorage.setItem(storage, JSON.stringify({ styles, blend })); } catch { /* full or forbidden */ }
 }
 
+function keptOutlines() {
+  try { return readOutlines(JSON.parse(localStorage.getItem(`${config.storage} outlines`))); } catch { return null; }
+}
+
+function keepOutlines() {
+  try { localStorage.setItem(`${config.storage} outlines`, JSON.stringify(outlines)); } catch { /* full or forbidden */ }
+}
+
 // Masks and styles
 
 function readGrid() {
@@ -61,7 +73,7 @@ function mask() {
 }
 
 function codes() {
-  const grid = mask();
+  const grid = natural ?? mask();
   return { size: [grid.height, grid.width], codes: codesOf(grid, config.labels.length, config.has_edges) };
 }
 
@@ -78,7 +90,8 @@ function randomStyle(seed) {
 /** Picks a style; `image`, a URL, is the thumbnail of an own one. */
 function choose(style, image) {
   setStyles(pick(styles, style), 1, image);
-  paintAnew();
+  dim();
+  repaint();
 }
 
 function setStyles(newStyles, newBlend, image) {
@@ -100,29 +113,49 @@ function isExample(name) {
   return config.styles.some((style) => style.name === name);
 }
 
-// Pictures: one at a time; of the waiting ones, only the last is painted
+// Pictures: one at a time; of the waiting ones, only the last is painted. A changed mask is painted at once as it is, and again
+// when its outlines are drawn.
 
-const model = new Model(config, () => repaint());
+const model = new Model(config, () => repaintMask());
+let natural = null; // the mask with natural outlines, which is painted instead; null if there is none (yet)
 let isPainting = false;
-let isStale = false;
+let isStale = false; // whether there is something new to paint
+let wanted = null; // the outlines to draw, {strength, seed}; null if the visitor wants none, or has them
 
-async function repaint() {
+function repaint() {
   document.dispatchEvent(new Event("picture"));
   if (!model.isReady) return;
   isStale = true;
+  work();
+}
+
+function repaintMask() {
+  natural = null;
+  repaint();
+  drawOutlines();
+}
+
+/** Draws outlines; the picture stays as it is until they are there. */
+function drawOutlines() {
+  wanted = isNatural() ? { ...outlines } : null;
+  if (!model.isReady || !config.outlines) return;
+  model.cancelRefining();
+  work();
+}
+
+/** Whether the visitor wants natural outlines. */
+function isNatural() {
+  return config.outlines !== null && outlines.strength > 0;
+}
+
+/** Paints what is to be painted, then draws what is to be drawn. */
+async function work() {
   if (isPainting) return;
   isPainting = true;
   try {
-    while (isStale) {
-      isStale = false;
-      const painted = style();
-      const { size, pixels, milliseconds } = await model.ask({ type: "paint", ...codes(), latents: painted?.latents });
-      show($("picture"), pixels, size);
-      if (painted && !isExample(painted.name)) setThumbnails({ painted: { name: painted.name, image: thumbnailOf($("picture")) } });
-      const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
-      $("status").textContent = [...facts, ...(painted ? [`style: ${painted.name}`] : [])].join(" · ");
-      document.body.dataset.milliseconds = Math.round(milliseconds);
-      document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
+    while (isStale || wanted) {
+      if (isStale) await paint();
+      else await refine();
     }
   } catch (error) { say(`The picture could not be painted: ${error.message} Reload the page; your mask is kept.`); }
   finally {
@@ -131,10 +164,32 @@ async function repaint() {
   }
 }
 
-/** Paints something unlike the old picture, which is dimmed meanwhile. */
-function paintAnew() {
-  if (model.isReady) document.dispatchEvent(new Event("waiting"));
+async function paint() {
+  isStale = false;
+  const painted = style();
+  const { size, pixels, milliseconds } = await model.ask({ type: "paint", ...codes(), latents: painted?.latents });
+  show($("picture"), pixels, size);
+  if (painted && !isExample(painted.name)) setThumbnails({ painted: { name: painted.name, image: thumbnailOf($("picture")) } });
+  const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
+  $("status").textContent = [...facts, ...(painted ? [`style: ${painted.name}`] : [])].join(" · ");
+  document.body.dataset.milliseconds = Math.round(milliseconds);
+  document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
+  if (!isStale) document.dispatchEvent(new Event("painted"));
+}
+
+async function refine() {
+  const [request, grid] = [wanted, mask()];
+  const message = { type: "refine", size: [grid.height, grid.width], labels: grid.labels, ...request };
+  const { labels } = await model.ask(message);
+  if (wanted !== request) return; // the mask or the wish has changed
+  wanted = null;
+  natural = new LabelGrid(grid.width, grid.height, labels);
   repaint();
+}
+
+/** Dims the picture until the next one, which will be unlike it. */
+function dim() {
+  if (model.isReady) document.dispatchEvent(new Event("waiting"));
 }
 
 async function showVariants() {
@@ -242,7 +297,8 @@ function mount(module, element, props, onEvent) {
 function setMask(text, name = "") {
   setCanvas(text);
   setMasks({ chosen: name });
-  paintAnew();
+  dim();
+  repaintMask();
 }
 
 /** An example mask in the format of another mask's text. */
@@ -261,7 +317,7 @@ function exampleAtStart() {
 
 mountViews($("compare"));
 const props = { ...config.canvas, value: config.first_mask };
-const setCanvas = mount(mountCanvas, $("canvas"), props, () => repaint());
+const setCanvas = mount(mountCanvas, $("canvas"), props, () => repaintMask());
 const masks = { items: config.masks, value: { chosen: exampleAtStart() } };
 const setMasks = mount(mountThumbnails, $("masks"), masks, (_, { index }) => {
   const example = config.masks[index];
@@ -276,6 +332,8 @@ $("invitation").textContent = config.invitation;
 $("style").hidden = $("four").hidden = config.latent_dim === null;
 $("own").hidden = !config.encoder_size;
 showStyles();
+$("outlines").hidden = config.outlines === null;
+$("strength").value = outlines.strength;
 
 $("four").addEventListener("click", () => {
   if ($("show").dataset.view === "variants") document.dispatchEvent(new Event("picture"));
@@ -297,6 +355,12 @@ function pickSeed() {
 $("seed").addEventListener("change", pickSeed);
 $("vividness").addEventListener("input", pickSeed);
 $("blend").addEventListener("input", () => { setStyles(styles, Number($("blend").value)); repaint(); });
+$("strength").addEventListener("input", () => {
+  outlines.strength = Number($("strength").value);
+  keepOutlines();
+  if (isNatural()) drawOutlines();
+  else repaintMask();
+});
 $("retry").addEventListener("click", () => model.start());
 onFile($("open-file"), openFile);
 onFile($("own-file"), openStyle);

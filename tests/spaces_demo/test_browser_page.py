@@ -1,6 +1,7 @@
 """The static page in a real browser: a tiny model that onnxruntime-web runs."""
 
 import base64
+import contextlib
 import functools
 import http.server
 import io
@@ -60,32 +61,60 @@ class Server(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(build, pipeline, tmp_path_factory) -> Path:
-    """The page, built with the real runtime."""
+def sites(build, pipeline, tmp_path_factory) -> dict[str, Path]:
+    """The page, built with the real runtime: "plain", without an outline model, and "natural"."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     try:
         runtime = build.fetch_runtime(tmp_path_factory.mktemp("npm"))
     except ValueError as error:
         pytest.skip(str(error))
-    folder = tmp_path_factory.mktemp("site")
-    build.build(pipeline, folder, runtime)
-    return folder
+    parts = tmp_path_factory.mktemp("parts")
+    build.write_parts(pipeline, parts, runtime, "sparse")
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("natural", "plain")}
+    build.publish(parts, folders["natural"])
+    (parts / "outlines.onnx").unlink()
+    config = json.loads((parts / "config.json").read_text())
+    del config["files"]["outlines"]
+    (parts / "config.json").write_text(json.dumps({**config, "outlines": None}))
+    build.publish(parts, folders["plain"])
+    return folders
+
+
+@pytest.fixture(scope="module")
+def site(sites) -> Path:
+    return sites["plain"]
 
 
 @pytest.fixture(scope="module")
 def parts(site) -> Path:
+    return parts_of(site)
+
+
+def parts_of(site: Path) -> Path:
     """The folder of the page's version."""
     (config,) = site.glob("*/config.json")
     return config.parent
 
 
-@pytest.fixture(scope="module")
-def url(site) -> Iterator[str]:
+@contextlib.contextmanager
+def served(site: Path) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def url(site) -> Iterator[str]:
+    with served(site) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def natural_url(sites) -> Iterator[str]:
+    with served(sites["natural"]) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -277,11 +306,12 @@ WORK = """async ([folder, messages]) => {
 }"""
 
 
-def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, url, parts):
+def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, sites, natural_url):
+    folder = parts_of(sites["natural"]).name
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(SLOWEST)
-    page.goto(url)
+    page.goto(natural_url)
     lake = np.asarray(Image.open(ASSETS / "lake_mask.png").resize((96, 64), Image.Resampling.NEAREST))
     holes = np.where(np.arange(96) < 30, 255, lake)
     ids = np.array(pipeline.image_processor.label_set.ids)
@@ -294,10 +324,10 @@ def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, url, pa
     asked = {3: (lake, 0.7, 5), 4: (holes, 0.4, 6), 5: (holes, 0, 7)}
     replaced = {1: (lake, 1, 1), 2: (lake, 1, 2)}
     everything = [message(number, *case) for number, case in {**replaced, 3: asked[3]}.items()]
-    answers = page.evaluate(WORK, [parts.name, everything])
+    answers = page.evaluate(WORK, [folder, everything])
     assert [answers[str(number)]["labels"] for number in replaced] == [None, None]
     for number in (4, 5):
-        answers |= page.evaluate(WORK, [parts.name, [message(number, *asked[number])]])
+        answers |= page.evaluate(WORK, [folder, [message(number, *asked[number])]])
     for number, (mask, strength, seed) in asked.items():
         generator = torch.Generator().manual_seed(seed)
         (natural,) = pipeline.refine_mask(mask, strength=strength, generator=generator, height=64, width=96)
@@ -305,7 +335,7 @@ def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, url, pa
         assert (found == np.asarray(natural)).mean() > 0.999  # but for rounding
         assert (found != mask).any() and (strength or (found == mask)[mask != 255].all())
     cancel = {"type": "cancel", "number": 7}
-    answers = page.evaluate(WORK, [parts.name, [message(6, *asked[3]), cancel]])
+    answers = page.evaluate(WORK, [folder, [message(6, *asked[3]), cancel]])
     assert answers["6"]["labels"] is None and answers["7"]["type"] == "cancelled"
     context.close()
 
