@@ -82,6 +82,10 @@ function style() {
   return config.latent_dim === null ? null : blended(styles, blend);
 }
 
+function randomSeed() {
+  return Math.floor(Math.random() * 1e6);
+}
+
 /** The random style of a seed, as vivid as the slider says. */
 function randomStyle(seed) {
   return styleOfSeed(seed, Number($("vividness").value), config.latent_dim);
@@ -198,7 +202,7 @@ async function showVariants() {
   $("variants").replaceChildren();
   const coded = codes();
   for (let i = 0; i < VARIANTS && $("show").dataset.view === "variants"; i++) {
-    const style = randomStyle(Math.floor(Math.random() * 1e6));
+    const style = randomStyle(randomSeed());
     const { pixels } = await model.ask({ type: "paint", ...coded, latents: Float32Array.from(style.latents) });
     const button = document.createElement("button");
     button.type = "button";
@@ -334,6 +338,7 @@ $("own").hidden = !config.encoder_size;
 showStyles();
 $("outlines").hidden = config.outlines === null;
 $("strength").value = outlines.strength;
+$("redraw").disabled = !isNatural();
 
 $("four").addEventListener("click", () => {
   if ($("show").dataset.view === "variants") document.dispatchEvent(new Event("picture"));
@@ -344,7 +349,7 @@ $("save-picture").addEventListener("click", () => saveCanvas($("picture"), "pict
 $("save-mask").addEventListener("click", saveMask);
 $("save-scene").addEventListener("click", saveScene);
 $("surprise").addEventListener("click", () => {
-  $("seed").value = Math.floor(Math.random() * 1e6);
+  $("seed").value = randomSeed();
   choose(randomStyle(Number($("seed").value)));
 });
 function pickSeed() {
@@ -358,8 +363,14 @@ $("blend").addEventListener("input", () => { setStyles(styles, Number($("blend")
 $("strength").addEventListener("input", () => {
   outlines.strength = Number($("strength").value);
   keepOutlines();
+  $("redraw").disabled = !isNatural();
   if (isNatural()) drawOutlines();
   else repaintMask();
+});
+$("redraw").addEventListener("click", () => {
+  outlines.seed = randomSeed();
+  keepOutlines();
+  drawOutlines();
 });
 $("retry").addEventListener("click", () => model.start());
 onFile($("open-file"), openFile);
