@@ -176,6 +176,7 @@ async function paint() {
   if (painted && !isExample(painted.name)) setThumbnails({ painted: { name: painted.name, image: thumbnailOf($("picture")) } });
   const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
   $("status").textContent = [...facts, ...(painted ? [`style: ${painted.name}`] : [])].join(" · ");
+  $("take-over").disabled = natural === null;
   document.body.dataset.milliseconds = Math.round(milliseconds);
   document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
   if (!isStale) document.dispatchEvent(new Event("painted"));
@@ -189,6 +190,17 @@ async function refine() {
   wanted = null;
   natural = new LabelGrid(grid.width, grid.height, labels);
   repaint();
+}
+
+/** Puts the natural outlines on the canvas; the picture is of them already. */
+function takeOver() {
+  if (natural === null) return; // there was a stroke since
+  const [rows, columns] = formatOf(natural.width, natural.height, config.formats).canvas_size;
+  const text = natural.resized(columns, rows).encode();
+  if (text === props.value) return;
+  wanted = null;
+  setCanvas(text);
+  setMasks({ chosen: "" });
 }
 
 /** Dims the picture until the next one, which will be unlike it. */
@@ -372,6 +384,7 @@ $("redraw").addEventListener("click", () => {
   keepOutlines();
   drawOutlines();
 });
+$("take-over").addEventListener("click", takeOver);
 $("retry").addEventListener("click", () => model.start());
 onFile($("open-file"), openFile);
 onFile($("own-file"), openStyle);
