@@ -14,6 +14,8 @@ const VARIANTS = 4;
 // How loosely strokes are followed at first, in [0, 1]. In the middle, parts stay where they were painted while their outlines
 // change: at 0 strokes stay hedges and sausages, at 1 the outline model moves what was painted.
 const FIRST_STRENGTH = 0.5;
+const NOT_PAINTED = 2 ** 16 - 1; // no label's number
+const LAYOUT_STEPS = 16; // evaluations of the outline model for a new layout, which is coherent only with many
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
@@ -124,7 +126,7 @@ const model = new Model(config, () => repaintMask());
 let natural = null; // the mask with natural outlines, which is painted instead; null if there is none (yet)
 let isPainting = false;
 let isStale = false; // whether there is something new to paint
-let wanted = null; // the outlines to draw, {strength, seed}; null if the visitor wants none, or has them
+let wanted = null; // what the outline model is to draw, {strength, seed, steps}; null if the visitor wants nothing, or has it
 
 function repaint() {
   document.dispatchEvent(new Event("picture"));
@@ -139,12 +141,18 @@ function repaintMask() {
   drawOutlines();
 }
 
-/** Draws outlines; the picture stays as it is until they are there. */
+/** Draws outlines, except while a stroke goes on; the picture stays as it is until they are there. */
 function drawOutlines() {
-  wanted = isNatural() ? { ...outlines } : null;
+  const isDrawing = document.querySelector("#canvas .stage").hasAttribute("data-painting");
+  draw(isNatural() && !isDrawing ? { ...outlines } : null);
+}
+
+/** Lets the outline model draw something else than it does, or nothing. */
+function draw(request) {
+  wanted = request;
   if (!model.isReady || !config.outlines) return;
   model.cancelRefining();
-  work();
+  if (request) work();
 }
 
 /** Whether the visitor wants natural outlines. */
@@ -183,22 +191,25 @@ async function paint() {
 }
 
 async function refine() {
-  const [request, grid] = [wanted, mask()];
-  const message = { type: "refine", size: [grid.height, grid.width], labels: grid.labels, ...request };
-  const { labels } = await model.ask(message);
+  const request = wanted;
+  const { isLayout, ...options } = request;
+  const { width, height, labels: painted } = mask();
+  const labels = isLayout ? painted.map(() => NOT_PAINTED) : painted;
+  const answer = await model.ask({ type: "refine", size: [height, width], labels, ...options });
   if (wanted !== request) return; // the mask or the wish has changed
   wanted = null;
-  natural = new LabelGrid(grid.width, grid.height, labels);
+  natural = new LabelGrid(width, height, answer.labels);
+  if (isLayout) takeOver();
   repaint();
 }
 
-/** Puts the natural outlines on the canvas; the picture is of them already. */
+/** Puts a mask that the outline model has drawn, and that the picture is of, on the canvas. */
 function takeOver() {
   if (natural === null) return; // there was a stroke since
   const [rows, columns] = formatOf(natural.width, natural.height, config.formats).canvas_size;
   const text = natural.resized(columns, rows).encode();
   if (text === props.value) return;
-  wanted = null;
+  draw(null);
   setCanvas(text);
   setMasks({ chosen: "" });
 }
@@ -333,7 +344,10 @@ function exampleAtStart() {
 
 mountViews($("compare"));
 const props = { ...config.canvas, value: config.first_mask };
-const setCanvas = mount(mountCanvas, $("canvas"), props, () => repaintMask());
+const setCanvas = mount(mountCanvas, $("canvas"), props, (name) => {
+  if (name === "edit") draw(null); // a stroke begins
+  else repaintMask();
+});
 const masks = { items: config.masks, value: { chosen: exampleAtStart() } };
 const setMasks = mount(mountThumbnails, $("masks"), masks, (_, { index }) => {
   const example = config.masks[index];
@@ -383,6 +397,10 @@ $("redraw").addEventListener("click", () => {
   outlines.seed = randomSeed();
   keepOutlines();
   drawOutlines();
+});
+$("new-layout").addEventListener("click", () => {
+  dim();
+  draw({ strength: 1, seed: randomSeed(), steps: LAYOUT_STEPS, isLayout: true });
 });
 $("take-over").addEventListener("click", takeOver);
 $("retry").addEventListener("click", () => model.start());
