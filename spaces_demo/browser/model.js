@@ -32,12 +32,17 @@ export class Model {
     this.#worker.postMessage({ type: "load", config: this.#config });
   }
 
-  /** The worker's answer to a message "paint" or "encode". */
+  /** The worker's answer to a message "paint", "encode" or "refine". */
   ask(message) {
     return new Promise((resolve, reject) => {
       this.#waiting.set(++this.#number, { resolve, reject });
       this.#worker.postMessage({ ...message, number: this.#number });
     });
+  }
+
+  /** Stops a message "refine", whose answer then has no labels. */
+  cancelRefining() {
+    if (this.isReady) this.ask({ type: "cancel" }).catch(() => {}); // a model that restarts refines nothing
   }
 
   #receive(data) {

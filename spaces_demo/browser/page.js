@@ -6,11 +6,16 @@ import { codesOf, colored, formatOf, holdsIds, readMask } from "./masks.js";
 import { Model } from "./model.js";
 import { mountViews } from "./picture_views.js";
 import { bitmapOf, download, pixelsOf, saveCanvas, show, thumbnailOf } from "./pictures.js";
-import { blended, chosen, pick, readBlend, readScene, readStyles, seedOf, styleOfSeed, writeScene } from "./scene.js";
+import { blended, chosen, pick, readBlend, readOutlines, readScene, readStyles, seedOf, styleOfSeed, writeScene } from "./scene.js";
 import { mountThumbnails } from "./thumbnails.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const VARIANTS = 4;
+// How loosely strokes are followed at first, in [0, 1]. In the middle, parts stay where they were painted while their outlines
+// change: at 0 strokes stay hedges and sausages, at 1 the outline model moves what was painted.
+const FIRST_STRENGTH = 0.5;
+const NOT_PAINTED = 2 ** 16 - 1; // no label's number
+const LAYOUT_STEPS = 16; // evaluations of the outline model for a new layout, which is coherent only with many
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
@@ -23,6 +28,7 @@ const storage = `${config.storage} styles`;
 
 // The visitor's styles; the canvas keeps its mask by itself.
 let { styles, blend } = kept() ?? { styles: config.first_styles, blend: 1 }; // the last two styles, each {name, latents}
+const outlines = keptOutlines() ?? { strength: FIRST_STRENGTH, seed: 0 };
 
 /** Fetches a file of the page's version. */
 async function load(name) {
@@ -47,6 +53,14 @@ function keep() {
   try { localStorage.setItem(storage, JSON.stringify({ styles, blend })); } catch { /* full or forbidden */ }
 }
 
+function keptOutlines() {
+  try { return readOutlines(JSON.parse(localStorage.getItem(`${config.storage} outlines`))); } catch { return null; }
+}
+
+function keepOutlines() {
+  try { localStorage.setItem(`${config.storage} outlines`, JSON.stringify(outlines)); } catch { /* full or forbidden */ }
+}
+
 // Masks and styles
 
 function readGrid() {
@@ -61,13 +75,17 @@ function mask() {
 }
 
 function codes() {
-  const grid = mask();
+  const grid = natural ?? mask();
   return { size: [grid.height, grid.width], codes: codesOf(grid, config.labels.length, config.has_edges) };
 }
 
 /** The style that is painted; null for a model without styles. */
 function style() {
   return config.latent_dim === null ? null : blended(styles, blend);
+}
+
+function randomSeed() {
+  return Math.floor(Math.random() * 1e6);
 }
 
 /** The random style of a seed, as vivid as the slider says. */
@@ -78,7 +96,8 @@ function randomStyle(seed) {
 /** Picks a style; `image`, a URL, is the thumbnail of an own one. */
 function choose(style, image) {
   setStyles(pick(styles, style), 1, image);
-  paintAnew();
+  dim();
+  repaint();
 }
 
 function setStyles(newStyles, newBlend, image) {
@@ -100,29 +119,55 @@ function isExample(name) {
   return config.styles.some((style) => style.name === name);
 }
 
-// Pictures: one at a time; of the waiting ones, only the last is painted
+// Pictures: one at a time; of the waiting ones, only the last is painted. A changed mask is painted at once as it is, and again
+// when its outlines are drawn.
 
-const model = new Model(config, () => repaint());
+const model = new Model(config, () => repaintMask());
+let natural = null; // the mask with natural outlines, which is painted instead; null if there is none (yet)
 let isPainting = false;
-let isStale = false;
+let isStale = false; // whether there is something new to paint
+let wanted = null; // what the outline model is to draw, {strength, seed, steps}; null if the visitor wants nothing, or has it
 
-async function repaint() {
+function repaint() {
   document.dispatchEvent(new Event("picture"));
   if (!model.isReady) return;
   isStale = true;
+  work();
+}
+
+function repaintMask() {
+  natural = null;
+  repaint();
+  drawOutlines();
+}
+
+/** Draws outlines, except while a stroke goes on; the picture stays as it is until they are there. */
+function drawOutlines() {
+  const isDrawing = document.querySelector("#canvas .stage").hasAttribute("data-painting");
+  draw(isNatural() && !isDrawing ? { ...outlines } : null);
+}
+
+/** Lets the outline model draw something else than it does, or nothing. */
+function draw(request) {
+  wanted = request;
+  if (!model.isReady || !config.outlines) return;
+  model.cancelRefining();
+  if (request) work();
+}
+
+/** Whether the visitor wants natural outlines. */
+function isNatural() {
+  return config.outlines !== null && outlines.strength > 0;
+}
+
+/** Paints what is to be painted, then draws what is to be drawn. */
+async function work() {
   if (isPainting) return;
   isPainting = true;
   try {
-    while (isStale) {
-      isStale = false;
-      const painted = style();
-      const { size, pixels, milliseconds } = await model.ask({ type: "paint", ...codes(), latents: painted?.latents });
-      show($("picture"), pixels, size);
-      if (painted && !isExample(painted.name)) setThumbnails({ painted: { name: painted.name, image: thumbnailOf($("picture")) } });
-      const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
-      $("status").textContent = [...facts, ...(painted ? [`style: ${painted.name}`] : [])].join(" · ");
-      document.body.dataset.milliseconds = Math.round(milliseconds);
-      document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
+    while (isStale || wanted) {
+      if (isStale) await paint();
+      else await refine();
     }
   } catch (error) { say(`The picture could not be painted: ${error.message} Reload the page; your mask is kept.`); }
   finally {
@@ -131,10 +176,47 @@ async function repaint() {
   }
 }
 
-/** Paints something unlike the old picture, which is dimmed meanwhile. */
-function paintAnew() {
-  if (model.isReady) document.dispatchEvent(new Event("waiting"));
+async function paint() {
+  isStale = false;
+  const painted = style();
+  const { size, pixels, milliseconds } = await model.ask({ type: "paint", ...codes(), latents: painted?.latents });
+  show($("picture"), pixels, size);
+  if (painted && !isExample(painted.name)) setThumbnails({ painted: { name: painted.name, image: thumbnailOf($("picture")) } });
+  const facts = [`${(milliseconds / 1000).toFixed(2)} s`, `${size[1]} x ${size[0]} pixels`];
+  $("status").textContent = [...facts, ...(painted ? [`style: ${painted.name}`] : [])].join(" · ");
+  $("take-over").disabled = natural === null;
+  document.body.dataset.milliseconds = Math.round(milliseconds);
+  document.body.dataset.pictures = Number(document.body.dataset.pictures ?? 0) + 1;
+  if (!isStale) document.dispatchEvent(new Event("painted"));
+}
+
+async function refine() {
+  const request = wanted;
+  const { isLayout, ...options } = request;
+  const { width, height, labels: painted } = mask();
+  const labels = isLayout ? painted.map(() => NOT_PAINTED) : painted;
+  const answer = await model.ask({ type: "refine", size: [height, width], labels, ...options });
+  if (wanted !== request) return; // the mask or the wish has changed
+  wanted = null;
+  natural = new LabelGrid(width, height, answer.labels);
+  if (isLayout) takeOver();
   repaint();
+}
+
+/** Puts a mask that the outline model has drawn, and that the picture is of, on the canvas. */
+function takeOver() {
+  if (natural === null) return; // there was a stroke since
+  const [rows, columns] = formatOf(natural.width, natural.height, config.formats).canvas_size;
+  const text = natural.resized(columns, rows).encode();
+  if (text === props.value) return;
+  draw(null);
+  setCanvas(text);
+  setMasks({ chosen: "" });
+}
+
+/** Dims the picture until the next one, which will be unlike it. */
+function dim() {
+  if (model.isReady) document.dispatchEvent(new Event("waiting"));
 }
 
 async function showVariants() {
@@ -143,7 +225,7 @@ async function showVariants() {
   $("variants").replaceChildren();
   const coded = codes();
   for (let i = 0; i < VARIANTS && $("show").dataset.view === "variants"; i++) {
-    const style = randomStyle(Math.floor(Math.random() * 1e6));
+    const style = randomStyle(randomSeed());
     const { pixels } = await model.ask({ type: "paint", ...coded, latents: Float32Array.from(style.latents) });
     const button = document.createElement("button");
     button.type = "button";
@@ -242,7 +324,8 @@ function mount(module, element, props, onEvent) {
 function setMask(text, name = "") {
   setCanvas(text);
   setMasks({ chosen: name });
-  paintAnew();
+  dim();
+  repaintMask();
 }
 
 /** An example mask in the format of another mask's text. */
@@ -261,7 +344,10 @@ function exampleAtStart() {
 
 mountViews($("compare"));
 const props = { ...config.canvas, value: config.first_mask };
-const setCanvas = mount(mountCanvas, $("canvas"), props, () => repaint());
+const setCanvas = mount(mountCanvas, $("canvas"), props, (name) => {
+  if (name === "edit") draw(null); // a stroke begins
+  else repaintMask();
+});
 const masks = { items: config.masks, value: { chosen: exampleAtStart() } };
 const setMasks = mount(mountThumbnails, $("masks"), masks, (_, { index }) => {
   const example = config.masks[index];
@@ -276,6 +362,9 @@ $("invitation").textContent = config.invitation;
 $("style").hidden = $("four").hidden = config.latent_dim === null;
 $("own").hidden = !config.encoder_size;
 showStyles();
+$("outlines").hidden = config.outlines === null;
+$("strength").value = outlines.strength;
+$("redraw").disabled = !isNatural();
 
 $("four").addEventListener("click", () => {
   if ($("show").dataset.view === "variants") document.dispatchEvent(new Event("picture"));
@@ -286,7 +375,7 @@ $("save-picture").addEventListener("click", () => saveCanvas($("picture"), "pict
 $("save-mask").addEventListener("click", saveMask);
 $("save-scene").addEventListener("click", saveScene);
 $("surprise").addEventListener("click", () => {
-  $("seed").value = Math.floor(Math.random() * 1e6);
+  $("seed").value = randomSeed();
   choose(randomStyle(Number($("seed").value)));
 });
 function pickSeed() {
@@ -297,6 +386,23 @@ function pickSeed() {
 $("seed").addEventListener("change", pickSeed);
 $("vividness").addEventListener("input", pickSeed);
 $("blend").addEventListener("input", () => { setStyles(styles, Number($("blend").value)); repaint(); });
+$("strength").addEventListener("input", () => {
+  outlines.strength = Number($("strength").value);
+  keepOutlines();
+  $("redraw").disabled = !isNatural();
+  if (isNatural()) drawOutlines();
+  else repaintMask();
+});
+$("redraw").addEventListener("click", () => {
+  outlines.seed = randomSeed();
+  keepOutlines();
+  drawOutlines();
+});
+$("new-layout").addEventListener("click", () => {
+  dim();
+  draw({ strength: 1, seed: randomSeed(), steps: LAYOUT_STEPS, isLayout: true });
+});
+$("take-over").addEventListener("click", takeOver);
 $("retry").addEventListener("click", () => model.start());
 onFile($("open-file"), openFile);
 onFile($("own-file"), openStyle);

@@ -1,7 +1,7 @@
 // The model, in a worker of its own: the page never waits for it.
 //
 // Messages in: {type: "load", config}, {type: "paint", number, codes, latents}, {type: "encode", number, pixels},
-// {type: "refine", number, size, labels, strength, seed}, {type: "cancel", number}.
+// {type: "refine", number, size, labels, strength, seed, steps}, {type: "cancel", number}; `steps` can be left out.
 // Messages out: {type: "progress", share}, {type: "ready"}, {type: "picture", number, pixels, milliseconds},
 // {type: "latents", number, latents}, {type: "refined", number, labels, milliseconds}, {type: "cancelled", number},
 // {type: "error", number, text}.
@@ -100,7 +100,7 @@ async function encode(pixels) {
  *
  * @param {Uint16Array} labels (H * W), numbers in `config.labels`; any other number, or that of no label, is not painted.
  */
-async function refined(number, [height, width], labels, strength, seed) {
+async function refined(number, [height, width], labels, strength, seed, steps = config.outlines.steps) {
   const { classes, ...levels } = config.outlines;
   const numLabels = classes.length, dims = [1, height, width];
   const places = new Map(classes.map((label, place) => [label, place]));
@@ -113,7 +113,7 @@ async function refined(number, [height, width], labels, strength, seed) {
     const { logits } = await outlines.run({ noisy_map, label_map, log_snr: new ort.Tensor("float32", [logSnr], [1]) });
     return logits.data;
   };
-  const natural = await refine(run, labelMap, randn(seed, numLabels * labelMap.length), { width, strength, ...levels });
+  const natural = await refine(run, labelMap, randn(seed, numLabels * labelMap.length), { ...levels, width, strength, steps });
   return natural && Uint16Array.from(natural, (place) => classes[place]);
 }
 
@@ -127,10 +127,10 @@ const answers = {
     const pixels = await paint(size, codes, latents);
     return { type: "picture", size, pixels, milliseconds: performance.now() - started };
   },
-  refine: async ({ number, size, labels, strength, seed }) => {
+  refine: async ({ number, size, labels, strength, seed, steps }) => {
     const started = performance.now();
     refining = number;
-    const natural = await refined(number, size, labels, strength, seed);
+    const natural = await refined(number, size, labels, strength, seed, steps);
     return { type: "refined", labels: natural, milliseconds: performance.now() - started };
   },
   cancel: async () => {

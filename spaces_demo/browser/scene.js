@@ -71,6 +71,12 @@ export function readStyles(entries, latentDim) {
   return entries.map(({ name, latents }) => ({ name: name.slice(0, LONGEST_NAME), latents }));
 }
 
+/** How outlines are drawn, of the browser's storage; null if it is not {strength, seed}. */
+export function readOutlines(kept) {
+  const isValid = kept?.strength >= 0 && kept.strength <= 1 && Number.isInteger(kept.seed) && kept.seed >= 0;
+  return isValid ? { strength: kept.strength, seed: kept.seed } : null;
+}
+
 /** The seed in the name of a random style, a text. */
 export function seedOf(name) {
   return /^seed (\d+)/.exec(name)?.[1];

@@ -5,7 +5,7 @@ import pytest
 
 from spade_hf import LabelSet
 from spade_hf.demo.formats import Format
-from spade_hf.demo.mask_canvas import blank_channel, encode_runs, read_canvas, write_canvas
+from spade_hf.demo.mask_canvas import blank_channel, canvas_props, encode_runs, read_canvas, write_canvas
 
 
 LANDSCAPES = LabelSet.from_name("landscapes")
@@ -37,3 +37,13 @@ def test_transparent_pixels_are_unknown_or_sky():
     assert LANDSCAPES.names[blank_channel(LANDSCAPES)] == "sky"
     ade20k = LabelSet.from_name("ade20k")
     assert ade20k.ids[blank_channel(ade20k)] == ade20k.unknown_id
+
+
+@pytest.mark.parametrize(("name", "channel"), [("landscapes", 12), ("ade20k", 0)])
+def test_a_model_that_fills_what_is_not_painted_has_a_label_for_it(name, channel):
+    label_set = LabelSet.from_name(name)
+    known = label_set.with_unknown()
+    props = canvas_props(known, [], label="sky", storage="x", unpainted=known.unknown_channel)
+    assert props["unpainted"] == channel and props["labels"][channel]["name"] == "not painted"
+    without = canvas_props(label_set, [], label="sky", storage="x")
+    assert "unpainted" not in without and "not painted" not in [label["name"] for label in without["labels"]]

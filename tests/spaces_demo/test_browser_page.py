@@ -1,6 +1,7 @@
 """The static page in a real browser: a tiny model that onnxruntime-web runs."""
 
 import base64
+import contextlib
 import functools
 import http.server
 import io
@@ -20,6 +21,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from spade_hf import SPADEPipeline
 from spade_hf.demo.handlers import ASSETS
 from spade_hf.demo.mask_canvas import read_canvas, write_canvas
 from spade_hf.demo.painter import Painter
@@ -60,32 +62,60 @@ class Server(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(build, pipeline, tmp_path_factory) -> Path:
-    """The page, built with the real runtime."""
+def sites(build, pipeline, tmp_path_factory) -> dict[str, Path]:
+    """The page, built with the real runtime: "plain", without an outline model, and "natural"."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     try:
         runtime = build.fetch_runtime(tmp_path_factory.mktemp("npm"))
     except ValueError as error:
         pytest.skip(str(error))
-    folder = tmp_path_factory.mktemp("site")
-    build.build(pipeline, folder, runtime)
-    return folder
+    parts = tmp_path_factory.mktemp("parts")
+    build.write_parts(pipeline, parts, runtime, "sparse")
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("natural", "plain")}
+    build.publish(parts, folders["natural"])
+    (parts / "outlines.onnx").unlink()
+    config = json.loads((parts / "config.json").read_text())
+    del config["files"]["outlines"]
+    (parts / "config.json").write_text(json.dumps({**config, "outlines": None}))
+    build.publish(parts, folders["plain"])
+    return folders
+
+
+@pytest.fixture(scope="module")
+def site(sites) -> Path:
+    return sites["plain"]
 
 
 @pytest.fixture(scope="module")
 def parts(site) -> Path:
+    return parts_of(site)
+
+
+def parts_of(site: Path) -> Path:
     """The folder of the page's version."""
     (config,) = site.glob("*/config.json")
     return config.parent
 
 
-@pytest.fixture(scope="module")
-def url(site) -> Iterator[str]:
+@contextlib.contextmanager
+def served(site: Path) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def url(site) -> Iterator[str]:
+    with served(site) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def natural_url(sites) -> Iterator[str]:
+    with served(sites["natural"]) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +201,7 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     page = visitor.page
     examples = page.locator("#masks button[aria-pressed=true]")
     assert examples.all_inner_texts() == ["lake"]
+    assert page.locator("#outlines").is_hidden()  # the model has no outline model
 
     lake, noon = ASSETS / "lake_mask.png", ASSETS / "noon_style.jpg"
     latents = pipeline.encode_style(str(noon))
@@ -277,11 +308,12 @@ WORK = """async ([folder, messages]) => {
 }"""
 
 
-def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, url, parts):
+def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, sites, natural_url):
+    folder = parts_of(sites["natural"]).name
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(SLOWEST)
-    page.goto(url)
+    page.goto(natural_url)
     lake = np.asarray(Image.open(ASSETS / "lake_mask.png").resize((96, 64), Image.Resampling.NEAREST))
     holes = np.where(np.arange(96) < 30, 255, lake)
     ids = np.array(pipeline.image_processor.label_set.ids)
@@ -294,10 +326,10 @@ def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, url, pa
     asked = {3: (lake, 0.7, 5), 4: (holes, 0.4, 6), 5: (holes, 0, 7)}
     replaced = {1: (lake, 1, 1), 2: (lake, 1, 2)}
     everything = [message(number, *case) for number, case in {**replaced, 3: asked[3]}.items()]
-    answers = page.evaluate(WORK, [parts.name, everything])
+    answers = page.evaluate(WORK, [folder, everything])
     assert [answers[str(number)]["labels"] for number in replaced] == [None, None]
     for number in (4, 5):
-        answers |= page.evaluate(WORK, [parts.name, [message(number, *asked[number])]])
+        answers |= page.evaluate(WORK, [folder, [message(number, *asked[number])]])
     for number, (mask, strength, seed) in asked.items():
         generator = torch.Generator().manual_seed(seed)
         (natural,) = pipeline.refine_mask(mask, strength=strength, generator=generator, height=64, width=96)
@@ -305,8 +337,107 @@ def test_the_worker_refines_masks_as_the_library_does(browser, pipeline, url, pa
         assert (found == np.asarray(natural)).mean() > 0.999  # but for rounding
         assert (found != mask).any() and (strength or (found == mask)[mask != 255].all())
     cancel = {"type": "cancel", "number": 7}
-    answers = page.evaluate(WORK, [parts.name, [message(6, *asked[3]), cancel]])
+    answers = page.evaluate(WORK, [folder, [message(6, *asked[3]), cancel]])
     assert answers["6"]["labels"] is None and answers["7"]["type"] == "cancelled"
+    context.close()
+
+
+NOTE_PICTURES = """() => {
+  window.shown = []; // of each picture, whether its outlines are natural
+  const note = () => window.shown.push(!document.querySelector("#take-over").disabled);
+  new MutationObserver(note).observe(document.body, { attributes: true, attributeFilter: ["data-pictures"] });
+}"""
+NATURAL = "count => document.body.dataset.pictures > count && !document.querySelector('#take-over').disabled"
+SET_STRENGTHS = """(values) => {
+  const slider = document.querySelector("#strength");
+  for (const value of values) { slider.value = value; slider.dispatchEvent(new Event("input")); }
+}"""
+
+
+class NaturalVisitor(Visitor):
+    """Of the page of a model with an outline model."""
+
+    def __init__(self, page: sync_api.Page, url: str, pipeline: SPADEPipeline) -> None:
+        super().__init__(page, url)
+        self.pipeline, self.painter = pipeline, Painter(pipeline)
+        self.latents = pipeline.encode_style(str(ASSETS / "noon_style.jpg"))
+        wait_for(page, NATURAL, 0)
+        page.evaluate(NOTE_PICTURES)
+
+    def naturally(self, act) -> np.ndarray:
+        """The picture with natural outlines that follows."""
+        count = self.pictures()
+        act()
+        wait_for(self.page, NATURAL, count)
+        return self.picture()
+
+    def label_map(self) -> np.ndarray:
+        painter = self.painter
+        return painter.at_image_size(read_canvas(self.mask(), painter.label_set, painter.formats))
+
+    def expected(self, strength: float, seed: int = 0) -> np.ndarray:
+        """The library's picture of the canvas."""
+        generator = torch.Generator().manual_seed(seed)
+        (natural,) = self.pipeline.refine_mask(self.label_map(), strength=strength, generator=generator)
+        return np.asarray(self.pipeline(natural, latents=self.latents).images[0], dtype=int)
+
+
+def is_near(picture: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether they are equal, but for rounding, and what a few pixels of other labels change around them."""
+    return (np.abs(picture - expected).max(axis=2) > 2).mean() < 0.1
+
+
+def test_natural_outlines(browser, pipeline, natural_url):
+    context = browser.new_context(viewport=WIDTHS["desktop"])
+    visitor = NaturalVisitor(context.new_page(), natural_url, pipeline)
+    page = visitor.page
+    assert page.locator("#strength").input_value() == "0.5"
+    natural = visitor.naturally(lambda: visitor.stroke("water", (0.2, 0.3), (0.8, 0.3)))
+    assert page.evaluate("shown.slice(-2)") == [False, True]  # the stroke as it is comes first
+    assert is_near(natural, visitor.expected(0.5)) and not is_near(natural, visitor.expected(0))
+
+    painted = visitor.after(lambda: page.locator("#strength").fill("0"))
+    assert np.abs(painted - visitor.expected(0)).max() <= 2
+    assert page.locator("#redraw").is_disabled() and page.locator("#take-over").is_disabled()
+    visitor.after(lambda: visitor.stroke("snow", (0.2, 0.6), (0.8, 0.6)))
+    assert not any(page.evaluate("shown.slice(-2)"))
+    count = visitor.pictures()
+    other = visitor.naturally(lambda: page.evaluate(SET_STRENGTHS, [1, 0.75]))  # the first one is given up
+    assert visitor.pictures() == count + 1 and is_near(other, visitor.expected(0.75))
+
+    style = page.locator("#status").inner_text().split("style")[1]
+    anew = visitor.naturally(lambda: page.locator("#redraw").click())
+    assert not is_near(anew, other) and page.locator("#status").inner_text().endswith(style)
+    page.reload()
+    wait_for(page, NATURAL, 0)
+    assert np.abs(visitor.picture() - anew).max() == 0 and page.locator("#strength").input_value() == "0.75"
+
+    count, mask = visitor.pictures(), visitor.mask()
+    page.locator("#take-over").click()
+    assert visitor.mask() != mask and visitor.pictures() == count
+    assert np.abs(anew - visitor.expected(0)).max() <= 2  # the canvas is what the picture is of
+    visitor.naturally(lambda: page.locator("[data-action=undo]").click())
+    assert visitor.mask() == mask and np.abs(visitor.picture() - anew).max() == 0
+    assert not visitor.complaints
+    context.close()
+
+
+def test_a_new_layout(browser, pipeline, natural_url):
+    context = browser.new_context(viewport=WIDTHS["desktop"])
+    visitor = NaturalVisitor(context.new_page(), natural_url, pipeline)
+    page = visitor.page
+    visitor.naturally(lambda: visitor.stroke("water", (0.2, 0.3), (0.8, 0.3)))
+    mask = visitor.mask()
+    layout = visitor.naturally(lambda: page.locator("#new-layout").click())
+    assert np.abs(layout - visitor.expected(0)).max() <= 2 and visitor.mask() != mask
+    assert page.locator("#masks button[aria-pressed=true]").count() == 0
+    first = visitor.mask()
+    visitor.naturally(lambda: page.locator("#new-layout").click())
+    assert visitor.mask() not in (mask, first)
+    for expected in (first, mask):
+        visitor.naturally(lambda: page.locator("[data-action=undo]").click())
+        assert visitor.mask() == expected
+    assert not visitor.complaints
     context.close()
 
 

@@ -18,7 +18,18 @@ from .formats import Format
 from .page_files import function_body, page_file
 
 
-def mask_canvas(label_set: LabelSet, formats: Sequence[Format], value: str, *, label: str, storage: str) -> gr.HTML:
+NOT_PAINTED = "not painted"  # the palette's name of pixels that the outline model fills
+
+
+def mask_canvas(
+    label_set: LabelSet,
+    formats: Sequence[Format],
+    value: str,
+    *,
+    label: str,
+    storage: str,
+    unpainted: int | None = None,
+) -> gr.HTML:
     """Create a canvas with its tools and the labels' palette, which is also the legend. A stroke triggers `input`.
 
     Args:
@@ -27,6 +38,7 @@ def mask_canvas(label_set: LabelSet, formats: Sequence[Format], value: str, *, l
         value (`str`): The first mask, in one of these formats, from `write_canvas`.
         label (`str`): The name of the label to paint with at first.
         storage (`str`): The name under which the browser keeps the canvas through a reload.
+        unpainted (`int`, *optional*): The channel of pixels that are not painted, if the model fills them.
     """
     # a function and not a subclass: Gradio writes a stub file beside the source of every component class
     return gr.HTML(
@@ -35,20 +47,26 @@ def mask_canvas(label_set: LabelSet, formats: Sequence[Format], value: str, *, l
         js_on_load=function_body("mask_canvas.js", "mountCanvas(element, props, trigger, watch);"),
         apply_default_css=False,
         elem_id="canvas",  # in mask_canvas.css
-        **canvas_props(label_set, formats, label=label, storage=storage),
+        **canvas_props(label_set, formats, label=label, storage=storage, unpainted=unpainted),
     )
 
 
-def canvas_props(label_set: LabelSet, formats: Sequence[Format], *, label: str, storage: str) -> dict[str, Any]:
+def canvas_props(
+    label_set: LabelSet, formats: Sequence[Format], *, label: str, storage: str, unpainted: int | None = None
+) -> dict[str, Any]:
     """Return the script's properties, except the value; the arguments are those of `mask_canvas`."""
-    labels = zip(label_set.names, label_set.palette.tolist(), strict=True)
+    labels = [
+        {"name": NOT_PAINTED if channel == unpainted else label_set.names[channel], "color": color}
+        for channel, color in enumerate(label_set.palette.tolist())
+    ]
     return {
-        "labels": [{"name": name, "color": color} for name, color in labels],
+        "labels": labels,
         "formats": [{"name": one.name, "height": one.canvas_size[0], "width": one.canvas_size[1]} for one in formats],
         "blank": blank_channel(label_set),
         "horizon": horizon_channels(label_set),
         "first": label_set.channel_of(label),
         "storage": storage,
+        **({} if unpainted is None else {"unpainted": unpainted}),
     }
 
 

@@ -8,6 +8,7 @@ const UNDO_STEPS = 30;
 const MARGIN = 60; // screen pixels around the canvas in which a stroke can begin
 const NEAR = 10; // screen pixels from a polygon's corner that count as the corner
 const MAX_ZOOM = 8;
+const CHECKER = { side: 16, colors: [0xffffffff, 0xffc8c8c8] }; // canvas pixels of a square, and little-endian RGBA
 const CONTROLS = "a, button, canvas, img, input, label, select, summary, textarea";
 const TYPING = "input:not([type=checkbox], [type=radio], [type=range]), select, textarea, [contenteditable]";
 const TOOLS = { b: "brush", p: "polygon", f: "fill", r: "replace", e: "erase", i: "pick" };
@@ -21,12 +22,13 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @param {Element} element Holds mask_canvas.html.
  * @param {object} props `labels` ({name, color} each), `formats` ({name, height, width} each), the labels `horizon` (of a
  *   cleared canvas: above, below) and `first` (to paint with), the key `storage`, and `value`: the text of a LabelGrid, in
- *   both directions.
+ *   both directions. If the model fills what is not painted, `unpainted` is the label of such pixels: it is a checker on the
+ *   canvas and in the palette. While a stroke goes on, the stage has the attribute `data-painting`.
  * @param {(name: string) => void} trigger Called with "input" when the visitor has changed `props.value`.
  * @param {(name: string, watcher: () => void) => void} watch Takes what to call when the page has changed `props.value`.
  */
 export function mountCanvas(element, props, trigger, watch) {
-  const { labels, formats, horizon, first, storage } = props;
+  const { labels, formats, horizon, first, storage, unpainted } = props;
   const [canvas, stage, sheet, cursor, outline, zoomed, palette, formatInput, said] = [
     "canvas", ".stage", ".sheet", ".cursor", ".outline", ".zoomed", ".palette", ".format select", ".said",
   ].map((place) => element.querySelector(place));
@@ -73,10 +75,17 @@ export function mountCanvas(element, props, trigger, watch) {
     [left, top] = [Math.max(0, Math.floor(left)), Math.max(0, Math.floor(top))];
     [right, bottom] = [Math.min(grid.width, Math.ceil(right)), Math.min(grid.height, Math.ceil(bottom))];
     for (let row = top; row < bottom; row++) {
-      for (let i = row * grid.width + left; i < row * grid.width + right; i++) words[i] = colors[grid.labels[i]];
+      for (let i = row * grid.width + left; i < row * grid.width + right; i++) {
+        words[i] = grid.labels[i] === unpainted ? checker(row, i - row * grid.width) : colors[grid.labels[i]];
+      }
     }
     if (right > left && bottom > top) context.putImageData(image, 0, 0, left, top, right - left, bottom - top);
     document.dispatchEvent(new Event("mask")); // for other views of the mask
+  }
+
+  /** The color of a pixel that is not painted. */
+  function checker(row, column) {
+    return CHECKER.colors[(Math.floor(row / CHECKER.side) + Math.floor(column / CHECKER.side)) % 2];
   }
 
   function showCursor(x, y) {
@@ -167,6 +176,11 @@ export function mountCanvas(element, props, trigger, watch) {
       Math.max(from.x, to.x) + radius + 2, Math.max(from.y, to.y) + radius + 2);
   }
 
+  function setLast(place) {
+    last = place;
+    stage.toggleAttribute("data-painting", place !== null);
+  }
+
   /** The tool at a place; `event` says whether Alt and Shift are down. */
   function begin(here, event) {
     clearTimeout(timer);
@@ -175,7 +189,7 @@ export function mountCanvas(element, props, trigger, watch) {
       if (!event.altKey) {
         remember();
         stroke(event.shiftKey && end ? end : here, here);
-        last = here;
+        setLast(here);
         told = performance.now(); // a quick stroke makes one picture
         return;
       }
@@ -192,7 +206,7 @@ export function mountCanvas(element, props, trigger, watch) {
 
   function goOn(here) {
     stroke(last, here);
-    last = here;
+    setLast(here);
     if (performance.now() - told < FOLLOW) return;
     props.value = grid.encode();
     tell(0);
@@ -200,7 +214,8 @@ export function mountCanvas(element, props, trigger, watch) {
 
   function finish() {
     if (!last) return;
-    [end, last] = [last, null];
+    end = last;
+    setLast(null);
     publish();
   }
 
@@ -270,7 +285,7 @@ export function mountCanvas(element, props, trigger, watch) {
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     canvas.setPointerCapture(event.pointerId);
     if (fingers.size === 2) { // they move the view: the first one's stroke was not meant
-      if (last) { ({ grid, start } = past.pop()); last = null; redraw(); }
+      if (last) { ({ grid, start } = past.pop()); setLast(null); redraw(); }
       return;
     }
     if (event.button === 1 || hasSpace) { event.preventDefault(); pan = { x: event.clientX, y: event.clientY }; return; }
@@ -376,7 +391,10 @@ export function mountCanvas(element, props, trigger, watch) {
     chip.title = number < 10 ? `${name} (key ${(number + 1) % 10})` : name;
     chip.innerHTML = '<input type="radio"><span class="swatch"></span><span></span>';
     chip.lastChild.textContent = name;
-    chip.children[1].style.background = `rgb(${color})`;
+    if (number === unpainted) {
+      chip.classList.add("unpainted");
+      chip.title = `${name}: the model decides what is there`;
+    } else chip.children[1].style.background = `rgb(${color})`;
     Object.assign(chip.firstChild, { name: group, value: name, checked: number === label });
     chip.firstChild.addEventListener("change", () => {
       label = number;
