@@ -211,8 +211,8 @@ def scenes(random: Random, folder: Path) -> None:
 def browsers(random: Random, folder: Path) -> None:
     """What a page sends, or a visitor's own program in its place; Gradio has a message for the one error."""
     canvas, styles = handlers().first_canvas(), handlers().first_styles()
-    kept = value_from(random, {"mask": canvas, "start": canvas, "styles": styles, "blend": 0.5})
-    assert len(handlers().restore(kept)) == 7  # never fails
+    kept = {"mask": canvas, "start": canvas, "styles": styles, "blend": 0.5, "strength": 0.5, "outline_seed": 3}
+    assert len(handlers().restore(value_from(random, kept))) == 10  # never fails
     choice = random.randrange(3)
     try:
         if choice == 0:

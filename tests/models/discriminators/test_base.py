@@ -40,13 +40,14 @@ def test_the_old_name_of_the_output():
 
 
 def test_every_exported_network_is_registered():
-    """The seven networks that files can name; a new one comes by its line in `models/__init__.py`."""
+    """The eight networks that files can name; a new one comes by its line in `models/__init__.py`."""
     assert {network.__name__ for network in NETWORKS} == {
         "ConcatenationGenerator",
         "MultiscaleDiscriminator",
         "Pix2PixHDGenerator",
         "ProjectedDiscriminator",
         "SPADEGenerator",
+        "SPADEOutlineModel",
         "SPADEStyleEncoder",
         "SegmentationDiscriminator",
     }
