@@ -3,6 +3,7 @@
 import base64
 import io
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,9 @@ from PIL import Image
 
 from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo.formats import formats_of
-from spade_hf.demo.handlers import ASSETS
+from spade_hf.demo.handlers import ASSETS, FIRST_STRENGTH, Handlers
+from spade_hf.demo.keeping import canvas_key, style_key
+from spade_hf.demo.painter import Painter
 from spade_hf.demo.uploads import MAX_FILE_SIZE, read_mask
 
 from ..tiny_networks import tiny_generator, tiny_style_encoder
@@ -687,6 +690,105 @@ def test_a_model_of_other_labels_has_a_page_of_its_own(browser, serve):
         assert size == [512, 256]
         visitor.after(lambda: visitor.stroke([(0.1, 0.1), (0.9, 0.1)]))
         assert "ms" in page.locator("#status").inner_text()
+
+
+class Outliner:
+    """A visitor of a page with natural outlines, and what that page should show."""
+
+    def __init__(self, visitor: Visitor, pipeline: SPADEPipeline) -> None:
+        self.visitor, self.page, self.on = visitor, visitor.page, Handlers(Painter(pipeline))
+
+    def kept(self, key: Callable[[str], str]) -> dict:
+        return self.page.evaluate("key => JSON.parse(localStorage.getItem(key))", key(self.on.painter.fingerprint))
+
+    def mask(self) -> str:
+        return self.kept(canvas_key)["mask"]
+
+    def seed(self) -> int:
+        return self.kept(style_key)["outline_seed"]
+
+    def expected(self, mask: str, strength: float, seed: int) -> np.ndarray:
+        return np.array(self.on.paint(mask, self.on.first_styles(), 1.0, strength, seed)[0]).astype(int)
+
+    def pictures(self) -> list[np.ndarray]:
+        """All that were shown, in their order."""
+        files = [self.page.request.get(source).body() for source in self.page.evaluate("[...seen]")]
+        return [np.array(Image.open(io.BytesIO(file)).convert("RGB")).astype(int) for file in files]
+
+    def wait_until(self, is_so: Callable[[], object]) -> None:
+        end = time.monotonic() + LONGEST
+        while not is_so():
+            assert time.monotonic() < end
+            self.page.wait_for_timeout(100)
+
+    def wait_for(self, picture: np.ndarray) -> None:
+        self.wait_until(lambda: (self.visitor.picture() == picture).all())
+
+
+@pytest.fixture(params=WIDTHS)
+def outliner(request, browser, serve, outlined) -> Iterator[Outliner]:
+    with visit(browser, serve(outlined).local_url, request.param, SEEN) as visitor:
+        yield Outliner(visitor, outlined)
+
+
+def test_natural_outlines_follow_a_stroke_and_can_be_taken_over(outliner):
+    visitor, page = outliner.visitor, outliner.page
+    visitor.choose("flower")
+    visitor.stroke([(0.2, 0.3), (0.8, 0.6)])
+    page.wait_for_function("key => localStorage.getItem(key)", arg=canvas_key(outliner.on.painter.fingerprint))
+    mask = outliner.mask()
+    as_painted, natural = (outliner.expected(mask, strength, 0) for strength in (0, FIRST_STRENGTH))
+    outliner.wait_for(natural)
+    assert any((picture == as_painted).all() for picture in outliner.pictures())
+
+    # the die draws other outlines in the same style
+    visitor.after(lambda: page.locator("#die").click())
+    seed = outliner.seed()
+    np.testing.assert_array_equal(visitor.picture(), outliner.expected(mask, FIRST_STRENGTH, seed))
+    assert seed != 0 and page.locator("#status").inner_text().endswith("style: noon")
+
+    slider = page.locator("#strength input[type=range]")
+    for strength in (0, 1):
+        visitor.after(lambda strength=strength: slider.fill(str(strength)))
+        np.testing.assert_array_equal(visitor.picture(), outliner.expected(mask, strength, seed))
+
+    # the map of the picture becomes the canvas, and a step back
+    assert outliner.mask() == mask  # what is saved is what was painted
+    page.locator("#take-over").click()
+    page.wait_for_function(
+        "([key, old]) => JSON.parse(localStorage.getItem(key)).mask !== old",
+        arg=[canvas_key(outliner.on.painter.fingerprint), mask],
+    )
+    assert outliner.mask() == outliner.on.take_over(mask, 1, seed)
+    np.testing.assert_array_equal(visitor.picture(), outliner.expected(mask, 1, seed))
+    page.get_by_role("button", name="Undo").click()
+    assert outliner.mask() == mask
+
+
+def test_what_is_not_painted_is_decided_by_the_model(outliner):
+    visitor, page = outliner.visitor, outliner.page
+    visitor.after(lambda: page.locator("#strength input[type=range]").fill("0"))
+    chip = page.locator("#canvas .chip", has_text="not painted")
+    assert "repeating-conic-gradient" in chip.locator(".swatch").evaluate("one => getComputedStyle(one).background")
+    visitor.choose("not painted")
+    visitor.after(lambda: visitor.stroke([(0.2, 0.2), (0.8, 0.2)]))
+    erased = outliner.mask()
+    assert " 12 " in erased
+    outliner.wait_for(outliner.expected(erased, 0, 0))
+    colors = page.evaluate("""[16, 32].map((x) => [...document.querySelector("#canvas canvas").getContext("2d")
+        .getImageData(200 + x, 102, 1, 1).data])""")
+    assert sorted(colors) == [[200, 200, 200, 255], [255, 255, 255, 255]]
+
+    visitor.after(lambda: page.locator("#new-layout").click())
+    layout = outliner.mask()
+    assert layout != erased and (outliner.on._read(layout) < 12).all()
+    page.get_by_role("button", name="Undo").click()
+    assert outliner.mask() == erased
+
+
+def test_a_model_without_outlines_has_no_controls_for_them(desktop):
+    assert desktop.page.locator("#outlines").count() == 0
+    assert desktop.page.locator("#canvas .chip", has_text="not painted").count() == 0
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
-from spade_hf.demo.handlers import ASSETS, MASKS, STYLES, VARIANTS, Handlers
+from spade_hf.demo.handlers import ASSETS, FIRST_STRENGTH, MASKS, STYLES, VARIANTS, Handlers
 from spade_hf.demo.painter import Painter
 
 from ..tiny_networks import tiny_generator, tiny_style_encoder
@@ -102,9 +102,9 @@ def test_what_the_browser_kept_is_painted_again(on):
     start, mask = on.first_canvas(), on.example_mask(1)
     styles = on.pick_seed(on.first_styles(), 3, 1.0)[0]
     kept = {"mask": mask, "start": start, "styles": styles, "blend": 0.5}
-    restored, blend, names, seed, thumbnails, marked, picture, _ = on.restore(kept)
+    restored, blend, names, seed, thumbnails, marked, picture, _, *outlines = on.restore(kept)
     assert (restored, blend, seed, marked) == (styles, 0.5, 3, {"chosen": "lake"})
-    assert thumbnails == {"chosen": "", "own": styles[1]}
+    assert thumbnails == {"chosen": "", "own": styles[1]} and outlines == [FIRST_STRENGTH, 0]
     np.testing.assert_array_equal(pixels(picture), pixels(on.paint(mask, styles, 0.5)[0]))
     assert on.restore({**kept, "blend": 1})[4].keys() == {"chosen", "own", "painted"}
     assert on.restore({"mask": mask})[4] == {"chosen": "noon"}  # a stroke, and gone before it was painted
@@ -114,11 +114,12 @@ def test_what_the_browser_kept_is_painted_again(on):
     "kept",
     [None, {}, {"mask": "1 1 1 0"}, {"mask": 5}, {"start": 5}, {"styles": [{}, {}]}, {"styles": 5}, {"styles": []},
      {"blend": "x"}, {"styles": [{"name": "a", "latents": [0.0]}] * 2},
-     {"styles": [{"name": "a", "latents": [1e999] * 8}] * 2}],
+     {"styles": [{"name": "a", "latents": [1e999] * 8}] * 2}, {"strength": float("nan")}, {"strength": 2},
+     {"outline_seed": -1}],
     ids=str,
 )  # fmt: skip
 def test_what_cannot_be_restored_is_the_page_as_it_is(on, kept):
-    assert list(on.restore(kept)) == [gr.skip()] * 8
+    assert list(on.restore(kept)) == [gr.skip()] * 10
 
 
 def test_seeds(on):

@@ -25,11 +25,16 @@ HOUR = 3600  # seconds that a visitor's files are kept
 QUEUE_SIZE = 32  # waiting calls; the next one is told that the demo is busy
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # installed fonts: nothing to download
 SHOW_COMPARE = """() => { document.dispatchEvent(new CustomEvent("view", { detail: "compare" })); }"""
-SHOW_VARIANTS = """(canvas, vividness) => {
+SHOW_VARIANTS = """(canvas, ...others) => {
     document.dispatchEvent(new CustomEvent("view", { detail: "variants" }));
-    return [document.querySelector("#show").dataset.view === "variants" ? canvas : null, vividness];
+    return [document.querySelector("#show").dataset.view === "variants" ? canvas : null, ...others];
 }"""
 # the old image is dimmed from WAIT, before an event, until PAINTED
+# after the picture of a stroke as it is: the outlines, unless the pen is at work again
+SHOW_NATURAL = """(live, canvas, ...others) => {
+    const isPainting = document.querySelector("#canvas .stage").hasAttribute("data-painting");
+    return [live, isPainting ? null : canvas, ...others];
+}"""
 WAIT = """(...inputs) => { document.dispatchEvent(new Event("waiting")); return inputs; }"""
 PAINTED = """(image) => { document.dispatchEvent(new CustomEvent("painted", { detail: image?.url })); }"""
 RESTORED = PAINTED.replace("painted", "restored")
@@ -69,17 +74,27 @@ def wire(on: Handlers, page: Page) -> None:
     # the cores paint one image at a time
     model: dict[str, Any] = {**private, "concurrency_id": "model", "concurrency_limit": 1}
     quiet: dict[str, Any] = {**model, "show_progress": "hidden"}
+    # outlines are drawn beside the strokes' images, which do not wait for one that is outdated
+    natural: dict[str, Any] = {**quiet, "concurrency_id": "outlines"} if on.painter.has_outlines else quiet
     scene = [page.canvas, page.styles, page.blend]
+    outlines = [page.strength, page.outline_seed]
     picked = page.picked
     keep: dict[str, Any] = {"js": before_painting(on.painter.fingerprint)}
-    paint: dict[str, Any] = {"fn": on.paint, "inputs": scene, "outputs": page.shown, **quiet, **keep}
+    paint: dict[str, Any] = {"fn": on.paint, "inputs": [*scene, *outlines], "outputs": page.shown, **natural, **keep}
 
-    restored = [*picked, page.masks, page.image, page.status]
+    restored = [*picked, page.masks, page.image, page.status, *outlines]
     loading = gr.on(None, on.restore, page.kept, restored, js=recall(on.painter.fingerprint), **quiet)
     loading.then(None, page.image, js=RESTORED, **private)
-    page.paint.click(on.paint, scene, page.shown, show_progress_on=page.status, **model, **keep)
+    page.paint.click(on.paint, [*scene, *outlines], page.shown, show_progress_on=page.status, **model, **keep)
     page.live.change(lambda live: gr.update(visible=not live), page.live, page.paint, **hidden)
-    page.canvas.input(on.paint_live, [page.live, *scene], page.shown, trigger_mode="always_last", **quiet, **keep)
+    drawn = [page.live, *scene, *outlines]
+    painting = page.canvas.input(on.paint_live, drawn, page.shown, trigger_mode="always_last", **quiet, **keep)
+    if on.painter.has_outlines:
+        drawing = painting.success(
+            on.paint_natural, drawn, page.shown, js=SHOW_NATURAL, trigger_mode="always_last", **natural
+        )
+        page.canvas.edit(None, cancels=drawing, **private)
+        page.strength.input(**paint, trigger_mode="always_last")
     page.blend.input(**paint, trigger_mode="always_last")
     page.blend.input(on.show_blend, [page.styles, page.blend], page.examples, trigger_mode="always_last", **hidden)
 
@@ -103,10 +118,17 @@ def wire(on: Handlers, page: Page) -> None:
     then_paint(surprising.success(on.pick_seed, random, picked, **quiet))
     for changed in (page.seed.submit, page.vividness.release):
         then_paint(changed(on.pick_seed, random, picked, js=WAIT, **quiet))
+    then_paint(page.die.click(new_seed, None, page.outline_seed, js=WAIT, **hidden))
+    page.take_over.click(on.take_over, [page.canvas, *outlines], page.canvas, **natural)
+    then_paint(page.new_layout.click(on.new_layout, page.canvas, [page.canvas, page.masks], js=WAIT, **natural))
     page.compare.click(None, js=SHOW_COMPARE, **private)
     page.save.click(None, js=SAVE_IMAGE, **private)
     page.four.click(
-        on.paint_variants, [page.canvas, page.vividness], [page.variants, page.gallery], js=SHOW_VARIANTS, **model
+        on.paint_variants,
+        [page.canvas, page.vividness, *outlines],
+        [page.variants, page.gallery],
+        js=SHOW_VARIANTS,
+        **model,
     )
     then_paint(page.gallery.select(on.pick_variant, [page.styles, page.variants], picked, js=WAIT, **quiet))
     for what, button in page.downloads.items():

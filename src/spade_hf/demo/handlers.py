@@ -15,7 +15,7 @@ from ..labels.label_set import LabelSet
 from .first_mask import first_mask
 from .formats import nearest_format, reframed
 from .mask_canvas import read_canvas, write_canvas
-from .painter import Painter, Painting, Style, Styles, checked_seed, new_seed
+from .painter import Outlines, Painter, Painting, Style, Styles, checked_seed, new_seed
 from .percent import percent_of_pixels
 from .scene import DOWNLOADS, Scene, new_path
 from .thumbnails import data_url
@@ -29,6 +29,8 @@ STYLES = ("noon", "sunset", "golden", "dusk", "misty", "overcast")
 MASK_FILES = {name: ASSETS / f"{name}_mask.png" for name in MASKS}
 STYLE_FILES = {name: ASSETS / f"{name}_style.jpg" for name in STYLES}
 TOAST_SECONDS = 5
+# In the middle between as painted and natural: parts stay where they were painted, while their outlines change.
+FIRST_STRENGTH = 0.5
 SCENE_CANVASES = 4  # a scene's pixels are at most this many times the canvas'
 StyleList = list[dict[str, Any]]  # from `Styles.to_list`; the browser keeps the styles
 
@@ -57,9 +59,9 @@ class Handlers:
 
     def __init__(self, painter: Painter) -> None:
         self.painter = painter
-        self.processor, self.label_set = painter.processor, painter.label_set
+        self.processor, self.label_set = painter.canvas_reader, painter.canvas_labels
         # compared by content: a label set from a data set's own labels.json has another name
-        self.has_examples = self.label_set.id2label == LabelSet.from_name("landscapes").id2label
+        self.has_examples = painter.label_set.id2label == LabelSet.from_name("landscapes").id2label
 
     # What the page starts with
 
@@ -95,7 +97,7 @@ class Handlers:
         return f"Draw where {areas}. The model paints the picture."
 
     def _own_first_mask(self) -> tuple[np.ndarray, list[str]]:
-        return first_mask(self.label_set, self.painter.formats[0].canvas_size)
+        return first_mask(self.painter.label_set, self.painter.formats[0].canvas_size)
 
     def restore(self, kept: dict[str, Any] | None) -> tuple:
         """Restore what the visitor's browser kept through a reload.
@@ -104,30 +106,37 @@ class Handlers:
             kept (`dict`, *optional*): From `keeping.recall`; to be trusted no more than an upload.
 
         Returns:
-            `tuple`: what a picked style changes, the example mask to mark, image and line.
+            `tuple`: what a picked style changes, the example mask to mark, image and line, and the
+                outlines' strength and seed.
         """
         if kept:
             try:
                 styles, blend = kept.get("styles", self.first_styles()), float(kept.get("blend", 1))
-                image, line, painted = self.paint(kept.get("mask", self.first_canvas()), styles, blend)
+                strength, seed = float(kept.get("strength", FIRST_STRENGTH)), checked_seed(kept.get("outline_seed", 0))
+                if not 0 <= strength <= 1:  # also true of NaN
+                    return (gr.skip(),) * 10
+                canvas = kept.get("mask", self.first_canvas())
+                image, line, painted = self.paint(canvas, styles, blend, strength, seed)
                 *picked, thumbnails = self._show_styles(styles, blend)
                 mask = {"chosen": self.name_of_mask(kept.get("start"))}
-                return *picked, {**thumbnails, **painted}, mask, image, line
+                return *picked, {**thumbnails, **painted}, mask, image, line, strength, seed
             except (gr.Error, AttributeError, TypeError, ValueError):  # kept by an older version of this page
                 pass
-        return (gr.skip(),) * 8
+        return (gr.skip(),) * 10
 
     # Painting
 
     @tells_the_user
-    def paint(self, canvas: str, styles: StyleList | None, blend: float) -> tuple[Image.Image, str, dict[str, Any]]:
+    def paint(
+        self, canvas: str, styles: StyleList | None, blend: float, strength: float = 0.0, outline_seed: int = 0
+    ) -> tuple[Image.Image, str, dict[str, Any]]:
         """Paint the canvas in the style; return the image, a line about it, and the thumbnail of an own style."""
-        label_map = self._read(canvas)
+        label_map, outlines = self._read(canvas), Outlines(strength, checked_seed(outline_seed))
         if styles is None:
-            (painting,) = self.painter.paint(label_map, None)
+            (painting,) = self.painter.paint(label_map, None, outlines)
             return painting.image, line_about(painting), {}
         read = self._read_styles(styles)
-        (painting,) = self.painter.paint(label_map, [read.blend(blend)])
+        (painting,) = self.painter.paint(label_map, [read.blend(blend)], outlines)
         chosen, painted = read.chosen(blend), {}
         if chosen is not None and chosen.name not in STYLES:
             painted = {"painted": {"name": chosen.name, "image": data_url(painting.image)}}
@@ -136,21 +145,34 @@ class Handlers:
     def first_image(self, canvas: str, styles: StyleList | None) -> tuple[Image.Image, str]:
         """Return image and line without its time: at the server's start it takes longer than any later one."""
         latest = None if styles is None else [self._read_styles(styles).last]
-        (painting,) = self.painter.paint(self._read(canvas), latest)
+        (painting,) = self.painter.paint(self._read(canvas), latest, Outlines(FIRST_STRENGTH, 0))
         return painting.image, line_about(painting, timed=False)
 
-    def paint_live(self, live: bool, canvas: str, styles: StyleList | None, blend: float) -> Any:
-        """Paint after each stroke, in live mode."""
-        return self.paint(canvas, styles, blend) if live else gr.skip()
+    def paint_live(
+        self, live: bool, canvas: str, styles: StyleList | None, blend: float, strength: float = 0.0, seed: int = 0
+    ) -> Any:
+        """Paint a stroke as it is, in live mode; only what is not painted comes from the outline model."""
+        return self.paint(canvas, styles, blend, 0.0, seed) if live else gr.skip()
+
+    def paint_natural(
+        self, live: bool, canvas: str | None, styles: StyleList | None, blend: float, strength: float, seed: int
+    ) -> Any:
+        """Paint the canvas with natural outlines after `paint_live`, if that was the end of a stroke."""
+        if not live or canvas is None or strength == 0 or not self.painter.has_outlines:
+            return gr.skip()
+        return self.paint(canvas, styles, blend, strength, seed)
 
     @tells_the_user
-    def paint_variants(self, canvas: str | None, vividness: float) -> Any:
+    def paint_variants(
+        self, canvas: str | None, vividness: float, strength: float = 0.0, outline_seed: int = 0
+    ) -> Any:
         """Paint the canvas in several random styles; return the input of `pick_variant`, and the gallery."""
         if canvas is None:  # the view was closed
             return gr.skip()
         seeds = [new_seed() for _ in range(VARIANTS)]
         styles = [self.painter.style_of_seed(seed, vividness) for seed in seeds]
-        images = [painting.image for painting in self.painter.paint(self._read(canvas), styles)]
+        outlines = Outlines(strength, checked_seed(outline_seed))
+        images = [painting.image for painting in self.painter.paint(self._read(canvas), styles, outlines)]
         return {"seeds": seeds, "vividness": vividness}, images
 
     # Styles: each returns the styles, the slider, the line beneath it, the seed and the thumbnails
@@ -216,6 +238,22 @@ class Handlers:
         name = STYLES[index]
         with Image.open(STYLE_FILES[name]) as image:
             return self.painter.style_of_image(image.convert("RGB"), name)
+
+    # Outlines
+
+    @tells_the_user
+    def take_over(self, canvas: str, strength: float, outline_seed: int) -> str:
+        """Put the map with natural outlines, which the image shows, on the canvas."""
+        label_map = self._read(canvas)
+        natural = self.painter.refine(label_map, Outlines(strength, checked_seed(outline_seed)))
+        return self._write(resize_labels(natural, label_map.shape))
+
+    @tells_the_user
+    def new_layout(self, canvas: str) -> tuple[str, dict[str, str]]:
+        """Put a whole new layout on the canvas, whose format stays; no example is marked."""
+        shape = self._read(canvas).shape
+        natural = self.painter.new_layout(shape, new_seed())
+        return self._write(resize_labels(natural, shape)), {"chosen": ""}
 
     # Canvas
 
@@ -298,7 +336,7 @@ class Handlers:
         """
         if mask is None:
             raise ValueError("`mask` is missing: send an image of label ids or in the labels' colors.")
-        label_map = read_mask(mask, self.processor, self.painter.formats).label_map
+        label_map = read_mask(mask, self.painter.processor, self.painter.formats).label_map
         if not self.painter.has_styles:
             return self.painter.paint(label_map, None)[0].image
         if style is None:

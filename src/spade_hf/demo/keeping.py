@@ -1,8 +1,8 @@
 """Scripts for Gradio's events that keep a visitor's state in the browser, so that a reload loses nothing.
 
 The canvas (`page/mask_canvas.js`) keeps the mask, the thumbnails (`page/thumbnails.js`) keep the visitor's own style,
-these scripts the two styles and their blend. The page also works in a browser that cannot keep anything (private mode,
-full storage).
+these scripts the two styles, their blend and the outlines. The page also works in a browser that cannot keep anything
+(private mode, full storage).
 """
 
 import json
@@ -24,22 +24,23 @@ def own_style_key(fingerprint: str) -> str:
 
 
 def before_painting(fingerprint: str) -> str:
-    """Return a script that passes on the inputs of a painting event; the last two are styles and blend.
+    """Return a script that passes on the inputs of a painting event; the last four are styles, blend and outlines.
 
-    The script also keeps these two, and closes the view of the four styles, which the new image makes outdated.
+    The script also keeps these, and closes the view of the four styles, which the new image makes outdated.
     """
     return f"""(...inputs) => {{
-        const [styles, blend] = inputs.slice(-2);
-        try {{ localStorage.setItem({json.dumps(style_key(fingerprint))}, JSON.stringify({{ styles, blend }})); }}
+        const [styles, blend, strength, outline_seed] = inputs.slice(-4);
+        const kept = JSON.stringify({{ styles, blend, strength, outline_seed }});
+        try {{ localStorage.setItem({json.dumps(style_key(fingerprint))}, kept); }}
         catch {{ /* full or forbidden */ }}
-        const paints = inputs.length < 4 || inputs[0]; // a stroke without live mode does not
-        if (paints) document.dispatchEvent(new Event("picture"));
+        if (inputs[0] !== false) // a stroke without live mode paints nothing
+             document.dispatchEvent(new Event("picture"));
         return inputs;
     }}"""
 
 
 def recall(fingerprint: str) -> str:
-    """Return a script that returns the kept state, an object with `mask`, `start`, `styles` and `blend`, or null."""
+    """Return a script that returns the kept state, `mask`, `start` and what `before_painting` keeps, or null."""
     return f"""() => {{
         try {{
             const canvas = JSON.parse(localStorage.getItem({json.dumps(canvas_key(fingerprint))}));

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.components import Component
 
-from .handlers import MASK_FILES, MASKS, STYLE_FILES, STYLES, Handlers, StyleList, describe
+from .handlers import FIRST_STRENGTH, MASK_FILES, MASKS, STYLE_FILES, STYLES, Handlers, StyleList, describe
 from .keeping import canvas_key, own_style_key, recall
 from .mask_canvas import mask_canvas
 from .page_files import function_body, page_file
@@ -48,6 +48,12 @@ class Page:
     shown: list[Component]  # what a painting changes
     picked: list[Component]  # what another style changes
 
+    strength: gr.Slider  # of natural outlines
+    outline_seed: gr.Number
+    die: gr.Button
+    take_over: gr.Button
+    new_layout: gr.Button
+
     examples: gr.HTML
     surprise: gr.Button
     own: gr.UploadButton
@@ -78,11 +84,12 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
     with gr.Row(equal_height=False, elem_id="sides"):
         with gr.Column(min_width=300, elem_id="left"):
             page.canvas = mask_canvas(
-                painter.label_set, painter.formats, canvas, label=on.first_label(),
-                storage=canvas_key(painter.fingerprint),
+                painter.canvas_labels, painter.formats, canvas, label=on.first_label(),
+                storage=canvas_key(painter.fingerprint), unpainted=painter.unpainted,
             )  # fmt: skip
         with gr.Column(min_width=300, elem_id="right"):
             lay_out_image(on, page, canvas, styles)
+            lay_out_outlines(on, page)
             with gr.Column(elem_id="style", visible=painter.has_styles):
                 lay_out_style(on, page, styles)
     with gr.Row(equal_height=False, elem_id="files"):
@@ -137,6 +144,18 @@ def lay_out_image(on: Handlers, page: Page, canvas: str, styles: StyleList | Non
             allow_preview=False, interactive=False,
         )  # fmt: skip
     page.status = gr.HTML(line, elem_id="status")
+
+
+def lay_out_outlines(on: Handlers, page: Page) -> None:
+    """Place the ways to change outlines, for a model that can."""
+    page.outline_seed = gr.Number(0, precision=0, visible=False)
+    with gr.Row(elem_id="outlines", visible=on.painter.has_outlines):
+        with gr.Column(min_width=150):
+            gr.HTML("<div class='ends'><span>Outlines: as painted</span><span>natural</span></div>")
+            page.strength = small_slider(1, FIRST_STRENGTH, "How freely outlines are drawn", "strength")
+        page.die = gr.Button("Draw anew", elem_id="die", size="md", min_width=70)
+        page.take_over = gr.Button("Take over", elem_id="take-over", size="md", min_width=70)
+        page.new_layout = gr.Button("New layout", elem_id="new-layout", size="md", min_width=70)
 
 
 def lay_out_start(on: Handlers, page: Page) -> None:

@@ -19,7 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..images.processor import SPADEImageProcessor
 from ..images.resize import resize_labels
+from ..labels.label_set import UNPAINTED_ID
 from ..pipelines import SPADEPipeline
 from .formats import formats_of, nearest_format
 from .percent import percent
@@ -31,6 +33,8 @@ except ImportError:
     spaces = None
 
 GPU_SECONDS = 20
+OUTLINE_STEPS = 4  # evaluations of the outline model: within the time after a stroke
+LAYOUT_STEPS = 16  # of a whole new layout, which more of them make coherent
 MAX_SEED = 2**31 - 1
 Function = TypeVar("Function", bound=Callable)
 
@@ -109,6 +113,14 @@ class Styles:
 
 
 @dataclass(frozen=True)
+class Outlines:
+    """How loosely painted outlines are followed, in [0, 1], and the seed that they are drawn from."""
+
+    strength: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Painting:
     """An image, its style, and the time it took."""
 
@@ -129,6 +141,13 @@ class Painter:
         self.pipeline = pipeline
         self.processor = pipeline.image_processor
         self.label_set = self.processor.label_set
+        # labels of the canvas and their reader: what an outline model fills is one of them, "not painted"
+        self.has_outlines = pipeline.outline_model is not None and (
+            self.label_set.use_unknown_label or UNPAINTED_ID not in self.label_set.ids
+        )
+        self.canvas_labels = self.label_set.with_unknown() if self.has_outlines else self.label_set
+        self.canvas_reader = SPADEImageProcessor(label_set=self.canvas_labels)
+        self.unpainted = self.canvas_labels.unknown_channel if self.has_outlines else None
         self.formats = formats_of(pipeline.generator.native_size, pipeline.generator.size_divisor)
         self.latent_dim = pipeline.generator.config.latent_dim
         self.has_styles = self.latent_dim is not None
@@ -136,6 +155,7 @@ class Painter:
         # wrapped bound methods: only the arguments are sent to a ZeroGPU process, not the model
         self._generate = on_gpu(self._generate_here)
         self._encode = on_gpu(self._encode_here)
+        self._refine = on_gpu(self._refine_here)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -144,17 +164,29 @@ class Painter:
         facts = json.dumps([self.label_set.to_dict(), self.formats[0].canvas_size, self.latent_dim])
         return hashlib.sha256(facts.encode() + weight.tobytes()).hexdigest()[:16]
 
-    def paint(self, label_map: np.ndarray, styles: list[Style] | None) -> list[Painting]:
+    def paint(
+        self, label_map: np.ndarray, styles: list[Style] | None, outlines: Outlines | None = None
+    ) -> list[Painting]:
         """Paint one image per style.
 
         Args:
             label_map (`np.ndarray`): Ids, integers `(H, W)` of any size; the image has the nearest format's size.
             styles (`list[Style]`, *optional*): M styles; `None` for a model without.
+            outlines (`Outlines`, *optional*): Natural ones first; without, the label map decides every pixel.
         """
         label_map = self.at_image_size(label_map)
         latents = None if styles is None else torch.cat([style.latents for style in styles])  # (M, Z)
-        images, seconds = self._generate(label_map, latents)
+        images, seconds = self._generate(label_map, latents, outlines)
         return [Painting(image, style, seconds) for image, style in zip(images, styles or [None], strict=True)]
+
+    def refine(self, label_map: np.ndarray, outlines: Outlines) -> np.ndarray:
+        """Return the label map that is painted with these outlines, at the image's size; only if `has_outlines`."""
+        return self._refine(self.at_image_size(label_map), outlines, OUTLINE_STEPS)
+
+    def new_layout(self, shape: tuple[int, int], seed: int) -> np.ndarray:
+        """Draw a whole new layout for a canvas `(H, W)`, at the image's size; only if `has_outlines`."""
+        unpainted = np.full(shape, self.canvas_labels.unknown_id)
+        return self._refine(self.at_image_size(unpainted), Outlines(1.0, seed), LAYOUT_STEPS)
 
     def at_image_size(self, label_map: np.ndarray) -> np.ndarray:
         """Resize a label map to the size of its image, int64."""
@@ -176,13 +208,25 @@ class Painter:
         """Encode the style of an image; only if `reads_images`."""
         return Style(name, self._encode(image))
 
-    def _generate_here(self, label_map: np.ndarray, latents: Tensor | None) -> tuple[list[Image.Image], float]:
+    def _generate_here(
+        self, label_map: np.ndarray, latents: Tensor | None, outlines: Outlines | None
+    ) -> tuple[list[Image.Image], float]:
         start = time.perf_counter()
+        if outlines is not None and self.has_outlines:
+            label_map = self._refine_here(label_map, outlines, OUTLINE_STEPS)
         # the page has no instances: for a model that needs them, all pixels of one label are one instance
         instance_map = label_map if self.processor.config.use_instance_edges else None
         height, width = label_map.shape
         output: Any = self.pipeline(label_map, latents=latents, instance_map=instance_map, height=height, width=width)
         return output.images, time.perf_counter() - start
+
+    def _refine_here(self, label_map: np.ndarray, outlines: Outlines, steps: int) -> np.ndarray:
+        height, width = label_map.shape
+        generator = torch.Generator().manual_seed(outlines.seed)
+        (natural,) = self.pipeline.refine_mask(
+            label_map, outlines.strength, steps, generator, height=height, width=width
+        )
+        return np.array(natural, dtype=np.int64)
 
     @torch.no_grad()
     def _encode_here(self, image: Image.Image) -> Tensor:

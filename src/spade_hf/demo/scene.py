@@ -85,7 +85,7 @@ class Scene:
 
 
 def _save_colors(scene: Scene, painter: Painter, path: Path) -> None:
-    Image.fromarray(painter.label_set.colorize(painter.at_image_size(scene.label_map))).save(path)
+    Image.fromarray(painter.canvas_labels.colorize(painter.at_image_size(scene.label_map))).save(path)
 
 
 def _save_ids(scene: Scene, painter: Painter, path: Path) -> None:
@@ -101,7 +101,7 @@ def _save_latents(scene: Scene, painter: Painter, path: Path) -> None:
 
 
 def _save_scene(scene: Scene, painter: Painter, path: Path) -> None:
-    path.write_text(scene.to_json(painter.label_set), encoding="utf-8")
+    path.write_text(scene.to_json(painter.canvas_labels), encoding="utf-8")
 
 
 SCENE_FILE = "scene.spade.json"

@@ -23,8 +23,9 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @param {object} props `labels` ({name, color} each), `formats` ({name, height, width} each), the labels `horizon` (of a
  *   cleared canvas: above, below) and `first` (to paint with), the key `storage`, and `value`: the text of a LabelGrid, in
  *   both directions. If the model fills what is not painted, `unpainted` is the label of such pixels: it is a checker on the
- *   canvas and in the palette. While a stroke goes on, the stage has the attribute `data-painting`.
- * @param {(name: string) => void} trigger Called with "input" when the visitor has changed `props.value`.
+ *   canvas and in the palette. The stage has the attribute `data-painting` while a stroke goes on, and until it is told.
+ * @param {(name: string) => void} trigger Called with "input" when the visitor has changed `props.value`; with `unpainted`, also
+ *   with "edit" when a change begins, which makes what is drawn meanwhile outdated.
  * @param {(name: string, watcher: () => void) => void} watch Takes what to call when the page has changed `props.value`.
  */
 export function mountCanvas(element, props, trigger, watch) {
@@ -142,7 +143,16 @@ export function mountCanvas(element, props, trigger, watch) {
   function tell(delay) {
     clearTimeout(timer);
     told = performance.now();
-    timer = setTimeout(() => trigger("input"), delay); // Gradio passes on the value in between
+    beginChange();
+    timer = setTimeout(() => { // Gradio passes on the value in between
+      stage.toggleAttribute("data-painting", last !== null);
+      trigger("input");
+    }, delay);
+  }
+
+  function beginChange() {
+    stage.toggleAttribute("data-painting", true);
+    if (unpainted !== undefined) trigger("edit");
   }
 
   function load(mask, from) {
@@ -176,11 +186,6 @@ export function mountCanvas(element, props, trigger, watch) {
       Math.max(from.x, to.x) + radius + 2, Math.max(from.y, to.y) + radius + 2);
   }
 
-  function setLast(place) {
-    last = place;
-    stage.toggleAttribute("data-painting", place !== null);
-  }
-
   /** The tool at a place; `event` says whether Alt and Shift are down. */
   function begin(here, event) {
     clearTimeout(timer);
@@ -188,8 +193,9 @@ export function mountCanvas(element, props, trigger, watch) {
     if (tool === "brush" || tool === "erase") {
       if (!event.altKey) {
         remember();
+        beginChange();
         stroke(event.shiftKey && end ? end : here, here);
-        setLast(here);
+        last = here;
         told = performance.now(); // a quick stroke makes one picture
         return;
       }
@@ -206,7 +212,7 @@ export function mountCanvas(element, props, trigger, watch) {
 
   function goOn(here) {
     stroke(last, here);
-    setLast(here);
+    last = here;
     if (performance.now() - told < FOLLOW) return;
     props.value = grid.encode();
     tell(0);
@@ -214,8 +220,7 @@ export function mountCanvas(element, props, trigger, watch) {
 
   function finish() {
     if (!last) return;
-    end = last;
-    setLast(null);
+    [end, last] = [last, null];
     publish();
   }
 
@@ -285,7 +290,7 @@ export function mountCanvas(element, props, trigger, watch) {
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     canvas.setPointerCapture(event.pointerId);
     if (fingers.size === 2) { // they move the view: the first one's stroke was not meant
-      if (last) { ({ grid, start } = past.pop()); setLast(null); redraw(); }
+      if (last) { ({ grid, start } = past.pop()); last = null; publish(); }
       return;
     }
     if (event.button === 1 || hasSpace) { event.preventDefault(); pan = { x: event.clientX, y: event.clientY }; return; }
