@@ -27,7 +27,7 @@ from spade_hf import BUNDLED_MODEL, SPADEPipeline
 from spade_hf.demo.formats import NEAR_RATIO
 from spade_hf.demo.handlers import MASK_FILES, SCENE_CANVASES, STYLE_FILES, Handlers
 from spade_hf.demo.keeping import canvas_key
-from spade_hf.demo.mask_canvas import canvas_props
+from spade_hf.demo.mask_canvas import blank_channel, canvas_props
 from spade_hf.demo.page_files import PAGE
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.thumbnails import thumbnail_items
@@ -126,10 +126,16 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
     label_set, generator = painter.label_set, pipeline.generator
     encoder_side = None if pipeline.style_encoder is None else pipeline.style_encoder.config.image_size
     storage = canvas_key(painter.fingerprint)
-    canvas = canvas_props(label_set, painter.formats, label=on.first_label(), storage=storage)
+    # with an outline model, unknown means "not painted"
+    canvas_labels = label_set if pipeline.outline_model is None else label_set.with_unknown()
+    unpainted = None if pipeline.outline_model is None else canvas_labels.unknown_channel
+    canvas = canvas_props(canvas_labels, painter.formats, label=on.first_label(), storage=storage, unpainted=unpainted)
     return {
         "labels": canvas["labels"],
-        "label_ids": label_set.ids,
+        "label_ids": canvas_labels.ids,
+        "label_names": list(canvas_labels.names),  # in scenes, where what is not painted is unknown
+        "num_labels": len(label_set.ids),  # that the generator has: the canvas can have one more
+        "stand_in": blank_channel(label_set),  # for what is not painted, until the outline model has filled it
         "canvas": canvas,
         "formats": [{"size": one.size, "canvas_size": one.canvas_size} for one in painter.formats],
         "latent_dim": painter.latent_dim,

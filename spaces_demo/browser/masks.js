@@ -107,11 +107,19 @@ export function percent(share) {
   return share < 0.01 ? "less than 1 %" : `${Math.round(100 * share)} %`;
 }
 
-/** The pixels, RGBA, of labels in their colors. */
-export function colored(labels, palette) {
+/** The pixels, RGBA, of labels in their colors; those of the label `unpainted` are transparent. */
+export function colored(labels, palette, unpainted) {
   const pixels = new Uint8ClampedArray(4 * labels.length);
-  labels.forEach((label, i) => pixels.set([...palette[label].color, 255], 4 * i));
+  labels.forEach((label, i) => pixels.set([...palette[label].color, label === unpainted ? 0 : 255], 4 * i));
   return pixels;
+}
+
+/** A grid of which all is painted: what is not takes the labels of `other`, if it has this size, else the label `stand_in`. */
+export function filled(grid, other, { canvas, stand_in }) {
+  const { width, height, labels } = grid;
+  const isUsable = other !== null && other.width === width && other.height === height;
+  const fill = (label, i) => (label !== canvas.unpainted ? label : isUsable ? other.labels[i] : stand_in);
+  return new LabelGrid(width, height, labels.map(fill));
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
-import { codesOf, colored, formatOf, holdsIds, readMask } from "./masks.js";
+import { codesOf, colored, filled, formatOf, holdsIds, readMask } from "./masks.js";
 import { Model } from "./model.js";
 import { mountViews } from "./picture_views.js";
 import { bitmapOf, download, pixelsOf, saveCanvas, show, thumbnailOf } from "./pictures.js";
@@ -14,7 +14,6 @@ const VARIANTS = 4;
 // How loosely strokes are followed at first, in [0, 1]. In the middle, parts stay where they were painted while their outlines
 // change: at 0 strokes stay hedges and sausages, at 1 the outline model moves what was painted.
 const FIRST_STRENGTH = 0.5;
-const NOT_PAINTED = 2 ** 16 - 1; // no label's number
 const LAYOUT_STEPS = 16; // evaluations of the outline model for a new layout, which is coherent only with many
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
@@ -75,8 +74,8 @@ function mask() {
 }
 
 function codes() {
-  const grid = natural ?? mask();
-  return { size: [grid.height, grid.width], codes: codesOf(grid, config.labels.length, config.has_edges) };
+  const grid = natural ?? filled(mask(), latest, config);
+  return { size: [grid.height, grid.width], codes: codesOf(grid, config.num_labels, config.has_edges) };
 }
 
 /** The style that is painted; null for a model without styles. */
@@ -124,6 +123,7 @@ function isExample(name) {
 
 const model = new Model(config, () => repaintMask());
 let natural = null; // the mask with natural outlines, which is painted instead; null if there is none (yet)
+let latest = null; // the last `natural`: until the next one, it fills what is not painted
 let isPainting = false;
 let isStale = false; // whether there is something new to paint
 let wanted = null; // what the outline model is to draw, {strength, seed, steps}; null if the visitor wants nothing, or has it
@@ -144,6 +144,7 @@ function repaintMask() {
 /** Draws outlines, except while a stroke goes on; the picture stays as it is until they are there. */
 function drawOutlines() {
   const isDrawing = document.querySelector("#canvas .stage").hasAttribute("data-painting");
+  $("redraw").disabled = !isNatural();
   draw(isNatural() && !isDrawing ? { ...outlines } : null);
 }
 
@@ -155,9 +156,9 @@ function draw(request) {
   if (request) work();
 }
 
-/** Whether the visitor wants natural outlines. */
+/** Whether the outline model draws the mask: for natural outlines, or to fill what is not painted. */
 function isNatural() {
-  return config.outlines !== null && outlines.strength > 0;
+  return config.outlines !== null && (outlines.strength > 0 || mask().labels.includes(config.canvas.unpainted));
 }
 
 /** Paints what is to be painted, then draws what is to be drawn. */
@@ -194,11 +195,11 @@ async function refine() {
   const request = wanted;
   const { isLayout, ...options } = request;
   const { width, height, labels: painted } = mask();
-  const labels = isLayout ? painted.map(() => NOT_PAINTED) : painted;
+  const labels = isLayout ? painted.map(() => config.canvas.unpainted) : painted;
   const answer = await model.ask({ type: "refine", size: [height, width], labels, ...options });
   if (wanted !== request) return; // the mask or the wish has changed
   wanted = null;
-  natural = new LabelGrid(width, height, answer.labels);
+  natural = latest = new LabelGrid(width, height, answer.labels);
   if (isLayout) takeOver();
   repaint();
 }
@@ -244,7 +245,7 @@ async function showVariants() {
 function saveMask() {
   const { labels, width, height } = mask();
   const canvas = document.createElement("canvas");
-  show(canvas, colored(labels, config.labels), [height, width]);
+  show(canvas, colored(labels, config.labels, config.canvas.unpainted), [height, width]);
   saveCanvas(canvas, "mask_colours.png");
 }
 
@@ -364,7 +365,6 @@ $("own").hidden = !config.encoder_size;
 showStyles();
 $("outlines").hidden = config.outlines === null;
 $("strength").value = outlines.strength;
-$("redraw").disabled = !isNatural();
 
 $("four").addEventListener("click", () => {
   if ($("show").dataset.view === "variants") document.dispatchEvent(new Event("picture"));
@@ -389,7 +389,6 @@ $("blend").addEventListener("input", () => { setStyles(styles, Number($("blend")
 $("strength").addEventListener("input", () => {
   outlines.strength = Number($("strength").value);
   keepOutlines();
-  $("redraw").disabled = !isNatural();
   if (isNatural()) drawOutlines();
   else repaintMask();
 });

@@ -63,7 +63,7 @@ function sparseFeeds(codes, height, width) {
 }
 
 function denseFeeds(codes, height, width) {
-  const count = config.label_ids.length, dims = [1, height, width];
+  const count = config.num_labels, dims = [1, height, width];
   const ids = BigInt64Array.from(codes, (code) => BigInt(config.label_ids[code % count]));
   const feeds = { label_ids: new ort.Tensor("int64", ids, dims) };
   if (config.has_edges) feeds.instance_edges = new ort.Tensor("bool", Uint8Array.from(codes, (code) => code >= count), dims);

@@ -8,9 +8,9 @@ const FORMAT = "spade_hf scene 1";
 const LONGEST_NAME = 60;
 
 /** The text of a scene's file. */
-export function writeScene(grid, styles, blend, { labels, latent_dim }) {
+export function writeScene(grid, styles, blend, { label_names, latent_dim }) {
   const { width, height } = grid;
-  const scene = { format: FORMAT, labels: labels.map(({ name }) => name), size: [height, width], mask: grid.encode(), blend };
+  const scene = { format: FORMAT, labels: label_names, size: [height, width], mask: grid.encode(), blend };
   return JSON.stringify(latent_dim === null ? scene : { ...scene, styles });
 }
 
@@ -19,7 +19,7 @@ export function writeScene(grid, styles, blend, { labels, latent_dim }) {
  *
  * @returns {{grid: LabelGrid, styles: object[] | null, blend: number}} Styles that do not fit this model are null.
  */
-export function readScene(text, { labels, latent_dim, rules }) {
+export function readScene(text, { label_names, latent_dim, rules }) {
   const scene = parse(text);
   if (scene?.format !== FORMAT) refuse(`its format is not “${FORMAT}”`);
   if (!Array.isArray(scene.labels) || typeof scene.mask !== "string") refuse("it has no labels or no mask");
@@ -27,7 +27,7 @@ export function readScene(text, { labels, latent_dim, rules }) {
   const blend = readBlend(scene.blend);
   const styles = scene.styles === undefined || scene.styles === null || latent_dim === null
     ? null : readStyles(scene.styles, latent_dim);
-  const numbers = scene.labels.map((name) => labels.findIndex((label) => label.name === name));
+  const numbers = scene.labels.map((name) => label_names.indexOf(name));
   const strangers = [...new Set(grid.labels)].filter((label) => numbers[label] < 0).sort((a, b) => a - b);
   if (strangers.length) {
     const names = strangers.slice(0, 10).map((label) => scene.labels[label]).join(", ");

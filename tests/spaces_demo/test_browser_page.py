@@ -26,6 +26,7 @@ from spade_hf.demo.handlers import ASSETS
 from spade_hf.demo.mask_canvas import read_canvas, write_canvas
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.uploads import read_mask
+from spade_hf.labels.label_set import UNPAINTED_ID
 
 from ..waiting import LONGEST
 
@@ -373,7 +374,8 @@ class NaturalVisitor(Visitor):
 
     def label_map(self) -> np.ndarray:
         painter = self.painter
-        return painter.at_image_size(read_canvas(self.mask(), painter.label_set, painter.formats))
+        label_set = painter.label_set.with_unknown()
+        return painter.at_image_size(read_canvas(self.mask(), label_set, painter.formats))
 
     def expected(self, strength: float, seed: int = 0) -> np.ndarray:
         """The library's picture of the canvas."""
@@ -418,6 +420,30 @@ def test_natural_outlines(browser, pipeline, natural_url):
     assert np.abs(anew - visitor.expected(0)).max() <= 2  # the canvas is what the picture is of
     visitor.naturally(lambda: page.locator("[data-action=undo]").click())
     assert visitor.mask() == mask and np.abs(visitor.picture() - anew).max() == 0
+    assert not visitor.complaints
+    context.close()
+
+
+def test_what_is_not_painted_is_filled(browser, pipeline, natural_url, tmp_path):
+    context = browser.new_context(viewport=WIDTHS["desktop"])
+    visitor = NaturalVisitor(context.new_page(), natural_url, pipeline)
+    page = visitor.page
+    painted = visitor.after(lambda: page.locator("#strength").fill("0"))
+    filled = visitor.naturally(lambda: visitor.stroke("not painted", (0.2, 0.6), (0.8, 0.6)))
+    assert page.evaluate("shown.slice(-2)") == [False, True]
+    label_map = visitor.label_map()
+    assert 0.02 < (label_map == UNPAINTED_ID).mean() < 0.2
+    assert is_near(filled, visitor.expected(0)) and not is_near(filled, painted)
+    with page.expect_download() as download:
+        page.locator("#save-mask").click()
+    download.value.save_as(tmp_path / "mask.png")
+    visitor.naturally(lambda: page.locator("#redraw").click())
+    page.locator("#take-over").click()
+    taken = visitor.label_map()
+    assert (taken == label_map)[label_map != UNPAINTED_ID].all() and (taken != UNPAINTED_ID).all()
+    visitor.naturally(lambda: page.set_input_files("#open-file", tmp_path / "mask.png"))
+    np.testing.assert_array_equal(visitor.label_map(), label_map)
+    assert "was transparent and became not painted" in visitor.message()
     assert not visitor.complaints
     context.close()
 

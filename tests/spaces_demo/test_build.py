@@ -43,6 +43,18 @@ def test_outlines_are_of_all_labels_but_the_unknown_one(build):
     assert outlines == {"classes": [0, 2], "steps": 4, "min_log_snr": -9, "max_log_snr": 4}
 
 
+def test_with_an_outline_model_there_is_a_label_for_what_is_not_painted(build):
+    processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"))
+    pipeline = SPADEPipeline(tiny_generator(num_labels=12), processor)
+    config = build.page_config(pipeline, {}, None)
+    assert "unpainted" not in config["canvas"] and config["num_labels"] == len(config["label_ids"]) == 12
+    pipeline.register_modules(outline_model=tiny_outlines(num_labels=12))
+    config = build.page_config(pipeline, {}, None)
+    assert config["canvas"]["unpainted"] == config["canvas"]["blank"] == 12 and config["label_ids"][12] == 255
+    assert config["labels"][12]["name"] == "not painted" and config["num_labels"] == 12
+    assert config["labels"][config["stand_in"]]["name"] == "sky" and config["label_names"][12] == "unknown"
+
+
 def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, capsys):
     runtime = tmp_path / "runtime"
     runtime.mkdir()

@@ -136,3 +136,23 @@ def test_codes_have_edges_between_rows_and_columns(node):
     edges = instance_edges(torch.from_numpy(label_map)[None])[0].numpy()
     np.testing.assert_array_equal(np.reshape(with_edges, (5, 7)), label_map + 12 * edges)
     np.testing.assert_array_equal(np.reshape(without, (5, 7)), label_map)
+
+
+def test_what_is_not_painted_is_transparent_in_a_file(node):
+    body = "return [...colored(Uint16Array.of(1, 0), [{ color: [1, 2, 3] }, { color: [4, 5, 6] }], 0)];"
+    assert node('{ colored } from "./masks.js"', body, None) == [4, 5, 6, 255, 1, 2, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [(None, [1, 7, 7, 2]), ([[3, 4], [5, 6]], [1, 4, 5, 2]), ([[3, 4, 5, 6]], [1, 7, 7, 2])],
+    ids=["alone", "beside another mask", "beside one of another size"],
+)
+def test_what_is_not_painted_is_filled(node, others, expected):
+    body = """
+const gridOf = (rows) => rows && new LabelGrid(rows[0].length, rows.length, Uint16Array.from(rows.flat()));
+const grid = gridOf([[1, 9], [9, 2]]);
+return [...filled(grid, gridOf(given), { canvas: { unpainted: 9 }, stand_in: 7 }).labels];
+"""
+    names = '{ filled } from "./masks.js"; import { LabelGrid } from "./label_grid.js"'
+    assert node(names, body, others) == expected

@@ -23,7 +23,7 @@ return texts.map((text) => {
 @pytest.fixture(scope="module")
 def read(node):
     model = {
-        "labels": [{"name": name} for name in scenes.LABELS.names],
+        "label_names": list(scenes.LABELS.names),
         "latent_dim": scenes.MODEL["latent_dim"],
         "rules": {"max_scene_pixels": scenes.MODEL["max_pixels"]},
     }
@@ -61,7 +61,7 @@ def test_other_files_are_refused(read):
 def test_a_written_scene_is_read_back(node):
     scene = scenes.CASES["scene"]
     body = """
-const model = { labels: given.labels.map((name) => ({ name })), latent_dim: 2 };
+const model = { label_names: given.labels, latent_dim: 2 };
 const grid = LabelGrid.decode(given.mask, 3);
 return JSON.parse(writeScene(grid, given.styles, given.blend, model));
 """
