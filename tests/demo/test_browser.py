@@ -3,6 +3,7 @@
 import base64
 import io
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -784,6 +785,32 @@ def test_what_is_not_painted_is_decided_by_the_model(outliner):
     assert layout != erased and (outliner.on._read(layout) < 12).all()
     page.get_by_role("button", name="Undo").click()
     assert outliner.mask() == erased
+
+
+def test_a_new_stroke_outdates_the_outlines_of_the_last(browser, serve, outlined):
+    url, go_on = serve(outlined).local_url, threading.Event()
+    with visit(browser, url, "desktop", SEEN) as visitor:
+        outliner = Outliner(visitor, outlined)
+        drawn = threading.Event()
+
+        def wait(*_: object) -> None:
+            drawn.set()
+            go_on.wait(LONGEST)
+
+        hook = outlined.outline_model.register_forward_pre_hook(wait)
+        try:
+            visitor.choose("flower")
+            visitor.stroke([(0.2, 0.3), (0.8, 0.3)])
+            outliner.wait_until(drawn.is_set)
+            first = outliner.mask()
+            visitor.stroke([(0.2, 0.6), (0.8, 0.6)])  # painted while the outlines of the first are drawn
+            outliner.wait_for(outliner.expected(outliner.mask(), 0, 0))
+        finally:
+            hook.remove()
+            go_on.set()
+        outliner.wait_for(outliner.expected(outliner.mask(), FIRST_STRENGTH, 0))
+        outdated = outliner.expected(first, FIRST_STRENGTH, 0)
+        assert not any((picture == outdated).all() for picture in outliner.pictures())
 
 
 def test_a_model_without_outlines_has_no_controls_for_them(desktop):
