@@ -53,7 +53,7 @@ def main() -> None:
         text for strength in args.strengths for text in (f"strength {strength:g}", "its image")
     ]
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    add_headings(sheet, headings).save(args.output, quality=92)
+    add_headings(sheet, headings).save(args.output, quality=75)
     print(args.output)
 
 
