@@ -25,11 +25,11 @@ from huggingface_hub import HfApi
 
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
 from spade_hf.demo.formats import NEAR_RATIO
-from spade_hf.demo.handlers import MASK_FILES, SCENE_CANVASES, STYLE_FILES, Handlers
+from spade_hf.demo.handlers import FIRST_STRENGTH, MASK_FILES, SCENE_CANVASES, STYLE_FILES, Handlers
 from spade_hf.demo.keeping import canvas_key
 from spade_hf.demo.mask_canvas import blank_channel, canvas_props
 from spade_hf.demo.page_files import PAGE
-from spade_hf.demo.painter import Painter
+from spade_hf.demo.painter import LAYOUT_STEPS, OUTLINE_STEPS, Painter
 from spade_hf.demo.thumbnails import thumbnail_items
 from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE
 from spade_hf.export import export_generator, export_outline_model, export_style_encoder, save_onnx
@@ -52,7 +52,6 @@ SHARED_FILES = (
     "thumbnails.css",
     *(f"{part}.{kind}" for part in ("mask_canvas", "picture_views") for kind in ("js", "css", "html")),
 )
-OUTLINE_STEPS = 4  # evaluations of the outline model, as in the pipeline
 CARD = """---
 title: Paint with labels, in your browser
 emoji: 🏞️
@@ -126,14 +125,17 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
     label_set, generator = painter.label_set, pipeline.generator
     encoder_side = None if pipeline.style_encoder is None else pipeline.style_encoder.config.image_size
     storage = canvas_key(painter.fingerprint)
-    # with an outline model, unknown means "not painted"
-    canvas_labels = label_set if pipeline.outline_model is None else label_set.with_unknown()
-    unpainted = None if pipeline.outline_model is None else canvas_labels.unknown_channel
-    canvas = canvas_props(canvas_labels, painter.formats, label=on.first_label(), storage=storage, unpainted=unpainted)
+    canvas = canvas_props(
+        painter.canvas_labels,
+        painter.formats,
+        label=on.first_label(),
+        storage=storage,
+        unpainted=painter.unpainted,
+    )
     return {
         "labels": canvas["labels"],
-        "label_ids": canvas_labels.ids,
-        "label_names": list(canvas_labels.names),  # in scenes, where what is not painted is unknown
+        "label_ids": painter.canvas_labels.ids,
+        "label_names": list(painter.canvas_labels.names),  # in scenes, where what is not painted is unknown
         "num_labels": len(label_set.ids),  # that the generator has: the canvas can have one more
         "stand_in": blank_channel(label_set),  # for what is not painted, until the outline model has filled it
         "canvas": canvas,
@@ -142,7 +144,7 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
         "has_edges": generator.config.use_instance_edges,
         "encoder_size": encoder_side and [encoder_side, encoder_side],
         "reading": reading,
-        "outlines": outlines_config(pipeline),
+        "outlines": outlines_config(painter),
         "storage": storage,
         "rules": {
             "near_ratio": NEAR_RATIO,
@@ -166,13 +168,18 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
     }
 
 
-def outlines_config(pipeline: SPADEPipeline) -> dict[str, Any] | None:
-    """Build what the page's sampler needs: the label of each of the network's channels, noise levels and steps."""
-    if pipeline.outline_model is None:
+def outlines_config(painter: Painter) -> dict[str, Any] | None:
+    """Build what the page needs for outlines: each channel's label, noise levels, steps, and the strength at first."""
+    if not painter.has_outlines:
         return None
-    levels = {name: pipeline.outline_model.config[name] for name in ("min_log_snr", "max_log_snr")}
-    classes = pipeline.image_processor.label_set.class_channels.tolist()
-    return {"classes": classes, "steps": OUTLINE_STEPS, **levels}
+    config = painter.pipeline.outline_model.config
+    return {
+        "classes": painter.label_set.class_channels.tolist(),
+        **{name: config[name] for name in ("min_log_snr", "max_log_snr")},
+        "steps": OUTLINE_STEPS,
+        "layout_steps": LAYOUT_STEPS,
+        "first_strength": FIRST_STRENGTH,
+    }
 
 
 def publish(parts: Path, folder: Path) -> None:

@@ -11,10 +11,6 @@ import { mountThumbnails } from "./thumbnails.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const VARIANTS = 4;
-// How loosely strokes are followed at first, in [0, 1]. In the middle, parts stay where they were painted while their outlines
-// change: at 0 strokes stay hedges and sausages, at 1 the outline model moves what was painted.
-const FIRST_STRENGTH = 0.5;
-const LAYOUT_STEPS = 16; // evaluations of the outline model for a new layout, which is coherent only with many
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const $ = (id) => document.getElementById(id);
 
@@ -27,7 +23,7 @@ const storage = `${config.storage} styles`;
 
 // The visitor's styles; the canvas keeps its mask by itself.
 let { styles, blend } = kept() ?? { styles: config.first_styles, blend: 1 }; // the last two styles, each {name, latents}
-const outlines = keptOutlines() ?? { strength: FIRST_STRENGTH, seed: 0 };
+const outlines = keptOutlines() ?? { strength: config.outlines?.first_strength ?? 0, seed: 0 };
 
 /** Fetches a file of the page's version. */
 async function load(name) {
@@ -399,7 +395,7 @@ $("redraw").addEventListener("click", () => {
 });
 $("new-layout").addEventListener("click", () => {
   dim();
-  draw({ strength: 1, seed: randomSeed(), steps: LAYOUT_STEPS, isLayout: true });
+  draw({ strength: 1, seed: randomSeed(), steps: config.outlines.layout_steps, isLayout: true });
 });
 $("take-over").addEventListener("click", takeOver);
 $("retry").addEventListener("click", () => model.start());

@@ -101,7 +101,7 @@ async function encode(pixels) {
  * @param {Uint16Array} labels (H * W), numbers in `config.labels`; any other number, or that of no label, is not painted.
  */
 async function refined(number, [height, width], labels, strength, seed, steps = config.outlines.steps) {
-  const { classes, ...levels } = config.outlines;
+  const { classes, min_log_snr, max_log_snr } = config.outlines;
   const numLabels = classes.length, dims = [1, height, width];
   const places = new Map(classes.map((label, place) => [label, place]));
   const labelMap = Int32Array.from(labels, (label) => places.get(label) ?? numLabels);
@@ -113,7 +113,7 @@ async function refined(number, [height, width], labels, strength, seed, steps = 
     const { logits } = await outlines.run({ noisy_map, label_map, log_snr: new ort.Tensor("float32", [logSnr], [1]) });
     return logits.data;
   };
-  const natural = await refine(run, labelMap, randn(seed, numLabels * labelMap.length), { ...levels, width, strength, steps });
+  const natural = await refine(run, labelMap, randn(seed, numLabels * labelMap.length), { width, strength, steps, min_log_snr, max_log_snr });
   return natural && Uint16Array.from(natural, (place) => classes[place]);
 }
 

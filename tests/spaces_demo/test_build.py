@@ -40,7 +40,8 @@ def test_outlines_are_of_all_labels_but_the_unknown_one(build):
     assert build.page_config(pipeline, {}, None)["outlines"] is None
     pipeline.register_modules(outline_model=tiny_outlines(num_labels=2, min_log_snr=-9.0))
     outlines = build.page_config(pipeline, {}, None)["outlines"]
-    assert outlines == {"classes": [0, 2], "steps": 4, "min_log_snr": -9, "max_log_snr": 4}
+    steps = {"steps": 4, "layout_steps": 16}
+    assert outlines == {"classes": [0, 2], "min_log_snr": -9, "max_log_snr": 4, "first_strength": 0.5, **steps}
 
 
 def test_with_an_outline_model_there_is_a_label_for_what_is_not_painted(build):
