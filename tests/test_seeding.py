@@ -20,6 +20,7 @@ def test_the_streams_keep_their_numbers():
         "STYLE_CHOICE": 3,
         "AUGMENTATION": 4,
         "LABEL_MIX": 5,
+        "OUTLINES": 6,
     }
     assert all(derive_seed(7, stream) == derive_seed(7, int(stream)) for stream in Stream)  # also in Python 3.10
 
