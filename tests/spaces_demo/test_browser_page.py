@@ -77,8 +77,9 @@ def sites(build, pipeline, tmp_path_factory) -> dict[str, Path]:
     build.publish(parts, folders["natural"])
     (parts / "outlines.onnx").unlink()
     config = json.loads((parts / "config.json").read_text())
-    del config["files"]["outlines"]
-    (parts / "config.json").write_text(json.dumps({**config, "outlines": None}))
+    files = {name: parts / file["url"] for name, file in config["files"].items() if name != "outlines"}
+    plain = SPADEPipeline(pipeline.generator, pipeline.image_processor, pipeline.style_encoder)
+    (parts / "config.json").write_text(json.dumps(build.page_config(plain, files, config["reading"])))
     build.publish(parts, folders["plain"])
     return folders
 
