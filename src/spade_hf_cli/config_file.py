@@ -71,6 +71,21 @@ def read_options(file: Path, parser: argparse.ArgumentParser) -> tuple[list[str]
     return words, is_record
 
 
+def with_config(file: str | None, given: list[str], parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:
+    """Put the words of a `--config` file before those that were given, which override them; errors end the program.
+
+    Returns:
+        `tuple[list[str], list[str]]`: All words, and those that somebody has chosen: not those of a run's record.
+    """
+    if file is None:
+        return given, given
+    try:
+        words, is_record = read_options(Path(file), parser)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        parser.error(f"--config {file} cannot be used: {' '.join(str(error).split())}.")
+    return [*words, *given], given if is_record else [*words, *given]
+
+
 def as_yaml(options: Mapping[str, Any]) -> str:
     """Return the text of a file of all options of a run, which [`read_options`] takes for its record."""
     return yaml.safe_dump(dict(options), sort_keys=False, allow_unicode=True, default_flow_style=None, width=10_000)

@@ -11,7 +11,7 @@ from spade_hf import BUNDLED_MODEL, SPADEOutlineModel
 from spade_hf.images.inputs import check_not_url
 from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.labels.label_set import LabelSet
-from spade_hf.models.locations import check_hub, check_pipeline_location, similar, suggestion
+from spade_hf.models.locations import check_hub, check_location, check_pipeline_location, similar, suggestion
 from spade_hf.pipelines import SPADEPipeline
 
 
@@ -47,9 +47,12 @@ OUTLINE_STEPS = 4  # evaluations of an outline model, unless others are asked fo
 
 
 def add_outline_model(pipeline: SPADEPipeline, name: str | None) -> None:
-    """Load another outline model into a pipeline, if one is named: a folder or Hub id, also of a whole pipeline."""
+    """Load another outline model into a pipeline, if one is named: a folder, also a whole pipeline's, or a Hub id."""
     if name is None:
         return
+    check_location(name, given_as="--outline-model")
+    if not Path(name).is_dir():
+        check_hub(name, given_as="--outline-model")
     subfolder = "outline_model" if (Path(name) / "model_index.json").is_file() else None
     model = SPADEOutlineModel.from_pretrained(name, subfolder=subfolder, torch_dtype=pipeline.generator.dtype)
     pipeline.register_modules(outline_model=model.to(pipeline.device).eval())
@@ -61,7 +64,7 @@ def check_styles(pipeline: SPADEPipeline, args: argparse.Namespace) -> None:
     if args.style_image and pipeline.style_encoder is None:
         remedy = "Leave it out; --seed chooses a random style." if has_styles else "Leave it out."
         raise ValueError(f"--style was given, but this model has no style encoder. {remedy}")
-    if args.seed is not None and not has_styles:
+    if args.seed is not None and not has_styles and args.outline_strength == 0:
         raise ValueError(f"--seed is {args.seed}, but this model has no styles. Leave it out.")
 
 

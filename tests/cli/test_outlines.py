@@ -4,9 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from spade_hf import LabelSet, SPADEPipeline
+from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
 from spade_hf_cli import main
 
 from ..tiny_networks import tiny_outlines
@@ -59,8 +60,6 @@ def test_outlines_are_drawn_first(natural_model, mask, holes, tmp_path):
 
 
 def _seeded():
-    import torch
-
     return torch.Generator().manual_seed(0)
 
 
@@ -99,12 +98,26 @@ def test_a_new_mask_with_natural_outlines(natural_model, mask, holes, tmp_path):
     assert edited(mask, "wide.png", 0.7, "--size", SIZE, 2 * SIZE).shape == (SIZE, 2 * SIZE)
 
 
+def test_a_seed_is_that_of_the_outlines_where_there_are_no_styles(outlines, mask, tmp_path, fails):
+    torch.manual_seed(0)
+    generator = SPADEGenerator(num_labels=12, image_size=SIZE, base_channels=4, latent_dim=None)
+    processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"))
+    SPADEPipeline(generator, processor, outline_model=tiny_outlines(num_labels=12)).save_pretrained(tmp_path / "model")
+    arguments = (mask, "--model", tmp_path / "model", "--outline-strength", "0.9", "--seed")
+    first, again, other = (painted(tmp_path / f"{i}.png", *arguments, seed) for i, seed in enumerate((3, 3, 4)))
+    assert (first == again).all() and (first != other).any()
+    fails("generate", mask, "--model", tmp_path / "model", "--seed", 3, "--output", tmp_path / "exact.png",
+          match="--seed is 3, but this model has no styles")  # fmt: skip
+
+
 def test_what_is_wrong(model, natural_model, mask, holes, tmp_path, fails):
     arguments = ["generate", mask, "--output", tmp_path / "a.png", "--model"]
-    fails(*arguments, model, "--outline-strength", "0.5", match=r"has no `?outline_model`?|no --outline-model")
+    fails(*arguments, model, "--outline-strength", "0.5", match="This model has no --outline-model, .* Add one")
     fails(*arguments, natural_model, "--outline-steps", "3", match="--outline-steps has no effect without --outline-s")
     fails("generate", holes, "--model", natural_model, "--output", tmp_path / "a.png",
           match=r"label ids \[255\].*--outline-strength")  # fmt: skip
+    fails(*arguments, model, "--outline-strength", "0.5", "--outline-model", tmp_path / "outlinez",
+          match=r"--outline-model is .*outlinez, which is neither a folder nor a Hub id")  # fmt: skip
     with pytest.raises(SystemExit):
         main(["generate", str(mask), "--outline-strength", "1.5"])
     edit = ["edit", mask, "--output", tmp_path / "b.png"]

@@ -4,7 +4,7 @@ import torch
 from scipy import ndimage
 
 from spade_hf.data import average_blocks, simplify_label_map
-from spade_hf.data.simplification import EXACT
+from spade_hf.data.simplification import CAREFUL
 
 
 SIDE = 128
@@ -54,7 +54,7 @@ def test_the_generator_decides():
     assert len({one.numpy().tobytes() for one in simplified()}) > 20
 
 
-@pytest.mark.parametrize("tool", EXACT.tools)
+@pytest.mark.parametrize("tool", CAREFUL.tools)
 def test_a_tool_covers_about_its_part(tool):
     part = np.zeros((SIDE, SIDE), dtype=bool)
     part[40:70, 20:100] = True
@@ -68,7 +68,7 @@ def test_a_polygon_leaves_holes_open():
     part = np.zeros((SIDE, SIDE), dtype=bool)
     part[30:100, 30:100] = True
     part[50:80, 50:80] = False
-    polygon = EXACT.tools[-1](part, SIDE, np.random.default_rng(0))
+    polygon = CAREFUL.tools[-1](part, SIDE, np.random.default_rng(0))
     assert not polygon[60:70, 60:70].any() and polygon[35:45, 35:95].all()
 
 

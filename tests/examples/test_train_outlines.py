@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from huggingface_hub import HfApi
 from PIL import Image
 
 from spade_hf import SPADEOutlineModel
@@ -83,6 +84,22 @@ def test_a_folder_of_masks_is_enough(run, tmp_path):
     assert output.status == 0 and "spade-hf generate MASK --outline-model" in output.stdout
     again = run(*arguments, "--max_train_steps", 1)
     assert again.status == 2 and "holds a run" in again.stderr
+
+
+def test_pushed_to_the_hub_and_back(run, data, hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    output = tmp_path / "outlines-to-push"
+    (tmp_path / "outlines-to-push").mkdir()
+    (output / "notes.txt").write_text("mine")
+    result = run(*options(data, output, "--push_to_hub", "--hub_strategy", "every_save", steps=2))
+    assert result.status == 0, result.stderr
+    repo_id = f"{hub.user}/outlines-to-push"
+    files = set(HfApi(token=hub.token).list_repo_files(repo_id))
+    assert files >= {"config.json", "diffusion_pytorch_model.safetensors", "README.md", "samples/final.png"}
+    assert not [name for name in files if "checkpoint" in name or name == "notes.txt"]
+    for revision in (None, "step-0000001"):
+        model = SPADEOutlineModel.from_pretrained(repo_id, revision=revision, token=hub.token)
+        assert list(model.config.labels) == ["sky", "grass", "rock"]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,16 @@ class TestSampler:
         last, expected = oracle.calls[-1][0], signed_one_hot(answer, NUM_LABELS, torch.float32)
         assert (last - expected).abs().mean() < 0.5
 
+    @pytest.mark.parametrize("strength", [0.3, 0.7, 0.9])
+    def test_in_half_precision_no_pixel_is_held_where_the_strength_starts(self, strength):
+        answer = self.painted.roll(8, dims=-1)
+        oracle, noise = Oracle(answer), noise_of(0).to(torch.bfloat16)
+        refine_label_maps(oracle, self.painted, noise, strength=strength, num_inference_steps=2)
+        (first, _, (level,)), (second, *_) = oracle.calls
+        assert first.dtype == torch.bfloat16 and level == pytest.approx(4 - 16 * strength)
+        to_answer, to_painted = ((second.argmax(dim=1) == one).float().mean() for one in (answer, self.painted))
+        assert to_answer > to_painted  # if it were held, the other way round
+
     def test_no_label_appears_that_is_not_painted(self):
         answer = torch.full_like(self.painted, 3)
         found = refine(Oracle(answer), self.painted, 1.0)
@@ -234,18 +244,24 @@ class TestErrors:
     def test_strength(self, pipeline, strength):
         with pytest.raises(ValueError, match=r"`outline_strength` is .*; it must be a number in 0\.\.1"):
             pipeline(MASK, outline_strength=strength)
-        with pytest.raises(ValueError, match=r"is .*; it must be a number in 0\.\.1"):
+        with pytest.raises(ValueError, match=r"`strength` is .*; it must be a number in 0\.\.1"):
             pipeline.refine_mask(MASK, strength)
 
     @pytest.mark.parametrize("steps", [0, 1.5, True])
     def test_steps(self, pipeline, steps):
         with pytest.raises(ValueError, match=r"`outline_steps` is .*; pass a whole number of at least 1"):
             pipeline(MASK, outline_strength=0.5, outline_steps=steps)
+        with pytest.raises(ValueError, match=r"`num_inference_steps` is .*; pass a whole number of at least 1"):
+            pipeline.refine_mask(MASK, 0.5, steps)
+
+    @pytest.mark.parametrize("zero", [0, 0.0, np.float32(0), np.int64(0), torch.tensor(0.0)])
+    def test_every_zero_is_exact(self, zero):
+        assert pipeline_of(outline_model=None)(MASK, outline_strength=zero, generator=seeded()).label_maps is None
 
     def test_a_model_without_outlines(self):
         pipeline = pipeline_of(outline_model=None)
         for call in (lambda: pipeline(MASK, outline_strength=0.5), lambda: pipeline.refine_mask(MASK)):
-            with pytest.raises(ValueError, match=r"has no `outline_model`, .* add one, as docs/outlines.md shows"):
+            with pytest.raises(ValueError, match=r"has no `outline_model`, .* Add one, as docs/outlines.md shows"):
                 call()
 
     def test_other_labels(self, pipeline):

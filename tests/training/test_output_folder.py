@@ -5,6 +5,7 @@ import json
 import pytest
 
 from spade_hf.training import delete_existing_run, refuse_existing_run, refuse_foreign_files
+from spade_hf.training.output_folder import NETWORK_FILES, own_files
 
 
 CARD = "# A model\n\nTrained with the `spade_hf` library on mine.\n"
@@ -96,6 +97,35 @@ def test_a_folder_without_a_run_loses_nothing(files, tmp_path):
     assert files_in(tmp_path) == set(files)
     with pytest.raises(ValueError, match=f"would replace: {next(iter(files)).partition('/unet')[0]}\\."):
         refuse_foreign_files(tmp_path)
+
+
+OUTLINES = {
+    "config.json": json.dumps({"_class_name": "SPADEOutlineModel"}),
+    "diffusion_pytorch_model.safetensors": "weights",
+    "README.md": CARD,
+}
+
+
+def test_a_run_that_leaves_an_outline_model(tmp_path):
+    write(tmp_path, OUTLINES | OF_OTHERS)
+    with pytest.raises(ValueError, match="holds a run"):
+        refuse_existing_run(tmp_path)
+    refuse_foreign_files(tmp_path, NETWORK_FILES)
+    assert own_files(tmp_path) >= set(NETWORK_FILES)
+    delete_existing_run(tmp_path)
+    assert files_in(tmp_path) == set(OF_OTHERS)
+
+
+def test_a_config_of_others_is_kept_beside_a_pipeline_and_refused_where_an_outline_model_goes(tmp_path):
+    mine = {"config.json": json.dumps({"_class_name": "UNet2DModel"}), "diffusion_pytorch_model.safetensors": ""}
+    write(tmp_path, mine)
+    refuse_foreign_files(tmp_path)  # a pipeline does not touch them
+    with pytest.raises(ValueError, match=r"would replace: config\.json, diffusion_pytorch_model\.safetensors\. Move"):
+        refuse_foreign_files(tmp_path, NETWORK_FILES)
+    write(tmp_path, OF_A_RUN)
+    assert not own_files(tmp_path) & set(mine)
+    delete_existing_run(tmp_path)
+    assert files_in(tmp_path) == set(mine)
 
 
 def test_files_that_no_run_touches_are_no_hindrance(tmp_path):

@@ -20,7 +20,7 @@ class PairedImageDataset(torch.utils.data.Dataset):
 
     Args:
         rows (`datasets.Dataset`): Rows with the columns that the reader reads.
-        reader (`PairReader`): Reads, checks and augments them.
+        reader (`PairReader` or `OutlineReader`): Reads, checks and augments them.
         seed (`int`): The run's seed.
         skip_broken (`bool`, defaults to `False`): Warn about a row that cannot be read, and use the next readable row
             instead, so that an epoch keeps its length. `is_broken`, bool `(len(rows),)`, marks the broken rows that

@@ -49,7 +49,7 @@ def simplify_label_map(label_map: Tensor, num_labels: int, rng: torch.Generator,
     draw = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng)))  # one torch draw seeds all others
     if draw.random() < BLOCK_SHARE:
         return average_blocks(label_map, max(2, round(min(label_map.shape) * draw.choice(BLOCKS))), num_labels)
-    return torch.from_numpy(_redraw_regions(label_map.numpy(), draw, EXACT if not crude else CRUDE))
+    return torch.from_numpy(_redraw_regions(label_map.numpy(), draw, CRUDE if crude else CAREFUL))
 
 
 def average_blocks(label_map: Tensor, block: int, num_labels: int) -> Tensor:
@@ -198,7 +198,7 @@ class Hand:
     gaps: tuple[float, float] | None = None  # half widths of gaps that are painted over, for some labels of a map
 
 
-EXACT = Hand((_brush, _stroke, _polygon), LOST_PARTS, BLURS)
+CAREFUL = Hand((_brush, _stroke, _polygon), LOST_PARTS, BLURS)
 CRUDE = Hand(
     (_brush, _stroke, _polygon, _wide_stroke, _ellipse, _bar, _horizon, _horizon),
     lost_parts=(1 / 32, 1 / 8),

@@ -26,7 +26,7 @@ from ..models.modeling_utils import PortableConfigMixin
 from ..models.weight_files import check_format
 from .arguments import check_generator, check_latents, check_side, check_tolerance, check_whole_number
 from .components import check_components, check_index
-from .refinement import check_refinement, draw_natural_maps, read_painted
+from .refinement import check_outline_model, check_strength, draw_natural_maps, read_painted
 
 
 @dataclass
@@ -255,7 +255,9 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         Raises:
             ValueError: If an input is not valid, or the pipeline has no outline model.
         """
-        check_refinement(self.outline_model, self.image_processor.label_set, strength, num_inference_steps)
+        check_strength("strength", strength)
+        check_whole_number("num_inference_steps", num_inference_steps)
+        check_outline_model(self.outline_model, self.image_processor.label_set)
         check_tolerance(color_tolerance)
         check_generator(generator)
         painted = self._painted_maps(mask, height, width, color_tolerance)
@@ -323,10 +325,11 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
     def _uses_outlines(self, strength: Any, num_steps: Any, instance_map: Any) -> bool:
         """Return whether masks get natural outlines; raise a ValueError if they should and cannot."""
-        labels = self.image_processor.label_set
-        if isinstance(strength, int | float) and strength == 0:
+        check_strength("outline_strength", strength)
+        check_whole_number("outline_steps", num_steps)
+        if float(strength) == 0:
             return False
-        check_refinement(self.outline_model, labels, strength, num_steps)
+        check_outline_model(self.outline_model, self.image_processor.label_set)
         if self.image_processor.config.use_instance_edges:
             raise ValueError(
                 f"`outline_strength` is {strength}, but this model has instance edges, which would no longer fit the "

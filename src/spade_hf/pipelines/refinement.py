@@ -16,24 +16,23 @@ from torch import Tensor
 from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
 from ..models.outlines import SPADEOutlineModel, signal_and_noise, signed_one_hot
-from .arguments import check_whole_number
 from .parts import keep_parts
 
 
-def check_refinement(
-    model: SPADEOutlineModel | None, labels: LabelSet, strength: Any, num_inference_steps: Any
-) -> None:
-    """Raise a ValueError if a pipeline with this outline model cannot refine maps in this way."""
+def check_strength(name: str, strength: Any) -> None:
+    """Raise a ValueError unless the argument `name` is a number in 0..1; NaN is not."""
     if not isinstance(strength, SupportsFloat) or isinstance(strength, bool) or not 0 <= float(strength) <= 1:
         raise ValueError(
-            f"`outline_strength` is {strength!r}; it must be a number in 0..1: 0 keeps what is painted, 1 follows it "
-            "loosely."
+            f"`{name}` is {strength!r}; it must be a number in 0..1: 0 keeps what is painted, 1 follows it loosely."
         )
-    check_whole_number("outline_steps", num_inference_steps)
+
+
+def check_outline_model(model: SPADEOutlineModel | None, labels: LabelSet) -> None:
+    """Raise a ValueError unless there is an outline model, with the labels of a label set."""
     if model is None:
         raise ValueError(
-            "This model has no `outline_model`, so it cannot change outlines or fill what is not painted. Leave "
-            "`outline_strength` out, or add one, as docs/outlines.md shows."
+            "This model has no `outline_model`, so it cannot change outlines or fill what is not painted. Add one, as "
+            "docs/outlines.md shows, or paint the mask as it is."
         )
     check_outline_labels(model, labels)
 
@@ -140,14 +139,15 @@ def refine_label_maps(
     # Noise levels: from the strength's, or from the noisiest where something has to be made of nothing
     lowest, highest = model.config.min_log_snr, model.config.max_log_snr
     start = highest + (lowest - highest) * strength
-    first = torch.where(has_holes, lowest, start).to(noise)  # (N,)
-    shares = torch.linspace(0, 1, num_inference_steps + 1).to(noise)
+    # in float32: in half precision, a level would miss the strength's by rounding
+    first = torch.where(has_holes, lowest, start).float()  # (N,)
+    shares = torch.linspace(0, 1, num_inference_steps + 1, device=first.device)
     levels = first + (highest - first) * shares[:, None]  # (S + 1, N), rising log signal-to-noise ratios
 
     # Labels that may appear, (N, L, 1, 1)
     allowed = (painted.amax(dim=(2, 3), keepdim=True) > 0) | has_holes[:, None, None, None]
 
-    alpha, sigma = (part[:, None, None, None] for part in signal_and_noise(levels[0]))
+    alpha, sigma = _scales(levels[0], noise.dtype)
     x = alpha * painted.where(is_painted[:, None], 0) + sigma * noise
     logits = noise
     for level, following in zip(levels[:-1], levels[1:], strict=True):
@@ -156,14 +156,20 @@ def refine_label_maps(
         is_held = is_painted & (level < start)[:, None, None]
         expected = torch.where(is_held[:, None], painted, expected)
         # the noise that x holds if the map is as expected, at the following level
-        alpha, sigma = (part[:, None, None, None] for part in signal_and_noise(level))
-        next_alpha, next_sigma = (part[:, None, None, None] for part in signal_and_noise(following))
+        alpha, sigma = _scales(level, noise.dtype)
+        next_alpha, next_sigma = _scales(following, noise.dtype)
         x = next_alpha * expected + next_sigma * (x - alpha * expected) / sigma
     natural = logits.argmax(dim=1)  # (N, H, W)
     if strength == 0:
         return torch.where(is_painted, label_maps, natural)
     kept = [keep_parts(*_arrays(*one)) for one in zip(label_maps, natural, logits.float(), strict=True)]
     return torch.from_numpy(np.stack(kept)).to(natural.device)
+
+
+def _scales(log_snr: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return alpha and sigma of noise levels `(N,)`, `(N, 1, 1, 1)` each."""
+    alpha, sigma = (part[:, None, None, None].to(dtype) for part in signal_and_noise(log_snr))
+    return alpha, sigma
 
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:

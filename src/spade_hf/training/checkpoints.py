@@ -116,7 +116,7 @@ class CheckpointManager:
         accelerator.register_save_state_pre_hook(lambda models, weights, folder: weights.clear())
         accelerator.register_load_state_pre_hook(lambda models, folder: models.clear())
 
-    def save(self, state: TrainingState, pipeline: SPADEPipeline | None = None) -> Path:
+    def save(self, state: TrainingState, pipeline: SPADEPipeline | ModelMixin | None = None) -> Path:
         """Write `checkpoint-{global_step}`; every process calls this.
 
         Checkpoints beyond the step that this run last saved or restored belong to another run. They are renamed to
@@ -124,8 +124,8 @@ class CheckpointManager:
 
         Args:
             state (`TrainingState`): Progress of the run.
-            pipeline (`SPADEPipeline`, *optional*): The exported averages, on the main process, so that the checkpoint
-                can be used for inference.
+            pipeline (`SPADEPipeline` or `ModelMixin`, *optional*): The exported averages, on the main process, so
+                that the checkpoint can be used for inference: a pipeline, or an outline model alone.
 
         Raises:
             FloatingPointError: If a network has a value that is not finite; nothing is written or deleted then.
@@ -249,7 +249,7 @@ class CheckpointManager:
         live = {name + LIVE_SUFFIX * (name in self.averages): network for name, network in self.networks.items()}
         return live | {name + AVERAGE_SUFFIX: average.model for name, average in self.averages.items()}
 
-    def _write(self, folder: Path, state: TrainingState, pipeline: SPADEPipeline | None) -> None:
+    def _write(self, folder: Path, state: TrainingState, pipeline: SPADEPipeline | ModelMixin | None) -> None:
         """Write a checkpoint's files, and flush them to the disk."""
         if self.accelerator.is_main_process:
             folder.mkdir()

@@ -7,6 +7,7 @@ card and images at the end. Trackers write theirs to a folder of their own, whic
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
@@ -34,9 +35,9 @@ PIPELINE_FILES = (
     PIPELINE_INDEX,
     *(f"{network}/{file}" for network in ("generator", "style_encoder") for file in NETWORK_FILES),
     "image_processor/preprocessor_config.json",
-    *NETWORK_FILES,  # of an outline model, which is no part of a pipeline yet
 )
-TRAINED_CLASSES = {PIPELINE_INDEX: "SPADEPipeline", CONFIG_NAME: "SPADEOutlineModel"}
+# what a run leaves in the end: a pipeline, or an outline model, which is not part of a pipeline yet
+MODEL_FILES = {"SPADEPipeline": PIPELINE_FILES, "SPADEOutlineModel": NETWORK_FILES}
 GRID, STEP_GRID = f"{SAMPLES}/final.png", f"{SAMPLES}/step-{{:07d}}.png"
 GALLERY_MASK, GALLERY_IMAGE = f"{SAMPLES}/gallery-{{}}-mask.png", f"{SAMPLES}/gallery-{{}}.png"
 FINAL_SAMPLES = (GRID, f"{SAMPLES}/gallery-*.png")
@@ -93,8 +94,12 @@ def refuse_existing_run(output_dir: Path) -> None:
         )
 
 
-def refuse_foreign_files(output_dir: Path) -> None:
+def refuse_foreign_files(output_dir: Path, model_files: Sequence[str] = PIPELINE_FILES) -> None:
     """Check that a run will not replace files that no run wrote.
+
+    Args:
+        output_dir (`Path`): The run's output folder.
+        model_files (`Sequence[str]`): What the run writes in the end, a value of `MODEL_FILES`.
 
     Raises:
         ValueError: If they would; the message names them.
@@ -104,7 +109,7 @@ def refuse_foreign_files(output_dir: Path) -> None:
     if not _has_metrics(output_dir):
         foreign += [name for name in RECORDS if (output_dir / name).exists()]
     if not holds_run(output_dir):  # a killed one can have left only samples of its steps
-        paths = (path for pattern in (*PIPELINE_FILES, *FINAL_SAMPLES) for path in output_dir.glob(pattern))
+        paths = (path for pattern in (*model_files, *FINAL_SAMPLES) for path in output_dir.glob(pattern))
         foreign += [path.relative_to(output_dir).as_posix() for path in paths]
     if foreign:
         raise ValueError(
@@ -115,9 +120,21 @@ def refuse_foreign_files(output_dir: Path) -> None:
 
 def holds_run(output_dir: Path) -> bool:
     """Return whether a folder holds a checkpoint, or a model with the card of its training."""
-    has_model = any(_class_in(output_dir / file) == name for file, name in TRAINED_CLASSES.items())
-    is_trained = has_model and (output_dir / README).exists() and _is_card(output_dir / README)
+    is_trained = bool(trained_files(output_dir)) and (output_dir / README).exists() and _is_card(output_dir / README)
     return is_trained or bool(_checkpoints_in(output_dir))
+
+
+def trained_files(output_dir: Path) -> Sequence[str]:
+    """Return the names of the files of the model in a folder, if it is one that runs leave; else none."""
+    return next((files for name, files in MODEL_FILES.items() if _class_in(output_dir / files[0]) == name), ())
+
+
+def own_files(output_dir: Path) -> set[str]:
+    """Return the names of files that belong to a run: a pipeline's, complete or not, and those of an outline model.
+
+    In a folder of something else, `config.json` and the weights beside it are not any.
+    """
+    return {*PIPELINE_FILES, *trained_files(output_dir)}
 
 
 def _class_in(file: Path) -> str | None:
@@ -139,7 +156,7 @@ def delete_existing_run(output_dir: Path) -> None:
         delete(checkpoint)
     delete_leftovers(output_dir)
     delete_staged(output_dir)
-    files = [output_dir / name for name in PIPELINE_FILES]
+    files = [output_dir / name for name in own_files(output_dir)]
     files += [path for path in (output_dir / SAMPLES).glob("*.png") if _SAMPLE.fullmatch(path.name)]
     if (output_dir / README).exists() and _is_card(output_dir / README):
         files.append(output_dir / README)

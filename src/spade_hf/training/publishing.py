@@ -4,6 +4,7 @@ import copy
 import itertools
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -66,7 +67,7 @@ def export_pipeline(
     return pipeline
 
 
-class Uploader:
+class Uploader(ABC):
     """What every publisher does: it saves a run's model in the end, and uploads it, or checkpoints, while it trains.
 
     Call its methods only on the main process. A subclass has `_save`, which writes a model with its card to a folder.
@@ -95,7 +96,7 @@ class Uploader:
             delete_staged(output_dir)  # what a killed run left
 
     def push(self, checkpoint: Path, step: int) -> None:
-        """Start to upload a checkpoint, or the pipeline of its step, as `hub_strategy` says."""
+        """Start to upload a checkpoint, or the model of its step, as `hub_strategy` says."""
         if self.hub_strategy == "every_save":
             revision = f"step-{step:07d}"
             self._push(
@@ -148,9 +149,9 @@ class Uploader:
         self.uploads.start(folder, revision, name=name)
         return True
 
+    @abstractmethod
     def _save(self, folder: Path, *, num_samples: int | None, num_steps: int, revision: str | None = None) -> None:
         """Write the model and its card; `revision` is where it will be uploaded, if not to the main one."""
-        raise NotImplementedError
 
 
 class Publisher(Uploader):

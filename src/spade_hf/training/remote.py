@@ -34,7 +34,7 @@ from .integrity import (
     write_json,
 )
 from .monitoring import LOSSES
-from .output_folder import FINAL_SAMPLES, PIPELINE_FILES, README
+from .output_folder import FINAL_SAMPLES, README, own_files
 
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ LAST_CHECKPOINT = "last-checkpoint"  # the branch
 
 
 def upload(output_dir: Path, repo_id: str) -> None:
-    """Push the pipeline, its card and the images that the card shows, and nothing else that is in the folder.
+    """Push the model, its card and the images that the card shows, and nothing else that is in the folder.
 
     Raises:
         OSError: If the upload fails.
@@ -51,8 +51,8 @@ def upload(output_dir: Path, repo_id: str) -> None:
         upload_folder(
             repo_id=repo_id,
             folder_path=output_dir,
-            commit_message="A trained SPADE pipeline",
-            allow_patterns=[*PIPELINE_FILES, README, *FINAL_SAMPLES, LOSSES],
+            commit_message="A trained model",
+            allow_patterns=[*own_files(output_dir), README, *FINAL_SAMPLES, LOSSES],
         )
     except HTTPError as error:  # also if the Hub cannot be reached
         raise OSError(

@@ -41,7 +41,7 @@ from spade_hf.metrics.outlines import score_outlines
 from spade_hf.metrics.report import format_outlines, format_table
 from spade_hf.metrics.scoring import KINDS, REDRAWN, OutlineSettings
 from spade_hf.models.model_hash import hash_model
-from spade_hf.pipelines.refinement import check_refinement
+from spade_hf.pipelines.refinement import check_outline_model
 
 from ..data import find_labels, open_label_set
 from ..models import check_device, find_model
@@ -140,7 +140,7 @@ def check_model(args: argparse.Namespace, pipeline: SPADEPipeline) -> None:
     pipeline.generator.check_size(*args.resolution, "--resolution")
     if args.outline_strength is not None:
         label_set = pipeline.image_processor.label_set
-        check_refinement(pipeline.outline_model, label_set, args.outline_strength, args.outline_steps)
+        check_outline_model(pipeline.outline_model, label_set)
     labels = find_labels(args)
     if labels is not None:
         check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)

@@ -17,7 +17,7 @@ from spade_hf.data.label_match import check_labels
 from spade_hf.data.sources import find_label_set
 from spade_hf.hub.repositories import open_repository
 from spade_hf.models.model_hash import hash_model
-from spade_hf.pipelines.refinement import check_refinement
+from spade_hf.pipelines.refinement import check_outline_model
 from spade_hf.synthesis import (
     FolderOutput,
     MaskReader,
@@ -117,11 +117,11 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
     labels = find_label_set(dataset_name=args.dataset_name)
     if labels is not None:
         check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)
-    if args.seed != 0 and pipeline.generator.config.latent_dim is None:
+    if args.seed != 0 and pipeline.generator.config.latent_dim is None and args.outline_strength == 0:
         raise ValueError(f"`seed` is {args.seed}, but this model has no latent to draw from it. Leave it out.")
     processor = pipeline.image_processor
     if args.outline_strength > 0:  # before hours of painting
-        check_refinement(pipeline.outline_model, processor.label_set, args.outline_strength, args.outline_steps or 1)
+        check_outline_model(pipeline.outline_model, processor.label_set)
         processor = SPADEImageProcessor(label_set=processor.label_set.with_unknown())  # what is not painted is filled
     masks = MaskReader(
         rows,

@@ -231,10 +231,16 @@ def build_iteration(
 ) -> Game:
     """Prepare both sides, with their optimizers and schedules, to be trained against each other."""
     has_style_encoder = "style_encoder" in generators  # without, there are no other styles than random ones
+    sides = (
+        build_side(options, accelerator, models, build_adam(options, accelerator, models, learning_rate), num_steps)
+        for models, learning_rate in (
+            (generators, options.learning_rate),
+            (discriminators, options.discriminator_learning_rate),
+        )
+    )
     return Game(
         accelerator,
-        build_side(options, accelerator, generators, options.learning_rate, num_steps),
-        build_side(options, accelerator, discriminators, options.discriminator_learning_rate, num_steps),
+        *sides,
         averages=averages,
         objective=objective,
         random_style_probability=options.random_style_probability if has_style_encoder else 0.0,
@@ -245,21 +251,27 @@ def build_iteration(
     )
 
 
-def build_side(
-    options: TrainOptions,
-    accelerator: Accelerator,
-    models: dict[str, ModelMixin],
-    learning_rate: float,
-    num_steps: int,
-) -> Side:
-    """Prepare networks with Adam and its schedule."""
-    optimizer = torch.optim.Adam(
+def build_adam(
+    options: TrainOptions, accelerator: Accelerator, models: dict[str, ModelMixin], learning_rate: float
+) -> torch.optim.Optimizer:
+    """Build the optimizer of a side."""
+    return torch.optim.Adam(
         [parameter for model in models.values() for parameter in model.parameters()],
         learning_rate,
         betas=(options.adam_beta1, options.adam_beta2),
         eps=options.adam_epsilon,
         fused=accelerator.device.type in ("cpu", "cuda") or None,
     )
+
+
+def build_side(
+    options: RunOptions,
+    accelerator: Accelerator,
+    models: dict[str, ModelMixin],
+    optimizer: torch.optim.Optimizer,
+    num_steps: int,
+) -> Side:
+    """Prepare networks, their optimizer and its schedule."""
     networks = {name: accelerator.prepare(model) for name, model in models.items()}
     optimizer = accelerator.prepare(optimizer)
     schedule = prepared_schedule(

@@ -6,11 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-import yaml
-
-from ..config_file import read_options
+from ..config_file import with_config
 from ..declaring import add_options, collect
 from ..options import as_typed, options_of
 from ..parsing import OneLineParser, OptionParser
@@ -43,14 +40,8 @@ def parse_args(input_args: Sequence[str] | None = None, *, prog: str | None = No
     Later sources override earlier ones: defaults, those of `--discriminator`, `--preset`, `--config`, command line.
     """
     parser = build_parser(prog)
-    chosen = given = list(sys.argv[1:] if input_args is None else input_args)
-    if file := _first(given).config:
-        try:
-            words, is_record = read_options(Path(file), parser)
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            parser.error(f"--config {file} cannot be used: {' '.join(str(error).split())}.")
-        given = [*words, *given]
-        chosen = chosen if is_record else given
+    given = list(sys.argv[1:] if input_args is None else input_args)
+    given, chosen = with_config(_first(given).config, given, parser)
     first = _first(given)
     if first.modules:
         _import(first.modules, parser)

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,12 +11,19 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from spade_hf.training import build_accelerator, refuse_existing_run, refuse_foreign_files
+from spade_hf.training.output_folder import PIPELINE_FILES
 
 from .options import RunOptions
 
 
-def set_up(options: RunOptions) -> tuple[Accelerator, Callable[[str], None]]:
+def set_up(
+    options: RunOptions, model_files: Sequence[str] = PIPELINE_FILES
+) -> tuple[Accelerator, Callable[[str], None]]:
     """Set up a run; nothing is written or deleted yet.
+
+    Args:
+        options (`TrainOptions` or `OutlineOptions`): The run's options.
+        model_files (`Sequence[str]`): What the run writes in the end; see [`refuse_foreign_files`].
 
     Returns:
         `tuple[Accelerator, Callable[[str], None]]`: The accelerator, and a function that prints a line on the main
@@ -29,7 +36,7 @@ def set_up(options: RunOptions) -> tuple[Accelerator, Callable[[str], None]]:
     if not options.dry_run:
         if not (options.resume_from_checkpoint or options.overwrite_output_dir):
             refuse_existing_run(output_dir)
-        refuse_foreign_files(output_dir)
+        refuse_foreign_files(output_dir, model_files)
     accelerator = build_accelerator(
         options.output_dir,
         mixed_precision=options.mixed_precision,

@@ -4,11 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-import yaml
-
-from ..config_file import read_options
+from ..config_file import with_config
 from ..declaring import add_options, collect
 from ..options import as_typed, options_of
 from ..parsing import OneLineParser, OptionParser
@@ -54,16 +51,10 @@ def build_parser(prog: str | None = None) -> OptionParser:
 def parse_args(input_args: Sequence[str] | None = None, *, prog: str | None = None) -> OutlineOptions:
     """Parse and check the options; the command line overrides `--config`, which overrides the defaults."""
     parser = build_parser(prog)
-    given = chosen = list(sys.argv[1:] if input_args is None else input_args)
+    given = list(sys.argv[1:] if input_args is None else input_args)
     first = OneLineParser(add_help=False, allow_abbrev=False)
     first.add_argument("--config")
-    if file := first.parse_known_args(given)[0].config:
-        try:
-            words, is_record = read_options(Path(file), parser)
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            parser.error(f"--config {file} cannot be used: {' '.join(str(error).split())}.")
-        given = [*words, *given]
-        chosen = chosen if is_record else given
+    given, chosen = with_config(first.parse_known_args(given)[0].config, given, parser)
     options = collect(OutlineOptions, parser.parse_args(given))
     problem = problem_with(options) or unused_option(options, RULES, _names(chosen))
     if problem is not None:

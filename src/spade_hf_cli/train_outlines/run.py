@@ -32,21 +32,20 @@ from spade_hf.training import (
     OutlineIteration,
     OutlinePublisher,
     SampleOrder,
-    Side,
     StopOnSignal,
     TrainingRecipe,
     TrainingState,
     find_broken_rows,
     log_image,
-    prepared_schedule,
     resumable_batches,
     save_losses,
     upload,
 )
+from spade_hf.training.output_folder import NETWORK_FILES
 
 from ..declaring import names_with
 from ..train import messages
-from ..train.build import count_updates
+from ..train.build import build_side, count_updates
 from ..train.outputs import build_checkpoints, find_checkpoint, start_publishing
 from ..train.setup import set_up
 from .options import OutlineOptions
@@ -54,7 +53,7 @@ from .options import OutlineOptions
 
 def main(options: OutlineOptions) -> None:
     """Train with the parsed options."""
-    accelerator, say = set_up(options)
+    accelerator, say = set_up(options, NETWORK_FILES)
     output_dir = Path(options.output_dir)
 
     # Data: label maps only
@@ -76,7 +75,8 @@ def main(options: OutlineOptions) -> None:
     loader = accelerator.prepare(loader)
     SampleOrder(accelerator, loader, options.seed)  # checkpoints hold it
     num_steps = count_updates(options, loader)
-    side = build_side(options, accelerator, network, num_steps)
+    optimizer = build_optimizer(options, accelerator, network)
+    side = build_side(options, accelerator, {"outline_model": network}, optimizer, num_steps)
     iteration = OutlineIteration(accelerator, side, average)
     samples_per_batch = options.train_batch_size * accelerator.num_processes
     samples_per_update = samples_per_batch * options.gradient_accumulation_steps
@@ -219,27 +219,15 @@ def build_dataset(options: OutlineOptions) -> PairedImageDataset:
     return PairedImageDataset(rows, reader, seed=options.seed, skip_broken=options.skip_broken)
 
 
-def build_side(options: OutlineOptions, accelerator: Accelerator, network: SPADEOutlineModel, num_steps: int) -> Side:
-    """Prepare the network with AdamW and its schedule."""
-    optimizer = torch.optim.AdamW(
+def build_optimizer(
+    options: OutlineOptions, accelerator: Accelerator, network: SPADEOutlineModel
+) -> torch.optim.Optimizer:
+    """Build the network's AdamW."""
+    return torch.optim.AdamW(
         network.parameters(),
         options.learning_rate,
         betas=(options.adam_beta1, options.adam_beta2),
         eps=options.adam_epsilon,
         weight_decay=options.adam_weight_decay,
         fused=accelerator.device.type in ("cpu", "cuda") or None,
-    )
-    prepared = accelerator.prepare(network)
-    optimizer = accelerator.prepare(optimizer)
-    schedule = prepared_schedule(
-        accelerator,
-        options.lr_scheduler,
-        optimizer,
-        num_steps=num_steps,
-        num_warmup_steps=options.lr_warmup_steps,
-        decay_start=options.lr_decay_start,
-    )
-    networks = {"outline_model": network}
-    return Side(
-        accelerator, networks, {"outline_model": prepared}, optimizer, schedule, max_grad_norm=options.max_grad_norm
     )
