@@ -43,7 +43,9 @@ ROOT_MODULES = {
     "batch",
     "files",
     "project",
+    "public",
     "seeding",
+    "text",
     "version",
 }  # for everyone, but `__init__`
 INFERENCE = ORDER[ORDER.index("hub") :]

@@ -1,8 +1,10 @@
 """The console script `spade-hf`. It imports `spade_hf`, which takes seconds, only when a command runs."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from .options import as_typed
 from .parser import build_parser
@@ -12,6 +14,8 @@ from .streams import finish_output, open_streams, reader_is_gone
 from .unused import unused_option
 
 
+LIGHT = ("labels",)  # commands without torch and diffusers, which take seconds to load
+LAZY = "SPADE_HF_LAZY_IMPORT"  # see spade_hf/__init__.py
 NO_READER = 141  # exit status, as a shell reports a program whose reader has ended, such as `head`
 
 
@@ -43,10 +47,21 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         if problem := unused_option(args, args.rules):
             raise ValueError(problem)
-        module = args.command.replace("-", "_")
-        return importlib.import_module(f"{__name__}.commands.{module}").run(args) or 0
+        return _load(args.command).run(args) or 0
     except BrokenPipeError:  # see `main`
         raise
     except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:  # RuntimeError: torch's
         print(f"error: {as_typed(one_line(error), args.options)}", file=sys.stderr)
         return USER_ERROR
+
+
+def _load(command: str) -> ModuleType:
+    """Import the module of a command, and the library with it."""
+    before = os.environ.get(LAZY)
+    if command in LIGHT:
+        os.environ[LAZY] = "1"
+    try:
+        return importlib.import_module(f"{__name__}.commands.{command.replace('-', '_')}")
+    finally:
+        if command in LIGHT and before is None:
+            del os.environ[LAZY]

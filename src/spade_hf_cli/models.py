@@ -1,7 +1,6 @@
-"""Inputs of several commands: models, label sets, devices."""
+"""Inputs of several commands: models, files, devices."""
 
 import argparse
-import difflib
 from pathlib import Path
 
 import torch
@@ -9,9 +8,7 @@ from diffusers.utils.logging import disable_progress_bar
 
 from spade_hf import BUNDLED_MODEL, SPADEOutlineModel
 from spade_hf.images.inputs import check_not_url
-from spade_hf.images.processor import SPADEImageProcessor
-from spade_hf.labels.label_set import LabelSet
-from spade_hf.models.locations import check_hub, check_location, check_pipeline_location, similar, suggestion
+from spade_hf.models.locations import check_hub, check_location, check_pipeline_location
 from spade_hf.pipelines import SPADEPipeline
 
 
@@ -66,25 +63,6 @@ def check_styles(pipeline: SPADEPipeline, args: argparse.Namespace) -> None:
         raise ValueError(f"--style was given, but this model has no style encoder. {remedy}")
     if args.seed is not None and not has_styles and args.outline_strength == 0:
         raise ValueError(f"--seed is {args.seed}, but this model has no styles. Leave it out.")
-
-
-def read_label_set(name: str) -> LabelSet:
-    """Read a built-in label set, one in a file, or that of a saved pipeline; else raise a ValueError."""
-    path = Path(name)
-    if name in LabelSet.built_in_names():
-        return LabelSet.from_name(name)
-    if path.is_dir():
-        if not (path / "image_processor" / SPADEImageProcessor.config_name).is_file():
-            raise ValueError(f"{name} is a folder without a saved pipeline's image_processor, so it has no label set.")
-        return SPADEImageProcessor.from_pretrained(name, subfolder="image_processor").label_set
-    if path.is_file():
-        return LabelSet.from_file(name)
-    names = ", ".join(LabelSet.built_in_names())
-    found = difflib.get_close_matches(name, LabelSet.built_in_names()) or similar(path)
-    raise ValueError(
-        f"{name!r} is not a label set: give {names}, a JSON file, a table of colors or a model's folder."
-        f"{suggestion(found)}"
-    )
 
 
 def check_inputs(**files: str | None) -> None:

@@ -73,3 +73,19 @@ def test_an_image_that_cannot_be_saved_leaves_the_old_one(tmp_path, fails):
 
 def test_overwrite_without_a_legend(fails):
     fails("labels", "landscapes", "--overwrite", match="--overwrite belongs to --image, which is missing")
+
+
+@pytest.mark.parametrize(
+    ("config", "match"),
+    [
+        ("[", r"preprocessor_config\.json cannot be read: .*\. Copy or download it again"),
+        ("[" * 100_000, r"preprocessor_config\.json cannot be read: .*\. Copy or download it again"),
+        ("{}", r"preprocessor_config\.json has no `?label_set`?|has no --label-set"),
+        ("3", r"preprocessor_config\.json has no `?label_set`?|has no --label-set"),
+    ],
+    ids=["text", "nested", "empty", "number"],
+)
+def test_a_damaged_model(config, match, tmp_path, fails):
+    (tmp_path / "image_processor").mkdir()
+    (tmp_path / "image_processor" / "preprocessor_config.json").write_text(config)
+    fails("labels", tmp_path, match=match)

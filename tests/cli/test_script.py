@@ -123,3 +123,29 @@ def test_wrong_options_are_one_line(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert re.fullmatch(r"error: .* See --help\.\n", capsys.readouterr().err)
+
+
+def test_a_label_set_is_printed_without_torch(tmp_path):
+    """In seconds less; a name of the library that needs it loads it, and registers with diffusers."""
+    code = (
+        "import sys, spade_hf_cli\n"
+        "assert spade_hf_cli.main(['labels', '--image', sys.argv[1]]) == 0\n"
+        "assert not {'torch', 'diffusers'} & set(sys.modules)\n"
+        "import os, spade_hf\n"
+        "assert 'SPADE_HF_LAZY_IMPORT' not in os.environ\n"
+        "assert spade_hf.SPADEPipeline and spade_hf.LabelSet and spade_hf.BUNDLED_MODEL\n"
+        "import diffusers\n"
+        "assert diffusers.SPADEPipeline is spade_hf.SPADEPipeline\n"
+        "try: spade_hf.nothing\n"
+        "except AttributeError as error: assert 'nothing' in str(error)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "legend.png")]
+    result = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=LONGEST)
+    assert result.returncode == 0, result.stderr
+    assert "12 labels" in result.stdout and (tmp_path / "legend.png").is_file()
+
+
+def test_the_library_registers_at_its_import():
+    code = "import spade_hf, sys; assert sys.modules['diffusers'].SPADEPipeline is spade_hf.SPADEPipeline"
+    result = subprocess.run([sys.executable, "-c", code], cwd=SOURCES, capture_output=True, text=True, timeout=LONGEST)
+    assert result.returncode == 0, result.stderr

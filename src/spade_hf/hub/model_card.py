@@ -9,6 +9,7 @@ from huggingface_hub import ModelCardData
 
 from ..pipelines import SPADEPipeline
 from ..project import install_command
+from ..text import printable
 
 
 PUBLIC_WEIGHTS_LICENSE = "cc-by-nc-sa-4.0"
@@ -93,11 +94,6 @@ def without_folder(value: Any) -> Any:
     if isinstance(value, str) and value and (Path(value).is_absolute() or Path(value).exists() or value[0] == "~"):
         return Path(value).name
     return value
-
-
-def printable(text: str) -> str:
-    """Replace the control characters in a name from foreign weights, because a terminal would obey them."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _markdown(text: str) -> str:

@@ -1,12 +1,13 @@
 """Where a saved model is: in a folder, or in a repository on the Hub."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import hf_hub_download
+
+from ..text import similar, suggestion
 
 
 INDEX = "model_index.json"  # marks a folder or repository as a pipeline
@@ -55,19 +56,6 @@ def check_hub(name: str, *, given_as: str, **options: Any) -> None:
             f"{given_as} is {name}: there is no such folder.{suggestion(similar(Path(name)))} The Hub does not return "
             f"{name}/{INDEX}: {reason}."
         ) from error
-
-
-def similar(path: Path) -> list[str]:
-    """Return the folders beside `path` with similar names, the most similar first."""
-    if not path.parent.is_dir():
-        return []
-    folders = [sibling.name for sibling in path.parent.iterdir() if sibling.is_dir()]
-    return [str(path.with_name(name)) for name in difflib.get_close_matches(path.name, folders)]
-
-
-def suggestion(names: list[str]) -> str:
-    """Return a question that offers up to three names, to append to a message; empty without names."""
-    return f" Did you mean {' or '.join(names[:3])}?" if names else ""
 
 
 def _hub_options(options: Mapping[str, Any]) -> dict[str, Any]:

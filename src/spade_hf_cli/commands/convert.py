@@ -11,7 +11,7 @@ from spade_hf.conversion import (
 )
 from spade_hf.hub.model_card import write_converted_model_card
 
-from ..models import read_label_set
+from ..label_sets import read_label_set
 from ..outputs import check_folder, writing_folder
 
 

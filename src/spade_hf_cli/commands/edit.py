@@ -15,7 +15,8 @@ from spade_hf.labels.label_set import LabelSet
 from spade_hf.pipelines import SPADEPipeline
 from spade_hf.project import install_command
 
-from ..models import OUTLINE_STEPS, check_inputs, find_model, read_label_set
+from ..label_sets import read_label_set
+from ..models import OUTLINE_STEPS, check_inputs, find_model
 from ..outputs import check_file, save_image
 
 

@@ -1,13 +1,13 @@
-"""`spade-hf labels`: print a label set."""
+"""`spade-hf labels`: print a label set. Neither torch nor diffusers is loaded: a table takes no seconds."""
 
 import argparse
 import sys
 
 from spade_hf import BUNDLED_MODEL
-from spade_hf.hub.model_card import printable
 from spade_hf.labels.legend import draw_legend
+from spade_hf.text import printable
 
-from ..models import read_label_set
+from ..label_sets import read_label_set
 from ..outputs import check_image_file, save_image
 
 
