@@ -48,8 +48,6 @@ def add_outline_model(pipeline: SPADEPipeline, name: str | None) -> None:
     if name is None:
         return
     check_location(name, given_as="--outline-model")
-    if not Path(name).is_dir():
-        check_hub(name, given_as="--outline-model")
     subfolder = "outline_model" if (Path(name) / "model_index.json").is_file() else None
     model = SPADEOutlineModel.from_pretrained(name, subfolder=subfolder, torch_dtype=pipeline.generator.dtype)
     pipeline.register_modules(outline_model=model.to(pipeline.device).eval())

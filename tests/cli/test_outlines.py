@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
+from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEOutlineModel, SPADEPipeline
 from spade_hf_cli import main
 
 from ..tiny_networks import tiny_outlines
@@ -71,6 +71,17 @@ def test_an_outline_model_of_its_own(model, natural_model, outlines, mask, tmp_p
     assert (ours == theirs).all() and (of_pipeline == theirs).all()
 
 
+def test_an_outline_model_on_the_hub(model, outlines, mask, hub, tmp_path, monkeypatch, fails):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    repo_id = f"{hub.user}/outlines-alone"
+    SPADEOutlineModel.from_pretrained(outlines).push_to_hub(repo_id, token=hub.token)
+    options = ("--model", model, "--outline-strength", "0.8", "--outline-model")
+    ours, theirs = (painted(tmp_path / f"{i}.png", mask, *options, one) for i, one in enumerate((outlines, repo_id)))
+    assert (ours == theirs).all()
+    missing = f"{hub.user}/no-outlines"
+    fails("generate", mask, "--output", tmp_path / "no.png", *options, missing, match=missing)
+
+
 def test_many_masks(natural_model, mask, holes, tmp_path):
     folder = tmp_path / "masks"
     folder.mkdir()
@@ -108,6 +119,16 @@ def test_a_seed_is_that_of_the_outlines_where_there_are_no_styles(outlines, mask
     assert (first == again).all() and (first != other).any()
     fails("generate", mask, "--model", tmp_path / "model", "--seed", 3, "--output", tmp_path / "exact.png",
           match="--seed is 3, but this model has no styles")  # fmt: skip
+
+
+def test_a_model_on_the_hub(natural_model, mask, hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    repo_id = f"{hub.user}/natural-edits"
+    SPADEPipeline.from_pretrained(natural_model).push_to_hub(repo_id, token=hub.token)
+    for name, model in (("folder.png", natural_model), ("hub.png", repo_id)):
+        arguments = ["edit", mask, "--natural", 0.8, "--model", model, "--output", tmp_path / name]
+        assert main([*map(str, arguments)]) == 0
+    assert (tmp_path / "folder.png").read_bytes() == (tmp_path / "hub.png").read_bytes()
 
 
 def test_what_is_wrong(model, natural_model, mask, holes, tmp_path, fails):

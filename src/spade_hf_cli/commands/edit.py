@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from spade_hf import BUNDLED_MODEL
 from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.images.resize import resize_labels
 from spade_hf.labels.editing import connected_components, paste_region, replace_labels
@@ -34,7 +35,11 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--paste names a mask, and --region the label to copy from it: give both.")
     if args.painted is not None or args.instances is not None:
         _check_extra(args)
-    label_set = read_label_set(args.label_set or find_model(args.model))
+    pipeline = None if args.natural is None else SPADEPipeline.from_pretrained(find_model(args.model))
+    if args.label_set is None and pipeline is not None:
+        label_set = pipeline.image_processor.label_set
+    else:
+        label_set = read_label_set(args.label_set or BUNDLED_MODEL)
     # what is not painted can be filled
     processor = SPADEImageProcessor(label_set=label_set if args.natural is None else label_set.with_unknown())
     label_map = processor.read_ids(args.mask)[0]
@@ -50,8 +55,8 @@ def run(args: argparse.Namespace) -> None:
         label_map = resize_labels(label_map, tuple(args.size))
     if args.painted is not None:
         label_map = _simplified(label_map, label_set, args.painted)
-    if args.natural is not None:
-        label_map = _natural(label_map, label_set, args)
+    if pipeline is not None:
+        label_map = _natural(label_map, label_set, pipeline, args)
     maps = [(label_map, args.output, "--output")]
     if args.instances is not None:
         maps.append((connected_components(label_map), args.instances, "--instances"))
@@ -108,8 +113,9 @@ def _simplified(label_map: np.ndarray, label_set: LabelSet, seed: int) -> np.nda
     return label_set.channels_to_ids(simplify_label_map(channels, label_set.num_channels, rng).numpy())
 
 
-def _natural(label_map: np.ndarray, label_set: LabelSet, args: argparse.Namespace) -> np.ndarray:
-    pipeline = SPADEPipeline.from_pretrained(find_model(args.model))
+def _natural(
+    label_map: np.ndarray, label_set: LabelSet, pipeline: SPADEPipeline, args: argparse.Namespace
+) -> np.ndarray:
     labels = pipeline.image_processor.label_set
     if label_set.id2label != labels.id2label:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""`spade-hf labels`: print a label set. Neither torch nor diffusers is loaded: a table takes no seconds."""
+"""`spade-hf labels`: print a label set, without torch and diffusers, which take seconds to load."""
 
 import argparse
 import sys
