@@ -44,13 +44,18 @@ OUTLINE_STEPS = 4  # evaluations of an outline model, unless others are asked fo
 
 
 def add_outline_model(pipeline: SPADEPipeline, name: str | None) -> None:
-    """Load another outline model into a pipeline, if one is named: a folder, also a whole pipeline's, or a Hub id."""
+    """Load another outline model into a pipeline, if one is named."""
     if name is None:
         return
-    check_location(name, given_as="--outline-model")
-    subfolder = "outline_model" if (Path(name) / "model_index.json").is_file() else None
-    model = SPADEOutlineModel.from_pretrained(name, subfolder=subfolder, torch_dtype=pipeline.generator.dtype)
+    model = load_outline_model(name, given_as="--outline-model", dtype=pipeline.generator.dtype)
     pipeline.register_modules(outline_model=model.to(pipeline.device).eval())
+
+
+def load_outline_model(name: str, *, given_as: str, dtype: torch.dtype) -> SPADEOutlineModel:
+    """Load an outline model from a folder, also a whole pipeline's, or from the Hub."""
+    check_location(name, given_as=given_as)
+    subfolder = "outline_model" if (Path(name) / "model_index.json").is_file() else None
+    return SPADEOutlineModel.from_pretrained(name, subfolder=subfolder, torch_dtype=dtype)
 
 
 def check_styles(pipeline: SPADEPipeline, args: argparse.Namespace) -> None:

@@ -1,12 +1,15 @@
 """`examples/train_outlines.py`: runs, resumes bit by bit, and says what is wrong."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 from huggingface_hub import HfApi
 from PIL import Image
 
 from spade_hf import SPADEOutlineModel
+from spade_hf.labels.label_set import Label
 from spade_hf.training import CheckpointManager
 
 from ..training_data import LABELS, mask, write_imagefolder
@@ -60,7 +63,7 @@ def test_a_resumed_run_is_bit_equal(run, data, tmp_path, monkeypatch):
         assert list(model.config.labels) == ["sky", "grass", "rock"] and model.config.num_labels == 3
     card = (whole / "README.md").read_text()
     assert "SPADEOutlineModel.from_pretrained(" in card and "4 updates on 7 label maps" in card
-    assert "| block_out_channels | 8 8 16 |" in card or "| block_out_channels | [8, 8, 16] |" in card
+    assert "| block_out_channels | [8, 8, 16] |" in card
     assert Image.open(whole / "samples" / "final.png").width == 5 * 32
     assert {path.name for path in (whole / "samples").iterdir()} == {
         "final.png",
@@ -84,6 +87,26 @@ def test_a_folder_of_masks_is_enough(run, tmp_path):
     assert output.status == 0 and "spade-hf generate MASK --outline-model" in output.stdout
     again = run(*arguments, "--max_train_steps", 1)
     assert again.status == 2 and "holds a run" in again.stderr
+
+
+def test_a_run_starts_from_a_trained_model(run, data, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(*options(data, first, steps=1)).status == 0
+    start = ["--pretrained_model_name_or_path", first]
+    given = options(data, second, *start, "--learning_rate", 1e-9, steps=1)
+    given = given[:2] + given[6:]  # without the widths
+    assert run(*given, "--seed", 3).status == 0
+    weights = [SPADEOutlineModel.from_pretrained(str(folder)).state_dict() for folder in (first, second)]
+    assert all(torch.allclose(weights[0][name], weights[1][name]) for name in weights[0])
+    assert "| block_out_channels | [8, 8, 16] |" in (second / "README.md").read_text()
+
+    other = tmp_path / "other.json"
+    sand = Label(4, "sand", (128, 64, 0))
+    other.write_text(json.dumps(replace(LABELS, labels=(*LABELS.labels[:2], sand)).to_dict()))
+    refused = run(*given, "--label_set", other, "--output_dir", tmp_path / "third")
+    assert refused.status == 2 and "the first that differs is 'rock' instead of 'sand'" in refused.stderr
+    refused = run(*given, "--num_attention_heads", 2, "--output_dir", tmp_path / "third")
+    assert refused.status == 2 and "--num_attention_heads has no effect" in refused.stderr
 
 
 def test_pushed_to_the_hub_and_back(run, data, hub, tmp_path, monkeypatch):

@@ -47,7 +47,11 @@ class OutlineOptions:
     skip_broken: bool = as_in_train("skip_broken")
     dataloader_num_workers: int = as_in_train("dataloader_num_workers")
 
-    # Network
+    # Network: with a pretrained model, widths and heads come from it
+    pretrained_model_name_or_path: str | None = as_in_train(
+        "pretrained_model_name_or_path",
+        help="outline model of the same labels to start from: folder or Hub id",
+    )
     block_out_channels: list[int] = model_option(
         [32, 64, 96, 96],
         "widths of the levels, at 1/2, 1/4, ... of the map's size; multiples of 8",

@@ -27,6 +27,11 @@ RULES = (
         "belongs to --mask_folder, which is missing.",
     ),
     Rule(
+        "block_out_channels num_attention_heads",
+        lambda options: options.pretrained_model_name_or_path is not None,
+        "has no effect with --pretrained_model_name_or_path, which decides. Leave it out.",
+    ),
+    Rule(
         "lr_decay_start",
         lambda options: options.lr_scheduler != "constant_then_linear",
         "has no effect with another --lr_scheduler than constant_then_linear. Leave it out.",

@@ -5,6 +5,7 @@ One iteration is [`OutlineIteration`], in spade_hf/training/outlines.py. What is
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from spade_hf import SPADEImageProcessor, SPADEOutlineModel
+from spade_hf import LabelSet, SPADEImageProcessor, SPADEOutlineModel
 from spade_hf.data import (
     PairedImageDataset,
     PairedTransform,
@@ -24,6 +25,7 @@ from spade_hf.data import (
     preview_samples,
 )
 from spade_hf.data.outlines import OutlineReader
+from spade_hf.pipelines.refinement import check_outline_labels
 from spade_hf.training import (
     GRID,
     MetricsFile,
@@ -44,6 +46,7 @@ from spade_hf.training import (
 from spade_hf.training.output_folder import NETWORK_FILES
 
 from ..declaring import names_with
+from ..models import load_outline_model
 from ..train import messages
 from ..train.build import build_side, count_updates
 from ..train.outputs import build_checkpoints, find_checkpoint, start_publishing
@@ -63,11 +66,12 @@ def main(options: OutlineOptions) -> None:
     shown: Any = preview_samples(dataset, options.num_validation_images)
 
     # Network and average, optimizer and schedule
-    network = SPADEOutlineModel(
-        num_labels=label_set.num_labels,
-        labels=tuple(label_set.names[channel] for channel in label_set.class_channels),
-        block_out_channels=tuple(options.block_out_channels),
-        num_attention_heads=options.num_attention_heads,
+    network = build_network(options, label_set)
+    decided: Any = network.config
+    options = replace(
+        options,
+        block_out_channels=list(decided.block_out_channels),
+        num_attention_heads=decided.num_attention_heads,
     )
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in its overloads
     average = ModelEMA(network, options.ema_decay)
@@ -89,7 +93,7 @@ def main(options: OutlineOptions) -> None:
     resume_from = find_checkpoint(options, accelerator)
     recipe = TrainingRecipe(
         dataset_name=options.dataset_name,
-        pretrained_model_name_or_path=None,
+        pretrained_model_name_or_path=options.pretrained_model_name_or_path,
         license=options.license,
         train_batch_size=options.train_batch_size,
         settings={name: getattr(options, name) for name in names_with(OutlineOptions, "card")},
@@ -217,6 +221,25 @@ def build_dataset(options: OutlineOptions) -> PairedImageDataset:
         color_tolerance=options.color_tolerance,
     )
     return PairedImageDataset(rows, reader, seed=options.seed, skip_broken=options.skip_broken)
+
+
+def build_network(options: OutlineOptions, label_set: LabelSet) -> SPADEOutlineModel:
+    """Build the network, or load the one to start from.
+
+    Raises:
+        OSError, ValueError: If that one cannot be loaded, or knows other labels.
+    """
+    name = options.pretrained_model_name_or_path
+    if name is None:
+        return SPADEOutlineModel(
+            num_labels=label_set.num_labels,
+            labels=tuple(label_set.names[channel] for channel in label_set.class_channels),
+            block_out_channels=tuple(options.block_out_channels),
+            num_attention_heads=options.num_attention_heads,
+        )
+    network = load_outline_model(name, given_as="--pretrained_model_name_or_path", dtype=torch.float32)
+    check_outline_labels(network, label_set)
+    return network.train()
 
 
 def build_optimizer(
