@@ -45,14 +45,14 @@ export async function refine(run, labelMap, noise, options) {
 }
 
 /**
- * The logarithms of the signal-to-noise ratio, rising: one per step, and one more.
+ * The logarithms of the signal-to-noise ratio, rising, one per step; the last is half a step before the end.
  *
  * Below `start`, painted pixels are held. A map with pixels that are not painted begins at nothing but noise.
  */
 export function noiseLevels(hasHoles, { strength, steps, min_log_snr: lowest, max_log_snr: highest }) {
   const start = Math.fround(highest + (lowest - highest) * strength);
   const first = hasHoles ? lowest : start;
-  const levels = Float32Array.from({ length: steps + 1 }, (_, step) => first + ((highest - first) * step) / steps);
+  const levels = Float32Array.from({ length: steps }, (_, step) => first + ((highest - first) * step) / (steps - 0.5));
   return { start, levels };
 }
 

@@ -57,7 +57,7 @@ class TestSampler:
             oracle = Oracle(self.painted)
             refine(oracle, self.painted, strength, steps=4)
             levels = [level for _, _, (level,) in oracle.calls]
-            assert levels == pytest.approx([first + (4 - first) * share for share in (0, 0.25, 0.5, 0.75)])
+            assert levels == pytest.approx([first + (4 - first) * share for share in (0, 2 / 7, 4 / 7, 6 / 7)])
 
     def test_the_first_input_is_the_painted_map_with_noise(self):
         oracle = Oracle(self.painted)
