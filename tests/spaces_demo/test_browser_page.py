@@ -419,8 +419,23 @@ def test_natural_outlines(browser, pipeline, natural_url):
     page.locator("#take-over").click()
     assert visitor.mask() != mask and visitor.pictures() == count
     assert np.abs(anew - visitor.expected(0)).max() <= 2  # the canvas is what the picture is of
-    visitor.naturally(lambda: page.locator("[data-action=undo]").click())
-    assert visitor.mask() == mask and np.abs(visitor.picture() - anew).max() == 0
+    assert "These outlines are on the canvas now." in visitor.message()
+    assert page.locator("#redraw").is_disabled() and page.locator("#take-over").is_disabled()
+    visitor.after(lambda: page.locator("[data-action=undo]").click())
+    assert visitor.mask() == mask
+    again = visitor.naturally(lambda: page.locator("#strength").fill("0.75"))
+    assert np.abs(again - anew).max() == 0
+
+    # the next stroke, also after a reload, leaves what was taken over as it is
+    page.locator("#take-over").click()
+    taken = visitor.label_map()
+    page.reload()
+    visitor.wait_for_pictures(1)
+    assert page.locator("#strength").input_value() == "0" and np.abs(visitor.picture() - anew).max() <= 2
+    painted = visitor.after(lambda: visitor.stroke("rock", (0.2, 0.9), (0.8, 0.9)))
+    kept = visitor.label_map() != visitor.painter.label_set.id_of("rock")
+    assert kept.mean() > 0.5 and (visitor.label_map() == taken)[kept].all()
+    assert np.abs(painted - visitor.expected(0)).max() <= 2
     assert not visitor.complaints
     context.close()
 
