@@ -19,7 +19,6 @@ SET_STRENGTHS = """(values) => {
   for (const value of values) { slider.value = value; slider.dispatchEvent(new Event("input")); }
 }"""
 
-
 WORK = """async ([folder, messages]) => {
   const config = await (await fetch(`${folder}/config.json`)).json();
   const worker = new Worker(`${folder}/painter.js`, { type: "module" });
