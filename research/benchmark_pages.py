@@ -64,9 +64,7 @@ def latencies(page: Page, kind: str, strokes: int) -> list[tuple[float, float]]:
         page.wait_for_timeout(500)  # a third one would show that a stroke made several
     times = page.evaluate("strokes")
     if wrong := [one for one in times if len(one) != 2]:
-        raise SystemExit(
-            f"A stroke made {len(wrong[0])} pictures instead of 2. Leave the machine alone and try again."
-        )
+        raise SystemExit(f"A stroke made {len(wrong[0])} pictures instead of 2. Leave the machine alone, try again.")
     return [(painted, natural) for painted, natural in times[1:]]
 
 

@@ -3,8 +3,8 @@
 python research/paint_strokes.py --output_dir examples/assets/strokes
 python examples/outline_sheet.py                                             # then the sheet of them
 
-The scenes are in stroke_scenes.py. The mouse paints them as a hand does, stroke by stroke with pauses, and trembles; the
-page paints its pictures meanwhile. Needs Chromium and the extras demo and test.
+The scenes are in stroke_scenes.py. The mouse paints them as a hand does, stroke by stroke with pauses, and trembles;
+the page paints its pictures meanwhile. Needs Chromium and the extras demo and test.
 """
 
 import argparse
