@@ -17,7 +17,7 @@ from spade_hf.images.sheets import add_headings
 
 ASSETS = Path(__file__).parent / "assets"
 STROKES = ASSETS / "strokes"
-OVERVIEW = [STROKES / f"{name}.png" for name in ("meadow", "mountains", "road")]
+OVERVIEW = [STROKES / f"{name}.png" for name in ("meadow", "forest", "storm")]
 
 
 def main() -> None:
