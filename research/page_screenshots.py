@@ -22,8 +22,7 @@ from spade_hf import BUNDLED_MODEL
 SPACES = Path(__file__).parents[1] / "spaces_demo"
 FOLDERS = {"gradio": Path(), "static": Path("browser")}  # in `--output_dir`
 GAP = 12  # pixels between views
-# the tree of all views but the phone's
-TREE = [(0.7, 0.8), (0.8, 0.79), (0.9, 0.78)]
+TREE = [(0.7, 0.8), (0.8, 0.79), (0.9, 0.78)]  # a stroke, in shares of the canvas
 SHOWN = """() => [document.body.dataset.pictures, document.querySelector("#picture img")?.src,
     document.querySelectorAll("#variants img, #variants canvas").length].join()"""
 

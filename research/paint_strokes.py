@@ -41,7 +41,7 @@ def main() -> None:
 
 def paint(page: Page, strokes: list[Stroke], rng: random.Random) -> None:
     """Clear the canvas and paint a scene."""
-    page.get_by_role("button", name="Clear", exact=True).click()
+    page.locator("#canvas [data-action=clear]").click()
     for label, size, places in strokes:
         path = hand_path(places, rng)
         stroke(page, label, size, path, seconds_of(path))
