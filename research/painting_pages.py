@@ -58,7 +58,7 @@ def served_by_gradio(pipeline: SPADEPipeline) -> Iterator[str]:
     bypass_proxy(None)
     demo.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     yield str(demo.local_url)
-    demo.close()
+    demo.close(verbose=False)
 
 
 class QuietServer(http.server.SimpleHTTPRequestHandler):
