@@ -27,7 +27,7 @@ help:
 demo: $(VENV)/.installed-demo
 	@mkdir -p outputs
 	$(BIN)/spade-hf generate examples/assets/lake_mask.png --style examples/assets/noon_style.jpg --output outputs/demo.png --overwrite
-	$(BIN)/spade-hf generate examples/assets/strokes/1.png --outline-strength 0.8 --style examples/assets/noon_style.jpg --output outputs/demo_strokes.png --overwrite
+	$(BIN)/spade-hf generate examples/assets/strokes/meadow.png --outline-strength 0.8 --style examples/assets/noon_style.jpg --output outputs/demo_strokes.png --overwrite
 	@echo "Next: source $(BIN)/activate && spade-hf --help"
 
 space: $(VENV)/.installed-space

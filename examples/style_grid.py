@@ -1,4 +1,4 @@
-"""Paint every mask in every style and show the images as a table. This script makes the image in README.md.
+"""Paint every mask in every style and show the images as a table. This script makes the image in docs/paint.md.
 
 python examples/style_grid.py
 python examples/style_grid.py --masks mine.png --styles a.jpg b.jpg --model user/repo --output table.png

@@ -144,6 +144,12 @@ function drawOutlines() {
   draw(isNatural() && !isDrawing ? { ...outlines } : null);
 }
 
+function setStrength(strength) {
+  outlines.strength = strength;
+  $("strength").value = strength;
+  keepOutlines();
+}
+
 /** Lets the outline model draw something else than it does, or nothing. */
 function draw(request) {
   wanted = request;
@@ -200,9 +206,19 @@ async function refine() {
   repaint();
 }
 
+/** Puts natural outlines on the canvas for good: the slider goes to "as painted", or the next stroke would redraw them. */
+function keepNatural() {
+  if (natural === null) return; // there was a stroke since
+  takeOver();
+  setStrength(0);
+  draw(null);
+  natural = null; // the canvas is this mask now, and so is the picture
+  $("take-over").disabled = $("redraw").disabled = true;
+  say("These outlines are on the canvas now. The slider is at “as painted”, so that they stay as they are.");
+}
+
 /** Puts a mask that the outline model has drawn, and that the picture is of, on the canvas. */
 function takeOver() {
-  if (natural === null) return; // there was a stroke since
   const [rows, columns] = formatOf(natural.width, natural.height, config.formats).canvas_size;
   const text = natural.resized(columns, rows).encode();
   if (text === props.value) return;
@@ -383,8 +399,7 @@ $("seed").addEventListener("change", pickSeed);
 $("vividness").addEventListener("input", pickSeed);
 $("blend").addEventListener("input", () => { setStyles(styles, Number($("blend").value)); repaint(); });
 $("strength").addEventListener("input", () => {
-  outlines.strength = Number($("strength").value);
-  keepOutlines();
+  setStrength(Number($("strength").value));
   if (isNatural()) drawOutlines();
   else repaintMask();
 });
@@ -397,7 +412,7 @@ $("new-layout").addEventListener("click", () => {
   dim();
   draw({ strength: 1, seed: randomSeed(), steps: config.outlines.layout_steps, isLayout: true });
 });
-$("take-over").addEventListener("click", takeOver);
+$("take-over").addEventListener("click", keepNatural);
 $("retry").addEventListener("click", () => model.start());
 onFile($("open-file"), openFile);
 onFile($("own-file"), openStyle);

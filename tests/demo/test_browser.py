@@ -760,10 +760,23 @@ def test_natural_outlines_follow_a_stroke_and_can_be_taken_over(outliner):
         "([key, old]) => JSON.parse(localStorage.getItem(key)).mask !== old",
         arg=[canvas_key(outliner.on.painter.fingerprint), mask],
     )
-    assert outliner.mask() == outliner.on.take_over(mask, 1, seed)
+    taken, _ = outliner.on.take_over(mask, 1, seed)
+    assert outliner.mask() == taken
+    page.get_by_text("These outlines are on the canvas now.").wait_for()
     np.testing.assert_array_equal(visitor.picture(), outliner.expected(mask, 1, seed))
     page.get_by_role("button", name="Undo").click()
     assert outliner.mask() == mask
+    page.get_by_role("button", name="Redo").click()
+
+    # the next stroke, also after a reload, leaves what was taken over as it is
+    outliner.wait_until(lambda: outliner.kept(style_key)["strength"] == 0)
+    visitor.reload(kept=True)
+    assert slider.input_value() == "0" and outliner.mask() == taken
+    visitor.choose("snow")
+    visitor.after(lambda: visitor.stroke([(0.2, 0.9), (0.8, 0.9)]))
+    maps = [outliner.on._read(mask) for mask in (taken, outliner.mask())]
+    assert (maps[0] == maps[1])[maps[1] != LABELS.id_of("snow")].all()
+    np.testing.assert_array_equal(visitor.picture(), outliner.expected(outliner.mask(), 0, seed))
 
 
 def test_what_is_not_painted_is_decided_by_the_model(outliner):

@@ -1,13 +1,13 @@
-"""The static page's build script, and its modules as Node.js runs them."""
+"""The static page: its build script, its modules as Node.js runs them, and built sites for a browser."""
 
 import importlib.util
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,11 @@ from spade_hf.export.models import exported_copy
 
 from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder
 from ..waiting import LONGEST
+from .visitor import CHROMIUM, served
+
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 BUILD = Path(__file__).parents[2] / "spaces_demo" / "browser" / "build.py"
@@ -69,3 +74,64 @@ console.log(JSON.stringify(await answer()));
         return json.loads(result.stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def sites(build: ModuleType, pipeline: SPADEPipeline, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The page, built with the real runtime: "plain", without an outline model, and "natural"."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    try:
+        runtime = build.fetch_runtime(tmp_path_factory.mktemp("npm"))
+    except ValueError as error:
+        pytest.skip(str(error))
+    parts = tmp_path_factory.mktemp("parts")
+    build.write_parts(pipeline, parts, runtime, "sparse")
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("natural", "plain")}
+    build.publish(parts, folders["natural"])
+    (parts / "outlines.onnx").unlink()
+    config = json.loads((parts / "config.json").read_text())
+    files = {name: parts / file["url"] for name, file in config["files"].items() if name != "outlines"}
+    plain = SPADEPipeline(pipeline.generator, pipeline.image_processor, pipeline.style_encoder)
+    (parts / "config.json").write_text(json.dumps(build.page_config(plain, files, config["reading"])))
+    build.publish(parts, folders["plain"])
+    return folders
+
+
+@pytest.fixture(scope="session")
+def site(sites: dict[str, Path]) -> Path:
+    return sites["plain"]
+
+
+@pytest.fixture(scope="session")
+def parts(site: Path) -> Path:
+    return parts_of(site)
+
+
+def parts_of(site: Path) -> Path:
+    """The folder of the page's version."""
+    (config,) = site.glob("*/config.json")
+    return config.parent
+
+
+@pytest.fixture(scope="session")
+def url(site: Path) -> Iterator[str]:
+    with served(site) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def natural_url(sites: dict[str, Path]) -> Iterator[str]:
+    with served(sites["natural"]) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -119,7 +119,8 @@ def wire(on: Handlers, page: Page) -> None:
     for changed in (page.seed.submit, page.vividness.release):
         then_paint(changed(on.pick_seed, random, picked, js=WAIT, **quiet))
     then_paint(page.die.click(new_seed, None, page.outline_seed, js=WAIT, **hidden))
-    page.take_over.click(on.take_over, [page.canvas, *outlines], page.canvas, **natural)
+    taken = page.take_over.click(on.take_over, [page.canvas, *outlines], [page.canvas, page.strength], **natural)
+    taken.success(**paint)  # the same image; the browser keeps the strength
     then_paint(page.new_layout.click(on.new_layout, page.canvas, [page.canvas, page.masks], js=WAIT, **natural))
     page.compare.click(None, js=SHOW_COMPARE, **private)
     page.save.click(None, js=SAVE_IMAGE, **private)

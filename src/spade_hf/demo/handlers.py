@@ -242,11 +242,17 @@ class Handlers:
     # Outlines
 
     @tells_the_user
-    def take_over(self, canvas: str, strength: float, outline_seed: int) -> str:
-        """Put the map with natural outlines, which the image shows, on the canvas."""
+    def take_over(self, canvas: str, strength: float, outline_seed: int) -> tuple[str, float]:
+        """Put the map with natural outlines, which the image shows, on the canvas.
+
+        Returns:
+            `tuple`: canvas, and a strength of 0: with another one, the next stroke would redraw this map.
+        """
         label_map = self._read(canvas)
         natural = self.painter.refine(label_map, Outlines(strength, checked_seed(outline_seed)))
-        return self._write(resize_labels(natural, label_map.shape))
+        told = "These outlines are on the canvas now. The slider is at “as painted”, so that they stay as they are."
+        gr.Info(told, title="Taken over", duration=TOAST_SECONDS)
+        return self._write(resize_labels(natural, label_map.shape)), 0.0
 
     @tells_the_user
     def new_layout(self, canvas: str) -> tuple[str, dict[str, str]]:
