@@ -305,6 +305,6 @@ def test_another_size_shows_the_same_scene(tmp_path: Path):
     small, large = rows
     image, enlarged = np.array(small["image"]).astype(float), np.array(large["image"]).astype(float)
     reduced = enlarged.reshape(128, 2, 128, 2, 3).mean((1, 3))
-    assert np.abs(image - reduced).mean() < 8
+    assert np.abs(image - reduced).mean() < 7.5
     votes = np.array(large["label"]).reshape(128, 2, 128, 2) == np.array(small["label"])[:, None, :, None]
-    assert votes.mean() > 0.97
+    assert votes.mean() > 0.96
