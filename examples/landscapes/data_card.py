@@ -44,7 +44,7 @@ Layouts {first_training} to {last_training} are for training. Lower numbers are 
 judging models; both are in the split `test`. Do not train on them.
 
 Rendered by `examples/landscapes/render.py` of spade_hf with `{settings}`.
-The same layout at another size is another {single}.
+The same layout at another size is the same scene.
 
 **Weak spots**: {weak_spots}
 """
@@ -93,7 +93,6 @@ def data_card(settings: dict, layouts: dict[str, list[int]]) -> str:
         description=description.format(count=count * styles, layouts=count, styles=styles, light=light),
         columns=columns.format(last_label=len(LABELS) - 1),
         unit="label maps" if is_labels_only else "pictures",
-        single="map" if is_labels_only else "picture",
         weak_spots=MAP_WEAK_SPOTS if is_labels_only else PAIR_WEAK_SPOTS,
         size=settings["size"],
         size_category=next((name for limit, name in SIZE_CATEGORIES if count * styles < limit), "n>1M"),

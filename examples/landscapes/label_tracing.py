@@ -26,8 +26,8 @@ class TracedPixels:
     depth: np.ndarray  # (pixels, rays), meters, infinite where the sky is
 
 
-def scene_detail(size: int) -> float:
-    """Return the detail of a scene that is rendered at `size` pixels per side."""
+def grid_detail(size: int) -> float:
+    """Return the detail of the grids of a scene that is rendered at `size` pixels per side."""
     return max(0.55, min(1.3, size / 256))
 
 
@@ -102,7 +102,7 @@ def render_labels(layout: Layout, size: int, samples_per_pixel: int) -> np.ndarr
     Args:
         samples_per_pixel: that of the images; it decides which pixels at the skyline ask for clouds.
     """
-    parts = build_scene(layout, scene_detail(size), labels_only=True)
+    parts = build_scene(layout, grid_detail(size), labels_only=True)
     scene = mi.load_dict({"type": "scene", **parts.shapes, "sensor": build_camera(layout, parts.eye_z, size)})
     pixels = trace_pixels(scene, parts.face_labels, size)
 

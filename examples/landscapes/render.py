@@ -5,7 +5,7 @@
     python examples/landscapes/render.py --output_dir maps --first 1000 --layouts 8000 --labels_only
 
 A stopped run resumes when it is started again with the same options. The same layout in the same style and size is
-always the same image.
+always the same image; another size shows the same scene.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--labels_only", action="store_true", help="one label map per layout and no pictures, without path tracing"
     )
-    parser.add_argument("--size", type=int, default=256, help="pixels per side; another size draws other pictures")
+    parser.add_argument("--size", type=int, default=256, help="pixels per side; the scenes do not depend on it")
     parser.add_argument("--samples_per_pixel", type=int, default=16, help="paths per pixel, before denoising")
     parser.add_argument("--kind", choices=KINDS, help="kind of all layouts; by default a layout's number decides")
     parser.add_argument(

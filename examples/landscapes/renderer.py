@@ -5,8 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from backend import dr, mi, oidn
 from grading import grade
-from label_tracing import CLOUD_STEPS, OPEN_ALPHA, build_camera, label_clouds, scene_detail, trace_pixels
+from label_tracing import (
+    CLOUD_STEPS,
+    OPEN_ALPHA,
+    TracedPixels,
+    build_camera,
+    grid_detail,
+    label_clouds,
+    trace_pixels,
+)
 from layout import Layout
+from PIL import Image
 from scene import build_scene
 from sky import Sky, environment_directions
 from vocabulary import SEA, STYLES, WATER
@@ -17,6 +26,7 @@ ENVIRONMENT_STEPS, SUN_STEPS = 20, 40  # samples along a ray through the clouds
 HAZE_COLOR = np.array([0.75, 1.0, 1.45])  # extinction of red, green and blue divided by that of green
 SKY_HAZE_HEIGHT = 1200  # meters of haze in front of the zenith
 FARTHEST_REFLECTION = 2e4  # meters
+REFLECTION_SIZE = 256  # pixels per side of the map of reflections: at another size, rays miss other parts of the water
 RIPPLE_BLUR = 4  # in 1/128 of the image's side, in each direction
 
 
@@ -33,7 +43,7 @@ class Renderer:
     """Renderer of a layout, which is built once and rendered in any number of styles.
 
     Args:
-        size: pixels per side. The same layout at another size is another image.
+        size: pixels per side. The same layout at another size is the same scene.
         samples_per_pixel: paths per pixel, before denoising.
     """
 
@@ -42,7 +52,7 @@ class Renderer:
         self.size = size
         self.samples_per_pixel = samples_per_pixel
         self.environment_size = (2 * size, size)  # width, height
-        scene = build_scene(layout, scene_detail(size))
+        scene = build_scene(layout, grid_detail(size))
         self.eye_z = scene.eye_z
         self.scene = self._load_scene(scene.shapes)
         aovs = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal"}
@@ -51,7 +61,9 @@ class Renderer:
         )
         pixels = trace_pixels(self.scene, scene.face_labels, size)
         self.labels, self.directions, self.depth = pixels.labels, pixels.directions, pixels.depth
-        self._trace_reflections()
+        self._trace_reflections(
+            pixels if size == REFLECTION_SIZE else trace_pixels(self.scene, scene.face_labels, REFLECTION_SIZE)
+        )
 
     def _load_scene(self, shapes: dict[str, mi.Mesh]) -> mi.Scene:
         """Load shapes, camera, and a sky and a sun that each style replaces."""
@@ -65,24 +77,28 @@ class Renderer:
         camera = build_camera(self.layout, self.eye_z, self.size)
         return mi.load_dict({"type": "scene", **shapes, "sensor": camera, "sky": sky, "sun": sun})
 
-    def _trace_reflections(self) -> None:
-        """Compute the distance of each pixel's reflection in the water, and the part of the light it reflects."""
-        size = self.size
-        mirrored = self.directions * [1, 1, -1]
-        wet = np.isin(self.labels, (WATER, SEA)) & (mirrored[:, 2] > 0.003)
-        mirrored[:, 2] = np.maximum(mirrored[:, 2], 0.02)
-        depth = np.nan_to_num(np.where(np.isfinite(self.depth), self.depth, np.nan)[:, :1])
-        surface = self.directions * depth + [0, 0, self.eye_z + 0.05]
+    def _trace_reflections(self, pixels: TracedPixels) -> None:
+        """Compute the distance of each pixel's reflection in the water, and the part of the light it reflects.
+
+        The distances are those of `pixels`, which are `REFLECTION_SIZE` per side, resized to the image.
+        """
+        mirrored, wet = mirror_in_water(pixels.directions, pixels.labels)
+        depth = np.nan_to_num(np.where(np.isfinite(pixels.depth), pixels.depth, np.nan)[:, :1])
+        surface = pixels.directions * depth + [0, 0, self.eye_z + 0.05]
         ray = mi.Ray3f(
             mi.Point3f(surface.T.astype(np.float32)), dr.normalize(mi.Vector3f(mirrored.T.astype(np.float32)))
         )
         hit = self.scene.ray_intersect(ray)
         distance = np.where(
             wet & np.array(hit.is_valid()), np.minimum(np.array(hit.t), FARTHEST_REFLECTION), 0
-        ).reshape(size, size)
+        ).reshape(REFLECTION_SIZE, REFLECTION_SIZE)
         offsets = range(-RIPPLE_BLUR, RIPPLE_BLUR + 1)
         for axis in (0, 1):
-            distance = sum(np.roll(distance, offset * size // 128, axis) for offset in offsets) / len(offsets)
+            steps = (offset * REFLECTION_SIZE // 128 for offset in offsets)
+            distance = sum(np.roll(distance, step, axis) for step in steps) / len(offsets)
+        distance = np.array(Image.fromarray(distance).resize((self.size, self.size), Image.Resampling.BILINEAR))
+
+        mirrored, wet = mirror_in_water(self.directions, self.labels)
         self.reflection_distance = distance.reshape(-1, 1) * wet[:, None]  # (pixels, 1), meters
         # Schlick's approximation, for water with waves
         self.fresnel = 0.02 + 0.98 * (1 - np.clip(mirrored[:, 2:] + 0.08, 0, 1)) ** 5  # (pixels, 1)
@@ -165,3 +181,11 @@ class Renderer:
         alpha = alpha[:, None]
         radiance = land * transmittance + air * alpha * (1 - transmittance) + sky_radiance * (1 - alpha)
         return radiance, transmittance[:, 1]
+
+
+def mirror_in_water(directions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror `directions` `(pixels, 3)` in a flat surface; also return which `labels` `(pixels,)` are of water."""
+    mirrored = directions * [1, 1, -1]
+    wet = np.isin(labels, (WATER, SEA)) & (mirrored[:, 2] > 0.003)
+    mirrored[:, 2] = np.maximum(mirrored[:, 2], 0.02)
+    return mirrored, wet

@@ -32,7 +32,7 @@ def build_scene(layout: Layout, detail: float = 1.0, labels_only: bool = False) 
     """Build a layout's meshes.
 
     Args:
-        detail: factor on the resolution; another value gives another scene.
+        detail: factor on the resolution of the ground's and the water's grids.
         labels_only: leave out colors, normals and all that is outside the camera's view.
     """
     terrain = Terrain(layout)
@@ -50,7 +50,7 @@ def build_scene(layout: Layout, detail: float = 1.0, labels_only: bool = False) 
     )
     soup = TriangleSoup()
     ground_z = add_ground(soup, layout, terrain, cover, azimuths, distances, view)
-    Vegetation(layout, terrain, cover, soup, half_angle, detail).add_all()
+    Vegetation(layout, terrain, cover, soup, half_angle).add_all()
 
     color = {"type": "mesh_attribute", "name": "vertex_color"}
     bsdf = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": color}}

@@ -69,3 +69,11 @@ stage color --reuse_fakes --max_train_steps 2200 --lr_decay_start 0.3 --seed 7 \
 # The bundled weights
 python examples/align_styles.py --model "$output/color" --dataset_name "$output/data" --dtype float16 \
   --output_dir "$output/bundled"
+
+# With DATA_512=1, the same scenes at 512x512, for a model of that size: half of the training layouts, and all for
+# validation. No stage reads them yet.
+if [ -n "${DATA_512:-}" ]; then
+  render_512=("${RENDER_PYTHON:-python}" examples/landscapes/render.py --size 512 --styles 4 --output_dir "$output/data-512")
+  "${render_512[@]}" --first 1372 --layouts 12 --validation_layouts 12
+  "${render_512[@]}" --first 1000 --layouts 186
+fi

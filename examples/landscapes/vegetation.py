@@ -54,7 +54,6 @@ class Vegetation:
 
     Args:
         half_angle: azimuth of the scene's left and right border, radians.
-        detail: factor on the number of grass blades; its square root is the factor on the number of trees.
     """
 
     def __init__(
@@ -64,14 +63,12 @@ class Vegetation:
         cover: GroundCover,
         soup: TriangleSoup,
         half_angle: float,
-        detail: float,
     ):
         self.layout = layout
         self.terrain = terrain
         self.cover = cover
         self.soup = soup
         self.half_angle = half_angle
-        self.detail = detail
         self.rng = layout.rng
         self.leaf_colors = AUTUMN_LEAVES if layout.autumn else GREEN_LEAVES
         self.needle_colors = mix(NEEDLES, SNOW_ON_NEEDLES, 0.12) if layout.kind == "snow" else NEEDLES
@@ -101,7 +98,7 @@ class Vegetation:
     def _add_trees(self, tier: TreeTier) -> None:
         """Add conifers and broadleaf trees, in the forest and single ones."""
         layout, rng = self.layout, self.rng
-        points = self._scatter(int(tier.candidates * self.detail**0.5), tier.near, tier.far, tier.is_even)
+        points = self._scatter(tier.candidates, tier.near, tier.far, tier.is_even)
         # single trees outside the forest as well
         lone = 0.012 * (points.z > 0.8) * (points.slope < 0.4) * (layout.kind not in ("desert", "snow", "sea"))
         lone = lone * (points.z < layout.tree_line) * (points.shore > 5)
@@ -178,7 +175,7 @@ class Vegetation:
 
     def _add_grass_and_flowers(self) -> None:
         """Add grass near the eye, and blossoms where the ground is labeled flower."""
-        points = self._scatter(int(42000 * self.detail), 1.5, 130, is_even=False)
+        points = self._scatter(42000, 1.5, 130, is_even=False)
         labels, colors = self.cover.classify(points)
         grows = np.isin(labels, (GRASS, FLOWER))
         if self.layout.kind == "desert" or not grows.any():

@@ -290,3 +290,21 @@ def test_label_maps_are_those_of_the_images(tmp_path: Path):
         maps.append(np.stack([np.array(label) for label in data["label"]]))
     assert np.array_equal(*maps)
     assert len(np.unique(maps[0])) > 4
+
+
+@pytest.mark.slow
+def test_another_size_shows_the_same_scene(tmp_path: Path):
+    """A forest by a lake, whose trees once depended on the size."""
+    pytest.importorskip("mitsuba")
+    options = "--first 1007 --layouts 1 --styles 1 --style_names noon --samples_per_pixel 4".split()
+    rows = []
+    for size in ("128", "256"):
+        result = render("--output_dir", str(tmp_path / size), *options, "--size", size)
+        assert result.returncode == 0, result.stderr
+        rows.append(load_dataset(str(tmp_path / size), split="train", cache_dir=str(tmp_path / "cache"))[0])
+    small, large = rows
+    image, enlarged = np.array(small["image"]).astype(float), np.array(large["image"]).astype(float)
+    reduced = enlarged.reshape(128, 2, 128, 2, 3).mean((1, 3))
+    assert np.abs(image - reduced).mean() < 7.5
+    votes = np.array(large["label"]).reshape(128, 2, 128, 2) == np.array(small["label"])[:, None, :, None]
+    assert votes.mean() > 0.96
