@@ -49,6 +49,7 @@ bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb""".split("\n")
 HOLES = [row[:10] + 14 * "." + row[24:] if 3 < number < 12 else row for number, row in enumerate(SCENE)]
 ONE_LABEL_HOLES = [row.replace("a", ".").replace("c", ".") for row in SCENE]
 NOTHING = [32 * "."] * 16
+BARS = [32 * "a"] * 3 + ["a" + 30 * "b" + "a"] * 2 + [32 * "a"] * 4 + ["a" + 12 * "b" + 19 * "a"] * 2 + [32 * "a"] * 5
 REFINED: list[dict[str, Any]] = [
     {"painted": SCENE, "strength": 0.5, "steps": 4, "seed": 1},
     {"painted": SCENE, "strength": 1.0, "steps": 1, "seed": 2},
@@ -65,6 +66,11 @@ KEPT: list[dict[str, Any]] = [
     {"painted": SCENE, "natural": [row[:12] + "aa" + row[14:] for row in SCENE], "seed": 2},  # a line in two pieces
     {"painted": SCENE, "natural": [row[::-1] for row in SCENE], "seed": 3},
     {"painted": HOLES, "natural": [row.replace("b", "c") for row in SCENE], "seed": 4},
+    {
+        "painted": BARS,
+        "natural": [row[:6] + "a" + row[7:] for row in BARS],
+        "seed": 5,
+    },  # only the long one stays whole
 ]
 
 

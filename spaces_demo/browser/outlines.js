@@ -5,8 +5,9 @@
 // Legend: L labels, H W height and width, P parts.
 
 const MIN_AREA = 64; // pixels of a map of 256x256; smaller parts may change as they like
-const MAX_THIN_WIDTH = 12; // mean width in pixels; thinner parts, such as paths and rivers, stay in one piece
-const MIN_ELONGATION = 6; // of a thin part: length over width, where a square has 4, a disc 5, a bar of 1x4 6.25
+// Thin parts, such as paths and rivers, stay in one piece: those below a mean width in pixels and from an elongation on,
+// length over width, where a square has 4, a disc 5, a bar of 1x4 6.25. Wider ones have to be longer: a river, but not a cloud.
+const THIN = [[12, 6], [24, 12]];
 const KEPT_SHARE = 0.65; // of a part's pixels keep its label
 const SIDE = 256; // of the map for which the sizes are given
 
@@ -178,7 +179,8 @@ export function keepParts(painted, natural, scores, width) {
     const inside = pixels[number];
     const missing = Math.ceil(KEPT_SHARE * areas[number]) - inside.filter((i) => kept[i] === label).length;
     if (missing > 0) for (const i of best(inside, missing, label, kept, scores)) kept[i] = label;
-    const isThin = widths[number] < MAX_THIN_WIDTH * scale && areas[number] / widths[number] >= MIN_ELONGATION * widths[number];
+    const isThin = THIN.some(([limit, elongation]) =>
+      widths[number] < limit * scale && areas[number] / widths[number] >= elongation * widths[number]);
     if (isThin && numPieces(kept, label, inside, width) > 1) for (const i of inside) kept[i] = label;
   });
   return kept;

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.utils.logging import disable_progress_bar
@@ -47,7 +48,7 @@ def add_outline_model(pipeline: SPADEPipeline, name: str | None) -> None:
     """Load another outline model into a pipeline, if one is named."""
     if name is None:
         return
-    model = load_outline_model(name, given_as="--outline-model", dtype=pipeline.generator.dtype)
+    model: Any = load_outline_model(name, given_as="--outline-model", dtype=pipeline.generator.dtype)
     pipeline.register_modules(outline_model=model.to(pipeline.device).eval())
 
 

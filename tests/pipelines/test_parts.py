@@ -37,6 +37,10 @@ def test_areas_and_widths():
     assert set(parts.large()) == {0, 1, 2}
     label_map[50:57, 50:59] = 3  # 63 pixels
     assert len(find_parts(label_map).large()) == 3
+    for length, is_thin in ((120, False), (240, True)):  # of a bar 16 wide: like a cloud, like a river
+        label_map = np.zeros((256, 256), int)
+        label_map[100:116, 8 : 8 + length] = 1
+        assert find_parts(label_map).is_thin(1) == is_thin
 
 
 def scores_of(label_map, labels=3):

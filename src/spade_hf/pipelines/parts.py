@@ -11,8 +11,9 @@ import numpy as np
 
 
 MIN_AREA = 64  # pixels; smaller parts may change as they like
-MAX_THIN_WIDTH = 12  # mean width in pixels; thinner parts, such as paths and rivers, stay in one piece
-MIN_ELONGATION = 6  # of a thin part: length over width, where a square has 4, a disc 5, a bar of 1x4 6.25
+# Thin parts, such as paths and rivers, stay in one piece: those below a mean width in pixels, and from an elongation:
+# length over width, where a square has 4, a disc 5, a bar of 1x4 6.25. Wider ones have to be longer: rivers, not clouds.
+THIN = ((12, 6), (24, 12))
 KEPT_SHARE = 0.65  # of a part's pixels keep its label; of a part that is not thin, as of any other
 SIDE = 256  # of the map for which the sizes are given
 
@@ -44,7 +45,7 @@ class Parts:
     def is_thin(self, number: int) -> bool:
         """Return whether a part is a line rather than an area."""
         width, area = self.widths[number], self.areas[number]
-        return width < MAX_THIN_WIDTH * self._scale() and area / width >= MIN_ELONGATION * width
+        return any(width < limit * self._scale() and area / width >= elongation * width for limit, elongation in THIN)
 
     def _scale(self) -> float:
         return (self.numbers.size**0.5) / SIDE
