@@ -12,7 +12,7 @@ import numpy as np
 
 MIN_AREA = 64  # pixels; smaller parts may change as they like
 # Thin parts, such as paths and rivers, stay in one piece: those below a mean width in pixels, and from an elongation:
-# length over width, where a square has 4, a disc 5, a bar of 1x4 6.25. Wider ones have to be longer: rivers, not clouds.
+# length over width, where a square has 4, a disc 5, a bar of 1x4 6.25. Wider ones must be longer: rivers, not clouds.
 THIN = ((12, 6), (24, 12))
 KEPT_SHARE = 0.65  # of a part's pixels keep its label; of a part that is not thin, as of any other
 SIDE = 256  # of the map for which the sizes are given
