@@ -120,7 +120,7 @@ def textbook_painter(generator: SPADEGenerator) -> Callable[[Tensor], Tensor]:
             )
             x = block.conv1(F.leaky_relu(modulate(block.norm1, x, segmap), LEAKY_SLOPE))
             x = shortcut + block.conv2(F.leaky_relu(modulate(block.norm2, x, segmap), LEAKY_SLOPE))
-        return torch.tanh(generator.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
+        return generator.to_image(x)
 
     return paint
 

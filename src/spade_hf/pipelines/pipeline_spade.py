@@ -361,9 +361,17 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         return torch.from_numpy(reader.label_set.channel_classes).to(channels.device)[channels]
 
     def _natural_maps(self, painted: Tensor, strength: float, num_steps: int, generator: Any) -> Tensor:
-        """Draw natural maps of painted ones `(N, H, W)` in 0..L: the generator's channels, int64 `(N, H, W)`."""
+        """Draw natural maps of painted ones `(N, H, W)` in 0..L: the generator's channels, int64 `(N, H, W)`.
+
+        They are drawn at the size at which the generator reads them.
+        """
         classes = draw_natural_maps(
-            self.outline_model, painted, strength=strength, num_inference_steps=num_steps, generator=generator
+            self.outline_model,
+            painted,
+            strength=strength,
+            num_inference_steps=num_steps,
+            generator=generator,
+            reduction=self.generator.config.get("head_upsampling", 1),
         )
         return torch.from_numpy(self.image_processor.label_set.class_channels).to(classes.device)[classes]
 
