@@ -48,10 +48,10 @@ def conv2d(
 def subpixel_conv2d(
     in_channels: int, out_channels: int, kernel_size: int, *, upsampling: int, padding: int = 0
 ) -> nn.Conv2d:
-    """Build an initialized convolution for `pixel_shuffle`, which interleaves its planes to `out_channels` larger ones.
+    """Build an initialized convolution whose planes `pixel_shuffle` interleaves to `out_channels` larger ones.
 
-    The planes that become neighboring pixels begin with the same weights, so that the larger ones begin as nearest
-    neighbors, without a checkerboard (ICNR, Aitken et al. 2017, https://arxiv.org/abs/1707.02937).
+    Planes that become neighboring pixels begin with the same weights, so that these pixels begin equal, without a
+    checkerboard (ICNR, Aitken et al. 2017, https://arxiv.org/abs/1707.02937).
 
     Args:
         in_channels, out_channels, kernel_size, padding: As in [`conv2d`].

@@ -105,7 +105,7 @@ class SPADEGenerator(MaskToImageMixin):
             raise ValueError(f"`num_upsampling_layers` is {num_upsampling_layers}; allowed are 5, 6 and 7.")
         if head_upsampling not in (1, 2):
             raise ValueError(
-                f"`head_upsampling` is {head_upsampling}; allowed are 1, the paper's head, and 2, whose last block works "
+                f"`head_upsampling` is {head_upsampling}; allowed are 1, the paper's head, and 2, with a last block "
                 "at half the image's size."
             )
         paper_mult = PAPER_CHANNEL_MULT[num_upsampling_layers]

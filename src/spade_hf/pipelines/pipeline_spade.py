@@ -39,7 +39,8 @@ class SPADEPipelineOutput(BaseOutput):
         latents (`Tensor` or `None`): `(M, Z)`, the latents of the images: pass them again for the same style on
             another mask, or interpolate between two. `None` for a model without latent.
         label_maps (`Tensor` or `None`): int64 `(M, H, W)`, the label ids that were painted in the end; `None` without
-            `outline_strength`, where these are the mask's.
+            `outline_strength`, where these are the mask's. A generator with a half-size head gets them at half the
+            size, of which these are an enlargement.
     """
 
     images: list[PIL.Image.Image] | np.ndarray | Tensor

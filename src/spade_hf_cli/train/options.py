@@ -122,8 +122,8 @@ class TrainOptions(DataOptions):
     num_upsampling_layers: int = model_option(5, kind=int, choices=(5, 6, 7))
     head_upsampling: int = model_option(
         1,
-        "2: the blocks work at half the image's size, and the last convolution writes 2x2 pixels at each position; also "
-        "from a pretrained model with 1",
+        "2: the blocks work at half the image's size, and the last convolution writes 2x2 pixels at each position; a "
+        "pretrained model with 1 can go on with 2",
         kind=int,
         choices=(1, 2),
         card=True,
