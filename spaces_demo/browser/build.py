@@ -176,6 +176,7 @@ def outlines_config(painter: Painter) -> dict[str, Any] | None:
     return {
         "classes": painter.label_set.class_channels.tolist(),
         **{name: config[name] for name in ("min_log_snr", "max_log_snr")},
+        "reduction": painter.pipeline.generator.config.get("head_upsampling", 1),
         "steps": OUTLINE_STEPS,
         "layout_steps": LAYOUT_STEPS,
         "first_strength": FIRST_STRENGTH,

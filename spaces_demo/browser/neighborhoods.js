@@ -17,14 +17,19 @@ export function neighborhoodInputs(codes, height, width, reading) {
   const inputs = {};
   for (const divisor of reading.divisors) {
     const [h, w] = [height / divisor, width / divisor];
-    const reduced = Int32Array.from({ length: h * w }, (_, place) => {
-      const row = Math.floor(place / w);
-      return codes[row * divisor * width + (place - row * w) * divisor];
-    });
-    const found = distinctNeighborhoods(reduced, h, w, reading.num_codes, reading.kernel_size);
+    const found = distinctNeighborhoods(reduced(codes, height, width, divisor), h, w, reading.num_codes, reading.kernel_size);
     for (const [name, array] of Object.entries(found)) inputs[`${name}_${divisor}`] = array;
   }
   return inputs;
+}
+
+/** The codes at the pixels (H / d * W / d) that a layer reads: the first of every d-th row and column. */
+export function reduced(codes, height, width, divisor) {
+  const w = width / divisor;
+  return Int32Array.from({ length: (height / divisor) * w }, (_, place) => {
+    const row = Math.floor(place / w);
+    return codes[row * divisor * width + (place - row * w) * divisor];
+  });
 }
 
 /** The neighborhoods of one resolution. The code K means outside the image; a patch with its center outside has only K. */

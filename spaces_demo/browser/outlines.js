@@ -46,6 +46,22 @@ export async function refine(run, labelMap, noise, options) {
 }
 
 /**
+ * A natural map at the size of the painted one, from one that was drawn at a fraction of it (the library's `reduction`).
+ *
+ * @param {Int32Array} natural (H / d * W / d), in 0..L - 1.
+ * @param {Int32Array} painted (H * W), in 0..L.
+ * @param {{width: number, reduction: number, strength: number, numLabels: number}} options `width` is W, `reduction` d. At a
+ *     strength of 0, what is painted stays.
+ */
+export function enlarged(natural, painted, { width, reduction, strength, numLabels }) {
+  return painted.map((label, i) => {
+    if (strength === 0 && label < numLabels) return label;
+    const [row, column] = [Math.floor(i / width / reduction), Math.floor((i % width) / reduction)];
+    return natural[row * (width / reduction) + column];
+  });
+}
+
+/**
  * The logarithms of the signal-to-noise ratio, rising, one per step; the last is half a step before the end.
  *
  * Below `start`, painted pixels are held. A map with pixels that are not painted begins at nothing but noise.

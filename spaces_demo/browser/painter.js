@@ -7,8 +7,8 @@
 // {type: "error", number, text}.
 
 import * as ort from "./runtime/ort.wasm.min.js";
-import { neighborhoodInputs } from "./neighborhoods.js";
-import { refine } from "./outlines.js";
+import { neighborhoodInputs, reduced } from "./neighborhoods.js";
+import { enlarged, refine } from "./outlines.js";
 import { randn } from "./random.js";
 
 let config = null;
@@ -101,20 +101,24 @@ async function encode(pixels) {
  * @param {Uint16Array} labels (H * W), numbers in `config.labels`; any other number, or that of no label, is not painted.
  */
 async function refined(number, [height, width], labels, strength, seed, steps = config.outlines.steps) {
-  const { classes, min_log_snr, max_log_snr } = config.outlines;
-  const numLabels = classes.length, dims = [1, height, width];
+  const { classes, min_log_snr, max_log_snr, reduction } = config.outlines;
+  const [h, w] = [height / reduction, width / reduction]; // drawn at the size at which the generator reads it
+  const numLabels = classes.length, dims = [1, h, w];
   const places = new Map(classes.map((label, place) => [label, place]));
-  const labelMap = Int32Array.from(labels, (label) => places.get(label) ?? numLabels);
+  const painted = Int32Array.from(labels, (label) => places.get(label) ?? numLabels);
+  const labelMap = reduced(painted, height, width, reduction);
   const label_map = new ort.Tensor("int64", BigInt64Array.from(labelMap, BigInt), dims);
   const run = async (noisyMap, logSnr) => {
     await new Promise((resolve) => setTimeout(resolve)); // other messages come first
     if (refining !== number) return null;
-    const noisy_map = new ort.Tensor("float32", noisyMap, [1, numLabels, height, width]);
+    const noisy_map = new ort.Tensor("float32", noisyMap, [1, numLabels, h, w]);
     const { logits } = await outlines.run({ noisy_map, label_map, log_snr: new ort.Tensor("float32", [logSnr], [1]) });
     return logits.data;
   };
-  const natural = await refine(run, labelMap, randn(seed, numLabels * labelMap.length), { width, strength, steps, min_log_snr, max_log_snr });
-  return natural && Uint16Array.from(natural, (place) => classes[place]);
+  const natural = await refine(run, labelMap, randn(seed, numLabels * labelMap.length), { width: w, strength, steps, min_log_snr, max_log_snr });
+  if (natural === null) return null;
+  const whole = enlarged(natural, painted, { width, reduction, strength, numLabels });
+  return Uint16Array.from(whole, (place) => classes[place]);
 }
 
 const answers = {

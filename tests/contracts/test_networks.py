@@ -38,6 +38,7 @@ NETWORKS: dict[str, Any] = {
     "generator": tiny_generator,
     "generator without latent": lambda: tiny_generator(latent_dim=None, image_size=(64, 96), **EDGES),
     "generator with instance norm": lambda: tiny_generator(norm_type="instance"),
+    "generator with half-size head": lambda: tiny_generator(head_upsampling=2),
     "style encoder": tiny_style_encoder,
     "outline model": tiny_outlines,
     "patch discriminator": tiny_discriminator,
@@ -46,12 +47,13 @@ NETWORKS: dict[str, Any] = {
     "segmentation discriminator on frozen features": lambda: tiny_segmentation(backbone="efficientnet-lite0"),
     "projected discriminator": tiny_projected,
     "concatenation generator": tiny_concatenation,
+    "concatenation generator with half-size head": lambda: tiny_concatenation(head_upsampling=2),
     "concatenation generator without latent": lambda: tiny_concatenation(latent_dim=None, **EDGES),
     "concatenation generator with instance norm": lambda: tiny_concatenation(norm_type="instance"),
     "pix2pixHD generator": lambda: tiny_pix2pixhd(**EDGES),
     "pix2pixHD generator with batch norm": lambda: tiny_pix2pixhd(norm_type="sync_batch"),
 }
-SIZE = (64, 96)
+SIZE = (64, 128)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 EXACT = {
     "atol": 1e-9,
@@ -217,7 +219,7 @@ class TestGenerators:
     def network(self, request) -> Any:
         return NETWORKS[request.param]()
 
-    @pytest.mark.parametrize("size", [(64, 64), (32, 96)])
+    @pytest.mark.parametrize("size", [(64, 64), (64, 192)])
     @torch.no_grad()
     def test_images_are_as_large_as_the_mask(self, network, size):
         (images,) = run(network, *inputs_of(network, size))
@@ -260,5 +262,7 @@ class TestDiscriminators:
     @pytest.mark.parametrize("images", [random_images((64, 64)), random_images(SIZE)[:1]], ids=["size", "number"])
     def test_images_have_the_size_and_number_of_the_masks(self, network, images):
         (label_map, _), edges = inputs_of(network)
-        with pytest.raises(ValueError, match=r"`images` has shape \(\d, 3, 64, \d+\); .* it must be \(2, 3, 64, 96\)"):
+        with pytest.raises(
+            ValueError, match=r"`images` has shape \(\d, 3, 64, \d+\); .* it must be \(2, 3, 64, 128\)"
+        ):
             network(label_map, images, **edges)

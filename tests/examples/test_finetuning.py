@@ -37,6 +37,27 @@ def test_from_a_run_to_other_labels(trained, start, tmp_path):
     assert [torch.equal(found[:, channel], expected[:, channel]) for channel in range(4)] == [True, False, True, True]
 
 
+def test_from_the_papers_head_to_one_at_half_the_size(trained, start, tmp_path):
+    output, _ = trained
+    old = SPADEPipeline.from_pretrained(str(output))
+    height, width = old.generator.native_size
+    started = start(
+        *("--dataset_name", write_imagefolder(tmp_path / "pairs"), "--output_dir", tmp_path / "new"),
+        *("--resolution", 2 * height, 2 * width, "--head_upsampling", 2, "--perceptual_model", "none"),
+        *("--learning_rate", 0, "--train_batch_size", 2, "--num_validation_images", 1),
+        *("--pretrained_model_name_or_path", output),
+    )
+    started.train(1)
+    started.save()
+    started.publisher.save(1)
+    new = SPADEPipeline.from_pretrained(str(tmp_path / "new"))
+    assert new.generator.config.head_upsampling == 2 and new.generator.size_divisor == 64
+    assert new.generator.start_size == old.generator.start_size
+    assert torch.equal(new.generator.conv_out.weight, old.generator.conv_out.weight.repeat_interleave(4, dim=0))
+    card = (tmp_path / "new" / "README.md").read_text(encoding="utf-8")
+    assert "| head_upsampling | 2 |" in card and "multiples of 64" in card
+
+
 def test_a_discriminator_alone(run, tmp_path):
     result = run(*SMALL, "--dataset_name", tmp_path, "--discriminator_name_or_path", tmp_path)
     assert result.status == 2

@@ -100,9 +100,10 @@ def test_any_batch_and_size(pipeline, model):
     [
         tiny_generator(use_instance_edges=True, use_unknown_label=True, norm_type="instance"),
         tiny_generator(latent_dim=None, num_upsampling_layers=6),
+        tiny_generator(head_upsampling=2),
         tiny_pix2pixhd(),
     ],
-    ids=["edges", "without-latent", "pix2pixhd"],
+    ids=["edges", "without-latent", "half-size-head", "pix2pixhd"],
 )
 def test_every_kind_of_model(generator):
     pipeline = pipeline_of(generator, WITH_UNKNOWN if generator.config.use_unknown_label else LABELS)
@@ -236,13 +237,14 @@ def test_an_id_of_no_label_paints_as_no_label_does(pipeline, model):
             tiny_generator(use_instance_edges=True, use_unknown_label=True, spade_kernel_size=5, norm_type="instance"),
             "float32",
         ),
+        (tiny_generator(head_upsampling=2), "float16"),
         pytest.param(
             tiny_generator(latent_dim=None, use_instance_edges=True, num_upsampling_layers=6, spade_kernel_size=1),
             "float16",
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["5x5", "without-latent"],
+    ids=["5x5", "half-size-head", "without-latent"],
 )
 def test_sparse_modulation_says_the_same(generator, dtype):
     pipeline = pipeline_of(generator, WITH_UNKNOWN if generator.config.use_unknown_label else LABELS)

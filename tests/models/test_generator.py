@@ -266,6 +266,14 @@ def test_half_precision(dtype, tolerance, backend):
     [
         ({"num_labels": 0}, "`num_labels` is 0; a model needs at least one"),
         ({"num_upsampling_layers": 4}, "`num_upsampling_layers` is 4; allowed are 5, 6 and 7"),
+        (
+            {"head_upsampling": 4},
+            "`head_upsampling` is 4; allowed are 1, the paper's head, and 2, with a last block at",
+        ),
+        (
+            {"head_upsampling": 2, "image_size": 96},
+            r"`image_size` is 96x96 .*multiples of 64 \(2 \*\* num_upsampling_layers \* head_upsampling\)",
+        ),
         ({"image_size": 100}, r"`image_size` is 100x100 .*multiples of 32 .*such as 96x96"),
         ({"image_size": (64, 16)}, r"`image_size` is 64x16 .*such as 64x32"),
         ({"channel_mult": (4, 2, 1)}, "`channel_mult` has 3 entries; with `num_upsampling_layers` 5 it must have 7"),

@@ -112,6 +112,7 @@ def test_config_file_holds_every_argument(saved):
         "norm_type": "sync_batch",
         "use_spectral_norm": False,
         "num_upsampling_layers": 5,
+        "head_upsampling": 1,
         "mask_norm": "spade",
     }
     assert config["_class_name"] == "SPADEGenerator"

@@ -42,11 +42,12 @@ def largest_difference(expected: dict[str, Tensor], actual: dict[str, Tensor], *
     )
 
 
-@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize(("kernel_size", "head_upsampling"), [(1, 1), (3, 1), (5, 1), (3, 2)])
 @pytest.mark.parametrize("norm_type", ["sync_batch", "instance"])
-def test_training_step(kernel_size: int, norm_type: str):
-    generator = tiny_generator(spade_kernel_size=kernel_size, norm_type=norm_type, use_instance_edges=True).double()
-    label_map = random_label_map((64, 96))
+def test_training_step(kernel_size: int, norm_type: str, head_upsampling: int):
+    options = {"use_instance_edges": True, "head_upsampling": head_upsampling, "image_size": 64 * head_upsampling}
+    generator = tiny_generator(spade_kernel_size=kernel_size, norm_type=norm_type, **options).double()
+    label_map = random_label_map((64, 96 if head_upsampling == 1 else 128))
     edges = torch.rand(label_map.shape, generator=torch.Generator().manual_seed(4)) < 0.05
     dense, sparse = outcomes(generator, label_map, random_latents().double(), instance_edges=edges)
     assert largest_difference(dense, sparse) < 1e-10
@@ -129,12 +130,16 @@ def test_images_painted_one_by_one(masks: str, monkeypatch: pytest.MonkeyPatch):
 
 @torch.no_grad()
 @pytest.mark.parametrize("norm_type", ["sync_batch", "instance"])
-@pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_one_image_painted_in_bands(kernel_size: int, norm_type: str, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("kernel_size", "head_upsampling"), [(1, 1), (3, 1), (5, 1), (3, 2)])
+def test_one_image_painted_in_bands(
+    kernel_size: int, norm_type: str, head_upsampling: int, monkeypatch: pytest.MonkeyPatch
+):
     """A large image on a CPU stays the same in bands, except that instance norm processes it whole."""
-    generator = tiny_generator(spade_kernel_size=kernel_size, norm_type=norm_type).double()
+    options = {"head_upsampling": head_upsampling, "image_size": 64 * head_upsampling}
+    generator = tiny_generator(spade_kernel_size=kernel_size, norm_type=norm_type, **options).double()
     generator.set_modulation_backend("sparse")
-    label_map, z = random_label_map((96, 160), batch_size=1), random_latents(1).double()
+    label_map = random_label_map((head_upsampling * 96, head_upsampling * 160), batch_size=1)
+    z = random_latents(1).double()
     whole = generator(label_map, z).images
     heights, forward = [], SPADEResnetBlock.forward  # a hook would turn bands off
 
@@ -167,10 +172,11 @@ def test_latents_that_are_no_multiple_of_the_masks(num_latents: int):
         tiny_generator()(random_label_map(), random_latents(num_latents))
 
 
+@pytest.mark.parametrize("head_upsampling", [1, 2])
 @pytest.mark.parametrize("backend", ["dense", "sparse"])
-def test_gradient_checkpointing_changes_no_bit(backend: str):
+def test_gradient_checkpointing_changes_no_bit(backend: str, head_upsampling: int):
     """Images, gradients, batch-norm statistics and the singular vectors of spectral norm stay the same."""
-    generator = tiny_generator()
+    generator = tiny_generator(head_upsampling=head_upsampling)
     generator.set_modulation_backend(backend)
     expected = outcome(generator, random_label_map(), random_latents())
     generator.enable_gradient_checkpointing()
@@ -196,11 +202,12 @@ def test_dense_path_compiles_as_one_graph():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("head_upsampling", [1, 2])
 @pytest.mark.parametrize("what", ["generator", "repeated blocks"])
-def test_a_compiled_generator_stays_sparse(what: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_compiled_generator_stays_sparse(what: str, head_upsampling: int, monkeypatch: pytest.MonkeyPatch):
     """A graph cannot depend on the labels, and a compiled dense graph would be slower than the sparse path."""
     torch._dynamo.reset()
-    generator = tiny_generator()
+    generator = tiny_generator(head_upsampling=head_upsampling)
     label_map, z = random_label_map(), random_latents()
     expected = generator(label_map, z).images
     counts = []

@@ -114,11 +114,11 @@ class TestSampler:
 
 def pipeline_of(labels=LABELS, **changes):
     unknown = labels.use_unknown_label
+    parts = {"generator": tiny_generator(use_unknown_label=unknown), "outline_model": tiny_outlines(labels=NAMES)}
     pipeline = SPADEPipeline(
-        tiny_generator(use_unknown_label=unknown),
-        SPADEImageProcessor(label_set=labels),
-        tiny_style_encoder(),
-        **{"outline_model": tiny_outlines(labels=NAMES), **changes},
+        image_processor=SPADEImageProcessor(label_set=labels),
+        style_encoder=tiny_style_encoder(),
+        **{**parts, **changes},
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -237,6 +237,40 @@ class TestRefineMask:
         Image.fromarray(HOLES.astype(np.uint8)).save(tmp_path / "holes.png")
         found = pipeline.refine_mask(str(tmp_path / "holes.png"), generator=seeded())[0]
         assert found.tobytes() == pipeline.refine_mask(HOLES, generator=seeded())[0].tobytes()
+
+
+class TestHalfSizeHead:
+    """The generator reads half of the image's size, and that is where outlines are drawn."""
+
+    pipeline = pipeline_of(generator=tiny_generator(head_upsampling=2, image_size=128))
+    painted = np.kron(HOLES, np.ones((2, 2), np.int64))  # (128, 128)
+
+    def test_natural_maps_are_those_of_half_the_size_enlarged(self, pipeline):
+        small = pipeline.refine_mask(HOLES, generator=seeded())[0]
+        for mask in (HOLES, self.painted):
+            large = self.pipeline.refine_mask(mask, generator=seeded())[0]
+            assert large.size == (128, 128) and large.tobytes() == small.resize((128, 128), 0).tobytes()
+
+    def test_strength_0_keeps_every_painted_pixel(self):
+        mask = self.painted.copy()
+        mask[101, 33] = (mask[101, 33] + 10) % 40  # a pixel that the generator does not read
+        filled = np.array(self.pipeline.refine_mask(mask, 0, generator=seeded())[0])
+        assert (filled[64:] == mask[64:]).all() and 255 not in filled
+
+    def test_the_image_is_that_of_the_map_which_is_returned(self):
+        output = self.pipeline(HOLES, outline_strength=0.7, generator=seeded(), output_type="pt")
+        assert output.label_maps.shape == (1, 128, 128)
+        again = self.pipeline(output.label_maps.numpy(), latents=output.latents, output_type="pt")
+        torch.testing.assert_close(again.images, output.images, atol=1e-4, rtol=0)
+
+    def test_a_mask_of_half_the_size_is_enlarged_by_resizing(self):
+        """And read as it is: its image is that of the enlarged mask, and the head paints the pixels between."""
+        z = torch.ones(1, 8)
+        images = [
+            self.pipeline(m, latents=z, output_type="pt").images for m in (MASK, np.kron(MASK, np.ones((2, 2), int)))
+        ]
+        assert images[0].shape == (1, 3, 128, 128) and torch.equal(*images)
+        assert (images[0][..., ::2, :] - images[0][..., 1::2, :]).abs().mean() > 1e-3
 
 
 class TestErrors:

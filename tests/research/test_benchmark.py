@@ -106,3 +106,14 @@ def test_images_beside_the_masks_are_not_read(monkeypatch: pytest.MonkeyPatch):
     options = {"mask_folder": ROOT / "examples" / "assets", "dataset_name": None, "num_masks": 13, "resolution": 64}
     maps = load_label_maps(argparse.Namespace(**options, num_labels=12, device="cpu"))
     assert len(maps) == 3 and all(label_map.max() < 12 for label_map in maps)
+
+
+def test_a_half_size_head():
+    """It begins with the model's own images, and costs a few percent for four times the pixels."""
+    mask = ROOT / "examples" / "assets" / "lake_mask.png"
+    command = [sys.executable, str(ROOT / "research" / "benchmark_head.py"), "--masks", str(mask), "--rounds", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert "the model's images, enlarged: within 0e+00" in result.stdout
+    own, head, large = (float(line.split()[-1]) for line in result.stdout.splitlines()[-3:])
+    assert own < head < 1.1 * own and large > 3 * own

@@ -40,8 +40,11 @@ def test_outlines_are_of_all_labels_but_the_unknown_one(build):
     assert build.page_config(pipeline, {}, None)["outlines"] is None
     pipeline.register_modules(outline_model=tiny_outlines(num_labels=2, min_log_snr=-9.0))
     outlines = build.page_config(pipeline, {}, None)["outlines"]
-    steps = {"steps": 4, "layout_steps": 16}
-    assert outlines == {"classes": [0, 2], "min_log_snr": -9, "max_log_snr": 4, "first_strength": 0.5, **steps}
+    others = {"first_strength": 0.5, "steps": 4, "layout_steps": 16, "reduction": 1}
+    assert outlines == {"classes": [0, 2], "min_log_snr": -9, "max_log_snr": 4, **others}
+    half_head = tiny_generator(num_labels=2, use_unknown_label=True, head_upsampling=2)
+    pipeline.register_modules(generator=half_head)
+    assert build.page_config(pipeline, {}, None)["outlines"]["reduction"] == 2
 
 
 def test_with_an_outline_model_there_is_a_label_for_what_is_not_painted(build):

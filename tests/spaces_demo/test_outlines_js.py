@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from .. import outline_cases
@@ -83,3 +84,20 @@ return given.map(({ painted, natural, seed }) => {
     )
     names = '{ keepParts } from "./outlines.js"; import { randn } from "./random.js"'
     assert node(names, body, CASES["kept"]) == [case["kept"] for case in CASES["kept"]]
+
+
+def test_maps_of_a_fraction_of_the_size(node):
+    """For a generator with a half-size head, as `draw_natural_maps`: every second pixel, then four of each."""
+    body = """
+const [height, width, reduction, numLabels] = [4, 6, 2, 3];
+const painted = Int32Array.from({ length: 24 }, (_, i) => i % 4);
+const natural = reduced(painted, height, width, reduction);
+const whole = (strength) => enlarged(natural, painted, { width, reduction, strength, numLabels });
+return [natural, whole(1), whole(0)].map((map) => [...map]);
+"""
+    names = '{ enlarged } from "./outlines.js"; import { reduced } from "./neighborhoods.js"'
+    natural, whole, kept = (np.array(found) for found in node(names, body, None))
+    painted = np.arange(24).reshape(4, 6) % 4
+    assert natural.tolist() == painted[::2, ::2].ravel().tolist()
+    assert whole.tolist() == (enlarged := painted[::2, ::2].repeat(2, 0).repeat(2, 1)).ravel().tolist()
+    assert kept.tolist() == np.where(painted < 3, painted, enlarged).ravel().tolist()

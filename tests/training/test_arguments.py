@@ -190,6 +190,7 @@ SEGMENTATION = "--discriminator segmentation --simplify_probability 0.5"
         ("--generator pix2pixhd --norm_type batch", "norm_type"),
         ("--generator pix2pixhd --latent_dim 16", "latent_dim"),
         ("--generator pix2pixhd --num_upsampling_layers 6", "num_upsampling_layers"),
+        ("--generator pix2pixhd --head_upsampling 2", "head_upsampling"),
         ("--generator pix2pixhd --kl_weight 0.1", "kl_weight"),
         ("--generator concatenation --spade_kernel_size 1", "spade_kernel_size"),
         ("--latent_dim 0 --random_style_probability 0.5", "random_style_probability"),
@@ -280,6 +281,10 @@ def test_the_papers_recipes():
         (["--resolution", "65"], "--resolution is 65; give one side, or height and width, each a multiple of 32 with"),
         (["--resolution", "64", "64", "64"], "--resolution is 64 64 64; give one side, or height and width"),
         (["--num_upsampling_layers", "7", "--resolution", "64"], "multiple of 128 with --num_upsampling_layers 7"),
+        (
+            ["--head_upsampling", "2", "--resolution", "96"],
+            "each a multiple of 64 with --num_upsampling_layers 5 and --head_upsampling 2.",
+        ),
         (["--image_size", "0"], "--image_size is 0; give one side"),
         (["--train_batch_size", "0"], "--train_batch_size is 0; it must be 1 or more."),
         (["--max_train_steps", "0"], "--max_train_steps is 0; it must be 1 or more."),

@@ -82,11 +82,11 @@ def bands(first, second, size=32):
     return torch.where(torch.arange(size) < 11, first, second)[:, None]
 
 
-def fresh(image_size=32):
+def fresh(image_size=32, **changes):
     networks = make_networks(seed=8)
     if image_size != 32:
-        config = {**networks["generator"].config, "image_size": image_size}
-        networks["generator"] = SPADEGenerator.from_config(config)
+        config = networks["generator"].config
+        networks["generator"] = SPADEGenerator.from_config(config, image_size=image_size, **changes)
     return networks
 
 
@@ -133,6 +133,33 @@ def test_channels_of_one_name():
     with_edges = [SPADEImageProcessor(label_set=labels, use_instance_edges=True) for labels in (LABELS, OTHER)]
     assert match_channels(*with_edges) == [*PAIRS, (4, 4)]
     assert match_channels(with_edges[0], new) == match_channels(old, with_edges[1]) == PAIRS
+
+
+def test_a_half_size_head_starts_as_the_old_image_enlarged(trained, folder):
+    """All blocks stay, and each weight of the old head becomes that of four pixels."""
+    networks = fresh(image_size=64, head_upsampling=2)
+    Pretrained.load(str(folder)).initialize(networks, SPADEImageProcessor(label_set=LABELS))
+    label_map = bands(0, 2)
+    found = images_of(networks["generator"], label_map.repeat_interleave(2, dim=0), size=64)
+    expected = images_of(trained["generator"], label_map)
+    assert_close(found, expected.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+
+
+def test_a_half_size_head_stays(folder, tmp_path):
+    """A new model has the trained one's head, or a finer one that is asked for, and starts with the same images."""
+    assert [Pretrained.load(str(folder)).options(head_upsampling=n)["head_upsampling"] for n in (1, 2)] == [1, 2]
+    trained = fresh(image_size=64, head_upsampling=2)
+    with torch.no_grad():
+        trained["generator"].conv_out.weight.normal_(generator=torch.Generator().manual_seed(0))  # not equal in fours
+    trained["generator"].fuse_spectral_norm()
+    SPADEPipeline(
+        trained["generator"], SPADEImageProcessor(label_set=LABELS), trained["style_encoder"]
+    ).save_pretrained(tmp_path)
+    pretrained = Pretrained.load(str(tmp_path))
+    assert pretrained.options()["head_upsampling"] == 2
+    networks = fresh(image_size=64, head_upsampling=2)
+    pretrained.initialize(networks, SPADEImageProcessor(label_set=LABELS))
+    assert torch.equal(networks["generator"].conv_out.weight, trained["generator"].conv_out.weight)
 
 
 def test_other_labels_keep_what_has_their_name(trained, folder, caplog):

@@ -167,13 +167,13 @@ class ImagesOfNeighborhoods(nn.Module):
         names = [field.name for field in fields(Neighborhoods)]
         masks = [Neighborhoods(*(neighborhoods[f"{name}_{divisor}"] for name in names)) for divisor in self.divisors]
         # `SPADEGenerator.synthesize`, with the mask of each resolution computed by the caller.
-        x = self._start(masks[0], latents)  # (N, C, H / 2^n, W / 2^n)
+        x = self._start(masks[0], latents)  # (N, C, h, w)
         for mask, scale, block in zip(masks, self.generator.upsampling, self.generator.blocks, strict=True):
             x = modulated_block(block, upsample(x, scale), mask)  # (N, C', scale * h, scale * w)
         return self.generator.to_image(x)  # (N, 3, H, W)
 
     def _start(self, mask: Neighborhoods, latents: Tensor | None) -> Tensor:
-        """Compute the first activation, `(N, C, H / 2^n, W / 2^n)`."""
+        """Compute the first activation, `(N, C, h, w)`."""
         if latents is not None:
             x = self.generator.linear_in(latents).unflatten(1, (-1, *self.generator.start_size))  # (N, C, *start_size)
             return F.interpolate(x, mask.positions.shape, mode="bilinear", align_corners=False)

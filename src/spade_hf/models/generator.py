@@ -1,9 +1,11 @@
 """The SPADE generator (Park et al., CVPR 2019, https://arxiv.org/abs/1903.07291, figure 4 and appendix A).
 
 Differences from the paper: gamma and beta come from one fused convolution, and the first activation of a model with a
-latent is resized if another image size is requested, so that one model serves any size and shape.
+latent is resized if another image size is requested, so that one model serves any size and shape. On request, the last
+convolution writes several pixels at each position, so that the blocks work at a fraction of the image's size.
 
-Legend: N masks, S images of one mask, C channels, L semantic channels, H W height and width, Z latent.
+Legend: N masks, S images of one mask, C channels, L semantic channels, H W height and width, h w those of the first
+activation, n upsamplings between blocks, R upsampling in the head, Z latent.
 """
 
 from collections.abc import Callable
@@ -19,7 +21,7 @@ from ..execution.cpu_products import is_cpu_inference
 from ..execution.gradient_checkpointing import checkpoint_block
 from ..execution.plain_layers import is_plain_conv
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
-from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
+from ..layers.initialization import LEAKY_SLOPE, conv2d, linear, subpixel_conv2d
 from ..layers.norms import MASK_NORMS
 from ..layers.resnet import upsample
 from ..layers.sparse.path import permits_sparse, run_eagerly
@@ -52,7 +54,7 @@ class SPADEGenerator(MaskToImageMixin):
         use_unknown_label (`bool`, defaults to `False`): One more channel for pixels of unknown class.
         use_instance_edges (`bool`, defaults to `False`): One more channel that is 1 at the borders of instances.
         image_size (`int` or `tuple[int, int]`, defaults to 256): Native (height, width) in pixels, multiples of
-            `2 ** num_upsampling_layers`. Other sizes can also be generated.
+            `2 ** num_upsampling_layers * head_upsampling`. Other sizes can also be generated.
         base_channels (`int`, defaults to 64): Unit of the widths in `channel_mult`.
         channel_mult (`tuple[float, ...]`, *optional*): Width of each block's output as a multiple of `base_channels`;
             the first is also the width of the first activation. `None` means the paper's values: (16, 16, 16, 8, 4, 2,
@@ -66,9 +68,13 @@ class SPADEGenerator(MaskToImageMixin):
             it to `False`, as the weights then hold the normalized values.
         num_upsampling_layers (`int`, defaults to 5): 5, 6 or 7 (the public code's "normal", "more" and "most").
         mask_norm (`str`, defaults to `"spade"`): The norm that reads the mask, a name in `layers.norms.MASK_NORMS`.
+        head_upsampling (`int`, defaults to 1): R. With 1, the paper's head, the last block works at the image's size.
+            With 2 it works at half of it, and the last convolution computes 2x2 pixels at each position (sub-pixel
+            convolution, Shi et al. 2016, https://arxiv.org/abs/1609.05158): four times the pixels from the same
+            blocks. The mask is then read at half the image's size at most.
     """
 
-    divisor_formula = "2 ** num_upsampling_layers"
+    divisor_formula = "2 ** num_upsampling_layers * head_upsampling"
     _supports_gradient_checkpointing = True
     _no_split_modules = ["SPADEResnetBlock"]
     _skip_layerwise_casting_patterns = ["param_free_norm"]
@@ -92,10 +98,16 @@ class SPADEGenerator(MaskToImageMixin):
         use_spectral_norm: bool = True,
         num_upsampling_layers: int = 5,
         mask_norm: str = "spade",
+        head_upsampling: int = 1,
     ) -> None:
         super().__init__()
         if num_upsampling_layers not in PAPER_CHANNEL_MULT:
             raise ValueError(f"`num_upsampling_layers` is {num_upsampling_layers}; allowed are 5, 6 and 7.")
+        if head_upsampling not in (1, 2):
+            raise ValueError(
+                f"`head_upsampling` is {head_upsampling}; allowed are 1, the paper's head, and 2, with a last block "
+                "at half the image's size."
+            )
         paper_mult = PAPER_CHANNEL_MULT[num_upsampling_layers]
         channel_mult = channel_mult or paper_mult
         if len(channel_mult) != len(paper_mult):
@@ -103,8 +115,8 @@ class SPADEGenerator(MaskToImageMixin):
                 f"`channel_mult` has {len(channel_mult)} entries; with `num_upsampling_layers` "
                 f"{num_upsampling_layers} it must have {len(paper_mult)}."
             )
-        # Sizes and widths: the activation starts at 1 / 2^n of the image's size.
-        self.size_divisor = 2**num_upsampling_layers
+        # Sizes and widths: the activation starts at 1 / (2^n R) of the image's size.
+        self.size_divisor = 2**num_upsampling_layers * head_upsampling
         self.check_size(*self.native_size, "`image_size`")
         self.start_size = self.first_size(*self.native_size)
         num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
@@ -126,7 +138,7 @@ class SPADEGenerator(MaskToImageMixin):
             for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
         self.upsampling = UPSAMPLING[num_upsampling_layers]
-        self.conv_out = conv2d(widths[-1], 3, 3, padding=1)
+        self.conv_out = subpixel_conv2d(widths[-1], 3, 3, upsampling=head_upsampling, padding=1)
         self.gradient_checkpointing = False
         self.tiling: Tiling | None = Tiling()
 
@@ -159,7 +171,7 @@ class SPADEGenerator(MaskToImageMixin):
 
         # The first activation. Channels-last speeds up the convolutions and the pointwise work between them, and makes
         # a position's channels contiguous.
-        x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, H / 2^n, W / 2^n)
+        x = self._start(mask, z).contiguous(memory_format=torch.channels_last)  # (N * S, C, h, w)
 
         # The blocks, in parts on a CPU and outside of compiled graphs if they read labels: the same images.
         synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize
@@ -172,7 +184,7 @@ class SPADEGenerator(MaskToImageMixin):
         The mask enters in every block, at the block's resolution; the latent only in the first activation.
 
         Args:
-            x (`Tensor`): `(N * S, C, h, w)` with h = H / 2^n and w = W / 2^n, where n is the number of upsamplings.
+            x (`Tensor`): `(N * S, C, h, w)` with h = H / (2^n R) and w = W / (2^n R).
             mask (`SemanticMask`): The N masks.
 
         Returns:
@@ -191,8 +203,11 @@ class SPADEGenerator(MaskToImageMixin):
         return block(x, mask)
 
     def to_image(self, x: Tensor) -> Tensor:
-        """Map the last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
-        return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
+        """Map the last block's output, `(N, C, H / R, W / R)`, to images `(N, 3, H, W)` in [-1, 1]."""
+        x = self.conv_out(F.leaky_relu(x, LEAKY_SLOPE))  # (N, 3 R^2, H / R, W / R)
+        if self.config.head_upsampling > 1:
+            x = F.pixel_shuffle(x, self.config.head_upsampling)  # (N, 3, H, W)
+        return torch.tanh(x)
 
     def check_size(self, height: int, width: int, name: str) -> None:
         """Raise a ValueError unless the model can make images of this size; see [`MaskToImageMixin`]."""
@@ -296,7 +311,7 @@ class SPADEGenerator(MaskToImageMixin):
         return [module for module in self.modules() if isinstance(module, SPADE)]
 
     def _start(self, mask: SemanticMask, z: Tensor | None) -> Tensor:
-        """Compute the first activation, `(N * S, C, H / 2^n, W / 2^n)`."""
+        """Compute the first activation, `(N * S, C, h, w)`."""
         self.check_size(*mask.size, "`segmap`")
         size = self.first_size(*mask.size)
         if self.config.latent_dim is None:

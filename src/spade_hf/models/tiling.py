@@ -56,7 +56,8 @@ def synthesize_in_bands(
         mask (`SemanticMask`): The N masks.
         tiling (`Tiling`): The size of the parts.
         stages (`Sequence[Stage]`): The upsampling factors and blocks to run, at least one.
-        to_image (`Callable`): Maps the last block's output, `(N * S, C, H, W)`, to images `(N * S, 3, H, W)`.
+        to_image (`Callable`): Maps the last block's output, `(N * S, C, H / R, W / R)`, to images `(N * S, 3, H, W)`,
+            for any integer R.
         output_halo (`int` or `None`): Rows above and below that a row of `to_image` depends on; `None` if it must get
             the whole activation.
 

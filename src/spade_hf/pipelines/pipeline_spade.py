@@ -39,7 +39,8 @@ class SPADEPipelineOutput(BaseOutput):
         latents (`Tensor` or `None`): `(M, Z)`, the latents of the images: pass them again for the same style on
             another mask, or interpolate between two. `None` for a model without latent.
         label_maps (`Tensor` or `None`): int64 `(M, H, W)`, the label ids that were painted in the end; `None` without
-            `outline_strength`, where these are the mask's.
+            `outline_strength`, where these are the mask's. A generator with a half-size head gets them at half the
+            size, of which these are an enlargement.
     """
 
     images: list[PIL.Image.Image] | np.ndarray | Tensor
@@ -361,9 +362,17 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         return torch.from_numpy(reader.label_set.channel_classes).to(channels.device)[channels]
 
     def _natural_maps(self, painted: Tensor, strength: float, num_steps: int, generator: Any) -> Tensor:
-        """Draw natural maps of painted ones `(N, H, W)` in 0..L: the generator's channels, int64 `(N, H, W)`."""
+        """Draw natural maps of painted ones `(N, H, W)` in 0..L: the generator's channels, int64 `(N, H, W)`.
+
+        They are drawn at the size at which the generator reads them.
+        """
         classes = draw_natural_maps(
-            self.outline_model, painted, strength=strength, num_inference_steps=num_steps, generator=generator
+            self.outline_model,
+            painted,
+            strength=strength,
+            num_inference_steps=num_steps,
+            generator=generator,
+            reduction=self.generator.config.get("head_upsampling", 1),
         )
         return torch.from_numpy(self.image_processor.label_set.class_channels).to(classes.device)[classes]
 

@@ -80,6 +80,7 @@ def draw_natural_maps(
     strength: float,
     num_inference_steps: int,
     generator: torch.Generator | list[torch.Generator] | None,
+    reduction: int = 1,
 ) -> Tensor:
     """Draw a natural map of each painted one, on the model's device, one by one: each seed gives its map in any batch.
 
@@ -88,12 +89,14 @@ def draw_natural_maps(
         label_maps (`Tensor`): int64 `(N, H, W)` in 0..L; L is "not painted".
         strength, num_inference_steps: See [`refine_label_maps`].
         generator (`torch.Generator` or a list of N, *optional*): Source of the noise.
+        reduction (`int`, defaults to 1): A divisor of H and W. The maps are drawn at `(H / reduction, W / reduction)`,
+            from the pixels that a generator with this `head_upsampling` reads, and enlarged by nearest neighbor.
 
     Returns:
         `Tensor`: int64 `(N, H, W)` in 0..L - 1.
     """
-    natural = []
-    for number, one in enumerate(label_maps.to(model.device)[:, None]):  # (1, H, W)
+    label_maps, natural = label_maps.to(model.device), []
+    for number, one in enumerate(label_maps[:, None, ::reduction, ::reduction]):  # (1, H / reduction, W / reduction)
         # drawn in float32, so that a seed means the same outlines in every type of weights
         noise = randn_tensor(
             (1, model.config.num_labels, *one.shape[1:]),
@@ -106,7 +109,12 @@ def draw_natural_maps(
                 model, one, noise.to(model.dtype), strength=strength, num_inference_steps=num_inference_steps
             )
         )
-    return torch.cat(natural)
+    if reduction == 1:
+        return torch.cat(natural)
+    enlarged = torch.cat(natural).repeat_interleave(reduction, dim=1).repeat_interleave(reduction, dim=2)  # (N, H, W)
+    if strength == 0:  # only what is not painted is drawn
+        return torch.where(label_maps < model.config.num_labels, label_maps, enlarged)
+    return enlarged
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ UNKNOWN, EDGES = object(), object()  # channels that are not classes, and have n
 POWER_ITERATIONS = 30  # to estimate a norm from a random start; a layer's call in training does only one
 GENERATOR_OPTIONS = (
     "base_channels channel_mult latent_dim mask_norm spade_hidden_channels spade_kernel_size norm_type "
-    "num_upsampling_layers"
+    "num_upsampling_layers head_upsampling"
 ).split()
 SEMANTIC_OPTIONS = "num_labels use_unknown_label use_instance_edges".split()
 STYLE_ENCODER_OPTIONS = "image_size base_channels channel_mult".split()
@@ -74,8 +74,13 @@ class Pretrained:
             network.fuse_spectral_norm()
         return cls(networks, pipeline.image_processor)
 
-    def options(self) -> dict[str, Any]:
-        """Return the options of training that build networks of the same widths."""
+    def options(self, *, head_upsampling: int = 1) -> dict[str, Any]:
+        """Return the options of training that build networks of the same widths.
+
+        Args:
+            head_upsampling (`int`, defaults to 1): That of the new generator if it is above the trained one's: the
+                only change that keeps all blocks.
+        """
         kind = type(self.networks["generator"])
         if kind is not SPADEGenerator:
             raise ValueError(
@@ -84,6 +89,7 @@ class Pretrained:
             )
         generator = self.networks["generator"].config
         values = {name: generator[name] for name in GENERATOR_OPTIONS} | {"latent_dim": generator.latent_dim or 0}
+        values["head_upsampling"] = max(generator.head_upsampling, head_upsampling)
         if encoder := self.networks.get("style_encoder"):
             values |= {f"style_encoder_{name}": encoder.config[name] for name in STYLE_ENCODER_OPTIONS}
         if discriminator := self.networks.get("discriminator"):
@@ -188,6 +194,8 @@ def _transfer(
             value = _for_other_labels(value, current, [*classes, (-1, -1)], dim=0)  # the last is fake's
         elif path == "linear_in":
             value = _for_other_start(value, source.start_size, target.start_size)
+        elif path == "conv_out" and isinstance(source, SPADEGenerator):
+            value = _for_finer_head(value, source.config.head_upsampling, target.config.head_upsampling)
         if value.shape != current.shape:
             raise ValueError(
                 f"{key} of the pretrained {type(target).__name__} is {tuple(value.shape)}, but this run's "
@@ -240,6 +248,15 @@ def _for_other_start(value: Tensor, old_size: tuple[int, int], new_size: tuple[i
     if old_size != new_size:
         columns = F.interpolate(columns, new_size, mode="bilinear", align_corners=False)
     return columns.movedim(0, -1).reshape(-1, *value.shape[1:])
+
+
+def _for_finer_head(value: Tensor, old_upsampling: int, new_upsampling: int) -> Tensor:
+    """Repeat the weight or bias of a head for the pixels that a finer one interleaves.
+
+    The finer head then makes the same images, enlarged by nearest neighbor.
+    """
+    times = new_upsampling**2 // old_upsampling**2
+    return value.repeat_interleave(times, dim=0) if times > 1 else value
 
 
 def _settle_spectral_norm(network: nn.Module) -> None:

@@ -123,7 +123,7 @@ def load_pretrained(options: TrainOptions) -> tuple[Pretrained | None, TrainOpti
     if options.pretrained_model_name_or_path is None:
         return None, options
     pretrained = Pretrained.load(options.pretrained_model_name_or_path, options.discriminator_name_or_path)
-    decided = pretrained.options()
+    decided = pretrained.options(head_upsampling=options.head_upsampling)
     refuse_overridden(options, decided)
     return pretrained, replace(options, **decided)
 
@@ -156,6 +156,7 @@ def build_networks(
             spade_kernel_size=options.spade_kernel_size,
             norm_type=options.norm_type,
             num_upsampling_layers=options.num_upsampling_layers,
+            head_upsampling=options.head_upsampling,
         )
     discriminator = build_discriminator(options, **semantics)
     generators: dict[str, ModelMixin] = {"generator": generator}

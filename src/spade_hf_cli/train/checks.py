@@ -25,13 +25,14 @@ def problem_with(options: TrainOptions) -> str | None:
         return "--overwrite_output_dir deletes the run that --resume_from_checkpoint continues. Give one of them."
     if options.hub_strategy != "end" and not options.push_to_hub:
         return f"--hub_strategy {options.hub_strategy} needs --push_to_hub."
-    divisor = 2**options.num_upsampling_layers
+    divisor = 2**options.num_upsampling_layers * options.head_upsampling
+    head = f" and --head_upsampling {options.head_upsampling}" * (options.head_upsampling > 1)
     for name in ("resolution", "image_size"):
         size = getattr(options, name)
         if size is not None and (len(size) > 2 or any(side < 1 or side % divisor for side in size)):
             return (
                 f"--{name} is {' '.join(map(str, size))}; give one side, or height and width, each a multiple of "
-                f"{divisor} with --num_upsampling_layers {options.num_upsampling_layers}."
+                f"{divisor} with --num_upsampling_layers {options.num_upsampling_layers}{head}."
             )
     return None
 

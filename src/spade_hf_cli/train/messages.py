@@ -45,6 +45,8 @@ def summarize(
         f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters" for name, network in networks.items()
     ]
     generator: Any = networks.get("generator")
+    if generator is not None and (upsampling := generator.config.get("head_upsampling", 1)) > 1:
+        lines.append(f"head_upsampling {upsampling}: the blocks work at 1/{upsampling} of the image's size at most")
     if generator is not None and "style_encoder" not in networks:
         has_styles = generator.config.latent_dim is not None
         what = "pictures in random styles only" if has_styles else "one picture of each mask"

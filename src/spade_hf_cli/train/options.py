@@ -120,6 +120,14 @@ class TrainOptions(DataOptions):
     spade_kernel_size: int = model_option(3, kind=int, choices=(1, 3, 5))
     norm_type: str = model_option("sync_batch", choices=("sync_batch", "batch", "instance"), card=True)
     num_upsampling_layers: int = model_option(5, kind=int, choices=(5, 6, 7))
+    head_upsampling: int = model_option(
+        1,
+        "2: the blocks work at half the image's size, and the last convolution writes 2x2 pixels at each position; a "
+        "pretrained model with 1 can go on with 2",
+        kind=int,
+        choices=(1, 2),
+        card=True,
+    )
     style_encoder_image_size: int = model_option(256, kind=int)
     style_encoder_base_channels: int = model_option(64, kind=count)
     style_encoder_channel_mult: list[float] = model_option([1, 2, 4, 8, 8, 8], kind=positive_weight, many="+")

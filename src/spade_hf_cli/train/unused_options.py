@@ -54,7 +54,7 @@ RULES = (
     _no_effect("shuffle_buffer_size", lambda options: not options.streaming, "without --streaming"),
     _no_effect(
         "channel_mult latent_dim use_style_encoder mask_norm spade_hidden_channels spade_kernel_size norm_type "
-        "num_upsampling_layers",
+        "num_upsampling_layers head_upsampling",
         lambda options: options.generator == "pix2pixhd",
         "with --generator pix2pixhd",
     ),
