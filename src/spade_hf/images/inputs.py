@@ -132,25 +132,34 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
         )
 
 
-def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
-    """Read one image, or a batch of images, as float32 `(N, 3, H, W)` in [0, 1].
+def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str, image_channels: int = 3) -> torch.Tensor:
+    """Read one image, or a batch of images, as float32 `(N, I, H, W)` in [0, 1], where I is `image_channels`.
 
     Raises:
         ValueError: If the mode, shape or dtype is wrong, a float is outside [0, 1] or a pixel is transparent; value
             ranges are never guessed.
     """
     if isinstance(value, PIL.Image.Image):
-        value = _rgb(upright(value, argument=argument), argument)
+        image = upright(value, argument=argument)
+        value = _rgb(image, argument) if image_channels == 3 else _channels(image, argument, image_channels)
     if isinstance(value, np.ndarray):
-        if value.ndim not in (3, 4) or value.shape[-1] != 3:
-            raise ValueError(f"{argument} has shape {value.shape}; an array is (H, W, 3) or (N, H, W, 3).")
+        if value.ndim == 2 and image_channels == 1:
+            value = value[..., None]  # (H, W, 1)
+        if value.ndim not in (3, 4) or value.shape[-1] != image_channels:
+            raise ValueError(
+                f"{argument} has shape {value.shape}; an array is (H, W, {image_channels}) or (N, H, W, "
+                f"{image_channels})."
+            )
         if value.dtype not in PHOTO_DTYPES:
             raise ValueError(f"{argument} has dtype {value.dtype}; allowed are uint8 in 0..255 and floats in [0, 1].")
-        pixels = torch.from_numpy(np.ascontiguousarray(value)).movedim(-1, -3)  # (..., 3, H, W)
-    elif value.ndim in (3, 4) and value.shape[-3] == 3:
+        pixels = torch.from_numpy(np.ascontiguousarray(value)).movedim(-1, -3)  # (..., I, H, W)
+    elif value.ndim in (3, 4) and value.shape[-3] == image_channels:
         pixels = value
     else:
-        raise ValueError(f"{argument} has shape {tuple(value.shape)}; a tensor is (3, H, W) or (N, 3, H, W).")
+        raise ValueError(
+            f"{argument} has shape {tuple(value.shape)}; a tensor is ({image_channels}, H, W) or "
+            f"(N, {image_channels}, H, W)."
+        )
     if 0 in pixels.shape:
         raise ValueError(f"{argument} has shape {tuple(value.shape)}, which holds no pixel.")
     if pixels.dtype == torch.uint8:
@@ -161,7 +170,7 @@ def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) ->
     low, high = pixels.min().item(), pixels.max().item()
     if not 0 <= low <= high <= 1:  # also false for NaN
         raise ValueError(f"{argument} has values in [{low:.4g}, {high:.4g}]; floats must be in [0, 1]. Rescale it.")
-    return pixels if pixels.ndim == 4 else pixels[None]  # (N, 3, H, W)
+    return pixels if pixels.ndim == 4 else pixels[None]  # (N, I, H, W)
 
 
 def check_opaque(image: PIL.Image.Image, argument: str) -> None:
@@ -206,6 +215,25 @@ def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
             "bits."
         )
     return np.array(image.convert("RGB"))
+
+
+def _channels(image: PIL.Image.Image, argument: str, count: int) -> np.ndarray:
+    """Return an image's own channels, uint8 `(H, W, count)` or float32 of 16 bits; nothing is converted."""
+    if image.mode == "P":
+        raise ValueError(f"{argument} is a palette image, whose numbers are no values. Save it as gray or color.")
+    if image.mode.startswith("I;16") and count == 1:
+        return np.array(image).astype(np.float32)[..., None] / 65535
+    bands = image.getbands()
+    if bands[-1] == "A" and len(bands) == count + 1:
+        check_opaque(image, argument)
+        bands = bands[:-1]
+    if len(bands) != count or image.mode in ("I", "F"):
+        raise ValueError(
+            f"{argument} has the PIL mode {image.mode!r}, with {len(bands)} channels; this model's images have "
+            f"{count}. Convert it, or use a model of its number of channels (`image_channels`)."
+        )
+    pixels = np.array(image.convert("L") if image.mode == "1" else image)
+    return pixels.reshape(image.height, image.width, -1)[..., :count]
 
 
 def _read_header(image: PIL.Image.Image) -> Header:

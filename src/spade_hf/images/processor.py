@@ -1,6 +1,6 @@
 """`SPADEImageProcessor`: converts masks, instance maps and style images to tensors, and model outputs to images.
 
-Legend: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
+Legend: N batch, I image channels, L semantic channels (classes and unknown, never edges), H W height and width.
 """
 
 import os
@@ -14,6 +14,7 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import PushToHubMixin
 
 from ..labels.label_set import LabelSet
+from .display import as_shown, check_display_channels
 from .inputs import flatten, instance_edges, photos
 from .masks import read_ids, read_instances, soft_masks
 from .resize import size_of, stack_labels, stack_photos
@@ -34,13 +35,25 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         label_set (`LabelSet` or `dict`): The labels of the masks; a `dict` as `LabelSet.to_dict` returns it.
         use_instance_edges (`bool`, defaults to `False`): Whether the model has an edge channel; `preprocess` then
             requires an instance map.
+        image_channels (`int`, defaults to 3): I, channels of the images: 1 for gray, 3 for RGB. Of three, images of
+            any mode are converted to RGB; of another number, they must have it.
+        display_channels (`tuple[int, int, int]`, *optional*): The channels that people see as red, green and blue in
+            grids and sheets. Default: gray as gray, of others the first three.
     """
 
     config: Any  # diffusers' FrozenDict, whose attributes are the constructor's arguments
     config_name = "preprocessor_config.json"
 
     @register_to_config
-    def __init__(self, *, label_set: LabelSet | dict[str, Any], use_instance_edges: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        label_set: LabelSet | dict[str, Any],
+        use_instance_edges: bool = False,
+        image_channels: int = 3,
+        display_channels: tuple[int, int, int] | None = None,
+    ) -> None:
+        check_display_channels(display_channels, image_channels)
         self._label_set = label_set if isinstance(label_set, LabelSet) else LabelSet.from_dict(label_set)
         self.register_to_config(label_set=self._label_set.to_dict())  # plain values, for the JSON file
         self._postprocessor = VaeImageProcessor(vae_scale_factor=1)
@@ -226,15 +239,18 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
 
         Args:
             image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): PIL images or
-                paths; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
+                paths; arrays `(H, W, I)` or `(N, H, W, I)`, of gray also `(H, W)`; tensors `(I, H, W)` or
+                `(N, I, H, W)`.
                 Arrays and tensors are uint8 in 0..255 or floats in [0, 1].
             size (`tuple[int, int]`, *optional*): Height and width to resize to, bilinear with antialiasing.
 
         Returns:
-            `torch.Tensor`: float32 `(N, 3, H, W)` in [-1, 1].
+            `torch.Tensor`: float32 `(N, I, H, W)` in [-1, 1].
         """
         height, width = size or (None, None)
-        images = [one for value, name in flatten(image, "image") for one in photos(value, name)]
+        images = [
+            one for value, name in flatten(image, "image") for one in photos(value, name, self.config.image_channels)
+        ]
         return stack_photos(images, height, width, "image") * 2 - 1
 
     def postprocess(
@@ -243,14 +259,18 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """Turn a model's output into images.
 
         Args:
-            images (`torch.Tensor`): `(N, 3, H, W)` in [-1, 1].
-            output_type (`str`, defaults to "pil"): "pil" for a list of images, "np" for float32 `(N, H, W, 3)` in
-                [0, 1], "pt" for a tensor `(N, 3, H, W)` in [0, 1].
+            images (`torch.Tensor`): `(N, I, H, W)` in [-1, 1].
+            output_type (`str`, defaults to "pil"): "pil" for a list of images, "np" for float32 `(N, H, W, I)` in
+                [0, 1], "pt" for a tensor `(N, I, H, W)` in [0, 1].
         """
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"`output_type` is {output_type!r}; allowed are {', '.join(map(repr, OUTPUT_TYPES))}.")
         output: Any = self._postprocessor.postprocess(images, output_type=output_type)  # a list if "pil"
         return output
+
+    def show(self, images: torch.Tensor) -> torch.Tensor:
+        """Show images `(N, I, H, W)` in RGB, `(N, 3, H, W)`; see `display_channels`."""
+        return as_shown(images, self.config.display_channels)
 
     def colorize(self, mask: "ImageInput") -> list[PIL.Image.Image]:
         """Draw masks, in any form of `preprocess_mask`, in the palette's colors; soft ones by the largest weight."""

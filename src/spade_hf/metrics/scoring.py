@@ -1,6 +1,6 @@
 """Makes and measures images for a data set's masks, in batches that any process can score in any order.
 
-Legend: N images, L semantic channels, H W height and width, Z latent.
+Legend: N images, I image channels, L semantic channels, H W height and width, Z latent.
 """
 
 from collections.abc import Sequence
@@ -103,24 +103,24 @@ class Scorer:
     def score(self, rows: range) -> ScoredBatch:
         """Score these rows of the data set."""
         batch = stack_samples([self.dataset[index] for index in rows], self.device)
-        # (N, 3, H, W) uint8 and (N, H, W) int64: real images are judged with the precision of generated ones
+        # (N, I, H, W) uint8 and (N, H, W) int64: real images are judged with the precision of generated ones
         real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
         height, width = real.shape[-2:]
         maps = {"real": self.judge.features(real)}  # kind -> feature maps, one forward pass for all measurements
         measurements = {"real": self.judge.measure(real, maps["real"], maps["real"], label_map)}
-        columns = [("mask", self._draw(label_map)), ("real", real)]
+        columns = [("mask", self._draw(label_map)), ("real", self._show(real))]
         redrawn, outlines = self._redraw(label_map, batch["seed"]), {}
         if "refined" in redrawn:
             refined_exact = self._refine(label_map, generators(batch["seed"], OUTLINES))
             outlines = self._count_outlines(label_map, redrawn["painted"], redrawn["refined"], refined_exact)
         for kind in self.kinds:
-            masks, styles = redrawn.get(kind, label_map), real  # (N, H, W), (N, 3, H, W)
+            masks, styles = redrawn.get(kind, label_map), real  # (N, H, W), (N, I, H, W)
             if kind in redrawn:
                 columns.append((REDRAWN[kind], self._draw(masks)))
             elif kind == "styled":
                 others = [self.dataset[self.partners[index]]["real_images"] for index in rows]
                 styles = to_8_bits(torch.stack(others).to(self.device))
-                columns.append(("other style", styles))
+                columns.append(("other style", self._show(styles)))
             # the seed of a sample depends on its row alone, so its latent does not depend on batches or processes
             rngs = generators(batch["seed"], RANDOM.get(kind, STYLE))
             given = None if kind in RANDOM else styles
@@ -134,7 +134,7 @@ class Scorer:
             compared = maps["random" if kind == "again" else "real"]  # diversity: two styles of the same mask
             exact = label_map if kind in redrawn else None
             measurements[kind] = self.judge.measure(images, maps[kind], compared, masks, exact)
-            columns.append((self._heading(kind), images))
+            columns.append((self._heading(kind), self._show(images)))
         table = torch.cat([column for _, column in columns], dim=-1).cpu()  # (N, 3, H, columns * W)
         shown = [row for index, row in zip(rows, table, strict=True) if index in self.shown]
         return ScoredBatch(measurements, shown, [heading for heading, _ in columns], outlines)
@@ -150,7 +150,7 @@ class Scorer:
     def _make_images(
         self, masks: Tensor, styles: Tensor | None, rngs: Sequence[torch.Generator], instance_edges: Tensor | None
     ) -> Tensor:
-        """Make images, uint8 `(N, 3, H, W)`: in the given styles if the model has an encoder, else random."""
+        """Make images, uint8 `(N, I, H, W)`: in the given styles if the model has an encoder, else random."""
         if self.pipeline is None:
             assert styles is not None
             return styles if self.reduce is None else reduce_and_enlarge(styles, self.reduce)
@@ -204,6 +204,10 @@ class Scorer:
         num_channels = self.processor.label_set.num_channels
         simple = [simplify_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
         return torch.stack(simple).to(label_map.device)
+
+    def _show(self, images: Tensor) -> Tensor:
+        """Show uint8 images `(N, I, H, W)` in RGB: `(N, 3, H, W)`."""
+        return self.processor.show(images)
 
     def _draw(self, label_map: Tensor) -> Tensor:
         """Draw label maps `(N, H, W)` in their colors: uint8 `(N, 3, H, W)`."""

@@ -3,7 +3,8 @@
 Differences from the paper: gamma and beta come from one fused convolution, and the first activation of a model with a
 latent is resized if another image size is requested, so that one model serves any size and shape.
 
-Legend: N masks, S images of one mask, C channels, L semantic channels, H W height and width, Z latent.
+Legend: N masks, S images of one mask, C channels, I image channels, L semantic channels, H W height and width, Z
+latent.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from ..layers.norms import MASK_NORMS
 from ..layers.resnet import upsample
 from ..layers.sparse.path import permits_sparse, run_eagerly
-from .semantics import MaskToImageMixin, num_semantic_channels
+from .semantics import MaskToImageMixin, check_image_channels, num_semantic_channels
 from .tiling import MAX_BAND_BYTES, Tiling, synthesize_in_bands
 
 
@@ -38,7 +39,7 @@ class SPADEGeneratorOutput(BaseOutput):
     """Output of [`SPADEGenerator`].
 
     Args:
-        images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
+        images (`Tensor`): `(N, I, H, W)` in [-1, 1].
     """
 
     images: Tensor
@@ -66,6 +67,7 @@ class SPADEGenerator(MaskToImageMixin):
             it to `False`, as the weights then hold the normalized values.
         num_upsampling_layers (`int`, defaults to 5): 5, 6 or 7 (the public code's "normal", "more" and "most").
         mask_norm (`str`, defaults to `"spade"`): The norm that reads the mask, a name in `layers.norms.MASK_NORMS`.
+        image_channels (`int`, defaults to 3): I, channels of the images: 1 for gray, 3 for RGB, or any other number.
     """
 
     divisor_formula = "2 ** num_upsampling_layers"
@@ -92,8 +94,10 @@ class SPADEGenerator(MaskToImageMixin):
         use_spectral_norm: bool = True,
         num_upsampling_layers: int = 5,
         mask_norm: str = "spade",
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
+        check_image_channels(image_channels)
         if num_upsampling_layers not in PAPER_CHANNEL_MULT:
             raise ValueError(f"`num_upsampling_layers` is {num_upsampling_layers}; allowed are 5, 6 and 7.")
         paper_mult = PAPER_CHANNEL_MULT[num_upsampling_layers]
@@ -126,7 +130,7 @@ class SPADEGenerator(MaskToImageMixin):
             for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
         self.upsampling = UPSAMPLING[num_upsampling_layers]
-        self.conv_out = conv2d(widths[-1], 3, 3, padding=1)
+        self.conv_out = conv2d(widths[-1], image_channels, 3, padding=1)
         self.gradient_checkpointing = False
         self.tiling: Tiling | None = Tiling()
 
@@ -163,7 +167,7 @@ class SPADEGenerator(MaskToImageMixin):
 
         # The blocks, in parts on a CPU and outside of compiled graphs if they read labels: the same images.
         synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize
-        images = run_eagerly(synthesize, x, mask) if is_sparse else synthesize(x, mask)  # (N * S, 3, H, W)
+        images = run_eagerly(synthesize, x, mask) if is_sparse else synthesize(x, mask)  # (N * S, I, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def synthesize(self, x: Tensor, mask: SemanticMask) -> Tensor:
@@ -176,13 +180,13 @@ class SPADEGenerator(MaskToImageMixin):
             mask (`SemanticMask`): The N masks.
 
         Returns:
-            `Tensor`: `(N * S, 3, H, W)` in [-1, 1].
+            `Tensor`: `(N * S, I, H, W)` in [-1, 1].
         """
         # Coarse to fine: each stage upsamples by 1 or 2, and its block maps C channels to C'.
         for scale, block in zip(self.upsampling, self.blocks, strict=True):
             x = upsample(x, scale)  # (N * S, C, scale * h, scale * w)
             x = self._run_block(block, x, mask)  # (N * S, C', scale * h, scale * w)
-        return self.to_image(x)  # (N * S, 3, H, W)
+        return self.to_image(x)  # (N * S, I, H, W)
 
     def _run_block(self, block: nn.Module, x: Tensor, mask: SemanticMask) -> Tensor:
         """Call `block(x, mask)`; with gradient checkpointing, its activations are computed again in backward."""
@@ -191,7 +195,7 @@ class SPADEGenerator(MaskToImageMixin):
         return block(x, mask)
 
     def to_image(self, x: Tensor) -> Tensor:
-        """Map the last block's output, `(N, C, H, W)`, to images `(N, 3, H, W)` in [-1, 1]."""
+        """Map the last block's output, `(N, C, H, W)`, to images `(N, I, H, W)` in [-1, 1]."""
         return torch.tanh(self.conv_out(F.leaky_relu(x, LEAKY_SLOPE)))
 
     def check_size(self, height: int, width: int, name: str) -> None:
