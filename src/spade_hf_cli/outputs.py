@@ -40,9 +40,16 @@ def check_file(
         raise ValueError(f"{option} is {path}, which exists. Give another name, or --overwrite to replace it.")
 
 
-def check_image_file(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
+def check_image_file(
+    path: Path,
+    *,
+    option: str,
+    inputs: Iterable[str | None],
+    overwrite: bool,
+    suffixes: tuple[str, ...] = IMAGE_SUFFIXES,
+) -> None:
     """Raise a ValueError unless an image can be saved there; see `check_file`."""
-    check_file(path, option=option, suffixes=IMAGE_SUFFIXES, inputs=inputs, overwrite=overwrite)
+    check_file(path, option=option, suffixes=suffixes, inputs=inputs, overwrite=overwrite)
 
 
 def check_folder(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:

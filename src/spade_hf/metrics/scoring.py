@@ -14,6 +14,7 @@ from torch import Tensor
 from ..batch import stack_samples
 from ..data import PairedImageDataset, simplify_label_map
 from ..images.processor import SPADEImageProcessor
+from ..images.value_range import unscale_values
 from ..pipelines import SPADEPipeline
 from ..seeding import generators
 from .caches import ImageCache
@@ -156,10 +157,15 @@ class Scorer:
             return styles if self.reduce is None else reduce_and_enlarge(styles, self.reduce)
         latent_dim, z = self.pipeline.generator.config.latent_dim, None
         if styles is not None and self.pipeline.style_encoder is not None:
-            z = self.pipeline.encode_style(styles)  # (N, Z), the mean: nothing is drawn
+            z = self.pipeline.encode_style(self._in_data_units(styles))  # (N, Z), the mean: nothing is drawn
         elif latent_dim is not None:
             z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)  # (N, Z)
         return to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images)
+
+    def _in_data_units(self, styles: Tensor) -> Tensor:
+        """Convert uint8 images to what the pipeline reads: the same, or floats in its range of values."""
+        value_range = self.processor.value_range
+        return styles if value_range is None else unscale_values(styles.float() / 255, value_range)
 
     def _count_outlines(
         self, exact: Tensor, simplified: Tensor, refined: Tensor, refined_exact: Tensor

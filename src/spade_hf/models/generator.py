@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from ..execution.cpu_products import is_cpu_inference
 from ..execution.gradient_checkpointing import checkpoint_block
 from ..execution.plain_layers import is_plain_conv
+from ..images.channels import check_image_channels
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from ..layers.norms import MASK_NORMS
 from ..layers.resnet import upsample
 from ..layers.sparse.path import permits_sparse, run_eagerly
-from .semantics import MaskToImageMixin, check_image_channels, num_semantic_channels
+from .semantics import MaskToImageMixin, num_semantic_channels
 from .tiling import MAX_BAND_BYTES, Tiling, synthesize_in_bands
 
 

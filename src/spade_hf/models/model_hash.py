@@ -8,7 +8,7 @@ from torch import nn
 
 
 # Keys that earlier configs lack: at these values they do not count, so that earlier models keep their hashes.
-ADDED = [("mask_norm", "spade"), ("image_channels", 3), ("display_channels", None)]
+ADDED = [("mask_norm", "spade"), ("image_channels", 3), ("value_range", None), ("display_channels", None)]
 
 
 def hash_weights(*networks: nn.Module) -> str:

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from ..images.channels import check_image_channels
 from ..layers.initialization import conv2d, initialize
 from ..layers.parameter_free import NormType, parameter_free_norm
 from .generator import SPADEGeneratorOutput
-from .semantics import MaskToImageMixin, check_image_channels, num_semantic_channels
+from .semantics import MaskToImageMixin, num_semantic_channels
 
 
 class Pix2PixHDBlock(nn.Module):

@@ -63,14 +63,6 @@ def num_semantic_channels(num_labels: int, use_unknown_label: bool, use_instance
     return num_labels + use_unknown_label + use_instance_edges
 
 
-def check_image_channels(image_channels: int) -> None:
-    """Raise a ValueError unless images have at least one channel."""
-    if image_channels < 1:
-        raise ValueError(
-            f"`image_channels` is {image_channels}; images have at least one channel: 1 for gray, 3 for RGB."
-        )
-
-
 def nearest_multiple(side: int, divisor: int) -> int:
     """Return the multiple of `divisor`, at least 1 of it, that a side can be instead; for messages."""
     return max(1, round(side / divisor)) * divisor

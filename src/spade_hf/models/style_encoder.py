@@ -12,9 +12,9 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
+from ..images.channels import check_image_channels
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from .modeling_utils import SPADEModelMixin
-from .semantics import check_image_channels
 
 
 class DiagonalGaussianDistribution:

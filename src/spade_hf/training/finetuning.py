@@ -29,7 +29,7 @@ UNKNOWN, EDGES = object(), object()  # channels that are not classes, and have n
 POWER_ITERATIONS = 30  # to estimate a norm from a random start; a layer's call in training does only one
 GENERATOR_OPTIONS = (
     "base_channels channel_mult latent_dim mask_norm spade_hidden_channels spade_kernel_size norm_type "
-    "num_upsampling_layers image_channels"
+    "num_upsampling_layers"
 ).split()
 SEMANTIC_OPTIONS = "num_labels use_unknown_label use_instance_edges".split()
 STYLE_ENCODER_OPTIONS = "image_size base_channels channel_mult".split()
@@ -102,8 +102,15 @@ class Pretrained:
             processor (`SPADEImageProcessor`): Holds their label set.
 
         Raises:
-            ValueError: If a network has other widths than the trained one of the same name.
+            ValueError: If a network has other widths than the trained one of the same name, or images of other
+                channels or values.
         """
+        for name, ours in self.processor.image_options().items():
+            theirs = processor.image_options()[name]
+            if name != "display_channels" and ours != theirs:
+                raise ValueError(
+                    f"`{name}` is {theirs}, but the pretrained model has {ours}. Give the same, or train from scratch."
+                )
         pairs = match_channels(self.processor, processor)
         names = processor.label_set.names
         kept = {new for new, _ in pairs}
@@ -173,12 +180,6 @@ def _transfer(
     source: ModelMixin, target: ModelMixin, pairs: list[tuple[int, int]], classes: list[tuple[int, int]]
 ) -> None:
     """Copy the weights of a network into a new one, in place, by (new, old) semantic channels and class numbers."""
-    old, new = (one.config.get("image_channels", 3) for one in (source, target))
-    if old != new:
-        raise ValueError(
-            f"`image_channels` is {old} in the pretrained {type(source).__name__} and {new} in this run's. Give "
-            "images of the same number of channels, or train from scratch."
-        )
     layers = dict(target.named_modules())
     mask_weights, label_outputs = (_named_by(source, names) for names in ("mask_weights", "label_outputs"))
     for key, value in source.state_dict().items():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
-from ..images.display import to_rgb_images
+from ..images.channels import to_rgb_images
 from ..pipelines import SPADEPipeline
 from .averages import ModelEMA, estimate_statistics
 from .game import draw_latents

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..batch import Batch, stack_samples
-from ..images.display import to_rgb_images
+from ..images.channels import to_rgb_images
 from ..images.sheets import add_headings
 from ..pipelines import SPADEPipeline
 

@@ -2,12 +2,21 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from ..models import OUTLINE_STEPS, add_outline_model, check_inputs, check_styles, load_pipeline
-from ..outputs import check_image_file, save_image
+from spade_hf.images.photo_files import save_photo
+
+from ..models import (
+    OUTLINE_STEPS,
+    add_outline_model,
+    check_inputs,
+    check_styles,
+    load_pipeline,
+    paint_photos,
+    photo_suffixes,
+)
+from ..outputs import check_image_file
 from . import generate_folder
 
 
@@ -49,13 +58,16 @@ def paint(args: argparse.Namespace) -> None:
     """Paint a single mask."""
     (mask,), style = args.mask, (args.style_image or [None])[0]
     check_inputs(mask=mask, style_image=style, instance_map=args.instance_map)
-    paths = image_paths(args.output or Path("output.png"), args.num_images_per_mask)
+    suffixes = photo_suffixes(args.model)
+    paths = image_paths(args.output or Path(f"output{suffixes[0]}"), args.num_images_per_mask)
     for path in paths:
-        check_image_file(path, option="--output", inputs=(mask, style, args.instance_map), overwrite=args.overwrite)
+        inputs = (mask, style, args.instance_map)
+        check_image_file(path, option="--output", inputs=inputs, overwrite=args.overwrite, suffixes=suffixes)
     pipeline = load_pipeline(args)
     check_styles(pipeline, args)
     add_outline_model(pipeline, args.outline_model)
-    output: Any = pipeline(
+    images = paint_photos(
+        pipeline,
         mask,
         style_image=style,
         instance_map=args.instance_map,
@@ -67,8 +79,8 @@ def paint(args: argparse.Namespace) -> None:
         outline_steps=args.outline_steps or OUTLINE_STEPS,
         generator=torch.Generator().manual_seed(args.seed or 0),
     )
-    for path, image in zip(paths, output.images, strict=True):
-        save_image(image, path)
+    for path, image in zip(paths, images, strict=True):
+        save_photo(image, path)
         print(path)
 
 

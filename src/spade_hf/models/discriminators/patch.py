@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from ...images.channels import check_image_channels
 from ...layers.initialization import LEAKY_SLOPE, conv2d
-from ..semantics import check_image_channels, num_semantic_channels
+from ..semantics import num_semantic_channels
 from .base import Discriminator
 
 

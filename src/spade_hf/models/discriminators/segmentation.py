@@ -11,8 +11,8 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ...features.standardized import StandardizedFeatures
+from ...images.channels import check_image_channels
 from ...layers.initialization import LEAKY_SLOPE, conv2d
-from ..semantics import check_image_channels
 from .base import Discriminator
 
 

@@ -36,6 +36,14 @@ def to_rgb_images(images: torch.Tensor) -> list[PIL.Image.Image]:
     return converted
 
 
+def check_image_channels(image_channels: int) -> None:
+    """Raise a ValueError unless images have at least one channel."""
+    if not isinstance(image_channels, int) or image_channels < 1:
+        raise ValueError(
+            f"`image_channels` is {image_channels!r}; images have at least one channel: 1 for gray, 3 for RGB."
+        )
+
+
 def check_display_channels(channels: Sequence[int] | None, image_channels: int) -> None:
     """Raise a ValueError unless these are three channels of the images."""
     if channels is None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spade_hf.images.display import as_shown, check_display_channels, to_rgb_images
+from spade_hf.images.channels import as_shown, check_display_channels, to_rgb_images
 
 from ..tiny_networks import random_images
 
