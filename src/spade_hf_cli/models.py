@@ -48,7 +48,9 @@ def photo_suffixes(model: str | None) -> tuple[str, ...]:
     """Return the suffixes of files that can hold a model's images, the usual one first; the model is not loaded."""
     processor = SPADEImageProcessor.from_pretrained(find_model(model), subfolder="image_processor")
     count, dtype = processor.config.image_channels, processor.stored_type
-    return IMAGE_SUFFIXES if dtype == "uint8" and count in (1, 3) else suffixes_of(count, dtype)
+    if dtype != "uint8" or count not in (1, 3):
+        return suffixes_of(count, dtype)
+    return IMAGE_SUFFIXES if count == 3 else (*IMAGE_SUFFIXES, ".npy")
 
 
 def paint_photos(pipeline: SPADEPipeline, mask: Any, **options: Any) -> list[Photo]:

@@ -4,6 +4,7 @@ Legend: I image channels, H W height and width.
 """
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,9 @@ def _read_tiff(source: str | Path | bytes, argument: str) -> np.ndarray:
             num_pages, page = len(file.pages), file.pages[0]
             orientation = page.tags.valueof(ORIENTATION, default=UPRIGHT)
             axes, photometric = page.axes, int(page.photometric)
+            height, width = page.imagelength, page.imagewidth
+            if height * width > (PIL.Image.MAX_IMAGE_PIXELS or math.inf):
+                raise ValueError(f"it has {width}x{height} pixels, too many for one image")
             values = page.asarray() if num_pages == 1 else None
     except Exception as error:  # damaged files raise anything
         raise ValueError(f"{argument} cannot be read as TIFF: {error}. Save it again.") from error
