@@ -69,15 +69,15 @@ def columns_of(options: DataOptions | argparse.Namespace) -> dict[str, Any]:
 
 def build_processor(options: DataOptions | argparse.Namespace, *, use_instance_edges: bool) -> SPADEImageProcessor:
     """Build the image processor of the data: their labels, and what the options say of the images."""
-    value_range, shown = (
-        None if values is None else tuple(values) for values in (options.value_range, options.display_channels)
-    )
+    images: dict[str, Any] = {  # lists of the right lengths: the options were checked
+        name: None if (values := getattr(options, name)) is None else tuple(values)
+        for name in ("value_range", "display_channels")
+    }
     return SPADEImageProcessor(
         label_set=open_label_set(options),
         use_instance_edges=use_instance_edges,
         image_channels=options.image_channels,
-        value_range=value_range,
-        display_channels=shown,
+        **images,
     )
 
 

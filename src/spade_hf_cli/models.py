@@ -70,7 +70,7 @@ def add_outline_model(pipeline: SPADEPipeline, name: str | None) -> None:
     """Load another outline model into a pipeline, if one is named."""
     if name is None:
         return
-    model = load_outline_model(name, given_as="--outline-model", dtype=pipeline.generator.dtype)
+    model: Any = load_outline_model(name, given_as="--outline-model", dtype=pipeline.generator.dtype)
     pipeline.register_modules(outline_model=model.to(pipeline.device).eval())
 
 

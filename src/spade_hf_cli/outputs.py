@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
-
 from spade_hf.files import atomic
+from spade_hf.images.photo_files import Photo, write_photo
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -74,10 +73,10 @@ def writing_folder(path: Path) -> Iterator[Path]:
             os.replace(file, target)
 
 
-def save_image(image: Image.Image, path: Path) -> None:
-    """Save an image atomically in the format of its suffix, and create its folder."""
-    with atomic(path) as unfinished:
-        image.save(unfinished, format=Image.registered_extensions()[path.suffix.lower()])
+def save_image(image: Photo, path: Path) -> None:
+    """Save an image, or numbers `(H, W, I)`, atomically in the format of its suffix, and create its folder."""
+    with atomic(path) as unfinished, open(unfinished, "wb") as file:
+        write_photo(image, file, suffix=path.suffix.lower())
 
 
 def _check_place(path: Path, *, option: str, inputs: Iterable[str | None]) -> None:

@@ -13,8 +13,9 @@ import torch
 from spade_hf import SPADEGenerator, SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders
 from spade_hf.data.fingerprint import fingerprint
-from spade_hf.images.photo_files import open_photo, save_photo
+from spade_hf.images.photo_files import open_photo
 from spade_hf.models.generator import SPADEGeneratorOutput
+from spade_hf_cli.outputs import save_image as save_photo
 
 from ..training_data import LABELS, mask, png, real_image
 

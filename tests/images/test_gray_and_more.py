@@ -141,7 +141,7 @@ def test_rgb_is_read_as_ever(tmp_path: Path):
         ({"image_channels": 0}, "`image_channels` is 0; images have at least one channel"),
         ({"image_channels": "3"}, "`image_channels` is '3'; images have at least one channel"),
         ({"value_range": (3, 3)}, "`value_range` is 3 to 3, which holds no values"),
-        ({"display_channels": (0, 1, 3)}, r"`display_channels` is \[0, 1, 3\]; give three numbers in 0..2"),
+        ({"display_channels": (0, 1, 3)}, r"`display_channels` is \(0, 1, 3\); give three numbers in 0..2"),
     ],
 )
 def test_bad_options(options: dict, message: str):

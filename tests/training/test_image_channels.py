@@ -1,5 +1,6 @@
 """What of training, fine-tuning and evaluation depends on the number of image channels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -35,8 +36,8 @@ def processor(**images) -> SPADEImageProcessor:
 @pytest.mark.parametrize("generator", ["spade", "concatenation", "pix2pixhd"])
 @pytest.mark.parametrize("discriminator", ["patch", "segmentation", "projected"])
 def test_all_networks_have_the_channels_of_the_images(generator: str, discriminator: str):
-    backbone = ["--discriminator_backbone", "efficientnet-lite0"] if discriminator == "projected" else []
-    given = options("--generator", generator, "--discriminator", discriminator, *backbone)
+    backbone = "efficientnet-lite0" if discriminator == "projected" else "none"
+    given = replace(options(), generator=generator, discriminator=discriminator, discriminator_backbone=backbone)
     for count in (1, 3, 5):
         networks = {}
         for side in parts.build_networks(given, processor(image_channels=count)):
@@ -89,9 +90,7 @@ def test_parts_of_a_pipeline_agree_about_the_channels():
 def test_samples_show_gray_as_gray():
     labels = {"num_labels": LABELS.num_labels, "use_unknown_label": LABELS.use_unknown_label}
     gray = processor(image_channels=1, value_range=(0, 65535))
-    pipeline = SPADEPipeline(
-        tiny_generator(image_channels=1, **labels), gray, tiny_style_encoder(image_channels=1, image_size=64)
-    )
+    pipeline = SPADEPipeline(tiny_generator(image_channels=1, **labels), gray, tiny_style_encoder(image_channels=1))
     images = random_images(batch_size=1, channels=1)[0]
     label_map = torch.zeros(64, 64, dtype=torch.long)
     columns = paint_samples(pipeline, [{"real_images": images, "label_map": label_map, "seed": torch.tensor(0)}])

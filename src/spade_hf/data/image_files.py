@@ -124,8 +124,9 @@ def decode_photo(value: Any, image_type: Any, column: str, image_channels: int) 
         return arranged(np.asarray(value, dtype=image_type.dtype), image_channels, argument=f"column `{column}`")
     try:
         photo = open_photo(stored_bytes(value, image_type), argument="it", image_channels=image_channels)
-        is_other = isinstance(photo, PIL.Image.Image) and image_type.mode not in (None, photo.mode)
-        return photo.convert(image_type.mode) if is_other else photo
+        if isinstance(photo, PIL.Image.Image) and image_type.mode not in (None, photo.mode):
+            return photo.convert(image_type.mode)
+        return photo
     except ImportError:  # of a package for TIFF: no fault of the row
         raise
     except Exception as error:  # decoders raise anything: a bad PNG a SyntaxError, bad EXIF a struct.error

@@ -130,7 +130,8 @@ class PairReader:
 
     def _warn_of_clipped(self, row: dict[str, Any], name: str, share: float) -> None:
         """Name an image with values outside of the range: each once, and not all of many."""
-        name = name_files(row, [self.image_column]).strip(" ()") or name
+        stored = row[self.image_column]
+        name = (stored.get("path") if isinstance(stored, dict) else None) or name
         if name in self._clipped or len(self._clipped) > MAX_WARNINGS:
             return
         self._clipped.add(name)

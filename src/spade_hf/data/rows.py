@@ -83,7 +83,7 @@ def decode_column(row: Mapping[str, Any], column: str, types: ImageTypes) -> PIL
     return decode_image(row[column], types[column], column)
 
 
-def first_photo(rows: datasets.Dataset | datasets.IterableDataset, column: str, image_channels: int) -> Photo:
+def first_photo(rows: Rows, column: str, image_channels: int) -> Photo:
     """Decode the photograph of the first row; raise a ValueError if that fails. See [`decode_photo`]."""
     rows, types = select_images(rows, {"image_column": column})
     for row in rows:

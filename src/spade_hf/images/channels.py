@@ -48,8 +48,9 @@ def check_display_channels(channels: Sequence[int] | None, image_channels: int) 
     """Raise a ValueError unless these are three channels of the images."""
     if channels is None:
         return
-    if len(channels) != 3 or not all(0 <= channel < image_channels for channel in channels):
+    are_three = isinstance(channels, list | tuple) and len(channels) == 3
+    if not are_three or not all(isinstance(one, int) and 0 <= one < image_channels for one in channels):
         raise ValueError(
-            f"`display_channels` is {list(channels)}; give three numbers in 0..{image_channels - 1}: the channels to "
+            f"`display_channels` is {channels!r}; give three numbers in 0..{image_channels - 1}: the channels to "
             "show as red, green and blue."
         )

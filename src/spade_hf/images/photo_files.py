@@ -6,13 +6,11 @@ Legend: I image channels, H W height and width.
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import PIL.Image
 
-from ..files import atomic
-from ..project import install_command
 from .inputs import COLOR_MODES, header_of, open_image, open_raster, upright
 
 
@@ -98,35 +96,31 @@ def to_pillow(values: np.ndarray) -> PIL.Image.Image:
     return PIL.Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
 
 
-def save_photo(photo: Photo, path: Path) -> None:
-    """Write an image, or numbers `(H, W, I)`, atomically in the format of the suffix, and create the folder.
+def write_photo(photo: Photo, file: IO[bytes], *, suffix: str) -> None:
+    """Write an image, or numbers `(H, W, I)`, in the format of a suffix, such as `".png"`.
 
     Raises:
         ValueError: If the format cannot hold the numbers.
         ImportError: If a TIFF of these channels needs tifffile, which is not installed.
     """
-    suffix = path.suffix.lower()
     if suffix == ".npy":
         photo = np.atleast_3d(np.array(photo))
     if isinstance(photo, np.ndarray):
         allowed = suffixes_of(photo.shape[-1], photo.dtype)
         if suffix not in allowed:
             raise ValueError(
-                f"{path} cannot hold {photo.shape[-1]} channels of {photo.dtype}; formats that can: "
+                f"{suffix} cannot hold {photo.shape[-1]} channels of {photo.dtype}; formats that can: "
                 f"{', '.join(allowed)}."
             )
         if suffix != ".npy" and fits_pillow(photo.shape[-1], photo.dtype):
             photo = to_pillow(photo)
     if isinstance(photo, PIL.Image.Image):
-        with atomic(path) as unfinished:
-            photo.save(unfinished, format=PIL.Image.registered_extensions()[suffix])
-        return
-    with atomic(path) as unfinished, open(unfinished, "wb") as file:
-        if suffix == ".npy":
-            np.save(file, photo)
-        else:
-            layout: Any = {"photometric": "minisblack", "planarconfig": "contig"}
-            _import_tifffile(str(path)).imwrite(file, photo, **layout)
+        photo.save(file, format=PIL.Image.registered_extensions()[suffix])
+    elif suffix == ".npy":
+        np.save(file, photo)
+    else:
+        layout: Any = {"photometric": "minisblack", "planarconfig": "contig"}
+        _import_tifffile("the image").imwrite(file, photo, **layout)
 
 
 def _open_image(source: str | Path | bytes, argument: str) -> PIL.Image.Image:
@@ -169,7 +163,7 @@ def _read_png(source: str | Path | bytes, argument: str) -> np.ndarray:
     """
     halves = []
     for order in "BL":
-        image = open_raster(_opened(source))
+        image: Any = open_raster(_opened(source))
         if len(image.tile) != 1 or str(image.tile[0][3]) not in ("RGB;16B", "RGBA;16B"):
             raise ValueError(f"{argument} has channels of 16 bits in a form that is not read. Save it as TIFF.")
         tile = image.tile[0]
@@ -191,6 +185,8 @@ def _read_tiff(source: str | Path | bytes, argument: str) -> np.ndarray:
             if height * width > (PIL.Image.MAX_IMAGE_PIXELS or math.inf):
                 raise ValueError(f"it has {width}x{height} pixels, too many for one image")
             values = page.asarray() if num_pages == 1 else None
+            if values is not None and values.ndim != len(axes):
+                raise ValueError("it holds no image")
     except Exception as error:  # damaged files raise anything
         raise ValueError(f"{argument} cannot be read as TIFF: {error}. Save it again.") from error
     if values is None:
@@ -217,7 +213,7 @@ def _import_tifffile(argument: str) -> Any:
         import tifffile
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"{argument}: TIFF of these channels needs the package tifffile, which is not installed: "
-            f"{install_command('tiff')}"
+            f"{argument}: TIFF of these channels needs the package tifffile, which is not installed: pip install "
+            "tifffile. The extra `tiff` brings it."
         ) from error
     return tifffile

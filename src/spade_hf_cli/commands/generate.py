@@ -5,8 +5,6 @@ from pathlib import Path
 
 import torch
 
-from spade_hf.images.photo_files import save_photo
-
 from ..models import (
     OUTLINE_STEPS,
     add_outline_model,
@@ -16,7 +14,7 @@ from ..models import (
     paint_photos,
     photo_suffixes,
 )
-from ..outputs import check_image_file
+from ..outputs import check_image_file, save_image
 from . import generate_folder
 
 
@@ -80,7 +78,7 @@ def paint(args: argparse.Namespace) -> None:
         generator=torch.Generator().manual_seed(args.seed or 0),
     )
     for path, image in zip(paths, images, strict=True):
-        save_photo(image, path)
+        save_image(image, path)
         print(path)
 
 

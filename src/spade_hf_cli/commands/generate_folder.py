@@ -14,13 +14,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from spade_hf.files import remove_leftovers
-from spade_hf.images.photo_files import Photo, save_photo
+from spade_hf.images.photo_files import Photo
 from spade_hf.pipelines import SPADEPipeline
 from spade_hf.project import install_command
 
 from ..models import OUTLINE_STEPS, add_outline_model, check_styles, load_pipeline, paint_photos, photo_suffixes
 from ..options import as_typed
-from ..outputs import check_folder
+from ..outputs import check_folder, save_image
 from .mask_sources import MaskSource, find_masks, rows_of_masks
 
 
@@ -143,7 +143,7 @@ def save(images: list[Photo], files: list[Path]) -> OSError | None:
     """Write images, each atomically; return the error, such as a full disk's, if one cannot be written."""
     try:
         for image, file in zip(images, files, strict=True):
-            save_photo(image, file)
+            save_image(image, file)
     except OSError as error:
         return error
     return None

@@ -81,7 +81,8 @@ def with_16_bits(processor: SPADEImageProcessor, rows: Any, image_column: str) -
         return processor
     if np.asarray(first).dtype.name != "uint16":
         return processor
-    return SPADEImageProcessor.from_config(processor.config, value_range=(0.0, 65535.0))
+    of_16_bits: Any = SPADEImageProcessor.from_config(processor.config, value_range=(0.0, 65535.0))
+    return of_16_bits
 
 
 def build_held_out(
