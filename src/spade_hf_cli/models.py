@@ -13,7 +13,7 @@ from spade_hf.images.photo_files import Photo, fits_pillow, suffixes_of
 from spade_hf.models.locations import check_hub, check_location, check_pipeline_location
 from spade_hf.pipelines import SPADEPipeline
 
-from .outputs import IMAGE_SUFFIXES
+from .outputs import PHOTO_SUFFIXES
 
 
 def find_model(name: str | None, *, option: str = "--model") -> str:
@@ -44,13 +44,10 @@ def load_pipeline(args: argparse.Namespace) -> SPADEPipeline:
     return pipeline
 
 
-def photo_suffixes(model: str | None) -> tuple[str, ...]:
-    """Return the suffixes of files that can hold a model's images, the usual one first; the model is not loaded."""
-    processor = SPADEImageProcessor.from_pretrained(find_model(model), subfolder="image_processor")
+def photo_suffixes(processor: SPADEImageProcessor) -> tuple[str, ...]:
+    """Return the suffixes of files that can hold a model's images, the usual one first."""
     count, dtype = processor.config.image_channels, processor.stored_type
-    if dtype != "uint8" or count not in (1, 3):
-        return suffixes_of(count, dtype)
-    return IMAGE_SUFFIXES if count == 3 else (*IMAGE_SUFFIXES, ".npy")
+    return PHOTO_SUFFIXES if dtype == "uint8" and count in (1, 3) else suffixes_of(count, dtype)
 
 
 def paint_photos(pipeline: SPADEPipeline, mask: Any, **options: Any) -> list[Photo]:

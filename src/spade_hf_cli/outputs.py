@@ -11,6 +11,7 @@ from spade_hf.images.photo_files import Photo, write_photo
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PHOTO_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")  # of what models make
 
 
 def check_file(

@@ -14,7 +14,7 @@ from ..models import (
     paint_photos,
     photo_suffixes,
 )
-from ..outputs import check_image_file, save_image
+from ..outputs import PHOTO_SUFFIXES, check_image_file, save_image
 from . import generate_folder
 
 
@@ -56,12 +56,19 @@ def paint(args: argparse.Namespace) -> None:
     """Paint a single mask."""
     (mask,), style = args.mask, (args.style_image or [None])[0]
     check_inputs(mask=mask, style_image=style, instance_map=args.instance_map)
-    suffixes = photo_suffixes(args.model)
-    paths = image_paths(args.output or Path(f"output{suffixes[0]}"), args.num_images_per_mask)
-    for path in paths:
-        inputs = (mask, style, args.instance_map)
-        check_image_file(path, option="--output", inputs=inputs, overwrite=args.overwrite, suffixes=suffixes)
+    inputs = (mask, style, args.instance_map)
+
+    def checked(output: Path, suffixes: tuple[str, ...]) -> list[Path]:
+        paths = image_paths(output, args.num_images_per_mask)
+        for path in paths:
+            check_image_file(path, option="--output", inputs=inputs, overwrite=args.overwrite, suffixes=suffixes)
+        return paths
+
+    if args.output is not None:  # before the model is loaded, which decides what files can hold its values
+        checked(args.output, PHOTO_SUFFIXES)
     pipeline = load_pipeline(args)
+    suffixes = photo_suffixes(pipeline.image_processor)
+    paths = checked(args.output or Path(f"output{suffixes[0]}"), suffixes)
     check_styles(pipeline, args)
     add_outline_model(pipeline, args.outline_model)
     images = paint_photos(

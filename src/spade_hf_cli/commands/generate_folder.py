@@ -15,10 +15,19 @@ from tqdm.auto import tqdm
 
 from spade_hf.files import remove_leftovers
 from spade_hf.images.photo_files import Photo
+from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.pipelines import SPADEPipeline
 from spade_hf.project import install_command
 
-from ..models import OUTLINE_STEPS, add_outline_model, check_styles, load_pipeline, paint_photos, photo_suffixes
+from ..models import (
+    OUTLINE_STEPS,
+    add_outline_model,
+    check_styles,
+    find_model,
+    load_pipeline,
+    paint_photos,
+    photo_suffixes,
+)
 from ..options import as_typed
 from ..outputs import check_folder, save_image
 from .mask_sources import MaskSource, find_masks, rows_of_masks
@@ -42,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
             f"--style has {len(styles)} pictures for {len(sources)} masks: give one, one per mask, or --blend."
         )
     check_folder(args.output_dir, option="--output-dir", inputs=args.mask, overwrite=True)
-    suffix = photo_suffixes(args.model)[0]
+    model = SPADEImageProcessor.from_pretrained(find_model(args.model), subfolder="image_processor")
+    suffix = photo_suffixes(model)[0]  # before the networks are loaded
     files = {source.stem: _files(args, source, suffix) for source in sources}
     _refuse_own_inputs([*(source.name for source in sources), *styles], files, args.output_dir)
     args.output_dir.mkdir(parents=True, exist_ok=True)
