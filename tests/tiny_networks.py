@@ -108,9 +108,9 @@ def random_latents(batch_size: int = 2, seed: int = 2) -> Tensor:
     return torch.randn(batch_size, LATENT_DIM, generator=torch.Generator().manual_seed(seed))
 
 
-def random_images(size: tuple[int, int] = (64, 64), batch_size: int = 2) -> Tensor:
-    """float `(N, 3, H, W)` in [-1, 1]."""
-    return torch.rand(batch_size, 3, *size, generator=torch.Generator().manual_seed(3)) * 2 - 1
+def random_images(size: tuple[int, int] = (64, 64), batch_size: int = 2, channels: int = 3) -> Tensor:
+    """float `(N, channels, H, W)` in [-1, 1]."""
+    return torch.rand(batch_size, channels, *size, generator=torch.Generator().manual_seed(3)) * 2 - 1
 
 
 def one_hot(label_map: Tensor, num_channels: int = NUM_LABELS) -> Tensor:

@@ -97,13 +97,20 @@ def write_parts(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation
         reading = {name: json.loads(metadata[name]) for name in ("num_codes", "kernel_size", "divisors")}
     files = {"generator": folder / "generator.onnx"}
     save_onnx(generator, files["generator"])
-    if pipeline.style_encoder is not None:
+    if reads_pictures(pipeline):
         files["encoder"] = folder / "encoder.onnx"
         save_onnx(export_style_encoder(pipeline, dtype="float16"), files["encoder"])
     if pipeline.outline_model is not None:
         files["outlines"] = folder / "outlines.onnx"
         save_onnx(export_outline_model(pipeline, dtype="float16"), files["outlines"])
     (folder / "config.json").write_text(json.dumps(page_config(pipeline, files, reading)), encoding="utf-8")
+
+
+def reads_pictures(pipeline: SPADEPipeline) -> bool:
+    """Return whether the page can take styles from pictures, which it reads as RGB of 8 bits."""
+    processor = pipeline.image_processor
+    is_usual = processor.config.image_channels == 3 and processor.value_range is None
+    return pipeline.style_encoder is not None and is_usual
 
 
 def copy_page(folder: Path) -> None:
@@ -123,7 +130,7 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
     painter = Painter(pipeline)
     on = Handlers(painter)
     label_set, generator = painter.label_set, pipeline.generator
-    encoder_side = None if pipeline.style_encoder is None else pipeline.style_encoder.config.image_size
+    encoder_side = pipeline.style_encoder.config.image_size if reads_pictures(pipeline) else None
     storage = canvas_key(painter.fingerprint)
     canvas = canvas_props(
         painter.canvas_labels,

@@ -78,7 +78,8 @@ async function paint([height, width], codes, latents) {
   const area = height * width;
   const pixels = new Uint8ClampedArray(4 * area).fill(255);
   for (let channel = 0; channel < 3; channel++) {
-    for (let i = 0; i < area; i++) pixels[4 * i + channel] = (images.data[channel * area + i] + 1) * 127.5;
+    const start = Math.min(channel, images.dims[1] - 1) * area; // gray has one channel, which is all three colors
+    for (let i = 0; i < area; i++) pixels[4 * i + channel] = (images.data[start + i] + 1) * 127.5;
   }
   return pixels;
 }

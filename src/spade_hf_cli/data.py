@@ -6,6 +6,7 @@ from typing import Any
 from spade_hf.data.formats.folders import load_folders
 from spade_hf.data.formats.panoptic import load_panoptic
 from spade_hf.data.sources import find_label_set, load_label_set, load_rows
+from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.labels.label_set import LabelSet
 
 from .data_options import DataOptions
@@ -64,6 +65,20 @@ def columns_of(options: DataOptions | argparse.Namespace) -> dict[str, Any]:
         return {"image_column": "image", "mask_column": "label", "instance_column": instance_column}
     names = ("image_column", "mask_column", "instance_column")
     return {name: getattr(options, name) for name in names}
+
+
+def build_processor(options: DataOptions | argparse.Namespace, *, use_instance_edges: bool) -> SPADEImageProcessor:
+    """Build the image processor of the data: their labels, and what the options say of the images."""
+    images: dict[str, Any] = {  # lists of the right lengths: the options were checked
+        name: None if (values := getattr(options, name)) is None else tuple(values)
+        for name in ("value_range", "display_channels")
+    }
+    return SPADEImageProcessor(
+        label_set=open_label_set(options),
+        use_instance_edges=use_instance_edges,
+        image_channels=options.image_channels,
+        **images,
+    )
 
 
 def find_labels(options: DataOptions | argparse.Namespace) -> LabelSet | None:

@@ -1,12 +1,13 @@
 """Options that say where pairs of images and masks are, and what the masks mean; `data.py` opens them."""
 
 import argparse
+import math
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 from .declaring import default_of, option
-from .parsing import nonnegative
+from .parsing import count, nonnegative
 from .unused import Rule, unused_option
 
 
@@ -66,6 +67,19 @@ class DataOptions:
     color_tolerance: float | None = data_option(
         None, "map other colors to the nearest label within this RGB distance", kind=nonnegative
     )
+    image_channels: int = data_option(3, "channels of the images: 1 for gray, 3 for RGB, or any number", kind=count)
+    value_range: list[float] | None = data_option(
+        None,
+        "values of black and white in the images, such as -1000 1000; default: those of their type",
+        kind=float,
+        many="+",
+    )
+    display_channels: list[int] | None = data_option(
+        None,
+        "the channels that grids and sheets show as red, green and blue; default: 0 1 2",
+        kind=int,
+        many="+",
+    )
 
 
 def problem_with_folders(options: Any, which: str) -> str | None:
@@ -92,6 +106,21 @@ def problem_with_folders(options: Any, which: str) -> str | None:
     return None
 
 
+def problem_with_channels(options: Any) -> str | None:
+    """Return an error message if the options about the images' channels and values are invalid, else `None`."""
+    if (values := options.value_range) is not None:
+        if len(values) != 2 or not all(map(math.isfinite, values)) or values[0] >= values[1]:
+            return (
+                f"--value_range is {' '.join(f'{value:g}' for value in values)}; give two numbers, the values of "
+                "black and of white, the smaller one first."
+            )
+    if (shown := options.display_channels) is not None:
+        count = options.image_channels
+        if len(shown) != 3 or not all(0 <= channel < count for channel in shown):
+            return f"--display_channels is {' '.join(map(str, shown))}; give three numbers in 0..{count - 1}."
+    return None
+
+
 def problem_with_data(options: DataOptions | argparse.Namespace) -> str | None:
     """Return an error message if the options of [`DataOptions`] are invalid, else `None`; see [`as_typed`]."""
     if (options.dataset_name is None) == (options.image_folder is None):
@@ -100,6 +129,8 @@ def problem_with_data(options: DataOptions | argparse.Namespace) -> str | None:
         return problem
     given = {field.name for field in fields(DataOptions) if getattr(options, field.name) != default_of(field)}
     if problem := unused_option(options, RULES, given):
+        return problem
+    if problem := problem_with_channels(options):
         return problem
     of_files = [name for name in (*ENDS.split(), "class_masks", "file_list") if name in given]
     if options.panoptic_json is not None and of_files:

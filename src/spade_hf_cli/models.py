@@ -7,10 +7,13 @@ from typing import Any
 import torch
 from diffusers.utils.logging import disable_progress_bar
 
-from spade_hf import BUNDLED_MODEL, SPADEOutlineModel
+from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEOutlineModel
 from spade_hf.images.inputs import check_not_url
+from spade_hf.images.photo_files import Photo, fits_pillow, suffixes_of
 from spade_hf.models.locations import check_hub, check_location, check_pipeline_location
 from spade_hf.pipelines import SPADEPipeline
+
+from .outputs import PHOTO_SUFFIXES
 
 
 def find_model(name: str | None, *, option: str = "--model") -> str:
@@ -39,6 +42,22 @@ def load_pipeline(args: argparse.Namespace) -> SPADEPipeline:
     pipeline = SPADEPipeline.from_pretrained(find_model(args.model), dtype=getattr(torch, args.dtype)).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def photo_suffixes(processor: SPADEImageProcessor) -> tuple[str, ...]:
+    """Return the suffixes of files that can hold a model's images, the usual one first."""
+    count, dtype = processor.config.image_channels, processor.stored_type
+    return PHOTO_SUFFIXES if dtype == "uint8" and count in (1, 3) else suffixes_of(count, dtype)
+
+
+def paint_photos(pipeline: SPADEPipeline, mask: Any, **options: Any) -> list[Photo]:
+    """Call a pipeline for images to save: of PIL, or numbers `(H, W, I)` where PIL has no mode for them."""
+    processor = pipeline.image_processor
+    call: Any = pipeline
+    if fits_pillow(processor.config.image_channels, processor.stored_type):
+        return call(mask, **options).images
+    images = call(mask, output_type="pt", **options).images  # in [0, 1]
+    return list(processor.to_stored(images * 2 - 1))
 
 
 OUTLINE_STEPS = 4  # evaluations of an outline model, unless others are asked for

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
-
 from spade_hf.files import atomic
+from spade_hf.images.photo_files import Photo, write_photo
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PHOTO_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")  # of what models make
 
 
 def check_file(
@@ -40,9 +40,16 @@ def check_file(
         raise ValueError(f"{option} is {path}, which exists. Give another name, or --overwrite to replace it.")
 
 
-def check_image_file(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
+def check_image_file(
+    path: Path,
+    *,
+    option: str,
+    inputs: Iterable[str | None],
+    overwrite: bool,
+    suffixes: tuple[str, ...] = IMAGE_SUFFIXES,
+) -> None:
     """Raise a ValueError unless an image can be saved there; see `check_file`."""
-    check_file(path, option=option, suffixes=IMAGE_SUFFIXES, inputs=inputs, overwrite=overwrite)
+    check_file(path, option=option, suffixes=suffixes, inputs=inputs, overwrite=overwrite)
 
 
 def check_folder(path: Path, *, option: str, inputs: Iterable[str | None], overwrite: bool) -> None:
@@ -67,10 +74,10 @@ def writing_folder(path: Path) -> Iterator[Path]:
             os.replace(file, target)
 
 
-def save_image(image: Image.Image, path: Path) -> None:
-    """Save an image atomically in the format of its suffix, and create its folder."""
-    with atomic(path) as unfinished:
-        image.save(unfinished, format=Image.registered_extensions()[path.suffix.lower()])
+def save_image(image: Photo, path: Path) -> None:
+    """Save an image, or numbers `(H, W, I)`, atomically in the format of its suffix, and create its folder."""
+    with atomic(path) as unfinished, open(unfinished, "wb") as file:
+        write_photo(image, file, suffix=path.suffix.lower())
 
 
 def _check_place(path: Path, *, option: str, inputs: Iterable[str | None]) -> None:

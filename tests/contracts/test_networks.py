@@ -52,6 +52,13 @@ NETWORKS: dict[str, Any] = {
     "concatenation generator with instance norm": lambda: tiny_concatenation(norm_type="instance"),
     "pix2pixHD generator": lambda: tiny_pix2pixhd(**EDGES),
     "pix2pixHD generator with batch norm": lambda: tiny_pix2pixhd(norm_type="sync_batch"),
+    "generator of gray": lambda: tiny_generator(image_channels=1),
+    "style encoder of 5 channels": lambda: tiny_style_encoder(image_channels=5),
+    "patch discriminator of 5 channels": lambda: tiny_discriminator(image_channels=5),
+    "segmentation discriminator of gray": lambda: tiny_segmentation(image_channels=1),
+    "projected discriminator of 5 channels": lambda: tiny_projected(image_channels=5),
+    "concatenation generator of gray": lambda: tiny_concatenation(image_channels=1),
+    "pix2pixHD generator of 5 channels": lambda: tiny_pix2pixhd(image_channels=5),
 }
 SIZE = (64, 128)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -69,7 +76,7 @@ def network(request) -> Any:
 
 def inputs_of(network: Any, size: tuple[int, int] = SIZE) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
     """Two samples: arguments of `forward` in float32."""
-    images, label_map = random_images(size), random_label_map(size)
+    images, label_map = random_images(size, channels=channels_of(network)), random_label_map(size)
     if isinstance(network, SPADEStyleEncoder):
         return (images,), {}
     if isinstance(network, SPADEOutlineModel):
@@ -79,6 +86,10 @@ def inputs_of(network: Any, size: tuple[int, int] = SIZE) -> tuple[tuple[Tensor,
     if isinstance(network, Discriminator):
         return (label_map, images), edges
     return (label_map, random_latents()) if network.config.latent_dim else (label_map,), edges
+
+
+def channels_of(network: Any) -> int:
+    return network.config.get("image_channels", 3)
 
 
 def is_on_labels(network: Any) -> bool:
@@ -223,7 +234,7 @@ class TestGenerators:
     @torch.no_grad()
     def test_images_are_as_large_as_the_mask(self, network, size):
         (images,) = run(network, *inputs_of(network, size))
-        assert images.shape == (2, 3, *size)
+        assert images.shape == (2, channels_of(network), *size)
         assert images.abs().max() <= 1 and images.std() > 0.01  # neither blank nor washed out
 
 
@@ -259,10 +270,14 @@ class TestDiscriminators:
         sum(logits.square().mean() for logits in output.logits).backward()
         assert images.grad.isfinite().all() and (images.grad != 0).float().mean() > 0.9
 
-    @pytest.mark.parametrize("images", [random_images((64, 64)), random_images(SIZE)[:1]], ids=["size", "number"])
-    def test_images_have_the_size_and_number_of_the_masks(self, network, images):
+    @pytest.mark.parametrize("count, size", [(2, (64, 64)), (1, SIZE)], ids=["size", "number"])
+    def test_images_have_the_size_and_number_of_the_masks(self, network, count, size):
         (label_map, _), edges = inputs_of(network)
-        with pytest.raises(
-            ValueError, match=r"`images` has shape \(\d, 3, 64, \d+\); .* it must be \(2, 3, 64, 128\)"
-        ):
+        images = random_images(size, batch_size=count, channels=channels_of(network))
+        with pytest.raises(ValueError, match=r"`images` has shape \(\d, \d, 64, \d+\); .* be \(2, \d, 64, 128\)"):
             network(label_map, images, **edges)
+
+    def test_images_have_the_channels_of_the_model(self, network):
+        (label_map, images), edges = inputs_of(network)
+        with pytest.raises(ValueError, match=r"`images` has shape \(2, 2, 64, 128\)"):
+            network(label_map, images[:, :1].expand(-1, 2, -1, -1), **edges)

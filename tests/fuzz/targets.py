@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import tifffile
 import torch
 
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline, convert_nvlabs_checkpoint
@@ -169,6 +170,35 @@ def picture_files(random: Random, folder: Path) -> None:
 
 def picture_values(random: Random, folder: Path) -> None:
     SPADEImageProcessor(label_set=LANDSCAPES).preprocess_image(array(random), size=random.choice([None, (32, 32)]))
+
+
+def value_files(random: Random, folder: Path) -> None:
+    """Arrays, TIFF and images of any number of channels, read by processors of others."""
+    rng = np.random.default_rng(random.getrandbits(32))
+    count = random.choice([1, 2, 3, 5])
+    values = rng.integers(0, 250, (9, 7, count)).astype(random.choice(["uint8", "uint16", "int16", "float32"]))
+    buffer = io.BytesIO()
+    if random.random() < 0.4:
+        np.save(buffer, np.moveaxis(values, -1, 0) if random.random() < 0.3 else values)
+    else:
+        tifffile.imwrite(
+            buffer, values.squeeze(), photometric="minisblack", planarconfig="contig" if count > 1 else None
+        )
+    data = buffer.getvalue() if random.random() < 0.8 else image_bytes(random)
+    path = folder / "image.tif"
+    path.write_bytes(data if random.random() < 0.3 else bytes_from(random, data))
+    channels = random.choice([1, 2, 3, 5])
+    value_range = random.choice([None, (0, 255), (0, 65535), (-1000.5, 1e6)])
+    processor = SPADEImageProcessor(label_set=LANDSCAPES, image_channels=channels, value_range=value_range)
+    images = processor.preprocess_image(str(path), size=(32, 32))
+    assert images.shape == (1, channels, 32, 32) and images.abs().max() <= 1
+
+
+def processor_options(random: Random, folder: Path) -> None:
+    names = ("image_channels", "value_range", "display_channels")
+    given = {name: random.choice([*VALUES, [0, 1], [0, 1, 2], 1, 3]) for name in names if random.random() < 0.5}
+    processor = SPADEImageProcessor(label_set=LANDSCAPES, **given)
+    processor.preprocess_image(array(random), size=random.choice([None, (32, 32)]))
 
 
 @functools.cache
@@ -521,6 +551,8 @@ TARGETS: dict[str, Target] = {
     "mask_files": mask_files,
     "mask_values": mask_values,
     "picture_files": picture_files,
+    "value_files": value_files,
+    "processor_options": processor_options,
     "picture_values": picture_values,
     "uploads": uploads,
     "scenes": scenes,

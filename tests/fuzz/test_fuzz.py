@@ -18,6 +18,8 @@ COUNTS = {
     "mask_files": 400,
     "mask_values": 400,
     "picture_files": 400,
+    "value_files": 300,
+    "processor_options": 300,
     "picture_values": 400,
     "uploads": 100,
     "scenes": 100,

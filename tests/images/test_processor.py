@@ -363,10 +363,9 @@ def test_numpys_integers_are_sizes(processor: SPADEImageProcessor):
     [
         (np.full((2, 2, 3), 2.0), r"`image` has values in \[2, 2\]; floats must be in \[0, 1\]"),
         (torch.full((3, 2, 2), -1.0), r"`image` has values in \[-1, -1\]"),
-        (torch.full((3, 2, 2), float("nan")), r"`image` has values in \[nan, nan\]"),
+        (torch.full((3, 2, 2), float("nan")), "`image` has 12 values that are NaN and 0 that are infinite, of 12"),
         (np.zeros((2, 2, 3), np.int32), "`image` has dtype int32; allowed are uint8"),
         (np.zeros((2, 2, 3), object), "`image` has dtype object; allowed are uint8"),
-        (np.zeros((2, 2, 3), ">f4"), "`image` has dtype >f4; allowed are uint8"),
         (torch.zeros(3, 2, 2, device="meta"), "`image` is a tensor without values or a sparse one"),
         (torch.zeros(3, 2, 2).to_sparse(), "`image` is a tensor without values or a sparse one"),
         (np.zeros((3, 2, 2), np.uint8), r"`image` has shape \(3, 2, 2\); an array is \(H, W, 3\)"),

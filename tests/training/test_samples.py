@@ -26,7 +26,7 @@ def test_grid_has_a_column_for_every_style(latent_dim, with_encoder, columns):
     dataset = make_dataset()
     pipeline = export_pipeline(ours, dataset, 2, num_batches=1)
     samples = [dataset[0], dataset[1]]
-    sheet = np.array(sample_grid(pipeline, paint_samples(pipeline, samples)))
+    sheet = np.array(sample_grid(paint_samples(pipeline, samples)))
     headings, grid = sheet[:-64], sheet[-64:]
     assert grid.shape == (2 * 32, columns * 32, 3) and 10 < len(headings) < 40
     for heading in np.split(headings, columns, axis=1):  # black on white, in each column
@@ -36,7 +36,7 @@ def test_grid_has_a_column_for_every_style(latent_dim, with_encoder, columns):
         assert np.array_equal(tiles[0], LABELS.palette[sample["label_map"].numpy()])
         real = (sample["real_images"].movedim(0, -1).numpy() + 1) * 127.5
         assert np.abs(tiles[1].astype(float) - real).max() <= 1
-    assert np.array_equal(sheet, np.array(sample_grid(pipeline, paint_samples(pipeline, samples))))
+    assert np.array_equal(sheet, np.array(sample_grid(paint_samples(pipeline, samples))))
 
 
 def test_grid_of_a_model_with_edges():
@@ -46,7 +46,7 @@ def test_grid_of_a_model_with_edges():
     generator = type(networks["generator"]).from_config(networks["generator"].config, use_instance_edges=True)
     ours = {"generator": ModelEMA(generator, 0.9)}
     pipeline = export_pipeline(ours, dataset, 2, num_batches=1)
-    assert sample_grid(pipeline, paint_samples(pipeline, [dataset[0]])).width == 4 * 32
+    assert sample_grid(paint_samples(pipeline, [dataset[0]])).width == 4 * 32
 
 
 def test_images_are_saved_with_their_folders(tmp_path):

@@ -18,7 +18,7 @@ import torch
 from ..images.inputs import is_lossy, share_of_range
 from ..images.palettes import find_disagreement
 from ..labels.label_set import LabelSet
-from .image_files import is_turned, stored_image
+from .image_files import ARRAYS, is_turned, stored_image
 from .pair_reader import PairReader
 
 
@@ -59,7 +59,8 @@ class _Checks(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> CheckedPair:
         row, reader = self.rows[index], self.reader
-        name = row.get("file_name") or (row[reader.image_column] or {}).get("path") or f"row {index}"
+        stored = row[reader.image_column]
+        name = row.get("file_name") or (stored.get("path") if isinstance(stored, dict) else None) or f"row {index}"
         try:
             _, label_map, _ = reader.read(row, f"Row {index}")
         except ValueError as error:
@@ -130,17 +131,25 @@ KINDS = {
 
 def find_in_pair(row: dict[str, Any], reader: PairReader) -> list[str]:
     """Return the kinds of suspicious things that one row's files show."""
-    image = stored_image(row[reader.image_column], reader.image_types[reader.image_column])
+    image = _stored_photo(row, reader)  # `None` if Pillow cannot read it
     mask = stored_image(row[reader.mask_column], reader.image_types[reader.mask_column])
-    share = share_of_range(image)
+    share = None if image is None or reader.processor.value_range is not None else share_of_range(image)
     found = {
-        "exif": is_turned(image) != is_turned(mask),
+        "exif": image is not None and is_turned(image) != is_turned(mask),
         "lossy_mask": is_lossy(mask),
         "range_16bit": share is not None and share < SMALL_SHARE,
         "alpha": _is_transparent(mask),
         "palette": mask.mode == "P" and find_disagreement(mask, reader.processor.label_set) is not None,
     }
     return [kind for kind, is_found in found.items() if is_found]
+
+
+def _stored_photo(row: dict[str, Any], reader: PairReader) -> PIL.Image.Image | None:
+    image_type = reader.image_types[reader.image_column]
+    try:
+        return None if isinstance(image_type, ARRAYS) else stored_image(row[reader.image_column], image_type)
+    except PIL.UnidentifiedImageError:
+        return None
 
 
 def _is_transparent(image: PIL.Image.Image) -> bool:

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import PIL.Image
 from datasets.utils.file_utils import xopen
 
 from ..images.inputs import open_raster, upright
+from ..images.photo_files import Photo, arranged, open_photo
 from .listing import read_file
 
 
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+ARRAYS = (datasets.Array2D, datasets.Array3D)  # types of columns that can hold photographs, besides images
 
 
 class FileImage(datasets.Image):
@@ -103,6 +106,33 @@ def _can_be_image(feature: Any) -> bool:
     )
 
 
+def decode_photo(value: Any, image_type: Any, column: str, image_channels: int) -> Photo:
+    """Decode a row's photograph, also an array or an image of any channels; raise a ValueError if that fails.
+
+    Args:
+        value: The row's value in that column.
+        image_type (`datasets.Image`, `datasets.Array2D` or `datasets.Array3D`): The column's type.
+        column (`str`): Its name, for messages.
+        image_channels (`int`): Channels of the image, which say what the sides of an array are.
+
+    Returns:
+        `PIL.Image.Image` or `np.ndarray`: See [`open_photo`].
+    """
+    if value is None:
+        raise ValueError(f"column `{column}` is empty.")
+    if isinstance(image_type, ARRAYS):
+        return arranged(np.asarray(value, dtype=image_type.dtype), image_channels, argument=f"column `{column}`")
+    try:
+        photo = open_photo(stored_bytes(value, image_type), argument="it", image_channels=image_channels)
+        if isinstance(photo, PIL.Image.Image) and image_type.mode not in (None, photo.mode):
+            return photo.convert(image_type.mode)
+        return photo
+    except ImportError:  # of a package for TIFF: no fault of the row
+        raise
+    except Exception as error:  # decoders raise anything: a bad PNG a SyntaxError, bad EXIF a struct.error
+        raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
+
+
 def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, column: str) -> PIL.Image.Image:
     """Decode a row's image in a column of undecoded images; raise a ValueError if that fails."""
     if value is None:
@@ -124,8 +154,14 @@ def stored_bytes(value: dict[str, Any], image_type: datasets.Image) -> bytes:
         return file.read()
 
 
-def readable_bytes(value: dict[str, Any] | None, image_type: datasets.Image) -> bytes:
-    """Return the file of a row's image for a hash; b"" if it can't be read, which is reported where it is decoded."""
+def readable_bytes(value: Any, image_type: Any) -> bytes:
+    """Return what a hash of a row's image covers: its file, or the numbers of an array.
+
+    It is b"" if the file can't be read, which is reported where it is decoded.
+    """
+    if isinstance(image_type, ARRAYS):
+        values = np.asarray([] if value is None else value, dtype=image_type.dtype)
+        return f"{values.shape}{values.dtype}".encode() + values.tobytes()
     if value is None or (value["bytes"] is None and value["path"] is None):
         return b""
     try:

@@ -46,8 +46,9 @@ def overlay_sheet(
 
 def _tile(reader: PairReader, row: dict, place: str, name: str) -> Image.Image:
     sample = reader.sample(reader.read(row, place), seed=0)
-    # (3, h, w) in [-1, 1] to (h, w, 3) in 0..255
-    image = ((sample["real_images"].movedim(0, -1).numpy() + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+    # (I, h, w) in [-1, 1] to (h, w, 3) in 0..255
+    shown = reader.processor.show(sample["real_images"][None])[0]
+    image = ((shown.movedim(0, -1).numpy() + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
     label_set = reader.processor.label_set
     colors = label_set.colorize(label_set.channels_to_ids(sample["label_map"].numpy()))  # (h, w, 3)
     mixed = ((image.astype(int) + colors) // 2).astype(np.uint8)

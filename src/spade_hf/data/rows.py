@@ -6,18 +6,19 @@ So errors can name the row, the column and the file.
 import copy
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import datasets
 import PIL.Image
 
+from ..images.photo_files import Photo
 from ..labels.label_set import LabelSet
 from .formats import FORMATS
-from .image_files import decode_image
+from .image_files import ARRAYS, decode_image, decode_photo
 
 
 Rows = TypeVar("Rows", datasets.Dataset, datasets.IterableDataset)
-ImageTypes = dict[str, datasets.Image]  # column -> type of its undecoded images
+ImageTypes = dict[str, Any]  # column -> type of its undecoded images, or arrays
 
 
 def select_images(rows: Rows, columns: Mapping[str, str | None]) -> tuple[Rows, ImageTypes]:
@@ -40,6 +41,9 @@ def select_images(rows: Rows, columns: Mapping[str, str | None]) -> tuple[Rows, 
     kept = [name for name in ("file_name", *(one.column for one in FORMATS)) if name in rows.column_names]
     types: ImageTypes = {}
     for column in named.values():
+        if isinstance(features[column], ARRAYS):
+            types[column] = features[column]
+            continue
         types[column], undecoded = copy.copy(features[column]), copy.copy(features[column])
         types[column].decode, undecoded.decode = True, False
         rows = rows.cast_column(column, undecoded)
@@ -47,7 +51,7 @@ def select_images(rows: Rows, columns: Mapping[str, str | None]) -> tuple[Rows, 
 
 
 def check_columns(features: datasets.Features, columns: Mapping[str, str]) -> None:
-    """Raise a ValueError for a column that is missing or holds no images.
+    """Raise a ValueError for a column that is missing or holds no images; that of photographs can hold arrays.
 
     Args:
         features (`datasets.Features`): Features of the data set.
@@ -58,7 +62,8 @@ def check_columns(features: datasets.Features, columns: Mapping[str, str]) -> No
             raise ValueError(
                 f"`{parameter}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
             )
-        if not isinstance(features[column], datasets.Image):
+        can_be_array = parameter == "image_column"
+        if not isinstance(features[column], (datasets.Image, *ARRAYS) if can_be_array else datasets.Image):
             # `datasets` turns the names of image folders without a metadata file into classes
             is_class = isinstance(features[column], datasets.ClassLabel)
             remedy = (
@@ -78,6 +83,14 @@ def decode_column(row: Mapping[str, Any], column: str, types: ImageTypes) -> PIL
     return decode_image(row[column], types[column], column)
 
 
+def first_photo(rows: Rows, column: str, image_channels: int) -> Photo:
+    """Decode the photograph of the first row; raise a ValueError if that fails. See [`decode_photo`]."""
+    rows, types = select_images(rows, {"image_column": column})
+    for row in rows:
+        return decode_photo(cast(dict, row)[column], types[column], column, image_channels)
+    raise ValueError("the data set has no rows.")
+
+
 def decode_mask(row: Mapping[str, Any], column: str, types: ImageTypes, label_set: LabelSet) -> PIL.Image.Image:
     """Decode a row's mask: the image in its column, or the label ids that the row's format makes of it.
 
@@ -95,6 +108,6 @@ def name_files(row: Mapping[str, Any], columns: Iterable[str]) -> str:
     """Return the file names of a row's undecoded images in brackets, for messages; empty if they have none."""
     columns = list(columns)
     names = [] if "file_name" in columns else [row.get("file_name")]
-    names += [value["path"] for value in map(row.get, columns) if value]
+    names += [value["path"] for value in map(row.get, columns) if isinstance(value, dict)]
     named = ", ".join(name for name in names if name)
     return f" ({named})" if named else ""

@@ -1,6 +1,6 @@
 """Joint augmentation of an image, its label map and its instance edges.
 
-Legend: L label channels, H W height and width, h w the crop's.
+Legend: I image channels, L label channels, H W height and width, h w the crop's.
 """
 
 import math
@@ -82,7 +82,7 @@ class PairedTransform:
         """Transform one sample that has been resized to `resized_shape`.
 
         Args:
-            image (`Tensor`): `(3, H, W)`.
+            image (`Tensor`): `(I, H, W)`.
             label_map (`Tensor`): int64 `(H, W)` of label channels.
             edges (`Tensor`, *optional*): bool `(H, W)`.
             num_labels (`int`): L.

@@ -19,8 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..images.channels import to_rgb_images
 from ..images.processor import SPADEImageProcessor
 from ..images.resize import resize_labels
+from ..images.value_range import unscale_values
 from ..labels.label_set import UNPAINTED_ID
 from ..pipelines import SPADEPipeline
 from .formats import formats_of, nearest_format
@@ -151,7 +153,8 @@ class Painter:
         self.formats = formats_of(pipeline.generator.native_size, pipeline.generator.size_divisor)
         self.latent_dim = pipeline.generator.config.latent_dim
         self.has_styles = self.latent_dim is not None
-        self.reads_images = pipeline.style_encoder is not None
+        self.image_channels = self.processor.config.image_channels
+        self.reads_images = pipeline.style_encoder is not None and self.image_channels in (1, 3)  # photographs
         # wrapped bound methods: only the arguments are sent to a ZeroGPU process, not the model
         self._generate = on_gpu(self._generate_here)
         self._encode = on_gpu(self._encode_here)
@@ -217,8 +220,17 @@ class Painter:
         # the page has no instances: for a model that needs them, all pixels of one label are one instance
         instance_map = label_map if self.processor.config.use_instance_edges else None
         height, width = label_map.shape
-        output: Any = self.pipeline(label_map, latents=latents, instance_map=instance_map, height=height, width=width)
-        return output.images, time.perf_counter() - start
+        is_usual = self.image_channels == 3 and self.processor.value_range is None
+        output: Any = self.pipeline(
+            label_map,
+            latents=latents,
+            instance_map=instance_map,
+            height=height,
+            width=width,
+            output_type="pil" if is_usual else "pt",
+        )
+        images = output.images if is_usual else to_rgb_images(self.processor.show(output.images * 2 - 1))
+        return images, time.perf_counter() - start
 
     def _refine_here(self, label_map: np.ndarray, outlines: Outlines, steps: int) -> np.ndarray:
         height, width = label_map.shape
@@ -230,7 +242,11 @@ class Painter:
 
     @torch.no_grad()
     def _encode_here(self, image: Image.Image) -> Tensor:
-        return self.pipeline.encode_style(image).float().cpu()
+        if self.image_channels == 3 and self.processor.value_range is None:
+            return self.pipeline.encode_style(image).float().cpu()
+        # the page's pictures are photographs of 8 bits, whatever the range of the model's values
+        pixels = np.asarray(image.convert("L" if self.image_channels == 1 else "RGB"), dtype=np.float32) / 255
+        return self.pipeline.encode_style(unscale_values(pixels, self.processor.value_range)).float().cpu()
 
 
 def new_seed() -> int:

@@ -45,7 +45,7 @@ class ImagesOfLabelIds(nn.Module):
             instance_edges (`Tensor`, *optional*): bool `(N, H, W)`, for a model with edges.
 
         Returns:
-            `Tensor`: `(N, 3, H, W)` in [-1, 1].
+            `Tensor`: `(N, image_channels, H, W)` in [-1, 1].
         """
         segmap = label_ids[:, None] == self.ids  # (N, L, H, W)
         if self.has_edges:
@@ -162,7 +162,7 @@ class ImagesOfNeighborhoods(nn.Module):
             latents (`Tensor`, *optional*): `(N, Z)`, one per image, for a model with latents.
 
         Returns:
-            `Tensor`: `(N, 3, H, W)` in [-1, 1].
+            `Tensor`: `(N, image_channels, H, W)` in [-1, 1].
         """
         names = [field.name for field in fields(Neighborhoods)]
         masks = [Neighborhoods(*(neighborhoods[f"{name}_{divisor}"] for name in names)) for divisor in self.divisors]
@@ -170,7 +170,7 @@ class ImagesOfNeighborhoods(nn.Module):
         x = self._start(masks[0], latents)  # (N, C, h, w)
         for mask, scale, block in zip(masks, self.generator.upsampling, self.generator.blocks, strict=True):
             x = modulated_block(block, upsample(x, scale), mask)  # (N, C', scale * h, scale * w)
-        return self.generator.to_image(x)  # (N, 3, H, W)
+        return self.generator.to_image(x)  # (N, image_channels, H, W)
 
     def _start(self, mask: Neighborhoods, latents: Tensor | None) -> Tensor:
         """Compute the first activation, `(N, C, h, w)`."""
@@ -234,7 +234,7 @@ class LatentsOfImages(nn.Module):
         self.encoder = encoder
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:  # the name of the input in exported files
-        """Map images `(N, 3, H, W)` in [-1, 1] to the mean and the logarithm of the variance, each `(N, Z)`."""
+        """Map images `(N, image_channels, H, W)` in [-1, 1] to mean and logarithm of the variance, each `(N, Z)`."""
         return self.encoder(pictures, return_dict=False)
 
 

@@ -1,6 +1,6 @@
 """Export of a pipeline's networks.
 
-Legend: N batch, L labels, H W height and width, Z latent.
+Legend: N batch, I image channels, L labels, H W height and width, Z latent.
 """
 
 import json
@@ -37,7 +37,7 @@ def export_generator(
 
     Inputs are `label_ids`, int64 `(N, H, W)`, the data set's ids; `latents`, float32 `(N, Z)`, for a model with
     latents; `instance_edges`, bool `(N, H, W)`, for a model with edges. The output is `images`, float32
-    `(N, 3, H, W)` in [-1, 1]. The metadata contain labels, colors and sizes.
+    `(N, I, H, W)` in [-1, 1]. The metadata contain labels, colors and sizes.
 
     A file with sparse modulation generates images of one mask in N styles. Instead of ids and edges, it takes the
     result of [`neighborhood_inputs`].
@@ -102,7 +102,7 @@ def export_generator(
 def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -> ModelProto:
     """Export a pipeline's style encoder.
 
-    The input is `pictures`, float32 `(N, 3, H, W)` in [-1, 1], which are resized to the metadata's `image_size`. To
+    The input is `pictures`, float32 `(N, I, H, W)` in [-1, 1], which are resized to the metadata's `image_size`. To
     get the pipeline's styles, resize them to this size with antialiasing first. Outputs are `latents`, the mean,
     and `logvar`, the logarithm of the variance, each float32 `(N, Z)`.
 
@@ -118,7 +118,7 @@ def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
     encoder = exported_copy(pipeline.style_encoder, dtype)
     size = encoder.config.image_size
     metadata = {"image_size": json.dumps([size, size]), "latent_dim": json.dumps(encoder.config.latent_dim)}
-    inputs = {"pictures": torch.zeros(2, 3, size + 1, size + 2)}
+    inputs = {"pictures": torch.zeros(2, encoder.config.image_channels, size + 1, size + 2)}
     shapes = {"pictures": {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}}
     return finish(LatentsOfImages(encoder), inputs, ("latents", "logvar"), shapes, metadata, dtype)
 

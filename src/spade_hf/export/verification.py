@@ -85,7 +85,7 @@ def style_encoder_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtyp
     """Return the largest difference between the file's latents and the library's, on smooth random images."""
     encoder = exported_copy(pipeline.style_encoder, dtype)
     size = encoder.config.image_size
-    colors = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    colors = torch.rand(2, encoder.config.image_channels, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
     images = torch.nn.functional.interpolate(colors, (size, size), mode="bilinear")
     latents, logvar = open_session(model).run(None, {"pictures": images.numpy()})
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """Standardized features of a frozen ImageNet network, for use inside a discriminator.
 
-Legend: N images, C channels, H W height and width, s stride of a map.
+Legend: N images, C channels, I image channels, H W height and width, s stride of a map.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .efficientnet_lite import EfficientNetLite0Features
+from .three_channels import as_three_channels
 
 
 BACKBONES = {"efficientnet-lite0": EfficientNetLite0Features}
@@ -22,7 +23,7 @@ class StandardizedFeatures(nn.Module):
 
     Its weights are buffers, not parameters: optimizers and `requires_grad_` do not affect them, and they are saved
     with the enclosing module. Gradients flow through to the images. Constructed directly, the weights are random; see
-    [`~StandardizedFeatures.prepare`].
+    [`~StandardizedFeatures.prepare`]. Of images that are not RGB, the network sees [`as_three_channels`].
 
     Args:
         backbone (`str`): A key of `BACKBONES`.
@@ -45,7 +46,7 @@ class StandardizedFeatures(nn.Module):
 
     @torch.no_grad()
     def prepare(self, images: Tensor) -> None:
-        """Load the ImageNet weights, and standardize the channels over images `(N, 3, H, W)` in [-1, 1].
+        """Load the ImageNet weights, and standardize the channels over images `(N, I, H, W)` in [-1, 1].
 
         Raises:
             ImportError: If the package with the weights is not installed.
@@ -64,14 +65,14 @@ class StandardizedFeatures(nn.Module):
             self.get_buffer(f"deviation_{number}").copy_((variance + EPS).sqrt()[:, None, None])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Map images `(N, 3, H, W)` in [-1, 1] to features `(N, C, ceil(H / s), ceil(W / s))`, shallow to deep."""
+        """Map images `(N, I, H, W)` in [-1, 1] to features `(N, C, ceil(H / s), ceil(W / s))`, shallow to deep."""
         return [
             (features - self.get_buffer(f"mean_{number}")) / self.get_buffer(f"deviation_{number}")
             for number, features in enumerate(self._maps(images))
         ]
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        maps = self.network(images)  # (N, C, ceil(H / s), ceil(W / s)) for every stride s
+        maps = self.network(as_three_channels(images))  # (N, C, ceil(H / s), ceil(W / s)) for every stride s
         return [maps[level] for level in self.levels]
 
 

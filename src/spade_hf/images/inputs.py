@@ -5,7 +5,7 @@ converted to RGB. Errors name an input by its argument, its position in a list a
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +17,6 @@ import torch
 
 
 COLOR_MODES = ("RGB", "RGBA")
-PHOTO_DTYPES = (np.uint8, np.float16, np.float32, np.float64)
 # Those of pixels: Pillow would hand an EPS file, under any name, to a PostScript interpreter.
 RASTER_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA", "ICO")
 RASTER_FORMATS += ("PCX", "SGI", "QOI", "PSD")
@@ -36,12 +35,14 @@ class Header:
         is_lossy (`bool`): Whether its compression changes pixels.
         white (`int`, *optional*): The largest number that a channel can store; `None` if it is not known.
         is_inverted (`bool`): Whether 0 is stored for white.
+        num_pages (`int`, defaults to 1): Images in a TIFF; of other formats, 1.
     """
 
     format: str | None
     is_lossy: bool
     white: int | None
     is_inverted: bool
+    num_pages: int = 1
 
 
 def header_of(image: PIL.Image.Image) -> Header:
@@ -70,7 +71,7 @@ def open_raster(file: str | Path | IO[bytes]) -> PIL.Image.Image:
     return PIL.Image.open(file, formats=[name for name in RASTER_FORMATS if name in PIL.Image.OPEN])
 
 
-def check_not_url(source: str | Path, *, argument: str) -> None:
+def check_not_url(source: str | Path | IO[bytes], *, argument: str) -> None:
     """Raise a ValueError for an http(s) URL: fetching what a string names is the caller's decision, and risk."""
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         raise ValueError(
@@ -79,7 +80,7 @@ def check_not_url(source: str | Path, *, argument: str) -> None:
         )
 
 
-def open_image(source: str | Path, *, argument: str) -> PIL.Image.Image:
+def open_image(source: str | Path | IO[bytes], *, argument: str) -> PIL.Image.Image:
     """Open a file in its own mode, turned upright by its EXIF tag; ValueError if that fails, or for a URL."""
     check_not_url(source, argument=argument)
     try:
@@ -111,16 +112,16 @@ def upright(image: PIL.Image.Image, *, argument: str) -> PIL.Image.Image:
         ) from error
 
 
-def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
+def flatten(value: Any, argument: str, open_path: Callable[..., Any] = open_image) -> Iterator[tuple[Any, str]]:
     """Yield every single input with its name for messages; open paths, and unpack lists."""
     if isinstance(value, list | tuple):
         if not value:
             raise ValueError(f"`{argument}` is an empty list; give at least one.")
         for index, item in enumerate(value):
-            yield from flatten(item, f"{argument}[{index}]")
+            yield from flatten(item, f"{argument}[{index}]", open_path)
     elif isinstance(value, str | Path):
         name = f"`{argument}` ({value})"
-        yield open_image(value, argument=name), name
+        yield open_path(value, argument=name), name
     elif isinstance(value, torch.Tensor) and (value.is_meta or value.layout is not torch.strided):
         raise ValueError(f"`{argument}` is a tensor without values or a sparse one; pass `tensor.to_dense()`.")
     elif isinstance(value, PIL.Image.Image | np.ndarray | torch.Tensor):
@@ -130,38 +131,6 @@ def flatten(value: Any, argument: str) -> Iterator[tuple[Any, str]]:
             f"`{argument}` is a {type(value).__name__}; give a path, a PIL image, a numpy array, a tensor, or a list "
             "of them."
         )
-
-
-def photos(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument: str) -> torch.Tensor:
-    """Read one image, or a batch of images, as float32 `(N, 3, H, W)` in [0, 1].
-
-    Raises:
-        ValueError: If the mode, shape or dtype is wrong, a float is outside [0, 1] or a pixel is transparent; value
-            ranges are never guessed.
-    """
-    if isinstance(value, PIL.Image.Image):
-        value = _rgb(upright(value, argument=argument), argument)
-    if isinstance(value, np.ndarray):
-        if value.ndim not in (3, 4) or value.shape[-1] != 3:
-            raise ValueError(f"{argument} has shape {value.shape}; an array is (H, W, 3) or (N, H, W, 3).")
-        if value.dtype not in PHOTO_DTYPES:
-            raise ValueError(f"{argument} has dtype {value.dtype}; allowed are uint8 in 0..255 and floats in [0, 1].")
-        pixels = torch.from_numpy(np.ascontiguousarray(value)).movedim(-1, -3)  # (..., 3, H, W)
-    elif value.ndim in (3, 4) and value.shape[-3] == 3:
-        pixels = value
-    else:
-        raise ValueError(f"{argument} has shape {tuple(value.shape)}; a tensor is (3, H, W) or (N, 3, H, W).")
-    if 0 in pixels.shape:
-        raise ValueError(f"{argument} has shape {tuple(value.shape)}, which holds no pixel.")
-    if pixels.dtype == torch.uint8:
-        pixels = pixels.float() / 255
-    elif not pixels.is_floating_point():
-        raise ValueError(f"{argument} has dtype {pixels.dtype}; allowed are uint8 in 0..255 and floats in [0, 1].")
-    pixels = pixels.float()
-    low, high = pixels.min().item(), pixels.max().item()
-    if not 0 <= low <= high <= 1:  # also false for NaN
-        raise ValueError(f"{argument} has values in [{low:.4g}, {high:.4g}]; floats must be in [0, 1]. Rescale it.")
-    return pixels if pixels.ndim == 4 else pixels[None]  # (N, 3, H, W)
 
 
 def check_opaque(image: PIL.Image.Image, argument: str) -> None:
@@ -194,20 +163,6 @@ def instance_edges(instance_map: torch.Tensor) -> torch.Tensor:
     return edges
 
 
-def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
-    """Convert to uint8 `(H, W, 3)`, or 16 bits, which `convert` would clip, to float32 in [0, 1]."""
-    check_opaque(image, argument)
-    if image.mode.startswith("I;16"):
-        gray = np.array(image).astype(np.float32) / 65535  # (H, W)
-        return np.stack([gray] * 3, axis=-1)
-    if image.mode in ("I", "F"):
-        raise ValueError(
-            f"{argument} has the PIL mode {image.mode!r}: 32 bits, whose white level is unknown. Save it with 8 or 16 "
-            "bits."
-        )
-    return np.array(image.convert("RGB"))
-
-
 def _read_header(image: PIL.Image.Image) -> Header:
     lossy = image.format in LOSSY_FORMATS or image.info.get("compression") in LOSSY_TIFF
     if image.format == "WEBP":
@@ -220,7 +175,8 @@ def _read_header(image: PIL.Image.Image) -> Header:
         elif found := RAW_MODE.fullmatch(str(arguments[0])):
             order = found["order"]
             white = 2 ** int(found["bits"]) - 1 if found["bits"] else 255
-    return Header(image.format, lossy, white, "I" in order)
+    num_pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    return Header(image.format, lossy, white, "I" in order, num_pages)
 
 
 def _is_lossless_webp(image: PIL.Image.Image) -> bool:

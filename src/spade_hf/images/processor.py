@@ -1,9 +1,12 @@
 """`SPADEImageProcessor`: converts masks, instance maps and style images to tensors, and model outputs to images.
 
-Legend: N batch, L semantic channels (classes and unknown, never edges), H W height and width.
+Legend: N batch, I image channels, L semantic channels (classes and unknown, never edges), H W height and width.
 """
 
+import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,15 +17,20 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import PushToHubMixin
 
 from ..labels.label_set import LabelSet
-from .inputs import flatten, instance_edges, photos
+from .channels import as_shown, check_display_channels, check_image_channels
+from .inputs import flatten, instance_edges
 from .masks import read_ids, read_instances, soft_masks
+from .photo_files import fits_pillow, open_photo, to_pillow
+from .photos import read_photos
 from .resize import size_of, stack_labels, stack_photos
+from .value_range import ValueRange, check_value_range, stored_type, to_stored, unscale_values
 
 
 # Annotations quote these names, so that `help` prints them.
 SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike[str]
 ImageInput: TypeAlias = SingleImage | list[SingleImage]
 OUTPUT_TYPES = ("pil", "np", "pt")
+logger = logging.getLogger(__name__)
 
 
 class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
@@ -34,16 +42,54 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         label_set (`LabelSet` or `dict`): The labels of the masks; a `dict` as `LabelSet.to_dict` returns it.
         use_instance_edges (`bool`, defaults to `False`): Whether the model has an edge channel; `preprocess` then
             requires an instance map.
+        image_channels (`int`, defaults to 3): I, channels of the images: 1 for gray, 3 for RGB. Of three, images of
+            any mode are converted to RGB; of another number, they must have it.
+        value_range (`tuple[float, float]`, *optional*): The numbers of black and white in images, in the units of the
+            data, such as (-1000, 1000) of a CT; others are clipped, with a warning. Images are written in these units:
+            see `stored_type`. Default: by type, 0..255 of 8 bits, 0..65535 of 16 bits and [0, 1] of floats, and
+            images of 8 bits are written.
+        display_channels (`tuple[int, int, int]`, *optional*): The channels that people see as red, green and blue in
+            grids and sheets. Default: gray as gray, of others the first three.
     """
 
     config: Any  # diffusers' FrozenDict, whose attributes are the constructor's arguments
     config_name = "preprocessor_config.json"
 
     @register_to_config
-    def __init__(self, *, label_set: LabelSet | dict[str, Any], use_instance_edges: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        label_set: LabelSet | dict[str, Any],
+        use_instance_edges: bool = False,
+        image_channels: int = 3,
+        value_range: tuple[float, float] | None = None,
+        display_channels: tuple[int, int, int] | None = None,
+    ) -> None:
+        check_image_channels(image_channels)
+        check_value_range(value_range)
+        check_display_channels(display_channels, image_channels)
         self._label_set = label_set if isinstance(label_set, LabelSet) else LabelSet.from_dict(label_set)
         self.register_to_config(label_set=self._label_set.to_dict())  # plain values, for the JSON file
         self._postprocessor = VaeImageProcessor(vae_scale_factor=1)
+
+    @property
+    def value_range(self) -> ValueRange | None:
+        """The numbers of black and white; `None` for those of their type."""
+        return check_value_range(self.config.value_range)
+
+    def image_options(self) -> dict[str, Any]:
+        """Return what the processor knows of images, as arguments of another one."""
+        channels = self.config.display_channels
+        return {
+            "image_channels": self.config.image_channels,
+            "value_range": self.value_range,
+            "display_channels": None if channels is None else tuple(channels),
+        }
+
+    @property
+    def stored_type(self) -> np.dtype:
+        """The type of the numbers that images are written in; see [`value_range.stored_type`]."""
+        return stored_type(self.value_range)
 
     @property
     def label_set(self) -> LabelSet:
@@ -221,36 +267,92 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """
         return instance_edges(stack_labels(_read_instance_maps(instance_map), height, width, "instance_map"))
 
-    def preprocess_image(self, image: "ImageInput", *, size: tuple[int, int] | None = None) -> torch.Tensor:
+    def preprocess_image(
+        self,
+        image: "ImageInput",
+        *,
+        size: tuple[int, int] | None = None,
+        on_clipped: Callable[[str, float], None] | None = None,
+    ) -> torch.Tensor:
         """Read one or several images, e.g. style images.
 
         Args:
             image (`PIL.Image.Image`, `np.ndarray`, `torch.Tensor`, `str`, `Path` or a list of them): PIL images or
-                paths; arrays `(H, W, 3)` or `(N, H, W, 3)`; tensors `(3, H, W)` or `(N, 3, H, W)`.
-                Arrays and tensors are uint8 in 0..255 or floats in [0, 1].
+                paths, also of `.npy` and TIFF; arrays `(H, W, I)` or `(N, H, W, I)`, of gray also `(H, W)`; tensors
+                `(I, H, W)` or `(N, I, H, W)`. In units of `value_range`; without it, numbers are uint8 in 0..255,
+                uint16 in 0..65535 or floats in [0, 1].
             size (`tuple[int, int]`, *optional*): Height and width to resize to, bilinear with antialiasing.
+            on_clipped (`Callable[[str, float], None]`, *optional*): Called with the name of an image and the share of
+                its values outside of `value_range`, if there are any. Default: a warning in the log.
 
         Returns:
-            `torch.Tensor`: float32 `(N, 3, H, W)` in [-1, 1].
+            `torch.Tensor`: float32 `(N, I, H, W)` in [-1, 1].
+
+        Raises:
+            ValueError: If an image cannot be read, or has another number of channels, or values that are not finite.
         """
         height, width = size or (None, None)
-        images = [one for value, name in flatten(image, "image") for one in photos(value, name)]
+        count, images = self.config.image_channels, []
+        for value, name in flatten(image, "image", partial(open_photo, image_channels=count)):
+            pixels, clipped = read_photos(value, name, image_channels=count, value_range=self.value_range)
+            images.extend(pixels)
+            if clipped:
+                (on_clipped or self._warn_of_clipped)(name, clipped)
         return stack_photos(images, height, width, "image") * 2 - 1
 
+    def _warn_of_clipped(self, name: str, share: float) -> None:
+        logger.warning("%s has %s", name, self.describe_clipped(share))
+
+    def describe_clipped(self, share: float) -> str:
+        """Describe the share of an image's values that were outside of `value_range`."""
+        low, high = self.value_range or (0.0, 1.0)
+        return f"{share:.2%} of its values outside of {low:g} to {high:g}, which were clipped."
+
     def postprocess(
-        self, images: torch.Tensor, output_type: str = "pil"
+        self, images: torch.Tensor, output_type: str = "pil", *, denormalize: bool = False
     ) -> list[PIL.Image.Image] | np.ndarray | torch.Tensor:
         """Turn a model's output into images.
 
         Args:
-            images (`torch.Tensor`): `(N, 3, H, W)` in [-1, 1].
-            output_type (`str`, defaults to "pil"): "pil" for a list of images, "np" for float32 `(N, H, W, 3)` in
-                [0, 1], "pt" for a tensor `(N, 3, H, W)` in [0, 1].
+            images (`torch.Tensor`): `(N, I, H, W)` in [-1, 1].
+            output_type (`str`, defaults to "pil"): "pil" for a list of images in the data's units (mode L, LA, RGB or
+                RGBA of 8 bits, I;16 of 16 bits, F of others), "np" for float32 `(N, H, W, I)` in [0, 1], "pt" for a
+                tensor `(N, I, H, W)` in [0, 1].
+            denormalize (`bool`, defaults to `False`): Return "np" and "pt" in the units of `value_range`.
+
+        Raises:
+            ValueError: As in `check_output`.
         """
+        self.check_output(output_type, denormalize)
+        if output_type == "pil" and (self.value_range is not None or self.config.image_channels not in (1, 3)):
+            return [to_pillow(one) for one in self.to_stored(images)]
+        output: Any = self._postprocessor.postprocess(images, output_type=output_type)  # a list if "pil"
+        return unscale_values(output, self.value_range) if denormalize else output
+
+    def check_output(self, output_type: str, denormalize: bool = False) -> None:
+        """Raise a ValueError for an output that images of these channels and values cannot have."""
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"`output_type` is {output_type!r}; allowed are {', '.join(map(repr, OUTPUT_TYPES))}.")
-        output: Any = self._postprocessor.postprocess(images, output_type=output_type)  # a list if "pil"
-        return output
+        count = self.config.image_channels
+        if output_type == "pil" and not fits_pillow(count, self.stored_type):
+            raise ValueError(
+                f"`output_type` is 'pil', which has no images of {count} channels of {self.stored_type}. Give 'np' or "
+                "'pt'."
+            )
+        if denormalize and output_type == "pil":
+            raise ValueError("`denormalize` is for `output_type` 'np' and 'pt': PIL images have the data's units.")
+        if denormalize and self.value_range is None:
+            raise ValueError(
+                "`denormalize` was given, but this model has no `value_range`: its images are in [0, 1]. Leave it out."
+            )
+
+    def to_stored(self, images: torch.Tensor) -> np.ndarray:
+        """Convert images `(N, I, H, W)` in [-1, 1] to the numbers of files, `(N, H, W, I)` of `stored_type`."""
+        return to_stored((images.movedim(1, -1).float() / 2 + 0.5).clamp(0, 1), self.value_range)
+
+    def show(self, images: torch.Tensor) -> torch.Tensor:
+        """Show images `(N, I, H, W)` in RGB, `(N, 3, H, W)`; see `display_channels`."""
+        return as_shown(images, self.config.display_channels)
 
     def colorize(self, mask: "ImageInput") -> list[PIL.Image.Image]:
         """Draw masks, in any form of `preprocess_mask`, in the palette's colors; soft ones by the largest weight."""

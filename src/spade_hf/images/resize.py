@@ -38,7 +38,7 @@ def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
 
 
 def resize_photo(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Resize an image `(3, H, W)` in [0, 1] to a height and width, bilinear with antialiasing."""
+    """Resize an image `(I, H, W)` in [0, 1] to a height and width, bilinear with antialiasing."""
     if image.shape[-2:] == size:
         return image
     return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
@@ -50,7 +50,7 @@ def stack_labels(label_maps: list[torch.Tensor], height: int | None, width: int 
 
 
 def stack_photos(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
-    """Resize images `(3, H, W)` to one size, `None` for their own, and stack them: `(N, 3, height, width)`."""
+    """Resize images `(I, H, W)` to one size, `None` for their own, and stack them: `(N, I, height, width)`."""
     return _stack([resize_photo(one, _size(one, height, width)) for one in images], argument)
 
 

@@ -6,7 +6,7 @@ them from pix2pixHD.
 A fake image in another style than the real one is compared by content only: its features get the real features'
 channel means and deviations, which carry the style (Huang and Belongie 2017, arXiv 1703.06868).
 
-Legend: N batch, C channels, H W height and width.
+Legend: N batch, C channels, I image channels, H W height and width.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..features.efficientnet_lite import EfficientNetLite0Features, EfficientNetLiteFeatures
+from ..features.three_channels import as_three_channels
 from ..features.vgg import VGG19_REPO, VGG19Features
 from .terms import masked_l1_loss
 
@@ -25,6 +26,8 @@ EPS = 1e-5  # added to variances, which are 0 in a channel that is constant over
 
 class PerceptualLoss(nn.Module):
     """Weighted sum over levels of the mean absolute difference between features.
+
+    Of images that are not RGB, the network sees [`as_three_channels`].
 
     Args:
         feature_net (`nn.Module`):
@@ -57,8 +60,8 @@ class PerceptualLoss(nn.Module):
         """Compare the feature maps of both images.
 
         Args:
-            fake_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; receives the gradient.
-            real_images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; the target, no gradient.
+            fake_images (`Tensor` of shape `(N, I, H, W)`): In [-1, 1]; receives the gradient.
+            real_images (`Tensor` of shape `(N, I, H, W)`): In [-1, 1]; the target, no gradient.
             mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images should match.
             has_other_style (`Tensor`, *optional*): bool `(N,)`, True for images that are compared by content only.
 
@@ -75,8 +78,8 @@ class PerceptualLoss(nn.Module):
             )
         # One map (N, C, h, w) per level, shallow to deep; the network is frozen, but the fakes get a gradient.
         with torch.no_grad():
-            real_features = self.feature_net(real_images)
-        fake_features = self.feature_net(fake_images)
+            real_features = self.feature_net(as_three_channels(real_images))
+        fake_features = self.feature_net(as_three_channels(fake_images))
         # Content alone, in samples of another style: their style becomes the real one's, so it costs nothing.
         if has_other_style is not None:
             other = has_other_style[:, None, None, None]  # (N, 1, 1, 1)

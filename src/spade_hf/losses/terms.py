@@ -2,7 +2,8 @@
 
 Only [`TERMS`] names the terms; checks of weights, the numbers in logs and the model card derive from it.
 
-Legend: N batch, C channels, S scales, Z latent, H W height and width of the images, h w of features.
+Legend: N batch, C channels, I image channels, S scales, Z latent, H W height and width of the images, h w of
+features.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +41,10 @@ def color_loss(fake_images: Tensor, real_images: Tensor, mask: Tensor | None = N
     Blurred images differ only in light and colors (Ignatov et al. 2017, arXiv 1704.02470).
 
     Args:
-        fake_images, real_images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
+        fake_images, real_images (`Tensor`): `(N, I, H, W)` in [-1, 1].
         mask (`Tensor`, *optional*): bool `(N, H, W)`, True where the images should match.
     """
-    # (N, 3, H / CELL, W / CELL); a cell that is cut off by the border is averaged over the pixels it has
+    # (N, I, H / CELL, W / CELL); a cell that is cut off by the border is averaged over the pixels it has
     fake, real = (F.avg_pool2d(images, CELL, ceil_mode=True) for images in (fake_images, real_images))
     return masked_l1_loss(fake, real, mask)
 
@@ -87,7 +88,7 @@ class GeneratorOutputs:
 
     Args:
         batch (`Batch`): The batch, with the real images.
-        fake_images (`Tensor`): `(N, 3, H, W)` in [-1, 1], with gradients.
+        fake_images (`Tensor`): `(N, I, H, W)` in [-1, 1], with gradients.
         posterior (`DiagonalGaussianDistribution`, *optional*): Output of the style encoder.
         fake, real: The discriminator's outputs; `real` is without gradients.
         judged (`Batch`): The batch as the discriminator saw it, its maps moved by augmentation.

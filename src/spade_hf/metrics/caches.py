@@ -3,7 +3,7 @@
 A segmenter's file is named by a hash of everything that it depends on. With its images, a stopped evaluation goes on,
 and another judge scores the same ones.
 
-Legend: N images, H W height and width.
+Legend: N images, I image channels, H W height and width.
 """
 
 import dataclasses
@@ -140,16 +140,18 @@ def load_segmenter(
 
 @dataclass(frozen=True)
 class ImageCache:
-    """A folder of PNG files: `<kind>/<row>.png`, row with five digits.
+    """A folder of PNG files: `<kind>/<row>.png`, row with five digits; `.npy` if images are neither gray nor RGB.
 
     Args:
         folder (`Path`): Need not exist.
+        image_channels (`int`, defaults to 3): I.
     """
 
     folder: Path
+    image_channels: int = 3
 
     def obtain(self, kind: str, rows: range, size: tuple[int, int], make: Callable[[], Tensor]) -> Tensor:
-        """Read the images of rows, uint8 `(N, 3, H, W)`; if one is missing, make all of them and save them.
+        """Read the images of rows, uint8 `(N, I, H, W)`; if one is missing, make all of them and save them.
 
         Args:
             kind (`str`): Kind of images, which names the subfolder.
@@ -160,28 +162,39 @@ class ImageCache:
         Raises:
             ValueError: If a file is not an image of that size.
         """
-        files = [self.folder / kind / f"{row:05}.png" for row in rows]
+        suffix = "png" if self.image_channels in (1, 3) else "npy"
+        files = [self.folder / kind / f"{row:05}.{suffix}" for row in rows]
         if all(file.is_file() for file in files):
-            return torch.stack([read_image(file, size) for file in files])
+            return torch.stack([read_image(file, size, self.image_channels) for file in files])
         images = make()
         for file, image in zip(files, images, strict=True):
             write_image(image, file)
         return images
 
 
-def read_image(file: Path, size: tuple[int, int]) -> Tensor:
-    """Read a PNG file as uint8 `(3, H, W)`."""
+def read_image(file: Path, size: tuple[int, int], image_channels: int = 3) -> Tensor:
+    """Read a file of [`write_image`] as uint8 `(I, H, W)`."""
     try:
-        with Image.open(file) as stored:
-            image = torch.from_numpy(np.array(stored.convert("RGB"))).movedim(-1, 0)  # (H, W, 3) to (3, H, W)
+        if file.suffix == ".npy":
+            image = torch.from_numpy(np.load(file))  # (I, H, W)
+        else:
+            with Image.open(file) as stored:
+                pixels = np.array(stored.convert("L" if image_channels == 1 else "RGB"))
+            image = torch.from_numpy(np.atleast_3d(pixels)).movedim(-1, 0)  # (H, W) or (H, W, 3) to (I, H, W)
         if image.shape[1:] != size:
-            raise ValueError(f"it is {stored.width}x{stored.height}, not {size[1]}x{size[0]} (width x height)")
+            raise ValueError(f"it is {image.shape[2]}x{image.shape[1]}, not {size[1]}x{size[0]} (width x height)")
     except (OSError, SyntaxError, ValueError) as error:  # PIL has no specific error for a truncated PNG
         raise ValueError(f"{file} can't be read: {error}. Delete it, and give the same command again.") from error
     return image
 
 
 def write_image(image: Tensor, file: Path) -> None:
-    """Write uint8 `(3, H, W)` as a PNG file, whole or not at all."""
+    """Write uint8 `(I, H, W)` as a PNG file, or as `.npy`, whole or not at all."""
+    pixels = image.cpu().numpy()
     with atomic(file) as unfinished:
-        Image.fromarray(image.movedim(0, -1).cpu().numpy()).save(unfinished, format="PNG")
+        if file.suffix == ".npy":
+            with open(unfinished, "wb") as stream:  # a name without suffix would get one
+                np.save(stream, pixels)
+            return
+        # (3, H, W) to (H, W, 3), or (1, H, W) to (H, W)
+        Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(unfinished, format="PNG")

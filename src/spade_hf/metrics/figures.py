@@ -31,7 +31,7 @@ class Measurements:
     Args:
         features (`Tensor`): Pooled features, float64 `(N, D)`.
         sharpness (`Tensor`): Variance of the Laplacian, float64 `(N,)`.
-        colors (`Tensor`): Mean and standard deviation of red, green and blue, float64 `(N, 6)`.
+        colors (`Tensor`): Mean and standard deviation of each of I image channels, float64 `(N, 2 * I)`.
         channels (`Tensor`): Mean and standard deviation of every channel of the feature maps, float64 `(N, K)`.
         distances (`Tensor`): Feature distance to the reference image, float64 `(N,)`.
         confusion (`Tensor`, *optional*): int64 `(L, L)`; `None` without a segmenter.
@@ -46,6 +46,11 @@ class Measurements:
     distances: Tensor
     confusion: Tensor | None
     exact_confusion: Tensor | None = None
+
+    @property
+    def num_image_channels(self) -> int:
+        """I: 3 of RGB."""
+        return self.colors.shape[1] // 2
 
     @classmethod
     def concatenate(cls, parts: Sequence["Measurements"]) -> "Measurements":
@@ -81,7 +86,7 @@ class Judge:
         self.network, self.segmenter, self.label_set = network, segmenter, label_set
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Compute the network's feature maps of uint8 images `(N, 3, H, W)`."""
+        """Compute the network's feature maps of uint8 images `(N, I, H, W)`."""
         return feature_maps(self.network, images.float() / 127.5 - 1)  # from 0..255 to [-1, 1]
 
     @torch.no_grad()
@@ -96,7 +101,7 @@ class Judge:
         """Measure images, their distance to reference images, and how well their labels match the masks.
 
         Args:
-            images (`Tensor`): uint8 `(N, 3, H, W)`, the precision of a PNG.
+            images (`Tensor`): uint8 `(N, I, H, W)`, the precision of a PNG.
             maps (`Sequence[Tensor]`): Their [`features`].
             compared_maps (`Sequence[Tensor]`): [`features`] of the reference images, such as the real ones.
             label_maps (`Tensor`): The masks that the images were made from, int64 `(N, H, W)` of semantic channels.
@@ -111,7 +116,7 @@ class Judge:
         return Measurements(
             features=pooled_features(maps).cpu(),  # (N, D)
             sharpness=laplacian_variance(images).cpu(),  # (N,)
-            colors=color_statistics(images).cpu(),  # (N, 6)
+            colors=color_statistics(images).cpu(),  # (N, 2 * I)
             channels=channel_statistics(maps).cpu(),  # (N, K)
             distances=feature_distance(maps, compared_maps).cpu(),  # (N,)
             confusion=confusion,
@@ -200,14 +205,23 @@ def sharpness(sets: Comparison) -> float:
 
 
 def light(sets: Comparison) -> Tensor:
-    """See [`light_agreement`]: float64 `(3,)`, of red, green and blue, in -1..1."""
+    """See [`light_agreement`]: float64 `(I,)`, of each image channel, in -1..1."""
     _check_own_style(sets)
     agreement = None
     if sets.groups is not None:
-        agreement = light_agreement(sets.measured.colors[:, :3], sets.reference.colors[:, :3], sets.groups)
+        means, real_means = (one.colors[:, : one.num_image_channels] for one in (sets.measured, sets.reference))
+        agreement = light_agreement(means, real_means, sets.groups)
     if agreement is None:
         raise Missing("no scene has pictures in several styles; name the column of scenes by `group_column`")
     return agreement
+
+
+def light_of_color(sets: Comparison, color: int) -> float:
+    """Return [`light`] of red (0), green (1) or blue (2)."""
+    agreement = light(sets)
+    if len(agreement) != 3:
+        raise Missing(f"the pictures have {len(agreement)} channels, which are not red, green and blue")
+    return agreement[color].item()
 
 
 def distance_to_real(sets: Comparison) -> float:
@@ -249,9 +263,9 @@ FIGURES: dict[str, Figure] = {
     "miou_exact": Figure(lambda sets: mean_iou(sets, exact=True), needs="redrawn"),
     "pixel_accuracy": Figure(labeled_pixels),
     "sharpness": Figure(sharpness, is_logged=True),
-    "light_red": Figure(lambda sets: light(sets)[0].item()),
-    "light_green": Figure(lambda sets: light(sets)[1].item()),
-    "light_blue": Figure(lambda sets: light(sets)[2].item()),
+    "light_red": Figure(lambda sets: light_of_color(sets, 0)),
+    "light_green": Figure(lambda sets: light_of_color(sets, 1)),
+    "light_blue": Figure(lambda sets: light_of_color(sets, 2)),
     "light": Figure(lambda sets: light(sets).mean().item()),
     "feature_distance": Figure(distance_to_real, is_logged=True),
     "style": Figure(lambda sets: style_agreement(sets.measured.colors, sets.reference.colors), needs="style"),

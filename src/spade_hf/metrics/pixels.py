@@ -1,6 +1,6 @@
 """Measures computed from pixels: sharpness, and agreement with the light of the real image.
 
-Legend: N images, H W height and width. Images are uint8 `(N, 3, H, W)`.
+Legend: N images, I image channels, H W height and width. Images are uint8 `(N, I, H, W)`.
 """
 
 from collections.abc import Sequence
@@ -18,28 +18,29 @@ def laplacian_variance(images: Tensor) -> Tensor:
     """Compute the variance of the gray image's Laplacian, in squared gray levels of 0..255, without the border.
 
     Args:
-        images (`Tensor`): uint8 `(N, 3, H, W)`, at least 3x3.
+        images (`Tensor`): uint8 `(N, I, H, W)`, at least 3x3. Gray is the luma of RGB, and the mean of other channels.
 
     Returns:
         `Tensor`: float64 `(N,)`.
     """
-    luma = torch.tensor(LUMA, dtype=torch.float64, device=images.device)
+    weights = LUMA if images.shape[1] == 3 else (1 / images.shape[1],) * images.shape[1]
+    luma = torch.tensor(weights, dtype=torch.float64, device=images.device)
     gray = (images.double() * luma[:, None, None]).sum(dim=1, keepdim=True)  # (N, 1, H, W)
     kernel = torch.tensor(LAPLACIAN, dtype=torch.float64, device=images.device)
     return F.conv2d(gray, kernel[None, None]).var(dim=(1, 2, 3), unbiased=False)  # of (N, 1, H - 2, W - 2)
 
 
 def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object]) -> Tensor | None:
-    """Correlate mean red, green and blue with those of the real images, within scenes.
+    """Correlate the mean of each channel with those of the real images, within scenes.
 
     Each scene's mean is subtracted, so that differences in light remain, and the scene's content does not matter.
 
     Args:
-        colors, real_colors (`Tensor`): `(N, 3)`, the mean color of each image.
+        colors, real_colors (`Tensor`): `(N, I)`, the mean color of each image.
         groups (`Sequence`): The scene of each image. Scenes with a single image are left out.
 
     Returns:
-        `Tensor` or `None`: float64 `(3,)` in -1..1; `None` if no scene has images that differ in light.
+        `Tensor` or `None`: float64 `(I,)` in -1..1; `None` if no scene has images that differ in light.
     """
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     scene = torch.tensor([numbers[group] for group in groups])  # (N,), 0 for the first scene
@@ -47,12 +48,12 @@ def light_agreement(colors: Tensor, real_colors: Tensor, groups: Sequence[object
     several = counts[scene] > 1  # (N,)
 
     def within(values: Tensor) -> Tensor:
-        """Subtract the scene's mean: `(N, 3)` -> `(rows of scenes with several images, 3)`."""
-        sums = values.new_zeros(len(counts), 3).index_add_(0, scene, values)  # by scene
+        """Subtract the scene's mean: `(N, I)` -> `(rows of scenes with several images, I)`."""
+        sums = values.new_zeros(len(counts), values.shape[1]).index_add_(0, scene, values)  # by scene
         return (values - (sums / counts[:, None])[scene])[several]
 
     ours, theirs = within(colors.double().cpu()), within(real_colors.double().cpu())
-    lengths = ours.norm(dim=0) * theirs.norm(dim=0)  # (3,)
+    lengths = ours.norm(dim=0) * theirs.norm(dim=0)  # (I,)
     if not several.any() or (lengths == 0).any():
         return None
     return (ours * theirs).sum(dim=0) / lengths  # Pearson's correlation of each color
@@ -62,7 +63,7 @@ def reduce_and_enlarge(images: Tensor, side: int) -> Tensor:
     """Reduce the shorter side of images to `side` pixels and enlarge them again: a reference for lost detail.
 
     Args:
-        images (`Tensor`): uint8 `(N, 3, H, W)`.
+        images (`Tensor`): uint8 `(N, I, H, W)`.
         side (`int`): Pixels of the shorter side in between.
 
     Raises:

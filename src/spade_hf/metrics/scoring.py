@@ -1,6 +1,6 @@
 """Makes and measures images for a data set's masks, in batches that any process can score in any order.
 
-Legend: N images, L semantic channels, H W height and width, Z latent.
+Legend: N images, I image channels, L semantic channels, H W height and width, Z latent.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..batch import stack_samples
 from ..data import PairedImageDataset, simplify_label_map
 from ..images.processor import SPADEImageProcessor
+from ..images.value_range import unscale_values
 from ..pipelines import SPADEPipeline
 from ..seeding import generators
 from .caches import ImageCache
@@ -103,24 +104,24 @@ class Scorer:
     def score(self, rows: range) -> ScoredBatch:
         """Score these rows of the data set."""
         batch = stack_samples([self.dataset[index] for index in rows], self.device)
-        # (N, 3, H, W) uint8 and (N, H, W) int64: real images are judged with the precision of generated ones
+        # (N, I, H, W) uint8 and (N, H, W) int64: real images are judged with the precision of generated ones
         real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
         height, width = real.shape[-2:]
         maps = {"real": self.judge.features(real)}  # kind -> feature maps, one forward pass for all measurements
         measurements = {"real": self.judge.measure(real, maps["real"], maps["real"], label_map)}
-        columns = [("mask", self._draw(label_map)), ("real", real)]
+        columns = [("mask", self._draw(label_map)), ("real", self._show(real))]
         redrawn, outlines = self._redraw(label_map, batch["seed"]), {}
         if "refined" in redrawn:
             refined_exact = self._refine(label_map, generators(batch["seed"], OUTLINES))
             outlines = self._count_outlines(label_map, redrawn["painted"], redrawn["refined"], refined_exact)
         for kind in self.kinds:
-            masks, styles = redrawn.get(kind, label_map), real  # (N, H, W), (N, 3, H, W)
+            masks, styles = redrawn.get(kind, label_map), real  # (N, H, W), (N, I, H, W)
             if kind in redrawn:
                 columns.append((REDRAWN[kind], self._draw(masks)))
             elif kind == "styled":
                 others = [self.dataset[self.partners[index]]["real_images"] for index in rows]
                 styles = to_8_bits(torch.stack(others).to(self.device))
-                columns.append(("other style", styles))
+                columns.append(("other style", self._show(styles)))
             # the seed of a sample depends on its row alone, so its latent does not depend on batches or processes
             rngs = generators(batch["seed"], RANDOM.get(kind, STYLE))
             given = None if kind in RANDOM else styles
@@ -134,7 +135,7 @@ class Scorer:
             compared = maps["random" if kind == "again" else "real"]  # diversity: two styles of the same mask
             exact = label_map if kind in redrawn else None
             measurements[kind] = self.judge.measure(images, maps[kind], compared, masks, exact)
-            columns.append((self._heading(kind), images))
+            columns.append((self._heading(kind), self._show(images)))
         table = torch.cat([column for _, column in columns], dim=-1).cpu()  # (N, 3, H, columns * W)
         shown = [row for index, row in zip(rows, table, strict=True) if index in self.shown]
         return ScoredBatch(measurements, shown, [heading for heading, _ in columns], outlines)
@@ -150,16 +151,21 @@ class Scorer:
     def _make_images(
         self, masks: Tensor, styles: Tensor | None, rngs: Sequence[torch.Generator], instance_edges: Tensor | None
     ) -> Tensor:
-        """Make images, uint8 `(N, 3, H, W)`: in the given styles if the model has an encoder, else random."""
+        """Make images, uint8 `(N, I, H, W)`: in the given styles if the model has an encoder, else random."""
         if self.pipeline is None:
             assert styles is not None
             return styles if self.reduce is None else reduce_and_enlarge(styles, self.reduce)
         latent_dim, z = self.pipeline.generator.config.latent_dim, None
         if styles is not None and self.pipeline.style_encoder is not None:
-            z = self.pipeline.encode_style(styles)  # (N, Z), the mean: nothing is drawn
+            z = self.pipeline.encode_style(self._in_data_units(styles))  # (N, Z), the mean: nothing is drawn
         elif latent_dim is not None:
             z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)  # (N, Z)
         return to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images)
+
+    def _in_data_units(self, styles: Tensor) -> Tensor:
+        """Convert uint8 images to what the pipeline reads: the same, or floats in its range of values."""
+        value_range = self.processor.value_range
+        return styles if value_range is None else unscale_values(styles.float() / 255, value_range)
 
     def _count_outlines(
         self, exact: Tensor, simplified: Tensor, refined: Tensor, refined_exact: Tensor
@@ -204,6 +210,10 @@ class Scorer:
         num_channels = self.processor.label_set.num_channels
         simple = [simplify_label_map(one, num_channels, rng) for one, rng in zip(label_map.cpu(), rngs, strict=True)]
         return torch.stack(simple).to(label_map.device)
+
+    def _show(self, images: Tensor) -> Tensor:
+        """Show uint8 images `(N, I, H, W)` in RGB: `(N, 3, H, W)`."""
+        return self.processor.show(images)
 
     def _draw(self, label_map: Tensor) -> Tensor:
         """Draw label maps `(N, H, W)` in their colors: uint8 `(N, 3, H, W)`."""

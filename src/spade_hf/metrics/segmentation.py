@@ -1,6 +1,6 @@
 """A segmenter that predicts labels from an image, and measures of their agreement with the mask.
 
-Legend: N images, L semantic channels, C feature channels, H W height and width.
+Legend: N images, L semantic channels, C feature channels, I image channels, H W height and width.
 """
 
 import itertools
@@ -100,7 +100,7 @@ def train_segmenter(
     rng = torch.Generator().manual_seed(seed)
     progress = tqdm(itertools.islice(_batches(dataset, rng), num_steps), total=num_steps, desc="Training a segmenter")
     for batch in progress:
-        images = _in_random_light(batch["real_images"], rng).to(device)  # (N, 3, H, W) in [-1, 1]
+        images = _in_random_light(batch["real_images"], rng).to(device)  # (N, I, H, W) in [-1, 1]
         logits = F.interpolate(segmenter(feature_maps(network, images)), images.shape[-2:], mode="bilinear")
         label_map = batch["label_map"].to(device)  # (N, H, W), where logits are (N, L, H, W)
         loss = F.cross_entropy(logits, label_map, ignore_index=ignored, reduction="sum")
@@ -123,7 +123,7 @@ def _batches(dataset: PairedImageDataset, rng: torch.Generator) -> Iterator[Batc
 def _in_random_light(images: Tensor, rng: torch.Generator) -> Tensor:
     """Change brightness and tint of images in [-1, 1] at random."""
     gains = torch.randn(len(images), 1, 1, 1, generator=rng) * BRIGHTNESS  # logarithms
-    gains = gains + torch.randn(len(images), 3, 1, 1, generator=rng) * TINT  # (N, 3, 1, 1)
+    gains = gains + torch.randn(*images.shape[:2], 1, 1, generator=rng) * TINT  # (N, I, 1, 1)
     return ((images + 1) * gains.exp() - 1).clamp(-1, 1)  # black, -1, stays black
 
 

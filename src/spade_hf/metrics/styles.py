@@ -1,6 +1,6 @@
 """Agreement of images with the styles they are given, and the choice of these styles.
 
-Legend: N images, B images of a block, C channels, K statistics, H W height and width.
+Legend: N images, B images of a block, C channels, I image channels, K statistics, H W height and width.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from .distribution import BLOCK, standardize
 
 
 def color_statistics(images: Tensor) -> Tensor:
-    """Compute mean and standard deviation of red, green and blue of images `(N, 3, H, W)`: float64 `(N, 6)`."""
-    deviation, mean = torch.std_mean(images.double(), dim=(2, 3), correction=0)  # (N, 3) each
+    """Compute mean and standard deviation of each channel of images `(N, I, H, W)`: float64 `(N, 2 * I)`."""
+    deviation, mean = torch.std_mean(images.double(), dim=(2, 3), correction=0)  # (N, I) each
     return torch.cat([mean, deviation], dim=1)
 
 

@@ -3,7 +3,8 @@
 Their image processors are not used, because those need torchvision. Images keep their size and are normalized as
 the model's preprocessor_config.json says.
 
-Legend: N images, T the model's own classes, L semantic channels, C feature channels, H W height and width.
+Legend: N images, T the model's own classes, L semantic channels, C feature channels, I image channels, H W
+height and width.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, AutoModelForSemanticSegmentation
 from transformers.utils import logging
 
+from ..features.three_channels import as_three_channels
 from ..features.vgg import IMAGENET_MEAN, IMAGENET_STD
 from ..labels.label_set import LabelSet
 from .features import fetch
@@ -48,8 +50,8 @@ class Normalization(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalize `(N, 3, H, W)` in [-1, 1]."""
-        return ((images + 1) / 2 - self.mean) / self.std  # the statistics are of [0, 1]
+        """Normalize `(N, I, H, W)` in [-1, 1]; see [`as_three_channels`]."""
+        return ((as_three_channels(images) + 1) / 2 - self.mean) / self.std  # the statistics are of [0, 1]
 
 
 class TransformersBackbone(nn.Module):
@@ -81,7 +83,7 @@ class TransformersBackbone(nn.Module):
         return tuple(self.model.channels)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Compute feature maps `(N, C, h, w)` of images `(N, 3, H, W)` in [-1, 1]."""
+        """Compute feature maps `(N, C, h, w)` of images `(N, I, H, W)` in [-1, 1]."""
         return list(self.model(self.normalization(images)).feature_maps)
 
 
@@ -111,7 +113,7 @@ class TransformersSegmenter(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """Predict the label of each pixel of images `(N, 3, H, W)` in [-1, 1]: int64 `(N, H, W)`."""
+        """Predict the label of each pixel of images `(N, I, H, W)` in [-1, 1]: int64 `(N, H, W)`."""
         scores = self.model(self.normalization(images)).logits  # (N, T, h, w)
         never = torch.full_like(scores[:, 0], NEVER)
         logits = [scores[:, classes].amax(dim=1) if classes else never for classes in self.classes]  # L of (N, h, w)

@@ -4,8 +4,8 @@ Differences from the paper: gamma and beta come from one fused convolution, and 
 latent is resized if another image size is requested, so that one model serves any size and shape. On request, the last
 convolution writes several pixels at each position, so that the blocks work at a fraction of the image's size.
 
-Legend: N masks, S images of one mask, C channels, L semantic channels, H W height and width, h w those of the first
-activation, n upsamplings between blocks, R upsampling in the head, Z latent.
+Legend: N masks, S images of one mask, C channels, I image channels, L semantic channels, H W height and width, h w
+those of the first activation, n upsamplings between blocks, R upsampling in the head, Z latent.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ..execution.cpu_products import is_cpu_inference
 from ..execution.gradient_checkpointing import checkpoint_block
 from ..execution.plain_layers import is_plain_conv
+from ..images.channels import check_image_channels
 from ..layers import SPADE, ModulationBackend, NormType, SemanticMask, SPADEResnetBlock
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear, subpixel_conv2d
 from ..layers.norms import MASK_NORMS
@@ -40,7 +41,7 @@ class SPADEGeneratorOutput(BaseOutput):
     """Output of [`SPADEGenerator`].
 
     Args:
-        images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
+        images (`Tensor`): `(N, I, H, W)` in [-1, 1].
     """
 
     images: Tensor
@@ -72,6 +73,7 @@ class SPADEGenerator(MaskToImageMixin):
             With 2 it works at half of it, and the last convolution computes 2x2 pixels at each position (sub-pixel
             convolution, Shi et al. 2016, https://arxiv.org/abs/1609.05158): four times the pixels from the same
             blocks. The mask is then read at half the image's size at most.
+        image_channels (`int`, defaults to 3): I, channels of the images: 1 for gray, 3 for RGB, or any other number.
     """
 
     divisor_formula = "2 ** num_upsampling_layers * head_upsampling"
@@ -99,8 +101,10 @@ class SPADEGenerator(MaskToImageMixin):
         num_upsampling_layers: int = 5,
         mask_norm: str = "spade",
         head_upsampling: int = 1,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
+        check_image_channels(image_channels)
         if num_upsampling_layers not in PAPER_CHANNEL_MULT:
             raise ValueError(f"`num_upsampling_layers` is {num_upsampling_layers}; allowed are 5, 6 and 7.")
         if head_upsampling not in (1, 2):
@@ -138,7 +142,7 @@ class SPADEGenerator(MaskToImageMixin):
             for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
         self.upsampling = UPSAMPLING[num_upsampling_layers]
-        self.conv_out = subpixel_conv2d(widths[-1], 3, 3, upsampling=head_upsampling, padding=1)
+        self.conv_out = subpixel_conv2d(widths[-1], image_channels, 3, upsampling=head_upsampling, padding=1)
         self.gradient_checkpointing = False
         self.tiling: Tiling | None = Tiling()
 
@@ -175,7 +179,7 @@ class SPADEGenerator(MaskToImageMixin):
 
         # The blocks, in parts on a CPU and outside of compiled graphs if they read labels: the same images.
         synthesize = self._synthesize_tiled if self._is_tiled(x) else self.synthesize
-        images = run_eagerly(synthesize, x, mask) if is_sparse else synthesize(x, mask)  # (N * S, 3, H, W)
+        images = run_eagerly(synthesize, x, mask) if is_sparse else synthesize(x, mask)  # (N * S, I, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def synthesize(self, x: Tensor, mask: SemanticMask) -> Tensor:
@@ -188,13 +192,13 @@ class SPADEGenerator(MaskToImageMixin):
             mask (`SemanticMask`): The N masks.
 
         Returns:
-            `Tensor`: `(N * S, 3, H, W)` in [-1, 1].
+            `Tensor`: `(N * S, I, H, W)` in [-1, 1].
         """
         # Coarse to fine: each stage upsamples by 1 or 2, and its block maps C channels to C'.
         for scale, block in zip(self.upsampling, self.blocks, strict=True):
             x = upsample(x, scale)  # (N * S, C, scale * h, scale * w)
             x = self._run_block(block, x, mask)  # (N * S, C', scale * h, scale * w)
-        return self.to_image(x)  # (N * S, 3, H, W)
+        return self.to_image(x)  # (N * S, I, H, W)
 
     def _run_block(self, block: nn.Module, x: Tensor, mask: SemanticMask) -> Tensor:
         """Call `block(x, mask)`; with gradient checkpointing, its activations are computed again in backward."""
@@ -203,10 +207,10 @@ class SPADEGenerator(MaskToImageMixin):
         return block(x, mask)
 
     def to_image(self, x: Tensor) -> Tensor:
-        """Map the last block's output, `(N, C, H / R, W / R)`, to images `(N, 3, H, W)` in [-1, 1]."""
-        x = self.conv_out(F.leaky_relu(x, LEAKY_SLOPE))  # (N, 3 R^2, H / R, W / R)
+        """Map the last block's output, `(N, C, H / R, W / R)`, to images `(N, I, H, W)` in [-1, 1]."""
+        x = self.conv_out(F.leaky_relu(x, LEAKY_SLOPE))  # (N, I R^2, H / R, W / R)
         if self.config.head_upsampling > 1:
-            x = F.pixel_shuffle(x, self.config.head_upsampling)  # (N, 3, H, W)
+            x = F.pixel_shuffle(x, self.config.head_upsampling)  # (N, I, H, W)
         return torch.tanh(x)
 
     def check_size(self, height: int, width: int, name: str) -> None:

@@ -8,7 +8,13 @@ from torch import nn
 
 
 # Keys that earlier configs lack: at these values they do not count, so that earlier models keep their hashes.
-ADDED = [("mask_norm", "spade"), ("head_upsampling", 1)]
+ADDED = [
+    ("mask_norm", "spade"),
+    ("head_upsampling", 1),
+    ("image_channels", 3),
+    ("value_range", None),
+    ("display_channels", None),
+]
 
 
 def hash_weights(*networks: nn.Module) -> str:

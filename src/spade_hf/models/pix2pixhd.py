@@ -3,7 +3,7 @@
 It has ordinary normalization after its convolutions. From a mask of a single label, the first convolution computes a
 constant, which instance norm turns into zero whatever the label is (Park et al. 2019, figure 3).
 
-Legend: N batch, C channels, L semantic channels, H W height and width.
+Legend: N batch, C channels, I image channels, L semantic channels, H W height and width.
 """
 
 import torch
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from ..images.channels import check_image_channels
 from ..layers.initialization import conv2d, initialize
 from ..layers.parameter_free import NormType, parameter_free_norm
 from .generator import SPADEGeneratorOutput
@@ -45,6 +46,7 @@ class Pix2PixHDGenerator(MaskToImageMixin):
         image_size (`int` or `tuple[int, int]`, defaults to 256): Native (height, width) in pixels, the default of a
             pipeline.
         latent_dim (`None`): Always `None`: pipelines, checkpoints and exports ask every generator for it.
+        image_channels (`int`, defaults to 3): I, channels of the images.
     """
 
     _no_split_modules = ["Pix2PixHDBlock"]
@@ -62,8 +64,10 @@ class Pix2PixHDGenerator(MaskToImageMixin):
         norm_type: NormType = "instance",
         image_size: int | tuple[int, int] = 256,
         latent_dim: None = None,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
+        check_image_channels(image_channels)
         if latent_dim is not None:
             raise ValueError(f"`latent_dim` is {latent_dim}; pix2pixHD has no latent. Leave it out.")
         self.size_divisor = 2**num_downsampling_layers
@@ -82,7 +86,7 @@ class Pix2PixHDGenerator(MaskToImageMixin):
             initialize(conv)
             self.up_convs.append(conv)
             self.up_norms.append(parameter_free_norm(norm_type, narrow))
-        self.conv_out = conv2d(widths[0], 3, 7)
+        self.conv_out = conv2d(widths[0], image_channels, 7)
 
     def forward(
         self,
@@ -117,7 +121,7 @@ class Pix2PixHDGenerator(MaskToImageMixin):
             x = block(x)  # (N, C, H / 2^n, W / 2^n)
         for conv, norm in zip(self.up_convs, self.up_norms, strict=True):
             x = F.relu(norm(conv(x)))  # (N, C / 2, 2H, 2W)
-        images = torch.tanh(self.conv_out(_reflect(x, 3)))  # (N, 3, H, W)
+        images = torch.tanh(self.conv_out(_reflect(x, 3)))  # (N, I, H, W)
         return SPADEGeneratorOutput(images=images) if return_dict else (images,)
 
     def check_size(self, height: int, width: int, name: str) -> None:

@@ -1,6 +1,6 @@
 """The style (image) encoder of SPADE's multi-modal synthesis (Park et al. 2019, section 3 and figure 14).
 
-Legend: N batch, C channels, H W height and width, Z latent.
+Legend: N batch, C channels, I image channels, H W height and width, Z latent.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
+from ..images.channels import check_image_channels
 from ..layers.initialization import LEAKY_SLOPE, conv2d, linear
 from .modeling_utils import SPADEModelMixin
 
@@ -65,6 +66,7 @@ class SPADEStyleEncoder(SPADEModelMixin):
         latent_dim (`int`, defaults to 256): Z.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the convolutions. `fuse_spectral_norm` sets it
             to `False`.
+        image_channels (`int`, defaults to 3): I, channels of the images.
     """
 
     _no_split_modules = []
@@ -78,15 +80,17 @@ class SPADEStyleEncoder(SPADEModelMixin):
         channel_mult: tuple[float, ...] = (1, 2, 4, 8, 8, 8),
         latent_dim: int = 256,
         use_spectral_norm: bool = True,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
+        check_image_channels(image_channels)
         divisor = 2 ** len(channel_mult)
         if image_size < 2 * divisor or image_size % divisor:
             raise ValueError(
                 f"`image_size` is {image_size}; with {len(channel_mult)} convolutions it must be a multiple of "
                 f"{divisor}, and at least {2 * divisor}, so that instance norm has several positions at the end."
             )
-        widths = [3, *(round(base_channels * mult) for mult in channel_mult)]
+        widths = [image_channels, *(round(base_channels * mult) for mult in channel_mult)]
         if min(widths) < 1:
             raise ValueError(
                 f"`base_channels` is {base_channels}; with `channel_mult` {channel_mult} a convolution has no "
@@ -105,19 +109,22 @@ class SPADEStyleEncoder(SPADEModelMixin):
         """Encode images.
 
         Args:
-            images (`Tensor`): `(N, 3, H, W)` in [-1, 1], of any size.
+            images (`Tensor`): `(N, I, H, W)` in [-1, 1], of any size.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEStyleEncoderOutput`] or the tuple
                 (mean, logvar), each `(N, Z)`.
 
         Raises:
-            ValueError: If `images` is not `(N, 3, H, W)`.
+            ValueError: If `images` is not `(N, I, H, W)`.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"`images` has shape {tuple(images.shape)}; the style encoder reads (N, 3, H, W).")
+        channels = self.config.image_channels
+        if images.ndim != 4 or images.shape[1] != channels:
+            raise ValueError(
+                f"`images` has shape {tuple(images.shape)}; the style encoder reads (N, {channels}, H, W)."
+            )
         size = (self.config.image_size, self.config.image_size)
         x = images
         if x.shape[-2:] != size:
-            x = F.interpolate(x, size, mode="bilinear", align_corners=False)  # (N, 3, *size)
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False)  # (N, I, *size)
         # Down: each convolution halves the size.
         for conv in self.convs:
             x = F.leaky_relu(F.instance_norm(conv(x)), LEAKY_SLOPE)  # (N, C, H / 2, W / 2)

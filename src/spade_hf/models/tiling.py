@@ -1,6 +1,7 @@
 """The stages of a generator run in parts, with the same images as all at once (`SPADEGenerator.synthesize`).
 
-Legend: N masks, S images of one mask, C channels, h w height and width of an activation, H W of the image.
+Legend: N masks, S images of one mask, C channels, I image channels, h w height and width of an
+activation, H W of the image.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,13 +57,13 @@ def synthesize_in_bands(
         mask (`SemanticMask`): The N masks.
         tiling (`Tiling`): The size of the parts.
         stages (`Sequence[Stage]`): The upsampling factors and blocks to run, at least one.
-        to_image (`Callable`): Maps the last block's output, `(N * S, C, H / R, W / R)`, to images `(N * S, 3, H, W)`,
+        to_image (`Callable`): Maps the last block's output, `(N * S, C, H / R, W / R)`, to images `(N * S, I, H, W)`,
             for any integer R.
         output_halo (`int` or `None`): Rows above and below that a row of `to_image` depends on; `None` if it must get
             the whole activation.
 
     Returns:
-        `Tensor`: images `(N * S, 3, H, W)`.
+        `Tensor`: images `(N * S, I, H, W)`.
     """
     for position, (scale, block) in enumerate(stages):
         size = (scale * x.shape[2], scale * x.shape[3])  # of this block's activations
@@ -83,7 +84,7 @@ def synthesize_in_bands(
             def block_and_image(x: Tensor, rows: SemanticMask, block: Any = block) -> Tensor:
                 return to_image(block(x, rows))
 
-            return _in_bands(block_and_image, x, mask, **bands, halo=block.halo + output_halo)  # (1, 3, H, W)
+            return _in_bands(block_and_image, x, mask, **bands, halo=block.halo + output_halo)  # (1, I, H, W)
         x = _in_bands(block, x, mask, **bands, halo=block.halo)  # (1, C', scale * h, scale * w)
     if output_halo is None:
         return to_image(x)

@@ -20,12 +20,15 @@ def check_components(
         "num_labels": (config.num_labels, labels.num_labels),
         "use_unknown_label": (config.use_unknown_label, labels.use_unknown_label),
         "use_instance_edges": (config.use_instance_edges, image_processor.config.use_instance_edges),
+        "image_channels": (config.get("image_channels", 3), image_processor.config.image_channels),
     }
+    processor = f"image processor (label set '{labels.name}')"
+    checks = [(name, *pair, processor) for name, pair in pairs.items()]
     if style_encoder is not None:
-        pairs["latent_dim"] = (config.latent_dim, style_encoder.config.latent_dim)
-    for name, (ours, theirs) in pairs.items():
+        encoder = style_encoder.config
+        checks += [(name, config[name], encoder[name], "style encoder") for name in ("latent_dim", "image_channels")]
+    for name, ours, theirs, other in checks:
         if ours != theirs:
-            other = "style encoder" if name == "latent_dim" else f"image processor (label set '{labels.name}')"
             raise ValueError(
                 f"`{name}` is {ours} in the generator and {theirs} in the {other}; the parts of a pipeline must agree."
             )

@@ -1,6 +1,6 @@
 """Pipeline from a mask, and optionally a style image, to an image (Park et al. 2019, arXiv 1903.07291).
 
-Legend: N masks, M output images, L semantic channels, H W height and width, Z latent.
+Legend: N masks, M output images, I image channels, L semantic channels, H W height and width, Z latent.
 """
 
 import inspect
@@ -34,8 +34,8 @@ class SPADEPipelineOutput(BaseOutput):
     """Output of [`SPADEPipeline`].
 
     Args:
-        images (`list[PIL.Image.Image]`, `np.ndarray` or `Tensor`): M images; arrays `(M, H, W, 3)` and tensors
-            `(M, 3, H, W)` in [0, 1].
+        images (`list[PIL.Image.Image]`, `np.ndarray` or `Tensor`): M images; arrays `(M, H, W, I)` and tensors
+            `(M, I, H, W)` in [0, 1], or in the data's units if `denormalize` was given.
         latents (`Tensor` or `None`): `(M, Z)`, the latents of the images: pass them again for the same style on
             another mask, or interpolate between two. `None` for a model without latent.
         label_maps (`Tensor` or `None`): int64 `(M, H, W)`, the label ids that were painted in the end; `None` without
@@ -132,6 +132,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         generator: torch.Generator | list[torch.Generator] | None = None,
         batch_size: int = 8,
         output_type: Literal["pil", "np", "pt"] = "pil",
+        denormalize: bool = False,
         return_dict: bool = True,
     ) -> SPADEPipelineOutput | tuple[Any, ...]:
         """Generate images from masks.
@@ -158,7 +159,10 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             generator (`torch.Generator` or a list of M, *optional*): Source of random styles, then of outlines. Of a
                 list, the first of each mask's is that of its outlines.
             batch_size (`int`, defaults to 8): Number of images that are generated at once.
-            output_type (`str`, defaults to `"pil"`): `"pil"`, `"np"` or `"pt"`.
+            output_type (`str`, defaults to `"pil"`): `"pil"`, `"np"` or `"pt"`; PIL has no images of more than
+                four channels, nor of several with more than 8 bits.
+            denormalize (`bool`, defaults to `False`): Return `"np"` and `"pt"` in the units of the data, float32; for
+                models whose image processor has a `value_range`.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEPipelineOutput`] or the tuple
                 (images, latents), with `label_maps` as a third one if `outline_strength` is above 0.
 
@@ -178,6 +182,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             >>> four_styles = pipeline("mask.png", num_images_per_mask=4, generator=seeded).images
         """
         self.check_inputs(style_image, latents, generator, num_images_per_mask, batch_size, output_type)
+        self.image_processor.check_output(output_type, denormalize)
         check_tolerance(color_tolerance)
         device, dtype = self._execution_device, self.generator.dtype
 
@@ -221,9 +226,9 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 None if z is None else z[batch],
                 instance_edges=None if edges is None else edges[its_masks].to(device),
             )
-            images.append(output.images.float())  # (images of the batch, 3, H, W) in [-1, 1]
+            images.append(output.images.float())  # (images of the batch, I, H, W) in [-1, 1]
         self.maybe_free_model_hooks()
-        images = self.image_processor.postprocess(torch.cat(images), output_type=output_type)
+        images = self.image_processor.postprocess(torch.cat(images), output_type=output_type, denormalize=denormalize)
         if not return_dict:
             return (images, z) if label_maps is None else (images, z, label_maps)
         return SPADEPipelineOutput(images=images, latents=z, label_maps=label_maps)

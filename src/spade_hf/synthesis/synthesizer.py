@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..images.photo_files import suffixes_of
 from ..images.resize import resize_labels
 from ..pipelines import SPADEPipeline
 from .mask_reader import MaskReader, SourceMask
@@ -45,6 +46,13 @@ class Synthesizer:
     outline_steps: int = 4
 
     def __post_init__(self) -> None:
+        processor = self.pipeline.image_processor
+        count, dtype = processor.config.image_channels, processor.stored_type
+        if ".png" not in suffixes_of(count, dtype):
+            raise ValueError(
+                f"The model makes images of {count} channels of {dtype}, which PNG files cannot hold, and a "
+                "synthesized data set has no others. Paint the masks with `spade-hf generate --output-dir` instead."
+            )
         self.pipeline.check_inputs(None, None, None, self.num_images_per_mask, self.batch_size, "pil")
 
     @property

@@ -3,7 +3,7 @@
 Source: Zhao et al. 2020 (arXiv 2006.10738). Real and fake images of a sample get the same changes, and its maps are
 shifted with them. All changes are differentiable.
 
-Legend: N batch, H W height and width.
+Legend: N batch, I image channels, H W height and width.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class DiscriminatorAugmentation:
         self.kinds = frozenset(kinds)
 
     def __call__(self, batch: Batch, phase: int, *images: Tensor) -> tuple[Batch, list[Tensor]]:
-        """Augment images `(N, 3, H, W)`, and shift the batch's maps with them.
+        """Augment images `(N, I, H, W)`, and shift the batch's maps with them.
 
         Random numbers depend only on the batch's seeds and the phase. With "cutout" the batch gets `visible`,
         which is False in the square.

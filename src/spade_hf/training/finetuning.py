@@ -108,8 +108,15 @@ class Pretrained:
             processor (`SPADEImageProcessor`): Holds their label set.
 
         Raises:
-            ValueError: If a network has other widths than the trained one of the same name.
+            ValueError: If a network has other widths than the trained one of the same name, or images of other
+                channels or values.
         """
+        for name, ours in self.processor.image_options().items():
+            theirs = processor.image_options()[name]
+            if name != "display_channels" and ours != theirs:
+                raise ValueError(
+                    f"`{name}` is {theirs}, but the pretrained model has {ours}. Give the same, or train from scratch."
+                )
         pairs = match_channels(self.processor, processor)
         names = processor.label_set.names
         kept = {new for new, _ in pairs}

@@ -3,7 +3,7 @@
 Read [`Game`] first. The formulas of the losses are on two other pages, `losses/terms.py` and `losses/adversarial.py`.
 In training loops of your own, [`generator_step`] and [`discriminator_step`] compute these losses from bare networks.
 
-Legend: N batch, S scales of the discriminator, H W height and width, Z latent.
+Legend: N batch, I image channels, S scales of the discriminator, H W height and width, Z latent.
 """
 
 import itertools
@@ -68,7 +68,7 @@ class PhaseOutput:
         loss (`Tensor`): Scalar to run backward on: the sum of the weighted terms.
         terms (`dict[str, Tensor]`): Unweighted, detached scalars by name.
         real_logits, fake_logits (`Tensor`): Detached scalars; see [`~AdversarialLoss.realness`].
-        fake_images (`Tensor`): Detached, `(N, 3, H, W)` in [-1, 1].
+        fake_images (`Tensor`): Detached, `(N, I, H, W)` in [-1, 1].
     """
 
     loss: Tensor
@@ -117,7 +117,7 @@ class Phases:
     def generator_phase(self, batch: Batch) -> PhaseOutput:
         """Compute the generator's loss, which also trains the style encoder."""
         # Fakes, with a graph to the generator and the style encoder
-        fake_images, posterior = self.fakes(batch, Stream.GENERATOR_PHASE)  # (N, 3, H, W); mean, logvar (N, Z)
+        fake_images, posterior = self.fakes(batch, Stream.GENERATOR_PHASE)  # (N, I, H, W); mean, logvar (N, Z)
 
         # Judge: gradients flow through the frozen discriminator into the fakes, but the real images are only targets
         judged, (shown_fakes, shown_reals) = self._show(batch, Stream.GENERATOR_PHASE, fake_images)
@@ -131,11 +131,11 @@ class Phases:
         return self._output(self.objective.generator_loss(terms), terms, real, fake, fake_images)
 
     def discriminator_phase(self, batch: Batch, fake_images: Tensor | None = None) -> PhaseOutput:
-        """Compute the discriminator's loss on real and fake images: detached `(N, 3, H, W)`, or new ones if `None`."""
+        """Compute the discriminator's loss on real and fake images: detached `(N, I, H, W)`, or new ones if `None`."""
         # Fakes: new ones in other styles, after the generator's update, unless they are given
         if fake_images is None:
             with torch.no_grad():  # detached, and without the memory of a graph
-                fake_images, _ = self.fakes(batch, Stream.DISCRIMINATOR_PHASE)  # (N, 3, H, W)
+                fake_images, _ = self.fakes(batch, Stream.DISCRIMINATOR_PHASE)  # (N, I, H, W)
 
         # Judge: all images in one call, which is one power iteration of spectral norm
         judged, (shown_fakes, shown_reals) = self._show(batch, Stream.DISCRIMINATOR_PHASE, fake_images)
@@ -148,11 +148,11 @@ class Phases:
         return self._output(torch.stack([*terms.values()]).sum(), terms, real, fake, fake_images)
 
     def fakes(self, batch: Batch, stream: Stream) -> tuple[Tensor, DiagonalGaussianDistribution | None]:
-        """Generate images `(N, 3, H, W)` in [-1, 1]; see [`generate`]."""
+        """Generate images `(N, I, H, W)` in [-1, 1]; see [`generate`]."""
         return generate(self.generator, self.style_encoder, batch, stream, latent_dim=self.latent_dim)
 
     def _show(self, batch: Batch, stream: Stream, fake_images: Tensor) -> tuple[Batch, list[Tensor]]:
-        """Return what the discriminator sees: the batch, and fake and real images `(N, 3, H, W)`, maybe augmented."""
+        """Return what the discriminator sees: the batch, and fake and real images `(N, I, H, W)`, maybe augmented."""
         images = [fake_images, batch["real_images"]]
         return (batch, images) if self.augmentation is None else self.augmentation(batch, stream, *images)
 
@@ -285,7 +285,7 @@ def discriminator_step(
     """Compute the discriminator's loss on real and detached fake images; for the arguments see [`generator_step`].
 
     Args:
-        fake_images (`Tensor`, *optional*): `(N, 3, H, W)` in [-1, 1], detached, instead of new ones.
+        fake_images (`Tensor`, *optional*): `(N, I, H, W)` in [-1, 1], detached, instead of new ones.
 
     Raises:
         FloatingPointError: If a term is not finite; the message names it.
@@ -338,7 +338,7 @@ def draw_latents(
 def generate(
     generator: nn.Module, style_encoder: nn.Module | None, batch: Batch, phase: int, *, latent_dim: int | None
 ) -> tuple[Tensor, DiagonalGaussianDistribution | None]:
-    """Generate fake images `(N, 3, H, W)` for a batch; return also the encoder's posterior. See [`draw_latents`].
+    """Generate fake images `(N, I, H, W)` for a batch; return also the encoder's posterior. See [`draw_latents`].
 
     Latents depend only on a sample's seed and the phase, `Stream.GENERATOR_PHASE` or `Stream.DISCRIMINATOR_PHASE`, and
     not on its process and batch.
@@ -350,14 +350,14 @@ def generate(
 
 
 def discriminate(discriminator: nn.Module, batch: Batch, *images: Tensor) -> list[MultiscaleDiscriminatorOutput]:
-    """Run the discriminator once on several batches of images `(N, 3, H, W)`; return one output per batch.
+    """Run the discriminator once on several batches of images `(N, I, H, W)`; return one output per batch.
 
     One call is one power iteration of spectral norm: all batches are judged by the same weights.
     """
     count, edges = len(images), batch.get("instance_edges")
     output = discriminator(
         torch.cat([batch["label_map"]] * count),  # (count * N, H, W)
-        torch.cat(images),  # (count * N, 3, H, W)
+        torch.cat(images),  # (count * N, I, H, W)
         instance_edges=None if edges is None else torch.cat([edges] * count),
         return_dict=False,
     )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
+from ..images.channels import to_rgb_images
 from ..pipelines import SPADEPipeline
 from .averages import ModelEMA, estimate_statistics
 from .game import draw_latents
@@ -194,7 +195,7 @@ class Publisher(Uploader):
 
     def save_samples(self, pipeline: SPADEPipeline, step: int) -> Image.Image:
         """Paint the sample grid after an update, and save it below `samples/`."""
-        grid = sample_grid(pipeline, paint_samples(pipeline, self.shown))
+        grid = sample_grid(paint_samples(pipeline, self.shown))
         save_image(grid, self.output_dir / STEP_GRID.format(step))
         return grid
 
@@ -206,10 +207,10 @@ class Publisher(Uploader):
         pipeline = self._export(STATISTICS_BATCHES)
         pipeline.save_pretrained(str(folder))
         columns = paint_samples(pipeline, self.shown)
-        save_image(sample_grid(pipeline, columns), folder / GRID)
+        save_image(sample_grid(columns), folder / GRID)
         (_, masks), _, (_, painted), *_ = columns  # mask, photograph, first style, others
         for name, images in ((GALLERY_MASK, masks), (GALLERY_IMAGE, painted)):
-            for number, image in enumerate(pipeline.image_processor.postprocess(images), start=1):
+            for number, image in enumerate(to_rgb_images(images), start=1):
                 save_image(image, folder / name.format(number))
         write_training_card(
             pipeline,

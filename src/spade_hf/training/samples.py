@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..batch import Batch, stack_samples
+from ..images.channels import to_rgb_images
 from ..images.sheets import add_headings
 from ..pipelines import SPADEPipeline
 
@@ -26,8 +27,8 @@ def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tup
         samples (`Sequence[Batch]`): N samples of a [`PairedImageDataset`].
 
     Returns:
-        `list[tuple[str, Tensor]]`: Headings and images `(N, 3, H, W)` in [-1, 1]; the first are the masks in their
-        labels' colors, the second the real images.
+        `list[tuple[str, Tensor]]`: Headings and images as they are shown, `(N, 3, H, W)` in [-1, 1]; the first are the
+        masks in their labels' colors, the second the real images.
     """
     batch = stack_samples(samples, pipeline.device)
     latent_dim = pipeline.generator.config.latent_dim
@@ -48,19 +49,19 @@ def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tup
     painted = [(name, pipeline.generator(batch["label_map"], z, instance_edges=edges).images) for name, z in styles]
     palette = torch.from_numpy(pipeline.image_processor.label_set.palette.copy()).to(pipeline.device)
     masks = palette[batch["label_map"]].movedim(-1, 1) / 127.5 - 1  # (N, 3, H, W): 0..255 -> [-1, 1]
-    return [("mask", masks), ("photograph", batch["real_images"]), *painted]
+    shown = [(name, pipeline.image_processor.show(images)) for name, images in painted]
+    return [("mask", masks), ("photograph", pipeline.image_processor.show(batch["real_images"])), *shown]
 
 
-def sample_grid(pipeline: SPADEPipeline, columns: Sequence[tuple[str, Tensor]]) -> Image.Image:
+def sample_grid(columns: Sequence[tuple[str, Tensor]]) -> Image.Image:
     """Draw a grid with one row per sample, and one column with a heading per entry of `columns`.
 
     Args:
-        pipeline (`SPADEPipeline`): Converts tensors to images.
         columns (`Sequence[tuple[str, Tensor]]`): See [`paint_samples`].
     """
     sheet = torch.cat([images for _, images in columns], dim=-1)  # (N, 3, H, columns * W)
     rows = torch.cat(list(sheet), dim=-2)[None]  # (1, 3, N * H, columns * W)
-    return add_headings(pipeline.image_processor.postprocess(rows)[0], [heading for heading, _ in columns])
+    return add_headings(to_rgb_images(rows)[0], [heading for heading, _ in columns])
 
 
 def save_image(image: Image.Image, path: Path) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from tqdm import tqdm
 
 from spade_hf.files import write_text
-from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.project import install_command
 
@@ -32,7 +31,7 @@ try:
     )
     from spade_hf.data.overlays import overlay_sheet, spread
 
-    from ..data import columns_of, open_label_set, open_rows
+    from ..data import build_processor, columns_of, open_rows
 except ModuleNotFoundError as error:
     raise ImportError(f"check needs the package {error.name}: {install_command('train')}") from error
 
@@ -128,7 +127,7 @@ def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
     resolution = (args.resolution[0], args.resolution[-1]) if args.resolution else (SHORT_SIDE, SHORT_SIDE)
     reader = PairReader(
         **columns,
-        processor=SPADEImageProcessor(label_set=open_label_set(args), use_instance_edges=use_instance_edges),
+        processor=build_processor(args, use_instance_edges=use_instance_edges),
         transform=PairedTransform(resolution=resolution, resize_ratio=1.0, center_crop=True, random_flip=False),
         color_tolerance=args.color_tolerance,
     )

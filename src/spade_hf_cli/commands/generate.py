@@ -2,12 +2,19 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from ..models import OUTLINE_STEPS, add_outline_model, check_inputs, check_styles, load_pipeline
-from ..outputs import check_image_file, save_image
+from ..models import (
+    OUTLINE_STEPS,
+    add_outline_model,
+    check_inputs,
+    check_styles,
+    load_pipeline,
+    paint_photos,
+    photo_suffixes,
+)
+from ..outputs import PHOTO_SUFFIXES, check_image_file, save_image
 from . import generate_folder
 
 
@@ -49,13 +56,23 @@ def paint(args: argparse.Namespace) -> None:
     """Paint a single mask."""
     (mask,), style = args.mask, (args.style_image or [None])[0]
     check_inputs(mask=mask, style_image=style, instance_map=args.instance_map)
-    paths = image_paths(args.output or Path("output.png"), args.num_images_per_mask)
-    for path in paths:
-        check_image_file(path, option="--output", inputs=(mask, style, args.instance_map), overwrite=args.overwrite)
+    inputs = (mask, style, args.instance_map)
+
+    def checked(output: Path, suffixes: tuple[str, ...]) -> list[Path]:
+        paths = image_paths(output, args.num_images_per_mask)
+        for path in paths:
+            check_image_file(path, option="--output", inputs=inputs, overwrite=args.overwrite, suffixes=suffixes)
+        return paths
+
+    if args.output is not None:  # before the model is loaded, which decides what files can hold its values
+        checked(args.output, PHOTO_SUFFIXES)
     pipeline = load_pipeline(args)
+    suffixes = photo_suffixes(pipeline.image_processor)
+    paths = checked(args.output or Path(f"output{suffixes[0]}"), suffixes)
     check_styles(pipeline, args)
     add_outline_model(pipeline, args.outline_model)
-    output: Any = pipeline(
+    images = paint_photos(
+        pipeline,
         mask,
         style_image=style,
         instance_map=args.instance_map,
@@ -67,7 +84,7 @@ def paint(args: argparse.Namespace) -> None:
         outline_steps=args.outline_steps or OUTLINE_STEPS,
         generator=torch.Generator().manual_seed(args.seed or 0),
     )
-    for path, image in zip(paths, output.images, strict=True):
+    for path, image in zip(paths, images, strict=True):
         save_image(image, path)
         print(path)
 

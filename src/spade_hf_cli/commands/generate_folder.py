@@ -8,18 +8,26 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import PIL.Image
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from spade_hf.files import remove_leftovers
+from spade_hf.images.photo_files import Photo
+from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.pipelines import SPADEPipeline
 from spade_hf.project import install_command
 
-from ..models import OUTLINE_STEPS, add_outline_model, check_styles, load_pipeline
+from ..models import (
+    OUTLINE_STEPS,
+    add_outline_model,
+    check_styles,
+    find_model,
+    load_pipeline,
+    paint_photos,
+    photo_suffixes,
+)
 from ..options import as_typed
 from ..outputs import check_folder, save_image
 from .mask_sources import MaskSource, find_masks, rows_of_masks
@@ -43,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
             f"--style has {len(styles)} pictures for {len(sources)} masks: give one, one per mask, or --blend."
         )
     check_folder(args.output_dir, option="--output-dir", inputs=args.mask, overwrite=True)
-    files = {source.stem: _files(args, source) for source in sources}
+    model = SPADEImageProcessor.from_pretrained(find_model(args.model), subfolder="image_processor")
+    suffix = photo_suffixes(model)[0]  # before the networks are loaded
+    files = {source.stem: _files(args, source, suffix) for source in sources}
     _refuse_own_inputs([*(source.name for source in sources), *styles], files, args.output_dir)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     remove_leftovers(args.output_dir)
@@ -123,7 +133,7 @@ def blended(latents: Tensor, count: int) -> Tensor:
 
 def paint(
     pipeline: SPADEPipeline, batch: list[tuple[MaskSource, Tensor | None]], args: argparse.Namespace
-) -> Iterator[tuple[MaskSource, list[PIL.Image.Image] | Exception]]:
+) -> Iterator[tuple[MaskSource, list[Photo] | Exception]]:
     """Yield each mask with its images, or with its error."""
     num_images = args.num_images_per_mask
     try:
@@ -139,7 +149,7 @@ def paint(
         yield source, images[number * num_images : (number + 1) * num_images]
 
 
-def save(images: list[PIL.Image.Image], files: list[Path]) -> OSError | None:
+def save(images: list[Photo], files: list[Path]) -> OSError | None:
     """Write images, each atomically; return the error, such as a full disk's, if one cannot be written."""
     try:
         for image, file in zip(images, files, strict=True):
@@ -151,11 +161,12 @@ def save(images: list[PIL.Image.Image], files: list[Path]) -> OSError | None:
 
 def _call(
     pipeline: SPADEPipeline, batch: list[tuple[MaskSource, Tensor | None]], args: argparse.Namespace
-) -> list[PIL.Image.Image]:
+) -> list[Photo]:
     sources, latents = [source for source, _ in batch], [z for _, z in batch if z is not None]
     if len(batch) > 1 and args.num_images_per_mask > 1:  # the pipeline takes several styles for a single mask
         return [image for one in batch for image in _call(pipeline, [one], args)]
-    output: Any = pipeline(
+    return paint_photos(
+        pipeline,
         [source.read() for source in sources],
         instance_map=[source.read_instances() for source in sources if source.read_instances] or None,
         latents=torch.cat(latents) if latents else None,
@@ -167,7 +178,6 @@ def _call(
         generator=_outline_seeds(args, len(sources) * args.num_images_per_mask),
         batch_size=args.batch_size or BATCH_SIZE,
     )
-    return output.images
 
 
 def _outline_seeds(args: argparse.Namespace, count: int) -> list[torch.Generator] | None:
@@ -193,10 +203,10 @@ def _sources(args: argparse.Namespace) -> list[MaskSource]:
     return find_masks(args.mask, args.instance_map)
 
 
-def _files(args: argparse.Namespace, source: MaskSource) -> list[Path]:
+def _files(args: argparse.Namespace, source: MaskSource, suffix: str) -> list[Path]:
     count = args.num_images_per_mask
     endings = [""] if count == 1 else [f"-{number}" for number in range(count)]
-    return [args.output_dir / f"{source.stem}{ending}.png" for ending in endings]
+    return [args.output_dir / f"{source.stem}{ending}{suffix}" for ending in endings]
 
 
 def _refuse_own_inputs(inputs: Sequence[str], files: Mapping[str, list[Path]], folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 from accelerate import PartialState
 
-from spade_hf import LabelSet, SPADEImageProcessor
+from spade_hf import SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_rows
 from spade_hf.data.label_match import check_labels
 from spade_hf.data.rows import check_columns, decode_column, select_images
@@ -106,7 +106,7 @@ def build_segmenter(
     if args.segmenter != "train":
         segmenter = load_segmenter(Path(args.segmenter), network, label_set, color_tolerance=args.color_tolerance)
         return segmenter.to(args.device), ""
-    dataset = segmenter_pairs(args, label_set)
+    dataset = segmenter_pairs(args, processor)
     if isinstance(dataset, str):
         return None, dataset
     options = {"num_steps": args.segmenter_steps, "seed": args.seed}
@@ -119,9 +119,10 @@ def build_segmenter(
     return segmenter, ""
 
 
-def segmenter_pairs(args: argparse.Namespace, label_set: LabelSet) -> PairedImageDataset | str:
+def segmenter_pairs(args: argparse.Namespace, processor: SPADEImageProcessor) -> PairedImageDataset | str:
     """Open the pairs to train a segmenter on, mirrored at random; return the reason if there are none."""
-    plain = SPADEImageProcessor(label_set=label_set)  # reads no instance maps
+    label_set = processor.label_set
+    plain = SPADEImageProcessor(label_set=label_set, **processor.image_options())  # reads no instance maps
     columns = {"image_column": args.image_column, "mask_column": args.mask_column, "instance_column": None}
     split = args.segmenter_split or "train"
     if args.segmenter_image_folder is not None:

@@ -13,6 +13,11 @@ from ..unused import Rule, changed, unused_option
 RENAMED: dict[str, str] = {}  # parameters in the library's errors whose options have other names
 RULES = (
     Rule("update_model_card", lambda args: args.model is None, "belongs to --model, which is missing."),
+    Rule(
+        "image_channels value_range display_channels",
+        lambda args: not args.real,
+        "is for --real; a model knows its own. Leave it out.",
+    ),
     Rule("reduce", lambda args: not args.real, "belongs to --real, which is missing."),
     Rule(
         "painted_masks",

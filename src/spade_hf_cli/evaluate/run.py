@@ -21,6 +21,7 @@ from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import PairedImageDataset
 from spade_hf.data.fingerprint import fingerprint
 from spade_hf.data.label_match import check_labels
+from spade_hf.features.three_channels import describe_three_channels
 from spade_hf.files import write_text
 from spade_hf.images.sheets import add_headings
 from spade_hf.metrics import (
@@ -43,7 +44,7 @@ from spade_hf.metrics.scoring import KINDS, REDRAWN, OutlineSettings
 from spade_hf.models.model_hash import hash_model
 from spade_hf.pipelines.refinement import check_outline_model
 
-from ..data import find_labels, open_label_set
+from ..data import build_processor, find_labels
 from ..models import check_device, find_model
 from ..options import as_typed, options_of
 from ..outputs import save_image
@@ -69,12 +70,14 @@ def main(args: argparse.Namespace) -> None:
     pipeline = None
     if not args.real:
         pipeline = SPADEPipeline.from_pretrained(find_model(args.model)).to(args.device)
-    processor = SPADEImageProcessor(label_set=open_label_set(args)) if pipeline is None else pipeline.image_processor
+    processor = build_processor(args, use_instance_edges=False) if pipeline is None else pipeline.image_processor
     if pipeline is not None:
         check_model(args, pipeline)
     dataset, groups = build_dataset(args, processor)
     network = load_feature_network(args.feature_network).to(args.device)
     segmenter, segmenter_reason = build_segmenter(args, processor, network, state)
+    if seen := describe_three_channels(processor.config.image_channels):
+        logger.info(seen)
     judge = Judge(network, segmenter, processor.label_set)
 
     missing = {"painted": why_not_simplified(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
@@ -87,7 +90,7 @@ def main(args: argparse.Namespace) -> None:
     cache = None
     if args.output_dir is not None and pipeline is not None:
         name = from_main_process(state, lambda: name_image_folder(args, pipeline, dataset, partners))
-        cache = ImageCache(Path(args.output_dir, name))
+        cache = ImageCache(Path(args.output_dir, name), processor.config.image_channels)
     scorer = Scorer(
         judge,
         dataset,

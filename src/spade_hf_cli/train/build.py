@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from spade_hf import SPADEGenerator, SPADEImageProcessor, SPADEPipeline, SPADEStyleEncoder
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, StreamedImageDataset
+from spade_hf.data.rows import first_photo
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.losses import TERMS, AdversarialLoss, Objective
 from spade_hf.losses.perceptual import PerceptualLoss, load_perceptual_net
@@ -31,7 +33,7 @@ from spade_hf.training import (
     synchronize_batch_norm,
 )
 
-from ..data import columns_of, open_folders, open_label_set, open_rows
+from ..data import build_processor, columns_of, open_folders, open_rows
 from ..declaring import names_with
 from .options import RunOptions, TrainOptions
 from .presets import discriminator_options
@@ -42,10 +44,10 @@ def build_dataset(options: TrainOptions) -> PairedImageDataset | StreamedImageDa
     """Build the data set of training samples, with the processor that holds their label set."""
     rows = open_rows(options, split=options.train_split, cache_dir=options.cache_dir, streaming=options.streaming)
     columns = columns_of(options)
-    use_instance_edges = columns["instance_column"] is not None
+    processor = build_processor(options, use_instance_edges=columns["instance_column"] is not None)
     reader = PairReader(
         **columns,
-        processor=SPADEImageProcessor(label_set=open_label_set(options), use_instance_edges=use_instance_edges),
+        processor=with_16_bits(processor, rows, columns["image_column"]),
         transform=PairedTransform(
             resolution=_pair(options.resolution),
             resize_ratio=options.resize_ratio,
@@ -64,6 +66,23 @@ def build_dataset(options: TrainOptions) -> PairedImageDataset | StreamedImageDa
     if options.max_train_samples is not None:
         rows = rows.select(range(min(options.max_train_samples, len(rows))))
     return PairedImageDataset(rows, reader, **behavior)
+
+
+def with_16_bits(processor: SPADEImageProcessor, rows: Any, image_column: str) -> SPADEImageProcessor:
+    """Give a processor the range of 16 bits if the first image has them, so that the model also writes 16 bits.
+
+    Not for RGB, which is read and written with 8 bits unless a range is given.
+    """
+    if processor.config.image_channels == 3 or processor.value_range is not None:
+        return processor
+    try:
+        first = first_photo(rows, image_column, processor.config.image_channels)
+    except ValueError:  # reading its sample will say why, or skip it
+        return processor
+    if np.asarray(first).dtype.name != "uint16":
+        return processor
+    of_16_bits: Any = SPADEImageProcessor.from_config(processor.config, value_range=(0.0, 65535.0))
+    return of_16_bits
 
 
 def build_held_out(
@@ -138,6 +157,8 @@ def build_networks(
         "use_unknown_label": labels.use_unknown_label,
         "use_instance_edges": processor.config.use_instance_edges,
     }
+    if processor.config.image_channels != 3:  # networks from outside of the library may know RGB only
+        semantics["image_channels"] = processor.config.image_channels
     size: dict[str, Any] = {
         "image_size": _pair(options.image_size or options.resolution),
         "base_channels": options.base_channels,
@@ -166,6 +187,7 @@ def build_networks(
             base_channels=options.style_encoder_base_channels,
             channel_mult=tuple(options.style_encoder_channel_mult),
             latent_dim=options.latent_dim,
+            image_channels=processor.config.image_channels,
         )
     discriminators: dict[str, ModelMixin] = {"discriminator": discriminator}
     if pretrained is not None:

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from spade_hf.batch import Batch
 from spade_hf.data import PairedTransform
+from spade_hf.features.three_channels import describe_three_channels
 from spade_hf.hub.model_card import without_folder
+from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.training import SavedState
 
 from ..config_file import as_yaml
@@ -23,6 +25,15 @@ from .presets import discriminator_options
 
 
 logger = logging.getLogger(__name__)
+
+
+def describe_values(options: TrainOptions, processor: SPADEImageProcessor) -> list[str]:
+    """Describe what is not usual about the images' channels and values, in one line each."""
+    lines = []
+    if processor.value_range is not None and options.value_range is None:
+        lines.append("The images have 16 bits, and so will the model's: --value_range 0 65535")
+    seen = describe_three_channels(processor.config.image_channels)
+    return lines if seen is None else [*lines, seen]
 
 
 def summarize(

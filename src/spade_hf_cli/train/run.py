@@ -64,6 +64,8 @@ def main(options: TrainOptions) -> None:
     if options.discriminator_name_or_path is None:  # else its frozen features have been standardized
         prepare_backbone(discriminators["discriminator"], dataset)
     size, divisor = shown_of.reader.last_size, generators["generator"].size_divisor
+    for line in messages.describe_values(options, dataset.processor):
+        say(line)
     for line in messages.describe_start(options, dataset.reader.transform, size, divisor=divisor):
         say(line)
     averages = build_averages(options, generators, accelerator.device)

@@ -26,6 +26,7 @@ from .class_masks import CLASS_MASKS_COLUMN, CLASS_MASKS_FEATURE, group_by_photo
 
 logger = logging.getLogger(__name__)
 VOC_FOLDERS = {"image": "JPEGImages", "label": "SegmentationClass", "instance": "SegmentationObject"}
+ARRAY_SUFFIX = ".npy"  # of photographs, in a folder without images
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp", ".heic", ".avif")  # of photographs rather than of masks
 
 
@@ -127,10 +128,13 @@ def _by_name(
     """Map the part of each name that partners share to the name in the folder."""
     folder = folders[column]
     found: dict[str, str] = {}
+    used = image_suffixes()
+    if column == "image" and not any(posixpath.splitext(path)[1].lower() in used for path in paths):
+        used = frozenset([ARRAY_SUFFIX])
     for path in paths:
         name = normalized(path)
         stem, extension = posixpath.splitext(name)
-        is_used = extension.lower() in image_suffixes() if suffix is None else name.endswith(suffix)
+        is_used = extension.lower() in used if suffix is None else name.endswith(suffix)
         directory, base = posixpath.split(stem if suffix is None else name.removesuffix(suffix))
         if not is_used or not base.startswith(prefix):
             continue

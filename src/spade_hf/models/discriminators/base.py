@@ -1,6 +1,6 @@
 """The contract of all discriminators: masks and images in, logits and features out.
 
-Legend: N batch, L semantic channels, H W height and width.
+Legend: N batch, I image channels, L semantic channels, H W height and width.
 """
 
 from abc import ABC, abstractmethod
@@ -32,7 +32,10 @@ MultiscaleDiscriminatorOutput = DiscriminatorOutput  # its name when there was o
 
 
 class Discriminator(SemanticModelMixin, ABC):
-    """A network that judges images. A subclass defines [`~Discriminator.score`]."""
+    """A network that judges images. A subclass defines [`~Discriminator.score`].
+
+    Its config has the labels, and `image_channels` unless it reads three.
+    """
 
     _no_split_modules = []
 
@@ -49,7 +52,7 @@ class Discriminator(SemanticModelMixin, ABC):
         Args:
             segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. Of a
                 [`SegmentationDiscriminator`], only their number and size count.
-            images (`Tensor`): `(N, 3, H, W)` in [-1, 1]. In training, pass fake and real images as one batch, or keep
+            images (`Tensor`): `(N, I, H, W)` in [-1, 1]. In training, pass fake and real images as one batch, or keep
                 the singular vectors fixed in the second call, so that the same weights judge both.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges, and
                 ignored by a [`SegmentationDiscriminator`].
@@ -58,7 +61,7 @@ class Discriminator(SemanticModelMixin, ABC):
         Raises:
             ValueError: If mask and images do not fit each other or the model.
         """
-        check_images(segmap, images)
+        check_images(segmap, images, self.config.get("image_channels", 3))
         labels = self.read_labels(segmap, instance_edges, dtype=images.dtype)  # (N, L, H, W)
         logits, features = self.score(labels, images)
         return DiscriminatorOutput(logits, features) if return_dict else (logits, features)
@@ -69,7 +72,7 @@ class Discriminator(SemanticModelMixin, ABC):
 
         Args:
             segmap (`Tensor`): `(N, L, H, W)`, the result of `read_labels`.
-            images (`Tensor`): `(N, 3, H, W)` in [-1, 1].
+            images (`Tensor`): `(N, I, H, W)` in [-1, 1].
         """
 
     def read_labels(self, segmap: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> Tensor:
@@ -78,9 +81,9 @@ class Discriminator(SemanticModelMixin, ABC):
         return mask.segmap_at(mask.size)
 
 
-def check_images(segmap: Tensor, images: Tensor) -> None:
-    """Raise a ValueError unless images `(N, 3, H, W)` have the number and the size of the masks."""
-    expected = (len(segmap), 3, *segmap.shape[-2:])
+def check_images(segmap: Tensor, images: Tensor, image_channels: int) -> None:
+    """Raise a ValueError unless images `(N, I, H, W)` have the number and the size of the masks."""
+    expected = (len(segmap), image_channels, *segmap.shape[-2:])
     if images.shape != expected:
         raise ValueError(
             f"`images` has shape {tuple(images.shape)}; with a mask of shape {tuple(segmap.shape)} it must be "

@@ -1,6 +1,6 @@
 """The multi-scale PatchGAN discriminator of SPADE (Park et al. 2019, appendix A; pix2pixHD, Wang et al. 2018).
 
-Legend: N batch, C channels, L semantic channels, S scales, H W height and width.
+Legend: N batch, C channels, I image channels, L semantic channels, S scales, H W height and width.
 """
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from ...images.channels import check_image_channels
 from ...layers.initialization import LEAKY_SLOPE, conv2d
 from ..semantics import num_semantic_channels
 from .base import Discriminator
@@ -68,6 +69,7 @@ class MultiscaleDiscriminator(Discriminator):
         num_layers (`int`, defaults to 4): Number of convolutions before the logits, per scale.
         num_scales (`int`, defaults to 2): S.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the layers between the first and the last.
+        image_channels (`int`, defaults to 3): I, channels of the images.
     """
 
     @register_to_config
@@ -81,13 +83,15 @@ class MultiscaleDiscriminator(Discriminator):
         num_layers: int = 4,
         num_scales: int = 2,
         use_spectral_norm: bool = True,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
+        check_image_channels(image_channels)
         if num_layers < 2 or num_scales < 1:
             raise ValueError(
                 f"`num_layers` is {num_layers} and `num_scales` {num_scales}; they must be at least 2 and 1."
             )
-        in_channels = 3 + num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        in_channels = image_channels + num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
         self.scales = nn.ModuleList(
             NLayerDiscriminator(
                 in_channels,
@@ -105,8 +109,8 @@ class MultiscaleDiscriminator(Discriminator):
             if scale > 0:  # halved; pooled separately, because the mask needs no gradient
                 segmap, images = (
                     F.avg_pool2d(maps, 3, stride=2, padding=1, count_include_pad=False) for maps in (segmap, images)
-                )  # (N, L, H / 2^scale, W / 2^scale), (N, 3, H / 2^scale, W / 2^scale)
-            scale_logits, scale_features = discriminator(torch.cat([segmap, images], dim=1))  # of (N, L + 3, H, W)
+                )  # (N, L, H / 2^scale, W / 2^scale), (N, I, H / 2^scale, W / 2^scale)
+            scale_logits, scale_features = discriminator(torch.cat([segmap, images], dim=1))  # of (N, L + I, H, W)
             logits.append(scale_logits)
             features.append(scale_features)
         return logits, features

@@ -3,7 +3,7 @@
 Sources: the mixing of Projected GANs (Sauer et al. 2021, arXiv 2111.01007); a score of features and label together at
 every position (Richter et al. 2021, arXiv 2105.04619).
 
-Legend: N batch, C channels, L semantic channels, H W height and width.
+Legend: N batch, C channels, I image channels, L semantic channels, H W height and width.
 """
 
 import torch
@@ -12,6 +12,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ...features.standardized import StandardizedFeatures, as_buffers
+from ...images.channels import check_image_channels
 from ...layers.initialization import LEAKY_SLOPE, conv2d
 from ..semantics import num_semantic_channels
 from .base import Discriminator
@@ -68,6 +69,8 @@ class ProjectedDiscriminator(Discriminator):
         backbone (`str`, defaults to `"efficientnet-lite0"`): The network of the features; see
             [`~ProjectedDiscriminator.prepare_backbone`].
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the heads, except the layers of the logits.
+        image_channels (`int`, defaults to 3): I, channels of the images; of others than 3, the network of the features
+            sees three, see [`StandardizedFeatures`].
     """
 
     @register_to_config
@@ -80,8 +83,10 @@ class ProjectedDiscriminator(Discriminator):
         base_channels: int = 64,
         backbone: str = "efficientnet-lite0",
         use_spectral_norm: bool = True,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
+        check_image_channels(image_channels)
         self.frozen_features = StandardizedFeatures(backbone, STRIDES)
         widths = [base_channels * factor for factor in MIXED_MULT]
         # Random, frozen and saved: they make all directions of the features count, not only the easy ones.
@@ -102,7 +107,7 @@ class ProjectedDiscriminator(Discriminator):
         """Load the features' ImageNet weights and standardize them; see [`StandardizedFeatures`].
 
         Args:
-            images (`Tensor`): Some real images, `(N, 3, H, W)` in [-1, 1].
+            images (`Tensor`): Some real images, `(N, I, H, W)` in [-1, 1].
         """
         self.frozen_features.prepare(images)
 

@@ -11,6 +11,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ...features.standardized import StandardizedFeatures
+from ...images.channels import check_image_channels
 from ...layers.initialization import LEAKY_SLOPE, conv2d
 from .base import Discriminator
 
@@ -70,6 +71,7 @@ class SegmentationDiscriminator(Discriminator):
         backbone (`str`, *optional*): A frozen encoder of ImageNet features, "efficientnet-lite0"; see
             [`~SegmentationDiscriminator.prepare_backbone`]. Default: an encoder that is trained as well.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on all trained layers except the last.
+        image_channels (`int`, defaults to 3): I, channels of the images.
     """
 
     label_outputs = ("conv_out.weight", "conv_out.bias")  # one row per label, then one for fake
@@ -84,12 +86,14 @@ class SegmentationDiscriminator(Discriminator):
         base_channels: int = 64,
         backbone: str | None = None,
         use_spectral_norm: bool = True,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
+        check_image_channels(image_channels)
         if num_labels < 1:
             raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
         norm = {"use_spectral_norm": use_spectral_norm}
-        self.conv_image = conv2d(3, IMAGE_WIDTH, 3, stride=2, padding=1, **norm)
+        self.conv_image = conv2d(image_channels, IMAGE_WIDTH, 3, stride=2, padding=1, **norm)
         if backbone is None:
             self.encoder = Encoder(base_channels, **norm)
             widths = [base_channels, *self.encoder.channels[:-1]]
@@ -108,7 +112,7 @@ class SegmentationDiscriminator(Discriminator):
         """Load the frozen encoder's ImageNet weights and standardize it; see [`StandardizedFeatures`].
 
         Args:
-            images (`Tensor`): Some real images, `(N, 3, H, W)` in [-1, 1].
+            images (`Tensor`): Some real images, `(N, image_channels, H, W)` in [-1, 1].
         """
         if self.config.backbone is not None:
             self.frozen_features.prepare(images)
