@@ -113,6 +113,7 @@ def test_config_file_holds_every_argument(saved):
         "use_spectral_norm": False,
         "num_upsampling_layers": 5,
         "head_upsampling": 1,
+        "image_channels": 3,
         "mask_norm": "spade",
     }
     assert config["_class_name"] == "SPADEGenerator"

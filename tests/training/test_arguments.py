@@ -376,6 +376,8 @@ def test_every_number_has_bounds():
         "image_size",
         "resize_ratio",
         "style_encoder_image_size",
+        "value_range",  # any two numbers that rise, see tests/cli/test_beyond_rgb.py
+        "display_channels",  # checked against --image_channels
     }
 
 

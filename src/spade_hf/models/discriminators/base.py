@@ -34,9 +34,11 @@ MultiscaleDiscriminatorOutput = DiscriminatorOutput  # its name when there was o
 class Discriminator(SemanticModelMixin, ABC):
     """A network that judges images. A subclass defines [`~Discriminator.score`].
 
-    Its config has the labels, and `image_channels` unless it reads three.
+    Attributes:
+        image_channels (`int`, defaults to 3): I, channels of the images.
     """
 
+    image_channels: int = 3
     _no_split_modules = []
 
     def forward(
@@ -61,7 +63,7 @@ class Discriminator(SemanticModelMixin, ABC):
         Raises:
             ValueError: If mask and images do not fit each other or the model.
         """
-        check_images(segmap, images, self.config.get("image_channels", 3))
+        check_images(segmap, images, self.image_channels)
         labels = self.read_labels(segmap, instance_edges, dtype=images.dtype)  # (N, L, H, W)
         logits, features = self.score(labels, images)
         return DiscriminatorOutput(logits, features) if return_dict else (logits, features)

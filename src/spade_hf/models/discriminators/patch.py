@@ -87,6 +87,7 @@ class MultiscaleDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         check_image_channels(image_channels)
+        self.image_channels = image_channels
         if num_layers < 2 or num_scales < 1:
             raise ValueError(
                 f"`num_layers` is {num_layers} and `num_scales` {num_scales}; they must be at least 2 and 1."

@@ -87,6 +87,7 @@ class ProjectedDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         check_image_channels(image_channels)
+        self.image_channels = image_channels
         self.frozen_features = StandardizedFeatures(backbone, STRIDES)
         widths = [base_channels * factor for factor in MIXED_MULT]
         # Random, frozen and saved: they make all directions of the features count, not only the easy ones.

@@ -90,6 +90,7 @@ class SegmentationDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         check_image_channels(image_channels)
+        self.image_channels = image_channels
         if num_labels < 1:
             raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
         norm = {"use_spectral_norm": use_spectral_norm}
