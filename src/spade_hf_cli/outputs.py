@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
+
 from spade_hf.files import atomic
-from spade_hf.images.photo_files import Photo, write_photo
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -74,10 +76,16 @@ def writing_folder(path: Path) -> Iterator[Path]:
             os.replace(file, target)
 
 
-def save_image(image: Photo, path: Path) -> None:
+def save_image(image: PIL.Image.Image | np.ndarray, path: Path) -> None:
     """Save an image, or numbers `(H, W, I)`, atomically in the format of its suffix, and create its folder."""
+    suffix = path.suffix.lower()
     with atomic(path) as unfinished, open(unfinished, "wb") as file:
-        write_photo(image, file, suffix=path.suffix.lower())
+        if isinstance(image, PIL.Image.Image) and suffix != ".npy":
+            image.save(file, format=PIL.Image.registered_extensions()[suffix])
+            return
+        from spade_hf.images.photo_files import write_photo  # loads torch, which `spade-hf labels` does without
+
+        write_photo(image, file, suffix=suffix)
 
 
 def _check_place(path: Path, *, option: str, inputs: Iterable[str | None]) -> None:
