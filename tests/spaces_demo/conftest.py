@@ -7,20 +7,17 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.export.models import exported_copy
 
+from ..chromium import CHROMIUM
 from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder
 from ..waiting import LONGEST
-from .visitor import CHROMIUM, served
-
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from .visitor import served
 
 
 BUILD = Path(__file__).parents[2] / "spaces_demo" / "browser" / "build.py"
@@ -124,14 +121,3 @@ def url(site: Path) -> Iterator[str]:
 def natural_url(sites: dict[str, Path]) -> Iterator[str]:
     with served(sites["natural"]) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()

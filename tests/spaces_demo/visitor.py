@@ -5,7 +5,6 @@ import contextlib
 import functools
 import http.server
 import io
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDTHS = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 SLOWEST = 1000 * LONGEST  # ms
 
