@@ -53,7 +53,12 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.note_stranger(request.url, url))
         page.goto(url)
-        page.locator("#picture img").wait_for()
+        self.wait_for_page()
+
+    def wait_for_page(self) -> None:
+        """Wait for the first picture, and until Gradio's loading screen no longer covers the canvas."""
+        self.page.locator("#picture img").wait_for()
+        self.page.locator("#canvas canvas").hover(trial=True)
 
     def note_stranger(self, address: str, url: str) -> None:
         if not address.startswith((url, "data:", "blob:")):
@@ -69,7 +74,7 @@ class Visitor:
         before = list(self.complaints)
         self.page.reload()
         self.complaints[:] = before  # a page that is left complains of the answers it does not get
-        self.page.locator("#picture img").wait_for()
+        self.wait_for_page()
         if kept:
             self.page.locator("#status b").wait_for()
             self.settle()
