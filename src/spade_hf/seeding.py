@@ -17,6 +17,7 @@ class Stream(IntEnum):
     AUGMENTATION = 4  # changes of the discriminator's inputs; followed by the phase
     LABEL_MIX = 5  # which labels are real in a mixed image
     OUTLINES = 6  # noise and noise level of a label map
+    CROP = 7  # where the losses look; followed by the phase
 
 
 def derive_seed(*parts: int) -> int:

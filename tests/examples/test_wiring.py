@@ -77,12 +77,13 @@ def test_the_schedule(options, expected, build):
 def test_what_an_iteration_does(build):
     iteration, _ = build()
     assert not iteration.reuse_fakes and iteration.augmentation is None and iteration.random_style_probability == 0
+    assert iteration.loss_crop_size is None
     iteration, _ = build(
         *("--reuse_fakes", "--augment_discriminator", "translation", "cutout", "--random_style_probability", 0.25),
-        *("--ema_decay", 0.5),
+        *("--ema_decay", 0.5, "--loss_crop_size", 16),
     )
     assert iteration.reuse_fakes and iteration.augmentation.kinds == {"translation", "cutout"}
-    assert iteration.random_style_probability == 0.25
+    assert iteration.random_style_probability == 0.25 and iteration.loss_crop_size == 16
     assert {average.decay for average in iteration.averages.values()} == {0.5}
 
 

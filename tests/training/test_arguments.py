@@ -278,6 +278,10 @@ def test_the_papers_recipes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            ["--resolution", "64", "128", "--loss_crop_size", "65"],
+            "--loss_crop_size is 65, more than a side of --resolution 64 128. Give at most 64.",
+        ),
         (["--resolution", "65"], "--resolution is 65; give one side, or height and width, each a multiple of 32 with"),
         (["--resolution", "64", "64", "64"], "--resolution is 64 64 64; give one side, or height and width"),
         (["--num_upsampling_layers", "7", "--resolution", "64"], "multiple of 128 with --num_upsampling_layers 7"),

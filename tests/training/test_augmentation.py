@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from spade_hf.seeding import Stream
 from spade_hf.training import DiscriminatorAugmentation
+from spade_hf.training.augmentation import crop
 
 
 @pytest.fixture
@@ -62,3 +64,32 @@ def test_randomness_follows_from_the_seed_and_the_phase(batch):
 def test_no_such_kind():
     with pytest.raises(ValueError, match="`kinds` has flip; allowed are color, translation, cutout"):
         DiscriminatorAugmentation(["flip"])
+
+
+def test_a_crop_cuts_images_and_maps_alike(batch):
+    images = images_of(batch["label_map"])
+    batch = {**batch, "real_images": -images, "instance_edges": batch["label_map"] > 1}
+    size = images.shape[-1] // 2
+    cropped, squares = crop(batch, Stream.GENERATOR_PHASE, size, images)
+    assert squares.shape == (*images.shape[:2], size, size)
+    assert torch.equal(squares, images_of(cropped["label_map"])) and torch.equal(cropped["real_images"], -squares)
+    assert torch.equal(cropped["instance_edges"], cropped["label_map"] > 1)
+    assert torch.equal(cropped["seed"], batch["seed"])
+    whole = images.unfold(2, size, 1).unfold(3, size, 1)  # all squares that there are
+    for one, square in zip(whole, squares, strict=True):
+        assert (one == square[:, None, None]).all(dim=(0, 3, 4)).any()
+
+
+def test_each_sample_and_phase_has_a_crop_of_its_own(batch):
+    batch = {**batch, "real_images": images_of(batch["label_map"])}
+    places = torch.arange(batch["label_map"][0].numel()).reshape(batch["label_map"][0].shape)
+    images = places.expand(len(batch["seed"]), 1, -1, -1)
+
+    def corners(phase, size=4):
+        return crop(batch, phase, size, images)[1][:, 0, 0, 0].tolist()
+
+    first = corners(Stream.GENERATOR_PHASE)
+    assert first == corners(Stream.GENERATOR_PHASE) != corners(Stream.DISCRIMINATOR_PHASE)
+    assert len(set(first)) > 1
+    height = images.shape[-2]
+    assert all(corner < images.shape[-1] for corner in corners(Stream.GENERATOR_PHASE, height))  # all rows

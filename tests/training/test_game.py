@@ -20,6 +20,7 @@ from spade_hf.losses import (
     masked_l1_loss,
 )
 from spade_hf.seeding import Stream
+from spade_hf.training.augmentation import crop
 from spade_hf.training import (
     DiscriminatorAugmentation,
     Game,
@@ -41,7 +42,7 @@ def make_batch(*indices: int) -> dict[str, torch.Tensor]:
 
 def phase(step, networks, batch, **options):
     """`generator_step` or `discriminator_step` of the networks."""
-    more = {name: options.pop(name) for name in ("augmentation", "fake_images") if name in options}
+    more = {name: options.pop(name) for name in ("augmentation", "fake_images", "loss_crop_size") if name in options}
     objective = options.pop("objective", None) or Objective(options.pop("weights", None), **options)
     generator, encoder, discriminator = (networks[name] for name in ("generator", "style_encoder", "discriminator"))
     return step(generator, encoder, discriminator, batch, objective=objective, latent_dim=4, **more)
@@ -303,6 +304,29 @@ def test_each_phase_has_its_own_latents_and_augmentation(networks):
     assert not torch.equal(first, second[:count])
     judged, _ = augmentation(batch, Stream.DISCRIMINATOR_PHASE, batch["real_images"])
     assert torch.equal(second[:count], judged["label_map"]) and torch.equal(second[count:], judged["label_map"])
+
+
+def test_losses_see_a_crop_of_each_image(networks):
+    """Discriminator and losses; the whole image comes back, for samples and the other phase."""
+    batch, shown = make_batch(0, 1), []
+    networks["discriminator"].register_forward_pre_hook(lambda module, inputs: shown.append(inputs))
+
+    def compare(fake, real, mask=None, has_other_style=None):
+        shown.append((fake, real))
+        return (fake - real).abs().mean()
+
+    with recorded(networks["generator"]) as made:
+        output = phase(generator_step, networks, batch, loss_crop_size=16, perceptual_loss=compare)
+        phase(discriminator_step, networks, batch, loss_crop_size=16, fake_images=output.fake_images)
+    (whole,) = made
+    assert torch.equal(output.fake_images, whole)
+    judged, fakes = crop(batch, Stream.GENERATOR_PHASE, 16, whole)
+    fake, real, compared, both = shown
+    assert torch.equal(fake[0], judged["label_map"]) and torch.equal(fake[1], fakes)
+    assert torch.equal(real[1], judged["real_images"])
+    assert torch.equal(compared[0], fakes) and torch.equal(compared[1], judged["real_images"])
+    judged, fakes = crop(batch, Stream.DISCRIMINATOR_PHASE, 16, whole)
+    assert torch.equal(both[1], torch.cat([fakes, judged["real_images"]]))
 
 
 def state_of(network):

@@ -62,6 +62,28 @@ class DiscriminatorAugmentation:
         return cast(Batch, maps), changed
 
 
+def crop(batch: Batch, phase: int, size: int, images: Tensor) -> tuple[Batch, Tensor]:
+    """Cut a random square of each sample's images `(N, I, H, W)`, of its real image and of its maps.
+
+    Its place depends only on the sample's seed and the phase.
+
+    Args:
+        size (`int`): Side of the square in pixels, at most H and W.
+    """
+    height, width = batch["label_map"].shape[-2:]
+    rngs = generators(batch["seed"], Stream.CROP, phase)
+    tops = [int(torch.randint(height - size + 1, (), generator=rng)) for rng in rngs]
+    lefts = [int(torch.randint(width - size + 1, (), generator=rng)) for rng in rngs]
+
+    def cut(maps: Tensor) -> Tensor:
+        squares = (one[..., y : y + size, x : x + size] for one, y, x in zip(maps, tops, lefts, strict=True))
+        return torch.stack([*squares])  # (N, ..., size, size)
+
+    tensors = cast(dict[str, Tensor], batch)
+    cropped = {name: cut(value) if name in ("real_images", *MAPS) else value for name, value in tensors.items()}
+    return cast(Batch, cropped), cut(images)
+
+
 def _recolor(images: Tensor, draws: Tensor) -> Tensor:
     """Change brightness, saturation and contrast by draws `(N, 3)` in 0..1."""
     brightness, saturation, contrast = draws.to(images.dtype)[:, :, None, None, None].unbind(dim=1)  # (N, 1, 1, 1)

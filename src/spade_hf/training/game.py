@@ -22,7 +22,7 @@ from ..execution.gradient_checkpointing import frozen_statistics
 from ..losses import Objective
 from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
 from ..seeding import Stream, generators
-from .augmentation import DiscriminatorAugmentation
+from .augmentation import DiscriminatorAugmentation, crop
 from .averages import ModelEMA
 
 
@@ -104,6 +104,8 @@ class Phases:
         objective (`Objective`): Terms and weights of both losses.
         latent_dim (`int` or `None`): Z; `None` for a model without latent.
         augmentation (`DiscriminatorAugmentation`, *optional*): Changes the discriminator's inputs.
+        loss_crop_size (`int`, *optional*): Side of the random square of each sample that discriminator and losses
+            see; by default the whole image.
     """
 
     generator: nn.Module
@@ -113,11 +115,13 @@ class Phases:
     objective: Objective
     latent_dim: int | None
     augmentation: DiscriminatorAugmentation | None = None
+    loss_crop_size: int | None = None
 
     def generator_phase(self, batch: Batch) -> PhaseOutput:
         """Compute the generator's loss, which also trains the style encoder."""
         # Fakes, with a graph to the generator and the style encoder
-        fake_images, posterior = self.fakes(batch, Stream.GENERATOR_PHASE)  # (N, I, H, W); mean, logvar (N, Z)
+        whole_fakes, posterior = self.fakes(batch, Stream.GENERATOR_PHASE)  # (N, I, H, W); mean, logvar (N, Z)
+        batch, fake_images = self._crop(batch, Stream.GENERATOR_PHASE, whole_fakes)
 
         # Judge: gradients flow through the frozen discriminator into the fakes, but the real images are only targets
         judged, (shown_fakes, shown_reals) = self._show(batch, Stream.GENERATOR_PHASE, fake_images)
@@ -128,7 +132,7 @@ class Phases:
 
         # Terms, and their weighted sum; only those of the discriminator read the augmented images
         terms = self.objective.generator_terms(batch, fake_images, posterior, fake, real, judged=judged)
-        return self._output(self.objective.generator_loss(terms), terms, real, fake, fake_images)
+        return self._output(self.objective.generator_loss(terms), terms, real, fake, whole_fakes)
 
     def discriminator_phase(self, batch: Batch, fake_images: Tensor | None = None) -> PhaseOutput:
         """Compute the discriminator's loss on real and fake images: detached `(N, I, H, W)`, or new ones if `None`."""
@@ -136,6 +140,8 @@ class Phases:
         if fake_images is None:
             with torch.no_grad():  # detached, and without the memory of a graph
                 fake_images, _ = self.fakes(batch, Stream.DISCRIMINATOR_PHASE)  # (N, I, H, W)
+        whole_fakes = fake_images
+        batch, fake_images = self._crop(batch, Stream.DISCRIMINATOR_PHASE, whole_fakes)
 
         # Judge: all images in one call, which is one power iteration of spectral norm
         judged, (shown_fakes, shown_reals) = self._show(batch, Stream.DISCRIMINATOR_PHASE, fake_images)
@@ -145,11 +151,17 @@ class Phases:
 
         # Terms, with their weights: the loss is their sum
         terms = self.objective.discriminator_terms(judged, fake, real, *mixed)
-        return self._output(torch.stack([*terms.values()]).sum(), terms, real, fake, fake_images)
+        return self._output(torch.stack([*terms.values()]).sum(), terms, real, fake, whole_fakes)
 
     def fakes(self, batch: Batch, stream: Stream) -> tuple[Tensor, DiagonalGaussianDistribution | None]:
         """Generate images `(N, I, H, W)` in [-1, 1]; see [`generate`]."""
         return generate(self.generator, self.style_encoder, batch, stream, latent_dim=self.latent_dim)
+
+    def _crop(self, batch: Batch, stream: Stream, fake_images: Tensor) -> tuple[Batch, Tensor]:
+        """Return what the losses see of the batch and of fakes `(N, I, H, W)`; in each phase it is another square."""
+        if self.loss_crop_size is None:
+            return batch, fake_images
+        return crop(batch, stream, self.loss_crop_size, fake_images)
 
     def _show(self, batch: Batch, stream: Stream, fake_images: Tensor) -> tuple[Batch, list[Tensor]]:
         """Return what the discriminator sees: the batch, and fake and real images `(N, I, H, W)`, maybe augmented."""
@@ -192,6 +204,7 @@ class Game(Phases):
         augmentation (`DiscriminatorAugmentation`, *optional*): Changes the discriminator's inputs.
         reuse_fakes (`bool`, defaults to `False`): Train the discriminator on the images of the generator's phase
             instead of new ones, which saves a forward pass.
+        loss_crop_size (`int`, *optional*): See [`Phases`].
     """
 
     def __init__(
@@ -204,6 +217,7 @@ class Game(Phases):
         random_style_probability: float = 0.0,
         augmentation: DiscriminatorAugmentation | None = None,
         reuse_fakes: bool = False,
+        loss_crop_size: int | None = None,
     ) -> None:
         generator: Any = generator_side.unwrapped["generator"]
         super().__init__(
@@ -214,6 +228,7 @@ class Game(Phases):
             objective=objective,
             latent_dim=generator.config.latent_dim,
             augmentation=augmentation,
+            loss_crop_size=loss_crop_size,
         )
         self.accelerator, self.averages = accelerator, averages
         self.generator_side, self.discriminator_side = generator_side, discriminator_side
@@ -252,6 +267,7 @@ def generator_step(
     objective: Objective,
     latent_dim: int | None,
     augmentation: DiscriminatorAugmentation | None = None,
+    loss_crop_size: int | None = None,
 ) -> PhaseOutput:
     """Compute the generator's loss, which also trains the style encoder; the caller runs backward and the optimizer.
 
@@ -263,11 +279,14 @@ def generator_step(
         objective: Terms and weights.
         latent_dim: Z, or `None` for a model without latent.
         augmentation (*optional*): Changes the discriminator's inputs.
+        loss_crop_size (*optional*): Side of the random square of each sample that discriminator and losses see.
 
     Raises:
         FloatingPointError: If a term is not finite; the message names it.
     """
-    phases = Phases(generator, style_encoder, discriminator, discriminator, objective, latent_dim, augmentation)
+    phases = Phases(
+        generator, style_encoder, discriminator, discriminator, objective, latent_dim, augmentation, loss_crop_size
+    )
     return phases.generator_phase(batch)
 
 
@@ -280,6 +299,7 @@ def discriminator_step(
     objective: Objective,
     latent_dim: int | None,
     augmentation: DiscriminatorAugmentation | None = None,
+    loss_crop_size: int | None = None,
     fake_images: Tensor | None = None,
 ) -> PhaseOutput:
     """Compute the discriminator's loss on real and detached fake images; for the arguments see [`generator_step`].
@@ -290,7 +310,9 @@ def discriminator_step(
     Raises:
         FloatingPointError: If a term is not finite; the message names it.
     """
-    phases = Phases(generator, style_encoder, discriminator, discriminator, objective, latent_dim, augmentation)
+    phases = Phases(
+        generator, style_encoder, discriminator, discriminator, objective, latent_dim, augmentation, loss_crop_size
+    )
     return phases.discriminator_phase(batch, fake_images)
 
 

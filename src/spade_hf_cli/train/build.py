@@ -271,6 +271,7 @@ def build_iteration(
         if options.augment_discriminator
         else None,
         reuse_fakes=options.reuse_fakes,
+        loss_crop_size=options.loss_crop_size,
     )
 
 

@@ -34,6 +34,11 @@ def problem_with(options: TrainOptions) -> str | None:
                 f"--{name} is {' '.join(map(str, size))}; give one side, or height and width, each a multiple of "
                 f"{divisor} with --num_upsampling_layers {options.num_upsampling_layers}{head}."
             )
+    if options.loss_crop_size is not None and options.loss_crop_size > min(options.resolution):
+        return (
+            f"--loss_crop_size is {options.loss_crop_size}, more than a side of --resolution "
+            f"{' '.join(map(str, options.resolution))}. Give at most {min(options.resolution)}."
+        )
     return None
 
 

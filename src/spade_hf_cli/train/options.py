@@ -178,6 +178,12 @@ class TrainOptions(DataOptions):
         choices=("none", "color", "translation", "cutout"),
         many="*",
     )
+    loss_crop_size: int | None = loss_option(
+        None,
+        "side in pixels of the random square of each image that discriminator and losses see; default: all of it",
+        kind=count,
+        card=True,
+    )
     random_style_probability: float = loss_option(
         0.0,
         "share of samples in a random style, not their image's; only their content is compared with the image",
