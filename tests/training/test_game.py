@@ -20,7 +20,6 @@ from spade_hf.losses import (
     masked_l1_loss,
 )
 from spade_hf.seeding import Stream
-from spade_hf.training.augmentation import crop
 from spade_hf.training import (
     DiscriminatorAugmentation,
     Game,
@@ -31,6 +30,7 @@ from spade_hf.training import (
     generate,
     generator_step,
 )
+from spade_hf.training.augmentation import crop
 
 from ..training_data import make_dataset, make_networks
 
