@@ -1,7 +1,9 @@
 """A training that starts from the pipeline of another one, with other labels and at another size."""
 
+import copy
 import json
 
+import pytest
 import torch
 
 from spade_hf import SPADEPipeline
@@ -58,10 +60,42 @@ def test_from_the_papers_head_to_one_at_half_the_size(trained, start, tmp_path):
     assert "| head_upsampling | 2 |" in card and "multiples of 64" in card
 
 
-def test_a_discriminator_alone(run, tmp_path):
-    result = run(*SMALL, "--dataset_name", tmp_path, "--discriminator_name_or_path", tmp_path)
+def test_only_the_last_blocks_are_trained(trained, start, tmp_path):
+    output, _ = trained
+    started = start(
+        *("--dataset_name", write_imagefolder(tmp_path / "pairs"), "--output_dir", tmp_path / "new"),
+        *("--resolution", 64, "--perceptual_model", "none", "--train_batch_size", 2, "--num_validation_images", 1),
+        *("--pretrained_model_name_or_path", output, "--train_last_blocks", 2, "--learning_rate", 0.01),
+    )
+    networks = started.game.generator_side.unwrapped
+    before = {name: copy.deepcopy(network) for name, network in networks.items()}
+    started.train(1)
+    changed = {
+        (name, *key.split(".")[:2])
+        for name, network in networks.items()
+        for (key, value), old in zip(network.named_parameters(), before[name].parameters(), strict=True)
+        if not torch.equal(value, old)
+    }
+    blocks = {("generator", "blocks", number) for number in "56"}
+    assert changed == blocks | {("generator", "conv_out", "weight"), ("generator", "conv_out", "bias")}
+    started.save()
+    state = torch.load(tmp_path / "new" / "checkpoint-1" / "optimizer.bin", weights_only=True)
+    assert len(state["state"]) == sum(one.requires_grad for one in networks["generator"].parameters())
+
+
+def test_more_last_blocks_than_there_are(trained, run, tmp_path):
+    output, _ = trained
+    data = write_imagefolder(tmp_path / "pairs")
+    given = ("--dataset_name", data, "--output_dir", tmp_path / "new", "--pretrained_model_name_or_path", output)
+    result = run(*given, "--resolution", 64, "--perceptual_model", "none", "--train_last_blocks", 8)
+    assert result.status == 2 and "--train_last_blocks is 8; the generator has 7 blocks." in result.stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--discriminator_name_or_path", "a"), ("--train_last_blocks", 0)])
+def test_nothing_to_start_from(option, value, run, tmp_path):
+    result = run(*SMALL, "--dataset_name", tmp_path, option, value)
     assert result.status == 2
-    assert "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing" in result.stderr
+    assert f"{option} belongs to --pretrained_model_name_or_path, which is missing" in result.stderr
 
 
 def test_a_pretrained_model_that_is_not_there(run, tmp_path):

@@ -130,6 +130,27 @@ class Pretrained:
                 _transfer(source, networks[name], pairs, classes)
 
 
+def train_last_blocks(networks: Mapping[str, ModelMixin], number: int) -> None:
+    """Freeze all of a generator but its last blocks and its head, and its style encoder, in place.
+
+    Layout and light are made in the first blocks, at a few positions; the last ones draw textures.
+
+    Args:
+        networks (`Mapping[str, ModelMixin]`): `generator`; optionally `style_encoder`.
+        number (`int`): How many blocks are trained.
+
+    Raises:
+        ValueError: If the generator has fewer blocks.
+    """
+    generator: Any = networks["generator"]
+    if not 0 <= number <= len(generator.blocks):
+        raise ValueError(f"`train_last_blocks` is {number}; the generator has {len(generator.blocks)} blocks.")
+    for network in networks.values():
+        network.requires_grad_(False)
+    for part in (*generator.blocks[len(generator.blocks) - number :], generator.conv_out):
+        part.requires_grad_(True)
+
+
 def match_channels(old: SPADEImageProcessor, new: SPADEImageProcessor) -> list[tuple[int, int]]:
     """Pair (new, old) semantic channels: classes of the same name (ignoring case), unknown, and edges."""
     old_channels = {key: channel for channel, key in enumerate(_channel_keys(old))}

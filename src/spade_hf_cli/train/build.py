@@ -31,6 +31,7 @@ from spade_hf.training import (
     hold_out,
     prepared_schedule,
     synchronize_batch_norm,
+    train_last_blocks,
 )
 
 from ..data import build_processor, columns_of, open_folders, open_rows
@@ -192,6 +193,8 @@ def build_networks(
     discriminators: dict[str, ModelMixin] = {"discriminator": discriminator}
     if pretrained is not None:
         pretrained.initialize({**generators, **discriminators}, processor)
+    if options.train_last_blocks is not None:
+        train_last_blocks(generators, options.train_last_blocks)
     return generators, discriminators
 
 
@@ -280,7 +283,7 @@ def build_adam(
 ) -> torch.optim.Optimizer:
     """Build the optimizer of a side."""
     return torch.optim.Adam(
-        [parameter for model in models.values() for parameter in model.parameters()],
+        [one for model in models.values() for one in model.parameters() if one.requires_grad],
         learning_rate,
         betas=(options.adam_beta1, options.adam_beta2),
         eps=options.adam_epsilon,

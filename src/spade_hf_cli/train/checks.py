@@ -11,8 +11,10 @@ def problem_with(options: TrainOptions) -> str | None:
         return problem
     if options.streaming and (options.max_train_steps is None or options.dataset_name is None):
         return "--streaming needs --max_train_steps, as a stream has no length, and --dataset_name."
-    if options.discriminator_name_or_path and not options.pretrained_model_name_or_path:
-        return "--discriminator_name_or_path belongs to --pretrained_model_name_or_path, which is missing."
+    if not options.pretrained_model_name_or_path:
+        for name in ("discriminator_name_or_path", "train_last_blocks"):
+            if getattr(options, name) is not None:
+                return f"--{name} belongs to --pretrained_model_name_or_path, which is missing."
     if problem := problem_with_validation(options):
         return problem
     allowed = discriminator_options(options.discriminator).backbones

@@ -100,6 +100,13 @@ class TrainOptions(DataOptions):
     discriminator_name_or_path: str | None = model_option(
         None, "its discriminator: folder, Hub id, or a checkpoint of its training", free=True
     )
+    train_last_blocks: int | None = model_option(
+        None,
+        "train only the last N blocks of a pretrained generator and its head; the rest and the style encoder stay as "
+        "they are. Default: all is trained",
+        kind=natural,
+        card=True,
+    )
     generator: str = model_option(
         "spade",
         "or a baseline; concatenation: the same decoder with the mask concatenated; pix2pixhd: without latent",
