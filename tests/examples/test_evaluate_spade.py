@@ -1,5 +1,6 @@
 """The evaluation script on a tiny model and data set."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from safetensors import safe_open
 
 from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import PairedTransform, fingerprint
+from spade_hf.images.resize import resize_labels
 from spade_hf.metrics import (
     Scorer,
     choose_partners,
@@ -30,6 +32,7 @@ from spade_hf.metrics import (
     style_agreement,
 )
 from spade_hf.metrics.features import feature_maps
+from spade_hf.metrics.pixels import resize_bicubic
 from spade_hf.metrics.scoring import OUTLINES, to_8_bits
 from spade_hf.models.model_hash import hash_model
 from spade_hf.seeding import generators
@@ -240,14 +243,16 @@ def read_images(folder):
 def test_the_image_folder_is_named_by_all_that_its_images_depend_on(data, tmp_path):
     rows = datasets.load_from_disk(str(data))["validation"]
 
-    def name(seed=0, networks=0, encoder=0, partners=(1, 0), transform=CENTER, rows=rows, color_tolerance=None):
+    def name(
+        seed=0, networks=0, encoder=0, partners=(1, 0), transform=CENTER, rows=rows, color_tolerance=None, size=None
+    ):
         parts = {
             "generator": make_networks(networks)["generator"],
             "style_encoder": make_networks(encoder)["style_encoder"],
         }
         pipeline = SPADEPipeline(image_processor=SPADEImageProcessor(label_set=LABELS), **parts)
         dataset = make_dataset(rows, transform=transform, color_tolerance=color_tolerance)
-        return name_image_folder(SimpleNamespace(seed=seed), pipeline, dataset, partners)
+        return name_image_folder(SimpleNamespace(seed=seed, painting_size=size), pipeline, dataset, partners)
 
     changes = [
         {"seed": 1},
@@ -257,6 +262,7 @@ def test_the_image_folder_is_named_by_all_that_its_images_depend_on(data, tmp_pa
         {"transform": PairedTransform(resolution=(32, 64))},
         {"rows": rows.select([1, 0])},
         {"color_tolerance": 5.0},
+        {"size": [32, 64]},
     ]
     assert name() == name()
     assert len({name(), *(name(**change) for change in changes)}) == len(changes) + 1
@@ -341,6 +347,28 @@ def test_rows_are_hashed_once_and_only_to_keep_results(evaluate, model, data, tm
     assert not hashed_rows
     assert evaluate(*command, "--output_dir", tmp_path).status == 0
     assert len(hashed_rows) == 6 + 6  # the segmenter's and the scored pairs
+
+
+def test_a_model_that_paints_at_another_size(evaluate, model, data, tmp_path):
+    command = (
+        "--model",
+        model,
+        *options(data, tmp_path, segmenter=NONE),
+        "--no-painted_masks",
+        "--resolution",
+        40,
+        48,
+    )
+    assert evaluate(*command, "--painting_size", 32, 64).status == 0
+    first, *_ = sorted(tmp_path.glob("pictures-*/exact/*.png"))
+    pipeline = SPADEPipeline.from_pretrained(model)
+    rows = datasets.load_from_disk(str(data))["validation"]
+    sample = make_dataset(rows, transform=dataclasses.replace(CENTER, resolution=(40, 48)))[0]
+    z = pipeline.encode_style(to_8_bits(sample["real_images"])[None])
+    with torch.no_grad():
+        (image,) = to_8_bits(pipeline.generator(resize_labels(sample["label_map"][None], (32, 64)), z).images)
+    expected = resize_bicubic(image[None], (40, 48))[0].movedim(0, -1)
+    np.testing.assert_allclose(np.array(Image.open(first)).astype(int), expected.int(), atol=1)
 
 
 def test_real_images_and_reduced_ones(evaluate, data, tmp_path, hashed_rows):
@@ -551,6 +579,15 @@ def bad_sizes(data, folder):
     return ("--dataset_name", data, "--resolution", 32, 32, 32), "--resolution is 32 32 32; give one side, or height"
 
 
+def bad_painting_size(data, folder):
+    options = ("--dataset_name", data, "--resolution", 40, 48, "--painting_size", 33)
+    return options, "--painting_size is 33x33 (height x width); both must be"
+
+
+def painting_size_of_real_images(data, folder):
+    return ("--real", "--dataset_name", data, "--painting_size", 32), "--painting_size is for models"
+
+
 def bad_side(data, folder):
     return (
         "--dataset_name",
@@ -673,6 +710,8 @@ def bad_network(data, folder):
         bad_sizes,
         bad_side,
         bad_reduced_side,
+        bad_painting_size,
+        painting_size_of_real_images,
         bad_device,
         bad_model,
         simplified_masks_of_real_images,

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from spade_hf.metrics import laplacian_variance, light_agreement, reduce_and_enlarge
+from spade_hf.metrics.pixels import resize_bicubic
 
 
 def noise(count: int = 2, size: int = 32, seed: int = 0) -> torch.Tensor:
@@ -49,6 +50,14 @@ def test_reducing_keeps_the_size_and_the_light():
 def test_reduced_images_are_smaller(side):
     with pytest.raises(ValueError, match=rf"`side` is {side}; the pictures are 32x32"):
         reduce_and_enlarge(noise(), side)
+
+
+def test_resizing_keeps_the_light_and_goes_back():
+    image = torch.linspace(0, 255, 64).expand(2, 3, 64, 64).round().byte()
+    large = resize_bicubic(image, (128, 128))
+    assert large.shape == (2, 3, 128, 128) and large.dtype == torch.uint8
+    assert (resize_bicubic(large, (64, 64)).int() - image.int()).abs().max() <= 3
+    assert resize_bicubic(image, (64, 64)) is image
 
 
 SCENES = ["lake", "sea", "lake", "sea", "lake", "desert"]

@@ -73,7 +73,13 @@ def reduce_and_enlarge(images: Tensor, side: int) -> Tensor:
     if not 1 <= side < min(height, width):
         raise ValueError(f"`side` is {side}; the pictures are {height}x{width}. It must be from 1 to their side - 1.")
     small = (round(height * side / min(height, width)), round(width * side / min(height, width)))
-    resized = F.interpolate(images.float(), small, mode="bicubic", antialias=True)
-    # bicubic interpolation overshoots at edges; both images have 8 bits, as files would
-    resized = F.interpolate(resized.round().clamp(0, 255), (height, width), mode="bicubic")
+    return resize_bicubic(resize_bicubic(images, small), (height, width))
+
+
+def resize_bicubic(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize images to a height and width: uint8 `(N, I, H, W)` -> uint8 `(N, I, height, width)`."""
+    if images.shape[-2:] == size:
+        return images
+    is_smaller = size[0] < images.shape[-2]
+    resized = F.interpolate(images.float(), size, mode="bicubic", antialias=is_smaller)  # it overshoots at edges
     return resized.round().clamp(0, 255).byte()

@@ -14,13 +14,14 @@ from torch import Tensor
 from ..batch import stack_samples
 from ..data import PairedImageDataset, simplify_label_map
 from ..images.processor import SPADEImageProcessor
+from ..images.resize import resize_labels
 from ..images.value_range import unscale_values
 from ..pipelines import SPADEPipeline
 from ..seeding import generators
 from .caches import ImageCache
 from .figures import Judge, Measurements
 from .outlines import count_changes, count_kept_parts, count_outlines
-from .pixels import reduce_and_enlarge
+from .pixels import reduce_and_enlarge, resize_bicubic
 
 
 SIMPLIFICATION, STYLE, FIRST, SECOND, OUTLINES = range(5)  # streams of a row's random numbers
@@ -87,6 +88,8 @@ class Scorer:
         device (`str` or `torch.device`): Device for the measurements.
         cache (`ImageCache`, *optional*): Keeps the images that a pipeline makes.
         outlines (`OutlineSettings`, *optional*): For the kind `"refined"`.
+        painting_size (`tuple[int, int]`, *optional*): Height and width at which the pipeline paints; its images are
+            resized to those of the data set. By default it paints at their size.
     """
 
     judge: Judge
@@ -100,6 +103,7 @@ class Scorer:
     device: str | torch.device
     cache: ImageCache | None = None
     outlines: OutlineSettings | None = None
+    painting_size: tuple[int, int] | None = None
 
     def score(self, rows: range) -> ScoredBatch:
         """Score these rows of the data set."""
@@ -160,7 +164,11 @@ class Scorer:
             z = self.pipeline.encode_style(self._in_data_units(styles))  # (N, Z), the mean: nothing is drawn
         elif latent_dim is not None:
             z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)  # (N, Z)
-        return to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images)
+        size = masks.shape[-2:]
+        if self.painting_size is not None:
+            masks = resize_labels(masks, self.painting_size)
+            instance_edges = None if instance_edges is None else resize_labels(instance_edges, self.painting_size)
+        return resize_bicubic(to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images), size)
 
     def _in_data_units(self, styles: Tensor) -> Tensor:
         """Convert uint8 images to what the pipeline reads: the same, or floats in its range of values."""

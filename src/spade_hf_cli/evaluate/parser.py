@@ -19,6 +19,7 @@ RULES = (
         "is for --real; a model knows its own. Leave it out.",
     ),
     Rule("reduce", lambda args: not args.real, "belongs to --real, which is missing."),
+    Rule("painting_size", lambda args: args.real, "is for models. Leave it out with --real."),
     Rule(
         "painted_masks",
         lambda args: args.real,
@@ -75,6 +76,13 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--split", help="of the data set; default: validation")
     parser.add_argument("--group_column", help="column of scenes, each shown in several styles; needed for light")
     parser.add_argument("--resolution", type=count, nargs="+", help="side, or height and width; default: the model's")
+    parser.add_argument(
+        "--painting_size",
+        type=count,
+        nargs="+",
+        help="side, or height and width, at which the model paints, to compare models of different sizes: its "
+        "pictures are resized to --resolution; default: that",
+    )
     parser.add_argument("--num_images", type=count, help="number of rows, spread evenly over the split; default: all")
     parser.add_argument(
         "--painted_masks",
@@ -138,8 +146,9 @@ def parse_args(arguments: Sequence[str] | None = None, *, prog: str | None = Non
     problem = problem_with_data(args) or problem_with_folders(args, "segmenter_") or _problem(args)
     if problem := problem or unused_option(args, RULES, changed(parser, args)):
         parser.error(as_typed(problem, options_of(parser)))
-    if args.resolution is not None:
-        args.resolution = [args.resolution[0], args.resolution[-1]]
+    for name in ("resolution", "painting_size"):
+        if (size := getattr(args, name)) is not None:
+            setattr(args, name, [size[0], size[-1]])
     if args.image_folder is None:
         args.split = args.split or "validation"
     return args
@@ -149,8 +158,9 @@ def _problem(args: argparse.Namespace) -> str | None:
     """Return an error message if options contradict each other, else `None`."""
     if args.real and args.model is not None:
         return "Give either --model or --real."
-    if args.resolution is not None and len(args.resolution) > 2:
-        return f"--resolution is {' '.join(map(str, args.resolution))}; give one side, or height and width."
+    for name in ("resolution", "painting_size"):
+        if len(size := getattr(args, name) or []) > 2:
+            return f"--{name} is {' '.join(map(str, size))}; give one side, or height and width."
     if args.segmenter != "train":
         return None
     if args.segmenter_image_folder is not None and args.segmenter_dataset is not None:

@@ -103,6 +103,7 @@ def main(args: argparse.Namespace) -> None:
         device=args.device,
         cache=cache,
         outlines=outline_settings(args, pipeline),
+        painting_size=None if args.painting_size is None else tuple(args.painting_size),
     )
     scored = score_all(scorer, args.batch_size, state)
     if not state.is_main_process:
@@ -128,7 +129,16 @@ def main(args: argparse.Namespace) -> None:
             one.reasons[name] = as_typed(segmenter_reason if reason == NO_SEGMENTER else reason, typed)
     write(args, figures, missing["painted"], draw_sheet(scored), measured["real"])
     if card is not None:
-        names = ("resolution", "feature_network", "segmenter", "segmenter_steps", "ignored_pixels", "seed")
+        names = (
+            "resolution",
+            "painting_size",
+            "feature_network",
+            "segmenter",
+            "segmenter_steps",
+            "ignored_pixels",
+            "seed",
+        )
+        names += () if args.painting_size is None else ("painting_size",)
         names += () if args.outline_strength is None else ("outline_strength", "outline_steps")
         settings = {"num_images": len(dataset), **{name: getattr(args, name) for name in names}}
         data = {"dataset_name": args.dataset_name, "split": args.split, "settings": settings}
@@ -140,7 +150,10 @@ def check_model(args: argparse.Namespace, pipeline: SPADEPipeline) -> None:
     """Check that the model reads the masks as they are meant, and makes images of the resolution."""
     if args.resolution is None:
         args.resolution = list(pipeline.generator.native_size)
-    pipeline.generator.check_size(*args.resolution, "--resolution")
+    if args.painting_size is None:
+        pipeline.generator.check_size(*args.resolution, "--resolution")
+    else:
+        pipeline.generator.check_size(*args.painting_size, "--painting_size")
     if args.outline_strength is not None:
         label_set = pipeline.image_processor.label_set
         check_outline_model(pipeline.outline_model, label_set)
@@ -179,6 +192,8 @@ def name_image_folder(
         "partners": list(partners),
         "seed": args.seed,
     }
+    if args.painting_size is not None:
+        settings["painting_size"] = args.painting_size
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
     return f"pictures-{digest.hexdigest()}"
 
