@@ -191,7 +191,7 @@ def _add_export(commands: Commands) -> None:
         "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="fixed size, one mask per call; default: any"
     )
     command.add_argument(
-        "--dtype", choices=("float32", "float16"), default="float32", help="type of the weights in the file"
+        "--dtype", choices=("float32", "float16", "int8"), default="float32", help="type of the weights in the file"
     )
     command.add_argument(
         "--modulation",

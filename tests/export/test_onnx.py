@@ -24,6 +24,7 @@ from spade_hf.export import (
     style_encoder_difference,
 )
 from spade_hf.export.neighborhoods import distinct_neighborhoods
+from spade_hf.export.onnx_file import to_8_bits
 from spade_hf.export.verification import graph_inputs, open_session
 from spade_hf.labels.label_set import Label, LabelSet
 from spade_hf.layers.sparse.neighborhoods import LabelNeighborhoods
@@ -135,6 +136,32 @@ def test_half_precision_halves_the_file_and_keeps_float32_arithmetic(pipeline, m
     assert generator_difference(half, pipeline, [mask], dtype="float16") < TOLERANCE
     assert generator_difference(half, pipeline, [mask], dtype="float32") > TOLERANCE / 10  # they are rounded
     onnx.checker.check_model(half)
+
+
+@pytest.mark.parametrize("modulation", ["dense", "sparse"])
+def test_8_bits_quarter_the_file_and_keep_float32_arithmetic(modulation, pipeline):
+    generator = tiny_generator(base_channels=16, latent_dim=None, seed=2)  # most bytes are weights
+    pipeline, mask = pipeline_of(generator), label_map((64, 64))
+    options = {"size": (64, 64), "modulation": modulation}
+    sizes = {dtype: export_generator(pipeline, dtype=dtype, **options).ByteSize() for dtype in ("float32", "int8")}
+    assert sizes["int8"] < 0.4 * sizes["float32"]
+    model = export_generator(pipeline, dtype="int8", **options)
+    onnx.checker.check_model(model)
+    assert generator_difference(model, pipeline, [mask], dtype="int8") < TOLERANCE
+    assert generator_difference(model, pipeline, [mask], dtype="float32") > TOLERANCE  # they are rounded
+
+
+def test_rounding_to_8_bits():
+    weight = np.random.default_rng(0).normal(size=(5, 4, 3, 3)).astype(np.float32) * np.float32(1e-4)
+    weight[3] = 0
+    numbers, scales = to_8_bits(weight)
+    assert numbers.dtype == np.int8 and scales.shape == (5, 1, 1, 1) and scales.dtype == np.float32
+    assert (np.abs(numbers.astype(int)).max(axis=(1, 2, 3)) == [127, 127, 127, 0, 127]).all()
+    rounded = numbers * scales
+    assert (np.abs(rounded - weight) <= 0.51 * scales).all()
+    for one, axis in ((rounded, 0), (rounded.reshape(5, -1).T, -1)):  # rounding it again changes nothing
+        again, same = to_8_bits(one, axis)
+        np.testing.assert_array_equal(again * same, one)
 
 
 def test_a_weight_beyond_half_precision():

@@ -18,10 +18,10 @@ from ..pipelines import SPADEPipeline
 from ..version import __version__
 from .graphs import ImagesOfLabelIds, ImagesOfNeighborhoods, LatentsOfImages, LogitsOfLabelMaps
 from .neighborhoods import neighborhood_inputs
-from .onnx_file import store_in_half, trace
+from .onnx_file import store_small, to_8_bits, trace
 
 
-Dtype = Literal["float32", "float16"]
+Dtype = Literal["float32", "float16", "int8"]
 Modulation = Literal["dense", "sparse"]
 OUTLINE_DIVISOR = 8  # of the sides of the maps that an outline model's file takes; it pads them as the network does
 
@@ -46,7 +46,8 @@ def export_generator(
         pipeline (`SPADEPipeline`): On the CPU.
         size (`tuple[int, int]`, *optional*): Fixed H and W; a dense file then also has N = 1. Default: dynamic, with H
             and W multiples of the metadata's `size_divisor`.
-        dtype (`str`, defaults to "float32"): "float16" stores weights in half precision; the arithmetic is float32.
+        dtype (`str`, defaults to "float32"): "float16" stores weights in half precision, "int8" as 8-bit integers with
+            a scale per output channel; the arithmetic is float32.
         modulation (`str`, defaults to "dense"): "sparse" computes gamma and beta once for each distinct label
             neighborhood. The result is exact; the model must have SPADE layers.
 
@@ -165,15 +166,21 @@ def export_outline_model(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
 
 
 def exported_copy(network: Any, dtype: Dtype) -> Any:
-    """Copy a network for export: spectral norm fused, and for "float16" weights rounded to half precision."""
+    """Copy a network for export: spectral norm fused, and its weights rounded to `dtype`."""
     network = deepcopy(network).float().eval()
     network.fuse_spectral_norm()
-    if dtype == "float16":
-        for name, weight in network.named_parameters():
-            if weight.ndim >= 2:  # biases and statistics are small and stay exact
-                weight.data = weight.data.half().float()
-                if not weight.isfinite().all():
-                    raise ValueError(f"The weight {name} is too large for float16. Export float32.")
+    if dtype == "float32":
+        return network
+    for name, weight in network.named_parameters():
+        if weight.ndim < 2:  # biases and statistics are small and stay exact
+            continue
+        if dtype == "int8":
+            numbers, scales = to_8_bits(weight.detach().numpy())
+            weight.data = torch.from_numpy(numbers * scales)
+            continue
+        weight.data = weight.data.half().float()
+        if not weight.isfinite().all():
+            raise ValueError(f"The weight {name} is too large for float16. Export float32.")
     return network
 
 
@@ -216,6 +223,6 @@ def finish(
     """Trace a module, and store its weights in the requested precision."""
     metadata = {"spade_hf_version": __version__, "dtype": dtype, **metadata}
     model = trace(module, inputs, outputs, shapes, metadata)
-    if dtype == "float16":
-        store_in_half(model)
+    if dtype != "float32":
+        store_small(model)
     return model

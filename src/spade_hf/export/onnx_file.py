@@ -108,25 +108,58 @@ def forget_source(model: ModelProto) -> None:
     del model.graph.metadata_props[:]
 
 
-def store_in_half(model: ModelProto) -> None:
-    """Store float32 weights as float16, and cast them at the start of the graph.
+def store_small(model: ModelProto) -> None:
+    """Store float32 weights as float16, or as 8-bit integers with scales, and convert them at the start of the graph.
 
-    Only weights that stay exact are converted: the caller has already rounded the network's weights.
+    Only weights that stay exact are converted: the caller has already rounded the network's weights. onnxruntime
+    converts them once, when it loads the file.
     """
-    casts = []
+    stored, nodes = [], []
     for weight in model.graph.initializer:
-        values = numpy_helper.to_array(weight)
+        values, name = numpy_helper.to_array(weight), weight.name
         if weight.data_type != TensorProto.FLOAT or values.ndim < 2:
+            stored.append(weight)
             continue
         half = values.astype(np.float16)
-        if not np.array_equal(half.astype(np.float32), values):
+        if np.array_equal(half.astype(np.float32), values):
+            stored.append(numpy_helper.from_array(half, f"{name}_half"))
+            nodes.append(helper.make_node("Cast", [f"{name}_half"], [name], name=f"cast_{name}", to=TensorProto.FLOAT))
             continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
-        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], name=f"cast_{name}", to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
+        for axis in (0, -1):  # of the output channels: of convolutions, and of their transposed matrices
+            numbers, scales = to_8_bits(values, axis)
+            if np.array_equal(numbers * scales, values):
+                break
+        else:
+            stored.append(weight)
+            continue
+        stored += [numpy_helper.from_array(numbers, f"{name}_int8"), numpy_helper.from_array(scales, f"{name}_scale")]
+        nodes += [
+            helper.make_node("Cast", [f"{name}_int8"], [f"{name}_whole"], name=f"cast_{name}", to=TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{name}_whole", f"{name}_scale"], [name], name=f"scale_{name}"),
+        ]
+    nodes += model.graph.node
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend(stored)
     model.graph.node.extend(nodes)
+
+
+def to_8_bits(weight: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Round a weight to 8 bits with a scale per output channel, whose largest magnitude becomes 127.
+
+    Args:
+        weight (`np.ndarray`): float32 of any shape.
+        axis (`int`): The axis of the output channels.
+
+    Returns:
+        `tuple`: int8 in -127..127, and scales, float32 of 11 bits: their product has no rounding error, and rounding
+        it again changes nothing.
+    """
+    others = tuple(one for one in range(weight.ndim) if one != axis % weight.ndim)
+    largest = np.abs(weight).max(axis=others, keepdims=True)
+    mantissa, exponent = np.frexp(largest / 127)
+    scales = np.ldexp(np.round(mantissa * 2048) / 2048, exponent).astype(np.float32)
+    numbers = np.round(weight / np.where(scales == 0, 1, scales))
+    return numbers.astype(np.int8), scales
 
 
 def save_onnx(model: ModelProto, file: Path) -> None:
