@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ..waiting import LONGEST
+
 
 ROOT = Path(__file__).resolve().parents[2]
 RESEARCH = ROOT / "research"
@@ -18,7 +20,7 @@ SMALL = "--base_channels 4 --num_labels 12 --latent_dim 8 --resolution 64 --num_
 
 def benchmark(*options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(RESEARCH / "benchmark.py"), *SMALL, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_missing_packages_are_found_at_the_start(refused: Callable[..., str], mo
         "import benchmark; benchmark.main()"  # which imports nothing that needs the package
     )
     command = [sys.executable, "-c", code, *SMALL, "--suites", "training"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
     assert (result.returncode, result.stdout) == (2, ""), result.stderr
     assert message in result.stderr
 
@@ -130,7 +132,7 @@ def test_a_half_size_head():
     """It begins with the model's own images, and costs a few percent for four times the pixels."""
     mask = ROOT / "examples" / "assets" / "lake_mask.png"
     command = [sys.executable, str(RESEARCH / "benchmark_head.py"), "--masks", str(mask), "--rounds", "1"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     assert "the model's images, enlarged: within 0e+00" in result.stdout
     own, head, large = (float(line.split()[-1]) for line in result.stdout.splitlines()[-3:])
