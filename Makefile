@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A file's tests share fixtures, so one process runs them all. pytest-xdist would begin files with few tests last, and some
+# of them take longest: they keep their order.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 CODE := setup.py src tests $(wildcard examples research spaces_demo docs)
 
 export HF_HOME ?= $(CURDIR)/$(VENV)/huggingface
@@ -44,10 +47,10 @@ docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build --strict --clean
 
 test: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not pages"
+	OMP_NUM_THREADS=1 $(PYTEST) --numprocesses auto -m "not slow and not pages"
 
 pages: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "pages and not slow" tests/demo tests/spaces_demo
+	OMP_NUM_THREADS=1 $(PYTEST) --numprocesses 2 -m "pages and not slow" tests/demo tests/spaces_demo
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

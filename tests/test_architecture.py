@@ -160,32 +160,24 @@ def test_execution_knows_no_layer():
     assert not wrong_imports(["execution"], lambda part, name: name == "execution")
 
 
-def test_import_loads_nothing_heavy():
+def test_imports_load_nothing_heavy():
+    """Whoever wants a loss needs neither `datasets` nor the packages that read masks: no extra."""
     # diffusers itself loads accelerate where it is installed, so what counts is what we load on top of it.
     code = (
         "import sys, diffusers; diffusers.ModelMixin, diffusers.DiffusionPipeline; before = set(sys.modules); "
-        "import spade_hf; spade_hf.SPADEPipeline; loaded = set(sys.modules) - before; "
-        f"print('loaded:', [name for name in {HEAVY} if name in loaded])"
+        "import spade_hf; assert diffusers.SPADEPipeline is spade_hf.SPADEPipeline; "
+        "loaded = set(sys.modules) - before; "
+        f"print('package:', [name for name in {HEAVY} if name in loaded]); "
+        "import spade_hf.losses; loaded = set(sys.modules) - before; "
+        "print('losses:', [name for name in ('datasets', 'scipy', 'skimage', 'spade_hf.data') if name in loaded])"
     )
     search_path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    assert "loaded: []" in result.stdout
-
-
-def test_losses_load_no_data():
-    """Whoever wants a loss needs neither `datasets` nor the packages that read masks: no extra."""
-    code = (
-        "import sys, diffusers; diffusers.ModelMixin, diffusers.DiffusionPipeline; before = set(sys.modules); "
-        "import spade_hf.losses; loaded = set(sys.modules) - before; "
-        "print([name for name in ('datasets', 'scipy', 'skimage', 'spade_hf.data') if name in loaded])"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=LONGEST
     )
-    assert result.stdout == "[]\n", result.stderr
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "package: []\nlosses: []\n"
 
 
 def test_nothing_but_the_command_line_knows_the_demo():

@@ -163,7 +163,7 @@ def test_config_files_hold_options(page):
 def prepare_export(folder: Path) -> dict:
     """A sparse ONNX file, and the reader's own codes and latents."""
     pipeline = SPADEPipeline(tiny_generator(), SPADEImageProcessor(label_set=LabelSet.anonymous(NUM_LABELS)))
-    save_onnx(export_generator(pipeline, modulation="sparse"), folder / "sparse.onnx")
+    save_onnx(export_generator(pipeline, size=(32, 32), modulation="sparse"), folder / "sparse.onnx")
     return {"codes": np.zeros((32, 32), np.int64), "latents": random_latents(1).numpy()}
 
 

@@ -78,7 +78,7 @@ def test_half_precision(model, tmp_path):
 
 
 def test_the_outline_model_alone_and_beside_the_generator(tmp_path, capsys):
-    folder = saved(tmp_path / "model", outline_model=tiny_outlines())
+    folder = saved(tmp_path / "model", outline_model=tiny_outlines(block_out_channels=(8,)))
     outlines, generator = tmp_path / "outlines.onnx", tmp_path / "g.onnx"
     assert main(["export", "--model", str(folder), "--outline", str(outlines)]) == 0
     assert capsys.readouterr().out.startswith(f"{outlines}: ")

@@ -4,6 +4,7 @@ A new network is a row of `NETWORKS`; its own tests say what it computes.
 """
 
 import copy
+import functools
 from typing import Any
 
 import pytest
@@ -68,10 +69,16 @@ EXACT = {
 }  # of float64: how float32 rounds depends on a weight's alignment, and on the batch
 
 
+@functools.cache
+def built(name: str) -> Any:
+    """Random weights take longer to make than to copy, most of all beside a frozen part."""
+    return NETWORKS[name]()
+
+
 @pytest.fixture(params=NETWORKS)
 def network(request) -> Any:
     """In evaluation mode, with random weights."""
-    return NETWORKS[request.param]()
+    return copy.deepcopy(built(request.param))
 
 
 def inputs_of(network: Any, size: tuple[int, int] = SIZE) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
@@ -134,7 +141,7 @@ def fused(network: Any) -> Any:
 
 
 def test_every_exported_network_keeps_the_contract():
-    assert {type(build()) for build in NETWORKS.values()} == {*EXPORTED}
+    assert {type(built(name)) for name in NETWORKS} == {*EXPORTED}
 
 
 class TestConfig:
@@ -228,7 +235,7 @@ class TestForward:
 class TestGenerators:
     @pytest.fixture(params=[name for name in NETWORKS if "generator" in name])
     def network(self, request) -> Any:
-        return NETWORKS[request.param]()
+        return copy.deepcopy(built(request.param))
 
     @pytest.mark.parametrize("size", [(64, 64), (64, 192)])
     @torch.no_grad()
@@ -241,10 +248,10 @@ class TestGenerators:
 class TestDiscriminators:
     @pytest.fixture(params=[name for name in NETWORKS if "discriminator" in name])
     def network(self, request) -> Any:
-        return NETWORKS[request.param]()
+        return copy.deepcopy(built(request.param))
 
     def test_all_kinds_of_training_keep_the_contract(self):
-        kinds = {type(build()) for name, build in NETWORKS.items() if "discriminator" in name}
+        kinds = {type(built(name)) for name in NETWORKS if "discriminator" in name}
         assert kinds == {kind.network for kind in DISCRIMINATORS.values()}
 
     @pytest.mark.parametrize("size", [SIZE, (32, 32), (50, 70)])

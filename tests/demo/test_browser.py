@@ -48,10 +48,14 @@ class Visitor:
     def __init__(self, page: sync_api.Page, url: str) -> None:
         page.set_default_timeout(1000 * LONGEST)
         self.page, self.complaints, self.strangers, self.warned = page, [], [], 0
+        self.calls: set[sync_api.Request] = set()  # of the server that are not answered
         page.on("dialog", self.leave)
         page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.note_stranger(request.url, url))
+        page.on("request", lambda request: "/queue/" in request.url and self.calls.add(request))
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda request: self.calls.discard(request))
         page.goto(url)
         self.wait_for_page()
 
@@ -127,12 +131,18 @@ class Visitor:
         return self.picture()
 
     def settle(self) -> None:
-        """Wait until the picture has stayed the same for a while."""
-        self.page.wait_for_function("""() => {
-            const source = document.querySelector('#picture img').getAttribute('src');
-            if (window.settling?.source !== source) window.settling = { source, since: performance.now() };
-            return performance.now() - window.settling.since > 400;
-        }""")
+        """Wait until the picture has stayed the same for a while, and the server has answered all calls."""
+        end = time.monotonic() + LONGEST
+        while True:
+            self.page.wait_for_function("""() => {
+                const source = document.querySelector('#picture img').getAttribute('src');
+                if (window.settling?.source !== source) window.settling = { source, since: performance.now() };
+                return performance.now() - window.settling.since > 400;
+            }""")
+            if not self.calls:
+                return
+            assert time.monotonic() < end
+            self.page.wait_for_timeout(20)
 
     def upload(self, place: str, name: str, data: bytes, kind: str = "application/octet-stream") -> None:
         files = {"name": name, "mimeType": kind, "buffer": data}

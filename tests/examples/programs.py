@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from ..waiting import LONGEST
+
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN, EVALUATE, SYNTHESIZE = (
@@ -34,7 +36,7 @@ def environment() -> dict[str, str]:
 def launch(*options) -> subprocess.CompletedProcess:
     """Run the training script through `accelerate launch`, as people do."""
     command = [sys.executable, *LAUNCH, str(TRAIN), *map(str, options)]
-    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     return result
 

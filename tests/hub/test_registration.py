@@ -23,8 +23,9 @@ from ..tiny_networks import random_label_map, random_latents, tiny_generator, ti
 SAME = {"atol": 1e-5, "rtol": 1e-5}
 IN_A_NEW_PROCESS = """
 import sys
-import diffusers, torch
 import spade_hf
+assert sys.modules["diffusers"].SPADEPipeline is spade_hf.SPADEPipeline  # registered by the import alone
+import diffusers, torch
 inputs = torch.load(sys.argv[1], weights_only=True)
 images = []
 for source in sys.argv[3:]:

@@ -4,18 +4,42 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+from ..waiting import LONGEST
 
 
 ROOT = Path(__file__).resolve().parents[2]
+RESEARCH = ROOT / "research"
 SMALL = "--base_channels 4 --num_labels 12 --latent_dim 8 --resolution 64 --num_masks 2 --threads 1".split()
 
 
 def benchmark(*options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "research" / "benchmark.py"), *SMALL, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(RESEARCH / "benchmark.py"), *SMALL, *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Iterator[Callable[..., str]]:
+    """Run the benchmark with options that end it before its first suite; return the error."""
+    monkeypatch.syspath_prepend(RESEARCH)
+    import benchmark
+
+    def refused(*options: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["benchmark.py", *SMALL, *options])
+        with pytest.raises(SystemExit, match="^2$"):
+            benchmark.main()
+        out, error = capsys.readouterr()
+        assert out == ""
+        return error
+
+    threads = torch.get_num_threads()
+    yield refused
+    torch.set_num_threads(threads)
 
 
 def test_suites(tmp_path: Path):
@@ -56,10 +80,8 @@ def test_suites_of_large_images(tmp_path: Path):
     assert shares == sorted(shares)
 
 
-def test_a_folder_without_masks(tmp_path: Path):
-    result = benchmark("--mask_folder", str(tmp_path))
-    assert result.returncode == 2
-    assert "holds no mask. Give a folder of PNGs" in result.stderr
+def test_a_folder_without_masks(refused: Callable[..., str], tmp_path: Path):
+    assert "holds no mask. Give a folder of PNGs" in refused("--mask_folder", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -70,37 +92,35 @@ def test_a_folder_without_masks(tmp_path: Path):
         (("--device", "tpu"), "invalid choice: 'tpu'"),
     ],
 )
-def test_bad_options(options: tuple[str, str], message: str):
-    result = benchmark(*options)
-    assert result.returncode == 2
-    assert message in result.stderr
+def test_bad_options(refused: Callable[..., str], options: tuple[str, str], message: str):
+    assert message in refused(*options)
 
 
-def test_a_column_that_is_not_there(tmp_path: Path):
+def test_a_column_that_is_not_there(refused: Callable[..., str], tmp_path: Path):
     datasets = pytest.importorskip("datasets")
     file = str(tmp_path / "pairs.parquet")
     datasets.Dataset.from_dict({"image": [1], "mask": [2]}).to_parquet(file)
-    result = benchmark("--dataset_name", file, "--mask_column", "label")
-    assert result.returncode == 2
-    assert "--mask_column is 'label'; the data set has ['image', 'mask']" in result.stderr
+    error = refused("--dataset_name", file, "--mask_column", "label")
+    assert "--mask_column is 'label'; the data set has ['image', 'mask']" in error
 
 
-@pytest.mark.parametrize("option", [("--suites", "training"), ("--suites", "styles", "--dataset_name", "a/b")])
-def test_missing_packages_are_found_at_the_start(option: tuple[str, ...]):
-    research = str(ROOT / "research")
+def test_missing_packages_are_found_at_the_start(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch):
+    message = "accelerate is missing for the suites training and recipe or --dataset_name: pip install"
     code = (
-        f"import sys; sys.modules['accelerate'] = None; sys.path.insert(0, {research!r})\n"
-        "import benchmark; benchmark.main()"
+        f"import sys; sys.modules['accelerate'] = None; sys.path.insert(0, {str(RESEARCH)!r})\n"
+        "import benchmark; benchmark.main()"  # which imports nothing that needs the package
     )
-    command = [sys.executable, "-c", code, *SMALL, *option]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 2, result.stderr
-    assert "accelerate is missing for the suites training and recipe or --dataset_name: pip install" in result.stderr
-    assert result.stdout == ""  # no suite ran
+    command = [sys.executable, "-c", code, *SMALL, "--suites", "training"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    assert message in result.stderr
+
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    assert message in refused("--suites", "styles", "--dataset_name", "a/b")
 
 
 def test_images_beside_the_masks_are_not_read(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(ROOT / "research")
+    monkeypatch.syspath_prepend(RESEARCH)
     from benchmark_tools import load_label_maps
 
     options = {"mask_folder": ROOT / "examples" / "assets", "dataset_name": None, "num_masks": 13, "resolution": 64}
@@ -111,8 +131,8 @@ def test_images_beside_the_masks_are_not_read(monkeypatch: pytest.MonkeyPatch):
 def test_a_half_size_head():
     """It begins with the model's own images, and costs a few percent for four times the pixels."""
     mask = ROOT / "examples" / "assets" / "lake_mask.png"
-    command = [sys.executable, str(ROOT / "research" / "benchmark_head.py"), "--masks", str(mask), "--rounds", "1"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(RESEARCH / "benchmark_head.py"), "--masks", str(mask), "--rounds", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
     assert "the model's images, enlarged: within 0e+00" in result.stdout
     own, head, large = (float(line.split()[-1]) for line in result.stdout.splitlines()[-3:])
