@@ -50,7 +50,7 @@ class Visitor:
         self.page, self.complaints, self.strangers, self.warned = page, [], [], 0
         self.calls: set[sync_api.Request] = set()  # of the server that are not answered
         page.on("dialog", self.leave)
-        page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+        page.on("console", self.note_complaint)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.note_stranger(request.url, url))
         page.on("request", lambda request: "/queue/" in request.url and self.calls.add(request))
@@ -63,6 +63,13 @@ class Visitor:
         """Wait for the first picture, and until Gradio's loading screen no longer covers the canvas."""
         self.page.locator("#picture img").wait_for()
         self.page.locator("#canvas canvas").hover(trial=True)
+
+    def note_complaint(self, message: sync_api.ConsoleMessage) -> None:
+        # On a busy machine, a new stroke cancels a call before the server has given it a number: Gradio sends the
+        # request without one, which its server refuses. The call's result is outdated, and the page drops it.
+        is_cancel = message.location["url"].endswith("/cancel") and "422" in message.text
+        if message.type == "error" and not is_cancel:
+            self.complaints.append(message.text)
 
     def note_stranger(self, address: str, url: str) -> None:
         if not address.startswith((url, "data:", "blob:")):
