@@ -65,9 +65,9 @@ class Visitor:
         self.page.locator("#canvas canvas").hover(trial=True)
 
     def note_complaint(self, message: sync_api.ConsoleMessage) -> None:
-        # On a busy machine, a new stroke cancels a call before the server has given it a number: Gradio sends the
-        # request without one, which its server refuses. The call's result is outdated, and the page drops it.
-        is_cancel = message.location["url"].endswith("/cancel") and "422" in message.text
+        # On a busy machine, a new stroke cancels a call before the server has given it a number: Gradio sends both
+        # requests without one, which its server refuses. The call's result is outdated, and the page drops it.
+        is_cancel = message.location["url"].endswith(("/cancel", "/reset")) and "422" in message.text
         if message.type == "error" and not is_cancel:
             self.complaints.append(message.text)
 
