@@ -1,7 +1,7 @@
 """Paint masks as they are and with natural outlines, side by side: the figures in docs/outlines.md and README.md.
 
 python examples/outline_sheet.py --output examples/assets/outlines.jpg
-python examples/outline_sheet.py --overview --output examples/assets/landscapes.jpg
+python examples/outline_sheet.py --overview --size 512 --output examples/assets/landscapes.jpg
 python examples/outline_sheet.py --masks mine.png --strengths 0.3 0.6 0.9 --model user/repo --output sheet.png
 """
 
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the outlines")
     parser.add_argument("--model", default=BUNDLED_MODEL)
     parser.add_argument("--outline_model", help="another one than that of --model: folder or Hub id")
+    parser.add_argument("--size", type=int, default=256, help="pixels of one picture's width in the sheet")
     parser.add_argument("--quality", type=int, default=75, help="of a JPEG")
     parser.add_argument("--output", type=Path, default=Path("outputs/outline_sheet.jpg"))
     args = parser.parse_args()
@@ -53,11 +54,13 @@ def main() -> None:
             row += [*pipeline.image_processor.colorize(maps), *pipeline(maps, latents=latents).images]
         rows.append(row)
 
-    width, height = rows[0][-1].size
+    width, height = args.size, round(args.size * rows[0][-1].height / rows[0][-1].width)
     sheet = Image.new("RGB", (len(rows[0]) * width, len(rows) * height))
     for top, row in enumerate(rows):
         for left, image in enumerate(row):
-            sheet.paste(image.resize((width, height), Image.Resampling.NEAREST), (left * width, top * height))
+            is_map = left % 2 == 0 or args.overview and left == 1
+            method = Image.Resampling.NEAREST if is_map else Image.Resampling.LANCZOS
+            sheet.paste(image.resize((width, height), method), (left * width, top * height))
     headings = ["as painted"] if args.overview else ["as painted", "its image"]
     for strength in strengths:
         headings += [f"strength {strength:g}", "its image"]

@@ -66,9 +66,17 @@ python examples/align_styles.py --model "$output/mean2" --dataset_name "$output/
 # The recipe of the preset, with the color loss: the light of the style picture. It was started for 2600 updates.
 stage color --reuse_fakes --max_train_steps 2200 --lr_decay_start 0.3 --seed 7 \
   --pretrained_model_name_or_path "$output/aligned2" --discriminator_name_or_path "$output/projected/checkpoint-2600"
-# The bundled weights
 python examples/align_styles.py --model "$output/color" --dataset_name "$output/data" --dtype float16 \
-  --output_dir "$output/bundled"
+  --output_dir "$output/bundled-256"
+
+# 512x512: the same scenes, 60 layouts for training, and a half-size head. Only the last blocks are trained: they draw the
+# textures, and the first ones see the same masks at the same sizes as before. The bundled weights.
+render_512=("${RENDER_PYTHON:-python}" examples/landscapes/render.py --size 512 --styles 4 --output_dir "$output/data-512")
+"${render_512[@]}" --first 1372 --layouts 12 --validation_layouts 12
+"${render_512[@]}" --first 1000 --layouts 60
+stage bundled --dataset_name "$output/data-512" --resolution 512 --head_upsampling 2 --train_last_blocks 4 \
+  --loss_crop_size 256 --reuse_fakes --max_train_steps 2000 --lr_decay_start 0.3 --seed 11 \
+  --pretrained_model_name_or_path "$output/bundled-256"
 
 # The outline model, on label maps alone: the layouts of the training pictures, and 550 more. The bundled one was stopped
 # at 3750 of 8000 updates, and went on from there for 2900 with rates of its own.
@@ -77,11 +85,3 @@ maps=("${RENDER_PYTHON:-python}" examples/landscapes/render.py --labels_only --o
 "${maps[@]}" --first 1384 --layouts 550
 python examples/train_outlines.py --dataset_name "$output/maps" --output_dir "$output/outlines" --train_batch_size 8 \
   --max_train_steps 6650 --ema_decay 0.998 --checkpointing_steps 250 --resume_from_checkpoint latest
-
-# With DATA_512=1, the same scenes at 512x512, for a model of that size: half of the training layouts, and all for
-# validation. No stage reads them yet.
-if [ -n "${DATA_512:-}" ]; then
-  render_512=("${RENDER_PYTHON:-python}" examples/landscapes/render.py --size 512 --styles 4 --output_dir "$output/data-512")
-  "${render_512[@]}" --first 1372 --layouts 12 --validation_layouts 12
-  "${render_512[@]}" --first 1000 --layouts 186
-fi

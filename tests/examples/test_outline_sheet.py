@@ -14,16 +14,17 @@ STROKES = ROOT / "examples" / "assets" / "strokes"
 
 
 def test_an_overview_of_strokes_outlines_and_images(monkeypatch, tmp_path):
-    mask, output = STROKES / "meadow.png", tmp_path / "sheet.png"
-    options = ["--overview", "--masks", mask, "--strengths", "0.8", "--steps", "1", "--seed", "3", "--output", output]
-    monkeypatch.setattr(sys, "argv", ["outline_sheet.py", *map(str, options)])
-    runpy.run_path(str(ROOT / "examples" / "outline_sheet.py"), run_name="__main__")
-    painted, outlines, image = np.split(np.array(Image.open(output))[-256:], 3, axis=1)
-
     pipeline = SPADEPipeline.from_pretrained(BUNDLED_MODEL)
+    height, width = pipeline.generator.native_size
+    mask, output = STROKES / "meadow.png", tmp_path / "sheet.png"
+    options = ["--overview", "--masks", mask, "--strengths", 0.8, "--steps", 1, "--seed", 3, "--size", width]
+    monkeypatch.setattr(sys, "argv", ["outline_sheet.py", *map(str, options), "--output", str(output)])
+    runpy.run_path(str(ROOT / "examples" / "outline_sheet.py"), run_name="__main__")
+    painted, outlines, image = np.split(np.array(Image.open(output))[-height:], 3, axis=1)
     natural = pipeline.refine_mask(str(mask), 0.8, 1, torch.Generator().manual_seed(3))
-    np.testing.assert_array_equal(painted, pipeline.image_processor.colorize(str(mask))[0])
-    np.testing.assert_array_equal(outlines, pipeline.image_processor.colorize(natural)[0])
+    for shown, label_map in ((painted, str(mask)), (outlines, natural)):
+        (colors,) = pipeline.image_processor.colorize(label_map)
+        np.testing.assert_array_equal(shown, colors.resize((width, height), Image.Resampling.NEAREST))
     expected = pipeline(natural, style_image=str(ROOT / "examples" / "assets" / "noon_style.jpg")).images[0]
     assert (outlines != painted).any() and np.abs(image - np.array(expected).astype(int)).max() <= 1
 

@@ -129,11 +129,11 @@ def test_images_beside_the_masks_are_not_read(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_half_size_head():
-    """It begins with the model's own images, and costs a few percent for four times the pixels."""
+    """It costs a few percent for four times the pixels."""
     mask = ROOT / "examples" / "assets" / "lake_mask.png"
-    command = [sys.executable, str(RESEARCH / "benchmark_head.py"), "--masks", str(mask), "--rounds", "1"]
+    script, options = str(RESEARCH / "benchmark_head.py"), ["--rounds", "1", "--threads", "1"]
+    command = [sys.executable, script, "--masks", str(mask), *options]
     result = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 0, result.stderr
-    assert "the model's images, enlarged: within 0e+00" in result.stdout
     own, head, large = (float(line.split()[-1]) for line in result.stdout.splitlines()[-3:])
     assert own < head < 1.1 * own and large > 3 * own
