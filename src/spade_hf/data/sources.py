@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import datasets
+from datasets.config import HF_DATASETS_CACHE
 from datasets.exceptions import DatasetsError
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -85,7 +86,7 @@ def _cache_of(folder: Path, cache_dir: str | None) -> str:
     shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     states = [(str(name), (folder / name).stat().st_size, (folder / name).stat().st_mtime_ns) for name in shown]
     digest = hashlib.blake2b(repr(states).encode(), digest_size=8).hexdigest()
-    return str(Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / f"{folder.resolve().name}-{digest}")
+    return str(Path(cache_dir or HF_DATASETS_CACHE) / f"{folder.resolve().name}-{digest}")
 
 
 def _select_split(loaded: datasets.Dataset | datasets.DatasetDict, split: str) -> datasets.Dataset:
