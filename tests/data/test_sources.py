@@ -151,3 +151,29 @@ def test_a_shards_images_are_those_in_the_shard(tmp_path, monkeypatch):
     for name in ("000000.jpg", "000001.jpg", "train-00000.tar/000000.jpg"):
         save(tmp_path / "elsewhere" / name, real_image(0, (5, 5)))
     assert [row["jpg"].size for row in load_rows(str(tmp_path / "shards"), streaming=True)] == expected
+
+
+CARD = "---\nconfigs:\n- config_name: default\n  data_files:\n  - {split: train, path: data/train-*.parquet}\n---\n"
+
+
+def test_a_folder_with_a_card_is_read_as_it_is_now(tmp_path):
+    """`datasets` alone would show the rows that it has prepared first."""
+    folder, cache = tmp_path / "pairs", str(tmp_path / "cache")
+    (folder / "data").mkdir(parents=True)
+    (folder / "README.md").write_text(CARD)
+
+    def write(name: str, *values: int) -> None:
+        datasets.Dataset.from_dict({"value": values}).to_parquet(folder / "data" / f"train-{name}.parquet")
+
+    def read() -> list[int]:
+        return load_rows(str(folder), cache_dir=cache)["value"][:]
+
+    write("0", 1, 2)
+    assert read() == [1, 2]
+    write("1", 3)
+    assert read() == [1, 2, 3]
+    write("0", 4, 5, 6)
+    assert read() == [4, 5, 6, 3]
+    prepared = set((tmp_path / "cache").iterdir())
+    (folder / ".hidden").write_text("no data")
+    assert read() == [4, 5, 6, 3] and set((tmp_path / "cache").iterdir()) == prepared

@@ -1,10 +1,12 @@
 """Loads training data: data sets on the Hub and on disk, and the label set stored with them."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import datasets
+from datasets.config import HF_DATASETS_CACHE
 from datasets.exceptions import DatasetsError
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -36,7 +38,8 @@ def load_rows(
         config_name (`str`, *optional*): The data set's configuration.
         split (`str`, defaults to `"train"`): Can be a slice such as `"train[:100]"`. A folder that `save_to_disk`
             wrote from a single data set has its one split, else `"train"`.
-        cache_dir (`str`, *optional*): Folder for the prepared data of `datasets`.
+        cache_dir (`str`, *optional*): Folder for the prepared data of `datasets`. That of a folder with a card has a
+            subfolder for each state of its files.
         streaming (`bool`, defaults to `False`): Stream the rows. Slices of a split cannot be streamed.
         image_columns (`Iterable[str]`): Columns that are read as images although the table does not say that they are:
             bytes, `{"bytes", "path"}`, or names of files in the data set's folder.
@@ -52,6 +55,8 @@ def load_rows(
             f"`dataset_config_name` is {config_name!r}, but {dataset_name} is one data set without configurations. "
             "Leave it out."
         )
+    if (path / "README.md").exists() and not is_saved:
+        cache_dir = _cache_of(path, cache_dir)
     options = {"split": split, "cache_dir": cache_dir, "streaming": streaming}
     try:
         if path.suffix == ".parquet":
@@ -69,6 +74,19 @@ def load_rows(
         ) from error
     folder = path if path.is_dir() else path.parent
     return as_own_images(rows, list(image_columns), str(folder) if path.exists() else None)
+
+
+def _cache_of(folder: Path, cache_dir: str | None) -> str:
+    """Return a folder for the prepared data of a folder with a card, named by the state of its files.
+
+    If the card names the files by patterns, `datasets` takes the data that it has prepared before for current, also
+    when files were added, changed or deleted since.
+    """
+    names = sorted(file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+    shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    states = [(str(name), (folder / name).stat().st_size, (folder / name).stat().st_mtime_ns) for name in shown]
+    digest = hashlib.blake2b(repr(states).encode(), digest_size=8).hexdigest()
+    return str(Path(cache_dir or HF_DATASETS_CACHE) / f"{folder.resolve().name}-{digest}")
 
 
 def _select_split(loaded: datasets.Dataset | datasets.DatasetDict, split: str) -> datasets.Dataset:
