@@ -33,7 +33,7 @@ from spade_hf.demo.painter import LAYOUT_STEPS, OUTLINE_STEPS, Painter
 from spade_hf.demo.thumbnails import thumbnail_items
 from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE
 from spade_hf.export import export_generator, export_outline_model, export_style_encoder, save_onnx
-from spade_hf.export.models import Modulation
+from spade_hf.export.models import Dtype, Modulation
 
 
 HERE = Path(__file__).parent
@@ -69,7 +69,13 @@ and offline. Built by `spaces_demo/browser/build.py` of spade_hf.
 """
 
 
-def build(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modulation = "sparse") -> None:
+def build(
+    pipeline: SPADEPipeline,
+    folder: Path,
+    runtime: Path,
+    modulation: Modulation = "sparse",
+    dtype: Dtype = "float16",
+) -> None:
     """Write the page.
 
     Args:
@@ -77,20 +83,21 @@ def build(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modu
         folder (`Path`): Created if it does not exist; the version of an earlier build is replaced.
         runtime (`Path`): Folder of onnxruntime-web's files.
         modulation (`str`, defaults to "sparse"): Of the generator's file; see `spade_hf.export.export_generator`.
+        dtype (`str`, defaults to "float16"): Of the weights in the generator's file.
     """
     with tempfile.TemporaryDirectory() as temporary:
         parts = Path(temporary)
-        write_parts(pipeline, parts, runtime, modulation)
+        write_parts(pipeline, parts, runtime, modulation, dtype)
         publish(parts, folder)
 
 
-def write_parts(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modulation) -> None:
+def write_parts(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation: Modulation, dtype: Dtype) -> None:
     """Write the files of a version; the arguments are those of `build`."""
     (folder / "runtime").mkdir()
     for name, served in RUNTIME_FILES.items():
         shutil.copy(runtime / name, folder / "runtime" / served)
     copy_page(folder)
-    generator = export_generator(pipeline, dtype="float16", modulation=modulation)
+    generator = export_generator(pipeline, dtype=dtype, modulation=modulation)
     reading = None
     if modulation == "sparse":
         metadata = {entry.key: entry.value for entry in generator.metadata_props}
@@ -242,6 +249,12 @@ def main(arguments: list[str] | None = None) -> None:
         default="sparse",
         help="sparse (default) is faster",
     )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "int8"),
+        default="float16",
+        help="of the generator's weights; int8 makes a smaller download, and pictures that differ a little",
+    )
     parser.add_argument("--repo_id", help="USER/SPACE: also upload it to the Hub as a static Space")
     args = parser.parse_args(arguments)
     disable_progress_bar()
@@ -249,7 +262,7 @@ def main(arguments: list[str] | None = None) -> None:
         runtime = args.runtime or fetch_runtime(Path(temporary))
         if missing := [name for name in RUNTIME_FILES if not (runtime / name).is_file()]:
             raise ValueError(f"--runtime {runtime} lacks {missing[0]}. Give the folder dist of {RUNTIME}.")
-        build(SPADEPipeline.from_pretrained(args.model), args.output_dir, runtime, args.modulation)
+        build(SPADEPipeline.from_pretrained(args.model), args.output_dir, runtime, args.modulation, args.dtype)
     if args.repo_id is None:
         print(args.output_dir)
         return

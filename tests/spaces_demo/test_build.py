@@ -64,7 +64,8 @@ def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, 
     runtime.mkdir()
     for name in build.RUNTIME_FILES:
         (runtime / name).write_text(name)
-    monkeypatch.setattr(build, "export_generator", lambda *args, **options: exported)
+    asked = []
+    monkeypatch.setattr(build, "export_generator", lambda *args, **options: asked.append(options) or exported)
     monkeypatch.setattr(build, "export_outline_model", lambda *args, **options: exported)
     exported = build.export_style_encoder(pipeline)
     exported.metadata_props.add(key="num_codes", value="12")
@@ -82,7 +83,8 @@ def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, 
     api.upload_file(
         repo_id="alice/browser-page", repo_type="space", path_or_fileobj=b"old", path_in_repo=f"{older}/page.js"
     )
-    build.main([*options, "--repo_id", "alice/browser-page"])
+    build.main([*options, "--repo_id", "alice/browser-page", "--dtype", "int8"])
+    assert asked == [{"dtype": "int8", "modulation": "sparse"}]
     assert "alice/browser-page" in capsys.readouterr().out
     card = (tmp_path / "site" / "README.md").read_text()
     assert "sdk: static" in card
