@@ -13,13 +13,12 @@ from torch import Tensor
 from ..batch import Batch
 from ..images.photo_files import Photo
 from ..images.processor import SPADEImageProcessor
+from ..images.resize import have_equal_proportions
 from .image_files import decode_photo, is_turned, stored_image
 from .rows import ImageTypes, Rows, decode_column, decode_mask, name_files, select_images
 from .transforms import PairedTransform
 
 
-# Image and mask can differ in size if they show the same frame; their aspect ratios can differ by this share.
-ASPECT_TOLERANCE = 0.02
 MAX_WARNINGS = 20  # of images with clipped values that a reader names
 logger = logging.getLogger(__name__)
 
@@ -158,11 +157,6 @@ class PairReader:
 def size_of_photo(photo: Photo) -> tuple[int, int]:
     """Return width and height of an image, or of numbers `(H, W, I)`."""
     return photo.size if isinstance(photo, PIL.Image.Image) else (photo.shape[1], photo.shape[0])
-
-
-def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Return whether images of two sizes (width, height) can show the same frame."""
-    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE  # the ratio of two aspect ratios
 
 
 def check_instance_column(processor: SPADEImageProcessor, instance_column: str | None) -> None:

@@ -269,8 +269,8 @@ class SPADEGenerator(MaskToImageMixin):
             backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
                 neighborhood once, `"auto"` takes the faster path on CPUs, and the dense path on other devices, where
                 sparse has not been measured. Soft masks, conditions, exported graphs, and networks in which a
-                convolution over the mask is hooked or replaced always take the dense path. Under `torch.compile` the sparse path runs
-                eagerly, because a graph cannot depend on the labels.
+                convolution over the mask is hooked or replaced always take the dense path. Under `torch.compile` the
+                sparse path runs eagerly, because a graph cannot depend on the labels.
         """
         if backend not in ("auto", "dense", "sparse"):
             raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")

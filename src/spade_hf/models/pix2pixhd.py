@@ -47,8 +47,8 @@ class Pix2PixHDGenerator(MaskToImageMixin):
             pipeline.
         latent_dim (`None`): Always `None`: pipelines, checkpoints and exports ask every generator for it.
         image_channels (`int`, defaults to 3): I, channels of the images.
-        condition_channels (`int`, defaults to 0): P, planes of real numbers that are read beside the labels; with some,
-            `num_labels` can be 0.
+        condition_channels (`int`, defaults to 0): P, planes of real numbers that are read beside the labels; with
+            some, `num_labels` can be 0.
     """
 
     _no_split_modules = ["Pix2PixHDBlock"]
