@@ -50,6 +50,20 @@ def photo_suffixes(processor: SPADEImageProcessor) -> tuple[str, ...]:
     return PHOTO_SUFFIXES if dtype == "uint8" and count in (1, 3) else suffixes_of(count, dtype)
 
 
+def check_condition(processor: SPADEImageProcessor, args: argparse.Namespace) -> None:
+    """Raise a ValueError unless there are conditions for a model that reads them, and none for another one."""
+    count = processor.config.condition_channels
+    if (given := args.condition or args.condition_column) and count == 0:
+        option = "condition" if given == args.condition else "condition_column"
+        raise ValueError(f"`{option}` was given, but this model reads masks alone. Leave it out.")
+    if count > 0 and not given:
+        option = "condition" if args.dataset is None else "condition_column"
+        raise ValueError(
+            f"`{option}` is missing: this model reads conditions of {count} channels. Give what it was trained with, "
+            "such as depth, edges or pictures."
+        )
+
+
 def paint_photos(pipeline: SPADEPipeline, mask: Any, **options: Any) -> list[Photo]:
     """Call a pipeline for images to save: of PIL, or numbers `(H, W, I)` where PIL has no mode for them."""
     processor = pipeline.image_processor

@@ -23,7 +23,7 @@ def fingerprint(
     rows: datasets.Dataset | datasets.IterableDataset,
     columns: Sequence[str | None],
     *,
-    label_set: LabelSet,
+    label_set: LabelSet | None,
     color_tolerance: float | None = None,
     max_rows: int | None = None,
 ) -> Fingerprint:
@@ -31,8 +31,8 @@ def fingerprint(
 
     Args:
         rows (`datasets.Dataset` or `datasets.IterableDataset`): Rows whose images are not decoded.
-        columns (`Sequence[str | None]`): Columns of images, masks and instance maps; `None` is left out.
-        label_set (`LabelSet`): Labels of the masks.
+        columns (`Sequence[str | None]`): Columns of images, masks, instance maps and conditions; `None` is left out.
+        label_set (`LabelSet` or `None`): Labels of the masks, if there are any.
         color_tolerance (`float`, *optional*): How masks in colors are read; see [`LabelSet.ids_from_colors`].
         max_rows (`int`, *optional*): Hash this many rows at most, at equal distances (of a stream: the first ones).
             `None`: all.
@@ -61,8 +61,10 @@ def fingerprint(
     }
 
 
-def describe_labels(label_set: LabelSet, color_tolerance: float | None) -> Fingerprint:
+def describe_labels(label_set: LabelSet | None, color_tolerance: float | None) -> Fingerprint:
     """Describe how masks are read: the values of a fingerprint that do not depend on the rows."""
+    if label_set is None:
+        return {"labels": [], "unknown_id": None, "color_tolerance": color_tolerance}
     return {
         "labels": [
             [label_id, name, color]

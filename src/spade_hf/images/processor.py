@@ -137,6 +137,11 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         """Whether the model reads masks."""
         return self._label_set is not None
 
+    @property
+    def label_set_or_none(self) -> LabelSet | None:
+        """The labels of the masks, or `None` if the model reads none."""
+        return self._label_set
+
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any
     ) -> None:

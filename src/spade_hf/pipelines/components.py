@@ -15,7 +15,7 @@ def check_components(
     outline_model: SPADEOutlineModel | None = None,
 ) -> None:
     """Raise a ValueError if the parts do not fit each other."""
-    labels = image_processor.label_set if image_processor.has_labels else None
+    labels = image_processor.label_set_or_none
     config, theirs = generator.config, image_processor.config
     pairs = {
         "num_labels": (config.num_labels, 0 if labels is None else labels.num_labels),

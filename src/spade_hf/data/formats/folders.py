@@ -26,7 +26,7 @@ from .class_masks import CLASS_MASKS_COLUMN, CLASS_MASKS_FEATURE, group_by_photo
 
 logger = logging.getLogger(__name__)
 VOC_FOLDERS = {"image": "JPEGImages", "label": "SegmentationClass", "instance": "SegmentationObject"}
-ARRAY_SUFFIX = ".npy"  # of photographs, in a folder without images
+ARRAY_SUFFIX = ".npy"  # of photographs, masks and conditions, in a folder without images
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp", ".heic", ".avif")  # of photographs rather than of masks
 
 
@@ -129,7 +129,7 @@ def _by_name(
     folder = folders[column]
     found: dict[str, str] = {}
     used = image_suffixes()
-    if column == "image" and not any(posixpath.splitext(path)[1].lower() in used for path in paths):
+    if column != "instance" and not any(posixpath.splitext(path)[1].lower() in used for path in paths):
         used = frozenset([ARRAY_SUFFIX])
     for path in paths:
         name = normalized(path)
