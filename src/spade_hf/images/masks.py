@@ -4,13 +4,15 @@ A number counts as an id only where the file keeps numbers: not in a lossy forma
 bits over 0..255. The colors of a palette count where they contradict its indices.
 """
 
+from typing import Any
+
 import numpy as np
 import PIL.Image
 import torch
 
 from ..labels.colors import MAX_COLOR_TOLERANCE, NEAR_COLOR, nearest_rows, pack_colors, rows_of_colors
 from ..labels.label_set import LabelSet
-from .inputs import COLOR_MODES, check_opaque, header_of, is_lossy, upright
+from .inputs import COLOR_MODES, check_opaque, flatten, header_of, is_lossy, upright
 from .palettes import find_disagreement
 
 
@@ -88,6 +90,15 @@ def read_instances(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument:
     if maps.ndim == 4 and maps.shape[-1] == 4:
         raise ValueError(f"{argument} has an alpha channel; an instance map has ids, or RGB colors. Save it without.")
     return (pack_colors(maps) if maps.ndim == 4 else maps).astype(np.int64)
+
+
+def read_instance_maps(instance_map: Any) -> list[torch.Tensor]:
+    """Read every instance map at its own size: int64 `(H, W)`."""
+    instance_maps: list[torch.Tensor] = []
+    for value, name in flatten(instance_map, "instance_map"):
+        ids = torch.from_numpy(read_instances(value, name))  # (N, H, W)
+        instance_maps.extend(ids.to(value.device) if isinstance(value, torch.Tensor) else ids)
+    return instance_maps
 
 
 def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch.Tensor:

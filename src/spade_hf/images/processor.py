@@ -18,7 +18,7 @@ from diffusers.utils import PushToHubMixin
 from ..labels.label_set import LabelSet
 from .channels import as_shown, check_condition, check_display_channels, check_image_channels
 from .inputs import flatten, instance_edges
-from .masks import read_ids, read_instances, soft_masks
+from .masks import read_ids, read_instance_maps, soft_masks
 from .photo_files import fits_pillow, to_pillow
 from .photos import read_values
 from .resize import size_of, stack_labels, stack_photos
@@ -127,8 +127,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         if self._label_set is None:
             raise ValueError(
                 f"This model has no labels: it makes images of a condition of {self.config.condition_channels} "
-                "channels alone, so nothing that needs masks can be done with it. Call it as "
-                "`pipeline(condition=...)`, or `spade-hf generate --condition FILE`."
+                "channels alone, so nothing that needs masks can be done with it. Call `pipeline(condition=...)`."
             )
         return self._label_set
 
@@ -222,7 +221,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         masks = self._read_masks(mask, color_tolerance)
         if instance_map is None:
             return masks, None
-        instance_maps = _read_instance_maps(instance_map)
+        instance_maps = read_instance_maps(instance_map)
         if len(masks) != len(instance_maps):
             raise ValueError(
                 f"`instance_map` holds {len(instance_maps)} maps for {len(masks)} masks; give one per mask."
@@ -313,7 +312,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         Returns:
             `torch.Tensor`: bool `(N, H, W)`, see `instance_edges`.
         """
-        return instance_edges(stack_labels(_read_instance_maps(instance_map), height, width, "instance_map"))
+        return instance_edges(stack_labels(read_instance_maps(instance_map), height, width, "instance_map"))
 
     def preprocess_image(
         self,
@@ -449,12 +448,3 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         if len({one.ndim for one in masks}) > 1:
             raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colors); give one kind per call.")
         return masks
-
-
-def _read_instance_maps(instance_map: "ImageInput") -> list[torch.Tensor]:
-    """Read every instance map at its own size: int64 `(H, W)`."""
-    instance_maps: list[torch.Tensor] = []
-    for value, name in flatten(instance_map, "instance_map"):
-        ids = torch.from_numpy(read_instances(value, name))  # (N, H, W)
-        instance_maps.extend(ids.to(value.device) if isinstance(value, torch.Tensor) else ids)
-    return instance_maps

@@ -119,7 +119,7 @@ def _check_condition(condition: Tensor | None, mask: Tensor | None, num_channels
         raise ValueError(f"`condition` is missing: {advice}")
     if condition.ndim != 4 or condition.shape[1] != num_channels or not condition.is_floating_point():
         raise ValueError(f"`condition` is {condition.dtype} of shape {tuple(condition.shape)}; {advice}")
-    if mask is not None and condition.shape != (expected := (len(mask), num_channels, *mask.shape[-2:])):
+    if mask is not None and condition.shape != (expected := (mask.shape[0], num_channels, *mask.shape[-2:])):
         raise ValueError(
             f"`condition` has shape {tuple(condition.shape)}; with a mask of shape {tuple(mask.shape)} it must be "
             f"{expected}."

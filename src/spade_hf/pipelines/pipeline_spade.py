@@ -5,7 +5,6 @@ latent.
 """
 
 import inspect
-import math
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,23 +18,20 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from ..images.processor import ImageInput, SPADEImageProcessor
-from ..images.resize import size_in_proportion
-from ..labels.label_set import UNPAINTED_ID
 from ..models import SPADEGenerator, SPADEOutlineModel, SPADEStyleEncoder
 from ..models.locations import check_hub, check_pipeline_location
 from ..models.modeling_utils import PortableConfigMixin
 from ..models.weight_files import check_format
 from .arguments import (
-    check_conditions,
     check_generator,
     check_latents,
     check_mask,
-    check_side,
     check_tolerance,
     check_whole_number,
 )
 from .components import check_components, check_index
-from .refinement import check_outline_model, check_strength, draw_natural_maps, read_painted
+from .inputs import InputReader
+from .refinement import check_outline_model, check_strength, draw_natural_maps
 
 
 @dataclass
@@ -203,12 +199,13 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
         # Masks and conditions: each read at its own size, then all at the images' size.
         uses_outlines = self._uses_outlines(outline_strength, outline_steps)
+        reader = self._reader(height, width, color_tolerance)
         inputs: dict[str, Tensor | None] = {}  # of the generator, by argument: N of each
         if uses_outlines:
-            painted = self._painted_maps(mask, height, width, color_tolerance)  # (N, H, W) in 0..L
+            painted = reader.read_painted(mask)  # (N, H, W) in 0..L
             num_masks = len(painted)
         else:
-            inputs = self._read_inputs(mask, instance_map, condition, height, width, color_tolerance)
+            inputs = reader.read(mask, instance_map, condition)
             num_masks = next(len(one) for one in inputs.values() if one is not None)
 
         # Styles: given, encoded or drawn.
@@ -278,7 +275,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         check_outline_model(self.outline_model, self.image_processor.label_set)
         check_tolerance(color_tolerance)
         check_generator(generator)
-        painted = self._painted_maps(mask, height, width, color_tolerance)
+        painted = self._reader(height, width, color_tolerance).read_painted(mask)
         if isinstance(generator, list) and len(generator) != len(painted):
             raise ValueError(f"`generator` is a list of {len(generator)} for {len(painted)} masks; give one for each.")
         ids = self._ids(self._natural_maps(painted, strength, num_inference_steps, generator))
@@ -357,70 +354,15 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             )
         return True
 
-    def _read_inputs(
-        self,
-        mask: Any,
-        instance_map: Any,
-        condition: Any,
-        height: int | None,
-        width: int | None,
-        color_tolerance: float | None,
-    ) -> dict[str, Tensor | None]:
-        """Read what the generator reads at the images' size, by its arguments.
-
-        Returns:
-            `dict`: `segmap`, `(N, H, W)` or `(N, L, H, W)`, or `None` for a model without labels; `instance_edges`,
-                bool `(N, H, W)`, and `condition`, `(N, P, H, W)` in [-1, 1], of a model that has them.
-        """
-        processor = self.image_processor
-        conditions = None
-        if condition is not None:
-            conditions = processor.read_condition(condition)
-        elif processor.config.condition_channels:
-            raise ValueError(
-                f"`condition` is missing: this model reads {processor.config.condition_channels} channels of real "
-                "numbers. Pass what it was trained with, such as a depth map, edges or a picture."
-            )
-        inputs: dict[str, Tensor | None] = {"segmap": None}
-        if mask is None:
-            if instance_map is not None:
-                raise ValueError("`instance_map` was given, but this model has no labels. Leave it out.")
-            assert conditions is not None
-            size = self._image_size(conditions, height, width, "condition")
-        else:
-            masks, instance_maps = self._read(mask, instance_map, color_tolerance)
-            size = self._image_size(masks, height, width, "mask")
-            inputs["segmap"], edges = processor.resize(masks, instance_maps, height=size[0], width=size[1])
-            if edges is not None:
-                inputs["instance_edges"] = edges
-            if conditions is not None:
-                check_conditions(conditions, masks)
-        if conditions is not None:
-            inputs["condition"] = processor.resize_condition(conditions, size=size)
-        return inputs
-
-    def _read(self, mask: Any, instance_map: Any, color_tolerance: float | None) -> tuple[list[Tensor], Any]:
-        """Read masks and instance maps at their own sizes; an error about holes says how to fill them."""
-        try:
-            return self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
-        except ValueError as error:
-            if self.outline_model is None or self.image_processor.label_set.use_unknown_label:
-                raise
-            try:
-                read_painted(self.image_processor, mask, color_tolerance)
-            except ValueError:
-                raise error from None
-            raise ValueError(
-                f"{error} Pixels that are not painted (id {UNPAINTED_ID}, or transparent) are filled with "
-                "`outline_strength` above 0, or by `refine_mask`."
-            ) from None
-
-    def _painted_maps(self, mask: Any, height: int | None, width: int | None, color_tolerance: float | None) -> Tensor:
-        """Read masks at the images' size: int64 `(N, H, W)` in 0..L, where L is "not painted"."""
-        reader, masks = read_painted(self.image_processor, mask, color_tolerance)
-        height, width = self._image_size(masks, height, width, "mask")
-        channels, _ = reader.resize(masks, height=height, width=width)
-        return torch.from_numpy(reader.label_set.channel_classes).to(channels.device)[channels]
+    def _reader(self, height: int | None, width: int | None, color_tolerance: float | None) -> InputReader:
+        return InputReader(
+            self.generator,
+            self.image_processor,
+            height=height,
+            width=width,
+            color_tolerance=color_tolerance,
+            can_fill=self.outline_model is not None,
+        )
 
     def _natural_maps(self, painted: Tensor, strength: float, num_steps: int, generator: Any) -> Tensor:
         """Draw natural maps of painted ones `(N, H, W)` in 0..L: the generator's channels, int64 `(N, H, W)`.
@@ -440,26 +382,6 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     def _ids(self, channels: Tensor) -> Tensor:
         """Return the label ids of channels."""
         return torch.tensor(self.image_processor.label_set.ids, device=channels.device)[channels]
-
-    def _image_size(
-        self, masks: list[Tensor], height: int | None, width: int | None, argument: str
-    ) -> tuple[int, int]:
-        """Return the images' height and width, in the proportions of the masks `(..., H, W)` unless both are given."""
-        divisor = self.generator.size_divisor
-        check_side("height", height, divisor)
-        check_side("width", width, divisor)
-        area = math.prod(self.generator.native_size)
-        sizes = dict.fromkeys(
-            size_in_proportion((one.shape[-2], one.shape[-1]), area=area, divisor=divisor, height=height, width=width)
-            for one in masks
-        )
-        if len(sizes) > 1:
-            listed = ", ".join(f"{height}x{width}" for height, width in sizes)
-            raise ValueError(
-                f"`{argument}` has {argument}s of different proportions: their images would be {listed} (height x "
-                "width), but one call makes images of one size. Give `height` and `width`, or call once for each size."
-            )
-        return next(iter(sizes))
 
     @staticmethod
     def _num_images(num_masks: int, z: Tensor | None, num_images_per_mask: int) -> int:
