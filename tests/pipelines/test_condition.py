@@ -91,7 +91,10 @@ def test_image_to_image_has_the_condition_s_proportions():
         ({"condition": planes((64, 32))}, "`condition` 0 is 64x32 and its `mask` is 64x64"),
         ({"condition": [planes(), planes()]}, "`condition` holds 2 conditions for 1 masks; give one per mask"),
         ({"condition": planes(channels=3)}, r"`condition` has shape \(64, 64, 3\); an array is \(H, W, 2\)"),
-        ({"condition": planes() * np.inf}, "`condition` has 0 values that are NaN and 8192 that are infinite, of 8192"),
+        (
+            {"condition": planes() * np.inf},
+            "`condition` has 0 values that are NaN and 8192 that are infinite, of 8192",
+        ),
         ({"condition": planes(), "outline_strength": 0.5}, "this model has a condition, which would no longer fit"),
     ],
     ids=["missing", "size", "number", "channels", "infinite", "outlines"],

@@ -67,7 +67,7 @@ def find_masks(
         ("instance_map", instance_folder, maps),
         ("condition", condition_folder, conditions),
     ):
-        if folder is not None and (alone := sorted(stems - Counter(found))):
+        if folder is not None and (alone := sorted(set(stems) - set(found))):
             raise ValueError(f"`{argument}` {folder} has no file for {', '.join(alone[:3])}. Add it.")
     return [
         MaskSource(
