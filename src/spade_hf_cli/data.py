@@ -54,8 +54,15 @@ def open_folders(options: DataOptions | argparse.Namespace, which: str = "") -> 
         {column: getattr(options, f"{name}_{kind}") for column, name in OPTION_OF.items() if column in folders}
         for kind in ("suffix", "prefix")
     )
-    class_masks = open_label_set(options) if options.class_masks else None
-    return load_folders(folders, suffixes=suffixes, prefixes=prefixes, file_list=file_list, class_masks=class_masks)
+    class_masks = open_label_set(options) if options.class_masks or options.soft_class_masks else None
+    return load_folders(
+        folders,
+        suffixes=suffixes,
+        prefixes=prefixes,
+        file_list=file_list,
+        class_masks=class_masks,
+        soft_class_masks=options.soft_class_masks,
+    )
 
 
 def columns_of(options: DataOptions | argparse.Namespace) -> dict[str, Any]:

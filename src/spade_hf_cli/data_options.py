@@ -34,7 +34,7 @@ RULES = (
         "belongs to --dataset_name; folders have no configurations and columns. Leave it out.",
     ),
     Rule(
-        f"{ENDS} class_masks",
+        f"{ENDS} class_masks soft_class_masks",
         lambda options: options.image_folder is None,
         "belongs to --image_folder and --mask_folder, which are missing.",
     ),
@@ -49,7 +49,7 @@ RULES = (
         "belongs to --condition_folder, which is missing.",
     ),
     Rule(
-        "label_set color_tolerance class_masks mask_suffix mask_prefix instance_column",
+        "label_set color_tolerance class_masks soft_class_masks ids_in_red mask_suffix mask_prefix instance_column",
         lambda options: not has_masks(options),
         "is about masks, and there are none. Leave it out.",
         also_zero=True,
@@ -92,6 +92,16 @@ class DataOptions:
         False,
         "--mask_folder has black and white masks, one per class: 1-grass.png, 1-sky.png or 1/grass.png for 1.jpg; "
         "where they overlap, the class with the larger id wins",
+    )
+    soft_class_masks: bool = data_option(
+        False,
+        "like --class_masks, but of gray masks: the weights of their classes, from black 0 to white 1, and overlaps "
+        "stay, so that the model reads soft masks",
+    )
+    ids_in_red: bool = data_option(
+        False,
+        "masks are RGB with the ids in the red channel, as CARLA saves them, or in three equal channels; else colors "
+        "of RGB are those of the label set",
     )
     image_column: str = data_option("image")
     mask_column: str = data_option("label", "none: images and their conditions only, without labels")
@@ -221,7 +231,11 @@ def problem_with_data(options: DataOptions | argparse.Namespace) -> str | None:
         return problem
     if problem := problem_with_channels(options):
         return problem
-    of_files = [name for name in (*ENDS.split(), "class_masks", "file_list") if name in given]
+    if options.class_masks and options.soft_class_masks:
+        return "--class_masks makes hard masks and --soft_class_masks soft ones. Give one of them."
+    if options.ids_in_red and (options.class_masks or options.soft_class_masks or options.panoptic_json is not None):
+        return "--ids_in_red is for masks of ids, one file per image. Leave it out."
+    of_files = [name for name in (*ENDS.split(), "class_masks", "soft_class_masks", "file_list") if name in given]
     if options.panoptic_json is not None and of_files:
         return (
             f"--panoptic_json names the files of each pair, so --{of_files[0]} is not needed. Leave one of them out."

@@ -8,7 +8,8 @@ import torch
 from diffusers.utils.logging import disable_progress_bar
 
 from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEOutlineModel
-from spade_hf.images.inputs import check_not_url
+from spade_hf.images.inputs import check_not_url, open_image
+from spade_hf.images.masks import ids_of_red
 from spade_hf.images.photo_files import Photo, fits_pillow, suffixes_of
 from spade_hf.models.locations import check_hub, check_location, check_pipeline_location
 from spade_hf.pipelines import SPADEPipeline
@@ -48,6 +49,14 @@ def photo_suffixes(processor: SPADEImageProcessor) -> tuple[str, ...]:
     """Return the suffixes of files that can hold a model's images, the usual one first."""
     count, dtype = processor.config.image_channels, processor.stored_type
     return PHOTO_SUFFIXES if dtype == "uint8" and count in (1, 3) else suffixes_of(count, dtype)
+
+
+def as_ids(mask: Any, *, ids_in_red: bool) -> Any:
+    """Return a mask, an image or its path, as it is, or with `ids_in_red` the ids in its red channel."""
+    if mask is None or not ids_in_red:
+        return mask
+    name = f"`mask` ({mask})" if isinstance(mask, str) else "`mask`"
+    return ids_of_red(open_image(mask, argument=name) if isinstance(mask, str) else mask, name)
 
 
 def check_condition(processor: SPADEImageProcessor, args: argparse.Namespace) -> None:

@@ -125,6 +125,11 @@ def _add_generate(commands: Commands) -> None:
         "--color-tolerance", type=float, help="map other colors to the nearest label within this RGB distance"
     )
     command.add_argument(
+        "--ids-in-red",
+        action="store_true",
+        help="masks are RGB with the ids in the red channel, as CARLA saves them, or in three equal channels",
+    )
+    command.add_argument(
         "--outline-strength",
         type=share,
         default=0.0,

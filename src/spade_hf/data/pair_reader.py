@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch
+from ..images.masks import ids_of_red
 from ..images.photo_files import Photo
 from ..images.photos import describe_clipped
 from ..images.processor import SPADEImageProcessor
@@ -57,6 +58,7 @@ class PairReader:
         processor (`SPADEImageProcessor`): Preprocesses images and maps.
         transform (`PairedTransform`): Augments them.
         color_tolerance (`float`, *optional*): For masks in colors; see [`LabelSet.ids_from_colors`].
+        ids_in_red (`bool`, defaults to `False`): Read the red channel of RGB masks as ids; see [`ids_of_red`].
 
     Raises:
         ValueError: If the options contradict each other.
@@ -72,6 +74,7 @@ class PairReader:
         processor: SPADEImageProcessor,
         transform: PairedTransform,
         color_tolerance: float | None = None,
+        ids_in_red: bool = False,
     ) -> None:
         check_instance_column(processor, instance_column)
         check_mask_column(processor, mask_column)
@@ -87,6 +90,7 @@ class PairReader:
         self.image_column, self.mask_column, self.instance_column = image_column, mask_column, instance_column
         self.condition_column = condition_column
         self.processor, self.transform, self.color_tolerance = processor, transform, color_tolerance
+        self.ids_in_red = ids_in_red
         self.last_size: tuple[int, int] | None = None  # (width, height) of the last image read, as it is stored
         self._reads_soft: bool | None = None  # what the first mask was
         self._clipped: set[str] = set()  # images that were named in a warning
@@ -142,6 +146,8 @@ class PairReader:
         mask, condition, width, height = None, None, *size_of_photo(image)
         if self.mask_column is not None:
             mask = decode_mask(row, self.mask_column, self.image_types, self.processor.label_set)
+            if self.ids_in_red and isinstance(mask, PIL.Image.Image):
+                mask = ids_of_red(mask)
             self._check_kind(is_soft(mask))
             self._check_proportions(row, image, size_of_mask(mask), "mask")
             width, height = size_of_mask(mask)

@@ -101,6 +101,24 @@ def read_instance_maps(instance_map: Any) -> list[torch.Tensor]:
     return instance_maps
 
 
+def ids_of_red(mask: PIL.Image.Image, argument: str = "`mask`") -> PIL.Image.Image:
+    """Return the ids in the red channel of an RGB mask, as a gray image of ids.
+
+    CARLA saves them so, with 0 or numbers of objects in the other channels; so do programs that write gray as RGB.
+
+    Raises:
+        ValueError: If it is not an RGB image, or its compression changes numbers.
+    """
+    if mask.mode not in COLOR_MODES:
+        raise ValueError(
+            f"{argument} has the PIL mode {mask.mode!r}, but `ids_in_red` is for RGB images with ids in the red "
+            "channel. Leave it out for masks of ids."
+        )
+    if is_lossy(mask):
+        raise ValueError(f"{argument} {_why_no_ids(mask)}. Export the mask as an 8-bit PNG file.")
+    return upright(mask, argument=argument).getchannel("R")
+
+
 def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch.Tensor:
     """Read one-hot or soft masks as float32 `(N, L, H, W)`; ValueError for another shape, or weights below 0."""
     num_channels = label_set.num_channels
@@ -262,8 +280,9 @@ def _check_numbers_as_colors(colors: np.ndarray, label_set: LabelSet, argument: 
         return
     channels = "three equal channels" if is_gray else "the red channel"
     raise ValueError(
-        f"{argument} is an RGB image that seems to hold ids in {channels}: {np.unique(numbers).tolist()[:10]}. Save "
-        "one channel as a gray image (with Pillow: `mask.getchannel(0)`), or give the labels these colors."
+        f"{argument} is an RGB image that seems to hold ids in {channels}: {np.unique(numbers).tolist()[:10]}. "
+        "Data are read so with `ids_in_red`. Or save one channel as a gray image (with Pillow: `mask.getchannel(0)`), "
+        "or give the labels these colors."
     )
 
 

@@ -132,5 +132,6 @@ def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
         processor=build_processor(args, use_instance_edges=use_instance_edges),
         transform=PairedTransform(resolution=resolution, resize_ratio=1.0, center_crop=True, random_flip=False),
         color_tolerance=args.color_tolerance,
+        ids_in_red=args.ids_in_red,
     )
     return rows, reader

@@ -8,6 +8,7 @@ import torch
 from ..models import (
     OUTLINE_STEPS,
     add_outline_model,
+    as_ids,
     check_condition,
     check_inputs,
     check_styles,
@@ -76,7 +77,7 @@ def paint(args: argparse.Namespace) -> None:
     add_outline_model(pipeline, args.outline_model)
     images = paint_photos(
         pipeline,
-        mask,
+        as_ids(mask, ids_in_red=args.ids_in_red),
         style_image=style,
         instance_map=args.instance_map,
         condition=args.condition,

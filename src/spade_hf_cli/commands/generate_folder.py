@@ -22,6 +22,7 @@ from spade_hf.project import install_command
 from ..models import (
     OUTLINE_STEPS,
     add_outline_model,
+    as_ids,
     check_condition,
     check_styles,
     find_model,
@@ -169,7 +170,7 @@ def _call(
         return [image for one in batch for image in _call(pipeline, [one], args)]
     return paint_photos(
         pipeline,
-        [source.read() for source in sources if source.read] or None,
+        [as_ids(source.read(), ids_in_red=args.ids_in_red) for source in sources if source.read] or None,
         condition=[source.read_condition() for source in sources if source.read_condition] or None,
         instance_map=[source.read_instances() for source in sources if source.read_instances] or None,
         latents=torch.cat(latents) if latents else None,

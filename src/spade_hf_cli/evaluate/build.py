@@ -81,6 +81,7 @@ def pairs(
         processor=processor,
         transform=transform,
         color_tolerance=args.color_tolerance,
+        ids_in_red=args.ids_in_red,
     )
     return PairedImageDataset(rows, reader, seed=args.seed)
 

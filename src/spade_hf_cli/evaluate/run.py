@@ -193,6 +193,7 @@ def name_image_folder(
             reader.columns,
             label_set=dataset.processor.label_set_or_none,
             color_tolerance=reader.color_tolerance,
+            ids_in_red=reader.ids_in_red,
         ),
         "transform": dataclasses.asdict(reader.transform),
         "partners": list(partners),

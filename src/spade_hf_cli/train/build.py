@@ -56,6 +56,7 @@ def build_dataset(options: TrainOptions) -> PairedImageDataset | StreamedImageDa
             simplify_probability=options.simplify_probability,
         ),
         color_tolerance=options.color_tolerance,
+        ids_in_red=options.ids_in_red,
     )
     behavior = {"seed": options.seed, "skip_broken": options.skip_broken}
     if options.streaming:
@@ -109,6 +110,7 @@ def build_held_out(
         processor=dataset.processor,
         transform=transform,
         color_tolerance=options.color_tolerance,
+        ids_in_red=options.ids_in_red,
     )
     return PairedImageDataset(rows, reader, seed=options.seed, skip_broken=options.skip_broken)
 
