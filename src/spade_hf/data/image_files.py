@@ -12,6 +12,7 @@ import PIL.Image
 from datasets.utils.file_utils import xopen
 
 from ..images.inputs import open_raster, upright
+from ..images.masks import numbers_of_mask
 from ..images.photo_files import NPY, Photo, arranged, open_photo, read_npy
 from ..images.value_range import OF_IMAGES, ValueOptions
 from .listing import read_file
@@ -153,34 +154,16 @@ def decode_labels(value: Any, image_type: Any, column: str) -> Mask:
         raise ValueError(f"column `{column}` is empty.")
     argument = f"column `{column}`"
     if isinstance(image_type, ARRAYS):
-        return _numbers_of_mask(np.asarray(value, dtype=image_type.dtype), argument)
+        return numbers_of_mask(np.asarray(value, dtype=image_type.dtype), argument)
     try:
         file = stored_bytes(value, image_type)
     except Exception:  # the decoder below says what is wrong
         file = b""
     return (
-        _numbers_of_mask(read_npy(file, argument), argument)
+        numbers_of_mask(read_npy(file, argument), argument)
         if file.startswith(NPY)
         else decode_image(value, image_type, column)
     )
-
-
-def _numbers_of_mask(numbers: np.ndarray, argument: str) -> np.ndarray:
-    """Return ids `(H, W)` as they are, and weights `(L, H, W)` as float32; 0 and 1 can have any type."""
-    kind, shape = numbers.dtype.kind, numbers.shape
-    if numbers.ndim == 2 and kind in "iu":
-        return numbers
-    if numbers.ndim != 3 or kind not in "biuf":
-        raise ValueError(
-            f"{argument} holds {numbers.dtype} of shape {shape}; a mask is integer ids (H, W), or the weights of the "
-            "labels (L, H, W). Save one of these."
-        )
-    if kind in "iu" and numbers.size and not 0 <= numbers.min() <= numbers.max() <= 1:
-        raise ValueError(
-            f"{argument} holds {numbers.dtype} of shape {shape} with values in {numbers.min()}..{numbers.max()}; of "
-            "integers, the weights (L, H, W) of labels are 0 and 1. Save floats, or ids (H, W)."
-        )
-    return numbers.astype(np.float32)
 
 
 def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, column: str) -> PIL.Image.Image:

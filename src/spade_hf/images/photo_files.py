@@ -139,6 +139,11 @@ def _open_image(source: str | Path | bytes, argument: str) -> PIL.Image.Image:
     return upright(image, argument=argument)
 
 
+def is_npy(source: str | Path | bytes) -> bool:
+    """Return whether a file, or its content, is an array of numpy."""
+    return _first_bytes(source).startswith(NPY)
+
+
 def _first_bytes(source: str | Path | bytes) -> bytes:
     if isinstance(source, bytes):
         return source[: len(NPY)]

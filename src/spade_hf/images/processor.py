@@ -18,7 +18,7 @@ from diffusers.utils import PushToHubMixin
 from ..labels.label_set import LabelSet
 from .channels import as_shown, check_condition, check_display_channels, check_image_channels
 from .inputs import flatten, instance_edges
-from .masks import read_ids, read_instance_maps, soft_masks
+from .masks import open_mask, read_ids, read_instance_maps, soft_masks
 from .photo_files import fits_pillow, to_pillow
 from .photos import read_values
 from .resize import size_of, stack_labels, stack_photos
@@ -266,7 +266,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
                 - an array of ids, `(H, W)` or `(N, H, W)`, or of colors, uint8 `(H, W, 3)` or `(N, H, W, 3)`; uint8
                   with a last side of 3 or 4 is always colors (RGB, RGBA);
                 - an integer tensor of ids, `(H, W)` or `(N, H, W)`;
-                - a float array or tensor `(N, L, H, W)`, one-hot or soft: finite weights, 0 or more.
+                - a float array or tensor `(N, L, H, W)`, one-hot or soft, finite and 0 or more; `.npy`: `(L, H, W)`.
             height, width (`int`, *optional*): Size to resize to, by nearest neighbor; `None` keeps the mask's.
             color_tolerance (`float`, *optional*): See [`LabelSet.ids_from_colors`]. If given, pixels count as
                 transparent below half opacity; without it a half-transparent pixel is an error.
@@ -436,7 +436,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     def _read_masks(self, mask: "ImageInput", color_tolerance: float | None) -> list[torch.Tensor]:
         """Read every mask at its own size: int64 `(H, W)` of channels, or float32 `(L, H, W)`."""
         masks: list[torch.Tensor] = []
-        for value, name in flatten(mask, "mask"):
+        for value, name in flatten(mask, "mask", open_mask):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 value = torch.from_numpy(value.astype(np.float32))  # torch has neither float128 nor big-endian types
             if isinstance(value, torch.Tensor) and value.is_floating_point():
