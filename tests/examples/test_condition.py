@@ -217,3 +217,32 @@ def test_a_data_set_without_masks():
         "instance_column": None,
         "condition_column": "edges",
     }
+
+
+@pytest.mark.parametrize("form", ["arrays", "classes"])
+def test_soft_masks(run, evaluate, tmp_path, monkeypatch, form):
+    """Of `.npy` files, and of one gray file per class."""
+    data = write(tmp_path)
+    rng = np.random.default_rng(0)
+    (data / "soft").mkdir()
+    for index in range(4):
+        weights = rng.random((4, *SIZE)).astype(np.float32)  # sky, grass, rock and unknown
+        if form == "arrays":
+            np.save(data / "soft" / f"{index}.npy", weights)
+            continue
+        for name, weight in zip(("sky", "grass"), weights, strict=False):
+            Image.fromarray((weight * 255).astype(np.uint8)).save(data / "soft" / f"{index}-{name}.png")
+    masks = ("--image_folder", data / "train_B", "--mask_folder", data / "soft", "--label_set", data / "labels.json")
+    masks += ("--soft_class_masks",) * (form == "classes")
+    result = run(*SMALL, *masks, *SHORT, "--output_dir", tmp_path / "run", "--augment_discriminator", "translation")
+    assert result.status == 0, result.stderr
+    result = evaluate("--model", tmp_path / "run", *masks, "--segmenter", "none", "--json", tmp_path / "1.json")
+    assert result.status == 0, result.stderr
+    report = json.loads((tmp_path / "1.json").read_text())
+    assert report["kid"] is not None and report["painted"]["kid"] is not None
+    if form == "arrays":
+        monkeypatch.chdir(tmp_path)
+        assert main(["generate", "soft/0.npy", "--model", "run", "--output", "one.png"]) == 0
+    result = run(*SMALL, *masks, *SHORT, "--output_dir", tmp_path / "other", "--discriminator", "segmentation")
+    assert result.status == 2 and "classifies pixels by label, but the masks are soft" in result.stderr
+    assert "--discriminator" in result.stderr
