@@ -9,11 +9,11 @@ from spade_hf.data.sources import find_label_set, load_label_set, load_rows
 from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.labels.label_set import LabelSet
 
-from .data_options import DataOptions
+from .data_options import DataOptions, has_masks
 
 
 # column of folders -> how the names of its options begin
-OPTION_OF = {"image": "image", "label": "mask", "instance": "instance"}
+OPTION_OF = {"image": "image", "label": "mask", "instance": "instance", "condition": "condition"}
 
 
 def open_rows(options: DataOptions | argparse.Namespace, *, split: str, **more: Any) -> Any:
@@ -54,29 +54,39 @@ def open_folders(options: DataOptions | argparse.Namespace, which: str = "") -> 
         {column: getattr(options, f"{name}_{kind}") for column, name in OPTION_OF.items() if column in folders}
         for kind in ("suffix", "prefix")
     )
-    class_masks = open_label_set(options) if options.class_masks else None
-    return load_folders(folders, suffixes=suffixes, prefixes=prefixes, file_list=file_list, class_masks=class_masks)
+    class_masks = open_label_set(options) if options.class_masks or options.soft_class_masks else None
+    return load_folders(
+        folders,
+        suffixes=suffixes,
+        prefixes=prefixes,
+        file_list=file_list,
+        class_masks=class_masks,
+        soft_class_masks=options.soft_class_masks,
+    )
 
 
 def columns_of(options: DataOptions | argparse.Namespace) -> dict[str, Any]:
-    """Return the columns of `open_rows` for [`PairReader`]; `instance_column` is `None` without instances."""
+    """Return the columns of `open_rows` for [`PairReader`], `None` for what the data do not have."""
     if options.image_folder is not None:
-        instance_column = None if options.instance_folder is None else "instance"
-        return {"image_column": "image", "mask_column": "label", "instance_column": instance_column}
-    names = ("image_column", "mask_column", "instance_column")
-    return {name: getattr(options, name) for name in names}
+        return {
+            f"{name}_column": None if getattr(options, f"{name}_folder") is None else column
+            for column, name in OPTION_OF.items()
+        }
+    columns = {f"{name}_column": getattr(options, f"{name}_column") for name in OPTION_OF.values()}
+    return columns if has_masks(options) else {**columns, "mask_column": None}
 
 
 def build_processor(options: DataOptions | argparse.Namespace, *, use_instance_edges: bool) -> SPADEImageProcessor:
     """Build the image processor of the data: their labels, and what the options say of the images."""
     images: dict[str, Any] = {  # lists of the right lengths: the options were checked
         name: None if (values := getattr(options, name)) is None else tuple(values)
-        for name in ("value_range", "display_channels")
+        for name in ("value_range", "display_channels", "condition_range")
     }
     return SPADEImageProcessor(
-        label_set=open_label_set(options),
+        label_set=open_label_set(options) if has_masks(options) else None,
         use_instance_edges=use_instance_edges,
         image_channels=options.image_channels,
+        condition_channels=options.condition_channels,
         **images,
     )
 

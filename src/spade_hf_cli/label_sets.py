@@ -35,6 +35,8 @@ def _of_pipeline(folder: Path) -> LabelSet:
         config = json.loads((folder / PROCESSOR).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{folder / PROCESSOR} cannot be read: {error}. Copy or download it again.") from error
+    if isinstance(config, dict) and config.get("condition_channels") and config.get("label_set", 0) is None:
+        raise ValueError(f"The model in {folder} has no labels: it makes images of a condition alone.")
     if not isinstance(config, dict) or not isinstance(config.get("label_set"), dict):
         raise ValueError(f"{folder / PROCESSOR} has no `label_set`. Copy or download it again.")
     return LabelSet.from_dict(config["label_set"])

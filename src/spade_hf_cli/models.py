@@ -8,7 +8,8 @@ import torch
 from diffusers.utils.logging import disable_progress_bar
 
 from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEOutlineModel
-from spade_hf.images.inputs import check_not_url
+from spade_hf.images.inputs import check_not_url, open_image
+from spade_hf.images.masks import ids_of_red
 from spade_hf.images.photo_files import Photo, fits_pillow, suffixes_of
 from spade_hf.models.locations import check_hub, check_location, check_pipeline_location
 from spade_hf.pipelines import SPADEPipeline
@@ -48,6 +49,28 @@ def photo_suffixes(processor: SPADEImageProcessor) -> tuple[str, ...]:
     """Return the suffixes of files that can hold a model's images, the usual one first."""
     count, dtype = processor.config.image_channels, processor.stored_type
     return PHOTO_SUFFIXES if dtype == "uint8" and count in (1, 3) else suffixes_of(count, dtype)
+
+
+def as_ids(mask: Any, *, ids_in_red: bool) -> Any:
+    """Return a mask, an image or its path, as it is, or with `ids_in_red` the ids in its red channel."""
+    if mask is None or not ids_in_red:
+        return mask
+    name = f"`mask` ({mask})" if isinstance(mask, str) else "`mask`"
+    return ids_of_red(open_image(mask, argument=name) if isinstance(mask, str) else mask, name)
+
+
+def check_condition(processor: SPADEImageProcessor, args: argparse.Namespace) -> None:
+    """Raise a ValueError unless there are conditions for a model that reads them, and none for another one."""
+    count = processor.config.condition_channels
+    if (given := args.condition or args.condition_column) and count == 0:
+        option = "condition" if given == args.condition else "condition_column"
+        raise ValueError(f"`{option}` was given, but this model reads masks alone. Leave it out.")
+    if count > 0 and not given:
+        option = "condition" if args.dataset is None else "condition_column"
+        raise ValueError(
+            f"`{option}` is missing: this model reads conditions of {count} channels. Give what it was trained with, "
+            "such as depth, edges or pictures."
+        )
 
 
 def paint_photos(pipeline: SPADEPipeline, mask: Any, **options: Any) -> list[Photo]:

@@ -32,8 +32,8 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
 def _typed_ends(end: str, value: str | None) -> str:
     """Return the options of `load_folders`' `suffixes` or `prefixes`, of which a message gives `{'label': '.png'}`."""
     if value is None:
-        return f"--image_{end}, --mask_{end} and --instance_{end}"
-    option_of = {"image": "image", "label": "mask", "instance": "instance"}
+        return f"--image_{end}, --mask_{end}, --instance_{end} and --condition_{end}"
+    option_of = {"image": "image", "label": "mask", "instance": "instance", "condition": "condition"}
     ends = ast.literal_eval(value)
     return " ".join(f"--{option_of[column]}_{end} {shlex.quote(text)}" for column, text in ends.items())
 

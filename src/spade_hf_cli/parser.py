@@ -24,7 +24,7 @@ PRESETS = ("ade20k", "coco", "cityscapes")  # of `spade-hf convert`, see convers
 RULES = {
     "generate": (
         Rule(
-            "mask_column instance_column split",
+            "mask_column instance_column condition_column split",
             lambda args: args.dataset is None,
             "belongs to --dataset, which is missing.",
         ),
@@ -95,6 +95,7 @@ def _add_generate(commands: Commands) -> None:
     command.add_argument("--dataset", help="Hub data set, local folder or parquet file of masks, instead of files")
     command.add_argument("--mask-column", help="masks of --dataset; default: label")
     command.add_argument("--instance-column", help="instance maps of --dataset, for models with edges")
+    command.add_argument("--condition-column", help="conditions of --dataset, for models that read them")
     command.add_argument("--split", help="split of --dataset; default: train")
     command.add_argument(
         "--style",
@@ -107,6 +108,11 @@ def _add_generate(commands: Commands) -> None:
         "--instance-map", help="image of instance ids, for models with instance edges; a folder of them for many masks"
     )
     command.add_argument(
+        "--condition",
+        help="depth map, edges, picture or whatever the model reads beside the mask, or in its place if it has no "
+        "labels; a folder of them for many masks",
+    )
+    command.add_argument(
         "--seed", type=int, help="seed of random styles, without --style, and of outlines; default: 0"
     )
     command.add_argument(
@@ -117,6 +123,11 @@ def _add_generate(commands: Commands) -> None:
     command.add_argument("--width", type=int, help="in pixels; default: from the mask's proportions")
     command.add_argument(
         "--color-tolerance", type=float, help="map other colors to the nearest label within this RGB distance"
+    )
+    command.add_argument(
+        "--ids-in-red",
+        action="store_true",
+        help="masks are RGB with the ids in the red channel, as CARLA saves them, or in three equal channels",
     )
     command.add_argument(
         "--outline-strength",

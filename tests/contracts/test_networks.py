@@ -60,6 +60,14 @@ NETWORKS: dict[str, Any] = {
     "projected discriminator of 5 channels": lambda: tiny_projected(image_channels=5),
     "concatenation generator of gray": lambda: tiny_concatenation(image_channels=1),
     "pix2pixHD generator of 5 channels": lambda: tiny_pix2pixhd(image_channels=5),
+    "generator with condition": lambda: tiny_generator(condition_channels=2, **EDGES),
+    "generator without labels": lambda: tiny_generator(num_labels=0, condition_channels=3, latent_dim=None),
+    "concatenation generator with condition": lambda: tiny_concatenation(condition_channels=2),
+    "pix2pixHD generator without labels": lambda: tiny_pix2pixhd(num_labels=0, condition_channels=3),
+    "patch discriminator with condition": lambda: tiny_discriminator(condition_channels=2, **EDGES),
+    "patch discriminator without labels": lambda: tiny_discriminator(num_labels=0, condition_channels=3),
+    "segmentation discriminator with condition": lambda: tiny_segmentation(condition_channels=2),
+    "projected discriminator with condition": lambda: tiny_projected(condition_channels=2),
 }
 SIZE = (64, 128)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -89,10 +97,13 @@ def inputs_of(network: Any, size: tuple[int, int] = SIZE) -> tuple[tuple[Tensor,
     if isinstance(network, SPADEOutlineModel):
         noisy_map = torch.randn(2, NUM_LABELS, *size, generator=torch.Generator().manual_seed(1))
         return (noisy_map, label_map, torch.tensor([-3.0, 1.0])), {}
-    edges = {"instance_edges": label_map == 1} if network.config.use_instance_edges else {}
+    more = {"instance_edges": label_map == 1} if network.config.use_instance_edges else {}
+    if network.config.condition_channels:
+        more["condition"] = random_images(size, channels=network.config.condition_channels).flip(-1)
+    mask: Any = label_map if network.config.num_labels else None
     if isinstance(network, Discriminator):
-        return (label_map, images), edges
-    return (label_map, random_latents()) if network.config.latent_dim else (label_map,), edges
+        return (mask, images), more
+    return (mask, random_latents()) if network.config.latent_dim else (mask,), more
 
 
 def channels_of(network: Any) -> int:
@@ -104,7 +115,7 @@ def is_on_labels(network: Any) -> bool:
 
 
 def takes_soft_masks(network: Any) -> bool:
-    return is_on_labels(network) and not isinstance(network, SPADEOutlineModel)
+    return is_on_labels(network) and not isinstance(network, SPADEOutlineModel) and network.config.num_labels > 0
 
 
 def flat(output: Any) -> list[Tensor]:
@@ -117,11 +128,14 @@ def flat(output: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in flat(part)]
 
 
-def run(network: nn.Module, args: tuple[Tensor, ...], edges: dict[str, Tensor], **options: Any) -> list[Tensor]:
+def run(network: nn.Module, args: tuple[Tensor, ...], more: dict[str, Tensor], **options: Any) -> list[Tensor]:
     """The outputs for inputs in the network's dtype."""
     dtype = next(network.parameters()).dtype
-    args = tuple(arg.to(dtype) if arg.is_floating_point() else arg for arg in args)
-    return flat(network(*args, **edges, **options))
+
+    def cast(one: Any) -> Any:
+        return one.to(dtype) if isinstance(one, Tensor) and one.is_floating_point() else one
+
+    return flat(network(*map(cast, args), **{name: cast(one) for name, one in more.items()}, **options))
 
 
 @torch.no_grad()
@@ -156,8 +170,9 @@ class TestConfig:
 
     def test_a_network_reads_at_least_one_label(self, network):
         if is_on_labels(network):
+            changes = {} if isinstance(network, SPADEOutlineModel) else {"condition_channels": 0}
             with pytest.raises(ValueError, match="`num_labels` is 0; a model needs at least one label"):
-                type(network).from_config(network.config, num_labels=0)
+                type(network).from_config(network.config, num_labels=0, **changes)
 
 
 class TestFiles:
@@ -190,7 +205,8 @@ class TestForward:
         args, edges = inputs_of(network)
         together = run(network, args, edges)
         for i in (0, 1):
-            alone = run(network, tuple(arg[i : i + 1] for arg in args), {k: v[i : i + 1] for k, v in edges.items()})
+            own = tuple(None if arg is None else arg[i : i + 1] for arg in args)
+            alone = run(network, own, {k: v[i : i + 1] for k, v in edges.items()})
             torch.testing.assert_close(alone, [tensor[i : i + 1] for tensor in together], **EXACT)
         assert any((one - other).abs().mean() > 1e-3 for one, other in together)  # so that mixing would show
 
@@ -227,9 +243,11 @@ class TestForward:
             assert parameter.ndim == 1 or parameter.grad.any(), name
 
     def test_a_wrong_shape_is_an_error_that_names_it(self, network):
-        (_, *others), edges = inputs_of(network)
-        with pytest.raises(ValueError, match=r"`(images|segmap|noisy_map)` .*\(5,\)"):
-            network(torch.zeros(5), *others, **edges)
+        (first, *others), more = inputs_of(network)
+        if first is None:
+            more["condition"] = torch.zeros(5)
+        with pytest.raises(ValueError, match=r"`(images|segmap|noisy_map|condition)` .*\(5,\)"):
+            network(None if first is None else torch.zeros(5), *others, **more)
 
 
 class TestGenerators:
@@ -268,7 +286,9 @@ class TestDiscriminators:
     @torch.no_grad()
     def test_forward_is_the_score_of_the_masks_it_has_read(self, network):
         (label_map, images), edges = inputs_of(network)
-        labels = network.read_labels(label_map, edges.get("instance_edges"), dtype=images.dtype)
+        labels = network.read_labels(
+            label_map, edges.get("instance_edges"), dtype=images.dtype, condition=edges.get("condition")
+        )
         torch.testing.assert_close(flat(network.score(labels, images)), run(network, (label_map, images), edges))
 
     def test_a_gradient_reaches_the_images(self, network):

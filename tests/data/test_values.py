@@ -105,11 +105,18 @@ def test_columns_of_arrays():
     assert content(numbers) == content(numbers.copy()) != content(numbers[::-1])
 
 
-def test_a_mask_is_never_an_array():
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.Array2D(SIZE, "int32")})
-    row = {"image": [{"bytes": png(real_image(0, SIZE)), "path": None}], "label": [np.zeros(SIZE, np.int32)]}
-    with pytest.raises(ValueError, match="`mask_column` is 'label', which holds Array2D.* and no images"):
-        dataset_of(datasets.Dataset.from_dict(row, features=features))
+def test_an_instance_map_is_never_an_array():
+    features = datasets.Features({name: datasets.Array2D(SIZE, "int32") for name in ("image", "label", "instance")})
+    rows = datasets.Dataset.from_dict(dict.fromkeys(features, [np.zeros(SIZE, np.int32)]), features=features)
+    reader = PairReader(
+        image_column="image",
+        mask_column="label",
+        instance_column="instance",
+        processor=SPADEImageProcessor(label_set=LABELS, use_instance_edges=True),
+        transform=PairedTransform(SIZE),
+    )
+    with pytest.raises(ValueError, match="`instance_column` is 'instance', which holds Array2D.* and no images"):
+        reader.prepare(rows)
 
 
 def test_clipped_values_are_warned_of_once_per_file(tmp_path: Path, caplog):

@@ -111,7 +111,8 @@ def test_errors_are_in_the_words_of_the_options(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run(*SMALL, *options.replace("_gtFine_labelIds.png", ".png").split(), "--dry_run")
     assert result.status == 2
-    assert "or give the ends of the names by --image_suffix, --mask_suffix and --instance_suffix" in result.stderr
+    ends = "--image_suffix, --mask_suffix, --instance_suffix and --condition_suffix"
+    assert f"or give the ends of the names by {ends}" in result.stderr
 
 
 def test_tables_of_bytes(synthesize, evaluate, tmp_path):

@@ -145,5 +145,5 @@ def test_images_are_read_only_for_frozen_features(monkeypatch):
 def test_an_older_discriminator_of_other_classes_is_warned_of(caplog):
     for name in LabelSet.built_in_names():
         warn_of_other_classes(LabelSet.from_name(name))
-    assert [record.args for record in caplog.records] == [("ade20k",), ("camvid",)]
+    assert [record.args for record in caplog.records] == [("ade20k",), ("camvid",), ("carla",)]
     assert "learned the classes of label set 'ade20k' in other outputs" in caplog.text

@@ -96,6 +96,27 @@ def test_any_batch_and_size(pipeline, model):
         torch.testing.assert_close(torch.from_numpy(images), expected, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize("labels", [LABELS, None], ids=["beside labels", "alone"])
+def test_a_condition_is_an_input(labels):
+    """Of any batch and size; the metadata say how its numbers and those of images are scaled."""
+    generator = tiny_generator(num_labels=0 if labels is None else NUM_LABELS, condition_channels=2, image_channels=1)
+    options = {"condition_channels": 2, "condition_range": (0, 80), "image_channels": 1, "value_range": (-5, 5)}
+    pipeline = SPADEPipeline(generator, SPADEImageProcessor(label_set=labels, **options))
+    model = export_generator(pipeline)
+    session = open_session(model)
+    names = ["label_ids"] * (labels is not None) + ["latents", "condition"]
+    assert [one.name for one in session.get_inputs()] == names
+    assert session.get_inputs()[-1].shape[1] == 2
+    metadata = session.get_modelmeta().custom_metadata_map
+    for name, value in options.items():
+        assert json.loads(metadata[name]) == (list(value) if isinstance(value, tuple) else value)
+    assert len(json.loads(metadata["labels"])) == (0 if labels is None else NUM_LABELS)
+    maps = [label_map((64, 96), 2), label_map((128, 64))]
+    assert generator_difference(model, pipeline, maps, dtype="float32") < TOLERANCE
+    with pytest.raises(ValueError, match="`modulation` is 'sparse', but this model reads a condition"):
+        export_generator(pipeline, modulation="sparse")
+
+
 @pytest.mark.parametrize(
     "generator",
     [

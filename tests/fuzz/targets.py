@@ -19,6 +19,8 @@ import torch
 
 from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline, convert_nvlabs_checkpoint
 from spade_hf.conversion import convert_nvlabs_discriminator
+from spade_hf.data.image_files import FileImage, decode_labels
+from spade_hf.data.pair_reader import is_soft
 from spade_hf.demo.handlers import Handlers
 from spade_hf.demo.painter import Painter, Style, Styles
 from spade_hf.demo.scene import Scene
@@ -195,10 +197,26 @@ def value_files(random: Random, folder: Path) -> None:
 
 
 def processor_options(random: Random, folder: Path) -> None:
-    names = ("image_channels", "value_range", "display_channels")
+    names = ("image_channels", "value_range", "display_channels", "condition_channels", "condition_range")
     given = {name: random.choice([*VALUES, [0, 1], [0, 1, 2], 1, 3]) for name in names if random.random() < 0.5}
     processor = SPADEImageProcessor(label_set=LANDSCAPES, **given)
     processor.preprocess_image(array(random), size=random.choice([None, (32, 32)]))
+    if processor.config.condition_channels:
+        processor.preprocess_condition(array(random), size=random.choice([None, (32, 32)]))
+
+
+def masks_of_arrays(random: Random, folder: Path) -> None:
+    """Ids and weights of a data set's `.npy` files."""
+    buffer = io.BytesIO()
+    shape = random.choice([(), (5,), (0, 3), (6, 8), (12, 6, 8), (3, 6, 8), (1, 12, 6, 8)])
+    dtype = random.choice(["uint8", "int64", "bool", "float32", "float64", "complex64", "U1", ">f4"])
+    values = np.random.default_rng(random.getrandbits(32)).integers(0, random.choice([2, 12, 300]), shape)
+    np.save(buffer, values.astype(dtype))
+    data = buffer.getvalue() if random.random() < 0.5 else bytes_from(random, buffer.getvalue())
+    mask = decode_labels({"bytes": data, "path": None}, FileImage(), "label")
+    processor = SPADEImageProcessor(label_set=LANDSCAPES)
+    read = processor.preprocess_mask(mask[None] if is_soft(mask) else mask, height=32, width=32)
+    assert read.shape[-2:] == (32, 32) and len(read) == 1
 
 
 @functools.cache
@@ -553,6 +571,7 @@ TARGETS: dict[str, Target] = {
     "picture_files": picture_files,
     "value_files": value_files,
     "processor_options": processor_options,
+    "masks_of_arrays": masks_of_arrays,
     "picture_values": picture_values,
     "uploads": uploads,
     "scenes": scenes,

@@ -20,6 +20,7 @@ COUNTS = {
     "picture_files": 400,
     "value_files": 300,
     "processor_options": 300,
+    "masks_of_arrays": 300,
     "picture_values": 400,
     "uploads": 100,
     "scenes": 100,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 from spade_hf import LabelSet, SPADEImageProcessor
 from spade_hf.labels.label_set import Label
@@ -251,3 +252,21 @@ def test_negative_and_large_numbers_are_named(tmp_path):
     mask = saved(tmp_path, PIL.Image.fromarray(np.array([[-1, 70000]], np.int32)), "TIFF")
     with pytest.raises(ValueError, match=r"label ids \[-1, 70000\]"):
         PROCESSOR.preprocess_mask(mask)
+
+
+def test_masks_of_npy_files(tmp_path):
+    """Ids, and weights of the labels: soft, or several at a pixel."""
+    labels = LabelSet.anonymous(3)
+    processor = SPADEImageProcessor(label_set=labels)
+    ids = np.array([[0, 1], [2, 2]])
+    weights = np.random.default_rng(0).random((3, 2, 2))
+    for values, expected in (
+        (ids, torch.from_numpy(ids)),
+        (weights, torch.from_numpy(weights).float()),
+        (weights > 0.5, torch.from_numpy(weights > 0.5).float()),
+    ):
+        np.save(tmp_path / "mask.npy", values)
+        assert processor.preprocess_mask(tmp_path / "mask.npy").equal(expected[None])
+    np.save(tmp_path / "mask.npy", weights[0])
+    with pytest.raises(ValueError, match=r"mask.npy\) holds float64 of shape \(2, 2\); a mask is integer ids"):
+        processor.preprocess_mask(str(tmp_path / "mask.npy"))

@@ -21,6 +21,7 @@ CHANNELS = {
     "gaugan": 32,
     "landscapes": 12,
     "voc": 22,
+    "carla": 29,
 }
 
 
@@ -249,7 +250,7 @@ def test_colors_must_be_uint8_rgb(sparse: LabelSet):
 
 
 def test_unknown_names_list_the_known_ones(sparse: LabelSet):
-    with pytest.raises(ValueError, match="are ade20k, camvid, cityscapes, .*, landscapes, voc"):
+    with pytest.raises(ValueError, match="are ade20k, camvid, carla, cityscapes, .*, landscapes, voc"):
         LabelSet.from_name("pascal")
     with pytest.raises(ValueError, match="`name` is 'dog'; label set 'sparse' has sky, unknown, tree"):
         sparse.channel_of("dog")

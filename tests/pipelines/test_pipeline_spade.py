@@ -402,6 +402,6 @@ def test_a_generator_for_each_image(pipeline, masks):
 def test_help_shows_an_example_and_readable_types():
     text = pydoc.render_doc(SPADEPipeline.__call__, renderer=pydoc.plaintext)
     signature = text.splitlines()[2]
-    assert "mask: 'ImageInput'" in signature and "numpy.ndarray" not in signature
+    assert "mask: 'ImageInput | None'" in signature and "numpy.ndarray" not in signature
     for heading in ("Args:", "Returns:", "Raises:", "Examples:"):
         assert f"    {heading}" in text

@@ -382,6 +382,7 @@ def test_every_number_has_bounds():
         "style_encoder_image_size",
         "value_range",  # any two numbers that rise, see tests/cli/test_beyond_rgb.py
         "display_channels",  # checked against --image_channels
+        "condition_range",  # as value_range
     }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 import torch
 
+from ..batch import hard_labels
 from ..images.inputs import is_lossy, share_of_range
 from ..images.palettes import find_disagreement
 from ..labels.label_set import LabelSet
@@ -38,7 +39,8 @@ class CheckedPair:
         name (`str`): Its file name, or the row.
         problem (`str`, *optional*): Why it cannot be read.
         size (`tuple[int, int]`, *optional*): Width and height of its image, upright.
-        counts (`np.ndarray`, *optional*): Pixels of each label, int64 `(L,)`, at the size used in training.
+        counts (`np.ndarray`, *optional*): Pixels of each label, int64 `(L,)`, at the size used in training; of a soft
+            mask, where it has the largest weight. `None` without labels.
         kinds (`tuple[str, ...]`): What is suspicious about it; see `KINDS`.
     """
 
@@ -62,12 +64,15 @@ class _Checks(torch.utils.data.Dataset):
         stored = row[reader.image_column]
         name = row.get("file_name") or (stored.get("path") if isinstance(stored, dict) else None) or f"row {index}"
         try:
-            _, label_map, _ = reader.read(row, f"Row {index}")
+            label_map = reader.read(row, f"Row {index}").label_map
         except ValueError as error:
             return CheckedPair(index, name, problem=" ".join(str(error).split()))
-        counts = torch.bincount(label_map.flatten(), minlength=reader.processor.label_set.num_channels)
+        counts = None
+        if label_map is not None:
+            labels = hard_labels(label_map).flatten()
+            counts = torch.bincount(labels, minlength=reader.processor.label_set.num_channels).numpy()
         kinds = tuple(find_in_pair(row, reader))
-        return CheckedPair(index, name, size=reader.last_size, counts=counts.numpy(), kinds=kinds)
+        return CheckedPair(index, name, size=reader.last_size, counts=counts, kinds=kinds)
 
 
 def check_pairs(rows: datasets.Dataset, reader: PairReader, *, num_workers: int = 0) -> Iterator[CheckedPair]:
@@ -131,23 +136,26 @@ KINDS = {
 
 def find_in_pair(row: dict[str, Any], reader: PairReader) -> list[str]:
     """Return the kinds of suspicious things that one row's files show."""
-    image = _stored_photo(row, reader)  # `None` if Pillow cannot read it
-    mask = stored_image(row[reader.mask_column], reader.image_types[reader.mask_column])
+    image = _stored(row, reader, reader.image_column)  # `None` if Pillow cannot read it
+    mask = None if reader.mask_column is None else _stored(row, reader, reader.mask_column)
     share = None if image is None or reader.processor.value_range is not None else share_of_range(image)
     found = {
-        "exif": image is not None and is_turned(image) != is_turned(mask),
-        "lossy_mask": is_lossy(mask),
+        "exif": image is not None and mask is not None and is_turned(image) != is_turned(mask),
         "range_16bit": share is not None and share < SMALL_SHARE,
-        "alpha": _is_transparent(mask),
-        "palette": mask.mode == "P" and find_disagreement(mask, reader.processor.label_set) is not None,
     }
-    return [kind for kind, is_found in found.items() if is_found]
+    if mask is not None:
+        found |= {
+            "lossy_mask": is_lossy(mask),
+            "alpha": _is_transparent(mask),
+            "palette": mask.mode == "P" and find_disagreement(mask, reader.processor.label_set) is not None,
+        }
+    return [kind for kind in KINDS if found.get(kind)]
 
 
-def _stored_photo(row: dict[str, Any], reader: PairReader) -> PIL.Image.Image | None:
-    image_type = reader.image_types[reader.image_column]
+def _stored(row: dict[str, Any], reader: PairReader, column: str) -> PIL.Image.Image | None:
+    image_type = reader.image_types[column]
     try:
-        return None if isinstance(image_type, ARRAYS) else stored_image(row[reader.image_column], image_type)
+        return None if isinstance(image_type, ARRAYS) else stored_image(row[column], image_type)
     except PIL.UnidentifiedImageError:
         return None
 
@@ -158,12 +166,12 @@ def _is_transparent(image: PIL.Image.Image) -> bool:
     return bool((np.array(image.convert("RGBA").getchannel("A")) < 255).any())
 
 
-def find_among_pairs(pairs: Sequence[Any], label_set: LabelSet) -> list[Oddity]:
+def find_among_pairs(pairs: Sequence[Any], label_set: LabelSet | None) -> list[Oddity]:
     """Collect what is suspicious, by kind.
 
     Args:
         pairs (`Sequence[CheckedPair]`): Pairs that were read without a problem.
-        label_set (`LabelSet`): The labels.
+        label_set (`LabelSet`, *optional*): The labels, if there are any.
     """
     by_kind = {kind: [pair for pair in pairs if kind in pair.kinds] for kind in KINDS}
     areas = np.array([pair.size[0] * pair.size[1] for pair in pairs])  # (N,) in pixels
@@ -171,7 +179,7 @@ def find_among_pairs(pairs: Sequence[Any], label_set: LabelSet) -> list[Oddity]:
     is_other = (ratios > OTHER_SIZE) | (ratios < 1 / OTHER_SIZE)
     by_kind["size"] = [pair for pair, other in zip(pairs, is_other, strict=True) if other]
     counts = {kind: len(found) for kind, found in by_kind.items()}
-    if len(pairs) >= FEW_PAIRS:
+    if len(pairs) >= FEW_PAIRS and label_set is not None:
         has_label = np.stack([pair.counts > 0 for pair in pairs])  # (N, L)
         rare = np.flatnonzero(has_label.sum(axis=0) == 1)  # channels
         first = Counter(int(has_label[:, channel].argmax()) for channel in rare)

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 import datasets
 import torch
-from torch import Tensor
 
 from ..batch import Batch
 from ..seeding import derive_seed
-from .pair_reader import PairReader
+from .pair_reader import Pair, PairReader
 
 
 logger = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ class PairedImageDataset(torch.utils.data.Dataset):
         # by the index that was asked for: a replacement is augmented otherwise than in its own place
         return self.reader.sample(pair, derive_seed(self.seed, self.epoch, index))
 
-    def _read_or_skip(self, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _read_or_skip(self, index: int) -> Pair:
         """Read the row, or the next one that is not broken; the first row follows the last."""
         for offset in range(len(self)):
             row = (index + offset) % len(self)
@@ -72,7 +71,7 @@ class PairedImageDataset(torch.utils.data.Dataset):
                 logger.warning("Left out: %s", error)
         raise ValueError(f"All {len(self)} rows of the data set are broken; the warnings name the problems.")
 
-    def _read(self, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _read(self, index: int) -> Pair:
         return self.reader.read(self.rows[index], f"Row {index} of the data set")
 
 

@@ -23,23 +23,25 @@ def fingerprint(
     rows: datasets.Dataset | datasets.IterableDataset,
     columns: Sequence[str | None],
     *,
-    label_set: LabelSet,
+    label_set: LabelSet | None,
     color_tolerance: float | None = None,
+    ids_in_red: bool = False,
     max_rows: int | None = None,
 ) -> Fingerprint:
     """Describe what training, an evaluation or a synthesis reads.
 
     Args:
         rows (`datasets.Dataset` or `datasets.IterableDataset`): Rows whose images are not decoded.
-        columns (`Sequence[str | None]`): Columns of images, masks and instance maps; `None` is left out.
-        label_set (`LabelSet`): Labels of the masks.
+        columns (`Sequence[str | None]`): Columns of images, masks, instance maps and conditions; `None` is left out.
+        label_set (`LabelSet` or `None`): Labels of the masks, if there are any.
         color_tolerance (`float`, *optional*): How masks in colors are read; see [`LabelSet.ids_from_colors`].
+        ids_in_red (`bool`, defaults to `False`): See [`PairReader`].
         max_rows (`int`, *optional*): Hash this many rows at most, at equal distances (of a stream: the first ones).
             `None`: all.
 
     Returns:
         `dict`: `num_rows` (`None` for a stream), `labels` (a list of id, name and color for each label), `unknown_id`,
-            `color_tolerance` and `content`, a hash of the rows. All are values of JSON.
+            `color_tolerance` and `content`, a hash of the rows; `ids_in_red` if it is true. All are values of JSON.
     """
     assert rows.features is not None
     image_types: dict[str, Any] = {column: rows.features[column] for column in columns if column is not None}
@@ -57,12 +59,15 @@ def fingerprint(
     return {
         "num_rows": num_rows,
         **describe_labels(label_set, color_tolerance),
+        **({"ids_in_red": True} if ids_in_red else {}),
         "content": digest.hexdigest(),
     }
 
 
-def describe_labels(label_set: LabelSet, color_tolerance: float | None) -> Fingerprint:
+def describe_labels(label_set: LabelSet | None, color_tolerance: float | None) -> Fingerprint:
     """Describe how masks are read: the values of a fingerprint that do not depend on the rows."""
+    if label_set is None:
+        return {"labels": [], "unknown_id": None, "color_tolerance": color_tolerance}
     return {
         "labels": [
             [label_id, name, color]
@@ -104,6 +109,8 @@ def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str |
     for name in ("unknown_id", "color_tolerance"):
         if before.get(name, now[name]) != now[name]:
             return f"`{name}` was {before[name]} and is {now[name]}"
+    if before.get("ids_in_red", False) != now.get("ids_in_red", False):
+        return f"`ids_in_red` was {before.get('ids_in_red', False)} and is {now.get('ids_in_red', False)}"
     if before.get("content", now["content"]) != now["content"]:
         return "the images or masks of the rows are others, or in another order"
     return None

@@ -12,12 +12,18 @@ import PIL.Image
 from datasets.utils.file_utils import xopen
 
 from ..images.inputs import open_raster, upright
-from ..images.photo_files import Photo, arranged, open_photo
+from ..images.masks import numbers_of_mask
+from ..images.photo_files import NPY, Photo, arranged, open_photo, read_npy
+from ..images.value_range import OF_IMAGES, ValueOptions
 from .listing import read_file
 
 
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
-ARRAYS = (datasets.Array2D, datasets.Array3D)  # types of columns that can hold photographs, besides images
+ARRAYS = (datasets.Array2D, datasets.Array3D)  # types of columns that can hold photographs and masks, besides images
+
+Mask = (
+    PIL.Image.Image | np.ndarray
+)  # ids or colors; or numbers: ids (H, W), or weights of the labels, float32 (L, H, W)
 
 
 class FileImage(datasets.Image):
@@ -106,7 +112,9 @@ def _can_be_image(feature: Any) -> bool:
     )
 
 
-def decode_photo(value: Any, image_type: Any, column: str, image_channels: int) -> Photo:
+def decode_photo(
+    value: Any, image_type: Any, column: str, image_channels: int, options: ValueOptions = OF_IMAGES
+) -> Photo:
     """Decode a row's photograph, also an array or an image of any channels; raise a ValueError if that fails.
 
     Args:
@@ -114,6 +122,7 @@ def decode_photo(value: Any, image_type: Any, column: str, image_channels: int) 
         image_type (`datasets.Image`, `datasets.Array2D` or `datasets.Array3D`): The column's type.
         column (`str`): Its name, for messages.
         image_channels (`int`): Channels of the image, which say what the sides of an array are.
+        options (`ValueOptions`, *optional*): For messages, the options of its values.
 
     Returns:
         `PIL.Image.Image` or `np.ndarray`: See [`open_photo`].
@@ -121,9 +130,11 @@ def decode_photo(value: Any, image_type: Any, column: str, image_channels: int) 
     if value is None:
         raise ValueError(f"column `{column}` is empty.")
     if isinstance(image_type, ARRAYS):
-        return arranged(np.asarray(value, dtype=image_type.dtype), image_channels, argument=f"column `{column}`")
+        numbers = np.asarray(value, dtype=image_type.dtype)
+        return arranged(numbers, image_channels, argument=f"column `{column}`", options=options)
     try:
-        photo = open_photo(stored_bytes(value, image_type), argument="it", image_channels=image_channels)
+        file = stored_bytes(value, image_type)
+        photo = open_photo(file, argument="it", image_channels=image_channels, options=options)
         if isinstance(photo, PIL.Image.Image) and image_type.mode not in (None, photo.mode):
             return photo.convert(image_type.mode)
         return photo
@@ -131,6 +142,28 @@ def decode_photo(value: Any, image_type: Any, column: str, image_channels: int) 
         raise
     except Exception as error:  # decoders raise anything: a bad PNG a SyntaxError, bad EXIF a struct.error
         raise ValueError(f"column `{column}` holds an image that cannot be read: {error}") from error
+
+
+def decode_labels(value: Any, image_type: Any, column: str) -> Mask:
+    """Decode a row's mask: an image, or an array of ids or of the labels' weights, also of a `.npy` file.
+
+    Raises:
+        ValueError: If that fails.
+    """
+    if value is None:
+        raise ValueError(f"column `{column}` is empty.")
+    argument = f"column `{column}`"
+    if isinstance(image_type, ARRAYS):
+        return numbers_of_mask(np.asarray(value, dtype=image_type.dtype), argument)
+    try:
+        file = stored_bytes(value, image_type)
+    except Exception:  # the decoder below says what is wrong
+        file = b""
+    return (
+        numbers_of_mask(read_npy(file, argument), argument)
+        if file.startswith(NPY)
+        else decode_image(value, image_type, column)
+    )
 
 
 def decode_image(value: dict[str, Any] | None, image_type: datasets.Image, column: str) -> PIL.Image.Image:

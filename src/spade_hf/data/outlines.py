@@ -11,6 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from ..images.processor import SPADEImageProcessor
+from .pair_reader import is_soft, size_of_mask
 from .rows import ImageTypes, Rows, decode_mask, name_files, select_images
 from .simplification import simplify_label_map
 from .transforms import PairedTransform
@@ -63,7 +64,10 @@ class OutlineReader:
         """
         try:
             mask = decode_mask(row, self.mask_column, self.image_types, self.processor.label_set)
-            height, width = self.transform.resized_shape(mask.height, mask.width)
+            if is_soft(mask):
+                raise ValueError("its mask is soft, which has no outlines to learn; give hard ones (ids, colors).")
+            width, height = size_of_mask(mask)
+            height, width = self.transform.resized_shape(height, width)
             label_map, _ = self.processor.preprocess(
                 mask, height=height, width=width, color_tolerance=self.color_tolerance
             )

@@ -14,7 +14,7 @@ import PIL.Image
 from ..images.photo_files import Photo
 from ..labels.label_set import LabelSet
 from .formats import FORMATS
-from .image_files import ARRAYS, decode_image, decode_photo
+from .image_files import ARRAYS, Mask, decode_image, decode_labels, decode_photo
 
 
 Rows = TypeVar("Rows", datasets.Dataset, datasets.IterableDataset)
@@ -51,7 +51,7 @@ def select_images(rows: Rows, columns: Mapping[str, str | None]) -> tuple[Rows, 
 
 
 def check_columns(features: datasets.Features, columns: Mapping[str, str]) -> None:
-    """Raise a ValueError for a column that is missing or holds no images; that of photographs can hold arrays.
+    """Raise a ValueError for a column that is missing or holds no images; all but instance maps can be arrays.
 
     Args:
         features (`datasets.Features`): Features of the data set.
@@ -62,7 +62,7 @@ def check_columns(features: datasets.Features, columns: Mapping[str, str]) -> No
             raise ValueError(
                 f"`{parameter}` is {column!r}; the data set has the columns {', '.join(features)}. Name one of these."
             )
-        can_be_array = parameter == "image_column"
+        can_be_array = parameter != "instance_column"
         if not isinstance(features[column], (datasets.Image, *ARRAYS) if can_be_array else datasets.Image):
             # `datasets` turns the names of image folders without a metadata file into classes
             is_class = isinstance(features[column], datasets.ClassLabel)
@@ -91,8 +91,8 @@ def first_photo(rows: Rows, column: str, image_channels: int) -> Photo:
     raise ValueError("the data set has no rows.")
 
 
-def decode_mask(row: Mapping[str, Any], column: str, types: ImageTypes, label_set: LabelSet) -> PIL.Image.Image:
-    """Decode a row's mask: the image in its column, or the label ids that the row's format makes of it.
+def decode_mask(row: Mapping[str, Any], column: str, types: ImageTypes, label_set: LabelSet) -> Mask:
+    """Decode a row's mask: what its column holds, or the label ids that the row's format makes of it.
 
     Raises:
         ValueError: If the row is broken.
@@ -101,7 +101,7 @@ def decode_mask(row: Mapping[str, Any], column: str, types: ImageTypes, label_se
     for one in FORMATS:
         if (value := row.get(one.column)) is not None:
             return one.decode(value, image, label_set)
-    return image()
+    return decode_labels(row[column], types[column], column)
 
 
 def name_files(row: Mapping[str, Any], columns: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """Joint augmentation of an image, its label map and its instance edges.
 
-Legend: I image channels, L label channels, H W height and width, h w the crop's.
+Legend: I image channels, L label channels, P condition channels, H W height and width, h w the crop's.
 """
 
 import math
@@ -77,29 +77,36 @@ class PairedTransform:
         return place
 
     def __call__(
-        self, image: Tensor, label_map: Tensor, edges: Tensor | None, *, num_labels: int, rng: torch.Generator
+        self,
+        image: Tensor,
+        label_map: Tensor | None,
+        edges: Tensor | None,
+        condition: Tensor | None = None,
+        *,
+        num_labels: int,
+        rng: torch.Generator,
     ) -> dict[str, Tensor]:
         """Transform one sample that has been resized to `resized_shape`.
 
         Args:
             image (`Tensor`): `(I, H, W)`.
-            label_map (`Tensor`): int64 `(H, W)` of label channels.
+            label_map (`Tensor`, *optional*): int64 `(H, W)` of label channels.
             edges (`Tensor`, *optional*): bool `(H, W)`.
+            condition (`Tensor`, *optional*): `(P, H, W)`.
             num_labels (`int`): L.
             rng (`torch.Generator`): The only source of randomness.
 
         Returns:
-            `dict[str, Tensor]`: A sample of a [`Batch`] of size `(h, w)`, without `seed`; with `instance_edges` if
-                there are edges, and with `agreement` if maps can be simplified.
+            `dict[str, Tensor]`: A sample of a [`Batch`] of size `(h, w)`, without `seed`; with what is given of
+                `label_map`, `instance_edges` and `condition`, and with `agreement` if maps can be simplified.
         """
         # all draws of a sample at once, in [0, 1), so that no option shifts those of another
         placing, simplify = torch.rand(4, generator=rng).split([3, 1])
-        place = self.placement(label_map.shape, placing)
-        exact = place(label_map)  # (h, w)
-        sample = {"real_images": place(image), "label_map": exact}
-        if edges is not None:
-            sample["instance_edges"] = place(edges)
+        place = self.placement(image.shape[-2:], placing)
+        given = {"label_map": label_map, "instance_edges": edges, "condition": condition}
+        sample = {"real_images": place(image)} | {name: place(one) for name, one in given.items() if one is not None}
         if self.simplify_probability > 0:
+            exact = sample["label_map"]  # (h, w)
             if simplify.item() < self.simplify_probability:
                 sample["label_map"] = simplify_label_map(exact, num_labels, rng)
             sample["agreement"] = sample["label_map"] == exact  # (h, w): elsewhere the image shows another label

@@ -143,6 +143,11 @@ class Painter:
         self.pipeline = pipeline
         self.processor = pipeline.image_processor
         self.label_set = self.processor.label_set
+        if count := self.processor.config.condition_channels:
+            raise ValueError(
+                f"This model reads a condition of {count} channels, which cannot be painted. Use `spade-hf generate "
+                "--condition FILE`."
+            )
         # labels of the canvas and their reader: what an outline model fills is one of them, "not painted"
         self.has_outlines = pipeline.outline_model is not None and (
             self.label_set.use_unknown_label or UNPAINTED_ID not in self.label_set.ids

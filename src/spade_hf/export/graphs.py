@@ -1,7 +1,7 @@
 """Modules for export: networks whose inputs and outputs need no code of this library.
 
-Legend: N batch, L semantic channels, C activation channels (I in, O out), D hidden channels, H W height and width,
-Z latent, K label codes, T taps of a kernel, A distinct patches, B distinct neighborhoods.
+Legend: N batch, L semantic channels, P condition channels, C activation channels (I in, O out), D hidden channels,
+H W height and width, Z latent, K label codes, T taps of a kernel, A distinct patches, B distinct neighborhoods.
 """
 
 from dataclasses import dataclass, fields
@@ -19,39 +19,49 @@ from ..layers.resnet import upsample
 
 
 class ImagesOfLabelIds(nn.Module):
-    """A generator that reads a data set's label ids.
+    """A generator that reads a data set's label ids, a condition, or both.
 
     Args:
         generator (`nn.Module`): A pipeline's generator, in evaluation mode.
-        label_set (`LabelSet`): Its labels.
+        label_set (`LabelSet` or `None`): Its labels, if it has any.
     """
 
     ids: Tensor
 
-    def __init__(self, generator: Any, label_set: LabelSet) -> None:
+    def __init__(self, generator: Any, label_set: LabelSet | None) -> None:
         super().__init__()
         self.generator = generator
         self.has_edges = generator.config.use_instance_edges
-        self.register_buffer("ids", torch.tensor(label_set.ids)[:, None, None], persistent=False)
+        ids = () if label_set is None else label_set.ids
+        self.register_buffer("ids", torch.tensor(ids)[:, None, None], persistent=False)
 
     def forward(
-        self, label_ids: Tensor, latents: Tensor | None = None, instance_edges: Tensor | None = None
+        self,
+        label_ids: Tensor | None = None,
+        latents: Tensor | None = None,
+        instance_edges: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Generate images from masks.
 
         Args:
-            label_ids (`Tensor`): int64 `(N, H, W)`. A pixel whose id is not in the label set has no label.
+            label_ids (`Tensor`, *optional*): int64 `(N, H, W)`, for a model with labels. A pixel whose id is not in
+                the label set has no label.
             latents (`Tensor`, *optional*): `(N, Z)`, for a model with latents.
             instance_edges (`Tensor`, *optional*): bool `(N, H, W)`, for a model with edges.
+            condition (`Tensor`, *optional*): `(N, P, H, W)` in [-1, 1], for a model that reads one.
 
         Returns:
             `Tensor`: `(N, image_channels, H, W)` in [-1, 1].
         """
-        segmap = label_ids[:, None] == self.ids  # (N, L, H, W)
+        more = {} if condition is None else {"condition": condition}
+        if label_ids is None:
+            return self.generator(None, latents, **more).images
+        segmap = label_ids[:, None] == self.ids  # (N, L - P, H, W)
         if self.has_edges:
             assert instance_edges is not None
             segmap = torch.cat([segmap, instance_edges[:, None]], dim=1)
-        return self.generator(segmap.float(), latents).images
+        return self.generator(segmap.float(), latents, **more).images
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,11 @@ class ImagesOfNeighborhoods(nn.Module):
             raise ValueError(
                 f"`modulation` is 'sparse', but {type(generator).__name__} is not made of SPADE layers, or some have "
                 "hooks or were replaced. Pass 'dense'."
+            )
+        if generator.config.condition_channels:
+            raise ValueError(
+                "`modulation` is 'sparse', but this model reads a condition, whose real numbers have no distinct "
+                "neighborhoods. Pass 'dense'."
             )
         self.generator = generator
         self.num_label_channels, self.has_edges = num_label_channels, generator.config.use_instance_edges

@@ -1,6 +1,6 @@
 """Export of a pipeline's networks.
 
-Legend: N batch, I image channels, L labels, H W height and width, Z latent.
+Legend: N batch, I image channels, L labels, P condition channels, H W height and width, Z latent.
 """
 
 import json
@@ -35,9 +35,10 @@ def export_generator(
 ) -> ModelProto:
     """Export a pipeline's generator.
 
-    Inputs are `label_ids`, int64 `(N, H, W)`, the data set's ids; `latents`, float32 `(N, Z)`, for a model with
-    latents; `instance_edges`, bool `(N, H, W)`, for a model with edges. The output is `images`, float32
-    `(N, I, H, W)` in [-1, 1]. The metadata contain labels, colors and sizes.
+    Inputs are `label_ids`, int64 `(N, H, W)`, the data set's ids, for a model with labels; `latents`, float32
+    `(N, Z)`, for a model with latents; `instance_edges`, bool `(N, H, W)`, for a model with edges; `condition`,
+    float32 `(N, P, H, W)` in [-1, 1], for a model that reads one. The output is `images`, float32 `(N, I, H, W)` in
+    [-1, 1]. The metadata contain labels, colors and sizes, and channels and ranges of values of images and conditions.
 
     A file with sparse modulation generates images of one mask in N styles. Instead of ids and edges, it takes the
     result of [`neighborhood_inputs`].
@@ -56,15 +57,17 @@ def export_generator(
 
     Raises:
         ValueError: If the size does not fit the model, a weight is too large for half precision, or `modulation` is
-            "sparse" and the model has no SPADE layers.
+            "sparse" and the model has no SPADE layers or reads a condition.
     """
     generator = exported_copy(pipeline.generator, dtype)
     config, divisor = generator.config, generator.size_divisor
-    label_set = pipeline.image_processor.label_set
+    processor, label_set = pipeline.image_processor, pipeline.image_processor.label_set_or_none
     height, width = generator.native_size
+    options = {**processor.image_options(), **processor.condition_options()}
     metadata = {
-        "labels": json.dumps([label._asdict() for label in label_set.labels]),
-        "unknown_id": json.dumps(label_set.unknown_id),
+        "labels": json.dumps([] if label_set is None else [label._asdict() for label in label_set.labels]),
+        "unknown_id": json.dumps(None if label_set is None else label_set.unknown_id),
+        **{name: json.dumps(value) for name, value in options.items()},
         "image_size": json.dumps(size or (height, width)),
         "size_divisor": json.dumps(divisor),
         "latent_dim": json.dumps(config.latent_dim),
@@ -81,9 +84,10 @@ def export_generator(
     # The inputs to trace with, and which of their sides are dynamic.
     latents = {} if config.latent_dim is None else {"latents": torch.zeros(batch_size, config.latent_dim)}
     if modulation == "sparse":
-        module = ImagesOfNeighborhoods(generator, label_set.num_channels)
+        num_channels = 0 if label_set is None else label_set.num_channels
+        module = ImagesOfNeighborhoods(generator, num_channels)
         reading = {
-            "num_codes": label_set.num_channels * (1 + config.use_instance_edges),
+            "num_codes": num_channels * (1 + config.use_instance_edges),
             "kernel_size": config.spade_kernel_size,
             "divisors": list(dict.fromkeys(module.divisors)),
         }
@@ -93,9 +97,13 @@ def export_generator(
         shapes = neighborhood_shapes(inputs, size)
     else:
         module = ImagesOfLabelIds(generator, label_set)
-        inputs = {"label_ids": torch.full((batch_size, *example), label_set.ids[0]), **latents}
+        inputs = latents
+        if label_set is not None:
+            inputs = {"label_ids": torch.full((batch_size, *example), label_set.ids[0]), **latents}
         if config.use_instance_edges:
             inputs["instance_edges"] = torch.zeros(batch_size, *example, dtype=torch.bool)
+        if processor.config.condition_channels:
+            inputs["condition"] = torch.zeros(batch_size, processor.config.condition_channels, *example)
         shapes = None if size is not None else generator_shapes(inputs, divisor)
     return finish(module, inputs, ("images",), shapes, metadata, dtype)
 
@@ -119,6 +127,7 @@ def export_style_encoder(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
     encoder = exported_copy(pipeline.style_encoder, dtype)
     size = encoder.config.image_size
     metadata = {"image_size": json.dumps([size, size]), "latent_dim": json.dumps(encoder.config.latent_dim)}
+    metadata |= {name: json.dumps(value) for name, value in pipeline.image_processor.image_options().items()}
     inputs = {"pictures": torch.zeros(2, encoder.config.image_channels, size + 1, size + 2)}
     shapes = {"pictures": {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}}
     return finish(LatentsOfImages(encoder), inputs, ("latents", "logvar"), shapes, metadata, dtype)
@@ -188,9 +197,11 @@ def generator_shapes(inputs: Mapping[str, Tensor], divisor: int) -> dict[str, An
     """Return the dynamic shapes of a dense file, in the format of `torch.export`."""
     batch = Dim("batch")
     rows, columns = Dim("height_in_units", min=2), Dim("width_in_units", min=2)
+    first = {"latents": None, "condition": 2}  # the axis of the height; the first one behind the batch by default
+    axes = {name: first.get(name, 1) for name in inputs}
     return {
-        name: {0: batch} if name == "latents" else {0: batch, 1: divisor * rows, 2: divisor * columns}
-        for name in inputs
+        name: {0: batch} if axis is None else {0: batch, axis: divisor * rows, axis + 1: divisor * columns}
+        for name, axis in axes.items()
     }
 
 

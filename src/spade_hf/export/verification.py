@@ -1,6 +1,6 @@
 """Comparison of an exported file, run by onnxruntime, with the network that it was exported from.
 
-Legend: N batch, H W height and width.
+Legend: N batch, P condition channels, H W height and width.
 """
 
 import json
@@ -32,53 +32,62 @@ def generator_difference(
     Args:
         model (`ModelProto`): The result of [`export_generator`].
         pipeline (`SPADEPipeline`): The pipeline that the model was exported from.
-        label_maps (`Iterable[Tensor]`): Masks, each int64 `(N, H, W)` of channels.
+        label_maps (`Iterable[Tensor]`): Masks, each int64 `(N, H, W)` of channels; of a model without labels, only
+            their sizes count. Conditions are random ones.
         dtype (`str`): Type of the stored weights.
     """
-    session = open_session(model)
+    session, processor = open_session(model), pipeline.image_processor
     generator = exported_copy(pipeline.generator, dtype)
     rng = torch.Generator().manual_seed(0)
     differences = []
     for label_map in label_maps:
-        latents = edges = None
+        latents = edges = condition = None
         if generator.config.latent_dim is not None:
             latents = torch.randn(len(label_map), generator.config.latent_dim, generator=rng)
         if generator.config.use_instance_edges:
             edges = instance_edges(label_map)  # as if each label were one instance
-        inputs = graph_inputs(session, pipeline.image_processor.label_set, label_map, latents, edges)
+        if num_planes := processor.config.condition_channels:
+            condition = torch.rand(len(label_map), num_planes, *label_map.shape[-2:], generator=rng) * 2 - 1
+        inputs = graph_inputs(session, processor.label_set_or_none, label_map, latents, edges, condition)
         (images,) = session.run(None, inputs)
+        more = {} if condition is None else {"condition": condition}
         with torch.no_grad():
-            expected = generator(label_map, latents, instance_edges=edges).images
+            segmap = label_map if processor.has_labels else None
+            expected = generator(segmap, latents, instance_edges=edges, **more).images
         differences.append(np.abs(images - expected.numpy()).max().item())
     return max(differences)
 
 
 def graph_inputs(
     session: onnxruntime.InferenceSession,
-    label_set: LabelSet,
+    label_set: LabelSet | None,
     label_map: Tensor,
     latents: Tensor | None = None,
     edges: Tensor | None = None,
+    condition: Tensor | None = None,
 ) -> dict[str, np.ndarray]:
     """Build the inputs of a dense or sparse file.
 
     Args:
         session (`InferenceSession`): Session of the file.
-        label_set (`LabelSet`): Label set of the model.
+        label_set (`LabelSet` or `None`): Label set of the model, if it has labels.
         label_map (`Tensor`): int64 `(N, H, W)` of channels; N is 1 for a sparse file.
         latents (`Tensor`, *optional*): `(N, Z)`.
         edges (`Tensor`, *optional*): bool `(N, H, W)`.
+        condition (`Tensor`, *optional*): `(N, P, H, W)` in [-1, 1].
     """
     metadata = session.get_modelmeta().custom_metadata_map
-    if metadata["modulation"] == "sparse":
+    inputs: dict[str, np.ndarray] = {}
+    if label_set is not None and metadata["modulation"] == "sparse":
         codes = label_map[0] if edges is None else label_map[0] + label_set.num_channels * edges[0]
         reading = {name: json.loads(metadata[name]) for name in ("num_codes", "kernel_size", "divisors")}
         inputs = neighborhood_inputs(codes.numpy(), **reading)
-    else:
+    elif label_set is not None:
         inputs = {"label_ids": torch.tensor(label_set.ids)[label_map].numpy()}
         if edges is not None:
             inputs["instance_edges"] = edges.numpy()
-    return inputs if latents is None else {**inputs, "latents": latents.numpy()}
+    more = {"latents": latents, "condition": condition}
+    return inputs | {name: one.numpy() for name, one in more.items() if one is not None}
 
 
 def style_encoder_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtype: Dtype) -> float:

@@ -79,7 +79,9 @@ def card_metadata(**more: Any) -> ModelCardData:
 
 def label_table(pipeline: SPADEPipeline) -> str:
     """Format a pipeline's labels as a Markdown table of ids, names and colors."""
-    label_set = pipeline.image_processor.label_set
+    label_set = pipeline.image_processor.label_set_or_none
+    if label_set is None:
+        return "## Labels\n\nNone: it makes images of a condition alone."
     rows = [
         f"| {label.id} | {_markdown(label.name)} | `#{bytes(color.tolist()).hex()}` |"
         for label, color in zip(label_set.labels, label_set.palette, strict=True)

@@ -10,6 +10,8 @@ import PIL.Image
 import torch
 from diffusers.image_processor import VaeImageProcessor
 
+from .value_range import OF_CONDITIONS, check_value_range
+
 
 def as_shown(images: torch.Tensor, channels: Sequence[int] | None = None) -> torch.Tensor:
     """Show images in RGB: gray as gray, RGB as it is, others by three of their channels.
@@ -54,3 +56,12 @@ def check_display_channels(channels: Sequence[int] | None, image_channels: int) 
             f"`display_channels` is {channels!r}; give three numbers in 0..{image_channels - 1}: the channels to "
             "show as red, green and blue."
         )
+
+
+def check_condition(condition_channels: Any, condition_range: Any) -> None:
+    """Raise a ValueError unless these are a number of channels, 0 for none, and the range of their values."""
+    if not isinstance(condition_channels, int) or condition_channels < 0:
+        raise ValueError(f"`condition_channels` is {condition_channels!r}; give 0 for none, or the number of planes.")
+    check_value_range(condition_range, OF_CONDITIONS.value_range)
+    if condition_range is not None and condition_channels == 0:
+        raise ValueError("`condition_range` was given, but `condition_channels` is 0: there are none. Leave it out.")

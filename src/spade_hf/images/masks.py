@@ -4,14 +4,18 @@ A number counts as an id only where the file keeps numbers: not in a lossy forma
 bits over 0..255. The colors of a palette count where they contradict its indices.
 """
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import PIL.Image
 import torch
 
 from ..labels.colors import MAX_COLOR_TOLERANCE, NEAR_COLOR, nearest_rows, pack_colors, rows_of_colors
 from ..labels.label_set import LabelSet
-from .inputs import COLOR_MODES, check_opaque, header_of, is_lossy, upright
+from .inputs import COLOR_MODES, check_opaque, flatten, header_of, is_lossy, open_image, upright
 from .palettes import find_disagreement
+from .photo_files import is_npy, read_npy
 
 
 ID_MODES = ("L", "P", "I;16", "I;16B", "I;16L", "I")  # one integer per pixel
@@ -88,6 +92,67 @@ def read_instances(value: PIL.Image.Image | np.ndarray | torch.Tensor, argument:
     if maps.ndim == 4 and maps.shape[-1] == 4:
         raise ValueError(f"{argument} has an alpha channel; an instance map has ids, or RGB colors. Save it without.")
     return (pack_colors(maps) if maps.ndim == 4 else maps).astype(np.int64)
+
+
+def read_instance_maps(instance_map: Any) -> list[torch.Tensor]:
+    """Read every instance map at its own size: int64 `(H, W)`."""
+    instance_maps: list[torch.Tensor] = []
+    for value, name in flatten(instance_map, "instance_map"):
+        ids = torch.from_numpy(read_instances(value, name))  # (N, H, W)
+        instance_maps.extend(ids.to(value.device) if isinstance(value, torch.Tensor) else ids)
+    return instance_maps
+
+
+def open_mask(source: str | Path, *, argument: str) -> PIL.Image.Image | np.ndarray:
+    """Open the file of a mask: an image, or `.npy` of ids `(H, W)`, or of the labels' weights `(L, H, W)`.
+
+    Returns:
+        `PIL.Image.Image` or `np.ndarray`: Weights as float32 `(1, L, H, W)`.
+    """
+    if not is_npy(source):
+        return open_image(source, argument=argument)
+    numbers = numbers_of_mask(read_npy(source, argument), argument)
+    return numbers[None] if numbers.ndim == 3 else numbers
+
+
+def numbers_of_mask(numbers: np.ndarray, argument: str) -> np.ndarray:
+    """Return ids `(H, W)` as they are, and weights `(L, H, W)` as float32; 0 and 1 can have any type.
+
+    Raises:
+        ValueError: For numbers of another shape or type.
+    """
+    kind, shape = numbers.dtype.kind, numbers.shape
+    if numbers.ndim == 2 and kind in "iu":
+        return numbers
+    if numbers.ndim != 3 or kind not in "biuf":
+        raise ValueError(
+            f"{argument} holds {numbers.dtype} of shape {shape}; a mask is integer ids (H, W), or the weights of the "
+            "labels (L, H, W). Save one of these."
+        )
+    if kind in "iu" and numbers.size and not 0 <= numbers.min() <= numbers.max() <= 1:
+        raise ValueError(
+            f"{argument} holds {numbers.dtype} of shape {shape} with values in {numbers.min()}..{numbers.max()}; of "
+            "integers, the weights (L, H, W) of labels are 0 and 1. Save floats, or ids (H, W)."
+        )
+    return numbers.astype(np.float32)
+
+
+def ids_of_red(mask: PIL.Image.Image, argument: str = "`mask`") -> PIL.Image.Image:
+    """Return the ids in the red channel of an RGB mask, as a gray image of ids.
+
+    CARLA saves them so, with 0 or numbers of objects in the other channels; so do programs that write gray as RGB.
+
+    Raises:
+        ValueError: If it is not an RGB image, or its compression changes numbers.
+    """
+    if mask.mode not in COLOR_MODES:
+        raise ValueError(
+            f"{argument} has the PIL mode {mask.mode!r}, but `ids_in_red` is for RGB images with ids in the red "
+            "channel. Leave it out for masks of ids."
+        )
+    if is_lossy(mask):
+        raise ValueError(f"{argument} {_why_no_ids(mask)}. Export the mask as an 8-bit PNG file.")
+    return upright(mask, argument=argument).getchannel("R")
 
 
 def soft_masks(value: torch.Tensor, label_set: LabelSet, argument: str) -> torch.Tensor:
@@ -251,8 +316,9 @@ def _check_numbers_as_colors(colors: np.ndarray, label_set: LabelSet, argument: 
         return
     channels = "three equal channels" if is_gray else "the red channel"
     raise ValueError(
-        f"{argument} is an RGB image that seems to hold ids in {channels}: {np.unique(numbers).tolist()[:10]}. Save "
-        "one channel as a gray image (with Pillow: `mask.getchannel(0)`), or give the labels these colors."
+        f"{argument} is an RGB image that seems to hold ids in {channels}: {np.unique(numbers).tolist()[:10]}. "
+        "Data are read so with `ids_in_red`. Or save one channel as a gray image (with Pillow: `mask.getchannel(0)`), "
+        "or give the labels these colors."
     )
 
 

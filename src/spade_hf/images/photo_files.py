@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 
 from .inputs import COLOR_MODES, header_of, open_image, open_raster, upright
+from .value_range import OF_IMAGES, ValueOptions
 
 
 NPY = b"\x93NUMPY"  # first bytes of a file
@@ -22,13 +23,16 @@ UPRIGHT, ORIENTATION, PALETTE = 1, 274, 3  # a TIFF's tag and its value, and a p
 Photo = PIL.Image.Image | np.ndarray  # an image as Pillow reads it, or numbers (H, W, I)
 
 
-def open_photo(source: str | Path | bytes, *, argument: str, image_channels: int) -> Photo:
+def open_photo(
+    source: str | Path | bytes, *, argument: str, image_channels: int, options: ValueOptions = OF_IMAGES
+) -> Photo:
     """Open a file of values, upright.
 
     Args:
         source (`str`, `Path` or `bytes`): A path, or the content.
         argument (`str`): For messages, what is read.
         image_channels (`int`): I, which says what the sides of an array are.
+        options (`ValueOptions`, *optional*): For messages, the options of its values.
 
     Returns:
         `PIL.Image.Image` or `np.ndarray`: An image if Pillow keeps all of its numbers, else these, `(H, W, I')`.
@@ -38,7 +42,7 @@ def open_photo(source: str | Path | bytes, *, argument: str, image_channels: int
     """
     start = _first_bytes(source)
     if start.startswith(NPY):
-        return arranged(_read_npy(source, argument), image_channels, argument=argument)
+        return arranged(read_npy(source, argument), image_channels, argument=argument, options=options)
     try:
         image = _open_image(source, argument)
     except ValueError:
@@ -53,7 +57,9 @@ def open_photo(source: str | Path | bytes, *, argument: str, image_channels: int
     return image
 
 
-def arranged(values: np.ndarray, image_channels: int, *, argument: str) -> np.ndarray:
+def arranged(
+    values: np.ndarray, image_channels: int, *, argument: str, options: ValueOptions = OF_IMAGES
+) -> np.ndarray:
     """Bring an array `(H, W)`, `(H, W, I)` or `(I, H, W)` of a file or a row to `(H, W, I)`.
 
     Raises:
@@ -74,7 +80,7 @@ def arranged(values: np.ndarray, image_channels: int, *, argument: str) -> np.nd
             return values if is_last else np.moveaxis(values, 0, -1)
     shapes = "(H, W), (H, W, 1) or (1, H, W)" if image_channels == 1 else "(H, W, {0}) or ({0}, H, W)"
     raise ValueError(
-        f"{argument} has shape {values.shape}; with `image_channels` {image_channels}, an array is "
+        f"{argument} has shape {values.shape}; with `{options.channels}` {image_channels}, an array is "
         f"{shapes.format(image_channels)}. Save it so, or give its number of channels."
     )
 
@@ -133,6 +139,11 @@ def _open_image(source: str | Path | bytes, argument: str) -> PIL.Image.Image:
     return upright(image, argument=argument)
 
 
+def is_npy(source: str | Path | bytes) -> bool:
+    """Return whether a file, or its content, is an array of numpy."""
+    return _first_bytes(source).startswith(NPY)
+
+
 def _first_bytes(source: str | Path | bytes) -> bytes:
     if isinstance(source, bytes):
         return source[: len(NPY)]
@@ -147,7 +158,8 @@ def _opened(source: str | Path | bytes) -> Any:
     return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
-def _read_npy(source: str | Path | bytes, argument: str) -> np.ndarray:
+def read_npy(source: str | Path | bytes, argument: str) -> np.ndarray:
+    """Read a `.npy` file, or its content; raise a ValueError if that fails."""
     try:
         values = np.load(_opened(source), allow_pickle=False)
     except Exception as error:  # damaged headers raise anything

@@ -6,15 +6,62 @@ values, an image's own numbers are read, and none is converted.
 Legend: N images, I image channels, H W height and width.
 """
 
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import PIL.Image
 import torch
 
-from .inputs import COLOR_MODES, check_opaque, header_of, upright
-from .value_range import ValueRange, scale_values, unknown_type
+from .inputs import COLOR_MODES, check_opaque, flatten, header_of, upright
+from .photo_files import open_photo
+from .value_range import OF_IMAGES, ValueOptions, ValueRange, scale_values, unknown_type
 
 
+logger = logging.getLogger(__name__)
 VALUE_MODES = ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L", "I", "F")
+
+
+def read_values(
+    value: Any,
+    argument: str,
+    count: int,
+    value_range: ValueRange | None,
+    *,
+    options: ValueOptions,
+    on_clipped: Callable[[str, float], None] | None,
+) -> list[torch.Tensor]:
+    """Read images in any form, at their own sizes.
+
+    Args:
+        value: Images, arrays, tensors, paths, or a list of them.
+        argument (`str`): For messages, what they are.
+        count (`int`): I, their channels.
+        value_range (`tuple[float, float]`, *optional*): See [`scale_values`].
+        options (`ValueOptions`): For messages, the options of their values.
+        on_clipped (`Callable`, *optional*): Called with the name of an image, and the share of its values that were
+            clipped. Default: a warning in the log.
+
+    Returns:
+        `list[torch.Tensor]`: float32 `(I, H, W)` in [0, 1] each.
+    """
+    images: list[torch.Tensor] = []
+    for one, name in flatten(value, argument, partial(open_photo, image_channels=count, options=options)):
+        pixels, clipped = read_photos(one, name, image_channels=count, value_range=value_range, options=options)
+        images.extend(pixels)
+        if clipped and on_clipped is None:
+            logger.warning("%s has %s", name, describe_clipped(clipped, value_range))
+        elif clipped and on_clipped is not None:
+            on_clipped(name, clipped)
+    return images
+
+
+def describe_clipped(share: float, value_range: ValueRange | None) -> str:
+    """Describe the share of an image's values that were outside of a range."""
+    low, high = value_range or (0.0, 1.0)
+    return f"{share:.2%} of its values outside of {low:g} to {high:g}, which were clipped."
 
 
 def read_photos(
@@ -23,8 +70,9 @@ def read_photos(
     *,
     image_channels: int = 3,
     value_range: ValueRange | None = None,
+    options: ValueOptions = OF_IMAGES,
 ) -> tuple[torch.Tensor, float]:
-    """Read one image, or a batch of images.
+    """Read one image, or a batch of images; `options` names the options of its values in messages.
 
     Returns:
         `tuple`: float32 `(N, I, H, W)` in [0, 1], and the share of values that were outside of `value_range`.
@@ -36,7 +84,9 @@ def read_photos(
     if isinstance(value, PIL.Image.Image):
         image = upright(value, argument=argument)
         is_usual = image_channels == 3 and value_range is None
-        value = _rgb(image, argument) if is_usual else _own_values(image, argument, image_channels, value_range)
+        value = (
+            _rgb(image, argument) if is_usual else _own_values(image, argument, image_channels, value_range, options)
+        )
     if isinstance(value, np.ndarray):
         if value.ndim == 2 and image_channels == 1:
             value = value[..., None]
@@ -47,7 +97,7 @@ def read_photos(
                 f"(N, H, W, {image_channels})."
             )
         if value.dtype.kind not in "uif" or value.dtype.itemsize > 8 or value.dtype == np.uint64:
-            raise unknown_type(value.dtype, argument)
+            raise unknown_type(value.dtype, argument, options)
         native = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
         pixels = torch.from_numpy(native).movedim(-1, -3)  # (..., I, H, W)
     elif value.ndim in (3, 4) and value.shape[-3] == image_channels:
@@ -59,7 +109,7 @@ def read_photos(
         )
     if 0 in pixels.shape:
         raise ValueError(f"{argument} has shape {tuple(value.shape)}, which holds no pixel.")
-    pixels, share = scale_values(pixels, value_range, argument=argument)
+    pixels, share = scale_values(pixels, value_range, argument=argument, options=options)
     return (pixels if pixels.ndim == 4 else pixels[None]), share  # (N, I, H, W)
 
 
@@ -77,7 +127,11 @@ def _rgb(image: PIL.Image.Image, argument: str) -> np.ndarray:
 
 
 def _own_values(
-    image: PIL.Image.Image, argument: str, image_channels: int, value_range: ValueRange | None
+    image: PIL.Image.Image,
+    argument: str,
+    image_channels: int,
+    value_range: ValueRange | None,
+    options: ValueOptions,
 ) -> np.ndarray:
     """Return the numbers of an image of `image_channels` channels, `(H, W, I)`; nothing is converted."""
     if image.mode in ("P", "PA"):
@@ -86,14 +140,14 @@ def _own_values(
         raise ValueError(f"{argument} has the PIL mode {image.mode!r}; allowed are {', '.join(VALUE_MODES)}.")
     if image.mode in ("I", "F") and value_range is None:
         raise ValueError(
-            f"{argument} has the PIL mode {image.mode!r}: 32 bits, whose white level is unknown. Give `value_range`, "
-            "the values of black and white."
+            f"{argument} has the PIL mode {image.mode!r}: 32 bits, whose white level is unknown. Give "
+            f"`{options.value_range}`, the values of black and white."
         )
     white = header_of(image).white
     if white not in (None, 255, 65535) and value_range is not None and image.mode in ("L", *COLOR_MODES):
         raise ValueError(
             f"{argument} stores values of 0..{white}, which Pillow spreads. Save it with 8 or 16 bits, or leave "
-            "`value_range` out."
+            f"`{options.value_range}` out."
         )
     if white == 65535 and image.mode in COLOR_MODES:
         raise ValueError(f"{argument} has colors of 16 bits, of which Pillow keeps 8. Give the file's path instead.")
@@ -103,8 +157,8 @@ def _own_values(
         num_channels += 1
     if len(bands) != num_channels:
         raise ValueError(
-            f"{argument} has {len(bands)} channels (PIL mode {image.mode!r}), but `image_channels` is "
-            f"{image_channels}. Convert it, or give the number of channels that all images have."
+            f"{argument} has {len(bands)} channels (PIL mode {image.mode!r}), but "
+            f"`{options.channels}` is {image_channels}. Convert it, or give the number of channels of all images."
         )
     if "transparency" in image.info:
         check_opaque(image, argument)

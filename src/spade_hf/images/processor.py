@@ -1,12 +1,11 @@
 """`SPADEImageProcessor`: converts masks, instance maps and style images to tensors, and model outputs to images.
 
-Legend: N batch, I image channels, L semantic channels (classes and unknown, never edges), H W height and width.
+Legend: N batch, I image channels, L semantic channels (classes and unknown, never edges), P condition channels, H W
+height and width.
 """
 
-import logging
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,20 +16,27 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import PushToHubMixin
 
 from ..labels.label_set import LabelSet
-from .channels import as_shown, check_display_channels, check_image_channels
+from .channels import as_shown, check_condition, check_display_channels, check_image_channels
 from .inputs import flatten, instance_edges
-from .masks import read_ids, read_instances, soft_masks
-from .photo_files import fits_pillow, open_photo, to_pillow
-from .photos import read_photos
+from .masks import open_mask, read_ids, read_instance_maps, soft_masks
+from .photo_files import fits_pillow, to_pillow
+from .photos import read_values
 from .resize import size_of, stack_labels, stack_photos
-from .value_range import ValueRange, check_value_range, stored_type, to_stored, unscale_values
+from .value_range import (
+    OF_CONDITIONS,
+    OF_IMAGES,
+    ValueRange,
+    check_value_range,
+    stored_type,
+    to_stored,
+    unscale_values,
+)
 
 
 # Annotations quote these names, so that `help` prints them.
 SingleImage: TypeAlias = PIL.Image.Image | np.ndarray | torch.Tensor | str | os.PathLike[str]
 ImageInput: TypeAlias = SingleImage | list[SingleImage]
 OUTPUT_TYPES = ("pil", "np", "pt")
-logger = logging.getLogger(__name__)
 
 
 class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
@@ -39,7 +45,8 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     It is saved with a pipeline, so that a loaded pipeline knows the names and colors of its labels.
 
     Args:
-        label_set (`LabelSet` or `dict`): The labels of the masks; a `dict` as `LabelSet.to_dict` returns it.
+        label_set (`LabelSet` or `dict`): The labels of the masks; a `dict` as `LabelSet.to_dict` returns it. `None`
+            for a model that reads a condition and no masks.
         use_instance_edges (`bool`, defaults to `False`): Whether the model has an edge channel; `preprocess` then
             requires an instance map.
         image_channels (`int`, defaults to 3): I, channels of the images: 1 for gray, 3 for RGB. Of three, images of
@@ -50,6 +57,10 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             images of 8 bits are written.
         display_channels (`tuple[int, int, int]`, *optional*): The channels that people see as red, green and blue in
             grids and sheets. Default: gray as gray, of others the first three.
+        condition_channels (`int`, defaults to 0): P, channels of the conditions that a model reads beside its masks,
+            such as 1 of a depth map, or 3 of an RGB picture.
+        condition_range (`tuple[float, float]`, *optional*): For conditions, what `value_range` is for images: the
+            numbers that become -1 and 1.
     """
 
     config: Any  # diffusers' FrozenDict, whose attributes are the constructor's arguments
@@ -59,17 +70,27 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     def __init__(
         self,
         *,
-        label_set: LabelSet | dict[str, Any],
+        label_set: LabelSet | dict[str, Any] | None,
         use_instance_edges: bool = False,
         image_channels: int = 3,
         value_range: tuple[float, float] | None = None,
         display_channels: tuple[int, int, int] | None = None,
+        condition_channels: int = 0,
+        condition_range: tuple[float, float] | None = None,
     ) -> None:
         check_image_channels(image_channels)
         check_value_range(value_range)
         check_display_channels(display_channels, image_channels)
-        self._label_set = label_set if isinstance(label_set, LabelSet) else LabelSet.from_dict(label_set)
-        self.register_to_config(label_set=self._label_set.to_dict())  # plain values, for the JSON file
+        check_condition(condition_channels, condition_range)
+        self._label_set = None
+        if label_set is not None:
+            self._label_set = label_set if isinstance(label_set, LabelSet) else LabelSet.from_dict(label_set)
+            self.register_to_config(label_set=self._label_set.to_dict())  # plain values, for the JSON file
+        elif condition_channels == 0 or use_instance_edges:
+            raise ValueError(
+                "`label_set` is None, but a model reads masks, or a condition alone: give a label set, or "
+                "`condition_channels` of at least 1 and no `use_instance_edges`."
+            )
         self._postprocessor = VaeImageProcessor(vae_scale_factor=1)
 
     @property
@@ -87,13 +108,37 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         }
 
     @property
+    def condition_range(self) -> ValueRange | None:
+        """The numbers of a condition that become -1 and 1; `None` for those of their type."""
+        return check_value_range(self.config.condition_range, OF_CONDITIONS.value_range)
+
+    def condition_options(self) -> dict[str, Any]:
+        """Return what the processor knows of conditions, as arguments of another one."""
+        return {"condition_channels": self.config.condition_channels, "condition_range": self.condition_range}
+
+    @property
     def stored_type(self) -> np.dtype:
         """The type of the numbers that images are written in; see [`value_range.stored_type`]."""
         return stored_type(self.value_range)
 
     @property
     def label_set(self) -> LabelSet:
-        """The labels of the masks."""
+        """The labels of the masks; raises a ValueError if the model reads none."""
+        if self._label_set is None:
+            raise ValueError(
+                f"This model has no labels: it makes images of a condition of {self.config.condition_channels} "
+                "channels alone, so nothing that needs masks can be done with it. Call `pipeline(condition=...)`."
+            )
+        return self._label_set
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the model reads masks."""
+        return self._label_set is not None
+
+    @property
+    def label_set_or_none(self) -> LabelSet | None:
+        """The labels of the masks, or `None` if the model reads none."""
         return self._label_set
 
     def save_pretrained(
@@ -125,7 +170,9 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             pretrained_model_name_or_path, subfolder=subfolder, return_unused_kwargs=True, **kwargs
         )
         # `from_config` would take a string for the name of a repository
-        if not isinstance(config, dict) or not isinstance(config.get("label_set"), dict):
+        labels = config.get("label_set") if isinstance(config, dict) else None
+        is_without = isinstance(config, dict) and "label_set" in config and bool(config.get("condition_channels"))
+        if not isinstance(labels, dict) and not (labels is None and is_without):
             raise ValueError(
                 f"{pretrained_model_name_or_path} has a {cls.config_name} without `label_set`. Copy it again."
             )
@@ -174,7 +221,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         masks = self._read_masks(mask, color_tolerance)
         if instance_map is None:
             return masks, None
-        instance_maps = _read_instance_maps(instance_map)
+        instance_maps = read_instance_maps(instance_map)
         if len(masks) != len(instance_maps):
             raise ValueError(
                 f"`instance_map` holds {len(instance_maps)} maps for {len(masks)} masks; give one per mask."
@@ -219,7 +266,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
                 - an array of ids, `(H, W)` or `(N, H, W)`, or of colors, uint8 `(H, W, 3)` or `(N, H, W, 3)`; uint8
                   with a last side of 3 or 4 is always colors (RGB, RGBA);
                 - an integer tensor of ids, `(H, W)` or `(N, H, W)`;
-                - a float array or tensor `(N, L, H, W)`, one-hot or soft: finite weights, 0 or more.
+                - a float array or tensor `(N, L, H, W)`, one-hot or soft, finite and 0 or more; `.npy`: `(L, H, W)`.
             height, width (`int`, *optional*): Size to resize to, by nearest neighbor; `None` keeps the mask's.
             color_tolerance (`float`, *optional*): See [`LabelSet.ids_from_colors`]. If given, pixels count as
                 transparent below half opacity; without it a half-transparent pixel is an error.
@@ -265,7 +312,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         Returns:
             `torch.Tensor`: bool `(N, H, W)`, see `instance_edges`.
         """
-        return instance_edges(stack_labels(_read_instance_maps(instance_map), height, width, "instance_map"))
+        return instance_edges(stack_labels(read_instance_maps(instance_map), height, width, "instance_map"))
 
     def preprocess_image(
         self,
@@ -292,21 +339,48 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
             ValueError: If an image cannot be read, or has another number of channels, or values that are not finite.
         """
         height, width = size or (None, None)
-        count, images = self.config.image_channels, []
-        for value, name in flatten(image, "image", partial(open_photo, image_channels=count)):
-            pixels, clipped = read_photos(value, name, image_channels=count, value_range=self.value_range)
-            images.extend(pixels)
-            if clipped:
-                (on_clipped or self._warn_of_clipped)(name, clipped)
+        images = read_values(
+            image, "image", self.config.image_channels, self.value_range, options=OF_IMAGES, on_clipped=on_clipped
+        )
         return stack_photos(images, height, width, "image") * 2 - 1
 
-    def _warn_of_clipped(self, name: str, share: float) -> None:
-        logger.warning("%s has %s", name, self.describe_clipped(share))
+    def preprocess_condition(
+        self,
+        condition: "ImageInput",
+        *,
+        size: tuple[int, int] | None = None,
+        on_clipped: Callable[[str, float], None] | None = None,
+    ) -> torch.Tensor:
+        """Read one or several conditions: depth maps, edges, pictures, or any other real numbers.
 
-    def describe_clipped(self, share: float) -> str:
-        """Describe the share of an image's values that were outside of `value_range`."""
-        low, high = self.value_range or (0.0, 1.0)
-        return f"{share:.2%} of its values outside of {low:g} to {high:g}, which were clipped."
+        Args:
+            condition: In the forms of `preprocess_image`, of `condition_channels` channels, in units of
+                `condition_range`.
+            size (`tuple[int, int]`, *optional*): Height and width to resize to, bilinear with antialiasing.
+            on_clipped (`Callable[[str, float], None]`, *optional*): As in `preprocess_image`.
+
+        Returns:
+            `torch.Tensor`: float32 `(N, P, H, W)` in [-1, 1].
+
+        Raises:
+            ValueError: As in `preprocess_image`, and if the model reads no condition.
+        """
+        return self.resize_condition(self.read_condition(condition, on_clipped=on_clipped), size=size)
+
+    def read_condition(
+        self, condition: "ImageInput", *, on_clipped: Callable[[str, float], None] | None = None
+    ) -> list[torch.Tensor]:
+        """Read conditions at their own sizes, N times float32 `(P, H, W)` in [0, 1]; see `preprocess_condition`."""
+        count = self.config.condition_channels
+        if count == 0:
+            raise ValueError("`condition` was given, but this model reads masks alone. Leave it out.")
+        options = {"options": OF_CONDITIONS, "on_clipped": on_clipped}
+        return read_values(condition, "condition", count, self.condition_range, **options)
+
+    def resize_condition(self, conditions: list[torch.Tensor], *, size: tuple[int, int] | None = None) -> torch.Tensor:
+        """Resize the result of `read_condition` to a height and width: float32 `(N, P, H, W)` in [-1, 1]."""
+        height, width = size or (None, None)
+        return stack_photos(conditions, height, width, "condition") * 2 - 1
 
     def postprocess(
         self, images: torch.Tensor, output_type: str = "pil", *, denormalize: bool = False
@@ -362,7 +436,7 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
     def _read_masks(self, mask: "ImageInput", color_tolerance: float | None) -> list[torch.Tensor]:
         """Read every mask at its own size: int64 `(H, W)` of channels, or float32 `(L, H, W)`."""
         masks: list[torch.Tensor] = []
-        for value, name in flatten(mask, "mask"):
+        for value, name in flatten(mask, "mask", open_mask):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 value = torch.from_numpy(value.astype(np.float32))  # torch has neither float128 nor big-endian types
             if isinstance(value, torch.Tensor) and value.is_floating_point():
@@ -374,12 +448,3 @@ class SPADEImageProcessor(ConfigMixin, PushToHubMixin):
         if len({one.ndim for one in masks}) > 1:
             raise ValueError("`mask` mixes soft masks (float) and hard ones (ids, colors); give one kind per call.")
         return masks
-
-
-def _read_instance_maps(instance_map: "ImageInput") -> list[torch.Tensor]:
-    """Read every instance map at its own size: int64 `(H, W)`."""
-    instance_maps: list[torch.Tensor] = []
-    for value, name in flatten(instance_map, "instance_map"):
-        ids = torch.from_numpy(read_instances(value, name))  # (N, H, W)
-        instance_maps.extend(ids.to(value.device) if isinstance(value, torch.Tensor) else ids)
-    return instance_maps

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 
+ASPECT_TOLERANCE = 0.02  # images can differ in size if they show the same frame; their aspect ratios by this share
 Labels = TypeVar("Labels", PIL.Image.Image, np.ndarray, torch.Tensor)
 
 
@@ -52,6 +53,11 @@ def stack_labels(label_maps: list[torch.Tensor], height: int | None, width: int 
 def stack_photos(images: list[torch.Tensor], height: int | None, width: int | None, argument: str) -> torch.Tensor:
     """Resize images `(I, H, W)` to one size, `None` for their own, and stack them: `(N, I, height, width)`."""
     return _stack([resize_photo(one, _size(one, height, width)) for one in images], argument)
+
+
+def have_equal_proportions(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether images of two sizes (width, height), or two (height, width), can show the same frame."""
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE  # the ratio of two aspect ratios
 
 
 def size_of(image: torch.Tensor) -> str:

@@ -1,7 +1,7 @@
 """A semantic mask that can be read at every resolution of a forward pass.
 
-Legend: N masks, S images of one mask, L semantic channels (classes, unknown, instance edges), H W height and width,
-K label codes.
+Legend: N masks, S images of one mask, L semantic channels (classes, unknown, instance edges, condition), P condition
+channels, H W height and width, K label codes.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -37,9 +37,12 @@ class SemanticMask:
 
     Args:
         codes (`Tensor`, *optional*): int64 `(N, H, W)`, codes of a hard mask.
-        segmap (`Tensor`, *optional*): float `(N, L, H, W)`, a soft mask. Exactly one of the two is given.
-        num_label_channels (`int`): Channels without the edge channel.
-        has_edges (`bool`): Whether the last semantic channel holds instance edges.
+        segmap (`Tensor`, *optional*): float `(N, L - P, H, W)`, a soft mask. One of the two is given at most, and one
+            at least unless there is a condition.
+        condition (`Tensor`, *optional*): float `(N, P, H, W)`, planes of real numbers beside the labels. Unlike
+            labels they can be averaged, and are where they are made smaller.
+        num_label_channels (`int`): Channels without edges and condition; 0 if there are no labels.
+        has_edges (`bool`): Whether the channel behind those of the labels holds instance edges.
         dtype (`torch.dtype`): Type of the one-hot maps.
         images_per_mask (`int`, defaults to 1): S, images generated from each mask; they are consecutive in a batch.
         permits_sparse (`bool`, *optional*): Whether the layers of this forward pass can read labels instead of one-hot
@@ -49,6 +52,7 @@ class SemanticMask:
 
     codes: Tensor | None = None
     segmap: Tensor | None = None
+    condition: Tensor | None = None
     num_label_channels: int
     has_edges: bool
     dtype: torch.dtype
@@ -61,7 +65,8 @@ class SemanticMask:
     _modulations: dict[Hashable, Tensor] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        assert (self.codes is None) != (self.segmap is None)
+        assert self.codes is None or self.segmap is None
+        assert any(one is not None for one in (self.codes, self.segmap, self.condition))
 
     @property
     def num_masks(self) -> int:
@@ -80,8 +85,8 @@ class SemanticMask:
 
     @property
     def is_hard(self) -> bool:
-        """Whether every pixel has exactly one label, which sparse modulation needs."""
-        return self.codes is not None
+        """Whether every pixel has exactly one label and nothing beside it, which sparse modulation needs."""
+        return self.codes is not None and self.condition is None
 
     @property
     def num_codes(self) -> int:
@@ -89,15 +94,19 @@ class SemanticMask:
         return self.num_label_channels * (1 + self.has_edges)
 
     def segmap_at(self, size: tuple[int, int]) -> Tensor:
-        """Return the mask as `(N, L, *size)`, resized by nearest neighbor."""
+        """Return the mask as `(N, L, *size)`: labels resized by nearest neighbor, then the condition, averaged."""
         if self.band is not None:
             return self._whole.segmap_at(self.band.size)[:, :, self.band.rows]  # (N, L, rows, W)
         key = str(size) if torch.compiler.is_exporting() else size  # symbolic sizes are not hashable
         if key not in self._segmaps:
+            maps = []
             if self.segmap is not None:
-                self._segmaps[key] = F.interpolate(self.segmap, size, mode="nearest").to(self.dtype)
-            else:
-                self._segmaps[key] = self._one_hot(self.codes_at(size))
+                maps.append(F.interpolate(self.segmap, size, mode="nearest").to(self.dtype))
+            elif self.codes is not None:
+                maps.append(self._one_hot(self.codes_at(size)))
+            if self.condition is not None:
+                maps.append(_averaged(self.condition, size).to(self.dtype))
+            self._segmaps[key] = maps[0] if len(maps) == 1 else torch.cat(maps, dim=1)
         return self._segmaps[key]
 
     def codes_at(self, size: tuple[int, int]) -> Tensor:
@@ -155,18 +164,22 @@ class SemanticMask:
 
     @property
     def _given(self) -> Tensor:
-        given = self.codes if self.segmap is None else self.segmap
-        assert given is not None
-        return given
+        return next(one for one in (self.codes, self.segmap, self.condition) if one is not None)
 
     def _single_masks(self) -> list["SemanticMask"]:
         if self.num_masks == 1:
             return [replace(self, images_per_mask=1)]
-        name = "codes" if self.is_hard else "segmap"
-        parts = self._given.split(1)
+        given = {name: one for name in ("codes", "segmap", "condition") if (one := getattr(self, name)) is not None}
         return [
-            replace(self, **{name: one}, images_per_mask=1, _segmaps={}, _neighborhoods={}, _modulations=None)
-            for one in parts
+            replace(
+                self,
+                **dict(zip(given, parts, strict=True)),
+                images_per_mask=1,
+                _segmaps={},
+                _neighborhoods={},
+                _modulations=None,
+            )
+            for parts in zip(*(one.split(1) for one in given.values()), strict=True)
         ]
 
     def _one_hot(self, codes: Tensor) -> Tensor:
@@ -177,6 +190,16 @@ class SemanticMask:
         if self.has_edges:
             segmap[:, -1] = codes >= self.num_label_channels  # the last channel
         return segmap  # (N, L, H, W)
+
+
+def _averaged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps `(N, P, H, W)` by the mean over each new pixel."""
+    if maps.shape[-2:] == size:
+        return maps
+    rows, columns = maps.shape[-2] // size[0], maps.shape[-1] // size[1]
+    if (rows * size[0], columns * size[1]) == maps.shape[-2:]:  # of a generator always, which can thus be exported
+        return F.avg_pool2d(maps, (int(rows), int(columns)))
+    return F.interpolate(maps, size, mode="area")
 
 
 def _nearest_indices(source: int, target: int) -> Tensor:

@@ -101,7 +101,14 @@ class SegmentationObjective(AdversarialLoss):
 
     def _classes(self, batch: Batch) -> Tensor:
         """Return the class number of each pixel, int64 `(N, H, W)`; L for unknown."""
-        return class_numbers(batch["label_map"], num_labels=self.num_labels, unknown_channel=self.unknown_channel)
+        label_map = batch.get("label_map")
+        if label_map is None or label_map.is_floating_point():
+            problem = "there are no masks" if label_map is None else "the masks are soft"
+            raise ValueError(
+                f"The discriminator classifies pixels by label, but {problem}. Train with `discriminator` 'patch' or "
+                "'projected'."
+            )
+        return class_numbers(label_map, num_labels=self.num_labels, unknown_channel=self.unknown_channel)
 
     def _counted(self, batch: Batch, classes: Tensor) -> Tensor:
         """Return which pixels are visible and have a class, bool `(N, H, W)`."""

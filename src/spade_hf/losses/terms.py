@@ -161,7 +161,7 @@ def _comparable(batch: Batch) -> Tensor | None:
     mask, has_random_style = batch.get("agreement"), batch.get("has_random_style")
     if has_random_style is None:
         return mask
-    everywhere = torch.ones_like(batch["label_map"], dtype=torch.bool)
+    everywhere = torch.ones_like(batch["real_images"][:, 0], dtype=torch.bool)  # (N, H, W)
     return ~has_random_style[:, None, None] & (everywhere if mask is None else mask)
 
 

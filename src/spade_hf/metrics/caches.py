@@ -50,6 +50,7 @@ def segmenter_settings(
             (reader.image_column, reader.mask_column),
             label_set=dataset.processor.label_set,
             color_tolerance=reader.color_tolerance,
+            ids_in_red=getattr(reader, "ids_in_red", False),
         ),
         "transform": {**dataclasses.asdict(reader.transform), "resolution": list(reader.transform.resolution)},
         "num_steps": num_steps,

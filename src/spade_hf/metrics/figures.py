@@ -79,10 +79,10 @@ class Judge:
     Args:
         network (`FeatureNetwork`): Frozen, see [`load_feature_network`].
         segmenter (`Segmenter` or `TransformersSegmenter`, *optional*): Predicts labels from images.
-        label_set (`LabelSet`): The masks' labels.
+        label_set (`LabelSet` or `None`): The masks' labels; without any, there is no segmenter.
     """
 
-    def __init__(self, network: FeatureNetwork, segmenter: "AnySegmenter | None", label_set: LabelSet) -> None:
+    def __init__(self, network: FeatureNetwork, segmenter: "AnySegmenter | None", label_set: LabelSet | None) -> None:
         self.network, self.segmenter, self.label_set = network, segmenter, label_set
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -95,7 +95,7 @@ class Judge:
         images: Tensor,
         maps: Sequence[Tensor],
         compared_maps: Sequence[Tensor],
-        label_maps: Tensor,
+        label_maps: Tensor | None,
         exact_maps: Tensor | None = None,
     ) -> Measurements:
         """Measure images, their distance to reference images, and how well their labels match the masks.
@@ -104,11 +104,12 @@ class Judge:
             images (`Tensor`): uint8 `(N, I, H, W)`, the precision of a PNG.
             maps (`Sequence[Tensor]`): Their [`features`].
             compared_maps (`Sequence[Tensor]`): [`features`] of the reference images, such as the real ones.
-            label_maps (`Tensor`): The masks that the images were made from, int64 `(N, H, W)` of semantic channels.
+            label_maps (`Tensor` or `None`): The masks that the images were made from, int64 `(N, H, W)` of semantic
+                channels, which a segmenter is compared with.
             exact_maps (`Tensor`, *optional*): The masks that those were made from, if they are others.
         """
         confusion = exact_confusion = None
-        if self.segmenter is not None:
+        if self.segmenter is not None and label_maps is not None and self.label_set is not None:
             predictions = self.segmenter.predict(images.float() / 127.5 - 1, maps)  # (N, H, W)
             confusion = confusion_matrix(predictions, label_maps, self.label_set.num_channels)  # (L, L)
             if exact_maps is not None:
@@ -309,7 +310,7 @@ class Figures:
 def score(
     measured: Measurements,
     real: Measurements,
-    label_set: LabelSet,
+    label_set: LabelSet | None,
     *,
     groups: Sequence[object] | None = None,
     has_own_style: bool = True,
@@ -320,7 +321,7 @@ def score(
 
     Args:
         measured, real (`Measurements`): The scored and the real images, in the same order.
-        label_set (`LabelSet`): The masks' labels.
+        label_set (`LabelSet` or `None`): The masks' labels, if there are any.
         groups (`Sequence`, *optional*): The scene of each image, for `light`.
         has_own_style (`bool`, defaults to `True`): Whether each image was made in the style of its real image; if not,
             `light` and `feature_distance` are `None`.
@@ -332,8 +333,11 @@ def score(
         `Figures`: Those of `FIGURES` that need no other images: `fid`, `kid`, `miou`, `pixel_accuracy`, `sharpness`,
             `light` (the mean of `light_red`, `light_green` and `light_blue`) and `feature_distance`.
     """
-    sets = Comparison(measured, real, groups, has_own_style, label_set.unknown_channel, count_unknown)
-    figures = Figures(class_ious={label_set.names[channel]: iou for channel, iou in sets.class_ious().items()})
+    unknown = None if label_set is None else label_set.unknown_channel
+    sets = Comparison(measured, real, groups, has_own_style, unknown, count_unknown)
+    figures = Figures()
+    if label_set is not None:
+        figures.class_ious = {label_set.names[channel]: iou for channel, iou in sets.class_ious().items()}
     for name, figure in FIGURES.items():
         if not figure.needs or (figure.needs == "redrawn" and is_redrawn):
             figures.compute(name, figure, sets)

@@ -6,13 +6,15 @@ Legend: N images, I image channels, L semantic channels, H W height and width, Z
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..batch import stack_samples
+from ..batch import conditioning, labels_of, stack_samples
 from ..data import PairedImageDataset, simplify_label_map
+from ..images.channels import as_shown
 from ..images.processor import SPADEImageProcessor
 from ..images.resize import resize_labels
 from ..images.value_range import unscale_values
@@ -109,27 +111,32 @@ class Scorer:
         """Score these rows of the data set."""
         batch = stack_samples([self.dataset[index] for index in rows], self.device)
         # (N, I, H, W) uint8 and (N, H, W) int64: real images are judged with the precision of generated ones
-        real, label_map = to_8_bits(batch["real_images"]), batch["label_map"]
+        real = to_8_bits(batch["real_images"])
+        label_map = labels_of(batch) if self.processor.has_labels else None
+        given = conditioning(batch)
         height, width = real.shape[-2:]
         maps = {"real": self.judge.features(real)}  # kind -> feature maps, one forward pass for all measurements
         measurements = {"real": self.judge.measure(real, maps["real"], maps["real"], label_map)}
-        columns = [("mask", self._draw(label_map)), ("real", self._show(real))]
-        redrawn, outlines = self._redraw(label_map, batch["seed"]), {}
-        if "refined" in redrawn:
+        columns = [] if label_map is None else [("mask", self._draw(label_map))]
+        if "condition" in given:
+            columns.append(("condition", as_shown(to_8_bits(given["condition"]))))
+        columns.append(("real", self._show(real)))
+        redrawn, outlines = {} if label_map is None else self._redraw(label_map, batch["seed"]), {}
+        if label_map is not None and "refined" in redrawn:
             refined_exact = self._refine(label_map, generators(batch["seed"], OUTLINES))
             outlines = self._count_outlines(label_map, redrawn["painted"], redrawn["refined"], refined_exact)
         for kind in self.kinds:
-            masks, styles = redrawn.get(kind, label_map), real  # (N, H, W), (N, I, H, W)
+            masks, styles = redrawn.get(kind, label_map), real  # (N, H, W) or None, (N, I, H, W)
+            inputs = {**given, "segmap": redrawn.get(kind, given["segmap"])}  # soft masks stay soft
             if kind in redrawn:
-                columns.append((REDRAWN[kind], self._draw(masks)))
+                columns.append((REDRAWN[kind], self._draw(redrawn[kind])))
             elif kind == "styled":
                 others = [self.dataset[self.partners[index]]["real_images"] for index in rows]
                 styles = to_8_bits(torch.stack(others).to(self.device))
                 columns.append(("other style", self._show(styles)))
             # the seed of a sample depends on its row alone, so its latent does not depend on batches or processes
             rngs = generators(batch["seed"], RANDOM.get(kind, STYLE))
-            given = None if kind in RANDOM else styles
-            make = partial(self._make_images, masks, given, rngs, batch.get("instance_edges"))
+            make = partial(self._make_images, inputs, None if kind in RANDOM else styles, rngs)
             if self.cache is None or self.pipeline is None:
                 images = make()
             else:
@@ -152,10 +159,11 @@ class Scorer:
         return "painted" if has_style or self.pipeline.generator.config.latent_dim is None else "random style"
 
     @torch.no_grad()
-    def _make_images(
-        self, masks: Tensor, styles: Tensor | None, rngs: Sequence[torch.Generator], instance_edges: Tensor | None
-    ) -> Tensor:
-        """Make images, uint8 `(N, I, H, W)`: in the given styles if the model has an encoder, else random."""
+    def _make_images(self, inputs: dict[str, Any], styles: Tensor | None, rngs: Sequence[torch.Generator]) -> Tensor:
+        """Make images, uint8 `(N, I, H, W)`: in the given styles if the model has an encoder, else random.
+
+        `inputs` are what the generator reads besides the style, by its arguments.
+        """
         if self.pipeline is None:
             assert styles is not None
             return styles if self.reduce is None else reduce_and_enlarge(styles, self.reduce)
@@ -164,11 +172,12 @@ class Scorer:
             z = self.pipeline.encode_style(self._in_data_units(styles))  # (N, Z), the mean: nothing is drawn
         elif latent_dim is not None:
             z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)  # (N, Z)
-        size = masks.shape[-2:]
         if self.painting_size is not None:
-            masks = resize_labels(masks, self.painting_size)
-            instance_edges = None if instance_edges is None else resize_labels(instance_edges, self.painting_size)
-        return resize_bicubic(to_8_bits(self.pipeline.generator(masks, z, instance_edges=instance_edges).images), size)
+            small = self.painting_size
+            inputs = {name: None if one is None else resize_labels(one, small) for name, one in inputs.items()}
+        others = {name: one for name, one in inputs.items() if name != "segmap"}
+        images = to_8_bits(self.pipeline.generator(inputs["segmap"], z, **others).images)
+        return resize_bicubic(images, self.dataset.reader.transform.resolution)
 
     def _in_data_units(self, styles: Tensor) -> Tensor:
         """Convert uint8 images to what the pipeline reads: the same, or floats in its range of values."""

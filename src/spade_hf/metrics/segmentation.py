@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ..batch import Batch
+from ..batch import Batch, labels_of
 from ..data import PairedImageDataset, build_loader
 from ..labels.label_set import LabelSet
 from .features import FeatureNetwork, feature_maps
@@ -102,7 +102,7 @@ def train_segmenter(
     for batch in progress:
         images = _in_random_light(batch["real_images"], rng).to(device)  # (N, I, H, W) in [-1, 1]
         logits = F.interpolate(segmenter(feature_maps(network, images)), images.shape[-2:], mode="bilinear")
-        label_map = batch["label_map"].to(device)  # (N, H, W), where logits are (N, L, H, W)
+        label_map = labels_of(batch).to(device)  # (N, H, W), where logits are (N, L, H, W)
         loss = F.cross_entropy(logits, label_map, ignore_index=ignored, reduction="sum")
         loss = loss / (label_map != ignored).sum().clamp(min=1)  # not NaN for a batch of unknown pixels only
         optimizer.zero_grad()

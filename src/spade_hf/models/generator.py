@@ -4,8 +4,8 @@ Differences from the paper: gamma and beta come from one fused convolution, and 
 latent is resized if another image size is requested, so that one model serves any size and shape. On request, the last
 convolution writes several pixels at each position, so that the blocks work at a fraction of the image's size.
 
-Legend: N masks, S images of one mask, C channels, I image channels, L semantic channels, H W height and width, h w
-those of the first activation, n upsamplings between blocks, R upsampling in the head, Z latent.
+Legend: N masks, S images of one mask, C channels, I image channels, L semantic channels, P condition channels, H W
+height and width, h w those of the first activation, n upsamplings between blocks, R upsampling in the head, Z latent.
 """
 
 from collections.abc import Callable
@@ -74,6 +74,8 @@ class SPADEGenerator(MaskToImageMixin):
             convolution, Shi et al. 2016, https://arxiv.org/abs/1609.05158): four times the pixels from the same
             blocks. The mask is then read at half the image's size at most.
         image_channels (`int`, defaults to 3): I, channels of the images: 1 for gray, 3 for RGB, or any other number.
+        condition_channels (`int`, defaults to 0): P, planes of real numbers that are read beside the labels, such as
+            depth. With at least one, `num_labels` can be 0: image to image.
     """
 
     divisor_formula = "2 ** num_upsampling_layers * head_upsampling"
@@ -102,6 +104,7 @@ class SPADEGenerator(MaskToImageMixin):
         mask_norm: str = "spade",
         head_upsampling: int = 1,
         image_channels: int = 3,
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         check_image_channels(image_channels)
@@ -123,7 +126,7 @@ class SPADEGenerator(MaskToImageMixin):
         self.size_divisor = 2**num_upsampling_layers * head_upsampling
         self.check_size(*self.native_size, "`image_size`")
         self.start_size = self.first_size(*self.native_size)
-        num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges, condition_channels)
         widths = [round(base_channels * mult) for mult in channel_mult]  # C' of each block
         if min(widths) < 1:
             raise ValueError(
@@ -148,27 +151,31 @@ class SPADEGenerator(MaskToImageMixin):
 
     def forward(
         self,
-        segmap: Tensor,
+        segmap: Tensor | None,
         z: Tensor | None = None,
         *,
         instance_edges: Tensor | None = None,
+        condition: Tensor | None = None,
         return_dict: bool = True,
     ) -> SPADEGeneratorOutput | tuple[Tensor]:
         """Generate images as large as the mask.
 
         Args:
-            segmap (`Tensor`): int `(N, H, W)` of label channels (`SPADEImageProcessor.preprocess_mask` computes them
-                from ids), or float `(N, L, H, W)`, one-hot or soft. H and W are multiples of `size_divisor`.
+            segmap (`Tensor` or `None`): int `(N, H, W)` of label channels (`SPADEImageProcessor.preprocess_mask`
+                computes them from ids), or float `(N, L - P, H, W)`, one-hot or soft. H and W are multiples of
+                `size_divisor`. `None` for a model without labels.
             z (`Tensor`, *optional*): `(N * S, Z)` latents, required by a model with `latent_dim`; the S latents of a
                 mask are consecutive and share the work on the mask.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
+            condition (`Tensor`, *optional*): float `(N, P, H, W)` in [-1, 1], required by a model with condition
+                channels; see `SPADEImageProcessor.preprocess_condition`.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
         Raises:
             ValueError: If ids, shapes or sizes do not fit the model.
         """
         # What holds for all layers of this pass: S, and whether they may read labels instead of one-hot maps.
-        mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
+        mask = self.read_mask(segmap, instance_edges, condition, dtype=self.dtype)
         images_per_mask = self._images_per_mask(mask.num_masks, z)
         is_sparse = permits_sparse(self._spade_layers(), mask)
         mask = replace(mask, images_per_mask=images_per_mask, permits_sparse=is_sparse)
@@ -261,9 +268,9 @@ class SPADEGenerator(MaskToImageMixin):
         Args:
             backend (`str`): `"dense"` convolves the one-hot mask, `"sparse"` computes each distinct label
                 neighborhood once, `"auto"` takes the faster path on CPUs, and the dense path on other devices, where
-                sparse has not been measured. Soft masks, exported graphs, and networks in which a convolution over the
-                mask is hooked or replaced always take the dense path. Under `torch.compile` the sparse path runs
-                eagerly, because a graph cannot depend on the labels.
+                sparse has not been measured. Soft masks, conditions, exported graphs, and networks in which a
+                convolution over the mask is hooked or replaced always take the dense path. Under `torch.compile` the
+                sparse path runs eagerly, because a graph cannot depend on the labels.
         """
         if backend not in ("auto", "dense", "sparse"):
             raise ValueError(f"`backend` is {backend!r}; allowed are 'auto', 'dense' and 'sparse'.")
@@ -316,7 +323,7 @@ class SPADEGenerator(MaskToImageMixin):
 
     def _start(self, mask: SemanticMask, z: Tensor | None) -> Tensor:
         """Compute the first activation, `(N * S, C, h, w)`."""
-        self.check_size(*mask.size, "`segmap`")
+        self.check_size(*mask.size, "`condition`" if self.config.num_labels == 0 else "`segmap`")
         size = self.first_size(*mask.size)
         if self.config.latent_dim is None:
             # from the mask itself: (N, L, *size) to (N, C, *size), with S = 1

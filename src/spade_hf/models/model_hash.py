@@ -14,6 +14,8 @@ ADDED = [
     ("image_channels", 3),
     ("value_range", None),
     ("display_channels", None),
+    ("condition_channels", 0),
+    ("condition_range", None),
 ]
 
 

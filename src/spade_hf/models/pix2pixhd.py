@@ -3,7 +3,7 @@
 It has ordinary normalization after its convolutions. From a mask of a single label, the first convolution computes a
 constant, which instance norm turns into zero whatever the label is (Park et al. 2019, figure 3).
 
-Legend: N batch, C channels, I image channels, L semantic channels, H W height and width.
+Legend: N batch, C channels, I image channels, L semantic channels, P condition channels, H W height and width.
 """
 
 import torch
@@ -47,6 +47,8 @@ class Pix2PixHDGenerator(MaskToImageMixin):
             pipeline.
         latent_dim (`None`): Always `None`: pipelines, checkpoints and exports ask every generator for it.
         image_channels (`int`, defaults to 3): I, channels of the images.
+        condition_channels (`int`, defaults to 0): P, planes of real numbers that are read beside the labels; with
+            some, `num_labels` can be 0.
     """
 
     _no_split_modules = ["Pix2PixHDBlock"]
@@ -65,13 +67,14 @@ class Pix2PixHDGenerator(MaskToImageMixin):
         image_size: int | tuple[int, int] = 256,
         latent_dim: None = None,
         image_channels: int = 3,
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         check_image_channels(image_channels)
         if latent_dim is not None:
             raise ValueError(f"`latent_dim` is {latent_dim}; pix2pixHD has no latent. Leave it out.")
         self.size_divisor = 2**num_downsampling_layers
-        num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        num_semantics = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges, condition_channels)
         widths = [base_channels * 2**level for level in range(num_downsampling_layers + 1)]
         self.conv_in = conv2d(num_semantics, widths[0], 7)
         self.norm_in = parameter_free_norm(norm_type, widths[0])
@@ -90,19 +93,21 @@ class Pix2PixHDGenerator(MaskToImageMixin):
 
     def forward(
         self,
-        segmap: Tensor,
+        segmap: Tensor | None,
         z: None = None,
         *,
         instance_edges: Tensor | None = None,
+        condition: Tensor | None = None,
         return_dict: bool = True,
     ) -> SPADEGeneratorOutput | tuple[Tensor]:
         """Generate images as large as the mask.
 
         Args:
-            segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. H and W are multiples of
-                `2 ** num_downsampling_layers`, and at least twice that.
+            segmap (`Tensor` or `None`): int `(N, H, W)` of label channels, or float `(N, L - P, H, W)`; `None` for a
+                model without labels. H and W are multiples of `2 ** num_downsampling_layers`, and at least twice that.
             z (`None`): Always `None`, so that a pipeline can call every generator in the same way.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges.
+            condition (`Tensor`, *optional*): float `(N, P, H, W)` in [-1, 1], for a model with condition channels.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEGeneratorOutput`] or a tuple.
 
         Raises:
@@ -110,8 +115,8 @@ class Pix2PixHDGenerator(MaskToImageMixin):
         """
         if z is not None:
             raise ValueError("`z` was given, but this model has no latent; leave it out.")
-        mask = self.read_mask(segmap, instance_edges, dtype=self.dtype)
-        self.check_size(*mask.size, "`segmap`")
+        mask = self.read_mask(segmap, instance_edges, condition, dtype=self.dtype)
+        self.check_size(*mask.size, "`condition`" if segmap is None else "`segmap`")
         # The mask, read here and nowhere else: (N, L, H, W).
         x = F.relu(self.norm_in(self.conv_in(_reflect(mask.segmap_at(mask.size), 3))))  # (N, C, H, W)
         # Down to the lowest resolution, residual blocks there, and up again.

@@ -11,16 +11,28 @@ from .modeling_utils import SPADEModelMixin
 
 
 class SemanticModelMixin(SPADEModelMixin):
-    """A network that reads masks; its config has `num_labels`, `use_unknown_label` and `use_instance_edges`."""
+    """A network that reads masks.
 
-    def read_mask(self, mask: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> SemanticMask:
-        """Call [`read_mask`] with the labels of the config."""
+    Its config has `num_labels`, `use_unknown_label` and `use_instance_edges`, and can have `condition_channels`.
+    """
+
+    def read_mask(
+        self,
+        mask: Tensor | None,
+        instance_edges: Tensor | None,
+        condition: Tensor | None = None,
+        *,
+        dtype: torch.dtype,
+    ) -> SemanticMask:
+        """Call [`read_mask`] with the labels and the condition channels of the config."""
         return read_mask(
             mask,
             instance_edges,
+            condition,
             num_labels=self.config.num_labels,
             use_unknown_label=self.config.use_unknown_label,
             use_instance_edges=self.config.use_instance_edges,
+            condition_channels=self.config.get("condition_channels", 0),
             dtype=dtype,
         )
 
@@ -56,11 +68,21 @@ class MaskToImageMixin(SemanticModelMixin):
         return height // self.size_divisor, width // self.size_divisor
 
 
-def num_semantic_channels(num_labels: int, use_unknown_label: bool, use_instance_edges: bool) -> int:
-    """Count L: the classes, then one for unknown, then one for instance edges."""
-    if num_labels < 1:
-        raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
-    return num_labels + use_unknown_label + use_instance_edges
+def num_semantic_channels(
+    num_labels: int, use_unknown_label: bool, use_instance_edges: bool, condition_channels: int = 0
+) -> int:
+    """Count L: the classes, then one for unknown, one for instance edges, and those of the condition."""
+    if condition_channels < 0:
+        raise ValueError(f"`condition_channels` is {condition_channels}; it must be 0, for none, or more.")
+    if num_labels < 1 and (num_labels < 0 or condition_channels == 0):
+        raise ValueError(
+            f"`num_labels` is {num_labels}; a model needs at least one label, or 0 labels and `condition_channels` of "
+            "at least 1."
+        )
+    if num_labels == 0 and (use_unknown_label or use_instance_edges):
+        name = "use_unknown_label" if use_unknown_label else "use_instance_edges"
+        raise ValueError(f"`{name}` is True, but `num_labels` is 0: there are no labels. Leave it out.")
+    return num_labels + use_unknown_label + use_instance_edges + condition_channels
 
 
 def nearest_multiple(side: int, divisor: int) -> int:

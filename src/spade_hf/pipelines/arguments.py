@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..images.resize import have_equal_proportions, size_of
 from ..models.semantics import nearest_multiple
 
 
@@ -54,6 +55,26 @@ def check_tolerance(color_tolerance: Any) -> None:
     is_number = hasattr(color_tolerance, "__float__") and not isinstance(color_tolerance, bool)
     if color_tolerance is not None and not is_number:
         raise ValueError(f"`color_tolerance` is {color_tolerance!r}; pass a number, a distance in RGB.")
+
+
+def check_mask(mask: Any, *, has_labels: bool) -> None:
+    """Raise a ValueError unless a mask is given to a model with labels, and none to a model without."""
+    if mask is None and has_labels:
+        raise ValueError("`mask` is missing: this model reads labels. Pass a mask.")
+    if mask is not None and not has_labels:
+        raise ValueError("`mask` was given, but this model has no labels. Pass `condition` alone.")
+
+
+def check_conditions(conditions: list[Tensor], masks: list[Tensor]) -> None:
+    """Raise a ValueError unless there is a condition `(P, H, W)` for each mask `(..., H, W)`, in its proportions."""
+    if len(conditions) != len(masks):
+        raise ValueError(f"`condition` holds {len(conditions)} conditions for {len(masks)} masks; give one per mask.")
+    for index, (condition, mask) in enumerate(zip(conditions, masks, strict=True)):
+        if not have_equal_proportions((condition.shape[-2], condition.shape[-1]), (mask.shape[-2], mask.shape[-1])):
+            raise ValueError(
+                f"`condition` {index} is {size_of(condition)} and its `mask` is {size_of(mask)} (height x width). "
+                "Both must show the same frame, in the same proportions."
+            )
 
 
 def is_whole(value: Any) -> bool:

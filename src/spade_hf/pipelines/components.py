@@ -15,14 +15,18 @@ def check_components(
     outline_model: SPADEOutlineModel | None = None,
 ) -> None:
     """Raise a ValueError if the parts do not fit each other."""
-    labels, config = image_processor.label_set, generator.config
+    labels = image_processor.label_set_or_none
+    config, theirs = generator.config, image_processor.config
     pairs = {
-        "num_labels": (config.num_labels, labels.num_labels),
-        "use_unknown_label": (config.use_unknown_label, labels.use_unknown_label),
-        "use_instance_edges": (config.use_instance_edges, image_processor.config.use_instance_edges),
-        "image_channels": (config.get("image_channels", 3), image_processor.config.image_channels),
+        "num_labels": (config.num_labels, 0 if labels is None else labels.num_labels),
+        "use_unknown_label": (config.use_unknown_label, labels is not None and labels.use_unknown_label),
+        "use_instance_edges": (config.use_instance_edges, theirs.use_instance_edges),
+        "image_channels": (config.get("image_channels", 3), theirs.image_channels),
+        "condition_channels": (config.get("condition_channels", 0), theirs.condition_channels),
     }
-    processor = f"image processor (label set '{labels.name}')"
+    processor = "image processor (without labels)"
+    if labels is not None:
+        processor = f"image processor (label set '{labels.name}')"
     checks = [(name, *pair, processor) for name, pair in pairs.items()]
     if style_encoder is not None:
         encoder = style_encoder.config
@@ -33,7 +37,7 @@ def check_components(
                 f"`{name}` is {ours} in the generator and {theirs} in the {other}; the parts of a pipeline must agree."
             )
     if outline_model is not None:
-        check_outline_labels(outline_model, labels)
+        check_outline_labels(outline_model, image_processor.label_set)
 
 
 def check_index(index: Any, *, parts: Iterable[str], source: Any) -> None:

@@ -1,10 +1,10 @@
 """Pipeline from a mask, and optionally a style image, to an image (Park et al. 2019, arXiv 1903.07291).
 
-Legend: N masks, M output images, I image channels, L semantic channels, H W height and width, Z latent.
+Legend: N masks, M output images, I image channels, L semantic channels, P condition channels, H W height and width, Z
+latent.
 """
 
 import inspect
-import math
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,15 +18,20 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from ..images.processor import ImageInput, SPADEImageProcessor
-from ..images.resize import size_in_proportion
-from ..labels.label_set import UNPAINTED_ID
 from ..models import SPADEGenerator, SPADEOutlineModel, SPADEStyleEncoder
 from ..models.locations import check_hub, check_pipeline_location
 from ..models.modeling_utils import PortableConfigMixin
 from ..models.weight_files import check_format
-from .arguments import check_generator, check_latents, check_side, check_tolerance, check_whole_number
+from .arguments import (
+    check_generator,
+    check_latents,
+    check_mask,
+    check_tolerance,
+    check_whole_number,
+)
 from .components import check_components, check_index
-from .refinement import check_outline_model, check_strength, draw_natural_maps, read_painted
+from .inputs import InputReader
+from .refinement import check_outline_model, check_strength, draw_natural_maps
 
 
 @dataclass
@@ -118,11 +123,12 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        mask: "ImageInput",
+        mask: "ImageInput | None" = None,
         *,
         style_image: "ImageInput | None" = None,
         latents: Tensor | None = None,
         instance_map: "ImageInput | None" = None,
+        condition: "ImageInput | None" = None,
         num_images_per_mask: int = 1,
         height: int | None = None,
         width: int | None = None,
@@ -140,12 +146,16 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         Args:
             mask: One or several masks: ids as an image, array or int tensor; an image in the label set's colors; a
                 path; a soft mask as a float tensor `(N, L, H, W)`. See `SPADEImageProcessor.preprocess_mask`.
-                `ImageInput` is a PIL image, array, tensor or path, or a list of these.
+                `ImageInput` is a PIL image, array, tensor or path, or a list of these. Left out for a model without
+                labels, which has a `condition` in its place.
             style_image (*optional*): One style image for all masks, or one per mask; several for a single mask give
                 one output image each. The encoder's mean is used.
             latents (`Tensor`, *optional*): `(M, Z)` instead of a style image, for example another call's `latents`.
                 Several for a single mask give one output image each.
             instance_map (*optional*): Instance ids of each mask, needed by a model with instance edges.
+            condition (*optional*): Depth, edges, a picture or other real numbers beside each mask, in its proportions,
+                needed by a model with condition channels; see `SPADEImageProcessor.preprocess_condition`. Of a model
+                without labels, each counts as a mask.
             num_images_per_mask (`int`, defaults to 1): Images per mask, each in its own random style.
             height, width (`int`, *optional*): Size of the images, multiples of the generator's `size_divisor`. By
                 default the masks' proportions are kept, at about as many pixels as the model's `image_size` has. If
@@ -184,21 +194,22 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         self.check_inputs(style_image, latents, generator, num_images_per_mask, batch_size, output_type)
         self.image_processor.check_output(output_type, denormalize)
         check_tolerance(color_tolerance)
+        check_mask(mask, has_labels=self.image_processor.has_labels)
         device, dtype = self._execution_device, self.generator.dtype
 
-        # Masks: each read at its own size, then all at the images' size.
-        uses_outlines = self._uses_outlines(outline_strength, outline_steps, instance_map)
+        # Masks and conditions: each read at its own size, then all at the images' size.
+        uses_outlines = self._uses_outlines(outline_strength, outline_steps)
+        reader = self._reader(height, width, color_tolerance)
+        inputs: dict[str, Tensor | None] = {}  # of the generator, by argument: N of each
         if uses_outlines:
-            edges, painted = None, self._painted_maps(mask, height, width, color_tolerance)  # (N, H, W) in 0..L
+            painted = reader.read_painted(mask)  # (N, H, W) in 0..L
+            num_masks = len(painted)
         else:
-            masks, instance_maps = self._read(mask, instance_map, color_tolerance)
-            height, width = self._image_size(masks, height, width)
-            # (N, H, W) or (N, L, H, W); None or (N, H, W)
-            masks, edges = self.image_processor.resize(masks, instance_maps, height=height, width=width)
+            inputs = reader.read(mask, instance_map, condition)
+            num_masks = next(len(one) for one in inputs.values() if one is not None)
 
         # Styles: given, encoded or drawn.
         z = self.encode_style(style_image) if style_image is not None else latents  # (M, Z), (1, Z) or None
-        num_masks = len(painted if uses_outlines else masks)
         num_images = self._num_images(num_masks, z, num_images_per_mask)
         if isinstance(generator, list) and len(generator) != num_images:
             raise ValueError(f"`generator` is a list of {len(generator)} for {num_images} images; give one for each.")
@@ -213,19 +224,17 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         label_maps = None
         if uses_outlines:
             own = generator[:: num_images // num_masks] if isinstance(generator, list) else generator
-            masks = self._natural_maps(painted, outline_strength, outline_steps, own)  # (N, H, W) of channels
-            label_maps = self._ids(masks).repeat_interleave(num_images // num_masks, dim=0)  # (M, H, W)
+            natural = self._natural_maps(painted, outline_strength, outline_steps, own)  # (N, H, W) of channels
+            label_maps = self._ids(natural).repeat_interleave(num_images // num_masks, dim=0)  # (M, H, W)
+            inputs = {"segmap": natural}
 
         # Images, batch by batch.
         images = []
-        batches = _batches(len(masks), num_images // len(masks), batch_size)
+        batches = _batches(num_masks, num_images // num_masks, batch_size)
         bar: Any = self.progress_bar
         for its_masks, batch in bar(batches) if len(batches) > 1 else batches:  # one step needs no bar
-            output = self.generator(
-                masks[its_masks].to(device),
-                None if z is None else z[batch],
-                instance_edges=None if edges is None else edges[its_masks].to(device),
-            )
+            given = {name: None if one is None else one[its_masks].to(device) for name, one in inputs.items()}
+            output = self.generator(given.pop("segmap"), None if z is None else z[batch], **given)
             images.append(output.images.float())  # (images of the batch, I, H, W) in [-1, 1]
         self.maybe_free_model_hooks()
         images = self.image_processor.postprocess(torch.cat(images), output_type=output_type, denormalize=denormalize)
@@ -266,7 +275,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         check_outline_model(self.outline_model, self.image_processor.label_set)
         check_tolerance(color_tolerance)
         check_generator(generator)
-        painted = self._painted_maps(mask, height, width, color_tolerance)
+        painted = self._reader(height, width, color_tolerance).read_painted(mask)
         if isinstance(generator, list) and len(generator) != len(painted):
             raise ValueError(f"`generator` is a list of {len(generator)} for {len(painted)} masks; give one for each.")
         ids = self._ids(self._natural_maps(painted, strength, num_inference_steps, generator))
@@ -329,42 +338,31 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 f"the same. Pass several of them for one mask, or leave `{given}` out."
             )
 
-    def _uses_outlines(self, strength: Any, num_steps: Any, instance_map: Any) -> bool:
+    def _uses_outlines(self, strength: Any, num_steps: Any) -> bool:
         """Return whether masks get natural outlines; raise a ValueError if they should and cannot."""
         check_strength("outline_strength", strength)
         check_whole_number("outline_steps", num_steps)
         if float(strength) == 0:
             return False
         check_outline_model(self.outline_model, self.image_processor.label_set)
-        if self.image_processor.config.use_instance_edges:
+        config = self.image_processor.config
+        if config.use_instance_edges or config.condition_channels:
+            what = "instance edges" if config.use_instance_edges else "a condition"
             raise ValueError(
-                f"`outline_strength` is {strength}, but this model has instance edges, which would no longer fit the "
+                f"`outline_strength` is {strength}, but this model has {what}, which would no longer fit the "
                 "outlines. Leave it out."
             )
         return True
 
-    def _read(self, mask: Any, instance_map: Any, color_tolerance: float | None) -> tuple[list[Tensor], Any]:
-        """Read masks and instance maps at their own sizes; an error about holes says how to fill them."""
-        try:
-            return self.image_processor.read(mask, instance_map, color_tolerance=color_tolerance)
-        except ValueError as error:
-            if self.outline_model is None or self.image_processor.label_set.use_unknown_label:
-                raise
-            try:
-                read_painted(self.image_processor, mask, color_tolerance)
-            except ValueError:
-                raise error from None
-            raise ValueError(
-                f"{error} Pixels that are not painted (id {UNPAINTED_ID}, or transparent) are filled with "
-                "`outline_strength` above 0, or by `refine_mask`."
-            ) from None
-
-    def _painted_maps(self, mask: Any, height: int | None, width: int | None, color_tolerance: float | None) -> Tensor:
-        """Read masks at the images' size: int64 `(N, H, W)` in 0..L, where L is "not painted"."""
-        reader, masks = read_painted(self.image_processor, mask, color_tolerance)
-        height, width = self._image_size(masks, height, width)
-        channels, _ = reader.resize(masks, height=height, width=width)
-        return torch.from_numpy(reader.label_set.channel_classes).to(channels.device)[channels]
+    def _reader(self, height: int | None, width: int | None, color_tolerance: float | None) -> InputReader:
+        return InputReader(
+            self.generator,
+            self.image_processor,
+            height=height,
+            width=width,
+            color_tolerance=color_tolerance,
+            can_fill=self.outline_model is not None,
+        )
 
     def _natural_maps(self, painted: Tensor, strength: float, num_steps: int, generator: Any) -> Tensor:
         """Draw natural maps of painted ones `(N, H, W)` in 0..L: the generator's channels, int64 `(N, H, W)`.
@@ -384,24 +382,6 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     def _ids(self, channels: Tensor) -> Tensor:
         """Return the label ids of channels."""
         return torch.tensor(self.image_processor.label_set.ids, device=channels.device)[channels]
-
-    def _image_size(self, masks: list[Tensor], height: int | None, width: int | None) -> tuple[int, int]:
-        """Return the images' height and width, in the proportions of the masks `(..., H, W)` unless both are given."""
-        divisor = self.generator.size_divisor
-        check_side("height", height, divisor)
-        check_side("width", width, divisor)
-        area = math.prod(self.generator.native_size)
-        sizes = dict.fromkeys(
-            size_in_proportion((one.shape[-2], one.shape[-1]), area=area, divisor=divisor, height=height, width=width)
-            for one in masks
-        )
-        if len(sizes) > 1:
-            listed = ", ".join(f"{height}x{width}" for height, width in sizes)
-            raise ValueError(
-                f"`mask` has masks of different proportions: their images would be {listed} (height x width), but one "
-                "call makes images of one size. Give `height` and `width`, or call once for each size."
-            )
-        return next(iter(sizes))
 
     @staticmethod
     def _num_images(num_masks: int, z: Tensor | None, num_images_per_mask: int) -> int:

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 
 from ..data.fingerprint import hash_row
-from ..data.pair_reader import check_instance_column
+from ..data.pair_reader import check_instance_column, is_soft
 from ..data.rows import decode_column, decode_mask, name_files, select_images
 from ..images.processor import SPADEImageProcessor
 
@@ -76,6 +76,8 @@ class MaskReader:
         row = self.rows[index]
         try:
             mask = decode_mask(row, self.mask_column, self._image_types, self.processor.label_set)
+            if is_soft(mask):
+                raise ValueError("its mask is soft, and a data set is synthesized of hard ones (ids, colors).")
             instances = None
             if self.instance_column is not None:
                 instances = decode_column(row, self.instance_column, self._image_types)

@@ -47,6 +47,11 @@ class Synthesizer:
 
     def __post_init__(self) -> None:
         processor = self.pipeline.image_processor
+        if processor.config.condition_channels:
+            raise ValueError(
+                f"The model reads a condition of {processor.config.condition_channels} channels beside its masks, and "
+                "a data set is synthesized of masks alone. Paint with `spade-hf generate --condition` instead."
+            )
         count, dtype = processor.config.image_channels, processor.stored_type
         if ".png" not in suffixes_of(count, dtype):
             raise ValueError(

@@ -26,14 +26,17 @@ class DiscriminatorKind:
     Args:
         network (`type[Discriminator]`): Its class, built from the labels, `base_channels` and, if it has one,
             `backbone`.
-        loss (`Callable[..., AdversarialLoss]`): Builds its losses from the label set and the options of the kind.
+        loss (`Callable[..., AdversarialLoss]`): Builds its losses from the label set, `None` without labels, and the
+            options of the kind.
     """
 
     network: type[Discriminator]
     loss: Callable[..., AdversarialLoss]
 
 
-def _patch_loss(label_set: LabelSet, *, gan_loss: str) -> AdversarialLoss:  # the labels are the network's concern
+def _patch_loss(
+    label_set: LabelSet | None, *, gan_loss: str
+) -> AdversarialLoss:  # the labels are the network's concern
     return {"hinge": HingeObjective, "relativistic": RelativisticObjective}[gan_loss]()
 
 

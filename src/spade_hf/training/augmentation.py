@@ -20,7 +20,8 @@ from ..seeding import Stream, generators
 BRIGHTNESS, MAX_SATURATION, CONTRAST = 0.5, 2.0, 0.5
 MAX_SHIFT = 1 / 8  # of the side
 CUTOUT = 1 / 5  # of the shorter side
-MAPS = ("label_map", "instance_edges", "agreement")  # of a batch, (N, H, W) each: they move with the images
+# of a batch, (N, H, W) or (N, C, H, W) each: they move with the images
+MAPS = ("label_map", "instance_edges", "condition", "agreement")
 
 
 class DiscriminatorAugmentation:
@@ -47,16 +48,15 @@ class DiscriminatorAugmentation:
         rngs = generators(batch["seed"], Stream.AUGMENTATION, phase)
         # All numbers at once, whatever the kinds: 3 for color, 2 for translation, 2 for cutout
         draws = torch.stack([torch.rand(7, generator=rng) for rng in rngs])
-        draws = draws.to(batch["label_map"].device)  # (N, 7) in [0, 1)
+        draws = draws.to(images[0].device)  # (N, 7) in [0, 1)
         changed, maps = list(images), cast(dict[str, Tensor], batch.copy())
         if "color" in self.kinds:
             changed = [_recolor(one, draws[:, :3]) for one in changed]
         if "translation" in self.kinds:
             changed = [_shift(one, draws[:, 3:5]) for one in changed]
-            # (N, H, W) -> (N, 1, H, W), as an image of one channel, and back
-            maps |= {name: _shift(maps[name][:, None], draws[:, 3:5])[:, 0] for name in MAPS if name in maps}
+            maps |= {name: _shift(maps[name], draws[:, 3:5]) for name in MAPS if name in maps}
         if "cutout" in self.kinds:
-            visible = _outside_of_square(batch["label_map"], draws[:, 5:])
+            visible = _outside_of_square(images[0], draws[:, 5:])
             changed = [one * visible[:, None] for one in changed]  # 0 is medium gray
             maps["visible"] = visible
         return cast(Batch, maps), changed
@@ -70,7 +70,7 @@ def crop(batch: Batch, phase: int, size: int, images: Tensor) -> tuple[Batch, Te
     Args:
         size (`int`): Side of the square in pixels, at most H and W.
     """
-    height, width = batch["label_map"].shape[-2:]
+    height, width = images.shape[-2:]
     rngs = generators(batch["seed"], Stream.CROP, phase)
     tops = [int(torch.randint(height - size + 1, (), generator=rng)) for rng in rngs]
     lefts = [int(torch.randint(width - size + 1, (), generator=rng)) for rng in rngs]
@@ -95,7 +95,9 @@ def _recolor(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def _shift(maps: Tensor, draws: Tensor) -> Tensor:
-    """Shift maps `(N, C, H, W)` by draws `(N, 2)` in 0..1."""
+    """Shift maps `(N, C, H, W)` or `(N, H, W)` by draws `(N, 2)` in 0..1."""
+    if maps.ndim == 3:  # as images of one channel
+        return _shift(maps[:, None], draws)[:, 0]
 
     def sources(side: int, draw: Tensor) -> Tensor:
         """Return the row (or column) that each one of the shifted map shows, `(N, side)`."""
@@ -108,9 +110,9 @@ def _shift(maps: Tensor, draws: Tensor) -> Tensor:
     return maps.movedim(1, -1)[samples, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
 
-def _outside_of_square(label_map: Tensor, draws: Tensor) -> Tensor:
+def _outside_of_square(images: Tensor, draws: Tensor) -> Tensor:
     """Return a bool mask `(N, H, W)`: False in a square placed by draws `(N, 2)` in 0..1."""
-    height, width = label_map.shape[-2:]
+    height, width = images.shape[-2:]
     side = max(1, round(min(height, width) * CUTOUT))
     # all positions inside of the image are equally likely
     top, left = (draws * torch.tensor([height - side + 1, width - side + 1], device=draws.device)).long().unbind(dim=1)

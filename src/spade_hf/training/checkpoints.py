@@ -335,8 +335,9 @@ def fingerprint_of(dataset: PairedImageDataset | StreamedImageDataset) -> Finger
     return fingerprint(
         dataset.unshuffled if is_stream else dataset.rows,
         reader.columns,
-        label_set=reader.processor.label_set,
+        label_set=reader.processor.label_set_or_none,
         color_tolerance=reader.color_tolerance,
+        ids_in_red=getattr(reader, "ids_in_red", False),
         max_rows=STREAMED_ROWS if is_stream else STORED_ROWS,
     )
 

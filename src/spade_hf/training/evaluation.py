@@ -23,7 +23,7 @@ class RunningEvaluation:
             # a network that no perceptual loss uses: a generator would learn to please its judge
             network = load_feature_network("efficientnet-lite2").to(device)
         self.dataset, self.device, self.batch_size = dataset, device, batch_size
-        self.judge = Judge(network, None, dataset.processor.label_set)
+        self.judge = Judge(network, None, dataset.processor.label_set_or_none)
 
     def __call__(self, pipeline: SPADEPipeline) -> dict[str, float]:
         """Compute the metrics, by their names in trackers, without those that do not apply to the model."""
@@ -49,6 +49,6 @@ class RunningEvaluation:
 
         # Figures of the whole set
         has_own_style = pipeline.style_encoder is not None
-        figures = score(generated, real, self.dataset.processor.label_set, has_own_style=has_own_style).values
+        figures = score(generated, real, self.dataset.processor.label_set_or_none, has_own_style=has_own_style).values
         logged = [name for name in figures if FIGURES[name].is_logged]
         return {f"evaluation/{name}": value for name in logged if (value := figures[name]) is not None}

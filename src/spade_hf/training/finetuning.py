@@ -31,7 +31,7 @@ GENERATOR_OPTIONS = (
     "base_channels channel_mult latent_dim mask_norm spade_hidden_channels spade_kernel_size norm_type "
     "num_upsampling_layers head_upsampling"
 ).split()
-SEMANTIC_OPTIONS = "num_labels use_unknown_label use_instance_edges".split()
+SEMANTIC_OPTIONS = "num_labels use_unknown_label use_instance_edges condition_channels".split()
 STYLE_ENCODER_OPTIONS = "image_size base_channels channel_mult".split()
 
 
@@ -117,14 +117,22 @@ class Pretrained:
                 raise ValueError(
                     f"`{name}` is {theirs}, but the pretrained model has {ours}. Give the same, or train from scratch."
                 )
+        old, new = self.processor.condition_options(), processor.condition_options()
+        for name, ours in old.items():  # a condition can be added, like a new label
+            if ours != new[name] and old["condition_channels"] > 0:
+                raise ValueError(
+                    f"`{name}` is {new[name]}, but the pretrained model has {ours}. Give the same, or train from "
+                    "scratch."
+                )
         pairs = match_channels(self.processor, processor)
-        names = processor.label_set.names
+        names = [] if processor.label_set_or_none is None else processor.label_set.names
         kept = {new for new, _ in pairs}
         added = [name for channel, name in enumerate(names) if channel not in kept]
         logger.info(
             "%d of %d labels keep their weights; new: %s", len(names) - len(added), len(names), ", ".join(added) or "-"
         )
-        classes = _match_classes(self.processor, processor, pairs)
+        has_labels = self.processor.has_labels and processor.has_labels
+        classes = _match_classes(self.processor, processor, pairs) if has_labels else []
         for name, source in self.networks.items():
             if name in networks:
                 _transfer(source, networks[name], pairs, classes)
@@ -158,6 +166,8 @@ def match_channels(old: SPADEImageProcessor, new: SPADEImageProcessor) -> list[t
 
 
 def _channel_keys(processor: SPADEImageProcessor) -> list[Any]:
+    if not processor.has_labels:
+        return []
     labels = processor.label_set
     keys = [UNKNOWN if label.id == labels.unknown_id else label.name.strip().casefold() for label in labels.labels]
     return keys + [EDGES] * processor.config.use_instance_edges
@@ -193,7 +203,7 @@ def _load_discriminator(discriminator_name_or_path: str, pipeline: SPADEPipeline
             f"`discriminator_name_or_path` {discriminator_name_or_path!r} cannot be loaded: {error}"
         ) from error
     for option in SEMANTIC_OPTIONS:
-        expected, found = pipeline.generator.config[option], discriminator.config[option]
+        expected, found = (one.config.get(option, 0) for one in (pipeline.generator, discriminator))
         if found != expected:
             raise ValueError(
                 f"`discriminator_name_or_path` {discriminator_name_or_path!r} has {option}={found}, but the "
@@ -215,9 +225,13 @@ def _transfer(
         if current is None:
             raise ValueError(f"{type(target).__name__} has no {key}, which the pretrained one has.")
         if key in mask_weights:
-            semantics = {name: source.config[name] for name in SEMANTIC_OPTIONS}
+            semantics = {name: source.config.get(name, 0) for name in SEMANTIC_OPTIONS}
             num_others = value.shape[1] - num_semantic_channels(**semantics)  # I: image channels, at the end
-            value = _for_other_labels(value, current, pairs + [(-n, -n) for n in range(1, num_others + 1)], dim=1)
+            others = [(-n, -n) for n in range(1, num_others + 1)]
+            # the condition's channels are the last of the semantic ones; a new condition's stay as they are
+            num_planes = source.config.get("condition_channels", 0)
+            others += [(-n, -n) for n in range(num_others + 1, num_others + num_planes + 1)]
+            value = _for_other_labels(value, current, pairs + others, dim=1)
         elif key in label_outputs:
             value = _for_other_labels(value, current, [*classes, (-1, -1)], dim=0)  # the last is fake's
         elif path == "linear_in":

@@ -17,7 +17,7 @@ from diffusers import ModelMixin
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
-from ..batch import Batch
+from ..batch import Batch, conditioning
 from ..execution.gradient_checkpointing import frozen_statistics
 from ..losses import Objective
 from ..models import DiagonalGaussianDistribution, MultiscaleDiscriminatorOutput
@@ -367,7 +367,8 @@ def generate(
     """
     rngs = generators(batch["seed"], phase)
     z, posterior = draw_latents(batch, style_encoder=style_encoder, latent_dim=latent_dim, rng=rngs)
-    (images,) = generator(batch["label_map"], z, instance_edges=batch.get("instance_edges"), return_dict=False)
+    given = conditioning(batch)
+    (images,) = generator(given.pop("segmap"), z, **given, return_dict=False)
     return images, posterior
 
 
@@ -376,11 +377,13 @@ def discriminate(discriminator: nn.Module, batch: Batch, *images: Tensor) -> lis
 
     One call is one power iteration of spectral norm: all batches are judged by the same weights.
     """
-    count, edges = len(images), batch.get("instance_edges")
+    count = len(images)
+    # (count * N, H, W) of a label map
+    given = {name: None if one is None else torch.cat([one] * count) for name, one in conditioning(batch).items()}
     output = discriminator(
-        torch.cat([batch["label_map"]] * count),  # (count * N, H, W)
+        given.pop("segmap"),
         torch.cat(images),  # (count * N, I, H, W)
-        instance_edges=None if edges is None else torch.cat([edges] * count),
+        **given,
         return_dict=False,
     )
     return [MultiscaleDiscriminatorOutput(*_part(output, number, count)) for number in range(count)]

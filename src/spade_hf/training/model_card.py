@@ -27,12 +27,12 @@ CARD = """\
 
 {import_note}
 
-{method}: a semantic segmentation mask{style} in, an image out, in one pass. {trained} on
+{method}: {inputs}{style} in, an image out, in one pass. {trained} on
 {data}{origin}.
 
-![Mask, real image, and images painted from the mask in several styles]({grid})
+![{shown}, real image, and images painted from it in several styles]({grid})
 
-From left to right: mask, real image, {columns}. {provenance}
+From left to right: {shown}, real image, {columns}. {provenance}
 
 {gallery}
 
@@ -42,10 +42,10 @@ From left to right: mask, real image, {columns}. {provenance}
 from spade_hf import SPADEPipeline  # {install}
 
 pipeline = SPADEPipeline.from_pretrained("{repo_id}"{revision})
-image = pipeline("mask.png"{arguments}).images[0]
+image = pipeline({arguments}).images[0]
 ```
 
-A mask holds label ids or their colors (see below). The image has the mask's proportions and about as many pixels as
+{explained} The image has the {first}'s proportions and about as many pixels as
 {height}x{width} (height x width), unless you pass `height` and `width`, multiples of {divisor}.
 
 ## Training
@@ -171,10 +171,10 @@ def write_training_card(
         base = _linked(recipe.pretrained_model_name_or_path) or "a model that is not on the Hub"
         origin = f", starting from {base}"
     has_style, has_latent = pipeline.style_encoder is not None, pipeline.generator.config.latent_dim is not None
-    columns = "the mask painted" + (" in a random style" if has_latent else "")
+    inputs = describe_inputs(pipeline)
+    columns = f"the {inputs.first} painted" + (" in a random style" if has_latent else "")
     if has_style:
-        columns = "the mask painted in its image's style, in the next image's style, and in a random one"
-    needed = ', instance_map="instances.png"' if pipeline.generator.config.use_instance_edges else ""
+        columns = f"the {inputs.first} painted in its image's style, in the next image's style, and in a random one"
     height, width = pipeline.generator.native_size
     networks = {name: part for name, part in pipeline.components.items() if hasattr(part, "num_parameters")}
     card = CARD.format(
@@ -193,7 +193,11 @@ def write_training_card(
         install=install_command(),
         repo_id=repo_id,
         revision="" if revision is None else f', revision="{revision}"',
-        arguments=needed + (', style_image="style.jpg"' if has_style else ""),
+        inputs=inputs.text,
+        first=inputs.first,
+        shown=inputs.columns,
+        explained=inputs.explained,
+        arguments=inputs.arguments + (', style_image="style.jpg"' if has_style else ""),
         height=height,
         width=width,
         divisor=pipeline.generator.size_divisor,
@@ -205,6 +209,43 @@ def write_training_card(
         labels=label_table(pipeline),
     )
     (folder / README).write_text(card, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model makes images of, in the words of its card.
+
+    Args:
+        text (`str`): What it is.
+        first (`str`): What the image's proportions come from: "mask" or "condition".
+        columns (`str`): What samples show of it.
+        arguments (`str`): Arguments of a pipeline's call.
+        explained (`str`): Sentences about the files.
+    """
+
+    text: str
+    first: str
+    columns: str
+    arguments: str
+    explained: str
+
+
+def describe_inputs(pipeline: SPADEPipeline) -> Inputs:
+    """Describe what a model makes images of."""
+    processor = pipeline.image_processor
+    mask, condition = processor.has_labels, processor.config.condition_channels
+    names = ["mask"] * mask + ["condition"] * (condition > 0)
+    texts = ["a semantic segmentation mask"] * mask + [f"a condition of {condition} channels"] * (condition > 0)
+    arguments = ['"mask.png"'] * mask
+    arguments += ['instance_map="instances.png"'] * pipeline.generator.config.use_instance_edges
+    arguments += ['condition="condition.png"'] * (condition > 0)
+    explained = ["A mask holds label ids or their colors (see below)."] * mask
+    if condition:
+        value_range = processor.condition_range
+        low, high = value_range or (0, 0)
+        units = f", with values of {low:g} to {high:g}" if value_range else ", read by the type of its numbers"
+        explained.append(f"A condition is an image, `.npy` or array of {condition} channels{units}.")
+    return Inputs(" and ".join(texts), names[0], ", ".join(names), ", ".join(arguments), " ".join(explained))
 
 
 def _method(generator: Any) -> str:

@@ -11,9 +11,8 @@ from typing import Any, cast
 
 import torch
 from PIL import Image
-from torch import Tensor
 
-from ..batch import Batch
+from ..batch import Batch, conditioning
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
 from ..images.channels import to_rgb_images
 from ..pipelines import SPADEPipeline
@@ -23,7 +22,7 @@ from .integrity import writing
 from .model_card import TrainingRecipe, write_training_card
 from .output_folder import GALLERY_IMAGE, GALLERY_MASK, GRID, STAGED_PREFIX, STEP_GRID, delete_staged
 from .remote import LAST_CHECKPOINT, RevisionUploads, stage_checkpoint
-from .samples import paint_samples, sample_grid, save_image
+from .samples import PHOTOGRAPH, paint_samples, sample_grid, save_image
 
 
 # Forward passes that estimate the averaged generator's batch-norm statistics, during training and for publishing.
@@ -53,14 +52,14 @@ def export_pipeline(
     generator = networks["generator"]
 
     # Statistics of the generator on batches like those of training, the same at every export
-    def calls() -> Iterator[dict[str, Tensor | None]]:
+    def calls() -> Iterator[dict[str, Any]]:
         rng = torch.Generator(generator.device).manual_seed(0)
         loader = build_loader(dataset, batch_size, generator=torch.Generator().manual_seed(0))
         for batch in itertools.islice(loader, num_batches):
             batch = cast(Batch, {name: value.to(generator.device) for name, value in batch.items()})
             encoder, latent_dim = networks.get("style_encoder"), generator.config.latent_dim
             z, _ = draw_latents(batch, style_encoder=encoder, latent_dim=latent_dim, rng=rng)  # (N, Z)
-            yield {"segmap": batch["label_map"], "z": z, "instance_edges": batch.get("instance_edges")}
+            yield {"z": z, **conditioning(batch)}
 
     estimate_statistics(generator, calls())
     pipeline = SPADEPipeline(image_processor=dataset.processor, **networks)
@@ -208,8 +207,9 @@ class Publisher(Uploader):
         pipeline.save_pretrained(str(folder))
         columns = paint_samples(pipeline, self.shown)
         save_image(sample_grid(columns), folder / GRID)
-        (_, masks), _, (_, painted), *_ = columns  # mask, photograph, first style, others
-        for name, images in ((GALLERY_MASK, masks), (GALLERY_IMAGE, painted)):
+        number_of = [heading for heading, _ in columns].index(PHOTOGRAPH)
+        # what is painted, and the first images painted of it, behind the photographs
+        for name, (_, images) in ((GALLERY_MASK, columns[0]), (GALLERY_IMAGE, columns[number_of + 1])):
             for number, image in enumerate(to_rgb_images(images), start=1):
                 save_image(image, folder / name.format(number))
         write_training_card(

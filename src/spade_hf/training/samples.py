@@ -10,10 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..batch import Batch, stack_samples
-from ..images.channels import to_rgb_images
+from ..batch import Batch, conditioning, hard_labels, stack_samples
+from ..images.channels import as_shown, to_rgb_images
 from ..images.sheets import add_headings
 from ..pipelines import SPADEPipeline
+
+
+PHOTOGRAPH = "photograph"  # heading of the real images
 
 
 @torch.no_grad()
@@ -27,8 +30,9 @@ def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tup
         samples (`Sequence[Batch]`): N samples of a [`PairedImageDataset`].
 
     Returns:
-        `list[tuple[str, Tensor]]`: Headings and images as they are shown, `(N, 3, H, W)` in [-1, 1]; the first are the
-        masks in their labels' colors, the second the real images.
+        `list[tuple[str, Tensor]]`: Headings and images as they are shown, `(N, 3, H, W)` in [-1, 1]: the masks in
+        their labels' colors and the conditions, as far as the model reads them, the real images, headed
+        [`PHOTOGRAPH`], then painted ones.
     """
     batch = stack_samples(samples, pipeline.device)
     latent_dim = pipeline.generator.config.latent_dim
@@ -45,12 +49,18 @@ def paint_samples(pipeline: SPADEPipeline, samples: Sequence[Batch]) -> list[tup
     else:
         own = pipeline.style_encoder(batch["real_images"]).latent_dist.mode()  # the posterior's mean, (N, Z)
         styles = [("own style", own), ("another's style", own.roll(-1, dims=0)), ("random style", random_style())]
-    edges = batch.get("instance_edges")
-    painted = [(name, pipeline.generator(batch["label_map"], z, instance_edges=edges).images) for name, z in styles]
-    palette = torch.from_numpy(pipeline.image_processor.label_set.palette.copy()).to(pipeline.device)
-    masks = palette[batch["label_map"]].movedim(-1, 1) / 127.5 - 1  # (N, 3, H, W): 0..255 -> [-1, 1]
-    shown = [(name, pipeline.image_processor.show(images)) for name, images in painted]
-    return [("mask", masks), ("photograph", pipeline.image_processor.show(batch["real_images"])), *shown]
+    given = conditioning(batch)
+    segmap, processor = given.pop("segmap"), pipeline.image_processor
+    painted = [(name, pipeline.generator(segmap, z, **given).images) for name, z in styles]
+    columns = []
+    if segmap is not None:
+        palette = torch.from_numpy(processor.label_set.palette.copy()).to(pipeline.device)
+        masks = palette[hard_labels(segmap)].movedim(-1, 1) / 127.5 - 1  # (N, 3, H, W): 0..255 -> [-1, 1]
+        columns.append(("mask", masks))
+    if "condition" in given:
+        columns.append(("condition", as_shown(given["condition"])))
+    columns.append((PHOTOGRAPH, processor.show(batch["real_images"])))
+    return columns + [(name, processor.show(images)) for name, images in painted]
 
 
 def sample_grid(columns: Sequence[tuple[str, Tensor]]) -> Image.Image:

@@ -14,7 +14,7 @@ from spade_hf.files import write_text
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.project import install_command
 
-from ..data_options import problem_with_data
+from ..data_options import problem_with_condition, problem_with_data
 from ..outputs import check_image_file, save_image
 
 
@@ -40,6 +40,7 @@ SHEET_PAIRS = 24
 SHOWN_SIZES = 5
 SHOWN_NAMES, SHOWN_FILES = 3, 20  # of a warning, on the screen and in the JSON file
 BAD_PAIRS = 2  # exit status
+NO_LABELS = "no masks: images and conditions were read, and there are no labels to count"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         `int`: 2 if a pair is bad, else 0.
     """
-    if problem := problem_with_data(args):
+    if problem := problem_with_data(args) or problem_with_condition(args):
         raise ValueError(problem)
     if args.sheet is not None:
         check_image_file(args.sheet, option="--sheet", inputs=(), overwrite=args.overwrite)
@@ -69,10 +70,11 @@ def run(args: argparse.Namespace) -> int:
     for pair in bad:
         print(f"bad: {pair.problem}")
     print(f"{len(pairs)} pairs read in {seconds:.1f} s, {len(bad)} bad.")
-    oddities = find_among_pairs(good, reader.processor.label_set) if good else []
+    label_set = reader.processor.label_set_or_none
+    oddities = find_among_pairs(good, label_set) if good else []
     if good:
         print(describe_sizes(good))
-        print(describe_labels(good, reader.processor.label_set))
+        print(NO_LABELS if label_set is None else describe_labels(good, label_set))
         print(*map(describe_oddity, oddities), sep="\n", end="\n" if oddities else "")
     if args.json is not None:
         warnings = [{"kind": one.kind, "count": one.count, "files": one.files[:SHOWN_FILES]} for one in oddities]
@@ -130,5 +132,6 @@ def _open(args: argparse.Namespace) -> tuple[Any, PairReader]:
         processor=build_processor(args, use_instance_edges=use_instance_edges),
         transform=PairedTransform(resolution=resolution, resize_ratio=1.0, center_crop=True, random_flip=False),
         color_tolerance=args.color_tolerance,
+        ids_in_red=args.ids_in_red,
     )
     return rows, reader

@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> None:
         if not label_maps:
             divisor = pipeline.generator.size_divisor
             sizes = [size] if size else [(height, width), (2 * divisor, 3 * divisor)]
-            label_maps = export.random_label_maps(pipeline.image_processor.label_set.num_channels, sizes)
+            labels = pipeline.image_processor.label_set_or_none
+            label_maps = export.random_label_maps(1 if labels is None else labels.num_channels, sizes)
         model = export.export_generator(pipeline, size=size, dtype=args.dtype, modulation=args.modulation or "dense")
         difference = export.generator_difference(model, pipeline, label_maps, dtype=args.dtype)
         finish(args.output, difference, export.TOLERANCE, lambda: export.save_onnx(model, args.output))

@@ -8,6 +8,8 @@ import torch
 from ..models import (
     OUTLINE_STEPS,
     add_outline_model,
+    as_ids,
+    check_condition,
     check_inputs,
     check_styles,
     load_pipeline,
@@ -38,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
             )
         return generate_folder.run(args)
     if (
-        len(args.mask) != 1
-        or Path(args.mask[0]).is_dir()
+        len(args.mask) > 1
+        or (not args.mask and args.condition is None)
+        or any(Path(name).is_dir() for name in [*args.mask, *filter(None, [args.condition])])
         or len(args.style_image or []) > 1
         or args.dataset
         or args.blend
@@ -54,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 def paint(args: argparse.Namespace) -> None:
     """Paint a single mask."""
-    (mask,), style = args.mask, (args.style_image or [None])[0]
-    check_inputs(mask=mask, style_image=style, instance_map=args.instance_map)
-    inputs = (mask, style, args.instance_map)
+    mask, style = (args.mask or [None])[0], (args.style_image or [None])[0]
+    check_inputs(mask=mask, style_image=style, instance_map=args.instance_map, condition=args.condition)
+    inputs = (mask, style, args.instance_map, args.condition)
 
     def checked(output: Path, suffixes: tuple[str, ...]) -> list[Path]:
         paths = image_paths(output, args.num_images_per_mask)
@@ -67,15 +70,17 @@ def paint(args: argparse.Namespace) -> None:
     if args.output is not None:  # before the model is loaded, which decides what files can hold its values
         checked(args.output, PHOTO_SUFFIXES)
     pipeline = load_pipeline(args)
+    check_condition(pipeline.image_processor, args)
     suffixes = photo_suffixes(pipeline.image_processor)
     paths = checked(args.output or Path(f"output{suffixes[0]}"), suffixes)
     check_styles(pipeline, args)
     add_outline_model(pipeline, args.outline_model)
     images = paint_photos(
         pipeline,
-        mask,
+        as_ids(mask, ids_in_red=args.ids_in_red),
         style_image=style,
         instance_map=args.instance_map,
+        condition=args.condition,
         num_images_per_mask=args.num_images_per_mask,
         height=args.height,
         width=args.width,

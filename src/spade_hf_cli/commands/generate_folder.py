@@ -22,6 +22,8 @@ from spade_hf.project import install_command
 from ..models import (
     OUTLINE_STEPS,
     add_outline_model,
+    as_ids,
+    check_condition,
     check_styles,
     find_model,
     load_pipeline,
@@ -42,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         `int`: 1 if a mask failed, else 0.
     """
-    sources = _sources(args)
+    model = SPADEImageProcessor.from_pretrained(find_model(args.model), subfolder="image_processor")
+    check_condition(model, args)
+    sources = _sources(args, model)
     styles = args.style_image or []
     if args.blend and len(styles) < 2:
         raise ValueError("--blend interpolates between styles: give --style two pictures or more.")
@@ -51,7 +55,6 @@ def run(args: argparse.Namespace) -> int:
             f"--style has {len(styles)} pictures for {len(sources)} masks: give one, one per mask, or --blend."
         )
     check_folder(args.output_dir, option="--output-dir", inputs=args.mask, overwrite=True)
-    model = SPADEImageProcessor.from_pretrained(find_model(args.model), subfolder="image_processor")
     suffix = photo_suffixes(model)[0]  # before the networks are loaded
     files = {source.stem: _files(args, source, suffix) for source in sources}
     _refuse_own_inputs([*(source.name for source in sources), *styles], files, args.output_dir)
@@ -167,7 +170,8 @@ def _call(
         return [image for one in batch for image in _call(pipeline, [one], args)]
     return paint_photos(
         pipeline,
-        [source.read() for source in sources],
+        [as_ids(source.read(), ids_in_red=args.ids_in_red) for source in sources if source.read] or None,
+        condition=[source.read_condition() for source in sources if source.read_condition] or None,
         instance_map=[source.read_instances() for source in sources if source.read_instances] or None,
         latents=torch.cat(latents) if latents else None,
         height=args.height,
@@ -187,20 +191,29 @@ def _outline_seeds(args: argparse.Namespace, count: int) -> list[torch.Generator
     return [torch.Generator().manual_seed(args.seed or 0) for _ in range(count)]
 
 
-def _sources(args: argparse.Namespace) -> list[MaskSource]:
-    if (args.dataset is None) == (not args.mask):
+def _sources(args: argparse.Namespace, model: SPADEImageProcessor) -> list[MaskSource]:
+    if args.mask and not model.has_labels:
+        raise ValueError("Masks were given, but this model has no labels. Give --condition alone.")
+    if (args.dataset is None) == (not (args.mask or (args.condition and not model.has_labels))):
         raise ValueError("Give masks, or --dataset with --mask-column. Write masks before --style.")
+    for name in ("condition", "instance_map"):
+        if args.dataset is not None and getattr(args, name) is not None:
+            column = name.removesuffix("_map")
+            raise ValueError(f"`{name}` belongs to masks of files; --dataset has --{column}-column. Leave it out.")
     if args.dataset is not None:
-        if args.instance_map is not None:
-            raise ValueError(
-                "--instance-map belongs to masks of files; --dataset has --instance-column. Leave it out."
-            )
         try:
             split, mask_column = args.split or "train", args.mask_column or "label"
-            return rows_of_masks(args.dataset, split, mask_column, args.instance_column)
+            return rows_of_masks(
+                args.dataset,
+                split,
+                mask_column if model.has_labels else None,
+                args.instance_column,
+                condition_column=args.condition_column,
+                condition_channels=model.config.condition_channels,
+            )
         except ModuleNotFoundError as error:
             raise ImportError(f"--dataset needs {error.name}: {install_command('train')}") from error
-    return find_masks(args.mask, args.instance_map)
+    return find_masks(args.mask, args.instance_map, args.condition)
 
 
 def _files(args: argparse.Namespace, source: MaskSource, suffix: str) -> list[Path]:

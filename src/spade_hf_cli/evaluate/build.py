@@ -11,7 +11,8 @@ from accelerate import PartialState
 from spade_hf import SPADEImageProcessor
 from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_rows
 from spade_hf.data.label_match import check_labels
-from spade_hf.data.rows import check_columns, decode_column, select_images
+from spade_hf.data.pair_reader import size_of_mask, size_of_photo
+from spade_hf.data.rows import check_columns, decode_mask, first_photo, select_images
 from spade_hf.data.sources import find_label_set, load_label_set
 from spade_hf.metrics import load_segmenter, obtain_segmenter, segmenter_settings, train_segmenter
 from spade_hf.metrics.features import FeatureNetwork, import_transformers_networks
@@ -31,6 +32,8 @@ def build_dataset(
 ) -> tuple[PairedImageDataset, list[object] | None]:
     """Build the data set to score, and the scene of each pair if `--group_column` is given."""
     rows, columns = open_rows(args, split=args.split), columns_of(args)
+    if not processor.has_labels and args.image_folder is None:
+        columns["mask_column"] = None  # the model decides
     if len(rows) == 0:
         raise ValueError(f"--split {args.split!r} of {args.dataset_name} has no rows. Give another split.")
     check_columns(rows.features, {name: column for name, column in columns.items() if column is not None})
@@ -61,7 +64,7 @@ def pairs(
 ) -> PairedImageDataset:
     """Build a data set of whole images, cropped only if their proportions differ from those of `--resolution`."""
     if args.resolution is None:  # only for real images: the size of the first mask
-        args.resolution = size_of_mask(rows, columns["mask_column"])
+        args.resolution = size_of_first(rows, columns, processor)
     if args.reduce is not None and args.reduce >= min(args.resolution):
         raise ValueError(
             f"--reduce is {args.reduce}; the pictures are {args.resolution[0]}x{args.resolution[1]} (height x width). "
@@ -78,18 +81,22 @@ def pairs(
         processor=processor,
         transform=transform,
         color_tolerance=args.color_tolerance,
+        ids_in_red=args.ids_in_red,
     )
     return PairedImageDataset(rows, reader, seed=args.seed)
 
 
-def size_of_mask(rows: datasets.Dataset, column: str) -> list[int]:
-    """Return height and width of the first mask."""
-    rows, types = select_images(rows, {"mask_column": column})
+def size_of_first(rows: datasets.Dataset, columns: dict[str, Any], processor: SPADEImageProcessor) -> list[int]:
+    """Return height and width of the first mask, or of the first image if there are no masks."""
     try:
-        mask = decode_column(rows[0], column, types)
+        if (column := columns["mask_column"]) is None:
+            width, height = size_of_photo(first_photo(rows, columns["image_column"], processor.config.image_channels))
+        else:
+            rows, types = select_images(rows, {"mask_column": column})
+            width, height = size_of_mask(decode_mask(rows[0], column, types, processor.label_set))
     except ValueError as error:
         raise ValueError(f"Row 0 of the data set: {error}") from error
-    return [mask.height, mask.width]
+    return [height, width]
 
 
 def build_segmenter(
@@ -98,6 +105,8 @@ def build_segmenter(
     """Return the segmenter, or `None` and the reason. All processes call this together."""
     if args.segmenter == "none":
         return None, "--segmenter none"
+    if not processor.has_labels:
+        return None, "the model has no labels"
     label_set = processor.label_set
     if args.segmenter != "train" and not args.segmenter.endswith(".safetensors"):
         names = None if args.segmenter_labels is None else read_names(Path(args.segmenter_labels))

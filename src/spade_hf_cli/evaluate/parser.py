@@ -18,6 +18,16 @@ RULES = (
         lambda args: not args.real,
         "is for --real; a model knows its own. Leave it out.",
     ),
+    Rule(
+        "condition_channels condition_range",
+        lambda args: True,
+        "is for training; a model knows its own. Leave it out.",
+    ),
+    Rule(
+        "condition_folder condition_column",
+        lambda args: args.real,
+        "is for models; real pictures are scored without conditions. Leave it out with --real.",
+    ),
     Rule("reduce", lambda args: not args.real, "belongs to --real, which is missing."),
     Rule("painting_size", lambda args: args.real, "is for models. Leave it out with --real."),
     Rule(

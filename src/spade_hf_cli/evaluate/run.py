@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
     segmenter, segmenter_reason = build_segmenter(args, processor, network, state)
     if seen := describe_three_channels(processor.config.image_channels):
         logger.info(seen)
-    judge = Judge(network, segmenter, processor.label_set)
+    judge = Judge(network, segmenter, processor.label_set_or_none)
 
     missing = {"painted": why_not_simplified(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
     missing["refined"] = "no outline_strength" if args.outline_strength is None else None
@@ -113,7 +113,9 @@ def main(args: argparse.Namespace) -> None:
     has_own_style = pipeline is None or pipeline.style_encoder is not None
     options = {"groups": groups, "has_own_style": has_own_style, "count_unknown": args.ignored_pixels == "count"}
     figures = {
-        kind: score(measured[kind], measured["real"], processor.label_set, is_redrawn=kind in REDRAWN, **options)
+        kind: score(
+            measured[kind], measured["real"], processor.label_set_or_none, is_redrawn=kind in REDRAWN, **options
+        )
         for kind in ("real", "exact", *REDRAWN)
         if kind in measured
     }
@@ -157,9 +159,24 @@ def check_model(args: argparse.Namespace, pipeline: SPADEPipeline) -> None:
     if args.outline_strength is not None:
         label_set = pipeline.image_processor.label_set
         check_outline_model(pipeline.outline_model, label_set)
-    labels = find_labels(args)
+    check_data_of_model(args, pipeline.image_processor)
+    labels = find_labels(args) if pipeline.image_processor.has_labels else None
     if labels is not None:
         check_labels(labels, pipeline.image_processor.label_set, color_tolerance=args.color_tolerance)
+
+
+def check_data_of_model(args: argparse.Namespace, processor: SPADEImageProcessor) -> None:
+    """Raise a ValueError unless the data have what the model reads: masks, conditions."""
+    if args.image_folder is not None and processor.has_labels != (args.mask_folder is not None):
+        if processor.has_labels:
+            raise ValueError("`mask_folder` is missing: this model reads labels. Give the folder of the masks.")
+        raise ValueError("`mask_folder` was given, but this model has no labels. Leave it out.")
+    count, name = processor.config.condition_channels, "column" if args.image_folder is None else "folder"
+    is_given = args.condition_folder is not None or args.condition_column is not None
+    if is_given != (count > 0):
+        if is_given:
+            raise ValueError(f"`condition_{name}` was given, but this model reads masks alone. Leave it out.")
+        raise ValueError(f"`condition_{name}` is missing: this model reads conditions of {count} channels. Name them.")
 
 
 def score_all(scorer: Scorer, batch_size: int, state: PartialState) -> list[ScoredBatch]:
@@ -181,12 +198,15 @@ def name_image_folder(
     """Name the folder of the images by a hash of everything that they depend on."""
     networks = [network for network in (pipeline.generator, pipeline.style_encoder) if network is not None]
     reader = dataset.reader
-    columns = (reader.image_column, reader.mask_column, reader.instance_column)
     settings = {
         "version": spade_hf.__version__,
         "model": hash_model(*networks, pipeline.image_processor),
         "pairs": fingerprint(
-            dataset.rows, columns, label_set=dataset.processor.label_set, color_tolerance=reader.color_tolerance
+            dataset.rows,
+            reader.columns,
+            label_set=dataset.processor.label_set_or_none,
+            color_tolerance=reader.color_tolerance,
+            ids_in_red=reader.ids_in_red,
         ),
         "transform": dataclasses.asdict(reader.transform),
         "partners": list(partners),
@@ -202,14 +222,16 @@ def why_not_simplified(args: argparse.Namespace, processor: SPADEImageProcessor)
     """Return why simplified masks are not scored; `None` if they are."""
     if args.real:
         return "real pictures have exact masks only"
-    if processor.config.use_instance_edges:
+    config = processor.config
+    if config.use_instance_edges or config.condition_channels:
+        what = "instance edges" if config.use_instance_edges else "a condition"
         for option, is_given in (
             ("--painted_masks", args.painted_masks),
             ("--outline_strength", args.outline_strength is not None),
         ):
             if is_given:
-                raise ValueError(f"{option} is for models without instance edges, which would not fit. Leave it out.")
-        return "instance edges would not fit painted masks"
+                raise ValueError(f"{option} is for models without {what}, which would not fit. Leave it out.")
+        return f"{what} would not fit painted masks"
     return "--no-painted_masks" if args.painted_masks is False else None
 
 

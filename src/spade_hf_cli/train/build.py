@@ -57,6 +57,7 @@ def build_dataset(options: TrainOptions) -> PairedImageDataset | StreamedImageDa
             simplify_probability=options.simplify_probability,
         ),
         color_tolerance=options.color_tolerance,
+        ids_in_red=options.ids_in_red,
     )
     behavior = {"seed": options.seed, "skip_broken": options.skip_broken}
     if options.streaming:
@@ -110,6 +111,7 @@ def build_held_out(
         processor=dataset.processor,
         transform=transform,
         color_tolerance=options.color_tolerance,
+        ids_in_red=options.ids_in_red,
     )
     return PairedImageDataset(rows, reader, seed=options.seed, skip_broken=options.skip_broken)
 
@@ -152,14 +154,17 @@ def build_networks(
     options: TrainOptions, processor: SPADEImageProcessor, pretrained: Pretrained | None = None
 ) -> tuple[dict[str, ModelMixin], dict[str, ModelMixin]]:
     """Build both sides, with pretrained weights if given: `generator`, optionally `style_encoder`; `discriminator`."""
-    labels = processor.label_set
+    labels = processor.label_set_or_none
     semantics = {
-        "num_labels": labels.num_labels,
-        "use_unknown_label": labels.use_unknown_label,
+        "num_labels": 0 if labels is None else labels.num_labels,
+        "use_unknown_label": labels is not None and labels.use_unknown_label,
         "use_instance_edges": processor.config.use_instance_edges,
     }
-    if processor.config.image_channels != 3:  # networks from outside of the library may know RGB only
+    # networks from outside of the library may know RGB and labels only
+    if processor.config.image_channels != 3:
         semantics["image_channels"] = processor.config.image_channels
+    if processor.config.condition_channels > 0:
+        semantics["condition_channels"] = processor.config.condition_channels
     size: dict[str, Any] = {
         "image_size": _pair(options.image_size or options.resolution),
         "base_channels": options.base_channels,
@@ -227,7 +232,7 @@ def compile_networks(
 
 
 def build_objective(
-    options: TrainOptions, label_set: LabelSet, device: torch.device, *, num_averaged: int = 1
+    options: TrainOptions, label_set: LabelSet | None, device: torch.device, *, num_averaged: int = 1
 ) -> Objective:
     """Build the losses of both sides; the gradients of `num_averaged` batches are averaged."""
     perceptual_net = load_perceptual_net(options.perceptual_model if options.perceptual_weight > 0 else "none")
@@ -353,7 +358,7 @@ def build_discriminator(options: TrainOptions, **semantics: Any) -> ModelMixin:
     return DISCRIMINATORS[options.discriminator].network(**config)
 
 
-def build_adversarial(options: TrainOptions, label_set: LabelSet) -> AdversarialLoss:
+def build_adversarial(options: TrainOptions, label_set: LabelSet | None) -> AdversarialLoss:
     """Build the adversarial losses of the options' discriminator."""
     arguments = {name: getattr(options, name) for name in discriminator_options(options.discriminator).loss}
     return DISCRIMINATORS[options.discriminator].loss(label_set, **arguments)

@@ -1,14 +1,18 @@
 """Options of training that contradict each other."""
 
-from ..data_options import problem_with_data, problem_with_folders
+from ..data_options import has_masks, problem_with_condition, problem_with_data, problem_with_folders
 from .options import TrainOptions
 from .presets import discriminator_options
 
 
 def problem_with(options: TrainOptions) -> str | None:
     """Return an error message if the options are invalid, else `None`."""
-    if problem := problem_with_data(options):
+    if problem := problem_with_data(options) or problem_with_condition(options):
         return problem
+    if options.discriminator == "segmentation" and not has_masks(options):
+        return (
+            "--discriminator segmentation classifies pixels by label, and there are no masks. Give patch or projected."
+        )
     if options.streaming and (options.max_train_steps is None or options.dataset_name is None):
         return "--streaming needs --max_train_steps, as a stream has no length, and --dataset_name."
     if not options.pretrained_model_name_or_path:
@@ -54,7 +58,7 @@ def problem_with_validation(options: TrainOptions) -> str | None:
             return f"--{name} belongs to --image_folder; with --dataset_name, --evaluation_split names other pairs."
     if has_folders and has_share:
         return "--validation_share holds out pairs of --image_folder; --validation_image_folder has others. Give one."
-    for name in ["instance_folder", "panoptic_json"] * has_folders:
+    for name in ["mask_folder", "instance_folder", "condition_folder", "panoptic_json"] * has_folders:
         if (getattr(options, name) is None) != (getattr(options, f"validation_{name}") is None):
             return f"--{name} and --validation_{name} belong together: give both or none."
     if (

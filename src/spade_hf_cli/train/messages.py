@@ -32,8 +32,20 @@ def describe_values(options: TrainOptions, processor: SPADEImageProcessor) -> li
     lines = []
     if processor.value_range is not None and options.value_range is None:
         lines.append("The images have 16 bits, and so will the model's: --value_range 0 65535")
+    if processor.config.condition_channels:
+        lines.append(
+            f"A condition of {processor.config.condition_channels} channels is read "
+            + ("beside the labels" if processor.has_labels else "without labels")
+            + ": SPADE layers are computed densely, as sparse modulation is for labels alone"
+        )
     seen = describe_three_channels(processor.config.image_channels)
     return lines if seen is None else [*lines, seen]
+
+
+def describe_inputs(processor: SPADEImageProcessor) -> str:
+    """Return what `spade-hf generate` is given with a model."""
+    words = ["MASK"] * processor.has_labels + ["--condition FILE"] * (processor.config.condition_channels > 0)
+    return " ".join(words)
 
 
 def summarize(
@@ -209,9 +221,9 @@ def warn_of_broken_rows(num_broken: int, num_samples: int | None) -> None:
     logger.warning("%d of %d rows were broken and left out", num_broken, num_samples)
 
 
-def paint_command(folder: Path) -> str:
-    """Return the command that paints with a saved pipeline."""
-    return f"spade-hf generate MASK --model {shlex.quote(str(folder))}"
+def paint_command(folder: Path, inputs: str = "MASK") -> str:
+    """Return the command that paints with a saved pipeline; for `inputs` see [`describe_inputs`]."""
+    return f"spade-hf generate {inputs} --model {shlex.quote(str(folder))}"
 
 
 def describe_end(output_dir: Path, grid: str, *, usage: str | None = None) -> str:

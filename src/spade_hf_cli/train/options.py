@@ -80,6 +80,9 @@ class TrainOptions(DataOptions):
     validation_instance_folder: str | None = validation_option(
         None, "folder of instance maps, for models with an edge channel, for --validation_image_folder", free=True
     )
+    validation_condition_folder: str | None = validation_option(
+        None, "folder of conditions, for --validation_image_folder", free=True
+    )
     validation_file_list: str | None = validation_option(
         None, "text file: read only these names, without suffix or extension, for --validation_image_folder", free=True
     )

@@ -50,6 +50,7 @@ def main(options: TrainOptions) -> None:
 
     # Data: pairs to train on, and pairs to look at, which are not trained on if some are held out
     dataset: Any = build_dataset(options)
+    inputs = messages.describe_inputs(dataset.processor)
     num_samples = None if options.streaming else len(dataset)  # a stream's is not known
     counts_broken = options.skip_broken and not options.streaming
     loader = build_loader(dataset, options.train_batch_size, num_workers=options.dataloader_num_workers)
@@ -73,7 +74,8 @@ def main(options: TrainOptions) -> None:
 
     # Losses: a term that is a sum over samples must not shrink when processes and batches are averaged
     num_averaged = accelerator.num_processes * options.gradient_accumulation_steps
-    objective = build_objective(options, dataset.processor.label_set, accelerator.device, num_averaged=num_averaged)
+    labels = dataset.processor.label_set_or_none
+    objective = build_objective(options, labels, accelerator.device, num_averaged=num_averaged)
     networks = {**generators, **discriminators}
     compile_networks(options, networks, objective, accelerator.device)
 
@@ -138,7 +140,12 @@ def main(options: TrainOptions) -> None:
         save_losses(output_dir)
     if stop.is_requested:
         is_on_hub = accelerator.is_main_process and publisher.push_last(checkpoint)
-        say(messages.describe_stop(stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub))
+        usage = f"Paint with it: {messages.paint_command(checkpoint, inputs)}"
+        say(
+            messages.describe_stop(
+                stop.name, checkpoint, state.global_step, num_steps, is_on_hub=is_on_hub, usage=usage
+            )
+        )
         accelerator.end_training()  # else trackers report a crash
         sys.exit(stop.exit_status)
 
@@ -152,4 +159,4 @@ def main(options: TrainOptions) -> None:
         if options.push_to_hub:
             upload(output_dir, publisher.repo_id)
     accelerator.end_training()
-    say(messages.describe_end(output_dir, GRID))
+    say(messages.describe_end(output_dir, GRID, usage=f"Paint with it: {messages.paint_command(output_dir, inputs)}"))

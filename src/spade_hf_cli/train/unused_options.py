@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
+from ..data_options import has_masks
 from ..declaring import default_of
 from ..unused import Rule
 from .options import TrainOptions
@@ -51,6 +52,7 @@ RULES = (
         lambda options: options.image_folder is not None,
         "with --image_folder",
     ),
+    _no_effect("simplify_probability", lambda options: not has_masks(options), "without masks"),
     _no_effect("shuffle_buffer_size", lambda options: not options.streaming, "without --streaming"),
     _no_effect(
         "channel_mult latent_dim use_style_encoder mask_norm spade_hidden_channels spade_kernel_size norm_type "

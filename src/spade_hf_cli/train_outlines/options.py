@@ -30,7 +30,7 @@ class OutlineOptions:
         None, "end of the masks' names, such as _gtFine_labelIds.png; also reads subfolders"
     )
     mask_prefix: str | None = data_option(None, "start of the masks' names, such as gt_")
-    mask_column: str = as_in_train("mask_column")
+    mask_column: str = as_in_train("mask_column", help=None)
     label_set: str | None = as_in_train(
         "label_set",
         help="built-in set, JSON file, or table of colors: .txt or .csv; default: labels.json with the data, CVAT's "

@@ -1,4 +1,4 @@
-"""Merges black and white masks, one file per class, to label maps.
+"""Merges masks of one file per class: black and white ones to label maps, or gray ones to soft masks.
 
 Label Studio and others write such files: `p1-grass-0.png` and `p1-sky-1.png`, or `p1/grass.png` and `p1/sky.png`, for
 the photograph `p1.jpg`.
@@ -22,6 +22,7 @@ from .mask_format import MaskFormat
 
 
 CLASS_MASKS_COLUMN = "class_masks"  # per row: {"path", "label_id"} of each mask
+SOFT_CLASS_MASKS_COLUMN = "soft_class_masks"  # the same, of gray masks that are weights
 CLASS_MASKS_FEATURE = [{"path": datasets.Value("string"), "label_id": datasets.Value("int64")}]
 BACKGROUND = "background"  # label of pixels in no mask, in a label set without unknown
 
@@ -78,14 +79,12 @@ def merge_class_masks(masks: list[dict[str, Any]], label_set: LabelSet) -> PIL.I
         if ids is None:
             ids, is_free = np.zeros(is_inside.shape, np.int32), np.ones(is_inside.shape, bool)
         if is_inside.shape != ids.shape:
-            sizes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (ids.shape, is_inside.shape))
-            raise ValueError(f"the masks of its classes have the sizes {sizes} (width x height); export them again.")
+            raise _other_sizes(ids.shape, is_inside.shape)
         ids[is_inside] = mask["label_id"]
         is_free &= ~is_inside
     assert ids is not None, "a photograph has at least one mask"
     if is_free.any():
-        background = {_word(label): id_ for id_, label in label_set.id2label.items()}.get(BACKGROUND)
-        rest = background if label_set.unknown_id is None else label_set.unknown_id
+        rest = _rest(label_set)
         if rest is None:
             raise ValueError(
                 f"{is_free.sum()} pixels are in none of its {len(masks)} masks, and the label set has neither an "
@@ -93,6 +92,53 @@ def merge_class_masks(masks: list[dict[str, Any]], label_set: LabelSet) -> PIL.I
             )
         ids[is_free] = rest
     return PIL.Image.fromarray(ids)
+
+
+def stack_class_masks(masks: list[dict[str, Any]], label_set: LabelSet) -> np.ndarray:
+    """Make a soft mask of the gray masks of one photograph: from black, weight 0, to white, weight 1.
+
+    Overlaps stay: a pixel can have several labels. Of several masks of a class, the largest weight counts. What is
+    left of 1 is unknown's weight, else that of the label `background`, if there is one.
+
+    Args:
+        masks (`list[dict]`): `path` and `label_id` of each mask.
+        label_set (`LabelSet`): The labels.
+
+    Returns:
+        `np.ndarray`: float32 `(L, H, W)`.
+
+    Raises:
+        ValueError: If a mask is not gray, or masks differ in size.
+    """
+    weights: np.ndarray | None = None  # (L, H, W)
+    for mask in masks:
+        weight = _shares_of_white(mask["path"])  # (H, W)
+        if weights is None:
+            weights = np.zeros((label_set.num_channels, *weight.shape), np.float32)
+        if weight.shape != weights.shape[1:]:
+            raise _other_sizes(weights.shape[1:], weight.shape)
+        channel = label_set.ids.index(mask["label_id"])
+        weights[channel] = np.maximum(weights[channel], weight)
+    assert weights is not None, "a photograph has at least one mask"
+    if (rest := _rest(label_set)) is not None:
+        channel = label_set.ids.index(rest)
+        weights[channel] = np.maximum(weights[channel], 1 - weights.sum(axis=0))
+    return weights
+
+
+def _rest(label_set: LabelSet) -> int | None:
+    """Return the id of pixels in no mask, if there is one."""
+    background = {_word(label): id_ for id_, label in label_set.id2label.items()}.get(BACKGROUND)
+    return background if label_set.unknown_id is None else label_set.unknown_id
+
+
+def _other_sizes(one: tuple[int, ...], other: tuple[int, ...]) -> ValueError:
+    sizes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (one, other))
+    return ValueError(f"the masks of its classes have the sizes {sizes} (width x height); export them again.")
+
+
+def _decode_soft(masks: list[dict[str, Any]], _: Callable[[], PIL.Image.Image], label_set: LabelSet) -> np.ndarray:
+    return stack_class_masks(masks, label_set)
 
 
 def _decode(masks: list[dict[str, Any]], _: Callable[[], PIL.Image.Image], label_set: LabelSet) -> PIL.Image.Image:
@@ -109,27 +155,41 @@ def _content(masks: Sequence[dict[str, Any]] | None) -> bytes:
 
 
 CLASS_MASKS = MaskFormat(CLASS_MASKS_COLUMN, _decode, _content)
+SOFT_CLASS_MASKS = MaskFormat(SOFT_CLASS_MASKS_COLUMN, _decode_soft, _content)
 
 
 def _word(text: str) -> str:
     return re.sub(r"[\W_]+", "_", text).strip("_").casefold()
 
 
-def _black_and_white(path: str) -> np.ndarray:
-    """Read a mask as bool `(H, W)`."""
+def _shares_of_white(path: str) -> np.ndarray:
+    """Read a gray mask of 8 or 16 bits as float32 `(H, W)` in [0, 1]."""
+    pixels = _gray(path)
+    if pixels.ndim != 2 or pixels.dtype not in (bool, np.uint8, np.uint16):
+        raise ValueError(f"{path} holds {pixels.dtype} of shape {pixels.shape}; the mask of one class is gray.")
+    return pixels.astype(np.float32) / (1 if pixels.dtype == bool else np.iinfo(pixels.dtype).max)
+
+
+def _gray(path: str) -> np.ndarray:
     try:
         image = open_raster(io.BytesIO(read_file(path)))
         if image.mode in ("P", "RGB"):
             image = image.convert("L")
         elif "A" in image.mode:  # white on nothing
             image = PIL.Image.composite(image.convert("L"), PIL.Image.new("L", image.size), image.getchannel("A"))
-        pixels = np.array(image)
+        return np.array(image)
     except Exception as error:  # decoders raise anything
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
+
+
+def _black_and_white(path: str) -> np.ndarray:
+    """Read a mask as bool `(H, W)`."""
+    pixels = _gray(path)
     values = np.unique(pixels)
     if pixels.ndim != 2 or len(values) > 2 or (len(values) == 2 and values[0] != 0):
         raise ValueError(
             f"{path} has {len(values)} values, from {values[0]} to {values[-1]}; the mask of one class has 0 outside "
-            "and one other value inside. Export it without soft edges."
+            "and one other value inside. Export it without soft edges, or pass `soft_class_masks` if its grays are "
+            "weights of the class."
         )
     return pixels > 0

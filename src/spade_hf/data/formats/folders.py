@@ -21,12 +21,12 @@ from ...images.suffixes import image_suffixes
 from ...labels.label_set import LabelSet
 from ..image_files import FileImage
 from ..listing import has_folder, list_files
-from .class_masks import CLASS_MASKS_COLUMN, CLASS_MASKS_FEATURE, group_by_photograph
+from .class_masks import CLASS_MASKS_COLUMN, CLASS_MASKS_FEATURE, SOFT_CLASS_MASKS_COLUMN, group_by_photograph
 
 
 logger = logging.getLogger(__name__)
 VOC_FOLDERS = {"image": "JPEGImages", "label": "SegmentationClass", "instance": "SegmentationObject"}
-ARRAY_SUFFIX = ".npy"  # of photographs, in a folder without images
+ARRAY_SUFFIX = ".npy"  # of photographs, masks and conditions, in a folder without images
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp", ".heic", ".avif")  # of photographs rather than of masks
 
 
@@ -37,6 +37,7 @@ def load_folders(
     prefixes: Mapping[str, str | None] | None = None,
     file_list: str | None = None,
     class_masks: LabelSet | None = None,
+    soft_class_masks: bool = False,
 ) -> datasets.Dataset:
     """Pair the files of parallel folders by name.
 
@@ -58,6 +59,8 @@ def load_folders(
         class_masks (`LabelSet`, *optional*): Each image has black and white masks, one or more per class of this label
             set, whose names are the image's, the class and optionally a number: `1-grass.png`, `1-grass-2.png` or
             `1/grass.png`. Where masks overlap, the class with the larger id wins.
+        soft_class_masks (`bool`, defaults to `False`): With `class_masks`, gray masks are the weights of their
+            classes, from black 0 to white 1, and overlaps stay: soft masks.
 
     Returns:
         `datasets.Dataset`: These columns, and `file_name` of the first one; rows in the order of their names.
@@ -102,8 +105,9 @@ def load_folders(
     columns["file_name"] = [first[name] for name in order]
     features: dict[str, Any] = dict.fromkeys(folders, FileImage()) | {"file_name": datasets.Value("string")}
     if classes is not None:
-        features[CLASS_MASKS_COLUMN] = CLASS_MASKS_FEATURE
-        columns[CLASS_MASKS_COLUMN] = [
+        column = SOFT_CLASS_MASKS_COLUMN if soft_class_masks else CLASS_MASKS_COLUMN
+        features[column] = CLASS_MASKS_FEATURE
+        columns[column] = [
             [{"path": paths["label"][file], "label_id": label_id} for file, label_id in classes[name]]
             for name in order
         ]
@@ -129,7 +133,7 @@ def _by_name(
     folder = folders[column]
     found: dict[str, str] = {}
     used = image_suffixes()
-    if column == "image" and not any(posixpath.splitext(path)[1].lower() in used for path in paths):
+    if column != "instance" and not any(posixpath.splitext(path)[1].lower() in used for path in paths):
         used = frozenset([ARRAY_SUFFIX])
     for path in paths:
         name = normalized(path)

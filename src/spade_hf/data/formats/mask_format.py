@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import PIL.Image
 
 from ...labels.label_set import LabelSet
@@ -16,11 +17,12 @@ class MaskFormat:
     Args:
         column (`str`): The rows' column of it; rows without this column, or with `None`, are not in this format.
         decode (`Callable`): Takes the row's value in that column, a function that decodes the image in the column of
-            masks, and the label set. Returns an image of label ids, or raises a ValueError if the row is broken.
+            masks, and the label set. Returns an image of label ids, or weights of the labels, float32 `(L, H, W)`, or
+            raises a ValueError if the row is broken.
         content (`Callable`): Takes the same value, and returns what a fingerprint hashes of it: bytes that depend
             neither on names nor on places.
     """
 
     column: str
-    decode: Callable[[Any, Callable[[], PIL.Image.Image], LabelSet], PIL.Image.Image]
+    decode: Callable[[Any, Callable[[], PIL.Image.Image], LabelSet], PIL.Image.Image | np.ndarray]
     content: Callable[[Any], bytes]

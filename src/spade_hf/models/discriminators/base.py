@@ -1,6 +1,6 @@
 """The contract of all discriminators: masks and images in, logits and features out.
 
-Legend: N batch, I image channels, L semantic channels, H W height and width.
+Legend: N batch, I image channels, L semantic channels, P condition channels, H W height and width.
 """
 
 from abc import ABC, abstractmethod
@@ -43,28 +43,32 @@ class Discriminator(SemanticModelMixin, ABC):
 
     def forward(
         self,
-        segmap: Tensor,
+        segmap: Tensor | None,
         images: Tensor,
         *,
         instance_edges: Tensor | None = None,
+        condition: Tensor | None = None,
         return_dict: bool = True,
     ) -> DiscriminatorOutput | tuple[list[Tensor], list[list[Tensor]]]:
         """Judge images.
 
         Args:
-            segmap (`Tensor`): int `(N, H, W)` of label channels, or float `(N, L, H, W)`. Of a
-                [`SegmentationDiscriminator`], only their number and size count.
+            segmap (`Tensor` or `None`): int `(N, H, W)` of label channels, or float `(N, L - P, H, W)`; `None` for a
+                model without labels. Of a [`SegmentationDiscriminator`], only their number and size count.
             images (`Tensor`): `(N, I, H, W)` in [-1, 1]. In training, pass fake and real images as one batch, or keep
                 the singular vectors fixed in the second call, so that the same weights judge both.
             instance_edges (`Tensor`, *optional*): 0/1 `(N, H, W)`, required with label ids by a model with edges, and
                 ignored by a [`SegmentationDiscriminator`].
+            condition (`Tensor`, *optional*): float `(N, P, H, W)` in [-1, 1], required by a model with condition
+                channels, and ignored by a [`SegmentationDiscriminator`].
             return_dict (`bool`, defaults to `True`): Whether to return a [`DiscriminatorOutput`] or a tuple.
 
         Raises:
             ValueError: If mask and images do not fit each other or the model.
         """
-        check_images(segmap, images, self.image_channels)
-        labels = self.read_labels(segmap, instance_edges, dtype=images.dtype)  # (N, L, H, W)
+        check_images(condition if segmap is None else segmap, images, self.image_channels)
+        more = {} if condition is None else {"condition": condition}  # networks from outside may know labels only
+        labels = self.read_labels(segmap, instance_edges, dtype=images.dtype, **more)  # (N, L, H, W)
         logits, features = self.score(labels, images)
         return DiscriminatorOutput(logits, features) if return_dict else (logits, features)
 
@@ -77,14 +81,23 @@ class Discriminator(SemanticModelMixin, ABC):
             images (`Tensor`): `(N, I, H, W)` in [-1, 1].
         """
 
-    def read_labels(self, segmap: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> Tensor:
-        """Check the masks and return them as `(N, L, H, W)`, one-hot or soft."""
-        mask = self.read_mask(segmap, instance_edges, dtype=dtype)
+    def read_labels(
+        self,
+        segmap: Tensor | None,
+        instance_edges: Tensor | None,
+        *,
+        dtype: torch.dtype,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Check the masks and return them as `(N, L, H, W)`: labels, one-hot or soft, edges, condition."""
+        mask = self.read_mask(segmap, instance_edges, condition, dtype=dtype)
         return mask.segmap_at(mask.size)
 
 
-def check_images(segmap: Tensor, images: Tensor, image_channels: int) -> None:
-    """Raise a ValueError unless images `(N, I, H, W)` have the number and the size of the masks."""
+def check_images(segmap: Tensor | None, images: Tensor, image_channels: int) -> None:
+    """Raise a ValueError unless images `(N, I, H, W)` have the number and the size of the masks, if there are any."""
+    if segmap is None:  # a missing condition is another error
+        return
     expected = (len(segmap), image_channels, *segmap.shape[-2:])
     if images.shape != expected:
         raise ValueError(

@@ -70,6 +70,7 @@ class MultiscaleDiscriminator(Discriminator):
         num_scales (`int`, defaults to 2): S.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the layers between the first and the last.
         image_channels (`int`, defaults to 3): I, channels of the images.
+        condition_channels (`int`, defaults to 0): As in the generator.
     """
 
     @register_to_config
@@ -84,6 +85,7 @@ class MultiscaleDiscriminator(Discriminator):
         num_scales: int = 2,
         use_spectral_norm: bool = True,
         image_channels: int = 3,
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         check_image_channels(image_channels)
@@ -92,7 +94,9 @@ class MultiscaleDiscriminator(Discriminator):
             raise ValueError(
                 f"`num_layers` is {num_layers} and `num_scales` {num_scales}; they must be at least 2 and 1."
             )
-        in_channels = image_channels + num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        in_channels = image_channels + num_semantic_channels(
+            num_labels, use_unknown_label, use_instance_edges, condition_channels
+        )
         self.scales = nn.ModuleList(
             NLayerDiscriminator(
                 in_channels,

@@ -71,6 +71,7 @@ class ProjectedDiscriminator(Discriminator):
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on the heads, except the layers of the logits.
         image_channels (`int`, defaults to 3): I, channels of the images; of others than 3, the network of the features
             sees three, see [`StandardizedFeatures`].
+        condition_channels (`int`, defaults to 0): As in the generator.
     """
 
     @register_to_config
@@ -84,6 +85,7 @@ class ProjectedDiscriminator(Discriminator):
         backbone: str = "efficientnet-lite0",
         use_spectral_norm: bool = True,
         image_channels: int = 3,
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         check_image_channels(image_channels)
@@ -98,7 +100,7 @@ class ProjectedDiscriminator(Discriminator):
         self.mix_scales = nn.ModuleList(
             _frozen_mixing(deep, width) for deep, width in zip(widths[1:], widths[:-1], strict=True)
         )
-        semantic = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges)
+        semantic = num_semantic_channels(num_labels, use_unknown_label, use_instance_edges, condition_channels)
         self.heads = nn.ModuleList(
             PatchHead(width, HEAD_MULT * base_channels, semantic, use_spectral_norm=use_spectral_norm)
             for width in widths

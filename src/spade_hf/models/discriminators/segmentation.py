@@ -72,6 +72,7 @@ class SegmentationDiscriminator(Discriminator):
             [`~SegmentationDiscriminator.prepare_backbone`]. Default: an encoder that is trained as well.
         use_spectral_norm (`bool`, defaults to `True`): Spectral norm on all trained layers except the last.
         image_channels (`int`, defaults to 3): I, channels of the images.
+        condition_channels (`int`, defaults to 0): As in the generator; recorded for those who load both.
     """
 
     label_outputs = ("conv_out.weight", "conv_out.bias")  # one row per label, then one for fake
@@ -87,12 +88,13 @@ class SegmentationDiscriminator(Discriminator):
         backbone: str | None = None,
         use_spectral_norm: bool = True,
         image_channels: int = 3,
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         check_image_channels(image_channels)
         self.image_channels = image_channels
         if num_labels < 1:
-            raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label.")
+            raise ValueError(f"`num_labels` is {num_labels}; a model needs at least one label to classify pixels by.")
         norm = {"use_spectral_norm": use_spectral_norm}
         self.conv_image = conv2d(image_channels, IMAGE_WIDTH, 3, stride=2, padding=1, **norm)
         if backbone is None:
@@ -118,8 +120,17 @@ class SegmentationDiscriminator(Discriminator):
         if self.config.backbone is not None:
             self.frozen_features.prepare(images)
 
-    def read_labels(self, segmap: Tensor, instance_edges: Tensor | None, *, dtype: torch.dtype) -> Tensor:
+    def read_labels(
+        self,
+        segmap: Tensor | None,
+        instance_edges: Tensor | None,
+        *,
+        dtype: torch.dtype,
+        condition: Tensor | None = None,
+    ) -> Tensor:
         """Return the masks as they are: their labels are the loss's concern."""
+        if segmap is None:
+            raise ValueError("`segmap` is missing: this discriminator classifies pixels by label. Pass the labels.")
         return segmap
 
     def score(self, segmap: Tensor, images: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
