@@ -70,13 +70,17 @@ python examples/align_styles.py --model "$output/color" --dataset_name "$output/
   --output_dir "$output/bundled-256"
 
 # 512x512: the same scenes, 62 layouts for training, and a half-size head. Only the last blocks are trained: they draw the
-# textures, and the first ones see the same masks at the same sizes as before. The bundled weights.
+# textures, and the first ones see the same masks at the same sizes as before. The bundled weights are the mean, in half
+# precision.
 render_512=("${RENDER_PYTHON:-python}" examples/landscapes/render.py --size 512 --styles 4 --output_dir "$output/data-512")
 "${render_512[@]}" --first 1372 --layouts 12 --validation_layouts 12
 "${render_512[@]}" --first 1000 --layouts 62
-stage bundled --dataset_name "$output/data-512" --resolution 512 --head_upsampling 2 --train_last_blocks 4 \
-  --loss_crop_size 256 --reuse_fakes --max_train_steps 2000 --lr_decay_start 0.3 --seed 11 \
-  --pretrained_model_name_or_path "$output/bundled-256"
+large=(--dataset_name "$output/data-512" --resolution 512 --head_upsampling 2 --train_last_blocks 4 --loss_crop_size 256
+  --reuse_fakes --lr_decay_start 0.3 --seed 11 --pretrained_model_name_or_path "$output/bundled-256")
+stage enlarged "${large[@]}" --max_train_steps 1 --learning_rate 0
+stage large "${large[@]}" --max_train_steps 2000
+python examples/landscapes/average_weights.py --dataset_name "$output/data-512" --output_dir "$output/bundled" \
+  --models "$output/enlarged" "$output/large" --weights 0.15 0.85
 
 # The outline model, on label maps alone: the layouts of the training pictures, and 550 more. The bundled one was stopped
 # at 3750 of 8000 updates, and went on from there for 2900 with rates of its own.

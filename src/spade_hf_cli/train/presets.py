@@ -76,8 +76,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "perceptual_model": "efficientnet-lite0",  # needs no download
         "train_batch_size": 4,
     },
-    # The bundled model's recipe, the last stage of examples/landscapes/train.sh: 14 MB in half precision, a small
-    # fraction of a second per image on a CPU.
+    # The recipe of the bundled model's stage at 256x256, in examples/landscapes/train.sh: 14 MB in half precision, a
+    # small fraction of a second per image on a CPU.
     "landscapes": {
         "resolution": [256],
         "resize_ratio": 1.0,  # renders already have this resolution; enlarging would blur them
