@@ -21,6 +21,7 @@ def test_the_streams_keep_their_numbers():
         "AUGMENTATION": 4,
         "LABEL_MIX": 5,
         "OUTLINES": 6,
+        "CROP": 7,
     }
     assert all(derive_seed(7, stream) == derive_seed(7, int(stream)) for stream in Stream)  # also in Python 3.10
 

@@ -114,6 +114,7 @@ def test_config_file_holds_every_argument(saved):
         "num_upsampling_layers": 5,
         "head_upsampling": 1,
         "image_channels": 3,
+        "condition_channels": 0,
         "mask_norm": "spade",
     }
     assert config["_class_name"] == "SPADEGenerator"

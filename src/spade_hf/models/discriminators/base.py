@@ -90,7 +90,8 @@ class Discriminator(SemanticModelMixin, ABC):
         condition: Tensor | None = None,
     ) -> Tensor:
         """Check the masks and return them as `(N, L, H, W)`: labels, one-hot or soft, edges, condition."""
-        mask = self.read_mask(segmap, instance_edges, condition, dtype=dtype)
+        given = () if condition is None else (condition,)  # a subclass from before conditions does not know them
+        mask = self.read_mask(segmap, instance_edges, *given, dtype=dtype)
         return mask.segmap_at(mask.size)
 
 
