@@ -83,7 +83,7 @@ def sites(build: ModuleType, pipeline: SPADEPipeline, tmp_path_factory: pytest.T
     except ValueError as error:
         pytest.skip(str(error))
     parts = tmp_path_factory.mktemp("parts")
-    build.write_parts(pipeline, parts, runtime, "sparse")
+    build.write_parts(pipeline, parts, runtime, "sparse", "float16")
     folders = {name: tmp_path_factory.mktemp(name) for name in ("natural", "plain")}
     build.publish(parts, folders["natural"])
     (parts / "outlines.onnx").unlink()
