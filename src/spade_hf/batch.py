@@ -1,6 +1,6 @@
 """What a training batch holds: from the data to the losses, every function that takes a batch reads these keys.
 
-Legend: N batch, P condition channels, H W height and width of the training crop.
+Legend: N batch, I image channels, P condition channels, H W height and width of the training crop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 class _Always(TypedDict):
     """Keys of every batch."""
 
-    real_images: Tensor  # (N, 3, H, W) float in [-1, 1]
+    real_images: Tensor  # (N, I, H, W) float in [-1, 1]
     seed: Tensor  # (N,) int64 in 0..2**32 - 1; all random numbers of a sample in training derive from it
 
 

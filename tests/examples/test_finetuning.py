@@ -83,12 +83,24 @@ def test_only_the_last_blocks_are_trained(trained, start, tmp_path):
     assert len(state["state"]) == sum(one.requires_grad for one in networks["generator"].parameters())
 
 
-def test_more_last_blocks_than_there_are(trained, run, tmp_path):
+@pytest.mark.parametrize("case", ["blocks", "label", "style encoder"])
+def test_blocks_that_cannot_stay_as_they_are(case, trained, run, tmp_path):
     output, _ = trained
-    data = write_imagefolder(tmp_path / "pairs")
+    data, number, message = write_imagefolder(tmp_path / "pairs"), 2, ""
+    if case == "blocks":
+        number, message = 8, "--train_last_blocks is 8; the generator has 7 blocks."
+    elif case == "label":
+        data = write_imagefolder(tmp_path / "others", mode="L")
+        (data / "labels.json").write_text(json.dumps(LABELS))
+        message = "--train_last_blocks is 2, but the pretrained model does not know the label meadow"
+    else:
+        pipeline = SPADEPipeline.from_pretrained(str(output))
+        SPADEPipeline(pipeline.generator, pipeline.image_processor).save_pretrained(tmp_path / "without")
+        output, message = tmp_path / "without", "the pretrained model has none. Give --no-use_style_encoder"
     given = ("--dataset_name", data, "--output_dir", tmp_path / "new", "--pretrained_model_name_or_path", output)
-    result = run(*given, "--resolution", 64, "--perceptual_model", "none", "--train_last_blocks", 8)
-    assert result.status == 2 and "--train_last_blocks is 8; the generator has 7 blocks." in result.stderr
+    result = run(*given, "--resolution", 64, "--perceptual_model", "none", "--train_last_blocks", number)
+    assert result.status == 2 and message in result.stderr
+    assert not (tmp_path / "new").exists() or not list((tmp_path / "new").glob("checkpoint-*"))
 
 
 @pytest.mark.parametrize(("option", "value"), [("--discriminator_name_or_path", "a"), ("--train_last_blocks", 0)])

@@ -186,10 +186,10 @@ def exported_copy(network: Any, dtype: Dtype) -> Any:
         if dtype == "int8":
             numbers, scales = to_8_bits(weight.detach().numpy())
             weight.data = torch.from_numpy(numbers * scales)
-            continue
-        weight.data = weight.data.half().float()
+        else:
+            weight.data = weight.data.half().float()
         if not weight.isfinite().all():
-            raise ValueError(f"The weight {name} is too large for float16. Export float32.")
+            raise ValueError(f"The weight {name} is too large for {dtype}. Export float32.")
     return network
 
 

@@ -2,7 +2,7 @@ from .adversaries import DISCRIMINATORS, DiscriminatorKind, prepare_backbone, wa
 from .augmentation import DiscriminatorAugmentation
 from .averages import CrossProcessBatchNorm2d, ModelEMA, estimate_statistics, synchronize_batch_norm
 from .checkpoints import CheckpointManager, SavedState, fingerprint_of
-from .finetuning import Pretrained, train_last_blocks
+from .finetuning import Pretrained
 from .game import (
     Game,
     PhaseOutput,
@@ -85,7 +85,6 @@ __all__ = [
     "scalars_of",
     "start_trackers",
     "synchronize_batch_norm",
-    "train_last_blocks",
     "upload",
     "warn_of_other_classes",
     "write_names",

@@ -4,7 +4,7 @@ Legend: L semantic channels, I image channels, C channels of an activation, h w 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,9 +125,7 @@ class Pretrained:
                     "scratch."
                 )
         pairs = match_channels(self.processor, processor)
-        names = [] if processor.label_set_or_none is None else processor.label_set.names
-        kept = {new for new, _ in pairs}
-        added = [name for channel, name in enumerate(names) if channel not in kept]
+        names, added = _names_of(processor), self._new_labels(processor)
         logger.info(
             "%d of %d labels keep their weights; new: %s", len(names) - len(added), len(names), ", ".join(added) or "-"
         )
@@ -137,26 +135,50 @@ class Pretrained:
             if name in networks:
                 _transfer(source, networks[name], pairs, classes)
 
+    def train_last_blocks(
+        self, networks: Mapping[str, ModelMixin], processor: SPADEImageProcessor, number: int
+    ) -> None:
+        """Freeze all of a generator but its last blocks and its head, and its style encoder, in place.
 
-def train_last_blocks(networks: Mapping[str, ModelMixin], number: int) -> None:
-    """Freeze all of a generator but its last blocks and its head, and its style encoder, in place.
+        Layout and light are made in the first blocks, at a few positions; the last ones draw textures.
 
-    Layout and light are made in the first blocks, at a few positions; the last ones draw textures.
+        Args:
+            networks (`Mapping[str, ModelMixin]`): `generator`; optionally `style_encoder`; with these weights.
+            processor (`SPADEImageProcessor`): Holds their label set.
+            number (`int`): How many blocks are trained.
 
-    Args:
-        networks (`Mapping[str, ModelMixin]`): `generator`; optionally `style_encoder`.
-        number (`int`): How many blocks are trained.
+        Raises:
+            ValueError: If the generator has fewer blocks, or frozen weights would be untrained ones.
+        """
+        generator: Any = networks["generator"]
+        count = len(generator.blocks)
+        if not 0 <= number <= count:
+            raise ValueError(f"`train_last_blocks` is {number}; the generator has {count} blocks.")
+        new = [f"the label {name}" for name in self._new_labels(processor)]
+        new += ["the condition"] * (processor.config.condition_channels > self.processor.config.condition_channels)
+        if new and number < count:
+            raise ValueError(
+                f"`train_last_blocks` is {number}, but the pretrained model does not know {', '.join(new)}: the first "
+                "blocks would never learn it. Leave `train_last_blocks` out."
+            )
+        if "style_encoder" in networks and "style_encoder" not in self.networks:
+            raise ValueError(
+                "`train_last_blocks` leaves the style encoder as it is, but the pretrained model has none. Give "
+                "--no-use_style_encoder, or leave `train_last_blocks` out."
+            )
+        for network in networks.values():
+            network.requires_grad_(False)
+        for part in (*generator.blocks[count - number :], generator.conv_out):
+            part.requires_grad_(True)
 
-    Raises:
-        ValueError: If the generator has fewer blocks.
-    """
-    generator: Any = networks["generator"]
-    if not 0 <= number <= len(generator.blocks):
-        raise ValueError(f"`train_last_blocks` is {number}; the generator has {len(generator.blocks)} blocks.")
-    for network in networks.values():
-        network.requires_grad_(False)
-    for part in (*generator.blocks[len(generator.blocks) - number :], generator.conv_out):
-        part.requires_grad_(True)
+    def _new_labels(self, processor: SPADEImageProcessor) -> list[str]:
+        """Return the names of a processor's labels that the pretrained model does not know."""
+        kept = {new for new, _ in match_channels(self.processor, processor)}
+        return [name for channel, name in enumerate(_names_of(processor)) if channel not in kept]
+
+
+def _names_of(processor: SPADEImageProcessor) -> Sequence[str]:
+    return [] if processor.label_set_or_none is None else processor.label_set.names
 
 
 def match_channels(old: SPADEImageProcessor, new: SPADEImageProcessor) -> list[tuple[int, int]]:

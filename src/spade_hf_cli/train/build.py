@@ -31,7 +31,6 @@ from spade_hf.training import (
     hold_out,
     prepared_schedule,
     synchronize_batch_norm,
-    train_last_blocks,
 )
 
 from ..data import build_processor, columns_of, open_folders, open_rows
@@ -198,8 +197,8 @@ def build_networks(
     discriminators: dict[str, ModelMixin] = {"discriminator": discriminator}
     if pretrained is not None:
         pretrained.initialize({**generators, **discriminators}, processor)
-    if options.train_last_blocks is not None:
-        train_last_blocks(generators, options.train_last_blocks)
+        if options.train_last_blocks is not None:
+            pretrained.train_last_blocks(generators, processor, options.train_last_blocks)
     return generators, discriminators
 
 
