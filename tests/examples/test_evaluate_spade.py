@@ -33,7 +33,7 @@ from spade_hf.metrics import (
 )
 from spade_hf.metrics.features import feature_maps
 from spade_hf.metrics.pixels import resize_bicubic
-from spade_hf.metrics.scoring import OUTLINES, to_8_bits
+from spade_hf.metrics.scoring import OUTLINES, OutlineSettings, to_8_bits
 from spade_hf.models.model_hash import hash_model
 from spade_hf.seeding import generators
 from spade_hf_cli.evaluate.run import name_image_folder
@@ -369,6 +369,25 @@ def test_a_model_that_paints_at_another_size(evaluate, model, data, tmp_path):
         (image,) = to_8_bits(pipeline.generator(resize_labels(sample["label_map"][None], (32, 64)), z).images)
     expected = resize_bicubic(image[None], (40, 48))[0].movedim(0, -1)
     np.testing.assert_allclose(np.array(Image.open(first)).astype(int), expected.int(), atol=1)
+
+
+def test_masks_are_refined_at_the_size_at_which_the_model_paints(model, data, monkeypatch):
+    pipeline = SPADEPipeline.from_pretrained(model)
+    sizes, refined = [], []
+
+    def refine(self, maps, strength, steps, rngs, *, height, width):
+        sizes.append((height, width))
+        refined.extend(resize_labels(one, (height, width)) for one in maps.numpy())
+        return refined
+
+    monkeypatch.setattr(SPADEPipeline, "refine_mask", refine)
+    dataset = make_dataset(datasets.load_from_disk(str(data))["validation"], transform=CENTER)
+    scorer = Scorer(
+        None, dataset, pipeline.image_processor, kinds=["refined"], partners=[], shown=frozenset(), pipeline=pipeline,
+        reduce=None, device="cpu", outlines=OutlineSettings(0.5, 1, ""), painting_size=(64, 64),
+    )  # fmt: skip
+    label_map = dataset[0]["label_map"][None]
+    assert torch.equal(scorer._refine(label_map, []), label_map) and sizes == [(64, 64)]
 
 
 def test_real_images_and_reduced_ones(evaluate, data, tmp_path, hashed_rows):

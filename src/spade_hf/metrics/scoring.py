@@ -210,7 +210,7 @@ class Scorer:
     def _refine(self, label_map: Tensor, rngs: list[torch.Generator]) -> Tensor:
         """Give masks natural outlines: int64 `(N, H, W)` -> int64 `(N, H, W)`."""
         assert self.pipeline is not None and self.outlines is not None
-        label_set, (height, width) = self.processor.label_set, label_map.shape[-2:]
+        label_set, (height, width) = self.processor.label_set, self.painting_size or label_map.shape[-2:]
         refined = self.pipeline.refine_mask(
             torch.from_numpy(label_set.channels_to_ids(label_map.cpu().numpy())),
             self.outlines.strength,
@@ -220,7 +220,9 @@ class Scorer:
             width=width,
         )
         channels = label_set.ids_to_channels(np.stack([np.asarray(one) for one in refined]))
-        return torch.from_numpy(channels).to(label_map.device)
+        return resize_labels(torch.from_numpy(channels), (label_map.shape[-2], label_map.shape[-1])).to(
+            label_map.device
+        )
 
     def _simplify(self, label_map: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
         """Simplify masks, as in training: int64 `(N, H, W)` -> int64 `(N, H, W)`."""
