@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from diffusers.utils.logging import disable_progress_bar
 
-from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEOutlineModel
+from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEOutlineModel, SPADESegmenter
 from spade_hf.images.inputs import check_not_url, open_image
 from spade_hf.images.masks import ids_of_red
 from spade_hf.images.photo_files import Photo, fits_pillow, suffixes_of
@@ -99,6 +99,13 @@ def load_outline_model(name: str, *, given_as: str, dtype: torch.dtype) -> SPADE
     check_location(name, given_as=given_as)
     subfolder = "outline_model" if (Path(name) / "model_index.json").is_file() else None
     return SPADEOutlineModel.from_pretrained(name, subfolder=subfolder, torch_dtype=dtype)
+
+
+def load_segmenter(name: str, *, given_as: str, dtype: torch.dtype) -> SPADESegmenter:
+    """Load a segmenter of this library from a folder, also a whole pipeline's, or from the Hub."""
+    check_location(name, given_as=given_as)
+    subfolder = "segmenter" if (Path(name) / "model_index.json").is_file() else None
+    return SPADESegmenter.from_pretrained(name, subfolder=subfolder, torch_dtype=dtype)
 
 
 def check_styles(pipeline: SPADEPipeline, args: argparse.Namespace) -> None:

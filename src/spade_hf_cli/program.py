@@ -15,6 +15,10 @@ from .parsing import USER_ERROR, one_line
 PROGRAMS = {
     "train": ("train on your own masks (needs the extra `train`)", "train"),
     "train-outlines": ("train an outline model on label maps (needs the extra `train`)", "train"),
+    "train-segmenter": (
+        "train a network that segments photographs (needs the extras `train` and `eval`)",
+        "train,eval",
+    ),
     "evaluate": ("measure how good a model is (needs the extra `eval`)", "eval"),
     "synthesize": ("paint a data set of masks in many styles (needs the extra `train`)", "train"),
 }

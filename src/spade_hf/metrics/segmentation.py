@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..batch import Batch, labels_of
 from ..data import PairedImageDataset, build_loader
+from ..data.photometric import in_random_light
 from ..labels.label_set import LabelSet
+from ..layers.feature_pyramid import FeaturePyramid
+from ..losses.labels import label_loss
 from .features import FeatureNetwork, feature_maps
 
 
@@ -27,8 +30,8 @@ NEVER = -1e4  # logit of unknown; interpolation would turn -inf into NaN
 BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the random log gains by which training scales images
 
 
-class Segmenter(nn.Module):
-    """A small decoder on the maps of a frozen feature network: a feature pyramid (Lin et al. 2017, arXiv 1612.03144).
+class Segmenter(FeaturePyramid):
+    """A small decoder on the maps of a frozen feature network.
 
     The feature network is not part of this module, so that one of its forward passes serves all figures.
 
@@ -38,26 +41,12 @@ class Segmenter(nn.Module):
     """
 
     def __init__(self, feature_channels: Sequence[int], label_set: LabelSet) -> None:
-        super().__init__()
+        super().__init__(feature_channels, WIDTH, label_set.num_channels)
         self.unknown_channel = label_set.unknown_channel
-        self.lateral = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm2d(channels), nn.Conv2d(channels, WIDTH, 1)) for channels in feature_channels
-        )
-        self.merge = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(WIDTH), nn.ReLU())
-            for _ in feature_channels
-        )
-        self.classify = nn.Conv2d(WIDTH, label_set.num_channels, 1)
-        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Compute logits `(N, L, H, W)` at the size of the shallowest map."""
-        x = None
-        for level, lateral, merge in zip(reversed(maps), reversed(self.lateral), reversed(self.merge), strict=True):
-            level = lateral(level)  # (N, C, H / s, W / s) -> (N, WIDTH, H / s, W / s), at the level's stride s
-            # top down: what deeper levels say, enlarged to this level's size, is added
-            x = merge(level if x is None else level + F.interpolate(x, level.shape[-2:]))  # (N, WIDTH, H / s, W / s)
-        logits = self.classify(x)  # (N, L, H / s, W / s), now with the shallowest level's s
+        logits = super().forward(maps)
         if self.unknown_channel is not None:
             logits[:, self.unknown_channel] = NEVER
         return logits
@@ -100,11 +89,8 @@ def train_segmenter(
     rng = torch.Generator().manual_seed(seed)
     progress = tqdm(itertools.islice(_batches(dataset, rng), num_steps), total=num_steps, desc="Training a segmenter")
     for batch in progress:
-        images = _in_random_light(batch["real_images"], rng).to(device)  # (N, I, H, W) in [-1, 1]
-        logits = F.interpolate(segmenter(feature_maps(network, images)), images.shape[-2:], mode="bilinear")
-        label_map = labels_of(batch).to(device)  # (N, H, W), where logits are (N, L, H, W)
-        loss = F.cross_entropy(logits, label_map, ignore_index=ignored, reduction="sum")
-        loss = loss / (label_map != ignored).sum().clamp(min=1)  # not NaN for a batch of unknown pixels only
+        images = in_random_light(batch["real_images"], rng, brightness=BRIGHTNESS, tint=TINT).to(device)
+        loss = label_loss(segmenter(feature_maps(network, images)), labels_of(batch).to(device), ignored=ignored)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -118,13 +104,6 @@ def _batches(dataset: PairedImageDataset, rng: torch.Generator) -> Iterator[Batc
     for epoch in itertools.count():
         dataset.set_epoch(epoch)
         yield from loader
-
-
-def _in_random_light(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Change brightness and tint of images in [-1, 1] at random."""
-    gains = torch.randn(len(images), 1, 1, 1, generator=rng) * BRIGHTNESS  # logarithms
-    gains = gains + torch.randn(*images.shape[:2], 1, 1, generator=rng) * TINT  # (N, I, 1, 1)
-    return ((images + 1) * gains.exp() - 1).clamp(-1, 1)  # black, -1, stays black
 
 
 def confusion_matrix(predictions: Tensor, label_maps: Tensor, num_channels: int) -> Tensor:

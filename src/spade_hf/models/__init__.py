@@ -10,6 +10,7 @@ from .discriminators import (
 from .generator import SPADEGenerator, SPADEGeneratorOutput
 from .outlines import SPADEOutlineModel, SPADEOutlineModelOutput
 from .pix2pixhd import Pix2PixHDGenerator
+from .segmenter import SPADESegmenter, SPADESegmenterOutput
 from .style_encoder import DiagonalGaussianDistribution, SPADEStyleEncoder, SPADEStyleEncoderOutput
 
 
@@ -26,6 +27,8 @@ __all__ = [
     "SPADEGeneratorOutput",
     "SPADEOutlineModel",
     "SPADEOutlineModelOutput",
+    "SPADESegmenter",
+    "SPADESegmenterOutput",
     "SPADEStyleEncoder",
     "SPADEStyleEncoderOutput",
     "SegmentationDiscriminator",

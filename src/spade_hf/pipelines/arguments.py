@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..images.resize import have_equal_proportions, size_of
+from ..labels.label_set import LabelSet
 from ..models.semantics import nearest_multiple
 
 
@@ -80,3 +81,16 @@ def check_conditions(conditions: list[Tensor], masks: list[Tensor]) -> None:
 def is_whole(value: Any) -> bool:
     """Return whether a value is a whole number; numpy's integers are, too."""
     return hasattr(value, "__index__") and not isinstance(value, bool | Tensor)
+
+
+def check_network_labels(network: Any, labels: LabelSet, *, name: str) -> None:
+    """Raise a ValueError if a network, the component `name`, knows other labels than a label set."""
+    names = [labels.names[channel] for channel in labels.class_channels]
+    theirs = list(network.config.labels or names)
+    if network.config.num_labels != len(names) or theirs != names:
+        differing = next((pair for pair in zip(theirs, names, strict=False) if pair[0] != pair[1]), None)
+        first = f"; the first that differs is {differing[0]!r} instead of {differing[1]!r}" if differing else ""
+        raise ValueError(
+            f"`{name}` has {network.config.num_labels} labels, and label set '{labels.name}' has {len(names)}{first}. "
+            "Use one that was trained with this label set."
+        )

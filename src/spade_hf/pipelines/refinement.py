@@ -16,6 +16,7 @@ from torch import Tensor
 from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
 from ..models.outlines import SPADEOutlineModel, signal_and_noise, signed_one_hot
+from .arguments import check_network_labels
 from .parts import keep_parts
 
 
@@ -39,15 +40,7 @@ def check_outline_model(model: SPADEOutlineModel | None, labels: LabelSet) -> No
 
 def check_outline_labels(model: SPADEOutlineModel, labels: LabelSet) -> None:
     """Raise a ValueError if an outline model knows other labels than a label set."""
-    names = [labels.names[channel] for channel in labels.class_channels]
-    theirs = list(model.config.labels or names)
-    if model.config.num_labels != len(names) or theirs != names:
-        differing = next((pair for pair in zip(theirs, names, strict=False) if pair[0] != pair[1]), None)
-        first = f"; the first that differs is {differing[0]!r} instead of {differing[1]!r}" if differing else ""
-        raise ValueError(
-            f"`outline_model` has {model.config.num_labels} labels, and label set '{labels.name}' has {len(names)}"
-            f"{first}. Use an outline model that was trained with this label set."
-        )
+    check_network_labels(model, labels, name="outline_model")
 
 
 def read_painted(

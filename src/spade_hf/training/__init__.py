@@ -25,6 +25,7 @@ from .output_folder import GRID, delete_existing_run, list_checkpoints, refuse_e
 from .preparation import build_accelerator, compile_modules, learning_rate_schedule, prepared_schedule
 from .publishing import Publisher
 from .remote import RevisionUploads, download_checkpoint, upload
+from .single_network import NetworkIteration, NetworkPublisher
 from .validation import check_apart, hold_out, write_names
 
 
@@ -43,6 +44,8 @@ __all__ = [
     "MetricsFile",
     "ModelEMA",
     "Monitor",
+    "NetworkIteration",
+    "NetworkPublisher",
     "OutlineIteration",
     "OutlinePublisher",
     "PhaseOutput",

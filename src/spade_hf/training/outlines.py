@@ -3,14 +3,12 @@
 Legend: N batch, L labels, H W height and width.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
@@ -22,64 +20,39 @@ from ..models.outlines import add_noise
 from ..pipelines.refinement import refine_label_maps
 from ..project import install_command
 from ..seeding import Stream, generators
-from .averages import ModelEMA
-from .game import Side
 from .model_card import TrainingRecipe
 from .monitoring import LOSSES
-from .output_folder import GRID, README, STEP_GRID, TRAINED
-from .publishing import Uploader
-from .samples import save_image
+from .output_folder import GRID, README, TRAINED
+from .single_network import NetworkIteration, NetworkPublisher, accuracy_of
 
 
-class OutlineIteration:
+class OutlineIteration(NetworkIteration):
     """One iteration of training per call: the network learns to find the exact map behind the painted one and noise.
 
     Every random number derives from the samples' seeds, so that a resumed run repeats it.
-
-    Args:
-        accelerator (`Accelerator`): Has prepared the side.
-        side (`Side`): `outline_model`.
-        average (`ModelEMA`): Its average.
     """
 
-    def __init__(self, accelerator: Accelerator, side: Side, average: ModelEMA) -> None:
-        self.accelerator, self.side, self.average = accelerator, side, average
-        self.config: Any = side.unwrapped["outline_model"].config
-
-    def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take a step, and return detached scalars by name.
+    def loss(self, network: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the cross-entropy and the accuracy of a batch.
 
         Args:
+            network: The outline model, prepared for training.
             batch (`Mapping[str, Tensor]`): See [`OutlineReader.sample`]: `label_map` and `painted_map` int64
                 `(N, H, W)` in 0..L, where L is unknown or not painted; `seed` int64 `(N,)`.
-
-        Raises:
-            FloatingPointError: If the loss is not finite.
         """
-        exact, network = batch["label_map"], self.side.prepared["outline_model"]
-        with self.accelerator.accumulate(network):
-            # Noise levels, uniform over those of sampling, and noise
-            rngs = generators(batch["seed"], Stream.OUTLINES)
-            shares = torch.stack([torch.rand((), generator=rng) for rng in rngs]).to(exact.device)  # (N,)
-            log_snr = self.config.min_log_snr + (self.config.max_log_snr - self.config.min_log_snr) * shares
-            shape = (self.config.num_labels, *exact.shape[1:])
-            noise = torch.stack([torch.randn(shape, generator=rng) for rng in rngs]).to(exact.device)  # (N, L, H, W)
+        exact = batch["label_map"]
+        # Noise levels, uniform over those of sampling, and noise
+        rngs = generators(batch["seed"], Stream.OUTLINES)
+        shares = torch.stack([torch.rand((), generator=rng) for rng in rngs]).to(exact.device)  # (N,)
+        log_snr = self.config.min_log_snr + (self.config.max_log_snr - self.config.min_log_snr) * shares
+        shape = (self.config.num_labels, *exact.shape[1:])
+        noise = torch.stack([torch.randn(shape, generator=rng) for rng in rngs]).to(exact.device)  # (N, L, H, W)
 
-            # Denoise; pixels of unknown label teach nothing
-            noisy = add_noise(exact, noise, log_snr).contiguous(memory_format=torch.channels_last)
-            logits = network(noisy, batch["painted_map"], log_snr).logits.float()  # (N, L, H, W)
-            loss = F.cross_entropy(logits, exact, ignore_index=self.config.num_labels)
-            if not loss.isfinite():
-                raise FloatingPointError(
-                    f"Training diverged: cross_entropy is {loss.item()}. Lower the learning rate, or resume an older "
-                    "checkpoint."
-                )
-            self.side.update(loss)
-            if self.accelerator.sync_gradients:
-                self.average.update(self.side.unwrapped["outline_model"])
-        known = exact < self.config.num_labels
-        accuracy = (logits.detach().argmax(dim=1) == exact)[known].float().mean()
-        return {"cross_entropy": loss.detach(), "pixel_accuracy": accuracy}
+        # Denoise; pixels of unknown label teach nothing
+        noisy = add_noise(exact, noise, log_snr).contiguous(memory_format=torch.channels_last)
+        logits = network(noisy, batch["painted_map"], log_snr).logits.float()  # (N, L, H, W)
+        loss = F.cross_entropy(logits, exact, ignore_index=self.config.num_labels)
+        return loss, {"pixel_accuracy": accuracy_of(logits, exact, ignored=self.config.num_labels)}
 
 
 @torch.no_grad()
@@ -115,53 +88,16 @@ def outline_grid(
     return add_headings(Image.fromarray(sheet.to(torch.uint8).numpy()), list(columns))
 
 
-class OutlinePublisher(Uploader):
-    """Saves and uploads the outline model of a run. Call its methods only on the main process.
+class OutlinePublisher(NetworkPublisher):
+    """Saves and uploads the outline model of a run; see [`NetworkPublisher`]."""
 
-    Args:
-        average (`ModelEMA`): The averaged network.
-        shown (`Sequence[Mapping[str, Tensor]]`): Samples for the sample grids.
-        label_set (`LabelSet`): The labels of the maps.
-        recipe (`TrainingRecipe`): Settings of the run, for model cards.
-        uploader: Arguments of [`Uploader`].
-    """
+    def grid(self, model: SPADEOutlineModel) -> Image.Image:
+        """See [`outline_grid`]."""
+        return outline_grid(model, self.shown, self.label_set)
 
-    def __init__(
-        self,
-        average: ModelEMA,
-        shown: Sequence[Mapping[str, Tensor]],
-        label_set: LabelSet,
-        *,
-        recipe: TrainingRecipe,
-        **uploader: Any,
-    ) -> None:
-        super().__init__(**uploader)
-        self.average, self.shown, self.label_set, self.recipe = average, shown, label_set, recipe
-
-    def preview(self) -> SPADEOutlineModel:
-        """Return a copy of the averaged network, for checkpoints and sample grids."""
-        model: Any = copy.deepcopy(self.average.model)
-        return model
-
-    def save_samples(self, model: SPADEOutlineModel, step: int) -> Image.Image:
-        """Draw the sample grid after an update, and save it below `samples/`."""
-        grid = outline_grid(model, self.shown, self.label_set)
-        save_image(grid, self.output_dir / STEP_GRID.format(step))
-        return grid
-
-    def _save(self, folder: Path, *, num_samples: int | None, num_steps: int, revision: str | None = None) -> None:
-        model = self.preview()
-        model.save_pretrained(folder)
-        save_image(outline_grid(model, self.shown, self.label_set), folder / GRID)
-        write_outline_card(
-            model,
-            folder,
-            repo_id=self.repo_id,
-            recipe=self.recipe,
-            num_samples=num_samples,
-            num_steps=num_steps,
-            revision=revision,
-        )
+    def write_card(self, model: SPADEOutlineModel, folder: Path, **run: Any) -> None:
+        """See [`write_outline_card`]."""
+        write_outline_card(model, folder, repo_id=self.repo_id, recipe=self.recipe, **run)
 
 
 CARD = """\

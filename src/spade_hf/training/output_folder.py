@@ -36,8 +36,8 @@ PIPELINE_FILES = (
     *(f"{network}/{file}" for network in ("generator", "style_encoder") for file in NETWORK_FILES),
     "image_processor/preprocessor_config.json",
 )
-# what a run leaves in the end: a pipeline, or an outline model, which is not part of a pipeline yet
-MODEL_FILES = {"SPADEPipeline": PIPELINE_FILES, "SPADEOutlineModel": NETWORK_FILES}
+# what a run leaves in the end: a pipeline, or a network that is not part of a pipeline yet
+MODEL_FILES = {"SPADEPipeline": PIPELINE_FILES, "SPADEOutlineModel": NETWORK_FILES, "SPADESegmenter": NETWORK_FILES}
 GRID, STEP_GRID = f"{SAMPLES}/final.png", f"{SAMPLES}/step-{{:07d}}.png"
 GALLERY_MASK, GALLERY_IMAGE = f"{SAMPLES}/gallery-{{}}-mask.png", f"{SAMPLES}/gallery-{{}}.png"
 FINAL_SAMPLES = (GRID, f"{SAMPLES}/gallery-*.png")
@@ -130,7 +130,7 @@ def trained_files(output_dir: Path) -> Sequence[str]:
 
 
 def own_files(output_dir: Path) -> set[str]:
-    """Return the names of files that belong to a run: a pipeline's, complete or not, and those of an outline model.
+    """Return the names of files that belong to a run: a pipeline's, complete or not, and those of a single network.
 
     In a folder of something else, `config.json` and the weights beside it are not any.
     """

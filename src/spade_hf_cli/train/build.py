@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -35,9 +35,13 @@ from spade_hf.training import (
 
 from ..data import build_processor, columns_of, open_folders, open_rows
 from ..declaring import names_with
-from .options import RunOptions, TrainOptions
+from .options import NetworkOptions, RunOptions, TrainOptions
 from .presets import discriminator_options
 from .unused_options import refuse_overridden
+
+
+if TYPE_CHECKING:
+    from ..train_segmenter.options import SegmenterOptions
 
 
 def build_dataset(options: TrainOptions) -> PairedImageDataset | StreamedImageDataset:
@@ -87,7 +91,7 @@ def with_16_bits(processor: SPADEImageProcessor, rows: Any, image_column: str) -
 
 
 def build_held_out(
-    options: TrainOptions, dataset: PairedImageDataset | StreamedImageDataset
+    options: "TrainOptions | SegmenterOptions", dataset: PairedImageDataset | StreamedImageDataset
 ) -> PairedImageDataset | None:
     """Build the data set of pairs that are not trained on, cropped at the center and not flipped, if there are any."""
     if options.validation_image_folder is not None:
@@ -129,10 +133,14 @@ def build_evaluation(
             f"`evaluation_steps` needs the package {error.name}, which is not installed: {install_command('eval')}"
         )
         raise ImportError(message) from error
+    return RunningEvaluation(choose_evaluated(options, held_out), accelerator.device)
+
+
+def choose_evaluated(options: "TrainOptions | SegmenterOptions", held_out: PairedImageDataset) -> PairedImageDataset:
+    """Choose the pairs of an evaluation, evenly spread over those that are held out."""
     count = min(options.num_evaluation_images, len(held_out))
     rows = held_out.rows.select([number * len(held_out) // count for number in range(count)])
-    chosen = PairedImageDataset(rows, held_out.reader, seed=options.seed, skip_broken=options.skip_broken)
-    return RunningEvaluation(chosen, accelerator.device)
+    return PairedImageDataset(rows, held_out.reader, seed=options.seed, skip_broken=options.skip_broken)
 
 
 def load_pretrained(options: TrainOptions) -> tuple[Pretrained | None, TrainOptions]:
@@ -291,6 +299,18 @@ def build_adam(
         learning_rate,
         betas=(options.adam_beta1, options.adam_beta2),
         eps=options.adam_epsilon,
+        fused=accelerator.device.type in ("cpu", "cuda") or None,
+    )
+
+
+def build_adamw(options: NetworkOptions, accelerator: Accelerator, parameters: Any) -> torch.optim.Optimizer:
+    """Build the optimizer of a program that trains one network: of its parameters, or of groups of them."""
+    return torch.optim.AdamW(
+        parameters,
+        options.learning_rate,
+        betas=(options.adam_beta1, options.adam_beta2),
+        eps=options.adam_epsilon,
+        weight_decay=options.adam_weight_decay,
         fused=accelerator.device.type in ("cpu", "cuda") or None,
     )
 

@@ -1,8 +1,14 @@
 """Options of training that contradict each other."""
 
+from typing import TYPE_CHECKING
+
 from ..data_options import has_masks, problem_with_condition, problem_with_data, problem_with_folders
 from .options import TrainOptions
 from .presets import discriminator_options
+
+
+if TYPE_CHECKING:
+    from ..train_segmenter.options import SegmenterOptions
 
 
 def problem_with(options: TrainOptions) -> str | None:
@@ -48,7 +54,7 @@ def problem_with(options: TrainOptions) -> str | None:
     return None
 
 
-def problem_with_validation(options: TrainOptions) -> str | None:
+def problem_with_validation(options: "TrainOptions | SegmenterOptions") -> str | None:
     """Return an error message if the options for pairs that are not trained on are invalid, else `None`."""
     if problem := problem_with_folders(options, "validation_"):
         return problem
@@ -59,12 +65,12 @@ def problem_with_validation(options: TrainOptions) -> str | None:
     if has_folders and has_share:
         return "--validation_share holds out pairs of --image_folder; --validation_image_folder has others. Give one."
     for name in ["mask_folder", "instance_folder", "condition_folder", "panoptic_json"] * has_folders:
-        if (getattr(options, name) is None) != (getattr(options, f"validation_{name}") is None):
+        if (getattr(options, name) is None) != (getattr(options, f"validation_{name}", None) is None):
             return f"--{name} and --validation_{name} belong together: give both or none."
     if (
         options.evaluation_steps
         and not (has_folders or has_share)
-        and (options.dataset_name is None or options.streaming)
+        and (options.dataset_name is None or getattr(options, "streaming", False))
     ):
         return (
             "--evaluation_steps needs pairs that are not trained on: --validation_image_folder and "

@@ -22,8 +22,10 @@ from .presets import DISCRIMINATOR_OPTIONS, MASK_NORM_OPTIONS, PRESETS
 
 if TYPE_CHECKING:
     from ..train_outlines.options import OutlineOptions
+    from ..train_segmenter.options import SegmenterOptions
 
-RunOptions: TypeAlias = "TrainOptions | OutlineOptions"  # for what both kinds of training share
+NetworkOptions: TypeAlias = "OutlineOptions | SegmenterOptions"  # of programs that train one network
+RunOptions: TypeAlias = "TrainOptions | OutlineOptions | SegmenterOptions"  # for what all kinds of training share
 
 # The paper's schedule, and those of diffusers that need only the number of updates. They are written out, and nothing
 # of `spade_hf` is imported here, so that `spade-hf train --help` takes a tenth of a second.

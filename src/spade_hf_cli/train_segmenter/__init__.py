@@ -1,0 +1,1 @@
+"""Training of segmenters: the command line in `parser`, the run in `run`."""
