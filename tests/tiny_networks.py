@@ -17,6 +17,7 @@ from spade_hf import (
     SegmentationDiscriminator,
     SPADEGenerator,
     SPADEOutlineModel,
+    SPADESegmenter,
     SPADEStyleEncoder,
 )
 
@@ -45,6 +46,11 @@ def tiny_style_encoder(seed: int = 0, **changes: Any) -> SPADEStyleEncoder:
 def tiny_outlines(seed: int = 0, **changes: Any) -> SPADEOutlineModel:
     config = {"num_labels": NUM_LABELS, "block_out_channels": (8, 16, 16), "time_embed_dim": 16}
     return randomized(SPADEOutlineModel(**{**config, **changes}), seed)
+
+
+def tiny_segmenter(seed: int = 0, **changes: Any) -> SPADESegmenter:
+    """As deep as every segmenter, since the body is always the same."""
+    return randomized(SPADESegmenter(**{"num_labels": NUM_LABELS, "image_size": 64, "width": 8, **changes}), seed)
 
 
 def tiny_discriminator(seed: int = 0, **changes: Any) -> MultiscaleDiscriminator:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spade_hf import DiagonalGaussianDistribution, SPADEOutlineModel, SPADEStyleEncoder
+from spade_hf import DiagonalGaussianDistribution, SPADEOutlineModel, SPADESegmenter, SPADEStyleEncoder
 from spade_hf.hub.registration import NETWORKS as EXPORTED
 from spade_hf.models.discriminators import Discriminator
 from spade_hf.training.adversaries import DISCRIMINATORS
@@ -30,6 +30,7 @@ from ..tiny_networks import (
     tiny_pix2pixhd,
     tiny_projected,
     tiny_segmentation,
+    tiny_segmenter,
     tiny_style_encoder,
 )
 
@@ -42,6 +43,7 @@ NETWORKS: dict[str, Any] = {
     "generator with half-size head": lambda: tiny_generator(head_upsampling=2),
     "style encoder": tiny_style_encoder,
     "outline model": tiny_outlines,
+    "segmenter": tiny_segmenter,
     "patch discriminator": tiny_discriminator,
     "patch discriminator with edges": lambda: tiny_discriminator(**EDGES),
     "segmentation discriminator": tiny_segmentation,
@@ -69,6 +71,7 @@ NETWORKS: dict[str, Any] = {
     "segmentation discriminator with condition": lambda: tiny_segmentation(condition_channels=2),
     "projected discriminator with condition": lambda: tiny_projected(condition_channels=2),
 }
+READS_IMAGES = (SPADEStyleEncoder, SPADESegmenter)
 SIZE = (64, 128)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 EXACT = {
@@ -92,7 +95,7 @@ def network(request) -> Any:
 def inputs_of(network: Any, size: tuple[int, int] = SIZE) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
     """Two samples: arguments of `forward` in float32."""
     images, label_map = random_images(size, channels=channels_of(network)), random_label_map(size)
-    if isinstance(network, SPADEStyleEncoder):
+    if isinstance(network, READS_IMAGES):
         return (images,), {}
     if isinstance(network, SPADEOutlineModel):
         noisy_map = torch.randn(2, NUM_LABELS, *size, generator=torch.Generator().manual_seed(1))
@@ -110,12 +113,12 @@ def channels_of(network: Any) -> int:
     return network.config.get("image_channels", 3)
 
 
-def is_on_labels(network: Any) -> bool:
+def has_labels(network: Any) -> bool:
     return not isinstance(network, SPADEStyleEncoder)
 
 
 def takes_soft_masks(network: Any) -> bool:
-    return is_on_labels(network) and not isinstance(network, SPADEOutlineModel) and network.config.num_labels > 0
+    return not isinstance(network, (*READS_IMAGES, SPADEOutlineModel)) and network.config.num_labels > 0
 
 
 def flat(output: Any) -> list[Tensor]:
@@ -169,8 +172,9 @@ class TestConfig:
         assert ours == theirs
 
     def test_a_network_reads_at_least_one_label(self, network):
-        if is_on_labels(network):
-            changes = {} if isinstance(network, SPADEOutlineModel) else {"condition_channels": 0}
+        if has_labels(network):
+            takes_conditions = not isinstance(network, (SPADEOutlineModel, SPADESegmenter))
+            changes = {"condition_channels": 0} if takes_conditions else {}
             with pytest.raises(ValueError, match="`num_labels` is 0; a model needs at least one label"):
                 type(network).from_config(network.config, num_labels=0, **changes)
 

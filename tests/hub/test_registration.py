@@ -79,6 +79,7 @@ def test_model_index_names_the_library(folder):
         "generator": ["spade_hf", "SPADEGenerator"],
         "image_processor": ["spade_hf", "SPADEImageProcessor"],
         "outline_model": [None, None],  # diffusers' sign for an optional part that is not there
+        "segmenter": [None, None],
         "style_encoder": ["spade_hf", "SPADEStyleEncoder"],
     }
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import spade_hf
-from spade_hf import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADEStyleEncoder
+from spade_hf import MultiscaleDiscriminator, Pix2PixHDGenerator, SPADEGenerator, SPADESegmenter, SPADEStyleEncoder
 
 from ..tiny_networks import (
     random_images,
@@ -23,6 +23,7 @@ from ..tiny_networks import (
     tiny_discriminator,
     tiny_generator,
     tiny_pix2pixhd,
+    tiny_segmenter,
     tiny_style_encoder,
 )
 
@@ -41,6 +42,7 @@ NETWORKS = {
     "fused discriminator": lambda seed=0: fused(tiny_discriminator(seed)),
     "concatenation generator": tiny_concatenation,
     "pix2pixHD generator": tiny_pix2pixhd,
+    "segmenter": tiny_segmenter,
 }
 SAME = {"atol": 1e-9, "rtol": 1e-9}  # of float64
 
@@ -55,6 +57,8 @@ def outputs(network) -> torch.Tensor:
     dtype, config = network.dtype, network.config
     if isinstance(network, SPADEStyleEncoder):
         return network(random_images((128, 128)).to(dtype)).latent_dist.mean.float()
+    if isinstance(network, SPADESegmenter):
+        return network(random_images((64, 96)).to(dtype)).logits.float()
     label_map = random_label_map((64, 96))
     edges = label_map == 1 if config.use_instance_edges else None
     if isinstance(network, MultiscaleDiscriminator):

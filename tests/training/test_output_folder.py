@@ -99,15 +99,11 @@ def test_a_folder_without_a_run_loses_nothing(files, tmp_path):
         refuse_foreign_files(tmp_path)
 
 
-OUTLINES = {
-    "config.json": json.dumps({"_class_name": "SPADEOutlineModel"}),
-    "diffusion_pytorch_model.safetensors": "weights",
-    "README.md": CARD,
-}
-
-
-def test_a_run_that_leaves_an_outline_model(tmp_path):
-    write(tmp_path, OUTLINES | OF_OTHERS)
+@pytest.mark.parametrize("name", ["SPADEOutlineModel", "SPADESegmenter"])
+def test_a_run_that_leaves_a_single_network(name, tmp_path):
+    config = json.dumps({"_class_name": name})
+    network = {"config.json": config, "diffusion_pytorch_model.safetensors": "weights", "README.md": CARD}
+    write(tmp_path, network | OF_OTHERS)
     with pytest.raises(ValueError, match="holds a run"):
         refuse_existing_run(tmp_path)
     refuse_foreign_files(tmp_path, NETWORK_FILES)

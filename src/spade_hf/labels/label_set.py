@@ -219,6 +219,11 @@ class LabelSet:
         return classes
 
     @property
+    def class_ids(self) -> np.ndarray:
+        """The id of each class, int64 `(num_labels,)`, ascending: all but the unknown one."""
+        return np.array(self.ids, dtype=np.int64)[self.class_channels]
+
+    @property
     def ids(self) -> tuple[int, ...]:
         """All ids, ascending, unknown included: `ids[channel]`."""
         return tuple(label.id for label in self.labels)

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..images.processor import SPADEImageProcessor
-from ..models import SPADEGenerator, SPADEOutlineModel, SPADEStyleEncoder
+from ..models import SPADEGenerator, SPADEOutlineModel, SPADESegmenter, SPADEStyleEncoder
 from .refinement import check_outline_labels
+from .segmentation import check_segmenter
 
 
 def check_components(
@@ -13,6 +14,7 @@ def check_components(
     image_processor: SPADEImageProcessor,
     style_encoder: SPADEStyleEncoder | None,
     outline_model: SPADEOutlineModel | None = None,
+    segmenter: SPADESegmenter | None = None,
 ) -> None:
     """Raise a ValueError if the parts do not fit each other."""
     labels = image_processor.label_set_or_none
@@ -38,6 +40,8 @@ def check_components(
             )
     if outline_model is not None:
         check_outline_labels(outline_model, image_processor.label_set)
+    if segmenter is not None:
+        check_segmenter(segmenter, labels)
 
 
 def check_index(index: Any, *, parts: Iterable[str], source: Any) -> None:

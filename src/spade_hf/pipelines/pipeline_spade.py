@@ -18,7 +18,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from ..images.processor import ImageInput, SPADEImageProcessor
-from ..models import SPADEGenerator, SPADEOutlineModel, SPADEStyleEncoder
+from ..models import SPADEGenerator, SPADEOutlineModel, SPADESegmenter, SPADEStyleEncoder
 from ..models.locations import check_hub, check_pipeline_location
 from ..models.modeling_utils import PortableConfigMixin
 from ..models.weight_files import check_format
@@ -32,6 +32,7 @@ from .arguments import (
 from .components import check_components, check_index
 from .inputs import InputReader
 from .refinement import check_outline_model, check_strength, draw_natural_maps
+from .segmentation import check_segmenter, id_image, read_photos, segment_photo
 
 
 @dataclass
@@ -61,13 +62,14 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         image_processor (`SPADEImageProcessor`): Reads masks; knows the labels' names and colors.
         style_encoder (`SPADEStyleEncoder`, *optional*): Maps a style image to a latent.
         outline_model (`SPADEOutlineModel`, *optional*): Gives painted masks natural outlines.
+        segmenter (`SPADESegmenter`, *optional*): Tells the labels of photographs.
 
     Raises:
         ValueError: If the components do not fit each other.
     """
 
-    model_cpu_offload_seq = "style_encoder->outline_model->generator"
-    _optional_components = ["style_encoder", "outline_model"]
+    model_cpu_offload_seq = "segmenter->style_encoder->outline_model->generator"
+    _optional_components = ["style_encoder", "outline_model", "segmenter"]
 
     def __init__(
         self,
@@ -75,9 +77,10 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         image_processor: SPADEImageProcessor,
         style_encoder: SPADEStyleEncoder | None = None,
         outline_model: SPADEOutlineModel | None = None,
+        segmenter: SPADESegmenter | None = None,
     ) -> None:
         super().__init__()
-        for network in (generator, style_encoder, outline_model):
+        for network in (generator, style_encoder, outline_model, segmenter):
             if network is not None:
                 network.eval()  # batch statistics of a single mask would wash out its image
         self.register_modules(
@@ -85,8 +88,9 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             image_processor=image_processor,
             style_encoder=style_encoder,
             outline_model=outline_model,
+            segmenter=segmenter,
         )
-        check_components(generator, image_processor, style_encoder, outline_model)
+        check_components(generator, image_processor, style_encoder, outline_model, segmenter)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> "SPADEPipeline":
@@ -280,8 +284,31 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             raise ValueError(f"`generator` is a list of {len(generator)} for {len(painted)} masks; give one for each.")
         ids = self._ids(self._natural_maps(painted, strength, num_inference_steps, generator))
         self.maybe_free_model_hooks()
-        dtype = np.uint8 if max(self.image_processor.label_set.ids) <= 255 else np.uint16
-        return [PIL.Image.fromarray(one.astype(dtype)) for one in ids.cpu().numpy()]
+        return [id_image(one, self.image_processor.label_set) for one in ids.cpu().numpy()]
+
+    @torch.no_grad()
+    def segment(self, image: "ImageInput") -> list[PIL.Image.Image]:
+        """Tell the labels of photographs: masks to paint, to edit and to train with.
+
+        Args:
+            image: One or several photographs: paths, PIL images, uint8 arrays `(H, W, 3)`, tensors, or a list of them.
+                An EXIF tag turns a photograph upright.
+
+        Returns:
+            `list[PIL.Image.Image]`: An image of label ids per photograph, as large as it is upright, mode `L`, or
+                `I;16` for ids above 255. Unknown is never told.
+
+        Raises:
+            ValueError: If an image cannot be read, or the pipeline has no segmenter.
+        """
+        label_set = self.image_processor.label_set_or_none
+        check_segmenter(self.segmenter, label_set)
+        masks = []
+        for photo in read_photos(image):
+            classes = segment_photo(self.segmenter, photo, device=self._execution_device).classes  # (H, W)
+            masks.append(id_image(label_set.class_ids[classes.numpy()], label_set))
+        self.maybe_free_model_hooks()
+        return masks
 
     @torch.no_grad()
     def encode_style(self, style_image: "ImageInput") -> Tensor:

@@ -1,15 +1,43 @@
 """Label maps of photographs, with [`SPADESegmenter`].
 
-Legend: N photographs, L labels, H W height and width of a photograph.
+Legend: L labels, H W height and width of a photograph, h w those at which it is read.
 """
 
+from typing import Any, NamedTuple
+
+import numpy as np
+import PIL.Image
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..images.photos import read_values
+from ..images.resize import resize_photo, size_in_proportion
+from ..images.value_range import OF_IMAGES
 from ..labels.label_set import LabelSet
 from ..models import SPADESegmenter
 from .arguments import check_network_labels
 
 
-def check_segmenter(segmenter: SPADESegmenter | None, labels: LabelSet) -> None:
+DIVISOR = 32  # of the sides at which a photograph is read
+
+
+class Segmentation(NamedTuple):
+    """A photograph's labels.
+
+    Args:
+        classes (`Tensor`): int64 `(H, W)` in 0..L - 1.
+        confidence (`float`): Mean probability of the pixels' labels, in 1 / L..1.
+    """
+
+    classes: Tensor
+    confidence: float
+
+
+def check_segmenter(segmenter: SPADESegmenter | None, labels: LabelSet | None) -> None:
     """Raise a ValueError unless there is a segmenter, with the labels of a label set."""
+    if labels is None:
+        raise ValueError("This model has no labels, so a photograph has none that it knows.")
     if segmenter is None:
         raise ValueError(
             "This model has no `segmenter`, so it cannot tell the labels of a photograph. Add one, as "
@@ -21,3 +49,41 @@ def check_segmenter(segmenter: SPADESegmenter | None, labels: LabelSet) -> None:
 def check_segmenter_labels(segmenter: SPADESegmenter, labels: LabelSet) -> None:
     """Raise a ValueError if a segmenter knows other labels than a label set."""
     check_network_labels(segmenter, labels, name="segmenter")
+
+
+def read_photos(image: Any) -> list[Tensor]:
+    """Read photographs in any form, upright and at their own sizes: RGB `(3, H, W)` in [0, 1] each."""
+    return read_values(image, "image", 3, None, options=OF_IMAGES, on_clipped=None)
+
+
+@torch.no_grad()
+def segment_photo(segmenter: Any, photo: Tensor, *, device: torch.device | str | None = None) -> Segmentation:
+    """Tell the labels of one photograph of any size.
+
+    It is read in its proportions at about as many pixels as a square of the segmenter's `image_size` has; what the
+    segmenter answers is enlarged.
+
+    Args:
+        segmenter (`SPADESegmenter` or `TransformersSegmenter`): Has `probabilities` and `config.image_size`.
+        photo (`Tensor`): `(3, H, W)` in [0, 1].
+        device (*optional*): Where the segmenter computes. Default: where it is.
+    """
+    size = (photo.shape[-2], photo.shape[-1])
+    read_size = size_in_proportion(size, area=segmenter.config.image_size**2, divisor=DIVISOR)
+    image = resize_photo(photo, read_size)[None] * 2 - 1  # (1, 3, h, w) in [-1, 1]
+    image = image.to(segmenter.device if device is None else device, segmenter.dtype)
+    probabilities = segmenter.probabilities(image).float().cpu()  # (1, L, h, w)
+    confidence = probabilities.amax(dim=1).mean().item()
+    # Enlarged label by label: all labels of 12 megapixels together would take gigabytes
+    best = torch.full(size, -1.0)  # (H, W)
+    classes = torch.zeros(size, dtype=torch.int64)  # (H, W)
+    for number in range(probabilities.shape[1]):
+        own = F.interpolate(probabilities[:, number : number + 1], size, mode="bilinear")[0, 0]  # (H, W)
+        is_better = own > best
+        best, classes = torch.where(is_better, own, best), classes.masked_fill_(is_better, number)
+    return Segmentation(classes, confidence)
+
+
+def id_image(ids: np.ndarray, label_set: LabelSet) -> PIL.Image.Image:
+    """Convert ids `(H, W)` to an image of mode `L`, or `I;16` if the label set has ids above 255."""
+    return PIL.Image.fromarray(ids.astype(np.uint8 if max(label_set.ids) <= 255 else np.uint16))

@@ -20,7 +20,12 @@ class SegmenterOptions(DataOptions):
     config: str | None = as_in_train("config")
     dry_run: bool = as_in_train("dry_run")
 
-    # Data: those of DataOptions, and how training reads them
+    # Data: those of DataOptions, of which some are refused, and how training reads them
+    image_channels: int = same_as(DataOptions, "image_channels", card=False)
+    value_range: list[float] | None = same_as(DataOptions, "value_range", card=False)
+    display_channels: list[int] | None = same_as(DataOptions, "display_channels", card=False)
+    condition_channels: int = same_as(DataOptions, "condition_channels", card=False)
+    condition_range: list[float] | None = same_as(DataOptions, "condition_range", card=False)
     train_split: str = as_in_train("train_split")
     cache_dir: str | None = as_in_train("cache_dir")
     max_train_samples: int | None = as_in_train("max_train_samples")

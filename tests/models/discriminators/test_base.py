@@ -40,7 +40,7 @@ def test_the_old_name_of_the_output():
 
 
 def test_every_exported_network_is_registered():
-    """The eight networks that files can name; a new one comes by its line in `models/__init__.py`."""
+    """The nine networks that files can name; a new one comes by its line in `models/__init__.py`."""
     assert {network.__name__ for network in NETWORKS} == {
         "ConcatenationGenerator",
         "MultiscaleDiscriminator",
@@ -48,6 +48,7 @@ def test_every_exported_network_is_registered():
         "ProjectedDiscriminator",
         "SPADEGenerator",
         "SPADEOutlineModel",
+        "SPADESegmenter",
         "SPADEStyleEncoder",
         "SegmentationDiscriminator",
     }
