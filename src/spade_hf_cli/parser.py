@@ -211,6 +211,7 @@ def _add_export(commands: Commands) -> None:
     )
     command.add_argument("--style-encoder", type=Path, help="write the style encoder to this file")
     command.add_argument("--outline", type=Path, help="write the outline model to this file")
+    command.add_argument("--segmenter", type=Path, help="write the segmenter to this file")
     command.add_argument("--mask", nargs="+", default=[], help="check with these masks; default: random ones")
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
 

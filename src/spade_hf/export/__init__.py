@@ -1,5 +1,5 @@
 from ..models.semantics import as_size
-from .models import export_generator, export_outline_model, export_style_encoder
+from .models import export_generator, export_outline_model, export_segmenter, export_style_encoder
 from .neighborhoods import neighborhood_inputs
 from .onnx_file import save_onnx
 from .verification import (
@@ -8,6 +8,7 @@ from .verification import (
     graph_inputs,
     outline_model_difference,
     random_label_maps,
+    segmenter_difference,
     style_encoder_difference,
 )
 
@@ -17,6 +18,7 @@ __all__ = [
     "as_size",
     "export_generator",
     "export_outline_model",
+    "export_segmenter",
     "export_style_encoder",
     "generator_difference",
     "graph_inputs",
@@ -24,5 +26,6 @@ __all__ = [
     "outline_model_difference",
     "random_label_maps",
     "save_onnx",
+    "segmenter_difference",
     "style_encoder_difference",
 ]

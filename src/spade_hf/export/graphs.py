@@ -253,6 +253,22 @@ class LatentsOfImages(nn.Module):
         return self.encoder(pictures, return_dict=False)
 
 
+class ProbabilitiesOfImages(nn.Module):
+    """A segmenter with a plain output.
+
+    Args:
+        segmenter (`nn.Module`): A pipeline's segmenter, in evaluation mode.
+    """
+
+    def __init__(self, segmenter: nn.Module) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images `(N, 3, H, W)` in [-1, 1] to probabilities of the labels, `(N, L, H / 4, W / 4)`."""
+        return self.segmenter(images, return_dict=False)[0].softmax(dim=1)
+
+
 class LogitsOfLabelMaps(nn.Module):
     """An outline model with a plain output.
 

@@ -16,13 +16,20 @@ from torch.export import Dim
 
 from ..pipelines import SPADEPipeline
 from ..version import __version__
-from .graphs import ImagesOfLabelIds, ImagesOfNeighborhoods, LatentsOfImages, LogitsOfLabelMaps
+from .graphs import (
+    ImagesOfLabelIds,
+    ImagesOfNeighborhoods,
+    LatentsOfImages,
+    LogitsOfLabelMaps,
+    ProbabilitiesOfImages,
+)
 from .neighborhoods import neighborhood_inputs
 from .onnx_file import store_small, to_8_bits, trace
 
 
 Dtype = Literal["float32", "float16", "int8"]
 Modulation = Literal["dense", "sparse"]
+SEGMENTER_DIVISOR = 32  # of the sides of the images that a segmenter's file takes: its deepest level's stride
 OUTLINE_DIVISOR = 8  # of the sides of the maps that an outline model's file takes; it pads them as the network does
 
 
@@ -150,10 +157,10 @@ def export_outline_model(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
     if pipeline.outline_model is None:
         raise ValueError("This model has no outline model to export.")
     network = exported_copy(pipeline.outline_model, dtype)
-    config, label_set = network.config, pipeline.image_processor.label_set
+    config = network.config
     metadata = {
         "num_labels": json.dumps(config.num_labels),
-        "labels": json.dumps([label_set.labels[channel]._asdict() for channel in label_set.class_channels]),
+        "labels": _labels_of(pipeline),
         "min_log_snr": json.dumps(config.min_log_snr),
         "max_log_snr": json.dumps(config.max_log_snr),
         "size_divisor": json.dumps(OUTLINE_DIVISOR),
@@ -172,6 +179,40 @@ def export_outline_model(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -
         "log_snr": {0: batch},
     }
     return finish(LogitsOfLabelMaps(network), inputs, ("logits",), shapes, metadata, dtype)
+
+
+def export_segmenter(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -> ModelProto:
+    """Export a pipeline's segmenter.
+
+    The input is `images`, float32 `(N, 3, H, W)` in [-1, 1], with H and W multiples of 32. The output is
+    `probabilities`, float32 `(N, L, H / 4, W / 4)`, whose sums over the labels are 1. The metadata contain the L labels
+    (id, name and color) in the order of their numbers, and the side of the square images that are read best.
+
+    Args:
+        pipeline (`SPADEPipeline`): On the CPU.
+        dtype (`str`, defaults to "float32"): See [`export_generator`].
+
+    Raises:
+        ValueError: If the pipeline has no segmenter, or a weight is too large for half precision.
+    """
+    if pipeline.segmenter is None:
+        raise ValueError("This model has no segmenter to export.")
+    network = exported_copy(pipeline.segmenter, dtype)
+    metadata = {
+        "labels": _labels_of(pipeline),
+        "image_size": json.dumps(network.config.image_size),
+        "size_divisor": json.dumps(SEGMENTER_DIVISOR),
+    }
+    inputs = {"images": torch.zeros(2, 3, 3 * SEGMENTER_DIVISOR, 4 * SEGMENTER_DIVISOR)}
+    height, width = (SEGMENTER_DIVISOR * Dim(f"{side}_in_units", min=1) for side in ("height", "width"))
+    shapes = {"images": {0: Dim("batch"), 2: height, 3: width}}
+    return finish(ProbabilitiesOfImages(network), inputs, ("probabilities",), shapes, metadata, dtype)
+
+
+def _labels_of(pipeline: SPADEPipeline) -> str:
+    """Return the labels without unknown, in the order of their classes, as JSON."""
+    label_set = pipeline.image_processor.label_set
+    return json.dumps([label_set.labels[channel]._asdict() for channel in label_set.class_channels])
 
 
 def exported_copy(network: Any, dtype: Dtype) -> Any:

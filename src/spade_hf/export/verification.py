@@ -125,6 +125,21 @@ def outline_model_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtyp
     return max(differences)
 
 
+def segmenter_difference(model: ModelProto, pipeline: SPADEPipeline, *, dtype: Dtype) -> float:
+    """Return the largest difference between the file's probabilities and the library's, on smooth random images."""
+    session, network = open_session(model), exported_copy(pipeline.segmenter, dtype)
+    rng = torch.Generator().manual_seed(0)
+    differences = []
+    for size in ((64, 64), (160, 224)):
+        colors = torch.rand(2, 3, 8, 8, generator=rng) * 2 - 1
+        images = torch.nn.functional.interpolate(colors, size, mode="bilinear")
+        (found,) = session.run(None, {"images": images.numpy()})
+        with torch.no_grad():
+            expected = network(images).logits.softmax(dim=1)
+        differences.append(np.abs(found - expected.numpy()).max().item())
+    return max(differences)
+
+
 def random_label_maps(num_channels: int, sizes: Iterable[tuple[int, int]], *, batch_size: int = 1) -> list[Tensor]:
     """Draw masks of square blobs, one batch per size, int64 `(N, H, W)` of channels."""
     rng = torch.Generator().manual_seed(0)

@@ -50,7 +50,10 @@ class SamePadConv2d(nn.Conv2d):
         """Map `(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         # pixels added to a dimension, so that the last of ceil(size / stride) windows fits
-        pad_h, pad_w = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])
+        if torch.compiler.is_exporting():  # for multiples of the stride alone: a formula of a size would be exported
+            pad_h = pad_w = kernel - stride
+        else:
+            pad_h, pad_w = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])
         if pad_h == pad_w and pad_h % 2 == 0:  # symmetric: the convolution itself pads, without a copy
             return F.conv2d(x, self.weight, self.bias, stride, pad_h // 2, 1, self.groups)
         x = F.pad(x, (pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2))

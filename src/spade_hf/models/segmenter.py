@@ -1,8 +1,8 @@
 """A network from a photograph to the label of each of its pixels.
 
-The first stages of EfficientNet-Lite0, which start from ImageNet's weights and are fine-tuned, with one more level that
-sees wide parts of the image, and a feature pyramid. Batch norms of the former are folded, so that it is trained with
-its statistics fixed.
+The first stages of EfficientNet-Lite0, which start from ImageNet's weights and are fine-tuned, with one more level
+that sees wide parts of the image, and a feature pyramid. Batch norms of the former are folded, so that its statistics
+stay as they are.
 
 Legend: N images, L labels, C feature channels, H W height and width of the images, h w of the logits.
 """

@@ -229,6 +229,6 @@ def describe_figures(model: SPADESegmenter, evaluation: SegmenterEvaluation) -> 
     rows = "\n".join(f"| {name} | {iou:.3f} |" for name, iou in ious.items())
     return (
         f"## Figures\n\nOn {len(evaluation.dataset):,} pairs that were not trained on: mean intersection over union "
-        f"{sum(ious.values()) / len(ious):.3f},\npixel accuracy {accuracy:.3f}; the largest class has {largest:.3f} of "
-        f"the pixels.\n\n| label | IoU |\n|---|---|\n{rows}\n\n"
+        f"{sum(ious.values()) / len(ious):.3f},\npixel accuracy {accuracy:.3f}; the largest class has {largest:.3f} "
+        f"of the pixels.\n\n| label | IoU |\n|---|---|\n{rows}\n\n"
     )

@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--style-encoder was given, but this model has no style encoder. Leave it out.")
     if args.outline is not None and pipeline.outline_model is None:
         raise ValueError("--outline was given, but this model has no outline model. Leave it out.")
+    if args.segmenter is not None and pipeline.segmenter is None:
+        raise ValueError("--segmenter was given, but this model has no segmenter. Leave it out.")
 
     if args.output is not None:
         size = None if args.size is None else (args.size[0], args.size[1])
@@ -53,11 +55,16 @@ def run(args: argparse.Namespace) -> None:
         outlines = export.export_outline_model(pipeline, dtype=args.dtype)
         difference = export.outline_model_difference(outlines, pipeline, dtype=args.dtype)
         finish(args.outline, difference, export.TOLERANCE, lambda: export.save_onnx(outlines, args.outline))
+    if args.segmenter is not None:
+        segmenter = export.export_segmenter(pipeline, dtype=args.dtype)
+        difference = export.segmenter_difference(segmenter, pipeline, dtype=args.dtype)
+        finish(args.segmenter, difference, export.TOLERANCE, lambda: export.save_onnx(segmenter, args.segmenter))
 
 
 def check_files(args: argparse.Namespace) -> None:
     """Raise a ValueError unless there is a file to write, and each one can be written."""
     given = {"--output": args.output, "--style-encoder": args.style_encoder, "--outline": args.outline}
+    given["--segmenter"] = args.segmenter
     files = {option: file for option, file in given.items() if file is not None}
     if not files:
         raise ValueError(f"There is nothing to write. Give one or more of {', '.join(given)}.")
