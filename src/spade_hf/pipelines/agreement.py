@@ -9,12 +9,23 @@ import torch
 from torch import Tensor
 
 from ..features.three_channels import as_three_channels
+from ..images.processor import SPADEImageProcessor
 from ..labels.label_set import LabelSet
+from .segmentation import check_segmenter
 
 
-def measure_agreement(
-    segmenter: Any, images: Tensor, segmap: Tensor, label_set: LabelSet
-) -> tuple[Tensor, Tensor]:
+def check_agreement(segmenter: Any, processor: SPADEImageProcessor) -> None:
+    """Raise a ValueError unless a pipeline has a segmenter that knows its labels and can see its images."""
+    if not processor.has_labels:
+        raise ValueError("`return_agreement` compares images with the labels of masks, and this model has no labels.")
+    check_segmenter(segmenter, processor.label_set)
+    if (count := processor.config.image_channels) not in (1, 3):
+        raise ValueError(
+            f"`return_agreement` needs gray or RGB images for its segmenter; this model's have {count} channels."
+        )
+
+
+def measure_agreement(segmenter: Any, images: Tensor, segmap: Tensor, label_set: LabelSet) -> tuple[Tensor, Tensor]:
     """Measure in each pixel how probable the mask's label is, according to a segmenter.
 
     Args:

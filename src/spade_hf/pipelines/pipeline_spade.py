@@ -22,6 +22,7 @@ from ..models import SPADEGenerator, SPADEOutlineModel, SPADESegmenter, SPADESty
 from ..models.locations import check_hub, check_pipeline_location
 from ..models.modeling_utils import PortableConfigMixin
 from ..models.weight_files import check_format
+from .agreement import check_agreement, measure_agreement
 from .arguments import (
     check_generator,
     check_latents,
@@ -47,11 +48,16 @@ class SPADEPipelineOutput(BaseOutput):
         label_maps (`Tensor` or `None`): int64 `(M, H, W)`, the label ids that were painted in the end; `None` without
             `outline_strength`, where these are the mask's. A generator with a half-size head gets them at half the
             size, of which these are an enlargement.
+        agreement (`Tensor` or `None`): float32 `(M, H, W)` in [0, 1], how surely the segmenter sees in each pixel what
+            the mask says; 1 where the mask is unknown. `None` without `return_agreement`.
+        mean_agreement (`Tensor` or `None`): float32 `(M,)`, the means over the pixels that are not unknown.
     """
 
     images: list[PIL.Image.Image] | np.ndarray | Tensor
     latents: Tensor | None
     label_maps: Tensor | None = None
+    agreement: Tensor | None = None
+    mean_agreement: Tensor | None = None
 
 
 class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
@@ -139,6 +145,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         color_tolerance: float | None = None,
         outline_strength: float = 0.0,
         outline_steps: int = 4,
+        return_agreement: bool = False,
         generator: torch.Generator | list[torch.Generator] | None = None,
         batch_size: int = 8,
         output_type: Literal["pil", "np", "pt"] = "pil",
@@ -170,6 +177,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
                 outlines and fills what is not painted (the unknown id, or 255 without one, or transparent): how
                 loosely it follows the painted ones, up to 1. At 0 the mask decides every pixel.
             outline_steps (`int`, defaults to 4): Evaluations of the outline model.
+            return_agreement (`bool`, defaults to `False`): Also return how surely the segmenter sees in each pixel
+                what the mask says. It measures labels, not quality.
             generator (`torch.Generator` or a list of M, *optional*): Source of random styles, then of outlines. Of a
                 list, the first of each mask's is that of its outlines.
             batch_size (`int`, defaults to 8): Number of images that are generated at once.
@@ -178,7 +187,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             denormalize (`bool`, defaults to `False`): Return `"np"` and `"pt"` in the units of the data, float32; for
                 models whose image processor has a `value_range`.
             return_dict (`bool`, defaults to `True`): Whether to return a [`SPADEPipelineOutput`] or the tuple
-                (images, latents), with `label_maps` as a third one if `outline_strength` is above 0.
+                (images, latents), followed by `label_maps` if `outline_strength` is above 0, and by `agreement` and
+                `mean_agreement` if `return_agreement` is set.
 
         Returns:
             `SPADEPipelineOutput` or `tuple`: M images, those of a mask consecutive, and their latents `(M, Z)`.
@@ -199,6 +209,8 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         self.image_processor.check_output(output_type, denormalize)
         check_tolerance(color_tolerance)
         check_mask(mask, has_labels=self.image_processor.has_labels)
+        if return_agreement:
+            check_agreement(self.segmenter, self.image_processor)
         device, dtype = self._execution_device, self.generator.dtype
 
         # Masks and conditions: each read at its own size, then all at the images' size.
@@ -232,19 +244,28 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             label_maps = self._ids(natural).repeat_interleave(num_images // num_masks, dim=0)  # (M, H, W)
             inputs = {"segmap": natural}
 
-        # Images, batch by batch.
-        images = []
+        # Images, batch by batch, and whether they show what the masks say.
+        images, agreement = [], []
         batches = _batches(num_masks, num_images // num_masks, batch_size)
         bar: Any = self.progress_bar
         for its_masks, batch in bar(batches) if len(batches) > 1 else batches:  # one step needs no bar
             given = {name: None if one is None else one[its_masks].to(device) for name, one in inputs.items()}
-            output = self.generator(given.pop("segmap"), None if z is None else z[batch], **given)
+            segmap = given.pop("segmap")
+            output = self.generator(segmap, None if z is None else z[batch], **given)
             images.append(output.images.float())  # (images of the batch, I, H, W) in [-1, 1]
+            if return_agreement:
+                its_masks = segmap.repeat_interleave(len(images[-1]) // len(segmap), dim=0)
+                labels = self.image_processor.label_set
+                agreement.append(measure_agreement(self.segmenter, images[-1], its_masks, labels))
         self.maybe_free_model_hooks()
         images = self.image_processor.postprocess(torch.cat(images), output_type=output_type, denormalize=denormalize)
+        more: dict[str, Tensor] = {} if label_maps is None else {"label_maps": label_maps}
+        if return_agreement:
+            of_pixels, of_images = (torch.cat(parts) for parts in zip(*agreement, strict=True))  # (M, H, W), (M,)
+            more.update(agreement=of_pixels, mean_agreement=of_images)
         if not return_dict:
-            return (images, z) if label_maps is None else (images, z, label_maps)
-        return SPADEPipelineOutput(images=images, latents=z, label_maps=label_maps)
+            return (images, z, *more.values())
+        return SPADEPipelineOutput(images=images, latents=z, **more)
 
     @torch.no_grad()
     def refine_mask(

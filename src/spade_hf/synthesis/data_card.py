@@ -16,6 +16,7 @@ from ..hub.model_card import label_table
 from ..labels.label_set import LabelSet
 from ..pipelines import SPADEPipeline
 from ..version import __version__
+from .row import AGREEMENT
 
 
 # (fewer rows than, the Hub's name for the size)
@@ -25,6 +26,8 @@ COLUMNS = {
     "label": "PNG of label ids, the mask as the model saw it; `labels.json` has names and colors",
     "instance": "PNG of instance ids, as the model saw it",
     "source_index": "row of the mask in the source",
+    AGREEMENT: "how surely a segmenter sees in the picture what its mask says, 0 to 1, the mean over its pixels; "
+    "where it is below the threshold, `label` is unknown",
     "seed": "`pipeline(label, generator=torch.Generator().manual_seed(seed))` paints this picture again, at its size",
 }
 
@@ -62,6 +65,7 @@ class Summary:
         num_bytes (`int`): Size of their files.
         missing (`Sequence[int]`): Rows of the source without images.
         columns (`Sequence[str]`): Names of the image columns.
+        has_agreement (`bool`): Whether there is a column of agreements.
         features (`datasets.Features`, *optional*): For the metadata, if the rows are in parquet files.
     """
 
@@ -69,6 +73,7 @@ class Summary:
     num_bytes: int
     missing: Sequence[int]
     columns: Sequence[str]
+    has_agreement: bool
     features: datasets.Features | None
 
 
@@ -85,6 +90,7 @@ def write_data_card(
         license (`str`, *optional*): The model's license.
     """
     count = settings["num_images_per_mask"]
+    columns = (*summary.columns, "source_index", "seed", *([AGREEMENT] if summary.has_agreement else []))
     left_out = f"Left out, because their masks cannot be read: rows {row_numbers(summary.missing)} of the source.\n\n"
     card = CARD.format(
         metadata=_metadata(summary, pipeline.image_processor.label_set, license).to_yaml(),
@@ -94,7 +100,7 @@ def write_data_card(
         source=settings["dataset_name"],
         split=settings["split"],
         styles="one for each mask" if count == 1 else f"{count} for each mask, each in its own random style",
-        columns="\n".join(f"| `{name}` | {COLUMNS[name]} |" for name in (*summary.columns, "source_index", "seed")),
+        columns="\n".join(f"| `{name}` | {COLUMNS[name]} |" for name in columns),
         labels=label_table(pipeline),
         left_out=left_out if summary.missing else "",
         version=__version__,

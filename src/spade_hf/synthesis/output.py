@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from ..files import write_text
 from .data_card import Summary
-from .row import Row, image_seeds, row_name
+from .row import AGREEMENT, Row, image_seeds, read_agreement, row_name
 from .settings import writing
 
 
@@ -28,6 +28,7 @@ class Output(ABC):
         num_images_per_mask (`int`): Rows per mask.
         seed (`int`): The data set's seed.
         chunks (`Sequence[range]`): Rows of the source that are written together.
+        has_agreement (`bool`, defaults to `False`): Whether rows have a column of their images' mean agreement.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Output(ABC):
     num_images_per_mask: int
     seed: int
     chunks: Sequence[range]
+    has_agreement: bool = False
 
     @abstractmethod
     def missing(self, chunk: range) -> list[int]:
@@ -65,6 +67,7 @@ class Output(ABC):
             num_bytes=sum(path.stat().st_size for path in self.files()),
             missing=missing,
             columns=self.columns,
+            has_agreement=self.has_agreement,
             features=self.features(),
         )
 
@@ -93,6 +96,7 @@ class ParquetOutput(Output):
                 **{name: {"bytes": data, "path": f"{row.name}.png"} for name, data in row.images.items()},
                 "source_index": row.source_index,
                 "seed": row.seed,
+                **({AGREEMENT: row.agreement} if self.has_agreement else {}),
             }
             for row in rows
         ]
@@ -109,9 +113,12 @@ class ParquetOutput(Output):
 
     def features(self) -> datasets.Features:
         """Return the columns of the files, also for the card's metadata."""
-        numbers = ("source_index", "seed")
+        types = dict.fromkeys(("source_index", "seed"), "int64")
+        if self.has_agreement:
+            types[AGREEMENT] = "float32"
         return datasets.Features(
-            {name: datasets.Image() for name in self.columns} | {name: datasets.Value("int64") for name in numbers}
+            {name: datasets.Image() for name in self.columns}
+            | {name: datasets.Value(kind) for name, kind in types.items()}
         )
 
 
@@ -165,9 +172,11 @@ class FolderOutput(Output):
     def _numbers(self) -> range:
         return range(self.num_images_per_mask)
 
-    def _metadata(self, index: int, number: int, seed: int) -> dict[str, str | int]:
+    def _metadata(self, index: int, number: int, seed: int) -> dict[str, str | int | float | None]:
+        paths = self.paths(index, number)
         files = {
             "file_name" if column == "image" else f"{column}_file_name": path.relative_to(self.folder).as_posix()
-            for column, path in self.paths(index, number).items()
+            for column, path in paths.items()
         }
-        return {**files, "source_index": index, "seed": seed}
+        agreement = {AGREEMENT: read_agreement(paths["image"])} if self.has_agreement else {}
+        return {**files, "source_index": index, "seed": seed, **agreement}

@@ -5,15 +5,18 @@ Legend: H W height and width of an image.
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from PIL.PngImagePlugin import PngInfo
 
 from ..seeding import derive_seed
 
 
 NUM_SEEDS = 2**31  # seeds are in 0..2**31 - 1, which every program accepts
 MAX_PNG_ID = 65535
+AGREEMENT = "agreement"  # a column of the data set, and the name of the text in a PNG file
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class Row:
         number (`int`): Number of the image among those of its mask.
         seed (`int`): Seed of its style.
         images (`dict[str, bytes]`): PNG files: `image`, `label` and, for models with instance edges, `instance`.
+        agreement (`float`, *optional*): Mean agreement of the image with its mask, in 0..1, if it was measured.
     """
 
     source_index: int
     number: int
     seed: int
     images: dict[str, bytes]
+    agreement: float | None = None
 
     @property
     def name(self) -> str:
@@ -63,11 +68,20 @@ def image_seeds(seed: int, source_index: int, count: int) -> list[int]:
     return list(seeds)
 
 
-def encode_image(image: PIL.Image.Image) -> bytes:
-    """Encode an image as a PNG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+def encode_image(image: PIL.Image.Image, agreement: float | None = None) -> bytes:
+    """Encode an image as a PNG file, with the agreement as a text in it."""
+    buffer, texts = io.BytesIO(), PngInfo()
+    if agreement is not None:
+        texts.add_text(AGREEMENT, f"{agreement:.4f}")
+    image.save(buffer, "PNG", pnginfo=texts)
     return buffer.getvalue()
+
+
+def read_agreement(path: Path) -> float | None:
+    """Read the agreement in a PNG file of [`encode_image`]; `None` if it has none."""
+    with PIL.Image.open(path) as image:
+        text = image.info.get(AGREEMENT)
+    return None if text is None else float(text)
 
 
 def encode_ids(ids: np.ndarray, max_id: int) -> bytes:

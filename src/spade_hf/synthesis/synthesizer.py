@@ -12,7 +12,9 @@ import torch
 
 from ..images.photo_files import suffixes_of
 from ..images.resize import resize_labels
+from ..labels.label_set import LabelSet
 from ..pipelines import SPADEPipeline
+from ..pipelines.agreement import check_agreement
 from .mask_reader import MaskReader, SourceMask
 from .output import Output
 from .row import Row, encode_ids, encode_image, encode_instances, image_seeds
@@ -30,6 +32,8 @@ class Synthesizer:
         batch_size (`int`): Images that are made at once.
         height, width (`int`, *optional*): Size of the images, see [`SPADEPipeline`].
         outline_strength, outline_steps: See [`SPADEPipeline`]; the refined map is written as the label.
+        agreement_threshold (`float`, *optional*): The least agreement of a pixel with its label, in 0..1; where the
+            image shows its label less surely, the unknown id is written. Needs a segmenter.
 
     Raises:
         ValueError: If the options do not fit the model.
@@ -44,6 +48,7 @@ class Synthesizer:
     width: int | None = None
     outline_strength: float = 0.0
     outline_steps: int = 4
+    agreement_threshold: float | None = None
 
     def __post_init__(self) -> None:
         processor = self.pipeline.image_processor
@@ -59,6 +64,14 @@ class Synthesizer:
                 "synthesized data set has no others. Paint the masks with `spade-hf generate --output-dir` instead."
             )
         self.pipeline.check_inputs(None, None, None, self.num_images_per_mask, self.batch_size, "pil")
+        if self.agreement_threshold is not None:
+            check_agreement(self.pipeline.segmenter, processor)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The labels of the rows: the model's, with an unknown one if pixels can lose their label."""
+        labels = self.pipeline.image_processor.label_set
+        return labels if self.agreement_threshold is None else labels.with_unknown()
 
     @property
     def masks_per_batch(self) -> int:
@@ -120,17 +133,25 @@ class Synthesizer:
             outline_strength=self.outline_strength,
             outline_steps=self.outline_steps,
             generator=[torch.Generator().manual_seed(seed) for its_seeds in seeds for seed in its_seeds],
+            return_agreement=self.agreement_threshold is not None,
             batch_size=self.batch_size,
         )
-        max_id = self.pipeline.image_processor.label_set.ids[-1]  # decides on 8 or 16 bits, equal for all rows
         for mask, its_seeds, start in zip(batch, seeds, range(0, len(output.images), count), strict=True):
             images = output.images[start : start + count]  # K of this mask, all of one size
             size = (images[0].height, images[0].width)
             ids = (
                 resize_labels(mask.ids, size) if output.label_maps is None else output.label_maps[start].cpu().numpy()
             )
-            read = {"label": encode_ids(ids, max_id)}  # as the generator saw it
+            files = {"label": self._encode_labels(ids)}  # as the generator saw it
             if mask.instances is not None:
-                read["instance"] = encode_instances(resize_labels(mask.instances, size))
+                files["instance"] = encode_instances(resize_labels(mask.instances, size))
             for number, (seed, image) in enumerate(zip(its_seeds, images, strict=True)):
-                yield Row(mask.index, number, seed, {"image": encode_image(image), **read})
+                mean = None
+                if output.agreement is not None:
+                    seen = output.agreement[start + number].cpu().numpy() >= self.agreement_threshold  # (H, W)
+                    files["label"] = self._encode_labels(np.where(seen, ids, self.label_set.unknown_id))
+                    mean = output.mean_agreement[start + number].item()
+                yield Row(mask.index, number, seed, {"image": encode_image(image, mean), **files}, mean)
+
+    def _encode_labels(self, ids: np.ndarray) -> bytes:
+        return encode_ids(ids, self.label_set.ids[-1])  # the largest id decides on 8 or 16 bits, equal for all rows

@@ -15,6 +15,11 @@ RULES = (
         lambda args: args.outline_strength == 0,
         "has no effect without --outline_strength. Leave it out.",
     ),
+    Rule(
+        "segmenter",
+        lambda args: args.agreement_threshold is None,
+        "has no effect without --agreement_threshold. Leave it out.",
+    ),
     Rule("masks_per_file", lambda args: args.output_format == "folders", "belongs to --output_format parquet."),
 )
 
@@ -48,6 +53,15 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "painted outlines are followed, up to 1; the refined map is written as the label",
     )
     parser.add_argument("--outline_steps", type=count, help="evaluations of the outline model; default: 4")
+    parser.add_argument(
+        "--agreement_threshold",
+        type=share,
+        help="write unknown in the label where the picture shows its label less surely than this, 0 to 1",
+    )
+    parser.add_argument(
+        "--segmenter",
+        help="segmenter for --agreement_threshold, of the model's labels: folder or Hub id; default: the model's",
+    )
     parser.add_argument("--height", type=count, help="in pixels; default: in the mask's proportions")
     parser.add_argument("--width", type=count, help="in pixels; default: in the mask's proportions")
     parser.add_argument("--batch_size", type=count, default=8, help="pictures that are painted at once")

@@ -11,7 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
-from spade_hf import SPADEImageProcessor, SPADEPipeline
+from spade_hf import SPADEImageProcessor, SPADEPipeline, SPADESegmenter
 from spade_hf.data import load_rows
 from spade_hf.data.label_match import check_labels
 from spade_hf.data.sources import find_label_set
@@ -54,12 +54,14 @@ def main(args: argparse.Namespace) -> int:
     model = find_model(args.model)
     pipeline = SPADEPipeline.from_pretrained(model).to(args.device or str(state.device))
     pipeline.set_progress_bar_config(disable=True)
+    if args.segmenter is not None:
+        pipeline.register_modules(segmenter=SPADESegmenter.from_pretrained(args.segmenter).to(pipeline.device))
     synthesizer = build_synthesizer(args, pipeline)
     output = build_output(args, synthesizer)
     settings = build_settings(args, model, synthesizer)
     folder = Path(args.output_dir)
     if state.is_main_process:  # before painting, which takes hours
-        labels, masks = pipeline.image_processor.label_set, synthesizer.masks.hashes()
+        labels, masks = synthesizer.label_set, synthesizer.masks.hashes()
         open_folder(folder, settings, labels, masks=masks, find_missing=output.all_missing)
         if args.push_to_hub:
             args.repo_id = open_repository(
@@ -140,6 +142,7 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
         width=args.width,
         outline_strength=args.outline_strength,
         outline_steps=args.outline_steps or OUTLINE_STEPS,
+        agreement_threshold=args.agreement_threshold,
     )
 
 
@@ -154,6 +157,7 @@ def build_output(args: argparse.Namespace, synthesizer: Synthesizer) -> Output:
         num_images_per_mask=args.num_images_per_mask,
         seed=args.seed,
         chunks=[range(start, min(start + step, count)) for start in range(0, count, step)],
+        has_agreement=args.agreement_threshold is not None,
     )
 
 
@@ -165,6 +169,10 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
     if args.outline_strength > 0:  # else as earlier versions wrote them, so that their folders can be resumed
         outlines = {"outline_strength": args.outline_strength, "outline_steps": synthesizer.outline_steps}
         outlines["outline_weights"] = hash_model(synthesizer.pipeline.outline_model)
+    agreement = {}
+    if args.agreement_threshold is not None:
+        agreement = {"agreement_threshold": args.agreement_threshold}
+        agreement["segmenter_weights"] = hash_model(synthesizer.pipeline.segmenter)
     return {
         "model": "the bundled landscapes" if args.model is None else public_name(model),
         "weights": hash_model(synthesizer.pipeline.generator, synthesizer.pipeline.image_processor),
@@ -174,6 +182,7 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
         **{name: getattr(args, name) for name in more},
         "masks_per_file": masks_per_file(args) if args.output_format == "parquet" else None,
         **outlines,
+        **agreement,
     }
 
 
