@@ -44,7 +44,7 @@ def update_card(
 
     Args:
         card (`ModelCard`): See [`load_card`].
-        figures (`Mapping[str, float | None]`): By key; those that are `None` are left out.
+        figures (`Mapping[str, float | None]`): By key; those that are `None`, and those that no card gives, are left out.
         model (`str`): A folder or Hub id.
         dataset_name (`str`, *optional*): A Hub id or path; of a path, the card names only the last part. `None` for
             folders of images and masks, whose names say nothing.
@@ -67,7 +67,7 @@ def update_card(
             metric_args={name: without_folder(value) for name, value in settings.items()},
         )
         for key, value in figures.items()
-        if value is not None
+        if value is not None and (key not in FIGURES or FIGURES[key].in_card)
     ]
     data: Any = card.data
     kept = [

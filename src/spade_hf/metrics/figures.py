@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ..labels.label_set import LabelSet
+from ..models import SPADESegmenter
+from ..pipelines.agreement import measure_agreement
 from .distribution import frechet_distance, kernel_distance
 from .features import FeatureNetwork, feature_distance, feature_maps, pooled_features
 from .pixels import laplacian_variance, light_agreement
@@ -34,6 +36,8 @@ class Measurements:
         colors (`Tensor`): Mean and standard deviation of each of I image channels, float64 `(N, 2 * I)`.
         channels (`Tensor`): Mean and standard deviation of every channel of the feature maps, float64 `(N, K)`.
         distances (`Tensor`): Feature distance to the reference image, float64 `(N,)`.
+        agreement (`Tensor`): See [`measure_agreement`], the mean of each image, float64 `(N,)`; NaN if the model has no
+            segmenter.
         confusion (`Tensor`, *optional*): int64 `(L, L)`; `None` without a segmenter.
         exact_confusion (`Tensor`, *optional*): The same with the exact masks, where those of the images were made from
             them.
@@ -44,6 +48,7 @@ class Measurements:
     colors: Tensor
     channels: Tensor
     distances: Tensor
+    agreement: Tensor
     confusion: Tensor | None
     exact_confusion: Tensor | None = None
 
@@ -80,10 +85,18 @@ class Judge:
         network (`FeatureNetwork`): Frozen, see [`load_feature_network`].
         segmenter (`Segmenter` or `TransformersSegmenter`, *optional*): Predicts labels from images.
         label_set (`LabelSet` or `None`): The masks' labels; without any, there is no segmenter.
+        own_segmenter (`SPADESegmenter`, *optional*): The model's, for the agreement of images with their masks.
     """
 
-    def __init__(self, network: FeatureNetwork, segmenter: "AnySegmenter | None", label_set: LabelSet | None) -> None:
+    def __init__(
+        self,
+        network: FeatureNetwork,
+        segmenter: "AnySegmenter | None",
+        label_set: LabelSet | None,
+        own_segmenter: SPADESegmenter | None = None,
+    ) -> None:
         self.network, self.segmenter, self.label_set = network, segmenter, label_set
+        self.own_segmenter = own_segmenter
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Compute the network's feature maps of uint8 images `(N, I, H, W)`."""
@@ -120,9 +133,16 @@ class Judge:
             colors=color_statistics(images).cpu(),  # (N, 2 * I)
             channels=channel_statistics(maps).cpu(),  # (N, K)
             distances=feature_distance(maps, compared_maps).cpu(),  # (N,)
+            agreement=self._agreement(images, label_maps).cpu(),  # (N,)
             confusion=confusion,
             exact_confusion=exact_confusion,
         )
+
+    def _agreement(self, images: Tensor, label_maps: Tensor | None) -> Tensor:
+        if self.own_segmenter is None or label_maps is None or self.label_set is None:
+            return torch.full((len(images),), torch.nan, dtype=torch.float64)
+        _, means = measure_agreement(self.own_segmenter, images.float() / 127.5 - 1, label_maps, self.label_set)
+        return means.double()
 
 
 @dataclass(frozen=True)
@@ -197,6 +217,16 @@ def labeled_pixels(sets: Comparison) -> float:
     return accuracy
 
 
+def mean_agreement(sets: Comparison) -> float:
+    """Average the agreement of images with their masks, according to the model's own segmenter: 0..1.
+
+    It is not a measure of quality: training has seen the features that the segmenter starts from.
+    """
+    if sets.measured.agreement.isnan().any():
+        raise Missing("the model has no segmenter of its own")
+    return sets.measured.agreement.mean().item()
+
+
 def sharpness(sets: Comparison) -> float:
     """Divide the mean variance of the Laplacian by that of the real images: 1 for equal detail, less if blurred."""
     real = sets.reference.sharpness.mean().item()
@@ -248,12 +278,14 @@ class Figure:
             `"diversity"`, in two random styles that are compared with each other. By default the figure compares the
             images of a mask with the real ones. See `scoring.KINDS`.
         is_logged (`bool`, defaults to `False`): Whether training logs it. It knows neither a segmenter nor scenes.
+        in_card (`bool`, defaults to `True`): Whether model cards give it.
     """
 
     compute: Callable[[Comparison], float]
     card_name: str | None = None
     needs: str = ""
     is_logged: bool = False
+    in_card: bool = True
 
 
 # In the report's order
@@ -263,6 +295,7 @@ FIGURES: dict[str, Figure] = {
     "miou": Figure(mean_iou, "mIoU"),
     "miou_exact": Figure(lambda sets: mean_iou(sets, exact=True), needs="redrawn"),
     "pixel_accuracy": Figure(labeled_pixels),
+    "agreement": Figure(mean_agreement, in_card=False),
     "sharpness": Figure(sharpness, is_logged=True),
     "light_red": Figure(lambda sets: light_of_color(sets, 0)),
     "light_green": Figure(lambda sets: light_of_color(sets, 1)),
@@ -330,8 +363,8 @@ def score(
             `miou_exact` compares with those.
 
     Returns:
-        `Figures`: Those of `FIGURES` that need no other images: `fid`, `kid`, `miou`, `pixel_accuracy`, `sharpness`,
-            `light` (the mean of `light_red`, `light_green` and `light_blue`) and `feature_distance`.
+        `Figures`: Those of `FIGURES` that need no other images: `fid`, `kid`, `miou`, `pixel_accuracy`, `agreement`,
+            `sharpness`, `light` (the mean of `light_red`, `light_green` and `light_blue`) and `feature_distance`.
     """
     unknown = None if label_set is None else label_set.unknown_channel
     sets = Comparison(measured, real, groups, has_own_style, unknown, count_unknown)

@@ -78,7 +78,8 @@ def main(args: argparse.Namespace) -> None:
     segmenter, segmenter_reason = build_segmenter(args, processor, network, state)
     if seen := describe_three_channels(processor.config.image_channels):
         logger.info(seen)
-    judge = Judge(network, segmenter, processor.label_set_or_none)
+    own_segmenter = None if pipeline is None else pipeline.segmenter
+    judge = Judge(network, segmenter, processor.label_set_or_none, own_segmenter)
 
     missing = {"painted": why_not_simplified(args, processor), **why_no_styles(pipeline, groups, len(dataset))}
     missing["refined"] = "no outline_strength" if args.outline_strength is None else None
