@@ -6,8 +6,9 @@
 For each share of the real pairs and each seed: take that share at random, train SPADE only on it (train_spade.py, with
 the training options of the file), paint its masks in random styles (synthesize_dataset.py), and train one segmenter on
 the real pairs and one on both, with the same number of updates. With a share below 1, a third segmenter is trained on
-the real pairs and on pictures that the same SPADE paints of all masks, as if there were more masks than pictures. All
-segmenters are tested on the real pictures of another split. If it was stopped, the same command resumes; other options
+the real pairs and on pictures that the same SPADE paints of all masks, as if there were more masks than pictures. With
+--agreement_threshold, each of these is trained a second time, on the same pictures without the labels that they do not
+show, according to a segmenter that was trained on the real pairs (train_segmenter.py). All segmenters are tested on the real pictures of another split. If it was stopped, the same command resumes; other options
 or other data in the same folder are an error. At the end it writes table.md.
 """
 
@@ -36,13 +37,14 @@ from spade_hf.metrics.segmentation import (
     pixel_accuracy,
     train_segmenter,
 )
-from spade_hf_cli.parsing import OptionParser, count, natural, positive_share
+from spade_hf_cli.parsing import OptionParser, count, natural, positive_share, share
 from spade_hf_cli.program import status_of
 from spade_hf_cli.train.parser import parse_args as parse_training
 
 
 COLUMNS = ("image", "label")
 REAL, BOTH, ALL_MASKS = "real", "real + synthesized", "real + synthesized from all masks"
+CHECKED = "{}, checked at {:g}"  # of an arm and a threshold
 TEST_BATCH = 16
 OPTIONS_FILE = "options.json"
 
@@ -60,6 +62,8 @@ def main(args: argparse.Namespace) -> None:
         "images_per_mask": args.images_per_mask,
         "segmenter_steps": args.segmenter_steps,
     }
+    if args.agreement_threshold is not None:
+        kept["agreement_threshold"] = args.agreement_threshold
     begun = args.output_dir.is_dir() and any(path.name != OPTIONS_FILE for path in args.output_dir.iterdir())
     remedy = "Name another --output_dir, or delete this one."
     keep(args.output_dir / OPTIONS_FILE, kept, begun=begun, remedy=remedy)
@@ -85,7 +89,7 @@ class Run:
         options (`Mapping[str, Any]`): Options of training.
         resolution (`Sequence[int]`): Height and width.
         label_set (`LabelSet`): The data's labels.
-        folder (`Path`): Folder of its files: `real/`, `model/`, `synthesized/`, `figures.json`.
+        folder (`Path`): Folder of its files: `real/`, `model/`, `checker/`, `synthesized/`, `figures.json`.
         share (`float`): Of the real pairs, in (0, 1].
         seed (`int`): Of the choice of pairs and of all training.
     """
@@ -119,20 +123,37 @@ class Run:
                 write_rows(sources[ALL_MASKS], train, self.label_set)
         real_rows = load_rows(str(real))
         self.measure(REAL, real_rows, test, network)
+        threshold, checker = self.args.agreement_threshold, self.folder / "checker"
+        if threshold is not None and not (checker / "config.json").is_file():
+            self.train_checker(real, checker)
         for arm, source in sources.items():
-            output = synthesized / source.name
-            options = {"images_per_mask": self.args.images_per_mask, "seed": self.seed, "output_dir": output}
-            run_script(
-                "synthesize_dataset.py",
-                options,
-                model=model,
-                dataset_name=source,
-                height=self.height,
-                width=self.width,
-            )
-            rows = load_rows(str(output)).select_columns(COLUMNS).cast(real_rows.features)
-            times = max(1, round(len(rows) / len(real_rows)))  # about half of the pairs are then real
-            self.measure(arm, datasets.concatenate_datasets([real_rows] * times + [rows]), test, network)
+            arms: dict[str, dict[str, Any]] = {arm: {}}
+            if threshold is not None:
+                arms[CHECKED.format(arm, threshold)] = {"agreement_threshold": threshold, "segmenter": checker}
+            for name, options in arms.items():
+                output = synthesized / (f"{source.name}-checked" if options else source.name)
+                run_script(
+                    "synthesize_dataset.py",
+                    {"images_per_mask": self.args.images_per_mask, "seed": self.seed, "output_dir": output, **options},
+                    model=model,
+                    dataset_name=source,
+                    height=self.height,
+                    width=self.width,
+                )
+                rows = load_rows(str(output)).select_columns(COLUMNS).cast(real_rows.features)
+                times = max(1, round(len(rows) / len(real_rows)))  # about half of the pairs are then real
+                self.measure(name, datasets.concatenate_datasets([real_rows] * times + [rows]), test, network)
+
+    def train_checker(self, real: Path, checker: Path) -> None:
+        """Train the segmenter that says which labels a picture does not show, on the real pairs."""
+        run_script(
+            "train_segmenter.py",
+            {"resolution": min(self.height, self.width), "max_train_steps": self.args.segmenter_steps},
+            dataset_name=real,
+            seed=self.seed,
+            output_dir=checker,
+            resume_from_checkpoint="latest",
+        )
 
     def measure(self, arm: str, train: datasets.Dataset, test: datasets.Dataset, network: FeatureNetwork) -> None:
         """Train a segmenter and test it, unless its figures exist."""
@@ -216,6 +237,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=natural, nargs="+", default=[0, 1, 2])
     parser.add_argument("--images_per_mask", type=count, default=4)
     parser.add_argument("--segmenter_steps", type=count, default=1000, help="updates of 8 pairs")
+    parser.add_argument(
+        "--agreement_threshold", type=share, help="also drop labels that the pictures do not show, see synthesize"
+    )
     parser.add_argument("--output_dir", type=Path, default=Path("segmentation_gain"))
     return parser.parse_args(arguments)
 
