@@ -8,8 +8,9 @@ the training options of the file), paint its masks in random styles (synthesize_
 the real pairs and one on both, with the same number of updates. With a share below 1, a third segmenter is trained on
 the real pairs and on pictures that the same SPADE paints of all masks, as if there were more masks than pictures. With
 --agreement_threshold, each of these is trained a second time, on the same pictures without the labels that they do not
-show, according to a segmenter that was trained on the real pairs (train_segmenter.py). All segmenters are tested on the real pictures of another split. If it was stopped, the same command resumes; other options
-or other data in the same folder are an error. At the end it writes table.md.
+show, according to a segmenter that was trained on the real pairs (train_segmenter.py). All segmenters are tested on
+the real pictures of another split. If it was stopped, the same command resumes; other options or other data in the
+same folder are an error. At the end it writes table.md.
 """
 
 import argparse
