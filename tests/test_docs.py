@@ -171,8 +171,9 @@ def prepare_synthesis(folder: Path) -> dict:
     """What `spade-hf synthesize` leaves behind, as far as the page reads it."""
     image = PIL.Image.new("RGB", (8, 8))
     rows = datasets.Dataset.from_dict({"image": [image]}, features=datasets.Features({"image": datasets.Image()}))
-    (folder / "street_synthetic" / "data").mkdir(parents=True)
-    rows.to_parquet(folder / "street_synthetic" / "data" / "train-00000-of-00001.parquet")
+    for name, columns in (("street_synthetic", rows), ("street_checked", rows.add_column("agreement", [0.8]))):
+        (folder / name / "data").mkdir(parents=True)
+        columns.to_parquet(folder / name / "data" / "train-00000-of-00001.parquet")
     return {}
 
 

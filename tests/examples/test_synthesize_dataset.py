@@ -21,7 +21,7 @@ from spade_hf.data import load_label_set
 from spade_hf.images.resize import resize_labels
 from spade_hf.synthesis import image_seeds
 
-from ..tiny_networks import tiny_generator, tiny_outlines
+from ..tiny_networks import tiny_generator, tiny_outlines, tiny_segmenter
 from ..training_data import LABELS, make_rows, mask, png
 from .programs import SMALL, SYNTHESIZE
 
@@ -303,6 +303,53 @@ def test_refined_maps_are_the_labels(synthesize, model, masks, tmp_path):
     assert without.status == 2 and "no `outline_model`" in without.stderr
     unused = synthesize(*options(natural, masks, tmp_path / "other", "--outline_steps", 2))
     assert unused.status == 2 and "--outline_steps has no effect" in unused.stderr
+
+
+@pytest.mark.parametrize("form", ["parquet", "folders"])
+def test_labels_that_a_picture_does_not_show_are_unknown(form, synthesize, model, masks, tmp_path):
+    segmenter = tiny_segmenter(num_labels=3, labels=("sky", "grass", "rock"))
+    segmenter.save_pretrained(tmp_path / "segmenter")
+    output, more = tmp_path / "set", ("--output_format", form, "--batch_size", 1)
+    arguments = options(model, masks, output, *more, "--segmenter", tmp_path / "segmenter")
+    assert synthesize(*arguments, "--agreement_threshold", 0.3).status == 0
+    pipeline = SPADEPipeline.from_pretrained(model)
+    pipeline.register_modules(segmenter=segmenter)
+    lost = 0
+    for row in datasets.load_dataset(str(output), split="train"):
+        source = mask(row["source_index"], SIZES[row["source_index"]])
+        rng = torch.Generator().manual_seed(row["seed"])
+        again = pipeline(source, generator=rng, return_agreement=True)
+        assert row["agreement"] == pytest.approx(again.mean_agreement.item(), abs=1e-4)
+        whole = resize_labels(np.array(source), again.agreement.shape[1:])
+        np.testing.assert_array_equal(row["label"], np.where(again.agreement[0] >= 0.3, whole, 255))
+        lost += (np.array(row["label"]) != whole).sum()
+    assert lost
+    whole = contents(output)
+    assert synthesize(*arguments, "--agreement_threshold", 0.3).status == 0 and contents(output) == whole
+    other = synthesize(*arguments, "--agreement_threshold", 0.4)
+    assert other.status == 2 and "--agreement_threshold is 0.4, but the rows" in other.stderr
+
+
+def test_labels_without_unknown_get_one(synthesize, tmp_path):
+    labels = LabelSet.anonymous(3)
+    pipeline = SPADEPipeline(
+        tiny_generator(num_labels=3), SPADEImageProcessor(label_set=labels), segmenter=tiny_segmenter(num_labels=3)
+    )
+    pipeline.save_pretrained(tmp_path / "model")
+    masks = save_masks(tmp_path / "masks", [Image.fromarray(np.full((32, 32), number, np.uint8)) for number in (0, 1)])
+    (tmp_path / "masks" / "labels.json").unlink(missing_ok=True)
+    arguments = options(tmp_path / "model", masks, tmp_path / "set", "--agreement_threshold", 1)
+    assert synthesize(*arguments).status == 0
+    rows = datasets.load_dataset(str(tmp_path / "set"), split="train")
+    assert all((np.array(label) == 255).all() for label in rows["label"])  # nothing is as sure as 1
+    assert LabelSet.from_file(tmp_path / "set" / "labels.json").unknown_id == 255
+
+
+def test_agreement_needs_a_segmenter(synthesize, model, masks, tmp_path):
+    without = synthesize(*options(model, masks, tmp_path / "set", "--agreement_threshold", 0.5))
+    assert without.status == 2 and "This model has no --segmenter" in without.stderr
+    unused = synthesize(*options(model, masks, tmp_path / "set", "--segmenter", model))
+    assert unused.status == 2 and "--segmenter has no effect without --agreement_threshold" in unused.stderr
 
 
 def test_pushed_to_the_hub(synthesize, model, masks, tmp_path, hub, monkeypatch):

@@ -5,6 +5,7 @@ from spade_hf.metrics import FIGURES, Figure, Figures, Judge, Measurements, Miss
 from spade_hf.metrics.report import format_table
 from spade_hf.metrics.segmentation import Segmenter
 
+from ..tiny_networks import tiny_segmenter
 from ..training_data import LABELS
 from .test_segmentation import ColorNetwork
 
@@ -17,7 +18,8 @@ def random_images(count: int = 4, seed: int = 0) -> torch.Tensor:
 def judge():
     torch.manual_seed(0)
     network = ColorNetwork()
-    return Judge(network, Segmenter(network.feature_channels(), LABELS).eval(), LABELS)
+    segmenter = Segmenter(network.feature_channels(), LABELS).eval()
+    return Judge(network, segmenter, LABELS, tiny_segmenter(num_labels=LABELS.num_labels))
 
 
 def measure(judge: Judge, values: torch.Tensor, real: torch.Tensor) -> Measurements:
@@ -40,23 +42,30 @@ def test_batches_measure_what_the_whole_does(judge):
     values, real = random_images(seed=1), random_images()
     whole = measure(judge, values, real)
     parts = Measurements.concatenate([measure(judge, values[:3], real[:3]), measure(judge, values[3:], real[3:])])
-    for name in ("features", "sharpness", "colors", "channels", "distances"):
+    for name in ("features", "sharpness", "colors", "channels", "distances", "agreement"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
     assert parts.confusion.equal(whole.confusion)
 
 
 def test_what_cannot_be_computed_is_none_with_a_reason(judge):
-    judge.segmenter = None
+    judge.segmenter = judge.own_segmenter = None
     real = measure(judge, random_images(3), random_images(3))
     figures = score(real, real, LABELS, has_own_style=False)
     missing = {name for name, value in figures.values.items() if value is None}
     light = {"light", "light_red", "light_green", "light_blue"}
-    assert missing == figures.reasons.keys() == {"fid", "miou", "pixel_accuracy", "feature_distance", *light}
+    assert missing == figures.reasons.keys() == {"fid", "miou", "pixel_accuracy", "agreement", "feature_distance", *light}
     assert figures.reasons["fid"] == "3 pictures are not more than the 3 feature dimensions"
     assert "style encoder" in figures.reasons["light"]
     one = measure(judge, random_images(1), random_images(1))
     assert score(one, one, LABELS).values["kid"] is None
     assert "`group_column`" in score(one, one, LABELS).reasons["light"]
+
+
+def test_agreement_is_the_mean_of_the_models_own_segmenter(judge):
+    images = random_images()
+    measured = measure(judge, images, images)  # masks of sky everywhere
+    seen = judge.own_segmenter.probabilities(images.float() / 127.5 - 1)[:, 0]
+    assert score(measured, measured, LABELS).values["agreement"] == pytest.approx(seen.mean().item(), abs=1e-5)
 
 
 def test_images_of_redrawn_masks_are_also_compared_with_the_exact_ones(judge):

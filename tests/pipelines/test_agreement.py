@@ -25,22 +25,22 @@ class Knowing(torch.nn.Module):
         return seen
 
 
-def build(label_set=LABELS, **changes):
-    options = {"use_unknown_label": label_set.use_unknown_label, **changes}
-    return SPADEPipeline(
-        tiny_generator(**options), SPADEImageProcessor(label_set=label_set), segmenter=tiny_segmenter()
-    )
+def build(**channels):
+    processor = SPADEImageProcessor(label_set=LABELS, **channels)
+    return SPADEPipeline(tiny_generator(**channels), processor, segmenter=tiny_segmenter())
 
 
-def masks(count=2, labels=NUM_LABELS):
-    rng = torch.Generator().manual_seed(3)
-    return torch.randint(0, labels, (count, 64, 64), generator=rng)
+def masks(count=2):
+    return torch.randint(0, NUM_LABELS, (count, 64, 64), generator=torch.Generator().manual_seed(3))
 
 
 def test_the_probability_of_the_masks_label():
     label_map = torch.tensor([[[0, 2], [2, 3]], [[0, 0], [0, 0]]])
     agreement, means = measure_agreement(Knowing(), torch.zeros(2, 3, 2, 2), label_map, LABELS)
-    assert agreement.tolist() == [[pytest.approx(row) for row in ([0.1, 0.7], [0.7, 0.1])], [[pytest.approx(0.1)] * 2] * 2]
+    assert agreement.tolist() == [
+        [pytest.approx(row) for row in ([0.1, 0.7], [0.7, 0.1])],
+        [[pytest.approx(0.1)] * 2] * 2,
+    ]
     assert means.tolist() == pytest.approx([0.4, 0.1])
 
 
@@ -60,14 +60,15 @@ def test_labels_of_a_soft_mask_count_by_their_weights():
     assert agreement.flatten().tolist() == pytest.approx([0.4, 0.4])
 
 
-@pytest.mark.parametrize("changes", [{}, {"image_channels": 1}], ids=["RGB", "gray"])
-def test_every_image_has_its_own(changes):
-    pipeline = build(image_channels=1) if changes else build()
-    if changes:
-        processor = SPADEImageProcessor(label_set=LABELS, image_channels=1)
-        pipeline = SPADEPipeline(tiny_generator(image_channels=1), processor, segmenter=tiny_segmenter())
+@pytest.mark.parametrize("image_channels", [1, 3])
+def test_every_image_has_its_own(image_channels):
+    pipeline = build(image_channels=image_channels)
     output = pipeline(
-        masks(), num_images_per_mask=3, batch_size=2, return_agreement=True, output_type="pt",
+        masks(),
+        num_images_per_mask=3,
+        batch_size=2,
+        return_agreement=True,
+        output_type="pt",
         generator=torch.Generator().manual_seed(0),
     )
     assert output.agreement.shape == (6, 64, 64) and output.agreement.dtype == torch.float32
@@ -83,7 +84,11 @@ def test_the_masks_that_were_painted_in_the_end_count():
     pipeline = build()
     pipeline.register_modules(outline_model=tiny_outlines())
     images, _, label_maps, agreement, _ = pipeline(
-        masks(1), outline_strength=0.9, return_agreement=True, return_dict=False, output_type="pt",
+        masks(1),
+        outline_strength=0.9,
+        return_agreement=True,
+        return_dict=False,
+        output_type="pt",
         generator=torch.Generator().manual_seed(0),
     )
     assert not label_maps.equal(masks(1))
@@ -100,11 +105,8 @@ def test_what_cannot_be_measured():
     pipeline = SPADEPipeline(tiny_generator(), SPADEImageProcessor(label_set=LABELS))
     with pytest.raises(ValueError, match="This model has no `segmenter`"):
         pipeline(masks(), return_agreement=True)
-    processor = SPADEImageProcessor(label_set=LABELS, image_channels=5)
-    pipeline = SPADEPipeline(tiny_generator(image_channels=5), processor)
-    pipeline.register_modules(segmenter=tiny_segmenter())
     with pytest.raises(ValueError, match="gray or RGB images for its segmenter; this model's have 5 channels"):
-        pipeline(masks(), return_agreement=True, output_type="pt")
+        build(image_channels=5)(masks(), return_agreement=True, output_type="pt")
     processor = SPADEImageProcessor(label_set=None, condition_channels=1)
     pipeline = SPADEPipeline(tiny_generator(num_labels=0, condition_channels=1), processor)
     with pytest.raises(ValueError, match="this model has no labels"):

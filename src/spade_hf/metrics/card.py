@@ -44,7 +44,8 @@ def update_card(
 
     Args:
         card (`ModelCard`): See [`load_card`].
-        figures (`Mapping[str, float | None]`): By key; those that are `None`, and those that no card gives, are left out.
+        figures (`Mapping[str, float | None]`): By key; left out are those that are `None`, and those that no card
+            gives.
         model (`str`): A folder or Hub id.
         dataset_name (`str`, *optional*): A Hub id or path; of a path, the card names only the last part. `None` for
             folders of images and masks, whose names say nothing.

@@ -36,8 +36,8 @@ class Measurements:
         colors (`Tensor`): Mean and standard deviation of each of I image channels, float64 `(N, 2 * I)`.
         channels (`Tensor`): Mean and standard deviation of every channel of the feature maps, float64 `(N, K)`.
         distances (`Tensor`): Feature distance to the reference image, float64 `(N,)`.
-        agreement (`Tensor`): See [`measure_agreement`], the mean of each image, float64 `(N,)`; NaN if the model has no
-            segmenter.
+        agreement (`Tensor`): See [`measure_agreement`], the mean of each image, float64 `(N,)`; NaN if the model has
+            no segmenter.
         confusion (`Tensor`, *optional*): int64 `(L, L)`; `None` without a segmenter.
         exact_confusion (`Tensor`, *optional*): The same with the exact masks, where those of the images were made from
             them.

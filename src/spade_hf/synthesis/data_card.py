@@ -27,7 +27,7 @@ COLUMNS = {
     "instance": "PNG of instance ids, as the model saw it",
     "source_index": "row of the mask in the source",
     AGREEMENT: "how surely a segmenter sees in the picture what its mask says, 0 to 1, the mean over its pixels; "
-    "where it is below the threshold, `label` is unknown",
+    "where it is below the threshold, `label` is unknown; to paint a picture again, take its mask from the source",
     "seed": "`pipeline(label, generator=torch.Generator().manual_seed(seed))` paints this picture again, at its size",
 }
 
