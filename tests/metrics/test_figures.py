@@ -53,7 +53,9 @@ def test_what_cannot_be_computed_is_none_with_a_reason(judge):
     figures = score(real, real, LABELS, has_own_style=False)
     missing = {name for name, value in figures.values.items() if value is None}
     light = {"light", "light_red", "light_green", "light_blue"}
-    assert missing == figures.reasons.keys() == {"fid", "miou", "pixel_accuracy", "agreement", "feature_distance", *light}
+    assert (
+        missing == figures.reasons.keys() == {"fid", "miou", "pixel_accuracy", "agreement", "feature_distance", *light}
+    )
     assert figures.reasons["fid"] == "3 pictures are not more than the 3 feature dimensions"
     assert "style encoder" in figures.reasons["light"]
     one = measure(judge, random_images(1), random_images(1))
