@@ -11,7 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
-from spade_hf import SPADEImageProcessor, SPADEPipeline, SPADESegmenter
+from spade_hf import SPADEImageProcessor, SPADEPipeline
 from spade_hf.data import load_rows
 from spade_hf.data.label_match import check_labels
 from spade_hf.data.sources import find_label_set
@@ -32,7 +32,7 @@ from spade_hf.synthesis import (
 from spade_hf.synthesis.data_card import license_of, row_numbers
 from spade_hf.synthesis.settings import public_name
 
-from ..models import OUTLINE_STEPS, check_device, find_model
+from ..models import OUTLINE_STEPS, check_device, find_model, load_segmenter
 from ..options import as_typed, options_of
 from ..processes import join_processes
 from .parser import build_parser
@@ -55,7 +55,8 @@ def main(args: argparse.Namespace) -> int:
     pipeline = SPADEPipeline.from_pretrained(model).to(args.device or str(state.device))
     pipeline.set_progress_bar_config(disable=True)
     if args.segmenter is not None:
-        pipeline.register_modules(segmenter=SPADESegmenter.from_pretrained(args.segmenter).to(pipeline.device))
+        segmenter = load_segmenter(args.segmenter, given_as="--segmenter", dtype=pipeline.generator.dtype)
+        pipeline.register_modules(segmenter=segmenter.to(pipeline.device))
     synthesizer = build_synthesizer(args, pipeline)
     output = build_output(args, synthesizer)
     settings = build_settings(args, model, synthesizer)
