@@ -8,7 +8,7 @@ second folder, for each photograph:
 
     gray/1.png     its light, 16 bits
     five/1.npy     red, green, blue, and two planes made by code: light and height in the frame, uint8 (H, W, 5)
-    edges/1.png    how much its light changes, 8 bits
+    edges/1.png    how much its light changes from pixel to pixel, 8 bits
     photos/1.png and masks/1.png, of a data set only, as they are; beside them, its labels.json
 """
 
@@ -51,7 +51,7 @@ def write_forms(photo: Image.Image, name: str, output: Path) -> None:
     light = pixels @ np.array([0.299, 0.587, 0.114])  # (H, W) in 0..255
     height = np.linspace(255, 0, len(light))[:, None] + np.zeros_like(light)  # (H, W), 255 at the top
     down, right = np.gradient(light)
-    edges = np.hypot(down, right).clip(0, 255)  # (H, W)
+    edges = (4 * np.hypot(down, right)).clip(0, 255)  # (H, W); 64 levels per pixel and more are white
     Image.fromarray((light * 257).round().astype(np.uint16)).save(output / "gray" / f"{name}.png")
     five = np.concatenate([pixels, np.stack([light, height], axis=-1).round().astype(np.uint8)], axis=-1)
     np.save(output / "five" / f"{name}.npy", five)
