@@ -3,10 +3,12 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 import spade_hf
@@ -55,18 +57,60 @@ def test_files_that_the_example_paints_with_as_the_library_does(model, mask, tmp
     colors = np.random.default_rng(1).integers(256, size=(5, 7, 3), dtype=np.uint8)
     style = Image.fromarray(colors).resize((128, 128))  # the encoder's own size: these weights enlarge every rounding
     style.save(tmp_path / "style.png")
-    spec = importlib.util.spec_from_file_location("onnx_inference", EXAMPLE)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    example.main(str(generator), str(mask), str(tmp_path / "out.png"), str(encoder), str(tmp_path / "style.png"))
+    example = load_example()
+    style_of = ("--encoder", str(encoder), "--style", str(tmp_path / "style.png"))
+    example.main([str(generator), str(tmp_path / "out.png"), "--mask", str(mask), *style_of])
     ours = SPADEPipeline.from_pretrained(model)(str(mask), style_image=style, height=64, width=96).images[0]
     difference = np.abs(np.asarray(ours, dtype=int) - np.asarray(Image.open(tmp_path / "out.png"), dtype=int))
     assert np.asarray(ours).std() > 10 and difference.max() <= 2
-    example.main(str(generator), str(mask), str(tmp_path / "random.png"))
+    example.main([str(generator), str(tmp_path / "random.png"), "--mask", str(mask)])
     assert Image.open(tmp_path / "random.png").size == (96, 64)
     Image.open(mask).convert("RGB").save(tmp_path / "colors.png")
     with pytest.raises(SystemExit, match=r"colors\.png is a picture in colors; give one of label ids\. The file's"):
-        example.main(str(generator), str(tmp_path / "colors.png"), str(tmp_path / "none.png"))
+        example.main([str(generator), str(tmp_path / "none.png"), "--mask", str(tmp_path / "colors.png")])
+    with pytest.raises(SystemExit, match="This model needs --mask"):
+        example.main([str(generator), str(tmp_path / "none.png")])
+
+
+def load_example():
+    spec = importlib.util.spec_from_file_location("onnx_inference", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("count", "value_range", "suffix"), [(1, (0, 65535), ".png"), (1, (-1000, 1000), ".npy"), (5, None, ".npy")]
+)
+def test_the_example_reads_a_condition_and_writes_the_datas_units(count, value_range, suffix, mask, tmp_path):
+    labels = tuple(Label(number, f"label {number}", (9 * number, 0, 0)) for number in range(NUM_LABELS))
+    options = {"image_channels": count, "condition_channels": 2}
+    processor = SPADEImageProcessor(
+        label_set=LabelSet("four", labels), value_range=value_range, condition_range=(0, 80), **options
+    )
+    pipeline = SPADEPipeline(tiny_generator(**options), processor)
+    pipeline.save_pretrained(tmp_path / "model")
+    files = [str(tmp_path / name) for name in ("generator.onnx", f"image{suffix}", "condition.npy")]
+    assert main(["export", "--model", str(tmp_path / "model"), "--output", files[0], *SIZE]) == 0
+    condition = np.random.default_rng(0).uniform(-8, 88, (32, 48, 2)).astype(np.float32)  # some are clipped
+    np.save(files[2], condition)
+    example = load_example()
+    drawn = np.random.default_rng(1).standard_normal((1, pipeline.generator.config.latent_dim), dtype=np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(example.np.random, "default_rng", lambda: SimpleNamespace(standard_normal=lambda *a, **o: drawn))
+        example.main([*files[:2], "--mask", str(mask), "--condition", files[2]])
+    found = np.load(files[1]) if suffix == ".npy" else np.array(Image.open(files[1]))[..., None]
+    options = {"latents": torch.from_numpy(drawn), "height": 64, "width": 96, "output_type": "pt"}
+    images = pipeline(str(mask), condition=condition, **options).images
+    expected = pipeline.image_processor.to_stored(images * 2 - 1)[0].astype(np.float64)
+    assert found.dtype == (np.uint16 if suffix == ".png" else np.float32)
+    white = (value_range or (0, 255))[1]
+    assert expected.std() > white / 30 and np.abs(found - expected).max() <= (white / 1000 if value_range else 0.51)
+    with pytest.raises(SystemExit, match="This model needs --condition"):
+        example.main([*files[:2], "--mask", str(mask)])
+    if suffix == ".npy":
+        with pytest.raises(SystemExit, match="give a name that ends in .npy"):
+            example.main([files[0], "image.png", "--mask", str(mask), "--condition", files[2]])
 
 
 def test_half_precision(model, tmp_path):

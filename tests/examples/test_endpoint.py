@@ -10,7 +10,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from spade_hf import BUNDLED_MODEL
+from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEPipeline
+
+from ..tiny_networks import tiny_generator
+from ..training_data import LABELS, mask, png, real_image
 
 
 HANDLER = Path(__file__).parents[2] / "examples" / "endpoint" / "handler.py"
@@ -18,12 +21,16 @@ MASK = Path(BUNDLED_MODEL).parent / "demo" / "assets" / "lake_mask.png"
 STYLES = [MASK.with_name(name) for name in ("noon_style.jpg", "sunset_style.jpg")]
 
 
-@pytest.fixture(scope="module")
-def handler():
+def open_handler(model):
     spec = importlib.util.spec_from_file_location("handler", HANDLER)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.EndpointHandler(str(BUNDLED_MODEL))
+    return module.EndpointHandler(str(model))
+
+
+@pytest.fixture(scope="module")
+def handler():
+    return open_handler(BUNDLED_MODEL)
 
 
 def request(mask=MASK, style=None, **parameters):
@@ -114,3 +121,57 @@ def test_errors_of_the_pipeline_reach_the_client(handler):
     PIL.Image.fromarray(np.full((64, 64), 77, np.uint8)).save(buffer, "PNG")
     with pytest.raises(ValueError, match=r"`mask` has label ids? \[77\]"):
         handler({"inputs": {"mask": base64.b64encode(buffer.getvalue()).decode()}})
+
+
+def saved(folder, *, has_labels=True, value_range=None, **channels):
+    """A model of `LABELS`, or without labels, whose images and conditions have these channels."""
+    counts = {"num_labels": LABELS.num_labels if has_labels else 0, "use_unknown_label": has_labels}
+    processor = SPADEImageProcessor(label_set=LABELS if has_labels else None, value_range=value_range, **channels)
+    SPADEPipeline(tiny_generator(**counts, image_size=64, latent_dim=None, **channels), processor).save_pretrained(folder)
+    return folder
+
+
+def npy(values):
+    buffer = BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+def encoded(content):
+    return base64.b64encode(content).decode()
+
+
+def test_a_condition_beside_the_mask_and_gray_of_16_bits(tmp_path):
+    handler = open_handler(saved(tmp_path, condition_channels=2, image_channels=1, value_range=(0, 65535)))
+    planes = np.random.default_rng(0).random((40, 48, 2), dtype=np.float32)
+    label_map = mask(0)
+    image = handler({"inputs": {"mask": encoded(png(label_map)), "condition": encoded(npy(planes))}})
+    assert image.mode == "I;16" and np.array(image).std() > 0
+    assert np.array_equal(image, handler.pipeline(label_map, condition=planes).images[0])
+    for condition, message in (
+        (None, "`condition` is missing: this model reads 2 channels"),
+        (encoded(npy(planes[..., :1])), r"`condition` has shape \(40, 48, 1\); with `condition_channels` 2"),
+        (encoded(npy(np.array([{}], dtype=object))), "`condition` cannot be read as an array of numpy: Object arrays"),
+        ("depth.npy", "`condition` is not the base64 string of a file"),
+        (encoded(b"no image"), "cannot identify image file"),
+    ):
+        inputs = {"mask": encoded(png(label_map))} | ({} if condition is None else {"condition": condition})
+        with pytest.raises(ValueError, match=message):
+            handler({"inputs": inputs})
+
+
+def test_a_condition_alone(tmp_path):
+    handler = open_handler(saved(tmp_path, has_labels=False, condition_channels=3))
+    photo = real_image(0)
+    expected = np.array(handler.pipeline(condition=photo).images[0])
+    for inputs in (photo, {"condition": encoded(png(photo))}):
+        assert np.array_equal(handler({"inputs": inputs}), expected)
+    with pytest.raises(ValueError, match="`inputs` has no `condition`; send the base64 string"):
+        handler({"inputs": {"style_image": encoded(png(photo))}})
+    with pytest.raises(ValueError, match=r"ask for \d+x4096 pixels"):
+        handler({"inputs": {"condition": encoded(npy(np.array(photo)))}, "parameters": {"width": 4096}})
+
+
+def test_a_model_whose_images_are_not_png(tmp_path):
+    with pytest.raises(ValueError, match="images of 5 channels of uint8, which PNG files cannot hold"):
+        open_handler(saved(tmp_path, image_channels=5))

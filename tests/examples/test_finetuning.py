@@ -3,12 +3,13 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from spade_hf import SPADEPipeline
 
-from ..training_data import write_imagefolder
+from ..training_data import ids, mask, real_image, write_imagefolder, write_labels
 from .programs import SMALL
 
 
@@ -37,6 +38,41 @@ def test_from_a_run_to_other_labels(trained, start, tmp_path):
     assert torch.equal(new.generator.conv_out.weight, old.generator.conv_out.weight)
     found, expected = (p.generator.blocks[3].norm2.conv_mask.weight for p in (new, old))
     assert [torch.equal(found[:, channel], expected[:, channel]) for channel in range(4)] == [True, False, True, True]
+
+
+def with_depth(folder):
+    """Options of folders of images, masks with the labels of `trained`, and depth maps."""
+    for name in ("photos", "masks", "depth"):
+        (folder / name).mkdir(parents=True)
+    for index in range(4):
+        real_image(index).save(folder / "photos" / f"{index}.png")
+        mask(index).save(folder / "masks" / f"{index}.png")
+        depth = np.random.default_rng(index).uniform(0, 80, (40, 48)).astype(np.float32)
+        np.save(folder / "depth" / f"{index}.npy", depth)
+    write_labels(folder / "labels.json")
+    folders = (("--image_folder", "photos"), ("--mask_folder", "masks"), ("--condition_folder", "depth"))
+    given = [part for option, name in folders for part in (option, folder / name)]
+    return (*given, "--condition_channels", 1, "--condition_range", 0, 80)
+
+
+def test_from_labels_alone_to_a_condition_beside_them(trained, start, tmp_path):
+    output, _ = trained
+    started = start(
+        *(*with_depth(tmp_path), "--output_dir", tmp_path / "new", "--resolution", 64, "--perceptual_model", "none"),
+        *("--learning_rate", 0, "--discriminator_learning_rate", 0, "--train_batch_size", 2),
+        *("--num_validation_images", 1, "--pretrained_model_name_or_path", output),
+        *("--discriminator_name_or_path", output / "checkpoint-5"),
+    )
+    started.train(1)
+    started.save()
+    started.publisher.save(1)
+    old, new = (SPADEPipeline.from_pretrained(str(folder)) for folder in (output, tmp_path / "new"))
+    assert new.generator.config.condition_channels == 1 and new.image_processor.condition_range == (0, 80)
+    found, expected = (p.generator.blocks[3].norm2.conv_mask.weight for p in (new, old))
+    assert torch.equal(found[:, :-1], expected) and found[:, -1].abs().max() > 0  # the condition is the last channel
+    latents, plane = torch.zeros(1, new.generator.config.latent_dim), torch.zeros(1, 40, 48)
+    images = [new(ids(0), condition=plane + depth, latents=latents, output_type="pt").images for depth in (0, 80)]
+    assert not torch.equal(*images)  # its weights are random at first
 
 
 def test_from_the_papers_head_to_one_at_half_the_size(trained, start, tmp_path):
@@ -83,21 +119,25 @@ def test_only_the_last_blocks_are_trained(trained, start, tmp_path):
     assert len(state["state"]) == sum(one.requires_grad for one in networks["generator"].parameters())
 
 
-@pytest.mark.parametrize("case", ["blocks", "label", "style encoder"])
+@pytest.mark.parametrize("case", ["blocks", "label", "condition", "style encoder"])
 def test_blocks_that_cannot_stay_as_they_are(case, trained, run, tmp_path):
     output, _ = trained
-    data, number, message = write_imagefolder(tmp_path / "pairs"), 2, ""
+    data, number, message = ("--dataset_name", write_imagefolder(tmp_path / "pairs")), 2, ""
     if case == "blocks":
         number, message = 8, "--train_last_blocks is 8; the generator has 7 blocks."
     elif case == "label":
-        data = write_imagefolder(tmp_path / "others", mode="L")
-        (data / "labels.json").write_text(json.dumps(LABELS))
+        folder = write_imagefolder(tmp_path / "others", mode="L")
+        (folder / "labels.json").write_text(json.dumps(LABELS))
+        data = ("--dataset_name", folder)
         message = "--train_last_blocks is 2, but the pretrained model does not know the label meadow"
+    elif case == "condition":
+        data = with_depth(tmp_path / "others")
+        message = "--train_last_blocks is 2, but the pretrained model does not know the condition: the first blocks"
     else:
         pipeline = SPADEPipeline.from_pretrained(str(output))
         SPADEPipeline(pipeline.generator, pipeline.image_processor).save_pretrained(tmp_path / "without")
         output, message = tmp_path / "without", "the pretrained model has none. Give --no-use_style_encoder"
-    given = ("--dataset_name", data, "--output_dir", tmp_path / "new", "--pretrained_model_name_or_path", output)
+    given = (*data, "--output_dir", tmp_path / "new", "--pretrained_model_name_or_path", output)
     result = run(*given, "--resolution", 64, "--perceptual_model", "none", "--train_last_blocks", number)
     assert result.status == 2 and message in result.stderr
     assert not (tmp_path / "new").exists() or not list((tmp_path / "new").glob("checkpoint-*"))
