@@ -276,3 +276,6 @@ def _add_demo(commands: Commands) -> None:
     command.add_argument("--model", help="folder or Hub id; default: $SPADE_MODEL_ID, or the bundled landscapes")
     command.add_argument("--host", help="address to listen on; default: this machine only")
     command.add_argument("--port", type=int, help="default: the first free port from 7860 on")
+    command.add_argument(
+        "--mcp", action="store_true", help="also offer its functions as tools to agents (needs the extra `mcp`)"
+    )
