@@ -25,6 +25,8 @@ from accelerate.commands.launch import launch_command_parser
 import spade_hf_cli
 from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEOutlineModel, SPADEPipeline
 from spade_hf.export import export_generator, save_onnx
+from spade_hf.hub.registration import register_with_diffusers
+from spade_hf.hub.standalone import write_standalone
 from spade_hf_cli.evaluate import parser as metrics
 from spade_hf_cli.program import PROGRAMS
 from spade_hf_cli.synthesize import parser as synthesis
@@ -193,6 +195,14 @@ def prepare_rented_gpu(folder: Path) -> dict:
     return {}
 
 
+def prepare_hub(folder: Path) -> dict:
+    """The model with its code, as if the Hub had given it, and a mask."""
+    names = prepare_rented_gpu(folder)
+    (folder / "me" / "street-model").rename(folder / "me" / "street")
+    write_standalone(folder / "me" / "street")
+    return names
+
+
 def prepare_outlines(folder: Path) -> dict[str, object]:
     """A model that was trained elsewhere: the bundled one."""
     SPADEOutlineModel.from_pretrained(BUNDLED_MODEL, subfolder="outline_model").save_pretrained(folder / "my-outlines")
@@ -202,6 +212,7 @@ def prepare_outlines(folder: Path) -> dict[str, object]:
 PREPARE = {
     "docs/convert.md": prepare_convert,
     "docs/export.md": prepare_export,
+    "docs/hub.md": prepare_hub,
     "docs/outlines.md": prepare_outlines,
     "docs/rented_gpu.md": prepare_rented_gpu,
     "docs/synthesis.md": prepare_synthesis,
@@ -217,6 +228,7 @@ def test_python_runs_as_printed(page, tmp_path, monkeypatch):
     names = PREPARE.get(page.relative_to(ROOT).as_posix(), lambda folder: {})(tmp_path)
     for snippet in blocks(page, "python"):
         exec(compile(snippet, str(page), "exec"), names)
+    register_with_diffusers()  # code that travels with a model registers its own networks
     written = set(re.findall(r'\.save\("(.+?)"\)', "".join(blocks(page, "python"))))
     assert {path.name for path in tmp_path.glob("*.png")} == written
 

@@ -77,6 +77,15 @@ def test_the_registry_of_diffusers():
     assert diffusers.SPADEPipeline is spade_hf.SPADEPipeline
 
 
+def test_the_reader_of_an_index_in_diffusers(tmp_path):
+    """`SPADEPipeline` changes what it returns: then a model that travels with its code loads as any other."""
+    (tmp_path / "model_index.json").write_text('{"_class_name": ["pipeline", "SPADEPipeline"]}')
+    index = diffusers.DiffusionPipeline.load_config(tmp_path)
+    assert index == {"_class_name": ["pipeline", "SPADEPipeline"]}
+    assert index == diffusers.DiffusionPipeline._dict_from_json_file(tmp_path / "model_index.json")
+    assert spade_hf.SPADEPipeline.load_config(tmp_path) == {"_class_name": "SPADEPipeline"}
+
+
 def test_defaults_of_a_config_of_diffusers():
     """`update_config` unmarks what it changes: `from_config` drops values that are marked as defaults."""
     generator = tiny_generator()

@@ -46,6 +46,7 @@ RULES = {
     ),
     "export": (
         Rule("size modulation mask", lambda args: args.output is None, "belongs to --output, which is missing."),
+        Rule("repo_id", lambda args: args.standalone is None, "belongs to --standalone, which is missing."),
     ),
     "labels": (Rule("overwrite", lambda args: args.image is None, "belongs to --image, which is missing."),),
     "edit": (
@@ -195,7 +196,9 @@ def _add_convert(commands: Commands) -> None:
 
 
 def _add_export(commands: Commands) -> None:
-    command = commands.add_parser("export", help="write a model as an ONNX file (needs the extra `export`)")
+    command = commands.add_parser(
+        "export", help="write a model as an ONNX file (needs the extra `export`), or with its code beside it"
+    )
     command.add_argument("--model", help="folder or Hub id; default: the bundled landscapes")
     command.add_argument("--output", type=Path, help="write the generator to this file, such as generator.onnx")
     command.add_argument(
@@ -212,6 +215,15 @@ def _add_export(commands: Commands) -> None:
     command.add_argument("--style-encoder", type=Path, help="write the style encoder to this file")
     command.add_argument("--outline", type=Path, help="write the outline model to this file")
     command.add_argument("--segmenter", type=Path, help="write the segmenter to this file")
+    command.add_argument(
+        "--standalone",
+        type=Path,
+        metavar="FOLDER",
+        help="add the code that runs it without spade_hf to the model in this folder, or in a new one to --model",
+    )
+    command.add_argument(
+        "--repo-id", help="the repository that --standalone will be pushed to, which Modular Diffusers loads from"
+    )
     command.add_argument("--mask", nargs="+", default=[], help="check with these masks; default: random ones")
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
@@ -265,3 +277,6 @@ def _add_demo(commands: Commands) -> None:
     command.add_argument("--model", help="folder or Hub id; default: $SPADE_MODEL_ID, or the bundled landscapes")
     command.add_argument("--host", help="address to listen on; default: this machine only")
     command.add_argument("--port", type=int, help="default: the first free port from 7860 on")
+    command.add_argument(
+        "--mcp", action="store_true", help="also offer its functions as tools to agents (needs the extra `mcp`)"
+    )

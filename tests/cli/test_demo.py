@@ -34,8 +34,24 @@ def test_it_starts_the_demo_and_says_where(monkeypatch, capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert main(["demo", "--model", BUNDLED_MODEL, "--port", str(port)]) == 0
-    assert started == {"model": BUNDLED_MODEL, "host": None, "port": port}
+    assert started == {"model": BUNDLED_MODEL, "host": None, "port": port, "mcp": False}
     assert capsys.readouterr().out.splitlines()[1:] == ["Paint at http://here/ (Ctrl-C ends it)"]
+
+
+def test_tools_for_agents_are_an_option(monkeypatch, capsys, fails):
+    started = {}
+
+    def serve(model, *, on_start, **options):
+        started.update(options)
+        on_start("http://here/")
+
+    monkeypatch.setattr("spade_hf.demo.main", serve)
+    monkeypatch.setattr("spade_hf_cli.commands.demo.find_spec", lambda name: object())
+    assert main(["demo", "--mcp"]) == 0
+    assert started["mcp"] is True
+    assert "Tools for agents (MCP) at http://here/gradio_api/mcp/" in capsys.readouterr().out
+    monkeypatch.setattr("spade_hf_cli.commands.demo.find_spec", lambda name: None)
+    fails("demo", "--mcp", match="--mcp needs the package mcp: pip install")
 
 
 def test_uploads_go_to_a_folder_of_the_process(monkeypatch, tmp_path):

@@ -175,7 +175,7 @@ def test_bad_input_is_one_line(options, message, model, tmp_path, capsys, monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "There is nothing to write. Give one or more of --output, --style-encoder, --outline."),
+        ((), "There is nothing to write. Give one or more of --output, --style-encoder, --outline, --standalone."),
         (("--outline", "o.onnx", "--modulation", "sparse"), "--modulation belongs to --output, which is missing."),
     ],
 )

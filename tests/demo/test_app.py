@@ -81,8 +81,8 @@ def test_the_server_reaches_itself_behind_a_proxy(pipeline, cache, monkeypatch, 
         assert os.environ[name].split(",") == ["intranet.example", "localhost", "127.0.0.1", "::1"]
 
 
-def test_only_generate_is_public(client):
-    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/generate"]
+def test_only_the_endpoints_for_code_are_public(client):
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/generate", "/labels"]
 
 
 def test_eight_clients_at_once_get_their_own_pictures(url, pipeline, tmp_path):

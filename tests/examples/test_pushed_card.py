@@ -1,13 +1,17 @@
 """What a pushed model's card says to the Hub, and that no pushed file names a path of the machine."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import HfApi, ModelCard, hf_hub_download
 
+from spade_hf import SPADEPipeline
+from spade_hf.hub.standalone import MODULAR_INDEX
 from spade_hf.metrics.card import load_card, update_card
-from spade_hf.training import upload
+from spade_hf.training import delete_existing_run, upload
 
 from .programs import SMALL
 
@@ -105,3 +109,30 @@ def test_the_validator_sees_mistakes(hub):
         with pytest.raises(ValueError, match=bad.split(":")[0].replace("-", ".")):
             ModelCard(f"---\n{bad}\n---\n").validate()
     assert HfApi().endpoint == hub.url
+
+
+def test_a_model_that_travels_with_its_code(push, hub):
+    """Its files and card, in the main revision and in that of a step; the library needs neither flag nor code."""
+    output, _ = push("with-code", "--hub_standalone", "--hub_strategy", "every_save")
+    repo_id = f"{hub.user}/with-code"
+    for revision, argument in (("main", ""), ("step-0000001", ', revision="step-0000001"')):
+        files = HfApi().list_repo_files(repo_id, revision=revision)
+        assert {"pipeline.py", "block.py", "modular_config.json", "modular_model_index.json"} <= set(files)
+        text = ModelCard.load(hf_hub_download(repo_id, "README.md", revision=revision)).text
+        assert f'DiffusionPipeline.from_pretrained("{repo_id}"{argument}, trust_remote_code=True)' in text
+        assert "> Runs with or without spade_hf" in text and "Run `import spade_hf` first" not in text
+        index = json.loads(Path(hf_hub_download(repo_id, MODULAR_INDEX, revision=revision)).read_text())
+        where = index["generator"][2]
+        assert where["pretrained_model_name_or_path"] == repo_id
+        assert where["revision"] == (None if revision == "main" else revision)
+    assert SPADEPipeline.from_pretrained(repo_id).generator is not None
+    delete_existing_run(output)
+    assert not list(output.glob("*.py")) and not (output / MODULAR_INDEX).exists()
+
+
+def test_own_files_are_not_taken_for_a_model_s_code(start, data, tmp_path):
+    (tmp_path / "pipeline.py").write_text("mine = 1")
+    options = (*SMALL, "--dataset_name", data, "--output_dir", tmp_path)
+    with pytest.raises(pytest.fail.Exception, match=r"has files that no run wrote .*: pipeline\.py\. Move them"):
+        start(*options, "--push_to_hub", "--hub_standalone")
+    start(*options)  # this one would not replace it

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from spade_hf.execution import cpu_products
-from spade_hf.execution.cpu_products import convolve, is_cpu_inference, linear
+from spade_hf.execution.cpu_products import convolve, is_cpu_inference, linear_of_rows
 from spade_hf.layers.initialization import conv2d
 
 
@@ -16,7 +16,7 @@ def test_product_and_gradients_are_those_of_linear(num_rows: int, has_bias: bool
     layer = nn.Linear(12, 20, bias=has_bias, dtype=dtype)
     rows = torch.randn(num_rows, 12, dtype=dtype, requires_grad=True)
     inputs = [rows, *layer.parameters()]
-    out, expected = linear(rows, layer.weight, layer.bias), F.linear(rows, layer.weight, layer.bias)
+    out, expected = linear_of_rows(rows, layer.weight, layer.bias), F.linear(rows, layer.weight, layer.bias)
     torch.testing.assert_close(out, expected)
     direction = torch.randn_like(out)
     torch.testing.assert_close(
@@ -33,7 +33,7 @@ def test_small_images_convolution(kernel_size: int, num_images: int, dtype: torc
     conv = nn.Conv2d(8, 64, kernel_size, padding=kernel_size // 2, dtype=dtype).to(memory_format=torch.channels_last)
     x = torch.randn(num_images, 8, 2, 4, dtype=dtype)
     products = []
-    monkeypatch.setattr(cpu_products, "linear", lambda *args: products.append(1) or linear(*args))
+    monkeypatch.setattr(cpu_products, "linear_of_rows", lambda *args: products.append(1) or linear_of_rows(*args))
     out = convolve(conv, x)
     assert products == [1]
     tolerance = {"rtol": 2e-2, "atol": 2e-2} if dtype == torch.bfloat16 else {}

@@ -135,13 +135,20 @@ def wire(on: Handlers, page: Page) -> None:
     for what, button in page.downloads.items():
         save = partial(on.download, what, page.file.GRADIO_CACHE)
         button.click(save, scene, page.file, **hidden).success(None, page.file, js=SAVE_FILE, **private)
-    gr.on(
-        [], on.generate, page.api, page.api_image, api_name="generate", concurrency_id="model", concurrency_limit=1
-    )  # fmt: skip
+    public: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+    gr.on([], on.generate, page.api, page.api_image, api_name="generate", **public)
+    gr.on([], on.labels, None, page.api_labels, api_name="labels", **public)
+    if on.painter.has_outlines:
+        gr.on([], on.refine, page.api_refine, page.api_image, api_name="refine", **public)
 
 
-def launch_options() -> dict[str, Any]:
-    """Return the options of `demo.launch` for the page's look and limits."""
+def launch_options(*, mcp: bool = False) -> dict[str, Any]:
+    """Return the options of `demo.launch` for the page's look and limits.
+
+    Args:
+        mcp (`bool`, defaults to `False`): Whether the endpoints are tools for agents (Model Context Protocol), below
+            `gradio_api/mcp/`; needs the extra `mcp`. If not, Gradio's variable `GRADIO_MCP_SERVER` decides.
+    """
     shrink = function_body("shrink_uploads.js", "shrinkUploads();")
     return {
         "theme": gr.themes.Soft(
@@ -154,6 +161,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "run_history": False,
+        "mcp_server": mcp or None,
     }
 
 
@@ -162,6 +170,7 @@ def main(
     *,
     host: str | None = None,
     port: int | None = None,
+    mcp: bool = False,
     on_start: Callable[[str], None] | None = None,
 ) -> None:
     """Start the demo and serve it until it is interrupted.
@@ -171,12 +180,13 @@ def main(
             model.
         host (`str`, *optional*): Address to listen on; default: Gradio's, this machine only.
         port (`int`, *optional*): Default: the first free one from 7860 on.
+        mcp (`bool`, defaults to `False`): Whether the page also has tools for agents; see [`launch_options`].
         on_start (`Callable[[str], None]`, *optional*): Called with the page's address when it is served.
     """
     pipeline = load_pipeline(model or os.environ.get("SPADE_MODEL_ID") or BUNDLED_MODEL)
     demo = build_demo(pipeline)
     bypass_proxy(host)
-    demo.launch(server_name=host, server_port=port, quiet=True, prevent_thread_lock=True, **launch_options())
+    demo.launch(server_name=host, server_port=port, quiet=True, prevent_thread_lock=True, **launch_options(mcp=mcp))
     if on_start is not None:
         on_start(str(demo.local_url))
     demo.block_thread()

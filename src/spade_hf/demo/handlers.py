@@ -329,12 +329,12 @@ class Handlers:
     # API
 
     @tells_the_user
-    def generate(self, mask: bytes | None, style: bytes | None, seed: float | None) -> Image.Image:
+    def generate(self, mask: bytes | None, style: bytes | None = None, seed: float | None = 0) -> Image.Image:
         """Paint a mask.
 
         Args:
             mask: An image of label ids, or in the labels' colors; colors off the palette become the nearest one.
-            style: An image whose light and colors to take, or None for a random style.
+            style: An image whose light and colors to take; without one, the style is random.
             seed: Seed of the random style; not used if a style is given.
 
         Returns:
@@ -352,6 +352,38 @@ class Handlers:
         else:
             raise ValueError("`style` was given, but this model cannot read styles from pictures. Send None.")
         return self.painter.paint(label_map, [chosen])[0].image
+
+    def labels(self) -> list[dict[str, Any]]:
+        """List the labels that a mask can have.
+
+        Returns:
+            The id, the name and the color, as "#rrggbb", of each label.
+        """
+        label_set = self.painter.label_set
+        return [
+            {"id": label.id, "name": label.name, "color": f"#{bytes(color.tolist()).hex()}"}
+            for label, color in zip(label_set.labels, label_set.palette, strict=True)
+        ]
+
+    @tells_the_user
+    def refine(self, mask: bytes | None, strength: float | None = 0.7, seed: float | None = 0) -> Image.Image:
+        """Give a mask of brush strokes natural outlines, and fill what is transparent in it.
+
+        Args:
+            mask: An image of label ids, or in the labels' colors; transparent pixels are not painted yet.
+            strength: How loosely painted outlines are followed, from 0 to 1.
+            seed: Seed of the outlines.
+
+        Returns:
+            The natural mask, a gray PNG of label ids.
+        """
+        if mask is None:
+            raise ValueError("`mask` is missing: send an image of label ids or in the labels' colors.")
+        if strength is None or not 0 <= strength <= 1:
+            raise ValueError(f"`strength` is {strength}; give a number from 0 to 1.")
+        label_map = read_mask(mask, self.processor, self.painter.formats).label_map
+        natural = self.painter.refine(label_map, Outlines(strength, checked_seed(seed)))
+        return Image.fromarray(natural.astype(np.uint8 if max(self.painter.label_set.ids) <= 255 else np.uint16))
 
 
 def line_about(painting: Painting, *, timed: bool = True) -> str:

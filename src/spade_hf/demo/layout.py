@@ -72,7 +72,9 @@ class Page:
     downloads: dict[str, gr.Button]
 
     api: list[gr.File | gr.Number]
+    api_refine: list[gr.File | gr.Number]
     api_image: gr.Image
+    api_labels: gr.JSON
 
 
 def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
@@ -108,13 +110,12 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
     page.picked = [page.styles, page.blend, page.names, page.seed, page.examples]
     with gr.Accordion("Use it from code", open=False):
         gr.Markdown(API_HELP)
-    with gr.Column(visible=False):  # inputs and output of the API endpoint, not shown on the page
-        page.api = [
-            gr.File(label="mask", type="binary"),
-            gr.File(label="style", type="binary"),
-            gr.Number(label="seed"),
-        ]
+    with gr.Column(visible=False):  # inputs and outputs of the API endpoints, not shown on the page
+        mask, seed = gr.File(label="mask", type="binary"), gr.Number(label="seed")
+        page.api = [mask, gr.File(label="style", type="binary"), seed]
+        page.api_refine = [mask, gr.Number(label="strength"), seed]
         page.api_image = gr.Image(label="picture", format="png")
+        page.api_labels = gr.JSON(label="labels")
     return page
 
 

@@ -24,7 +24,7 @@ def is_cpu_inference(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
-def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear_of_rows(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute `F.linear` of `(R, I)` and `(O, I)`; in float32 on a CPU as a 1x1 convolution, up to three times faster.
 
     PyTorch dispatches `F.linear` to MKL, which is poorly tuned for non-Intel CPUs, and 1x1 convolutions to oneDNN.
@@ -53,7 +53,7 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     num_positions = x.numel() // x.shape[1]
     if 4 * num_positions <= len(weight) and weight.is_contiguous(memory_format=torch.channels_last):
         # (N * H * W, k * k * I) times (O, k * k * I) transposed: (N * H * W, O)
-        out = linear(_windows(x, conv), weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)
+        out = linear_of_rows(_windows(x, conv), weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)
         return out.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
     num_parts = -(-weight.nbytes // MAX_RECYCLED_BYTES)  # oneDNN allocates a rearranged copy
     if num_parts == 1:

@@ -24,6 +24,12 @@ IMPORT_NOTE = (
     "diffusers."
 )
 
+# Of a model that travels with its code, whose index names `pipeline.py`.
+STANDALONE_NOTE = (
+    "> Runs with or without spade_hf: `DiffusionPipeline.from_pretrained` needs `trust_remote_code=True`, because it "
+    "runs the code in this repository; `SPADEPipeline.from_pretrained` of spade_hf does not."
+)
+
 CONVERTED_CARD = """\
 ---
 {metadata}

@@ -54,7 +54,7 @@ def find_disagreement(image: PIL.Image.Image, label_set: LabelSet) -> Disagreeme
     _, inverse, times = np.unique(first, axis=0, return_inverse=True, return_counts=True)
     is_repeated = np.zeros(len(colors), dtype=bool)
     is_repeated[: len(first)] = times[inverse.ravel()] > 1
-    follows = _numbered(colors, last=int(used[-1]))
+    follows = _numbered_entries(colors, last=int(used[-1]))
     speaks = ~is_blank & ~is_repeated
     disagrees = speaks & is_label & ~follows & (drawn != np.arange(len(colors)))
     is_strange = follows | (speaks & ~is_label)
@@ -64,7 +64,7 @@ def find_disagreement(image: PIL.Image.Image, label_set: LabelSet) -> Disagreeme
     return Disagreement(index, int(drawn[index]))
 
 
-def _numbered(colors: np.ndarray, last: int) -> np.ndarray:
+def _numbered_entries(colors: np.ndarray, last: int) -> np.ndarray:
     """Mark the entries that follow a numbering which nearly all of the palette follows: bool, one per entry."""
     stored = max(last + 1, int(np.flatnonzero(colors.any(axis=1)).max(initial=0)) + 1)  # without black padding
     for numbering in NUMBERINGS:

@@ -222,7 +222,7 @@ def _several_pages(argument: str, count: int) -> ValueError:
 
 def _import_tifffile(argument: str) -> Any:
     try:
-        import tifffile
+        import tifffile  # not among the requirements
     except ModuleNotFoundError as error:
         raise ImportError(
             f"{argument}: TIFF of these channels needs the package tifffile, which is not installed: pip install "

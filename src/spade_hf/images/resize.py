@@ -32,7 +32,7 @@ def resize_labels(labels: Labels, size: tuple[int, int]) -> Labels:
     """
     if isinstance(labels, PIL.Image.Image):
         return labels.resize((size[1], size[0]), PIL.Image.Resampling.NEAREST)
-    rows, columns = map(_nearest_indices, labels.shape[-2:], size)  # (height,), (width,)
+    rows, columns = map(_nearest_positions, labels.shape[-2:], size)  # (height,), (width,)
     if isinstance(labels, torch.Tensor):
         rows, columns = (torch.from_numpy(indices).to(labels.device) for indices in (rows, columns))
     return labels[..., rows[:, None], columns]
@@ -110,7 +110,7 @@ def _stack(images: list[torch.Tensor], argument: str) -> torch.Tensor:
     return torch.stack(images)
 
 
-def _nearest_indices(source: int, target: int) -> np.ndarray:
+def _nearest_positions(source: int, target: int) -> np.ndarray:
     """Return the source positions that Pillow picks, int64 `(target,)`; Pillow computes them, so rounding matches."""
     positions = PIL.Image.fromarray(np.arange(source, dtype=np.int32)[None])  # (1, source)
     return np.array(positions.resize((target, 1), PIL.Image.Resampling.NEAREST))[0].astype(np.int64)

@@ -63,7 +63,7 @@ def read_color_table(text: str) -> dict[str, Any]:
         is_labelme = bool(names) and names[0] == LABELME_IGNORE
         labels = [{"id": i, "name": name, "color": voc_color(i)} for i, name in enumerate(names[is_labelme:])]
         return {"labels": labels, "ignore_index": 255 if is_labelme else unknown_id(labels)}
-    lines, rows = _rows(lines)
+    lines, rows = _table_rows(lines)
     for part, called in (("id", "id before its name"), ("color", "color")):
         has_it = [row.get(part) is not None for row in rows]
         if any(has_it) and not all(has_it):
@@ -87,7 +87,7 @@ def _are_names(lines: list[Line]) -> bool:
     return all(ONLY_NAME.fullmatch(line) and not NUMBERED.match(line) for _, line in lines)
 
 
-def _rows(lines: list[Line]) -> tuple[list[Line], list[dict[str, str]]]:
+def _table_rows(lines: list[Line]) -> tuple[list[Line], list[dict[str, str]]]:
     """Split lines by the separator that suits most of them; leave out a header, a first line without numbers."""
     if lines and not re.search(rf"\d|{HEX}", lines[0][1]):
         lines = lines[1:]

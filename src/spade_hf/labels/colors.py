@@ -104,7 +104,7 @@ def rows_of_colors(
                 f"{argument} is not a mask: {far_share:.0%} of its pixels have no color of label set "
                 f"'{palette_name}'. Is it a photograph? Give its mask instead, or the label set of these colors."
             )
-        helps = _is_soft(far, packed.size) or _are_clear(unpack_colors(strange), palette)
+        helps = _has_soft_edges(far, packed.size) or _are_clear(unpack_colors(strange), palette)
         raise ValueError(
             _off_palette_message(
                 strange[too_far],
@@ -129,7 +129,7 @@ def nearest_rows(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, n
     return np.concatenate(rows), np.concatenate(distances)
 
 
-def _is_soft(far: np.ndarray, num_pixels: int) -> bool:
+def _has_soft_edges(far: np.ndarray, num_pixels: int) -> bool:
     """Return whether a drawing seems to have soft edges, by the pixels of each color that is far from every label's.
 
     A class that the palette lacks has one color on an area; edges have many colors, or colors on lines.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
+from diffusers import DiffusionPipeline, ModelMixin
+from diffusers.configuration_utils import ConfigMixin
 from diffusers.utils import is_accelerate_available
 
 from ..execution.single_thread import single_thread
@@ -175,7 +176,8 @@ def _hint_at_subfolder(cls: type, name_or_path: str, kwargs: dict[str, Any]) -> 
         index: Any = DiffusionPipeline.load_config(name_or_path, **kwargs)
     except OSError:
         return None
-    parts = {name: value[1] for name, value in index.items() if isinstance(value, list | tuple)}
+    # not `_class_name`, which is a pair as well in a model that travels with its code
+    parts = {name: value[1] for name, value in index.items() if isinstance(value, list | tuple) and name[0] != "_"}
     for name, class_name in parts.items():
         if class_name == cls.__name__:
             return f"{name_or_path} is a whole pipeline; pass `subfolder={name!r}` to load its {class_name}."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-WEIGHTS, INDEX = "diffusion_pytorch_model", "diffusion_pytorch_model.safetensors.index"
+WEIGHTS, WEIGHTS_INDEX = "diffusion_pytorch_model", "diffusion_pytorch_model.safetensors.index"
 
 
 def check_format(given: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ def refuse_shards_of_other_variants(folder: Path, variant: str | None) -> None:
 def remove_replaced_weights(folder: Path, variant: str | None) -> None:
     """Remove the single file, or the index, of an earlier save of this variant, whichever the last save replaced."""
     suffix = f".{variant}" if variant else ""
-    single, index = folder / f"{WEIGHTS}{suffix}.safetensors", folder / f"{INDEX}{suffix}.json"
+    single, index = folder / f"{WEIGHTS}{suffix}.safetensors", folder / f"{WEIGHTS_INDEX}{suffix}.json"
     if single.is_file() and index.is_file():
         shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         is_index_new = all((folder / shard).is_file() for shard in shards)  # saving removes older shards

@@ -4,9 +4,29 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..images.processor import SPADEImageProcessor
-from ..models import SPADEGenerator, SPADEOutlineModel, SPADESegmenter, SPADEStyleEncoder
+from ..models import (
+    ConcatenationGenerator,
+    Pix2PixHDGenerator,
+    SPADEGenerator,
+    SPADEOutlineModel,
+    SPADESegmenter,
+    SPADEStyleEncoder,
+)
 from .refinement import check_outline_labels
 from .segmentation import check_segmenter
+
+
+# Every class that can be a component, and the libraries that an index can name for them.
+COMPONENTS = (
+    SPADEGenerator,
+    ConcatenationGenerator,
+    Pix2PixHDGenerator,
+    SPADEStyleEncoder,
+    SPADEOutlineModel,
+    SPADESegmenter,
+    SPADEImageProcessor,
+)
+LIBRARIES = ("spade_hf", "diffusers")
 
 
 def check_components(
@@ -67,6 +87,31 @@ def check_index(index: Any, *, parts: Iterable[str], source: Any) -> None:
                 problem = f"`{name}` is {str(pair)[:60]!r}, not a library and a class"
     if problem is not None:
         raise ValueError(f"{source} has a bad index: {problem}. Copy or download model_index.json again.")
+
+
+def with_own_classes(index: Any, pipeline_class: type) -> Any:
+    """Return an index that names this pipeline's own classes, as `save_pretrained` writes it.
+
+    That of a model that travels with its code names that code for the pipeline, and diffusers for the components,
+    because the code adds them there. The same classes are here, and no code of the model has to run.
+
+    Args:
+        index: The content of `model_index.json`.
+        pipeline_class (`type`): The pipeline's class.
+    """
+    if not isinstance(index, dict):
+        return index  # `check_index` refuses it
+    own = {component.__name__: component.__module__.partition(".")[0] for component in COMPONENTS}
+    named = {}
+    for name, value in index.items():
+        match value:
+            case [str(library), str(class_name)] if library in LIBRARIES and class_name in own:
+                named[name] = [own[class_name], class_name]
+            case [str(), pipeline_class.__name__] if name == "_class_name":
+                named[name] = pipeline_class.__name__
+            case _:
+                named[name] = value
+    return named
 
 
 def _is_class_name(value: Any) -> bool:

@@ -30,7 +30,7 @@ from .arguments import (
     check_tolerance,
     check_whole_number,
 )
-from .components import check_components, check_index
+from .components import check_components, check_index, with_own_classes
 from .inputs import InputReader
 from .refinement import check_outline_model, check_strength, draw_natural_maps
 from .segmentation import check_segmenter, id_image, read_photos, segment_photo
@@ -128,6 +128,11 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
             loaded[0] if isinstance(loaded, tuple) else loaded, parts=parts, source=pretrained_model_name_or_path
         )
         return loaded
+
+    @classmethod
+    def _dict_from_json_file(cls, json_file: str | os.PathLike[str]) -> Any:
+        """Read an index, also that of a model that travels with its code, which is not needed here."""
+        return with_own_classes(super()._dict_from_json_file(json_file), cls)
 
     # Types are quoted so that `help` prints their names, and not the unions that they stand for.
     @torch.no_grad()

@@ -10,7 +10,8 @@ from typing import Any
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import HTTPError
 
-from ..hub.model_card import IMPORT_NOTE, card_metadata, label_table, without_folder
+from ..hub.model_card import IMPORT_NOTE, STANDALONE_NOTE, card_metadata, label_table, without_folder
+from ..hub.standalone import is_standalone
 from ..pipelines import SPADEPipeline
 from ..project import install_command
 from .monitoring import LOSSES
@@ -45,7 +46,7 @@ pipeline = SPADEPipeline.from_pretrained("{repo_id}"{revision})
 image = pipeline({arguments}).images[0]
 ```
 
-{explained} The image has the {first}'s proportions and about as many pixels as
+{standalone}{explained} The image has the {first}'s proportions and about as many pixels as
 {height}x{width} (height x width), unless you pass `height` and `width`, multiples of {divisor}.
 
 ## Training
@@ -64,6 +65,17 @@ model has not been compared with others. Its images are synthetic, and can repro
 training data.
 
 {labels}
+"""
+
+STANDALONE = """\
+Without spade_hf, by the code in this repository ([`pipeline.py`](pipeline.py)):
+
+```python
+from diffusers import DiffusionPipeline
+
+pipeline = DiffusionPipeline.from_pretrained("{repo_id}"{revision}, trust_remote_code=True)
+```
+
 """
 
 
@@ -152,7 +164,7 @@ def write_training_card(
 ) -> None:
     """Write README.md beside a saved pipeline; the sample grid is expected at `samples/final.png`.
 
-    The card shows `losses.png` if the folder has it.
+    The card shows `losses.png` if the folder has it, and how to load the model without this library if its code does.
 
     Args:
         pipeline (`SPADEPipeline`): The trained pipeline.
@@ -176,6 +188,7 @@ def write_training_card(
     if has_style:
         columns = f"the {inputs.first} painted in its image's style, in the next image's style, and in a random one"
     height, width = pipeline.generator.native_size
+    chosen = "" if revision is None else f', revision="{revision}"'
     networks = {name: part for name, part in pipeline.components.items() if hasattr(part, "num_parameters")}
     card = CARD.format(
         metadata=recipe.metadata(num_gallery_images=num_gallery_images),
@@ -186,13 +199,14 @@ def write_training_card(
         data=recipe.linked_data(),
         origin=origin,
         gallery=_gallery(num_gallery_images),
-        import_note=IMPORT_NOTE,
+        import_note=STANDALONE_NOTE if is_standalone(folder) else IMPORT_NOTE,
         grid=GRID,
         columns=columns,
         provenance="The model has not seen these pairs." if is_held_out else "These are training samples.",
         install=install_command(),
         repo_id=repo_id,
-        revision="" if revision is None else f', revision="{revision}"',
+        revision=chosen,
+        standalone=STANDALONE.format(repo_id=repo_id, revision=chosen) if is_standalone(folder) else "",
         inputs=inputs.text,
         first=inputs.first,
         shown=inputs.columns,

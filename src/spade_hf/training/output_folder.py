@@ -12,6 +12,8 @@ from pathlib import Path
 
 from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 
+from ..hub.standalone import FILES as CODE_FILES
+from ..hub.standalone import is_standalone
 from .integrity import ARGUMENTS_FILE, CHECKSUMS_FILE, STATE_FILE
 from .monitoring import LOSSES, METRICS, read_metrics
 from .validation import NAMES_FILE
@@ -36,6 +38,7 @@ PIPELINE_FILES = (
     *(f"{network}/{file}" for network in ("generator", "style_encoder") for file in NETWORK_FILES),
     "image_processor/preprocessor_config.json",
 )
+STANDALONE_FILES = (*PIPELINE_FILES, *CODE_FILES)  # with `hub_standalone`
 # what a run leaves in the end: a pipeline, or a network that is not part of a pipeline yet
 MODEL_FILES = {"SPADEPipeline": PIPELINE_FILES, "SPADEOutlineModel": NETWORK_FILES, "SPADESegmenter": NETWORK_FILES}
 GRID, STEP_GRID = f"{SAMPLES}/final.png", f"{SAMPLES}/step-{{:07d}}.png"
@@ -126,6 +129,8 @@ def holds_run(output_dir: Path) -> bool:
 
 def trained_files(output_dir: Path) -> Sequence[str]:
     """Return the names of the files of the model in a folder, if it is one that runs leave; else none."""
+    if is_standalone(output_dir):
+        return STANDALONE_FILES
     return next((files for name, files in MODEL_FILES.items() if _class_in(output_dir / files[0]) == name), ())
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..batch import Batch, conditioning
 from ..data import PairedImageDataset, StreamedImageDataset, build_loader
+from ..hub.standalone import check_class, write_standalone
 from ..images.channels import to_rgb_images
 from ..pipelines import SPADEPipeline
 from .averages import ModelEMA, estimate_statistics
@@ -168,6 +169,8 @@ class Publisher(Uploader):
         hub_strategy (`str`, defaults to `"end"`): What to upload during training: `"every_save"`, a pipeline per
             checkpoint; `"checkpoint"`, the newest checkpoint.
         is_held_out (`bool`, defaults to `False`): Whether `shown` are no training samples, for model cards.
+        is_standalone (`bool`, defaults to `False`): Whether the code travels with the model, see
+            [`write_standalone`].
     """
 
     def __init__(
@@ -182,11 +185,15 @@ class Publisher(Uploader):
         uploads: RevisionUploads | None = None,
         hub_strategy: str = "end",
         is_held_out: bool = False,
+        is_standalone: bool = False,
     ) -> None:
         num_samples = None if isinstance(dataset, StreamedImageDataset) else len(dataset)
         super().__init__(output_dir, repo_id, num_samples=num_samples, uploads=uploads, hub_strategy=hub_strategy)
         self.averages, self.dataset, self.shown, self.recipe = averages, dataset, shown, recipe
-        self.is_held_out = is_held_out
+        self.is_held_out, self.is_standalone = is_held_out, is_standalone
+        for name, average in averages.items():
+            if is_standalone:  # not after the training
+                check_class(name, type(average.model).__module__, type(average.model).__name__)
 
     def preview(self) -> SPADEPipeline:
         """Export the current averages with roughly estimated batch statistics, for checkpoints and sample grids."""
@@ -205,6 +212,8 @@ class Publisher(Uploader):
         """Write a pipeline, its sample grid, a gallery of masks and images painted from them, and its card."""
         pipeline = self._export(STATISTICS_BATCHES)
         pipeline.save_pretrained(str(folder))
+        if self.is_standalone:
+            write_standalone(folder, repo_id=self.repo_id, revision=revision)
         columns = paint_samples(pipeline, self.shown)
         save_image(sample_grid(columns), folder / GRID)
         number_of = [heading for heading, _ in columns].index(PHOTOGRAPH)

@@ -6,6 +6,8 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
 
 from diffusers.utils.logging import disable_progress_bar
 
@@ -20,6 +22,8 @@ MAX_PORT = 65535
 def run(args: argparse.Namespace) -> None:
     """Serve the painting demo until it is interrupted."""
     check_address(args.host, args.port)
+    if args.mcp and find_spec("mcp") is None:  # Gradio would go on without
+        raise ImportError(f"--mcp needs the package mcp: {install_command('mcp')}")
     model = args.model and find_model(args.model)
     print("Loading the model and the page ...", flush=True)
     with private_folder():
@@ -31,15 +35,17 @@ def run(args: argparse.Namespace) -> None:
             raise ImportError(f"the demo needs gradio: {install_command('demo')}") from error
         disable_progress_bar()  # diffusers' own, for loading three parts
         try:
-            serve(model, host=args.host, port=args.port, on_start=announce)
+            serve(model, host=args.host, port=args.port, mcp=args.mcp, on_start=partial(announce, mcp=args.mcp))
         except Exception as error:
             if type(error) is Exception:  # Gradio's, if it does not reach its own server
                 raise RuntimeError(f"The page cannot be served: {error}") from error
             raise
 
 
-def announce(address: str) -> None:
-    """Print where the page is."""
+def announce(address: str, *, mcp: bool) -> None:
+    """Print where the page is, and its tools for agents."""
+    if mcp:
+        print(f"Tools for agents (MCP) at {address}gradio_api/mcp/", flush=True)
     print(f"Paint at {address} (Ctrl-C ends it)", flush=True)
 
 

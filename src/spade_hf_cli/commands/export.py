@@ -1,4 +1,4 @@
-"""`spade-hf export`: write a model as an ONNX file, checked against torch."""
+"""`spade-hf export`: write a model as an ONNX file, checked against torch, or add the code that runs it."""
 
 import argparse
 import itertools
@@ -7,11 +7,12 @@ from pathlib import Path
 
 from diffusers.utils.logging import disable_progress_bar
 
+from spade_hf.models.locations import INDEX
 from spade_hf.pipelines import SPADEPipeline
 from spade_hf.project import install_command
 
 from ..models import find_model
-from ..outputs import check_file
+from ..outputs import check_file, check_folder, writing_folder
 
 
 SUFFIXES = (".onnx",)
@@ -19,13 +20,36 @@ SUFFIXES = (".onnx",)
 
 def run(args: argparse.Namespace) -> None:
     """Export the networks that the options name; print each file and its difference from torch."""
+    files = check_files(args)
+    disable_progress_bar()
+    if args.standalone is not None:
+        add_code(args)
+    if files:
+        export_networks(args)
+
+
+def add_code(args: argparse.Namespace) -> None:
+    """Add the code to the model in a folder, which is saved there first if it has none; print how to load it."""
+    from spade_hf.hub.standalone import write_standalone
+
+    if (args.standalone / INDEX).is_file():
+        write_standalone(args.standalone, repo_id=args.repo_id)
+    else:
+        pipeline = SPADEPipeline.from_pretrained(find_model(args.model))
+        with writing_folder(args.standalone) as folder:
+            pipeline.save_pretrained(folder)
+            write_standalone(folder, repo_id=args.repo_id)
+    name = args.repo_id or args.standalone
+    print(f'{args.standalone}: DiffusionPipeline.from_pretrained("{name}", trust_remote_code=True)')
+
+
+def export_networks(args: argparse.Namespace) -> None:
+    """Export the networks that the options name as ONNX files."""
     try:
         from spade_hf import export
     except ModuleNotFoundError as error:
         remedy = install_command("export")
         raise ImportError(f"The export needs the package {error.name}, which is not installed: {remedy}") from error
-    check_files(args)
-    disable_progress_bar()
     pipeline = SPADEPipeline.from_pretrained(find_model(args.model))
     if args.style_encoder is not None and pipeline.style_encoder is None:
         raise ValueError("--style-encoder was given, but this model has no style encoder. Leave it out.")
@@ -61,18 +85,32 @@ def run(args: argparse.Namespace) -> None:
         finish(args.segmenter, difference, export.TOLERANCE, lambda: export.save_onnx(segmenter, args.segmenter))
 
 
-def check_files(args: argparse.Namespace) -> None:
-    """Raise a ValueError unless there is a file to write, and each one can be written."""
+def check_files(args: argparse.Namespace) -> bool:
+    """Return whether there are ONNX files to write; raise a ValueError if something cannot be written."""
     given = {"--output": args.output, "--style-encoder": args.style_encoder, "--outline": args.outline}
     given["--segmenter"] = args.segmenter
     files = {option: file for option, file in given.items() if file is not None}
-    if not files:
-        raise ValueError(f"There is nothing to write. Give one or more of {', '.join(given)}.")
+    if args.standalone is not None:
+        check_standalone(args)
+    elif not files:
+        raise ValueError(f"There is nothing to write. Give one or more of {', '.join([*given, '--standalone'])}.")
     for option, file in files.items():
         check_file(file, option=option, suffixes=SUFFIXES, inputs=args.mask, overwrite=args.overwrite)
     for (one, file), (other, second) in itertools.combinations(files.items(), 2):
         if file.absolute() == second.absolute():
             raise ValueError(f"{one} and {other} are both {file}. Give two names.")
+    return bool(files)
+
+
+def check_standalone(args: argparse.Namespace) -> None:
+    """Raise a ValueError unless code can be added to a model in a folder, or a model and its code saved there."""
+    if not (args.standalone / INDEX).is_file():
+        check_folder(args.standalone, option="--standalone", inputs=(args.model,), overwrite=args.overwrite)
+    elif args.model is not None:
+        raise ValueError(
+            f"--standalone is {args.standalone}, which holds a model, and --model is {args.model}. Leave --model out "
+            "to add the code to the one in the folder, or give another folder."
+        )
 
 
 def finish(file: Path, difference: float, tolerance: float, save: Callable[[], None]) -> None:

@@ -273,6 +273,12 @@ class TrainOptions(DataOptions):
         None, "name or owner/name of the repository; default: --output_dir's name", free=True
     )
     hub_private_repo: bool = hub_option(False, free=True)
+    hub_standalone: bool = hub_option(
+        False,
+        "also upload the code that runs the model where spade_hf is not installed, for from_pretrained(..., "
+        "trust_remote_code=True)",
+        free=True,
+    )
     license: str | None = hub_option(None, "of the weights, for the model card, such as apache-2.0", free=True)
 
     def as_arguments(self) -> dict[str, Any]:

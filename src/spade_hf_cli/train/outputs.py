@@ -70,6 +70,7 @@ def build_publisher(
         uploads=uploads,
         hub_strategy=options.hub_strategy,
         is_held_out=is_held_out,
+        is_standalone=options.hub_standalone,
     )
 
 

@@ -23,6 +23,7 @@ from spade_hf.training import (
     scalars_of,
     upload,
 )
+from spade_hf.training.output_folder import PIPELINE_FILES, STANDALONE_FILES
 
 from . import messages
 from .build import (
@@ -45,7 +46,7 @@ from .setup import set_up
 
 def main(options: TrainOptions) -> None:
     """Train with the parsed options."""
-    accelerator, say = set_up(options)
+    accelerator, say = set_up(options, STANDALONE_FILES if options.hub_standalone else PIPELINE_FILES)
     output_dir = Path(options.output_dir)
 
     # Data: pairs to train on, and pairs to look at, which are not trained on if some are held out

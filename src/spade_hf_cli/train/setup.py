@@ -11,14 +11,11 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from spade_hf.training import build_accelerator, refuse_existing_run, refuse_foreign_files
-from spade_hf.training.output_folder import PIPELINE_FILES
 
 from .options import RunOptions
 
 
-def set_up(
-    options: RunOptions, model_files: Sequence[str] = PIPELINE_FILES
-) -> tuple[Accelerator, Callable[[str], None]]:
+def set_up(options: RunOptions, model_files: Sequence[str]) -> tuple[Accelerator, Callable[[str], None]]:
     """Set up a run; nothing is written or deleted yet.
 
     Args:

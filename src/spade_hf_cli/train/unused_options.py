@@ -93,7 +93,7 @@ RULES = (
         lambda options: options.evaluation_steps is None,
         "without --evaluation_steps",
     ),
-    _no_effect("hub_private_repo", lambda options: not options.push_to_hub, "without --push_to_hub"),
+    _no_effect("hub_private_repo hub_standalone", lambda options: not options.push_to_hub, "without --push_to_hub"),
 )
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ...execution.cpu_products import MAX_RECYCLED_BYTES, linear
+from ...execution.cpu_products import MAX_RECYCLED_BYTES, linear_of_rows
 from .neighborhoods import LabelNeighborhoods
 from .row_gather import RowGather
 
@@ -36,7 +36,7 @@ def neighborhood_modulation(
     if 5 * neighborhoods.num_patches < 3 * neighborhoods.num_neighborhoods:
         return _sums_of_products(hidden, weight, neighborhoods) + bias  # (B, 2C)
     patches = neighborhoods.patches_of_neighborhoods(hidden).view(neighborhoods.num_neighborhoods, -1)  # (B, T * D)
-    return linear(patches, weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)  # (B, 2C)
+    return linear_of_rows(patches, weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)  # (B, 2C)
 
 
 def modulate(x: Tensor, scale_shift: Tensor, neighborhoods: LabelNeighborhoods, negative_slope: float = 1.0) -> Tensor:
@@ -79,7 +79,7 @@ class _Modulate(torch.autograd.Function):
             grad = torch.ops.aten.leaky_relu_backward(grad, out, ctx.negative_slope, True)
         shape = (ctx.num_masks, -1, x[0, 0].numel(), x.shape[1])  # (N, S, H * W, C)
         grad_scale, grad_shift = (
-            ctx.positions.transposed_sum(_sum_of_images(_rows(grads).view(shape))) for grads in (grad * x, grad)
+            ctx.positions.transposed_sum(_sum_of_images(_pixel_rows(grads).view(shape))) for grads in (grad * x, grad)
         )
         grad_x = torch.empty_like(x)
         scale = scale_shift[:, : x.shape[1]].to(x.dtype).contiguous()
@@ -94,7 +94,7 @@ def _chunks(source: Tensor, target: Tensor, num_masks: int, index: Tensor) -> It
     if images == 1:
         num_masks = 1  # images share no positions: treat all masks as one long row of positions
     shape = (num_masks, images, -1, source.shape[1])
-    sources, targets = _rows(source).view(shape), _rows(target).view(shape)  # (N, S, H * W, C)
+    sources, targets = _pixel_rows(source).view(shape), _pixel_rows(target).view(shape)  # (N, S, H * W, C)
     num_bytes = CHUNK_BYTES_CPU if source.device.type == "cpu" else CHUNK_BYTES
     size = max(1, num_bytes // (images * source.shape[1] * source.element_size()))
     for mask, positions in enumerate(index.view(num_masks, -1)):
@@ -109,7 +109,7 @@ def _sum_of_images(rows: Tensor) -> Tensor:
     return (rows[:, 0] if rows.shape[1] == 1 else rows.sum(1)).flatten(0, 1)
 
 
-def _rows(x: Tensor) -> Tensor:
+def _pixel_rows(x: Tensor) -> Tensor:
     """View channels-last `(N, C, H, W)` as `(N * H * W, C)`."""
     return x.permute(0, 2, 3, 1).view(-1, x.shape[1])
 
@@ -120,7 +120,7 @@ def _sums_of_products(hidden: Tensor, weight: Tensor, neighborhoods: LabelNeighb
     num_parts = -(-num_bytes // MAX_RECYCLED_BYTES) if weight.device.type == "cpu" else 1
     sums = []
     for part in weight.permute(2, 3, 0, 1).chunk(num_parts, dim=2):  # (k, k, 2C / parts, D)
-        products = linear(hidden, part.reshape(-1, part.shape[3]))  # (A, T * 2C / parts)
+        products = linear_of_rows(hidden, part.reshape(-1, part.shape[3]))  # (A, T * 2C / parts)
         sums.append(neighborhoods.products_of_neighborhoods(products.view(-1, part.shape[2])))
     return torch.cat(sums, dim=1)
 
