@@ -33,7 +33,7 @@ from .arguments import (
 from .components import check_components, check_index, with_own_classes
 from .inputs import InputReader
 from .refinement import check_outline_model, check_strength, draw_natural_maps
-from .segmentation import check_segmenter, id_image, read_photos, segment_photo
+from .segmentation import check_segmenter, id_image, read_upright_photos, segment_photo
 
 
 @dataclass
@@ -330,7 +330,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         label_set = self.image_processor.label_set_or_none
         check_segmenter(self.segmenter, label_set)
         masks = []
-        for photo in read_photos(image):
+        for photo in read_upright_photos(image):
             classes = segment_photo(self.segmenter, photo, device=self._execution_device).classes  # (H, W)
             masks.append(id_image(label_set.class_ids[classes.numpy()], label_set))
         self.maybe_free_model_hooks()
