@@ -53,8 +53,8 @@ class EndpointHandler:
                 and optionally `style_image` and `instance_map`; for a model that reads one, `condition`, also a TIFF
                 or `.npy` file. In place of it, the body of an `image/png` request: a mask in the label set's colors,
                 since the server turns it to RGB, or the condition of a model without labels. `parameters` has
-                optionally `num_images_per_mask` (1 to 16), `height`, `width` (at most four megapixels), `color_tolerance` (see
-                [`SPADEPipeline`]) and `seed`.
+                optionally `num_images_per_mask` (1 to 16), `height`, `width` (at most four megapixels),
+                `color_tolerance` (see [`SPADEPipeline`]) and `seed`.
 
         Returns:
             `PIL.Image.Image` or a list of them: One image, or as many as `num_images_per_mask` says. The server

@@ -40,6 +40,8 @@ class SPADEBlock(ModularPipelineBlocks):
             OutputParam("images", description="one per mask and style, in the form of `output_type`"),
             OutputParam("latents", description="their styles `(M, Z)`; None for a model without latent"),
             OutputParam("label_maps", description="the ids that were painted, with `outline_strength`; else None"),
+            OutputParam("agreement", description="of each pixel with its label, with `return_agreement`; else None"),
+            OutputParam("mean_agreement", description="of each image, with `return_agreement`; else None"),
         ]
 
     def __call__(self, components: Any, state: Any) -> tuple[Any, Any]:
