@@ -309,6 +309,20 @@ def test_work_survives_a_reload_and_leaving_warns(visitor):
     assert visitor.warned == 1
 
 
+def test_gray_of_16_bits_is_shown_and_saved_as_gray(browser, serve):
+    processor = SPADEImageProcessor(label_set=LABELS, image_channels=1, value_range=(0, 65535))
+    generator = tiny_generator(num_labels=12, image_channels=1)
+    gray = SPADEPipeline(generator, processor, tiny_style_encoder(image_channels=1))
+    with visit(browser, serve(gray).local_url, "desktop") as visitor:
+        first = visitor.picture()
+        dusk = visitor.after(lambda: visitor.page.locator("#styles button[title=dusk]").click())
+        assert np.abs(dusk - first).mean() > 1
+        assert (dusk[..., :1] == dusk).all() and dusk.std() > 5
+        saved = Image.open(visitor.download("Save picture"))
+        assert saved.mode == "L"  # of 8 bits, as it is shown
+        np.testing.assert_array_equal(np.array(saved), dusk[..., 0])
+
+
 def test_a_saved_scene_may_be_left(desktop):
     desktop.choose("flower")
     desktop.after(lambda: desktop.stroke([(0.1, 0.9), (0.9, 0.8)]))

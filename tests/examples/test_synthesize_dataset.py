@@ -254,6 +254,58 @@ def test_instances_come_along(synthesize, tmp_path):
     )
 
 
+def test_conditions_are_read_beside_the_masks(synthesize, tmp_path):
+    counts = {"condition_channels": 1, "image_channels": 1}
+    generator = make_generator(**counts)
+    processor = SPADEImageProcessor(label_set=LABELS, condition_range=(0, 200), **counts)
+    model = save_model(tmp_path / "model", generator=generator, image_processor=processor)
+    depth = [Image.fromarray(np.random.default_rng(i).integers(0, 256, (40, 48), dtype=np.uint8)) for i in range(4)]
+    depth[1] = depth[1].resize((48, 48))  # of another frame
+    masks = save_masks(tmp_path / "masks", [mask(index) for index in range(4)], depth=depth)
+    command = options(model, masks, tmp_path / "out", "--condition_column", "depth", "--batch_size", 4)
+    result = synthesize(*command)
+    assert result.status == 1 and "Row 1 of the data set (1.jpg): `condition` 0 is 48x48 and its `mask`" in result.log
+    assert "Row 0 of the data set (0.jpg): column `depth` has 2" in result.log and "outside of 0 to 200" in result.log
+    rows = datasets.load_dataset(str(tmp_path / "out"), split="train")
+    assert rows["source_index"][:] == [0, 0, 2, 2, 3, 3]
+    pipeline = SPADEPipeline.from_pretrained(model)
+    for row in rows:
+        assert row["image"].mode == "L"
+        again = pipeline(
+            mask(row["source_index"]),
+            condition=depth[row["source_index"]],
+            generator=torch.Generator().manual_seed(row["seed"]),
+        ).images[0]
+        assert np.abs(pixels(again) - pixels(row["image"])).max() <= 1 and pixels(again).std() > 5
+    assert "`pipeline(mask, condition=condition, generator=" in (tmp_path / "out" / "README.md").read_text()
+
+    others = save_masks(tmp_path / "others" / "masks", [mask(index) for index in range(4)], depth=depth[::-1])
+    result = synthesize(*options(model, others, tmp_path / "out", "--condition_column", "depth"))
+    assert result.status == 2 and "masks are others than those that" in result.stderr
+    missing = synthesize(*options(model, masks, tmp_path / "new"))
+    assert missing.status == 2 and "--condition_column is missing: this model reads conditions of 1" in missing.stderr
+
+
+def conditions_that_nothing_reads(folder, synthesize, model, masks):
+    return ("--condition_column", "label"), "--condition_column was given, but this model reads masks alone"
+
+
+def outlines_that_no_condition_fits(folder, synthesize, model, masks):
+    changes = {"condition_channels": 1}
+    parts = {"generator": make_generator(**changes), "outline_model": tiny_outlines(num_labels=3)}
+    processor = SPADEImageProcessor(label_set=LABELS, **changes)
+    natural = save_model(folder / "natural", image_processor=processor, **parts)
+    given = ("--model", natural, "--condition_column", "label", "--outline_strength", 0.5)
+    return given, "--outline_strength is 0.5, but this model has a condition, which would no longer fit"
+
+
+def model_without_labels(folder, synthesize, model, masks):
+    changes = {"condition_channels": 3}
+    generator = make_generator(num_labels=0, use_unknown_label=False, **changes)
+    plain = save_model(folder / "plain", generator=generator, image_processor=SPADEImageProcessor(label_set=None, **changes))
+    return ("--model", plain), "This model has no labels, and a data set is synthesized of masks"
+
+
 @pytest.mark.parametrize("form", [("--masks_per_file", 2), ("--output_format", "folders")])
 def test_a_broken_mask_stops_nothing(form, synthesize, model, tmp_path):
     half = {"bytes": png(mask(3))[:60], "path": "half.png"}
@@ -513,6 +565,9 @@ def file_size_of_folders(folder, synthesize, model, masks):
         nothing_readable,
         hub_without_push,
         file_size_of_folders,
+        conditions_that_nothing_reads,
+        outlines_that_no_condition_fits,
+        model_without_labels,
     ],
 )
 def test_what_is_wrong_is_one_line(case, synthesize, model, masks, tmp_path):

@@ -16,10 +16,9 @@ from ..training_data import LABELS, make_rows
 
 def synthesizer(**options: Any) -> Synthesizer:
     processor = SPADEImageProcessor(label_set=LABELS, **options)
-    channels = {name: value for name, value in options.items() if name in ("image_channels", "condition_channels")}
+    channels = {"image_channels": options.get("image_channels", 3)}
     network = tiny_generator(num_labels=LABELS.num_labels, use_unknown_label=True, **channels)
-    reading = SPADEImageProcessor(label_set=LABELS)
-    masks = MaskReader(make_rows(count=1), mask_column="label", instance_column=None, processor=reading)
+    masks = MaskReader(make_rows(count=1), mask_column="label", instance_column=None, processor=processor)
     return Synthesizer(SPADEPipeline(network, processor), masks, num_images_per_mask=1, seed=0)
 
 
@@ -31,7 +30,6 @@ def synthesizer(**options: Any) -> Synthesizer:
             {"image_channels": 1, "value_range": (-1000, 1000)},
             "images of 1 channels of float32, which PNG files cannot",
         ),
-        ({"condition_channels": 2}, "The model reads a condition of 2 channels beside its masks"),
     ],
 )
 def test_models_of_which_no_data_set_is_synthesized(options: dict, message: str):

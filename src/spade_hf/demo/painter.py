@@ -234,8 +234,13 @@ class Painter:
             width=width,
             output_type="pil" if is_usual else "pt",
         )
-        images = output.images if is_usual else to_rgb_images(self.processor.show(output.images * 2 - 1))
+        images = output.images if is_usual else self._shown(output.images)
         return images, time.perf_counter() - start
+
+    def _shown(self, images: Tensor) -> list[Image.Image]:
+        """Convert `(M, I, H, W)` in [0, 1] to 8 bits: gray as gray, others in RGB."""
+        shown = to_rgb_images(self.processor.show(images * 2 - 1))
+        return [image.convert("L") for image in shown] if self.image_channels == 1 else shown
 
     def _refine_here(self, label_map: np.ndarray, outlines: Outlines, steps: int) -> np.ndarray:
         height, width = label_map.shape

@@ -32,7 +32,7 @@ from .arguments import (
 )
 from .components import check_components, check_index, with_own_classes
 from .inputs import InputReader
-from .refinement import check_outline_model, check_strength, draw_natural_maps
+from .refinement import check_nothing_beside, check_outline_model, check_strength, draw_natural_maps
 from .segmentation import check_segmenter, id_image, read_upright_photos, segment_photo
 
 
@@ -398,13 +398,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         if float(strength) == 0:
             return False
         check_outline_model(self.outline_model, self.image_processor.label_set)
-        config = self.image_processor.config
-        if config.use_instance_edges or config.condition_channels:
-            what = "instance edges" if config.use_instance_edges else "a condition"
-            raise ValueError(
-                f"`outline_strength` is {strength}, but this model has {what}, which would no longer fit the "
-                "outlines. Leave it out."
-            )
+        check_nothing_beside(self.image_processor, strength)
         return True
 
     def _reader(self, height: int | None, width: int | None, color_tolerance: float | None) -> InputReader:

@@ -38,6 +38,16 @@ def check_outline_model(model: SPADEOutlineModel | None, labels: LabelSet) -> No
     check_outline_labels(model, labels)
 
 
+def check_nothing_beside(processor: SPADEImageProcessor, strength: float) -> None:
+    """Raise a ValueError if a model reads more than masks: it would no longer fit other outlines."""
+    if processor.config.use_instance_edges or processor.config.condition_channels:
+        what = "instance edges" if processor.config.use_instance_edges else "a condition"
+        raise ValueError(
+            f"`outline_strength` is {strength}, but this model has {what}, which would no longer fit the outlines. "
+            "Leave it out."
+        )
+
+
 def check_outline_labels(model: SPADEOutlineModel, labels: LabelSet) -> None:
     """Raise a ValueError if an outline model knows other labels than a label set."""
     check_network_labels(model, labels, name="outline_model")

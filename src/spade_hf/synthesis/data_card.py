@@ -19,6 +19,10 @@ from ..version import __version__
 from .row import AGREEMENT
 
 
+SEED_WITH_CONDITION = (
+    "`pipeline(mask, condition=condition, generator=torch.Generator().manual_seed(seed))` paints this picture again, "
+    "with mask and condition of that row of the source"
+)
 # (fewer rows than, the Hub's name for the size)
 SIZE_CATEGORIES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
 COLUMNS = {
@@ -90,7 +94,8 @@ def write_data_card(
         license (`str`, *optional*): The model's license.
     """
     count = settings["num_images_per_mask"]
-    columns = (*summary.columns, "source_index", "seed", *([AGREEMENT] if summary.has_agreement else []))
+    names = (*summary.columns, "source_index", "seed", *([AGREEMENT] if summary.has_agreement else []))
+    meanings = {**COLUMNS, "seed": SEED_WITH_CONDITION} if settings.get("condition_column") else COLUMNS
     left_out = f"Left out, because their masks cannot be read: rows {row_numbers(summary.missing)} of the source.\n\n"
     card = CARD.format(
         metadata=_metadata(summary, pipeline.image_processor.label_set, license).to_yaml(),
@@ -100,7 +105,7 @@ def write_data_card(
         source=settings["dataset_name"],
         split=settings["split"],
         styles="one for each mask" if count == 1 else f"{count} for each mask, each in its own random style",
-        columns="\n".join(f"| `{name}` | {COLUMNS[name]} |" for name in columns),
+        columns="\n".join(f"| `{name}` | {meanings[name]} |" for name in names),
         labels=label_table(pipeline),
         left_out=left_out if summary.missing else "",
         version=__version__,

@@ -52,11 +52,6 @@ class Synthesizer:
 
     def __post_init__(self) -> None:
         processor = self.pipeline.image_processor
-        if processor.config.condition_channels:
-            raise ValueError(
-                f"The model reads a condition of {processor.config.condition_channels} channels beside its masks, and "
-                "a data set is synthesized of masks alone. Paint with `spade-hf generate --condition` instead."
-            )
         count, dtype = processor.config.image_channels, processor.stored_type
         if ".png" not in suffixes_of(count, dtype):
             raise ValueError(
@@ -123,10 +118,12 @@ class Synthesizer:
         count = self.num_images_per_mask
         seeds = [image_seeds(self.seed, mask.index, count) for mask in batch]
         instances = [mask.instances for mask in batch if mask.instances is not None]
+        conditions = [mask.condition for mask in batch if mask.condition is not None]
         # N K images, those of a mask side by side: K seeds of the first mask, then K of the second
         output: Any = self.pipeline(
             torch.from_numpy(np.stack([mask.ids for mask in batch])),  # (N, H, W)
             instance_map=torch.from_numpy(np.stack(instances)) if instances else None,
+            condition=conditions or None,
             num_images_per_mask=count,
             height=self.height,
             width=self.width,

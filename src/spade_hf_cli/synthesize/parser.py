@@ -34,6 +34,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--split", default="train", help="split of the data set, or a slice such as train[:100]")
     parser.add_argument("--mask_column", default="label", help="column of masks, as ids or in the model's colors")
     parser.add_argument("--instance_column", help="column of instance maps, for models with an edge channel")
+    parser.add_argument("--condition_column", help="column of conditions, for models that read one")
     parser.add_argument(
         "--color_tolerance", type=nonnegative, help="map other colors to the nearest label within this RGB distance"
     )

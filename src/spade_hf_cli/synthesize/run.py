@@ -17,7 +17,7 @@ from spade_hf.data.label_match import check_labels
 from spade_hf.data.sources import find_label_set
 from spade_hf.hub.repositories import open_repository
 from spade_hf.models.model_hash import hash_model
-from spade_hf.pipelines.refinement import check_outline_model
+from spade_hf.pipelines.refinement import check_nothing_beside, check_outline_model
 from spade_hf.synthesis import (
     FolderOutput,
     MaskReader,
@@ -109,11 +109,17 @@ def make_all(synthesizer: Synthesizer, output: Output, state: PartialState) -> d
 
 def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synthesizer:
     """Build the synthesizer for the data set's masks."""
+    if not pipeline.image_processor.has_labels:
+        raise ValueError(
+            "This model has no labels, and a data set is synthesized of masks. Paint with `spade-hf generate "
+            "--condition` instead."
+        )
+    columns = (args.mask_column, args.instance_column, args.condition_column)
     rows: Any = load_rows(
         args.dataset_name,
         config_name=args.dataset_config_name,
         split=args.split,
-        image_columns=[column for column in (args.mask_column, args.instance_column) if column is not None],
+        image_columns=[column for column in columns if column is not None],
     )
     if len(rows) == 0:
         raise ValueError(f"`split` {args.split!r} of {args.dataset_name} has no rows. Give another split.")
@@ -125,6 +131,7 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
     processor = pipeline.image_processor
     if args.outline_strength > 0:  # before hours of painting
         check_outline_model(pipeline.outline_model, processor.label_set)
+        check_nothing_beside(processor, args.outline_strength)
         processor = SPADEImageProcessor(label_set=processor.label_set.with_unknown())  # what is not painted is filled
     masks = MaskReader(
         rows,
@@ -132,6 +139,7 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
         instance_column=args.instance_column,
         processor=processor,
         color_tolerance=args.color_tolerance,
+        condition_column=args.condition_column,
     )
     return Synthesizer(
         pipeline,
@@ -174,6 +182,7 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
     if args.agreement_threshold is not None:
         agreement = {"agreement_threshold": args.agreement_threshold}
         agreement["segmenter_weights"] = hash_model(synthesizer.pipeline.segmenter)
+    condition = {} if args.condition_column is None else {"condition_column": args.condition_column}
     return {
         "model": "the bundled landscapes" if args.model is None else public_name(model),
         "weights": hash_model(synthesizer.pipeline.generator, synthesizer.pipeline.image_processor),
@@ -184,6 +193,7 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
         "masks_per_file": masks_per_file(args) if args.output_format == "parquet" else None,
         **outlines,
         **agreement,
+        **condition,
     }
 
 
