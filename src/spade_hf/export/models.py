@@ -185,8 +185,8 @@ def export_segmenter(pipeline: SPADEPipeline, *, dtype: Dtype = "float32") -> Mo
     """Export a pipeline's segmenter.
 
     The input is `images`, float32 `(N, 3, H, W)` in [-1, 1], with H and W multiples of 32. The output is
-    `probabilities`, float32 `(N, L, H / 4, W / 4)`, whose sums over the labels are 1. The metadata contain the L labels
-    (id, name and color) in the order of their numbers, and the side of the square images that are read best.
+    `probabilities`, float32 `(N, L, H / 4, W / 4)`, whose sums over the labels are 1. The metadata contain the L
+    labels (id, name and color) in the order of their numbers, and the side of the square images that are read best.
 
     Args:
         pipeline (`SPADEPipeline`): On the CPU.
