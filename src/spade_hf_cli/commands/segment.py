@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import PIL.Image
 import torch
+from diffusers.utils.logging import disable_progress_bar
 from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         `int`: 1 if a photograph could not be read, else 0; the others' masks are written.
     """
     photos = _photos(args)
+    disable_progress_bar()
     files = {photo.stem: args.output_dir / f"{photo.stem}.png" for photo in photos}
     _refuse_own_inputs([photo.name for photo in photos], list(files.values()), args.output_dir)
     if args.output_dir.exists() and not args.output_dir.is_dir():
@@ -143,6 +145,8 @@ def load_reader(args: argparse.Namespace) -> Reader:
     if args.segmenter is None:
         pipeline = SPADEPipeline.from_pretrained(find_model(args.model))
         label_set = pipeline.image_processor.label_set_or_none
+        if pipeline.segmenter is None:
+            raise ValueError("This model has no segmenter. Give one as --segmenter; docs/segmenter.md trains one.")
         check_segmenter(pipeline.segmenter, label_set)
         return _own(pipeline.segmenter, label_set)
     label_set = _label_set(args)
