@@ -1,11 +1,14 @@
 """Inputs of several commands: models, files, devices."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.utils.logging import disable_progress_bar
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HFValidationError
 
 from spade_hf import BUNDLED_MODEL, SPADEImageProcessor, SPADEOutlineModel, SPADESegmenter
 from spade_hf.images.inputs import check_not_url, open_image
@@ -99,6 +102,25 @@ def load_outline_model(name: str, *, given_as: str, dtype: torch.dtype) -> SPADE
     check_location(name, given_as=given_as)
     subfolder = "outline_model" if (Path(name) / "model_index.json").is_file() else None
     return SPADEOutlineModel.from_pretrained(name, subfolder=subfolder, torch_dtype=dtype)
+
+
+def is_own_segmenter(name: str) -> bool:
+    """Return whether a folder or Hub repository holds a segmenter of this library, alone or in a pipeline."""
+    check_location(name, given_as="--segmenter")
+    for folder, file in ((Path(name), "model_index.json"), (Path(name), "config.json")):
+        if (folder / file).is_file():
+            return _names_class_of(folder / file)
+    try:
+        return _names_class_of(Path(hf_hub_download(name, "config.json")))
+    except (OSError, HFValidationError):  # a pipeline has none
+        return not Path(name).is_dir()
+
+
+def _names_class_of(file: Path) -> bool:
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get("_class_name") in ("SPADEPipeline", "SPADESegmenter")
+    except (ValueError, AttributeError):
+        return False
 
 
 def load_segmenter(name: str, *, given_as: str, dtype: torch.dtype) -> SPADESegmenter:

@@ -36,6 +36,18 @@ RULES = {
         ),
         Rule("batch_size", lambda args: args.output_dir is None, "belongs to --output-dir, which is missing."),
     ),
+    "segment": (
+        Rule(
+            "image_column split",
+            lambda args: args.dataset_name is None,
+            "belongs to --dataset-name, which is missing.",
+        ),
+        Rule(
+            "segmenter_labels label_set",
+            lambda args: args.segmenter is None,
+            "belongs to --segmenter, which is missing.",
+        ),
+    ),
     "check": (
         Rule("split", lambda args: args.dataset_name is None, "belongs to --dataset_name, which is missing."),
         Rule(
@@ -65,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     for name, (help_text, _) in PROGRAMS.items():  # listed here; `program.py` parses their options
         commands.add_parser(name, help=help_text)
+    _add_segment(commands)
     _add_check(commands)
     _add_convert(commands)
     _add_export(commands)
@@ -149,6 +162,32 @@ def _add_generate(commands: Commands) -> None:
     )
     command.add_argument("--batch-size", type=count, help="masks per batch of --output-dir; default: 8")
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _add_segment(commands: Commands) -> None:
+    command = commands.add_parser("segment", help="make masks of photographs, to paint or to train with")
+    command.add_argument("photos", nargs="*", help="photographs, or folders of them")
+    command.add_argument("--dataset-name", help="Hub data set, local folder or parquet file, instead of files")
+    command.add_argument("--image-column", help="photographs of --dataset-name; default: image")
+    command.add_argument("--split", help="split of --dataset-name; default: train")
+    command.add_argument("--output-dir", type=Path, required=True, help="folder for the masks; those there are kept")
+    command.add_argument("--model", help="folder or Hub id of a model with a segmenter; default: the bundled one")
+    command.add_argument(
+        "--segmenter",
+        help="another segmenter: folder or Hub id of one of this library, or of a semantic segmentation model of "
+        "transformers; default: that of --model",
+    )
+    command.add_argument(
+        "--segmenter-labels",
+        help="for a --segmenter of transformers whose classes have other names than the labels: ade20k, coco-stuff or "
+        'cityscapes, or a JSON file {"class of the segmenter": "label"}',
+    )
+    command.add_argument(
+        "--label-set",
+        help="labels of --segmenter: name, JSON file, table of colors or model folder; default: the model's",
+    )
+    command.add_argument("--device", help="default: cuda if there is a GPU, else cpu")
+    command.add_argument("--overwrite", action="store_true", help="replace masks that exist")
 
 
 def _add_check(commands: Commands) -> None:

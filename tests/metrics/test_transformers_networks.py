@@ -1,4 +1,4 @@
-"""Backbones and segmentation models of transformers, with random weights, as folders and on a Hub."""
+"""Backbones of transformers, with random weights."""
 
 import json
 
@@ -11,15 +11,12 @@ from transformers import (
     ConvNextModel,
     Dinov2Config,
     Dinov2Model,
-    SegformerForSemanticSegmentation,
 )
 
-from spade_hf.labels.label_set import Label, LabelSet
 from spade_hf.metrics import load_feature_network
-from spade_hf.metrics.transformers_networks import TransformersSegmenter, match_labels, spread
+from spade_hf.metrics.transformers_networks import spread
 
 from ..tiny_networks import save_tiny_segmenter
-from ..training_data import LABELS
 
 
 CLASSES = ("Wall", "sky", "grass, lawn", "tree", "Rock-stone")
@@ -87,47 +84,9 @@ def test_images_are_not_normalized_where_the_model_says_so(backbone):
     assert imagenet.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
 
 
-def test_a_label_s_score_is_its_likeliest_class_s(segmenter):
-    ours = TransformersSegmenter(str(segmenter), LABELS, {"Rock-stone": "rock", "tree": "grass"})
-    predictions = ours.predict(images(), [])
-    model = SegformerForSemanticSegmentation.from_pretrained(segmenter).eval()
-    with torch.no_grad():
-        scores = model(normalized(images())).logits  # wall, sky, grass, tree, rock
-    logits = torch.stack([scores[:, 1], scores[:, [2, 3]].amax(dim=1), scores[:, 4]], dim=1)
-    expected = torch.nn.functional.interpolate(logits, (64, 96), mode="bilinear").argmax(dim=1)
-    assert predictions.equal(expected)
-    assert predictions.unique().numel() > 1
-
-
-def test_a_hub_id(segmenter, hub):
-    hub.add_repo("alice/segmenter", {path.name: path.read_bytes() for path in segmenter.iterdir()})
-    names = {"Rock-stone": "rock"}
-    downloaded = TransformersSegmenter("alice/segmenter", LABELS, names)
-    local = TransformersSegmenter(str(segmenter), LABELS, names)
-    assert downloaded.predict(images(), []).equal(local.predict(images(), []))
-    with pytest.raises(ValueError, match="'alice/nothing' is not a folder, and can't be downloaded from the Hub"):
-        TransformersSegmenter("alice/nothing", LABELS)
-
-
-def test_classes_that_do_not_fit_are_named(segmenter):
-    with pytest.raises(ValueError, match="has no class for rock. Its classes are Wall, sky, .*`segmenter_labels`"):
-        TransformersSegmenter(str(segmenter), LABELS)
-    with pytest.raises(ValueError, match="names the class 'stone'; allowed are Wall, sky"):
-        TransformersSegmenter(str(segmenter), LABELS, {"stone": "rock"})
-    with pytest.raises(ValueError, match="names the label 'rocks'; allowed are sky, grass, rock"):
-        TransformersSegmenter(str(segmenter), LABELS, {"Rock-stone": "rocks"})
-
-
-def test_an_exact_name_comes_before_a_similar_one():
-    similar = LabelSet(name="two", labels=(Label(0, "door, double door", (0, 0, 0)), Label(1, "door", (1, 1, 1))))
-    assert match_labels(["unknown", "door, double door", "door"], similar, {}, model="") == [[1], [2]]
-
-
 def test_what_cannot_be_loaded(backbone, segmenter, tmp_path):
     with pytest.raises(ValueError, match="can't be loaded as a vision backbone: .*no backbone class.*'segformer'"):
         load_feature_network(str(segmenter))
-    with pytest.raises(ValueError, match="can't be loaded as a semantic segmentation model"):
-        TransformersSegmenter(str(backbone), LABELS)
     with pytest.raises(ValueError, match="can't be loaded as a vision backbone"):
         load_feature_network(str(tmp_path))
 

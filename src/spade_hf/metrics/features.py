@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
-from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 
+from ..features.downloads import fetch
 from ..features.efficientnet_lite import EfficientNetLite1Features, EfficientNetLite2Features, EfficientNetLiteFeatures
 from ..features.inception import InceptionV3Features
 from ..features.three_channels import as_three_channels
@@ -30,7 +30,6 @@ FEATURE_NETWORKS = {
     "efficientnet-lite2": EfficientNetLite2Features,
 }
 INCEPTION, INCEPTION_REPO = "inception-v3", "timm/inception_v3.tv_in1k"
-NETWORK_FILES = ["*.json", "*.safetensors", "*inception*.pth"]  # that are downloaded from the Hub
 
 
 def load_feature_network(name: str) -> FeatureNetwork:
@@ -62,20 +61,6 @@ def load_feature_network(name: str) -> FeatureNetwork:
     if weights is not None:
         return InceptionV3Features.from_file(weights)
     return import_transformers_networks("feature_network").TransformersBackbone(name)
-
-
-def fetch(name: str) -> Path:
-    """Return the folder of a network; download it from the Hub if `name` is not a folder.
-
-    Raises:
-        ValueError: If the download fails.
-    """
-    if Path(name).is_dir():
-        return Path(name)
-    try:
-        return Path(snapshot_download(name, allow_patterns=NETWORK_FILES))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{name!r} is not a folder, and can't be downloaded from the Hub: {error}") from error
 
 
 def inception_weights(folder: Path) -> Path | None:

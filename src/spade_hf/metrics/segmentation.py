@@ -18,15 +18,15 @@ from ..data.photometric import in_random_light
 from ..labels.label_set import LabelSet
 from ..layers.feature_pyramid import FeaturePyramid
 from ..losses.labels import label_loss
+from ..models.transformers_segmenter import NEVER
 from .features import FeatureNetwork, feature_maps
 
 
 if TYPE_CHECKING:
-    from .transformers_networks import TransformersSegmenter
+    from ..models.transformers_segmenter import TransformersSegmenter
 
 WIDTH = 32  # channels of the decoder at every resolution
 BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 8, 3e-3, 1e-4
-NEVER = -1e4  # logit of unknown; interpolation would turn -inf into NaN
 BRIGHTNESS, TINT = 0.2, 0.1  # standard deviations of the random log gains by which training scales images
 
 

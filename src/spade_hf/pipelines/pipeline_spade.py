@@ -329,10 +329,12 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         """
         label_set = self.image_processor.label_set_or_none
         check_segmenter(self.segmenter, label_set)
+        segmenter: Any = self.segmenter
+        where = {"device": self._execution_device, "dtype": segmenter.dtype}
         masks = []
         for photo in read_upright_photos(image):
-            classes = segment_photo(self.segmenter, photo, device=self._execution_device).classes  # (H, W)
-            masks.append(id_image(label_set.class_ids[classes.numpy()], label_set))
+            segmentation = segment_photo(segmenter, photo, image_size=segmenter.config.image_size, **where)
+            masks.append(id_image(label_set.class_ids[segmentation.numbers.numpy()], label_set))
         self.maybe_free_model_hooks()
         return masks
 

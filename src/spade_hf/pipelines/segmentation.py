@@ -23,14 +23,14 @@ DIVISOR = 32  # of the sides at which a photograph is read
 
 
 class Segmentation(NamedTuple):
-    """A photograph's labels.
+    """What a segmenter says of a photograph.
 
     Args:
-        classes (`Tensor`): int64 `(H, W)` in 0..L - 1.
-        confidence (`float`): Mean probability of the pixels' labels, in 1 / L..1.
+        numbers (`Tensor`): int64 `(H, W)` in 0..L - 1, of the segmenter's labels.
+        confidence (`float`): Mean probability of the pixels' labels, in 0..1.
     """
 
-    classes: Tensor
+    numbers: Tensor
     confidence: float
 
 
@@ -57,31 +57,33 @@ def read_upright_photos(image: Any) -> list[Tensor]:
 
 
 @torch.no_grad()
-def segment_photo(segmenter: Any, photo: Tensor, *, device: torch.device | str | None = None) -> Segmentation:
+def segment_photo(
+    segmenter: Any, photo: Tensor, *, image_size: int, device: torch.device | str, dtype: torch.dtype = torch.float32
+) -> Segmentation:
     """Tell the labels of one photograph of any size.
 
-    It is read in its proportions at about as many pixels as a square of the segmenter's `image_size` has; what the
-    segmenter answers is enlarged.
+    It is read in its proportions at about as many pixels as a square of `image_size` has; the answer is enlarged.
 
     Args:
-        segmenter (`SPADESegmenter` or `TransformersSegmenter`): Has `probabilities` and `config.image_size`.
+        segmenter (`SPADESegmenter` or `TransformersSegmenter`): Has `probabilities`.
         photo (`Tensor`): `(3, H, W)` in [0, 1].
-        device (*optional*): Where the segmenter computes. Default: where it is.
+        image_size (`int`): The side of the square images that the segmenter reads best.
+        device: Where it computes.
+        dtype (`torch.dtype`, defaults to float32): Of its weights.
     """
     size = (photo.shape[-2], photo.shape[-1])
-    read_size = size_in_proportion(size, area=segmenter.config.image_size**2, divisor=DIVISOR)
+    read_size = size_in_proportion(size, area=image_size**2, divisor=DIVISOR)
     image = resize_photo(photo, read_size)[None] * 2 - 1  # (1, 3, h, w) in [-1, 1]
-    image = image.to(segmenter.device if device is None else device, segmenter.dtype)
-    probabilities = segmenter.probabilities(image).float().cpu()  # (1, L, h, w)
+    probabilities = segmenter.probabilities(image.to(device, dtype)).float().cpu()  # (1, L, h, w)
     confidence = probabilities.amax(dim=1).mean().item()
     # Enlarged label by label: all labels of 12 megapixels together would take gigabytes
     best = torch.full(size, -1.0)  # (H, W)
-    classes = torch.zeros(size, dtype=torch.int64)  # (H, W)
+    numbers = torch.zeros(size, dtype=torch.int64)  # (H, W)
     for number in range(probabilities.shape[1]):
         own = F.interpolate(probabilities[:, number : number + 1], size, mode="bilinear")[0, 0]  # (H, W)
         is_better = own > best
-        best, classes = torch.where(is_better, own, best), classes.masked_fill_(is_better, number)
-    return Segmentation(classes, confidence)
+        best, numbers = torch.where(is_better, own, best), numbers.masked_fill_(is_better, number)
+    return Segmentation(numbers, confidence)
 
 
 def id_image(ids: np.ndarray, label_set: LabelSet) -> PIL.Image.Image:

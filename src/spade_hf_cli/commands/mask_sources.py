@@ -59,8 +59,8 @@ def find_masks(
     if twice := [stem for stem, count in stems.items() if count > 1]:
         same = [file for file in files if Path(file).stem == twice[0]]
         raise ValueError(
-            f"{' and '.join(map(str, same[:2]))} would both become {twice[0]}.png. Rename one of them, or paint them "
-            "into different folders."
+            f"{' and '.join(map(str, same[:2]))} would both become {twice[0]}.png. Rename one of them, or give "
+            "different folders."
         )
     maps = {} if instance_folder is None else _by_stem(instance_folder)
     for argument, folder, found in (

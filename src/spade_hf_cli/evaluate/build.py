@@ -1,7 +1,6 @@
 """Builds the parts of an evaluation that the options describe: the pairs to score, and the segmenter."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,11 @@ from spade_hf.data.label_match import check_labels
 from spade_hf.data.pair_reader import size_of_mask, size_of_photo
 from spade_hf.data.rows import check_columns, decode_mask, first_photo, select_images
 from spade_hf.data.sources import find_label_set, load_label_set
+from spade_hf.labels.class_tables import load_class_table
 from spade_hf.metrics import load_segmenter, obtain_segmenter, segmenter_settings, train_segmenter
-from spade_hf.metrics.features import FeatureNetwork, import_transformers_networks
+from spade_hf.metrics.features import FeatureNetwork
 from spade_hf.metrics.segmentation import AnySegmenter
+from spade_hf.models.transformers_segmenter import TransformersSegmenter
 
 from ..data import columns_of, open_folders, open_rows
 from ..options import as_typed
@@ -109,9 +110,9 @@ def build_segmenter(
         return None, "the model has no labels"
     label_set = processor.label_set
     if args.segmenter != "train" and not args.segmenter.endswith(".safetensors"):
-        names = None if args.segmenter_labels is None else read_names(Path(args.segmenter_labels))
-        module = import_transformers_networks("segmenter")
-        return module.TransformersSegmenter(args.segmenter, label_set, names).to(args.device), ""
+        given = args.segmenter_labels
+        table = None if given is None else load_class_table(given, given_as="--segmenter_labels")
+        return TransformersSegmenter(args.segmenter, label_set, table).to(args.device), ""
     if args.segmenter != "train":
         segmenter = load_segmenter(Path(args.segmenter), network, label_set, color_tolerance=args.color_tolerance)
         return segmenter.to(args.device), ""
@@ -162,14 +163,3 @@ def segmenter_pairs(args: argparse.Namespace, processor: SPADEImageProcessor) ->
         return pairs(args, plain, rows, columns, random_flip=True)
     except ValueError as error:  # the folders to name are those of the segmenter
         raise ValueError(as_typed(str(error), FOLDERS_OF_SEGMENTER)) from error
-
-
-def read_names(file: Path) -> dict[str, str]:
-    """Read a segmenter's classes and our labels for them."""
-    try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--segmenter_labels {file} can't be read as JSON: {error}") from error
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise ValueError(f'--segmenter_labels {file} is not of the form {{"the segmenter\'s class": "our label"}}.')
-    return names

@@ -113,7 +113,10 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--segmenter", default="train", help="train, none, a segmenter-*.safetensors file, or a folder or Hub id"
     )
-    parser.add_argument("--segmenter_labels", help='JSON file {"class of the segmenter": "label of the masks"}')
+    parser.add_argument(
+        "--segmenter_labels",
+        help='ade20k, coco-stuff or cityscapes, or a JSON file {"class of the segmenter": "label of the masks"}',
+    )
     parser.add_argument(
         "--segmenter_dataset", help="data set of real pairs to train the segmenter on; default: --dataset_name"
     )
