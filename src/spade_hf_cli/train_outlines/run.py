@@ -35,6 +35,7 @@ from spade_hf.training import (
     OutlinePublisher,
     SampleOrder,
     StopOnSignal,
+    TimeLimit,
     TrainingRecipe,
     TrainingState,
     find_broken_rows,
@@ -57,6 +58,7 @@ from .options import OutlineOptions
 def main(options: OutlineOptions) -> None:
     """Train with the parsed options."""
     accelerator, say = set_up(options, NETWORK_FILES)
+    limit = TimeLimit(accelerator, options.time)
     output_dir = Path(options.output_dir)
 
     # Data: label maps only
@@ -139,9 +141,9 @@ def main(options: OutlineOptions) -> None:
             if step % options.log_steps == 0:
                 monitor.log(step)
 
-            # What is due after this update; all processes agree, as a signal to one of them stops all
-            stopping = stop.check()
-            saving = stopping or step == num_steps or step % options.checkpointing_steps == 0
+            # What is due after this update; all processes agree, as a signal to one of them, or its clock, stops all
+            stopping, ending = stop.check(), limit.check()
+            saving = stopping or ending or step == num_steps or step % options.checkpointing_steps == 0
             showing = step % options.validation_steps == 0
             model: Any = publisher.preview() if accelerator.is_main_process and (saving or showing) else None
             if saving:  # every process has random states to save, and knows broken rows
@@ -150,10 +152,12 @@ def main(options: OutlineOptions) -> None:
                 checkpoint = checkpoints.save(state, model)
             if stopping:  # there may be seconds left
                 break
+            if saving and model is not None:
+                publisher.push(checkpoint, step)
+            if ending:
+                break
             if model is None:
                 continue
-            if saving:
-                publisher.push(checkpoint, step)
             if showing:
                 log_image(accelerator, "validation", publisher.save_samples(model, step), step)
                 save_losses(output_dir)
@@ -169,6 +173,8 @@ def main(options: OutlineOptions) -> None:
         )
         accelerator.end_training()  # else trackers report a crash
         sys.exit(stop.exit_status)
+    if limit.is_reached and state.global_step < num_steps:
+        say(messages.describe_time_over(state.global_step, num_steps))
 
     # Publish: the average, samples and a model card
     broken_rows = find_broken_rows(accelerator, dataset) if options.skip_broken else []
