@@ -38,7 +38,8 @@ from .tiny_networks import NUM_LABELS, random_latents, tiny_generator
 
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SKILL = ROOT / "skills" / "train-spade" / "SKILL.md"
+PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", SKILL, *sorted((ROOT / "docs").rglob("*.md"))]
 TRAINING, EVALUATION = "examples/train_spade.py", "examples/evaluate_spade.py"
 OUTLINES, SYNTHESIS = "examples/train_outlines.py", "examples/synthesize_dataset.py"
 PARSERS = {
@@ -101,6 +102,17 @@ def test_a_wrong_option_of_a_script_is_found(capsys):
 
 def options(parser) -> set[str]:
     return set(parser._option_string_actions)
+
+
+def test_the_skill_has_the_header_that_agents_read():
+    """As in https://github.com/huggingface/skills: what it is called, and when to use it."""
+    _, header, text = SKILL.read_text(encoding="utf-8").split("---\n", 2)
+    values = yaml.safe_load(header)
+    assert values.keys() == {"name", "description"} and values["name"] == SKILL.parent.name
+    assert "Use when" in values["description"] and len(values["description"]) <= 1024
+    assert text.count("\n## ") >= 6 and all(
+        command[0] in ("spade-hf", "pip") for command in filter(None, commands(SKILL))
+    )
 
 
 def test_commands_are_found():

@@ -117,6 +117,11 @@ def _add_generate(commands: Commands) -> None:
         nargs="+",
         help="picture whose light and colors are used; for many masks, one for all or one per mask",
     )
+    command.add_argument(
+        "--latents",
+        help="style, instead of --style: a file that a painting page saves as its style or scene, or .npy (M, Z); "
+        "several of them paint several pictures, or for many masks one each",
+    )
     command.add_argument("--blend", action="store_true", help="interpolate the --style pictures over the masks")
     command.add_argument(
         "--instance-map", help="image of instance ids, for models with instance edges; a folder of them for many masks"
@@ -127,7 +132,7 @@ def _add_generate(commands: Commands) -> None:
         "labels; a folder of them for many masks",
     )
     command.add_argument(
-        "--seed", type=int, help="seed of random styles, without --style, and of outlines; default: 0"
+        "--seed", type=int, help="seed of random styles, without --style or --latents, and of outlines; default: 0"
     )
     command.add_argument(
         "--num-images", dest="num_images_per_mask", type=int, default=1, help="pictures per mask, in random styles"

@@ -105,6 +105,18 @@ def _number(kind: type, is_allowed: Callable[[Any], bool], allowed: str) -> Call
     return parse
 
 
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}  # in seconds
+
+
+def duration(text: str) -> float:
+    """Parse a time, such as `90s`, `10m` or `1.5h`, as seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"is {text}; give seconds, or a number and s, m, h or d, such as 10m.")
+    return seconds
+
+
 count = _number(int, lambda value: value >= 1, "1 or more.")
 natural = _number(int, lambda value: value >= 0, "0 or more.")
 seed = _number(int, lambda value: 0 <= value < 2**32, "in 0..4294967295.")

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from spade_hf_cli.parsing import OptionParser, count, share
+from spade_hf_cli.parsing import OptionParser, count, duration, share
 
 
 def parser():
@@ -51,6 +51,22 @@ def test_a_number_out_of_bounds_names_the_option(capsys):
     )
     with pytest.raises(Exception, match="is 2.0; it must be in 0..1"):
         share("2")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("600.0", 600), ("10m", 600), ("1.5h", 5400), ("2 d", 172800)]
+)
+def test_a_time_has_a_unit_or_counts_seconds(text, seconds):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0m", "-5", "ten", "10min", "1h30m", "inf", "nan", "1e3"])
+def test_a_time_that_is_none_says_which_is(text, capsys):
+    parser = OptionParser()
+    parser.add_argument("--time", type=duration)
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--time={text}"])
+    assert f"--time is {text}; give seconds, or a number and s, m, h or d, such as 10m." in capsys.readouterr().err
 
 
 def test_help_states_defaults():

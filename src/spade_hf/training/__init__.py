@@ -16,7 +16,7 @@ from .game import (
     scalars_of,
 )
 from .integrity import DamagedCheckpointError
-from .loop import SampleOrder, StopOnSignal, TrainingState, find_broken_rows, resumable_batches
+from .loop import SampleOrder, StopOnSignal, TimeLimit, TrainingState, find_broken_rows, resumable_batches
 from .model_card import TrainingRecipe, write_training_card
 from .monitoring import MetricsFile, Monitor, check_tracker, log_image, save_losses, start_trackers
 from .networks import GENERATORS
@@ -58,6 +58,7 @@ __all__ = [
     "Side",
     "StepOutput",
     "StopOnSignal",
+    "TimeLimit",
     "TrainingIteration",
     "TrainingRecipe",
     "TrainingState",

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,6 +147,28 @@ def find_broken_rows(accelerator: Accelerator, dataset: PairedImageDataset) -> l
     """Return the rows that any process has left out; every process calls this, because each knows only its own."""
     is_broken = accelerator.reduce(dataset.is_broken.int().to(accelerator.device))  # (rows,): a sum over processes
     return is_broken.nonzero().flatten().tolist()  # pyright: ignore[reportAttributeAccessIssue]  # a tensor in, a tensor out
+
+
+class TimeLimit:
+    """Wall time after which a run ends, on all processes after the same update.
+
+    Args:
+        accelerator (`Accelerator`): Tells the other processes.
+        seconds (`float`, *optional*): From now on; `None` for no limit.
+    """
+
+    def __init__(self, accelerator: Accelerator, seconds: float | None) -> None:
+        self.accelerator = accelerator
+        self.is_reached = False
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def check(self) -> bool:
+        """Return whether the time is over for any process; every process calls this after each update."""
+        if self._end is not None:
+            is_over: Any = torch.tensor(float(time.monotonic() >= self._end), device=self.accelerator.device)
+            is_over = self.accelerator.reduce(is_over, reduction="sum")
+            self.is_reached = bool(is_over > 0)
+        return self.is_reached
 
 
 class StopOnSignal:

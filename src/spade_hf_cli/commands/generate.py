@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ..latents import read_latents
 from ..models import (
     OUTLINE_STEPS,
     add_outline_model,
@@ -29,8 +30,13 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         `int`: 0, or 1 if one of many masks failed.
     """
-    if args.seed is not None and args.style_image is not None and args.outline_strength == 0:
-        raise ValueError("--seed is for random styles, but --style gives the style. Leave one of them out.")
+    if args.style_image is not None and args.latents is not None:
+        raise ValueError("--style and --latents both give the style. Leave one of them out.")
+    given = "--style" if args.style_image is not None else "--latents"
+    if args.seed is not None and (args.style_image or args.latents) is not None and args.outline_strength == 0:
+        raise ValueError(f"--seed is for random styles, but {given} gives the style. Leave one of them out.")
+    if args.latents is not None and args.num_images_per_mask > 1:
+        raise ValueError("--num-images is for random styles, but --latents gives the style. Leave one of them out.")
     if args.seed is not None and not 0 <= args.seed <= MAX_SEED:
         raise ValueError(f"--seed is {args.seed}; allowed are 0..{MAX_SEED}.")
     if args.output_dir is not None:
@@ -59,10 +65,12 @@ def paint(args: argparse.Namespace) -> None:
     """Paint a single mask."""
     mask, style = (args.mask or [None])[0], (args.style_image or [None])[0]
     check_inputs(mask=mask, style_image=style, instance_map=args.instance_map, condition=args.condition)
-    inputs = (mask, style, args.instance_map, args.condition)
+    inputs = (mask, style, args.latents, args.instance_map, args.condition)
+    latents = None if args.latents is None else read_latents(args.latents)  # (M, Z)
+    num_images = args.num_images_per_mask if latents is None else len(latents)
 
     def checked(output: Path, suffixes: tuple[str, ...]) -> list[Path]:
-        paths = image_paths(output, args.num_images_per_mask)
+        paths = image_paths(output, num_images)
         for path in paths:
             check_image_file(path, option="--output", inputs=inputs, overwrite=args.overwrite, suffixes=suffixes)
         return paths
@@ -79,6 +87,7 @@ def paint(args: argparse.Namespace) -> None:
         pipeline,
         as_ids(mask, ids_in_red=args.ids_in_red),
         style_image=style,
+        latents=latents,
         instance_map=args.instance_map,
         condition=args.condition,
         num_images_per_mask=args.num_images_per_mask,

@@ -19,6 +19,7 @@ from spade_hf.images.processor import SPADEImageProcessor
 from spade_hf.pipelines import SPADEPipeline
 from spade_hf.project import install_command
 
+from ..latents import read_latents
 from ..models import (
     OUTLINE_STEPS,
     add_outline_model,
@@ -57,7 +58,11 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.output_dir, option="--output-dir", inputs=args.mask, overwrite=True)
     suffix = photo_suffixes(model)[0]  # before the networks are loaded
     files = {source.stem: _files(args, source, suffix) for source in sources}
-    _refuse_own_inputs([*(source.name for source in sources), *styles], files, args.output_dir)
+    given = None if args.latents is None else read_latents(args.latents)
+    if given is not None and len(given) not in (1, len(sources)):
+        raise ValueError(f"--latents has {len(given)} styles for {len(sources)} masks: give one, or one per mask.")
+    own = [*(source.name for source in sources), *styles, *filter(None, [args.latents])]
+    _refuse_own_inputs(own, files, args.output_dir)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     remove_leftovers(args.output_dir)
     waiting = [
@@ -75,7 +80,11 @@ def run(args: argparse.Namespace) -> int:
     pipeline = load_pipeline(args)
     check_styles(pipeline, args)
     add_outline_model(pipeline, args.outline_model)
-    latents = latents_of(pipeline, len(sources), styles, args)  # (N, K, Z)
+    if given is not None:
+        pipeline.check_inputs(None, given, None, 1, args.batch_size or BATCH_SIZE, "pil")
+        latents = given[:, None].expand(len(sources), -1, -1)  # (N, 1, Z)
+    else:
+        latents = latents_of(pipeline, len(sources), styles, args)  # (N, K, Z)
     failed: list[str] = []
     start, count = time.perf_counter(), 0
     batch_size = args.batch_size or BATCH_SIZE

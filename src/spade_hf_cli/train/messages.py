@@ -252,6 +252,14 @@ def describe_stop(
     )
 
 
+def describe_time_over(step: int, num_steps: int) -> str:
+    """Describe what a run's end by `--time` means."""
+    return (
+        f"--time is over after {step} of {num_steps} updates: the learning rates are still those of a run of "
+        f"{num_steps}. To continue it: the same command with --resume_from_checkpoint latest"
+    )
+
+
 def describe_nothing_left(step: int, num_steps: int) -> str:
     """Explain why a resumed run trains nothing."""
     return (

@@ -9,6 +9,7 @@ from ..declaring import option, option_name
 from ..parsing import (
     count,
     decay,
+    duration,
     natural,
     nonnegative,
     positive,
@@ -219,6 +220,13 @@ class TrainOptions(DataOptions):
     torch_compile_backend: str = step_option("inductor", "for --torch_compile", free=True)
     num_train_epochs: int = step_option(200, kind=count, free=True)
     max_train_steps: int | None = step_option(None, "updates; overrides --num_train_epochs", kind=count, free=True)
+    time: float | None = step_option(
+        None,
+        "end after this time with a saved model: seconds, or with a unit, such as 90s, 10m, 1.5h; what comes first, "
+        "this or the last update, ends the run",
+        kind=duration,
+        free=True,
+    )
     learning_rate: float = step_option(1e-4, "of generator and style encoder", kind=nonnegative, card=True)
     discriminator_learning_rate: float = step_option(4e-4, kind=nonnegative, card=True)
     adam_beta1: float = step_option(0.0, kind=decay, card=True)

@@ -15,6 +15,7 @@ from spade_hf.training import (
     GRID,
     SampleOrder,
     StopOnSignal,
+    TimeLimit,
     find_broken_rows,
     log_image,
     prepare_backbone,
@@ -47,6 +48,7 @@ from .setup import set_up
 def main(options: TrainOptions) -> None:
     """Train with the parsed options."""
     accelerator, say = set_up(options, STANDALONE_FILES if options.hub_standalone else PIPELINE_FILES)
+    limit = TimeLimit(accelerator, options.time)
     output_dir = Path(options.output_dir)
 
     # Data: pairs to train on, and pairs to look at, which are not trained on if some are held out
@@ -115,9 +117,9 @@ def main(options: TrainOptions) -> None:
             if step % options.log_steps == 0:
                 monitor.log(step)
 
-            # What is due after this update; all processes agree, as a signal to one of them stops all
-            stopping = stop.check()
-            saving = stopping or step == num_steps or step % options.checkpointing_steps == 0
+            # What is due after this update; all processes agree, as a signal to one of them, or its clock, stops all
+            stopping, ending = stop.check(), limit.check()
+            saving = stopping or ending or step == num_steps or step % options.checkpointing_steps == 0
             showing = step % options.validation_steps == 0
             evaluating = options.evaluation_steps is not None and step % options.evaluation_steps == 0
             is_needed = accelerator.is_main_process and (saving or showing or evaluating)
@@ -128,10 +130,12 @@ def main(options: TrainOptions) -> None:
                 checkpoint = checkpoints.save(state, pipeline)
             if stopping:  # there may be seconds left
                 break
+            if saving and pipeline is not None:
+                publisher.push(checkpoint, step)
+            if ending:
+                break
             if pipeline is None:
                 continue
-            if saving:
-                publisher.push(checkpoint, step)
             if showing:
                 log_image(accelerator, "validation", publisher.save_samples(pipeline, step), step)
                 save_losses(output_dir)
@@ -149,6 +153,8 @@ def main(options: TrainOptions) -> None:
         )
         accelerator.end_training()  # else trackers report a crash
         sys.exit(stop.exit_status)
+    if limit.is_reached and state.global_step < num_steps:
+        say(messages.describe_time_over(state.global_step, num_steps))
 
     # Publish: the averages with well estimated batch statistics, samples and a model card
     broken_rows = find_broken_rows(accelerator, dataset) if counts_broken else []

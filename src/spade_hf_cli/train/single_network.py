@@ -22,6 +22,7 @@ from spade_hf.training import (
     SampleOrder,
     Side,
     StopOnSignal,
+    TimeLimit,
     TrainingRecipe,
     TrainingState,
     find_broken_rows,
@@ -69,9 +70,9 @@ class Program:
 
 
 def train_network(
-    options: NetworkOptions, accelerator: Accelerator, say: Callable[[str], None], program: Program
+    options: NetworkOptions, accelerator: Accelerator, say: Callable[[str], None], program: Program, limit: TimeLimit
 ) -> None:
-    """Train, save and publish the program's network."""
+    """Train, save and publish the program's network, within the time limit."""
     output_dir, dataset = Path(options.output_dir), program.dataset
 
     # Average, optimizer and schedule
@@ -143,9 +144,9 @@ def train_network(
             if step % options.log_steps == 0:
                 monitor.log(step)
 
-            # What is due after this update; all processes agree, as a signal to one of them stops all
-            stopping = stop.check()
-            saving = stopping or step == num_steps or step % options.checkpointing_steps == 0
+            # What is due after this update; all processes agree, as a signal to one of them, or its clock, stops all
+            stopping, ending = stop.check(), limit.check()
+            saving = stopping or ending or step == num_steps or step % options.checkpointing_steps == 0
             showing = step % options.validation_steps == 0
             steps = getattr(options, "evaluation_steps", None)
             evaluating = program.evaluate is not None and steps is not None and step % steps == 0
@@ -157,10 +158,12 @@ def train_network(
                 checkpoint = checkpoints.save(state, model)
             if stopping:  # there may be seconds left
                 break
+            if saving and model is not None:
+                publisher.push(checkpoint, step)
+            if ending:
+                break
             if model is None:
                 continue
-            if saving:
-                publisher.push(checkpoint, step)
             if showing:
                 log_image(accelerator, "validation", publisher.save_samples(model, step), step)
                 save_losses(output_dir)
@@ -178,6 +181,9 @@ def train_network(
         )
         accelerator.end_training()  # else trackers report a crash
         sys.exit(stop.exit_status)
+
+    if limit.is_reached and state.global_step < num_steps:
+        say(messages.describe_time_over(state.global_step, num_steps))
 
     # Publish: the average, samples and a model card
     broken_rows = find_broken_rows(accelerator, dataset) if options.skip_broken else []

@@ -66,6 +66,7 @@ class OutlineOptions:
     gradient_accumulation_steps: int = as_in_train("gradient_accumulation_steps")
     num_train_epochs: int = as_in_train("num_train_epochs")
     max_train_steps: int | None = as_in_train("max_train_steps")
+    time: float | None = as_in_train("time")
     learning_rate: float = as_in_train("learning_rate", default=1e-3, help=None)
     adam_beta1: float = as_in_train("adam_beta1", default=0.9)
     adam_beta2: float = as_in_train("adam_beta2", default=0.99)

@@ -21,7 +21,7 @@ from spade_hf.data import (
 )
 from spade_hf.data.outlines import OutlineReader
 from spade_hf.pipelines.refinement import check_outline_labels
-from spade_hf.training import OutlineIteration, OutlinePublisher
+from spade_hf.training import OutlineIteration, OutlinePublisher, TimeLimit
 from spade_hf.training.output_folder import NETWORK_FILES
 
 from ..models import load_outline_model
@@ -34,6 +34,7 @@ from .options import OutlineOptions
 def main(options: OutlineOptions) -> None:
     """Train with the parsed options."""
     accelerator, say = set_up(options, NETWORK_FILES)
+    limit = TimeLimit(accelerator, options.time)
 
     # Data: label maps only
     dataset = build_dataset(options)
@@ -57,7 +58,7 @@ def main(options: OutlineOptions) -> None:
         build_publisher=lambda average, **run: OutlinePublisher(average, shown, label_set, **run),
         describe_usage=usage_of,
     )
-    train_network(options, accelerator, say, program)
+    train_network(options, accelerator, say, program, limit)
 
 
 def usage_of(folder: Path) -> str:

@@ -81,6 +81,7 @@ class SegmenterOptions(DataOptions):
     ema_decay: float = as_in_train("ema_decay", default=0.99)
     mixed_precision: str | None = as_in_train("mixed_precision")
     allow_tf32: bool = as_in_train("allow_tf32")
+    time: float | None = as_in_train("time")
     seed: int = as_in_train("seed")
 
     # Output

@@ -15,7 +15,7 @@ from spade_hf import LabelSet, SPADESegmenter
 from spade_hf.data import PairedImageDataset, PairReader, preview_samples
 from spade_hf.data.segmentation import SegmentationTransform
 from spade_hf.pipelines.segmentation import check_segmenter_labels
-from spade_hf.training import hold_out
+from spade_hf.training import TimeLimit, hold_out
 from spade_hf.training.output_folder import NETWORK_FILES
 from spade_hf.training.segmenter import SegmenterEvaluation, SegmenterIteration, SegmenterPublisher
 
@@ -30,6 +30,7 @@ from .options import SegmenterOptions
 def main(options: SegmenterOptions) -> None:
     """Train with the parsed options."""
     accelerator, say = set_up(options, NETWORK_FILES)
+    limit = TimeLimit(accelerator, options.time)
 
     # Data and network; pairs to look at are not trained on if some are held out
     dataset = build_dataset(options)
@@ -57,7 +58,7 @@ def main(options: SegmenterOptions) -> None:
         evaluate=evaluation,
         held_out=held_out if options.validation_share or options.validation_image_folder else None,
     )
-    train_network(options, accelerator, say, program)
+    train_network(options, accelerator, say, program, limit)
 
 
 def usage_of(folder: Path) -> str:
