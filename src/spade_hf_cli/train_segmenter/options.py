@@ -66,6 +66,7 @@ class SegmenterOptions(DataOptions):
     gradient_accumulation_steps: int = as_in_train("gradient_accumulation_steps")
     num_train_epochs: int = as_in_train("num_train_epochs", default=20)
     max_train_steps: int | None = as_in_train("max_train_steps")
+    time: float | None = as_in_train("time")
     learning_rate: float = as_in_train("learning_rate", default=2e-3, help="of the new layers")
     body_learning_rate: float = step_option(
         2e-4, "of the layers that start from ImageNet's weights", kind=nonnegative, card=True
@@ -81,7 +82,6 @@ class SegmenterOptions(DataOptions):
     ema_decay: float = as_in_train("ema_decay", default=0.99)
     mixed_precision: str | None = as_in_train("mixed_precision")
     allow_tf32: bool = as_in_train("allow_tf32")
-    time: float | None = as_in_train("time")
     seed: int = as_in_train("seed")
 
     # Output
