@@ -167,7 +167,9 @@ def lay_out_outlines(on: Handlers, page: Page) -> None:
 def lay_out_start(on: Handlers, page: Page) -> None:
     """Place the ways to start a canvas."""
     reads_photos = on.painter.reads_photos
-    starts = ["an example"] * on.has_examples + ["your photo"] * reads_photos + ["your own mask", "or a scene you saved."]
+    starts = (
+        ["an example"] * on.has_examples + ["your photo"] * reads_photos + ["your own mask", "or a scene you saved."]
+    )
     heading("Start from", ", ".join(starts).capitalize())
     page.masks = thumbnails(
         MASK_FILES, label="Example masks", elem_id="masks", visible=on.has_examples, value={"chosen": MASKS[0]}

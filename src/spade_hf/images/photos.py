@@ -49,7 +49,7 @@ def read_values(
     """
     images: list[torch.Tensor] = []
     for one, name in flatten(value, argument, partial(open_photo, image_channels=count, options=options)):
-        pixels, clipped = read_photos(one, name, image_channels=count, value_range=value_range, options=options)
+        pixels, clipped = read_batch(one, name, image_channels=count, value_range=value_range, options=options)
         images.extend(pixels)
         if clipped and on_clipped is None:
             logger.warning("%s has %s", name, describe_clipped(clipped, value_range))
@@ -64,7 +64,7 @@ def describe_clipped(share: float, value_range: ValueRange | None) -> str:
     return f"{share:.2%} of its values outside of {low:g} to {high:g}, which were clipped."
 
 
-def read_photos(
+def read_batch(
     value: PIL.Image.Image | np.ndarray | torch.Tensor,
     argument: str,
     *,

@@ -33,7 +33,7 @@ from .arguments import (
 from .components import check_components, check_index, with_own_classes
 from .inputs import InputReader
 from .refinement import check_nothing_beside, check_outline_model, check_strength, draw_natural_maps
-from .segmentation import check_segmenter, id_image, read_upright_photos, segment_photo
+from .segmentation import check_segmenter, id_image, read_photos, segment_photo
 
 
 @dataclass
@@ -332,7 +332,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         segmenter: Any = self.segmenter
         where = {"device": self._execution_device, "dtype": segmenter.dtype}
         masks = []
-        for photo in read_upright_photos(image):
+        for photo in read_photos(image):
             segmentation = segment_photo(segmenter, photo, image_size=segmenter.config.image_size, **where)
             masks.append(id_image(label_set.class_ids[segmentation.numbers.numpy()], label_set))
         self.maybe_free_model_hooks()

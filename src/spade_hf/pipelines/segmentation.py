@@ -51,7 +51,7 @@ def check_segmenter_labels(segmenter: SPADESegmenter, labels: LabelSet) -> None:
     check_network_labels(segmenter, labels, name="segmenter")
 
 
-def read_upright_photos(image: Any) -> list[Tensor]:
+def read_photos(image: Any) -> list[Tensor]:
     """Read photographs in any form, upright and at their own sizes: RGB `(3, H, W)` in [0, 1] each."""
     return read_values(image, "image", 3, None, options=OF_IMAGES, on_clipped=None)
 

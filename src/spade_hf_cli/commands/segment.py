@@ -22,7 +22,7 @@ from spade_hf.labels.class_tables import load_class_table
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.models.model_hash import hash_weights
 from spade_hf.pipelines import SPADEPipeline
-from spade_hf.pipelines.segmentation import check_segmenter, check_segmenter_labels, read_upright_photos, segment_photo
+from spade_hf.pipelines.segmentation import check_segmenter, check_segmenter_labels, read_photos, segment_photo
 from spade_hf.project import install_command
 
 from ..label_sets import read_label_set
@@ -113,7 +113,7 @@ def segment(reader: Reader, photo: MaskSource, file: Path, *, maker: str, device
         OSError: If the mask cannot be written.
     """
     assert photo.read is not None
-    (pixels,) = read_upright_photos(photo.read())  # (3, H, W)
+    (pixels,) = read_photos(photo.read())  # (3, H, W)
     segmentation = segment_photo(reader.network, pixels, image_size=reader.image_size, device=device)
     ids = reader.ids[segmentation.numbers.numpy()]  # (H, W)
     save_mask(ids, file, reader.label_set, maker=maker)
