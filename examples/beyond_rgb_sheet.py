@@ -47,7 +47,9 @@ def main() -> None:
     columns = paint_samples(pipeline, samples)
     for channel in range(3, processor.config.image_channels):
         processor.register_to_config(display_channels=(channel,) * 3)
-        again = [(name, images) for name, images in paint_samples(pipeline, samples) if name not in ("mask", "condition")]
+        again = [
+            (name, images) for name, images in paint_samples(pipeline, samples) if name not in ("mask", "condition")
+        ]
         columns += [(f"{'real' if name == PHOTOGRAPH else name} channel {channel + 1}", one) for name, one in again]
     scale = args.size / size[0]
     save_image(sample_grid([(name, F.interpolate(one, scale_factor=scale)) for name, one in columns]), args.output)

@@ -55,7 +55,9 @@ def write_values(image: np.ndarray, file: str, value_range: list[float] | None) 
     if file.endswith(".npy"):
         np.save(file, values)
     elif image.shape[-1] not in (1, 3) or low < 0 or not 255 <= high <= (255 if image.shape[-1] == 3 else 65535):
-        sys.exit(f"{file} cannot hold {image.shape[-1]} channels of {low:g} to {high:g}; give a name that ends in .npy.")
+        sys.exit(
+            f"{file} cannot hold {image.shape[-1]} channels of {low:g} to {high:g}; give a name that ends in .npy."
+        )
     else:
         pixels = values.round().astype(np.uint8 if high <= 255 else np.uint16)
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file)

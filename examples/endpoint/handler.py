@@ -89,7 +89,9 @@ class EndpointHandler:
         if isinstance(inputs, PIL.Image.Image):
             return {self._drawn: inputs}
         if not isinstance(inputs, dict):
-            raise ValueError(f"`inputs` is a {type(inputs).__name__}; send an image, or a dict of {', '.join(INPUTS)}.")
+            raise ValueError(
+                f"`inputs` is a {type(inputs).__name__}; send an image, or a dict of {', '.join(INPUTS)}."
+            )
         if unknown := sorted(set(inputs) - set(INPUTS)):
             raise ValueError(f"`inputs` has {unknown}; allowed are {', '.join(INPUTS)}.")
         if self._drawn not in inputs:

@@ -63,7 +63,11 @@ def test_a_data_set_becomes_folders(beyond):
     [
         ({"image_channels": 1, "value_range": (0, 65535)}, {"images": "gray", "masks": "masks"}, [False, True, True]),
         ({"image_channels": 5}, {"images": "five", "masks": "masks"}, [False] * 3 + [True] * 4),
-        ({"condition_channels": 1, "label_set": None}, {"images": "photos", "conditions": "edges"}, [True] + [False] * 2),
+        (
+            {"condition_channels": 1, "label_set": None},
+            {"images": "photos", "conditions": "edges"},
+            [True] + [False] * 2,
+        ),
     ],
     ids=["gray", "five", "edges"],
 )

@@ -127,7 +127,9 @@ def saved(folder, *, has_labels=True, value_range=None, **channels):
     """A model of `LABELS`, or without labels, whose images and conditions have these channels."""
     counts = {"num_labels": LABELS.num_labels if has_labels else 0, "use_unknown_label": has_labels}
     processor = SPADEImageProcessor(label_set=LABELS if has_labels else None, value_range=value_range, **channels)
-    SPADEPipeline(tiny_generator(**counts, image_size=64, latent_dim=None, **channels), processor).save_pretrained(folder)
+    SPADEPipeline(tiny_generator(**counts, image_size=64, latent_dim=None, **channels), processor).save_pretrained(
+        folder
+    )
     return folder
 
 

@@ -302,7 +302,9 @@ def outlines_that_no_condition_fits(folder, synthesize, model, masks):
 def model_without_labels(folder, synthesize, model, masks):
     changes = {"condition_channels": 3}
     generator = make_generator(num_labels=0, use_unknown_label=False, **changes)
-    plain = save_model(folder / "plain", generator=generator, image_processor=SPADEImageProcessor(label_set=None, **changes))
+    plain = save_model(
+        folder / "plain", generator=generator, image_processor=SPADEImageProcessor(label_set=None, **changes)
+    )
     return ("--model", plain), "This model has no labels, and a data set is synthesized of masks"
 
 
