@@ -52,9 +52,9 @@ class EndpointHandler:
             data (`dict`): `inputs` is a dict of base64 strings or data URLs of image files: `mask` (ids or colors)
                 and optionally `style_image` and `instance_map`; for a model that reads one, `condition`, also a TIFF
                 or `.npy` file. In place of it, the body of an `image/png` request: a mask in the label set's colors,
-                since the server turns it to RGB, or the condition of a model without labels. `parameters` has optionally
-                `num_images_per_mask` (1 to 16), `height`, `width` (at most four megapixels), `color_tolerance` (see
-                [`SPADEPipeline`]) and `seed`.
+                since the server turns it to RGB, or the condition of a model without labels. `parameters` has
+                optionally `num_images_per_mask` (1 to 16), `height`, `width` (at most four megapixels),
+                `color_tolerance` (see [`SPADEPipeline`]) and `seed`.
 
         Returns:
             `PIL.Image.Image` or a list of them: One image, or as many as `num_images_per_mask` says. The server
@@ -109,7 +109,7 @@ def _size_of(image: Photo) -> tuple[int, int]:
 
 
 def _check_size(size: tuple[int, int], height: Any, width: Any) -> None:
-    """Raise a ValueError if an image would be too large; a side that is not given follows the proportions of `size`."""
+    """Raise a ValueError if an image would be too large; a side that is not given follows the input's `size`."""
     for name, side in (("height", height), ("width", width)):
         if side is not None and type(side) is not int:
             raise ValueError(f"`{name}` is {side!r}; allowed are whole numbers.")
