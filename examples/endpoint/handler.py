@@ -109,7 +109,7 @@ def _size_of(image: Photo) -> tuple[int, int]:
 
 
 def _check_size(size: tuple[int, int], height: Any, width: Any) -> None:
-    """Raise a ValueError if an image would be too large; a side that is not given follows from `size`."""
+    """Raise a ValueError if an image would be too large; a side that is not given follows the input's `size`."""
     for name, side in (("height", height), ("width", width)):
         if side is not None and type(side) is not int:
             raise ValueError(f"`{name}` is {side!r}; allowed are whole numbers.")

@@ -1,14 +1,19 @@
 """The static page in a real browser: a tiny model that onnxruntime-web runs."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo.handlers import ASSETS
 from spade_hf.demo.mask_canvas import read_canvas
 from spade_hf.demo.painter import Painter
+from spade_hf.export.models import exported_copy
 
-from .visitor import WIDTHS, Visitor, wait_for
+from ..tiny_networks import tiny_generator, tiny_style_encoder
+from .visitor import WIDTHS, Visitor, served, wait_for
 
 
 pytestmark = pytest.mark.pages
@@ -107,3 +112,28 @@ def test_the_canvas_grows_with_the_window(browser, url):
     below = page.locator(".sliders").bounding_box()
     assert below["y"] + below["height"] <= 1080  # all that one paints with is in sight
     context.close()
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_gray_is_shown_as_gray_and_of_more_channels_the_first_three(browser, build, parts, count, tmp_path):
+    (tmp_path / "runtime").mkdir()
+    for name, on_page in build.RUNTIME_FILES.items():
+        shutil.copy(parts / "runtime" / on_page, tmp_path / "runtime" / name)
+    generator = exported_copy(tiny_generator(num_labels=12, image_channels=count), "float16")
+    processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"), image_channels=count)
+    pipeline = SPADEPipeline(generator, processor, tiny_style_encoder(image_channels=count))
+    build.build(pipeline, tmp_path / "site", tmp_path / "runtime")
+    painter = Painter(pipeline)
+    with served(tmp_path / "site") as url:
+        context = browser.new_context(viewport=WIDTHS["desktop"])
+        visitor = Visitor(context.new_page(), url)
+        assert visitor.page.locator("#own").is_hidden()  # styles of pictures are for RGB
+        visitor.after(lambda: visitor.stroke("water", (0.2, 0.3), (0.8, 0.3)))
+        shown = visitor.after(lambda: (visitor.page.fill("#seed", "7"), visitor.page.press("#seed", "Enter")))
+        label_map = read_canvas(visitor.mask(), painter.label_set, painter.formats)
+        (expected,) = painter.paint(label_map, [painter.style_of_seed(7)])
+        pixels = np.asarray(expected.image.convert("RGB"), dtype=int)
+        assert pixels.std() > 5 and np.abs(shown - pixels).max() <= 2
+        assert (shown == shown[..., :1]).all() == (count == 1)
+        context.close()
+    assert visitor.complaints == []

@@ -118,7 +118,7 @@ class Synthesizer:
         count = self.num_images_per_mask
         seeds = [image_seeds(self.seed, mask.index, count) for mask in batch]
         instances = [mask.instances for mask in batch if mask.instances is not None]
-        conditions = [mask.condition for mask in batch if mask.condition is not None]
+        conditions: list[Any] = [mask.condition for mask in batch if mask.condition is not None]
         # N K images, those of a mask side by side: K seeds of the first mask, then K of the second
         output: Any = self.pipeline(
             torch.from_numpy(np.stack([mask.ids for mask in batch])),  # (N, H, W)
