@@ -63,8 +63,12 @@ def run(args: argparse.Namespace) -> None:
 
 def check_files(args: argparse.Namespace) -> None:
     """Raise a ValueError unless there is a file to write, and each one can be written."""
-    given = {"--output": args.output, "--style-encoder": args.style_encoder, "--outline": args.outline}
-    given["--segmenter"] = args.segmenter
+    given = {
+        "--output": args.output,
+        "--style-encoder": args.style_encoder,
+        "--outline": args.outline,
+        "--segmenter": args.segmenter,
+    }
     files = {option: file for option, file in given.items() if file is not None}
     if not files:
         raise ValueError(f"There is nothing to write. Give one or more of {', '.join(given)}.")
