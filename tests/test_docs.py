@@ -23,7 +23,7 @@ import yaml
 from accelerate.commands.launch import launch_command_parser
 
 import spade_hf_cli
-from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEOutlineModel, SPADEPipeline
+from spade_hf import BUNDLED_MODEL, LabelSet, SPADEImageProcessor, SPADEOutlineModel, SPADEPipeline, SPADESegmenter
 from spade_hf.export import export_generator, save_onnx
 from spade_hf.hub.registration import register_with_diffusers
 from spade_hf.hub.standalone import write_standalone
@@ -32,6 +32,7 @@ from spade_hf_cli.program import PROGRAMS
 from spade_hf_cli.synthesize import parser as synthesis
 from spade_hf_cli.train import parser as training
 from spade_hf_cli.train_outlines import parser as outlines
+from spade_hf_cli.train_segmenter import parser as segmenters
 
 from .conversion.test_presets import weights_of
 from .tiny_networks import NUM_LABELS, random_latents, tiny_generator
@@ -42,9 +43,11 @@ SKILL = ROOT / "skills" / "train-spade" / "SKILL.md"
 PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", SKILL, *sorted((ROOT / "docs").rglob("*.md"))]
 TRAINING, EVALUATION = "examples/train_spade.py", "examples/evaluate_spade.py"
 OUTLINES, SYNTHESIS = "examples/train_outlines.py", "examples/synthesize_dataset.py"
+SEGMENTERS = "examples/train_segmenter.py"
 PARSERS = {
     TRAINING: training.build_parser,
     OUTLINES: outlines.build_parser,
+    SEGMENTERS: segmenters.build_parser,
     EVALUATION: metrics.build_parser,
     SYNTHESIS: synthesis.build_parser,
 }
@@ -221,12 +224,19 @@ def prepare_outlines(folder: Path) -> dict[str, object]:
     return {}
 
 
+def prepare_segmenter(folder: Path) -> dict[str, object]:
+    """A segmenter that was trained elsewhere: the bundled one."""
+    SPADESegmenter.from_pretrained(BUNDLED_MODEL, subfolder="segmenter").save_pretrained(folder / "my-segmenter")
+    return {}
+
+
 PREPARE = {
     "docs/convert.md": prepare_convert,
     "docs/export.md": prepare_export,
     "docs/hub.md": prepare_hub,
     "docs/outlines.md": prepare_outlines,
     "docs/rented_gpu.md": prepare_rented_gpu,
+    "docs/segmenter.md": prepare_segmenter,
     "docs/synthesis.md": prepare_synthesis,
 }
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "extending.md"]

@@ -18,7 +18,7 @@ from spade_hf.project import install_command
 from spade_hf_cli import main
 from spade_hf_cli.commands import export as command
 
-from ..tiny_networks import NUM_LABELS, tiny_generator, tiny_outlines, tiny_style_encoder
+from ..tiny_networks import NUM_LABELS, tiny_generator, tiny_outlines, tiny_segmenter, tiny_style_encoder
 
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_inference.py"
@@ -138,6 +138,16 @@ def test_the_outline_model_alone_and_beside_the_generator(tmp_path, capsys):
     assert outlines.read_bytes() == alone and b"latents" in generator.read_bytes()
 
 
+def test_the_segmenter(model, tmp_path, capsys):
+    folder = saved(tmp_path / "model", segmenter=tiny_segmenter())
+    file = tmp_path / "segmenter.onnx"
+    assert main(["export", "--model", str(folder), "--segmenter", str(file)]) == 0
+    assert capsys.readouterr().out.startswith(f"{file}: ")
+    assert b"probabilities" in file.read_bytes()
+    assert main(["export", "--model", str(model), "--segmenter", str(tmp_path / "other.onnx")]) == 2
+    assert "--segmenter was given, but this model has no segmenter" in capsys.readouterr().err
+
+
 def test_nothing_is_written_that_differs(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "find_model", lambda name: str(model))
     monkeypatch.setattr("spade_hf.export.generator_difference", lambda *arguments, **options: 0.5)
@@ -175,7 +185,11 @@ def test_bad_input_is_one_line(options, message, model, tmp_path, capsys, monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "There is nothing to write. Give one or more of --output, --style-encoder, --outline, --standalone."),
+        (
+            (),
+            "There is nothing to write. Give one or more of --output, --style-encoder, --outline, --segmenter, "
+            "--standalone.",
+        ),
         (("--outline", "o.onnx", "--modulation", "sparse"), "--modulation belongs to --output, which is missing."),
     ],
 )

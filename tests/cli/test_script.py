@@ -53,6 +53,7 @@ def test_help_imports_neither_torch_nor_the_library(arguments):
     [
         ("train", "--simplify_probability"),
         ("train-outlines", "--block_out_channels"),
+        ("train-segmenter", "--min_crop_share"),
         ("evaluate", "--segmenter"),
         ("synthesize", "--images_per_mask"),
     ],

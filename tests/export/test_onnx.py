@@ -16,11 +16,13 @@ from spade_hf.export import (
     TOLERANCE,
     export_generator,
     export_outline_model,
+    export_segmenter,
     export_style_encoder,
     generator_difference,
     outline_model_difference,
     random_label_maps,
     save_onnx,
+    segmenter_difference,
     style_encoder_difference,
 )
 from spade_hf.export.neighborhoods import distinct_neighborhoods
@@ -37,6 +39,7 @@ from ..tiny_networks import (
     tiny_generator,
     tiny_outlines,
     tiny_pix2pixhd,
+    tiny_segmenter,
     tiny_style_encoder,
 )
 
@@ -263,6 +266,32 @@ def test_the_outline_model():
     assert json.loads(metadata["size_divisor"]) == 8
     with pytest.raises(ValueError, match="has no outline model"):
         export_outline_model(pipeline_of(tiny_generator()))
+
+
+def test_the_segmenter():
+    network = tiny_segmenter(labels=NAMES)
+    generator = tiny_generator(use_unknown_label=True)
+    labels = LabelSet("five", (Label(1, "?", (1, 1, 1)), *LABELS.labels), unknown_id=1)
+    pipeline = pipeline_of(generator, labels, segmenter=network)
+    model = export_segmenter(pipeline, dtype="float16")
+    onnx.checker.check_model(model)
+    assert model.ByteSize() < 2.2 * network.num_parameters() + 100_000  # bytes of weights, and of the graph
+    assert segmenter_difference(model, pipeline, dtype="float16") < TOLERANCE
+    other = pipeline_of(generator, labels, segmenter=tiny_segmenter(seed=5))
+    assert segmenter_difference(model, other, dtype="float16") > 0.01
+
+    session = open_session(model)
+    assert [(one.name, one.type) for one in session.get_inputs()] == [("images", "tensor(float)")]
+    for batch_size, size in ((1, (32, 32)), (2, (96, 64)), (1, (256, 352))):
+        images = torch.rand(batch_size, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        (found,) = session.run(["probabilities"], {"images": images.numpy()})
+        assert found.shape == (batch_size, 4, size[0] // 4, size[1] // 4)
+        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert [(one["id"], one["name"]) for one in json.loads(metadata["labels"])] == list(zip(IDS, NAMES, strict=True))
+    assert json.loads(metadata["image_size"]) == 64 and json.loads(metadata["size_divisor"]) == 32
+    with pytest.raises(ValueError, match="has no segmenter"):
+        export_segmenter(pipeline_of(tiny_generator()))
 
 
 def test_an_id_of_no_label_paints_as_no_label_does(pipeline, model):

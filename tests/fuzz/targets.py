@@ -25,7 +25,9 @@ from spade_hf.demo.handlers import Handlers
 from spade_hf.demo.painter import Painter, Style, Styles
 from spade_hf.demo.scene import Scene
 from spade_hf.demo.uploads import read_mask, read_style_image
+from spade_hf.labels.class_tables import load_class_table
 from spade_hf.labels.colors import voc_color
+from spade_hf.models.transformers_segmenter import match_labels
 from spade_hf_cli import main
 
 from .. import public_reference
@@ -424,6 +426,18 @@ def label_tables(random: Random, folder: Path) -> None:
     label_set.describe_ids()
 
 
+CLASS_TABLE = {"mountain, mount": "mountain", "earth, ground": "dirt", "never": ["cloud", "snow"]}
+CLASSES = ["sky", "mountain, mount", "rock, stone", "grass", "tree", "sand", "water", "sea", "earth, ground", "flower"]
+
+
+def class_tables(random: Random, folder: Path) -> None:
+    path = folder / "classes.json"
+    path.write_bytes(json_from(random, CLASS_TABLE))
+    found = match_labels(CLASSES, LANDSCAPES, load_class_table(str(path)), model="model")
+    assert len(found) == LANDSCAPES.num_channels
+    assert all(0 <= number < len(CLASSES) for own in found for number in own)
+
+
 @functools.cache
 def saved_model() -> dict[str, bytes]:
     """The files of a small pipeline."""
@@ -579,6 +593,7 @@ TARGETS: dict[str, Target] = {
     "checkpoints": checkpoints,
     "convert_command": convert_command,
     "label_tables": label_tables,
+    "class_tables": class_tables,
     "models": models,
     "painted_masks": painted_masks,
     "training_configs": training_configs,

@@ -28,6 +28,7 @@ COUNTS = {
     "checkpoints": 30,
     "convert_command": 15,
     "label_tables": 300,
+    "class_tables": 300,
     "models": 40,
     "painted_masks": 40,
     "training_configs": 60,

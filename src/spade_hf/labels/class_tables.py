@@ -94,7 +94,7 @@ def load_class_table(name: str, *, given_as: str = "`class_table`") -> ClassTabl
             f"{given_as} is {name}, which is no file; built-in tables are {', '.join(TABLES)}. Give one of them, or a "
             "JSON file."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{given_as} {name} can't be read as JSON: {error}") from error
     never = content.pop("never", []) if isinstance(content, dict) and isinstance(content.get("never"), list) else []
     if not isinstance(content, dict) or not all(isinstance(one, str) for one in [*content.values(), *never]):

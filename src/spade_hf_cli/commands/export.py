@@ -87,8 +87,12 @@ def export_networks(args: argparse.Namespace) -> None:
 
 def check_files(args: argparse.Namespace) -> bool:
     """Return whether there are ONNX files to write; raise a ValueError if something cannot be written."""
-    given = {"--output": args.output, "--style-encoder": args.style_encoder, "--outline": args.outline}
-    given["--segmenter"] = args.segmenter
+    given = {
+        "--output": args.output,
+        "--style-encoder": args.style_encoder,
+        "--outline": args.outline,
+        "--segmenter": args.segmenter,
+    }
     files = {option: file for option, file in given.items() if file is not None}
     if args.standalone is not None:
         check_standalone(args)

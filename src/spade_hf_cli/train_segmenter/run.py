@@ -50,7 +50,7 @@ def main(options: SegmenterOptions) -> None:
         network=network,
         dataset=dataset,
         build_optimizer=lambda accelerator: build_adamw(options, accelerator, groups_of(network, options)),
-        build_iteration=lambda *parts: SegmenterIteration(*parts, label_set),
+        build_iteration=lambda accelerator, side, average: SegmenterIteration(accelerator, side, average, label_set),
         build_publisher=lambda average, **run: SegmenterPublisher(
             average, shown, label_set, evaluation=evaluation, **run
         ),
