@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,8 @@ def build_evaluation(
     count = min(options.num_evaluation_images, len(held_out))
     rows = held_out.rows.select([number * len(held_out) // count for number in range(count)])
     chosen = PairedImageDataset(rows, held_out.reader, seed=options.seed, skip_broken=options.skip_broken)
-    return RunningEvaluation(chosen, accelerator.device)
+    segmenter = None if options.evaluation_segmenter is None else Path(options.evaluation_segmenter)
+    return RunningEvaluation(chosen, accelerator.device, segmenter=segmenter)
 
 
 def load_pretrained(options: TrainOptions) -> tuple[Pretrained | None, TrainOptions]:
