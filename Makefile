@@ -81,6 +81,6 @@ $(VENV)/.installed-%: pyproject.toml setup.py constraints.txt src/spade_hf/versi
 	@touch $@
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit("spade_hf needs Python 3.10 to 3.13, \
+	@$(PYTHON) -c 'import sys; (3, 10) <= sys.version_info < (3, 15) or sys.exit("spade_hf needs Python 3.10 to 3.14, \
 	and $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)

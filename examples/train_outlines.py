@@ -1,12 +1,12 @@
 # /// script
-# requires-python = ">=3.10,<3.14"
+# requires-python = ">=3.10,<3.15"
 # # All but this library, whose name on PyPI is not ours: uv run --with-editable . examples/train_outlines.py in a
 # # clone, --with its wheel elsewhere (docs/rented_gpu.md)
 # dependencies = [
 #     "torch>=2.8",
 #     "diffusers>=0.41",
 #     "huggingface-hub>=1.32",
-#     "safetensors>=0.5",
+#     "safetensors>=0.8",
 #     "numpy>=1.26",
 #     "pillow>=10.3",
 #     "tqdm>=4.66",
@@ -17,6 +17,11 @@
 #     "scikit-image>=0.22",
 #     "scipy>=1.11",
 # ]
+#
+# [tool.hf-jobs]  # what `hf jobs uv run` rents if it is given no other flags: about a dollar
+# flavor = "l4x1"
+# timeout = "75m"
+# secrets = ["HF_TOKEN"]
 # ///
 """Train an outline model, which gives painted label maps natural outlines, on any label maps.
 

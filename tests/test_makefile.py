@@ -21,7 +21,7 @@ def test_the_readme_and_ci_name_the_two_commands():
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-@pytest.mark.parametrize("version", [(2, 7), (3, 9), (3, 14)])
+@pytest.mark.parametrize("version", [(2, 7), (3, 9), (3, 15)])
 def test_another_python_is_refused_before_a_venv_is_made(version, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.version_info = {version}")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -30,7 +30,7 @@ def test_another_python_is_refused_before_a_venv_is_made(version, tmp_path, monk
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST)
     assert result.returncode == 2
     expected = (
-        f"spade_hf needs Python 3.10 to 3.13, and {sys.executable} is {version[0]}.{version[1]}. Name another one"
+        f"spade_hf needs Python 3.10 to 3.14, and {sys.executable} is {version[0]}.{version[1]}. Name another one"
     )
     assert expected in result.stderr
     assert not venv.exists()

@@ -11,12 +11,15 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from spade_hf import SPADEPipeline
 from spade_hf.data import load_folders
+from spade_hf.metrics import load_feature_network, segmenter_settings, train_segmenter
+from spade_hf.metrics.caches import save_segmenter
 from spade_hf.training import hold_out
 from spade_hf_cli.train.build import build_dataset, build_evaluation, build_held_out
 from spade_hf_cli.train.parser import parse_args
 
-from ..training_data import make_rows, mask, real_image, write_labels
+from ..training_data import make_networks, make_rows, mask, real_image, write_labels
 from .programs import SMALL
 
 
@@ -105,6 +108,31 @@ def test_another_split_is_evaluated(run, tmp_path):
 
     result = run(*command, "--output_dir", tmp_path / "out", "--evaluation_split", "tset")
     assert result.status == 2 and "split 'tset') cannot be loaded" in result.stderr
+
+
+def test_a_segmenter_adds_miou(tmp_path):
+    """One that `spade-hf evaluate` has trained before, on the same labels and feature network."""
+    rows = {"train": make_rows(), "validation": make_rows(4)}
+    datasets.DatasetDict(rows).save_to_disk(str(tmp_path / "data"))
+    write_labels(tmp_path / "data" / "labels.json")
+    command = [*SMALL, "--dataset_name", str(tmp_path / "data"), "--evaluation_steps", "2"]
+    options = parse_args(command)
+    held_out = build_held_out(options, build_dataset(options))
+    network, file = load_feature_network("efficientnet-lite2"), tmp_path / "segmenter-0.safetensors"
+    settings = segmenter_settings(network, held_out, num_steps=1, seed=0)
+    save_segmenter(train_segmenter(network, held_out, num_steps=1, seed=0), file, settings)
+    networks = make_networks()
+    parts = {name: networks[name] for name in ("generator", "style_encoder")}
+    pipeline = SPADEPipeline(image_processor=held_out.processor, **parts)
+    pipeline.set_progress_bar_config(disable=True)
+    accelerator = SimpleNamespace(is_main_process=True, device="cpu")
+    assert "evaluation/miou" not in build_evaluation(options, accelerator, held_out)(pipeline)
+    options = parse_args([*command, "--evaluation_segmenter", str(file)])
+    figures = build_evaluation(options, accelerator, held_out)(pipeline)
+    assert 0 <= figures["evaluation/miou"] <= 1 and figures["evaluation/kid"] > 0
+    options = parse_args([*command, "--evaluation_segmenter", str(tmp_path / "gone.safetensors")])
+    with pytest.raises(ValueError, match="gone.safetensors` can't be read as a segmenter"):
+        build_evaluation(options, accelerator, held_out)
 
 
 def test_a_share_of_the_folder(start, options, tmp_path):

@@ -222,6 +222,15 @@ def test_a_panel_for_each_loss():
     assert draw_losses([{"step": 1, "kl": 0.0}]).size == (3 * WIDTH, HEIGHT)
 
 
+def test_evaluations_come_first():
+    rows = [{"step": step, "kl": 1.0} for step in range(1, 5)]
+    rows[3] |= {"evaluation/kid": 0.5, "evaluation/miou": 0.25}
+    kid, miou, _ = np.split(np.array(draw_losses(rows)), 3, axis=1)
+    for panel, name in ((kid, "evaluation/kid"), (miou, "evaluation/miou")):
+        alone = draw_losses([{"step": 4, name: rows[3][name]}])
+        np.testing.assert_array_equal(panel, np.array(alone)[:, :WIDTH])
+
+
 def test_numbers_that_are_not_finite_are_left_out():
     """A real logit that overflows in fp16 stops no run, and neither does its plot."""
     rows = [{"step": step, "a": float(step)} for step in range(1, 9)]

@@ -277,7 +277,8 @@ class Figure:
             made from the exact ones; `"style"`, in another image's style and compared with that image; or
             `"diversity"`, in two random styles that are compared with each other. By default the figure compares the
             images of a mask with the real ones. See `scoring.KINDS`.
-        is_logged (`bool`, defaults to `False`): Whether training logs it. It knows neither a segmenter nor scenes.
+        is_logged (`bool`, defaults to `False`): Whether training logs it, where it can be computed: a run does not
+            know scenes, and a segmenter only if it is given one.
         in_card (`bool`, defaults to `True`): Whether model cards give it.
     """
 
@@ -292,7 +293,7 @@ class Figure:
 FIGURES: dict[str, Figure] = {
     "fid": Figure(fid, "FID"),
     "kid": Figure(kid, "KID", is_logged=True),
-    "miou": Figure(mean_iou, "mIoU"),
+    "miou": Figure(mean_iou, "mIoU", is_logged=True),
     "miou_exact": Figure(lambda sets: mean_iou(sets, exact=True), needs="redrawn"),
     "pixel_accuracy": Figure(labeled_pixels),
     "agreement": Figure(mean_agreement, in_card=False),

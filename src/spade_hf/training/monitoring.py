@@ -232,7 +232,7 @@ def save_losses(output_dir: Path) -> None:
 
 
 def draw_losses(rows: Sequence[Mapping[str, float]]) -> Image.Image | None:
-    """Draw the numbers of a run's table that are not rates; see [`read_metrics`].
+    """Draw the numbers of a run's table that are not rates, those of evaluations first; see [`read_metrics`].
 
     A panel's line is the mean over the updates of a pixel's width, and its axis reaches from the least to the largest
     of these means. Values that are not finite are left out.
@@ -252,7 +252,10 @@ def draw_losses(rows: Sequence[Mapping[str, float]]) -> Image.Image | None:
         return None
     sheet = Image.new("RGB", (COLUMNS * WIDTH, -(-len(curves) // COLUMNS) * HEIGHT), "white")
     last = max(row[STEP] for row in rows)
-    for number, (name, points) in enumerate(curves.items()):
+    # first what was measured on pairs that are not trained on
+    names = sorted(curves, key=lambda name: not name.startswith("evaluation/"))
+    for number, name in enumerate(names):
+        points = curves[name]
         panel = _panel(name, np.array(points), last)
         sheet.paste(panel, (number % COLUMNS * WIDTH, number // COLUMNS * HEIGHT))
     return sheet

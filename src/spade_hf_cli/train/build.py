@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,7 +134,8 @@ def build_evaluation(
             f"`evaluation_steps` needs the package {error.name}, which is not installed: {install_command('eval')}"
         )
         raise ImportError(message) from error
-    return RunningEvaluation(choose_evaluated(options, held_out), accelerator.device)
+    segmenter = None if options.evaluation_segmenter is None else Path(options.evaluation_segmenter)
+    return RunningEvaluation(choose_evaluated(options, held_out), accelerator.device, segmenter=segmenter)
 
 
 def choose_evaluated(options: "TrainOptions | SegmenterOptions", held_out: PairedImageDataset) -> PairedImageDataset:

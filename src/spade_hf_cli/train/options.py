@@ -261,6 +261,11 @@ class TrainOptions(DataOptions):
     )
     evaluation_split: str = output_option("validation", "their split, with --dataset_name", free=True)
     num_evaluation_images: int = output_option(48, "pairs, evenly spread over the split", kind=count, free=True)
+    evaluation_segmenter: str | None = output_option(
+        None,
+        "segmenter-*.safetensors that `spade-hf evaluate --output_dir` has left: evaluates mIoU as well",
+        free=True,
+    )
     log_steps: int = output_option(10, kind=count, free=True)
     report_to: str = output_option(
         "none", "installed tracker that accelerate supports: tensorboard, wandb, trackio", free=True

@@ -89,7 +89,7 @@ RULES = (
     ),
     _no_effect("lr_warmup_steps", lambda options: options.lr_scheduler == "constant", "with --lr_scheduler constant"),
     _no_effect(
-        "evaluation_split num_evaluation_images",
+        "evaluation_split num_evaluation_images evaluation_segmenter",
         lambda options: options.evaluation_steps is None,
         "without --evaluation_steps",
     ),

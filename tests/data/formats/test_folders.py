@@ -94,6 +94,16 @@ def test_subfolders_belong_to_the_name(tmp_path):
     assert {name: ids.max() for name, ids in found.items()} == {"a/1_i.png": 0, "b/1_i.png": 1}
 
 
+def test_a_list_of_whole_names_as_a_run_writes_it(tmp_path):
+    """Of the first folder, as `validation_files.txt`, beside names without their ends."""
+    write_cityscapes(tmp_path)
+    folders = cityscapes_folders(tmp_path)
+    every = load_folders(folders, suffixes=CITYSCAPES)["file_name"][:]
+    file = tmp_path / "list.txt"
+    file.write_text(f"{every[1]}\n{every[0].removesuffix(CITYSCAPES['image'])}\n")
+    assert load_folders(folders, suffixes=CITYSCAPES, file_list=str(file))["file_name"][:] == every[:2]
+
+
 @pytest.mark.parametrize("names", ["whole", "subfolders"])
 def test_voc(names, tmp_path, caplog):
     caplog.set_level("INFO")
@@ -173,8 +183,10 @@ def strange_column(root):
 
 def listed_stranger(root):
     file = root / "list.txt"
-    file.write_text("ulm/ulm_000000_000019\nulm/ulm_000000_000019_leftImg8bit.png\n\n")
-    message = r"has no file for ulm/ulm_000000_000019_leftImg8bit.png; .*which `file_list` .*list.txt names. A line"
+    file.write_text("ulm/ulm_000000_000019\nulm/ulm_000000_000019_gtFine_labelIds.png\n\n")
+    message = (
+        r"has no file for ulm/ulm_000000_000019_gtFine_labelIds.png; .*which `file_list` .*list.txt names. A line"
+    )
     return {"file_list": str(file)}, message
 
 

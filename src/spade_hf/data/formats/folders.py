@@ -54,8 +54,9 @@ def load_folders(
         prefixes (`Mapping[str, str]`, *optional*): Column -> start of its file names, such as `"gt_"`, which is not
             part of the name. Other files are ignored.
         file_list (`str`, *optional*): A text file with one name per line, without prefix, suffix or extension, such as
-            VOC's `ImageSets/Segmentation/train.txt`. Only these files are read. Without it, every file needs a
-            partner; but with masks in VOC's layout, images without a mask are skipped.
+            VOC's `ImageSets/Segmentation/train.txt`; or with a whole file name of the first column, as a run lists
+            the pairs that it holds out. Only these files are read. Without it, every file needs a partner; but with
+            masks in VOC's layout, images without a mask are skipped.
         class_masks (`LabelSet`, *optional*): Each image has black and white masks, one or more per class of this label
             set, whose names are the image's, the class and optionally a number: `1-grass.png`, `1-grass-2.png` or
             `1/grass.png`. Where masks overlap, the class with the larger id wins.
@@ -88,7 +89,9 @@ def load_folders(
             )
         files["label"] = {name: masks[0][0] for name, masks in classes.items()}
     if file_list is not None:
-        names = _read_names(file_list)
+        first = next(iter(files.values()))
+        whole = {normalized(path): name for name, path in first.items() if normalized(path) not in first}
+        names = {whole.get(name, name) for name in _read_names(file_list)}
     elif has_voc_masks:
         names = set(files["label"])
         num_alone = len(set().union(*files.values()) - names)
@@ -234,7 +237,7 @@ def _check_partners(
     if file_list is not None:
         raise ValueError(
             f"{'; '.join(lacks)}, which `file_list` {file_list} names. A line is a file's name with its subfolders, "
-            "without its prefix (`prefixes`), suffix (`suffixes`) or extension."
+            "without its prefix (`prefixes`), suffix (`suffixes`) or extension, or a whole name in the first folder."
         )
     raise ValueError(
         f"{'; '.join(lacks)}. {_hint(missing, files)}Files are paired by their names without extension: rename them "
