@@ -13,7 +13,7 @@ from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo import build_demo, launch_options
 from spade_hf.demo.painter import Painter
 
-from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder
+from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder, varied_segmenter
 
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -36,6 +36,14 @@ def outlined() -> SPADEPipeline:
     """A tiny model with an outline model."""
     pipeline = tiny_pipeline()
     pipeline.register_modules(outline_model=tiny_outlines(num_labels=12))
+    return pipeline
+
+
+@pytest.fixture(scope="session")
+def photographer() -> SPADEPipeline:
+    """A tiny model with a segmenter."""
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(segmenter=varied_segmenter(num_labels=12))
     return pipeline
 
 

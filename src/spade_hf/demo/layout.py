@@ -201,7 +201,7 @@ def lay_out_style(on: Handlers, page: Page, styles: StyleList | None) -> None:
     with gr.Row(elem_id="pick"):
         page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
         page.own = gr.UploadButton(
-            "Style of a photo" if on.painter.reads_photos else "Your picture", type="binary", file_types=IMAGE_FILES,
+            "Photo's light" if on.painter.reads_photos else "Your picture", type="binary", file_types=IMAGE_FILES,
             visible=reads_images, elem_id="own", size="md", min_width=90,
         )  # fmt: skip
         page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90)
