@@ -30,6 +30,7 @@ from .arguments import (
     check_tolerance,
     check_whole_number,
 )
+from .batching import count_images, split_batches
 from .components import check_components, check_index, with_own_classes
 from .inputs import InputReader
 from .refinement import check_nothing_beside, check_outline_model, check_strength, draw_natural_maps
@@ -231,7 +232,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
         # Styles: given, encoded or drawn.
         z = self.encode_style(style_image) if style_image is not None else latents  # (M, Z), (1, Z) or None
-        num_images = self._num_images(num_masks, z, num_images_per_mask)
+        num_images = count_images(num_masks, z, num_images_per_mask)
         if isinstance(generator, list) and len(generator) != num_images:
             raise ValueError(f"`generator` is a list of {len(generator)} for {num_images} images; give one for each.")
         if z is None and self.generator.config.latent_dim is not None:
@@ -251,7 +252,7 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
 
         # Images, batch by batch, and whether they show what the masks say.
         images, agreement = [], []
-        batches = _batches(num_masks, num_images // num_masks, batch_size)
+        batches = split_batches(num_masks, num_images // num_masks, batch_size)
         bar: Any = self.progress_bar
         for its_masks, batch in bar(batches) if len(batches) > 1 else batches:  # one step needs no bar
             given = {name: None if one is None else one[its_masks].to(device) for name, one in inputs.items()}
@@ -431,29 +432,3 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
     def _ids(self, channels: Tensor) -> Tensor:
         """Return the label ids of channels."""
         return torch.tensor(self.image_processor.label_set.ids, device=channels.device)[channels]
-
-    @staticmethod
-    def _num_images(num_masks: int, z: Tensor | None, num_images_per_mask: int) -> int:
-        """Return M, the number of images from the masks and styles."""
-        if z is None:
-            return num_masks * num_images_per_mask
-        if num_masks > 1 and len(z) not in (1, num_masks):
-            raise ValueError(f"{len(z)} styles were given for {num_masks} masks; give one, or one for each mask.")
-        return max(num_masks, len(z))
-
-
-def _batches(num_masks: int, images_per_mask: int, batch_size: int) -> list[tuple[slice, slice]]:
-    """Split the work into batches: several masks with all of their images, or one mask with some of its images.
-
-    A batch contains each mask once, not once per style.
-    """
-    if images_per_mask <= batch_size:
-        step = batch_size // images_per_mask
-        starts = range(0, num_masks, step)
-        return [(slice(i, i + step), slice(i * images_per_mask, (i + step) * images_per_mask)) for i in starts]
-    batches = []
-    for mask in range(num_masks):
-        first, end = mask * images_per_mask, (mask + 1) * images_per_mask
-        starts = range(first, end, batch_size)
-        batches += [(slice(mask, mask + 1), slice(i, min(i + batch_size, end))) for i in starts]
-    return batches
