@@ -92,7 +92,7 @@ def test_saved_files_do_not_say_where_they_were_loaded_from(folder, tmp_path):
     for network in (pipeline.generator, pipeline.style_encoder):
         network.save_pretrained(str(tmp_path / "networks" / type(network).__name__))
     files = [*tmp_path.rglob("*.json"), *Path(spade_hf.BUNDLED_MODEL).rglob("*.json")]
-    assert len(files) == 4 + 2 + 5  # the bundled model has an outline model
+    assert len(files) == 4 + 2 + 6  # the bundled model has an outline model and a segmenter
     for file in files:
         text = file.read_text(encoding="utf-8")
         assert "_name_or_path" not in text and str(folder.parent) not in text, file

@@ -69,7 +69,7 @@ class SegmenterOptions(DataOptions):
     time: float | None = as_in_train("time")
     learning_rate: float = as_in_train("learning_rate", default=2e-3, help="of the new layers")
     body_learning_rate: float = step_option(
-        2e-4, "of the layers that start from ImageNet's weights", kind=nonnegative, card=True
+        2e-5, "of the layers that start from ImageNet's weights", kind=nonnegative, card=True
     )
     adam_beta1: float = as_in_train("adam_beta1", default=0.9)
     adam_beta2: float = as_in_train("adam_beta2", default=0.99)
