@@ -25,6 +25,7 @@ COLUMNS = {
     "label": "PNG of label ids, the mask as the model saw it; `labels.json` has names and colors",
     "instance": "PNG of instance ids, as the model saw it",
     "source_index": "row of the mask in the source",
+    "style": "the style picture whose light and colors it has",
     "seed": "`pipeline(label, generator=torch.Generator().manual_seed(seed))` paints this picture again, at its size",
 }
 
@@ -84,7 +85,11 @@ def write_data_card(
         pipeline (`SPADEPipeline`): The model.
         license (`str`, *optional*): The model's license.
     """
-    count = settings["num_images_per_mask"]
+    count, styles = settings["num_images_per_mask"], settings.get("styles")
+    kind = "random style" if styles is None else "style, that of a picture"
+    columns = {name: COLUMNS[name] for name in (*summary.columns, "source_index", "seed")}
+    if styles is not None:
+        columns |= {"seed": "decided on its style, and on outlines", "style": COLUMNS["style"]}
     left_out = f"Left out, because their masks cannot be read: rows {row_numbers(summary.missing)} of the source.\n\n"
     card = CARD.format(
         metadata=_metadata(summary, pipeline.image_processor.label_set, license).to_yaml(),
@@ -93,8 +98,8 @@ def write_data_card(
         model=settings["model"],
         source=settings["dataset_name"],
         split=settings["split"],
-        styles="one for each mask" if count == 1 else f"{count} for each mask, each in its own random style",
-        columns="\n".join(f"| `{name}` | {COLUMNS[name]} |" for name in (*summary.columns, "source_index", "seed")),
+        styles="one for each mask" if count == 1 else f"{count} for each mask, each in its own {kind}",
+        columns="\n".join(f"| `{name}` | {text} |" for name, text in columns.items()),
         labels=label_table(pipeline),
         left_out=left_out if summary.missing else "",
         version=__version__,

@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from ..files import write_text
 from .data_card import Summary
-from .row import Row, image_seeds, row_name
+from .row import Row, image_seeds, row_name, style_number
 from .settings import writing
 
 
@@ -28,6 +28,8 @@ class Output(ABC):
         num_images_per_mask (`int`): Rows per mask.
         seed (`int`): The data set's seed.
         chunks (`Sequence[range]`): Rows of the source that are written together.
+        styles (`Sequence[str]`, defaults to `()`): Names of the style pictures, if there are any; a row's is in its
+            column `style`. See [`style_number`].
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class Output(ABC):
     num_images_per_mask: int
     seed: int
     chunks: Sequence[range]
+    styles: Sequence[str] = ()
 
     @abstractmethod
     def missing(self, chunk: range) -> list[int]:
@@ -51,6 +54,11 @@ class Output(ABC):
     @abstractmethod
     def features(self) -> datasets.Features | None:
         """Return the columns for the card's metadata; `None` if the card needs none."""
+
+    def about(self, source_index: int, seed: int) -> dict[str, int | str]:
+        """Return the columns of a row that are no images."""
+        style = {"style": self.styles[style_number(seed, len(self.styles))]} if self.styles else {}
+        return {"source_index": source_index, "seed": seed, **style}
 
     def all_missing(self) -> list[int]:
         """List the masks that lack some or all of their rows."""
@@ -91,8 +99,7 @@ class ParquetOutput(Output):
         values = [
             {
                 **{name: {"bytes": data, "path": f"{row.name}.png"} for name, data in row.images.items()},
-                "source_index": row.source_index,
-                "seed": row.seed,
+                **self.about(row.source_index, row.seed),
             }
             for row in rows
         ]
@@ -109,10 +116,9 @@ class ParquetOutput(Output):
 
     def features(self) -> datasets.Features:
         """Return the columns of the files, also for the card's metadata."""
-        numbers = ("source_index", "seed")
-        return datasets.Features(
-            {name: datasets.Image() for name in self.columns} | {name: datasets.Value("int64") for name in numbers}
-        )
+        types = {int: datasets.Value("int64"), str: datasets.Value("string")}
+        about = {name: types[type(value)] for name, value in self.about(0, 0).items()}
+        return datasets.Features({name: datasets.Image() for name in self.columns} | about)
 
 
 class FolderOutput(Output):
@@ -170,4 +176,4 @@ class FolderOutput(Output):
             "file_name" if column == "image" else f"{column}_file_name": path.relative_to(self.folder).as_posix()
             for column, path in self.paths(index, number).items()
         }
-        return {**files, "source_index": index, "seed": seed}
+        return {**files, **self.about(index, seed)}
