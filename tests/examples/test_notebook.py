@@ -1,16 +1,18 @@
 """The notebook's code cells run as they are, one after another, as in a kernel."""
 
-import ast
+import base64
+import io
 import json
 import re
+import runpy
 import shlex
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import spade_hf_cli
+from spade_hf.training.monitoring import WIDTH
 
 from ..test_docs import PARSERS
 from .programs import ROOT
@@ -21,27 +23,19 @@ CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 CODE = ["".join(cell["source"]).replace("\\\n", " ") for cell in CELLS if cell["cell_type"] == "code"]
 
 
-def shell(command: str, names: dict) -> None:
-    """A line `!command {name}`, as IPython has it, with this Python's `spade-hf`."""
-    command = command.format(**names)
-    assert command.startswith("spade-hf ")
-    code = "import sys, spade_hf_cli; sys.exit(spade_hf_cli.main(sys.argv[1:]))"
-    subprocess.run([sys.executable, "-c", code, *shlex.split(command)[1:]], check=True, timeout=600)
-
-
-def run_cell(code: str, names: dict) -> object:
-    """What the cell shows: the value of its last line, if that is an expression."""
-    code = re.sub(r"^!(.+)$", lambda line: f"_shell({line[1]!r}, globals())", code, flags=re.MULTILINE)
-    *lines, last = ast.parse(code).body
-    if isinstance(last, ast.Expr) and "_shell" not in ast.unparse(last):
-        exec(compile(ast.Module(lines, []), NOTEBOOK.name, "exec"), names)
-        return eval(compile(ast.Expression(last.value), NOTEBOOK.name, "eval"), names)
-    return exec(compile(ast.Module([*lines, last], []), NOTEBOOK.name, "exec"), names)
-
-
-def test_a_notebook_without_outputs():
+def test_what_its_cells_print_and_show_is_stored():
+    """By `research/run_notebook.py`, in small pictures, and with no path of the machine that ran it."""
     assert len(CELLS) == len({cell["id"] for cell in CELLS}) <= 12
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in CELLS if "outputs" in cell)
+    cells = [cell for cell in CELLS if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    pictures = [output["data"]["image/jpeg"] for output in outputs if "data" in output]
+    sizes = [Image.open(io.BytesIO(base64.b64decode(picture))).size for picture in pictures]
+    assert sizes[:2] == [(768, 384), (768, 192)] and len(sizes) == 4  # the last is the plot of a run's numbers
+    assert NOTEBOOK.stat().st_size < 150_000
+    printed = "".join(line for output in outputs if "text" in output for line in output["text"])
+    assert "0 sky, 1 cloud" in printed and "12 pairs read" in printed and "Saved the model to FOLDER/model" in printed
+    assert not re.search(r"(?<![\w.])/(tmp|home|root|work)/", printed)
 
 
 def test_its_commands_parse():
@@ -60,11 +54,12 @@ def test_its_commands_parse():
 def test_its_cells_run(monkeypatch):
     monkeypatch.chdir(ROOT / "examples")
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
-    names = {"_shell": shell}
-    shown = [run_cell(code, names) for code in CODE]
+    script, names = runpy.run_path(str(ROOT / "research" / "run_notebook.py")), {}
+    shown = [script["run_cell"](code, names) for code in CODE]
     images = [np.array(image) for image in shown if image is not None]
-    assert [image.shape[:2] for image in images[:2]] == [(256, 512), (256, 1024)]
+    assert [image.shape[:2] for image in images[:2]] == [(512, 1024), (512, 2048)]
     summer, winter = np.split(images[0].astype(int), 2, axis=1)
     assert abs(summer - winter).mean() > 5  # snow is no grass
     assert (names["folder"] / "model" / "checkpoint-60").is_dir() and images[2].ndim == 3
+    assert images[3].shape[1] == 3 * WIDTH  # the plot
     assert names["own"](names["mask"]).images[0].size == (64, 64)

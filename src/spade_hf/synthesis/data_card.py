@@ -32,6 +32,7 @@ COLUMNS = {
     "source_index": "row of the mask in the source",
     AGREEMENT: "how surely a segmenter sees in the picture what its mask says, 0 to 1, the mean over its pixels; "
     "where it is below the threshold, `label` is unknown; to paint a picture again, take its mask from the source",
+    "style": "the style picture whose light and colors it has",
     "seed": "`pipeline(label, generator=torch.Generator().manual_seed(seed))` paints this picture again, at its size",
 }
 
@@ -93,9 +94,15 @@ def write_data_card(
         pipeline (`SPADEPipeline`): The model.
         license (`str`, *optional*): The model's license.
     """
-    count = settings["num_images_per_mask"]
-    names = (*summary.columns, "source_index", "seed", *([AGREEMENT] if summary.has_agreement else []))
-    meanings = {**COLUMNS, "seed": SEED_WITH_CONDITION} if settings.get("condition_column") else COLUMNS
+    count, styles = settings["num_images_per_mask"], settings.get("styles")
+    kind = "random style" if styles is None else "style, that of a picture"
+    columns = {name: COLUMNS[name] for name in (*summary.columns, "source_index", "seed")}
+    if styles is not None:
+        columns |= {"seed": "decided on its style, and on outlines", "style": COLUMNS["style"]}
+    elif settings.get("condition_column"):
+        columns["seed"] = SEED_WITH_CONDITION
+    if summary.has_agreement:
+        columns[AGREEMENT] = COLUMNS[AGREEMENT]
     left_out = f"Left out, because their masks cannot be read: rows {row_numbers(summary.missing)} of the source.\n\n"
     card = CARD.format(
         metadata=_metadata(summary, pipeline.image_processor.label_set, license).to_yaml(),
@@ -104,8 +111,8 @@ def write_data_card(
         model=settings["model"],
         source=settings["dataset_name"],
         split=settings["split"],
-        styles="one for each mask" if count == 1 else f"{count} for each mask, each in its own random style",
-        columns="\n".join(f"| `{name}` | {meanings[name]} |" for name in names),
+        styles="one for each mask" if count == 1 else f"{count} for each mask, each in its own {kind}",
+        columns="\n".join(f"| `{name}` | {text} |" for name, text in columns.items()),
         labels=label_table(pipeline),
         left_out=left_out if summary.missing else "",
         version=__version__,

@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from ..files import write_text
 from .data_card import Summary
-from .row import AGREEMENT, Row, image_seeds, read_agreement, row_name
+from .row import AGREEMENT, Row, image_seeds, read_agreement, row_name, style_number
 from .settings import writing
 
 
@@ -29,6 +29,8 @@ class Output(ABC):
         seed (`int`): The data set's seed.
         chunks (`Sequence[range]`): Rows of the source that are written together.
         has_agreement (`bool`, defaults to `False`): Whether rows have a column of their images' mean agreement.
+        styles (`Sequence[str]`, defaults to `()`): Names of the style pictures, if there are any; a row's is in its
+            column `style`. See [`style_number`].
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Output(ABC):
     seed: int
     chunks: Sequence[range]
     has_agreement: bool = False
+    styles: Sequence[str] = ()
 
     @abstractmethod
     def missing(self, chunk: range) -> list[int]:
@@ -53,6 +56,11 @@ class Output(ABC):
     @abstractmethod
     def features(self) -> datasets.Features | None:
         """Return the columns for the card's metadata; `None` if the card needs none."""
+
+    def about(self, source_index: int, seed: int) -> dict[str, int | str]:
+        """Return the columns of a row that are no images."""
+        style = {"style": self.styles[style_number(seed, len(self.styles))]} if self.styles else {}
+        return {"source_index": source_index, "seed": seed, **style}
 
     def all_missing(self) -> list[int]:
         """List the masks that lack some or all of their rows."""
@@ -94,8 +102,7 @@ class ParquetOutput(Output):
         values = [
             {
                 **{name: {"bytes": data, "path": f"{row.name}.png"} for name, data in row.images.items()},
-                "source_index": row.source_index,
-                "seed": row.seed,
+                **self.about(row.source_index, row.seed),
                 **({AGREEMENT: row.agreement} if self.has_agreement else {}),
             }
             for row in rows
@@ -113,13 +120,12 @@ class ParquetOutput(Output):
 
     def features(self) -> datasets.Features:
         """Return the columns of the files, also for the card's metadata."""
-        types = dict.fromkeys(("source_index", "seed"), "int64")
+        types = {int: "int64", str: "string"}
+        about = {name: types[type(value)] for name, value in self.about(0, 0).items()}
         if self.has_agreement:
-            types[AGREEMENT] = "float32"
-        return datasets.Features(
-            {name: datasets.Image() for name in self.columns}
-            | {name: datasets.Value(kind) for name, kind in types.items()}
-        )
+            about[AGREEMENT] = "float32"
+        columns = {name: datasets.Value(kind) for name, kind in about.items()}
+        return datasets.Features({name: datasets.Image() for name in self.columns} | columns)
 
 
 class FolderOutput(Output):
@@ -179,4 +185,4 @@ class FolderOutput(Output):
             for column, path in paths.items()
         }
         agreement = {AGREEMENT: read_agreement(paths["image"])} if self.has_agreement else {}
-        return {**files, "source_index": index, "seed": seed, **agreement}
+        return {**files, **self.about(index, seed), **agreement}

@@ -68,6 +68,11 @@ def image_seeds(seed: int, source_index: int, count: int) -> list[int]:
     return list(seeds)
 
 
+def style_number(seed: int, count: int) -> int:
+    """Return which of `count` style pictures an image gets, by its seed."""
+    return seed % count
+
+
 def encode_image(image: PIL.Image.Image, agreement: float | None = None) -> bytes:
     """Encode an image as a PNG file, with the agreement as a text in it."""
     buffer, texts = io.BytesIO(), PngInfo()

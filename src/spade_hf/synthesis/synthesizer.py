@@ -1,4 +1,4 @@
-"""Makes rows from masks: each mask in several random styles, the same in every process and resumed run.
+"""Makes rows from masks: each mask in several styles, the same in every process and resumed run.
 
 Legend: N masks, K images of each, H W height and width of a mask.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..images.photo_files import suffixes_of
 from ..images.resize import resize_labels
@@ -17,7 +18,7 @@ from ..pipelines import SPADEPipeline
 from ..pipelines.agreement import check_agreement
 from .mask_reader import MaskReader, SourceMask
 from .output import Output
-from .row import Row, encode_ids, encode_image, encode_instances, image_seeds
+from .row import Row, encode_ids, encode_image, encode_instances, image_seeds, style_number
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Synthesizer:
         seed (`int`): The seeds of all images are derived from it.
         batch_size (`int`): Images that are made at once.
         height, width (`int`, *optional*): Size of the images, see [`SPADEPipeline`].
+        styles (`Tensor`, *optional*): `(S, Z)`, latents of style pictures, one of which each image gets by its seed.
+            By default, styles are random.
         outline_strength, outline_steps: See [`SPADEPipeline`]; the refined map is written as the label.
         agreement_threshold (`float`, *optional*): The least agreement of a pixel with its label, in 0..1; where the
             image shows its label less surely, the unknown id is written. Needs a segmenter.
@@ -46,6 +49,7 @@ class Synthesizer:
     batch_size: int = 8
     height: int | None = None
     width: int | None = None
+    styles: Tensor | None = None
     outline_strength: float = 0.0
     outline_steps: int = 4
     agreement_threshold: float | None = None
@@ -120,16 +124,21 @@ class Synthesizer:
         instances = [mask.instances for mask in batch if mask.instances is not None]
         conditions: list[Any] = [mask.condition for mask in batch if mask.condition is not None]
         # N K images, those of a mask side by side: K seeds of the first mask, then K of the second
+        # with styles given, the pipeline takes one per mask: N K masks; outlines are drawn from a mask's first seed
+        times, drawn = (1, seeds) if self.styles is None else (count, [its_seeds[:1] * count for its_seeds in seeds])
+        every = [seed for its_seeds in seeds for seed in its_seeds]
+        styles = None if self.styles is None else self.styles[[style_number(s, len(self.styles)) for s in every]]
         output: Any = self.pipeline(
-            torch.from_numpy(np.stack([mask.ids for mask in batch])),  # (N, H, W)
-            instance_map=torch.from_numpy(np.stack(instances)) if instances else None,
-            condition=conditions or None,
-            num_images_per_mask=count,
+            torch.from_numpy(np.stack([mask.ids for mask in batch])).repeat_interleave(times, dim=0),  # (N, H, W)
+            instance_map=torch.from_numpy(np.stack(instances)).repeat_interleave(times, dim=0) if instances else None,
+            condition=[one for one in conditions for _ in range(times)] or None,
+            latents=styles,  # (N K, Z)
+            num_images_per_mask=count // times,
             height=self.height,
             width=self.width,
             outline_strength=self.outline_strength,
             outline_steps=self.outline_steps,
-            generator=[torch.Generator().manual_seed(seed) for its_seeds in seeds for seed in its_seeds],
+            generator=[torch.Generator().manual_seed(seed) for its_seeds in drawn for seed in its_seeds],
             return_agreement=self.agreement_threshold is not None,
             batch_size=self.batch_size,
         )

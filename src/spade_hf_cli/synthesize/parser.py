@@ -43,7 +43,12 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         dest="num_images_per_mask",
         type=count,
         default=1,
-        help="pictures of each mask, each in its own random style",
+        help="pictures of each mask, each in its own style",
+    )
+    parser.add_argument(
+        "--style",
+        nargs="+",
+        help="style pictures, or a folder of them, instead of random styles: a picture's seed decides which it gets",
     )
     parser.add_argument("--seed", type=natural, default=0, help="the seeds of all pictures are derived from it")
     parser.add_argument(

@@ -1,12 +1,14 @@
 """Paints each mask of a data set in several styles, and writes the images as a data set. See docs/synthesis.md."""
 
 import argparse
+import hashlib
 import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
+import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
@@ -16,6 +18,7 @@ from spade_hf.data import load_rows
 from spade_hf.data.label_match import check_labels
 from spade_hf.data.sources import find_label_set
 from spade_hf.hub.repositories import open_repository
+from spade_hf.images.suffixes import image_suffixes
 from spade_hf.models.model_hash import hash_model
 from spade_hf.pipelines.refinement import check_nothing_beside, check_outline_model
 from spade_hf.synthesis import (
@@ -32,7 +35,7 @@ from spade_hf.synthesis import (
 from spade_hf.synthesis.data_card import license_of, row_numbers
 from spade_hf.synthesis.settings import public_name
 
-from ..models import OUTLINE_STEPS, check_device, find_model, load_segmenter
+from ..models import OUTLINE_STEPS, check_device, check_inputs, find_model, load_segmenter
 from ..options import as_typed, options_of
 from ..processes import join_processes
 from .parser import build_parser
@@ -133,6 +136,11 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
         check_outline_model(pipeline.outline_model, processor.label_set)
         check_nothing_beside(processor, args.outline_strength)
         processor = SPADEImageProcessor(label_set=processor.label_set.with_unknown())  # what is not painted is filled
+    styles = None
+    if args.style is not None:
+        if pipeline.style_encoder is None:
+            raise ValueError("`style` was given, but this model has no style encoder. Leave it out.")
+        styles = torch.cat([pipeline.encode_style(file) for file in style_files(args)])  # (S, Z)
     masks = MaskReader(
         rows,
         mask_column=args.mask_column,
@@ -149,6 +157,7 @@ def build_synthesizer(args: argparse.Namespace, pipeline: SPADEPipeline) -> Synt
         batch_size=args.batch_size,
         height=args.height,
         width=args.width,
+        styles=styles,
         outline_strength=args.outline_strength,
         outline_steps=args.outline_steps or OUTLINE_STEPS,
         agreement_threshold=args.agreement_threshold,
@@ -167,22 +176,44 @@ def build_output(args: argparse.Namespace, synthesizer: Synthesizer) -> Output:
         seed=args.seed,
         chunks=[range(start, min(start + step, count)) for start in range(0, count, step)],
         has_agreement=args.agreement_threshold is not None,
+        styles=[Path(file).name for file in style_files(args)],
     )
+
+
+def style_files(args: argparse.Namespace) -> list[str]:
+    """Return the style pictures: the given files, and those of given folders in the order of their names."""
+    files: list[str] = []
+    for name in args.style or ():
+        check_inputs(style=name)
+        found = [name]
+        if Path(name).is_dir():
+            found = sorted(str(path) for path in Path(name).iterdir() if path.suffix.lower() in image_suffixes())
+            if not found:
+                raise ValueError(f"`style` is {name}, a folder without pictures. Give another one, or files.")
+        files += found
+    names = [Path(file).name for file in files]
+    if twins := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"`style` has two pictures {twins[0]}; the data set names them. Rename one.")
+    return files
 
 
 def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesizer) -> dict[str, object]:
     """Collect the settings that rows depend on; an earlier run in the folder must have the same."""
     names = ("dataset_config_name", "split", "mask_column", "instance_column", "color_tolerance")
     more = ("num_images_per_mask", "seed", "height", "width", "output_format")
-    outlines = {}
-    if args.outline_strength > 0:  # else as earlier versions wrote them, so that their folders can be resumed
+    # left out where they are not used, as earlier versions wrote them, so that their folders can be resumed
+    outlines: dict[str, object] = {}
+    if args.outline_strength > 0:
         outlines = {"outline_strength": args.outline_strength, "outline_steps": synthesizer.outline_steps}
         outlines["outline_weights"] = hash_model(synthesizer.pipeline.outline_model)
-    agreement = {}
+    agreement: dict[str, object] = {}
     if args.agreement_threshold is not None:
         agreement = {"agreement_threshold": args.agreement_threshold}
         agreement["segmenter_weights"] = hash_model(synthesizer.pipeline.segmenter)
     condition = {} if args.condition_column is None else {"condition_column": args.condition_column}
+    files = [Path(file) for file in style_files(args)]
+    digests = {file.name: hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest() for file in files}
+    styles = {"styles": digests, "encoder_weights": hash_model(synthesizer.pipeline.style_encoder)} if files else {}
     return {
         "model": "the bundled landscapes" if args.model is None else public_name(model),
         "weights": hash_model(synthesizer.pipeline.generator, synthesizer.pipeline.image_processor),
@@ -194,6 +225,7 @@ def build_settings(args: argparse.Namespace, model: str, synthesizer: Synthesize
         **outlines,
         **agreement,
         **condition,
+        **styles,
     }
 
 
