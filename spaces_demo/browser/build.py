@@ -30,7 +30,6 @@ from spade_hf.demo.keeping import canvas_key
 from spade_hf.demo.mask_canvas import blank_channel, canvas_props
 from spade_hf.demo.page_files import PAGE
 from spade_hf.demo.painter import LAYOUT_STEPS, OUTLINE_STEPS, Painter
-from spade_hf.demo.photos import UNSURE
 from spade_hf.demo.thumbnails import thumbnail_items
 from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE, PHOTO_SIDE
 from spade_hf.export import export_generator, export_outline_model, export_segmenter, export_style_encoder, save_onnx
