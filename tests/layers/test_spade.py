@@ -109,7 +109,7 @@ def test_float32():
 
 def test_products_of_few_outputs_at_a_time(monkeypatch: pytest.MonkeyPatch):
     mask, products = pyramid(random_map(scale=5)), []
-    monkeypatch.setattr(modulation, "linear", lambda *args: products.append(1) or F.linear(*args))
+    monkeypatch.setattr(modulation, "linear_of_rows", lambda *args: products.append(1) or F.linear(*args))
     monkeypatch.setattr(modulation, "MAX_RECYCLED_BYTES", 50_000)
     assert_same(spade(), activations(mask), mask)
     assert len(products) > 2
