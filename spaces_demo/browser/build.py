@@ -30,10 +30,12 @@ from spade_hf.demo.keeping import canvas_key
 from spade_hf.demo.mask_canvas import blank_channel, canvas_props
 from spade_hf.demo.page_files import PAGE
 from spade_hf.demo.painter import LAYOUT_STEPS, OUTLINE_STEPS, Painter
+from spade_hf.demo.photos import UNSURE
 from spade_hf.demo.thumbnails import thumbnail_items
-from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE
-from spade_hf.export import export_generator, export_outline_model, export_style_encoder, save_onnx
+from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE, PHOTO_SIDE
+from spade_hf.export import export_generator, export_outline_model, export_segmenter, export_style_encoder, save_onnx
 from spade_hf.export.models import Dtype, Modulation
+from spade_hf.pipelines.segmentation import read_size_of
 
 
 HERE = Path(__file__).parent
@@ -44,8 +46,12 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.js",
     "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
 }
-PARTS = ("page", "pictures", "masks", "scene", "random", "model", "painter", "neighborhoods", "outlines")
+PARTS = (
+    *("page", "pictures", "photo", "masks", "scene", "random", "model"),
+    *("painter", "neighborhoods", "outlines", "segmentation"),
+)
 PAGE_FILES = ("page.css", "start.js", *(f"{part}.js" for part in PARTS))
+SEGMENTER = "segmenter.onnx"  # loaded for the first photograph, and kept for offline use from then on
 SHARED_FILES = (
     "label_grid.js",
     "thumbnails.js",
@@ -110,6 +116,9 @@ def write_parts(pipeline: SPADEPipeline, folder: Path, runtime: Path, modulation
     if pipeline.outline_model is not None:
         files["outlines"] = folder / "outlines.onnx"
         save_onnx(export_outline_model(pipeline, dtype="float16"), files["outlines"])
+    if pipeline.segmenter is not None:
+        files["segmenter"] = folder / SEGMENTER
+        save_onnx(export_segmenter(pipeline, dtype="float16"), files["segmenter"])
     (folder / "config.json").write_text(json.dumps(page_config(pipeline, files, reading)), encoding="utf-8")
 
 
@@ -131,11 +140,13 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
 
     Args:
         pipeline (`SPADEPipeline`): The model.
-        files (`dict[str, Path]`): Its ONNX files.
+        files (`dict[str, Path]`): Its ONNX files; without "segmenter", the page takes no photographs.
         reading (`dict`, *optional*): How the page finds neighborhoods, for sparse modulation.
     """
     painter = Painter(pipeline)
     on = Handlers(painter)
+    parts = {name: {"url": file.name, "bytes": file.stat().st_size} for name, file in files.items()}
+    segmenter = parts.pop("segmenter", None)
     label_set, generator = painter.label_set, pipeline.generator
     encoder_side = pipeline.style_encoder.config.image_size if reads_pictures(pipeline) else None
     storage = canvas_key(painter.fingerprint)
@@ -159,12 +170,15 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
         "encoder_size": encoder_side and [encoder_side, encoder_side],
         "reading": reading,
         "outlines": outlines_config(painter),
+        "segmenter": segmenter and segmenter_config(painter, segmenter),
         "storage": storage,
         "rules": {
             "near_ratio": NEAR_RATIO,
             "near_color": NEAR_COLOR,
             "photo_share": PHOTO_SHARE,
             "max_pixels": MAX_PIXELS,
+            "photo_side": PHOTO_SIDE,
+            "unsure": UNSURE,
             "max_scene_pixels": SCENE_CANVASES * math.prod(painter.formats[-1].canvas_size),
         },
         "invitation": html.unescape(on.invitation()),  # the page shows it as text
@@ -178,7 +192,7 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
             {**item, "latents": on.example_style(number).latents[0].tolist()}
             for number, item in enumerate(thumbnail_items(STYLE_FILES) if on.has_example_styles else ())
         ],
-        "files": {name: {"url": file.name, "bytes": file.stat().st_size} for name, file in files.items()},
+        "files": parts,
     }
 
 
@@ -197,6 +211,13 @@ def outlines_config(painter: Painter) -> dict[str, Any] | None:
     }
 
 
+def segmenter_config(painter: Painter, file: dict[str, Any]) -> dict[str, Any]:
+    """Build what the page needs for photographs: file, each class' channel, and the size of each format."""
+    image_size = painter.pipeline.segmenter.config.image_size
+    sizes = [read_size_of(one.canvas_size, image_size) for one in painter.formats]
+    return {**file, "classes": painter.label_set.class_channels.tolist(), "sizes": sizes}
+
+
 def publish(parts: Path, folder: Path) -> None:
     """Write the page of a version.
 
@@ -213,7 +234,8 @@ def publish(parts: Path, folder: Path) -> None:
         if re.fullmatch(r"[0-9a-f]{16}", old.name) and (old / "config.json").is_file():
             shutil.rmtree(old)
     shutil.copytree(parts, folder / version)
-    names = ["./", "index.html", *(f"{version}/{path.relative_to(parts).as_posix()}" for path in files)]
+    kept = [path for path in files if path.name != SEGMENTER]
+    names = ["./", "index.html", *(f"{version}/{path.relative_to(parts).as_posix()}" for path in kept)]
     page = texts["index.html"].replace('"version/', f'"{version}/')
     (folder / "index.html").write_text(page, encoding="utf-8")
     head = f"const VERSION = {json.dumps(version)};\nconst FILES = {json.dumps(names)};\n"

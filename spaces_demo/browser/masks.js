@@ -73,7 +73,7 @@ function readIds(words, { label_ids }) {
   return { labels: Uint16Array.from(words, (word) => numbers.get(word)), said: [] };
 }
 
-function readColors(words, { labels, canvas, rules }) {
+function readColors(words, { labels, canvas, rules, segmenter }) {
   const meanings = new Map(); // word -> its label
   const counts = { changed: 0, far: 0, transparent: 0 };
   const read = Uint16Array.from(words, (word) => {
@@ -84,9 +84,10 @@ function readColors(words, { labels, canvas, rules }) {
   });
   const share = (kind) => counts[kind] / words.length;
   if (share("far") > rules.photo_share) {
+    const other = segmenter ? "To paint a photo, choose “Your photo”." : "To use a picture's light, choose “Your picture”.";
     throw new Error(
       `${percent(share("far"))} of this picture has no label's color, so it is not a mask. A mask has the labels' colors, or is ` +
-        "a gray PNG of label ids. To use a picture's light, choose “Your picture”.",
+        `a gray PNG of label ids. ${other}`,
     );
   }
   const said = [];

@@ -32,7 +32,7 @@ export class Model {
     this.#worker.postMessage({ type: "load", config: this.#config });
   }
 
-  /** The worker's answer to a message "paint", "encode" or "refine". */
+  /** The worker's answer to a message "paint", "encode", "refine" or "segment". */
   ask(message) {
     return new Promise((resolve, reject) => {
       this.#waiting.set(++this.#number, { resolve, reject });
@@ -47,6 +47,10 @@ export class Model {
 
   #receive(data) {
     if (data.type === "progress") $("progress").value = data.share;
+    else if (data.type === "loading") {
+      const megabytes = (this.#config.segmenter.bytes / 1e6).toFixed(1);
+      $("status").textContent = `Loading what reads photos: ${Math.round(100 * data.share)} % of ${megabytes} MB`;
+    }
     else if (data.type === "ready") { this.isReady = true; $("loading").hidden = true; this.#onReady(); }
     else if (data.type === "error" && data.of === "load") this.#fail(data.text);
     else {

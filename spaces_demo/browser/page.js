@@ -4,6 +4,7 @@ import { LabelGrid } from "./label_grid.js";
 import { mountCanvas } from "./mask_canvas.js";
 import { codesOf, colored, filled, formatOf, holdsIds, readMask } from "./masks.js";
 import { Model } from "./model.js";
+import { framed, noteAbout } from "./photo.js";
 import { mountViews } from "./picture_views.js";
 import { bitmapOf, download, pixelsOf, saveCanvas, show, thumbnailOf } from "./pictures.js";
 import { blended, chosen, pick, readBlend, readOutlines, readScene, readStyles, seedOf, styleOfSeed, writeScene } from "./scene.js";
@@ -295,14 +296,51 @@ async function openMask(file) {
 }
 
 async function openStyle(file) {
-  if (!model.isReady) throw new Error("The model is still loading. Try again in a moment.");
   const bitmap = await bitmapOf(file);
+  choose(await styleOf(file, bitmap), thumbnailOf(bitmap));
+}
+
+/** The style of a picture. */
+async function styleOf(file, bitmap) {
+  if (!model.isReady) throw new Error("The model is still loading. Try again in a moment.");
   const pixels = pixelsOf(bitmap, config.encoder_size);
-  if (pixels.some((value, i) => i % 4 === 3 && value < 255)) {
-    throw new Error(`${file.name} has transparent pixels, which have no light of their own. Save it without.`);
-  }
+  checkOpaque(pixels, file);
   const { latents } = await model.ask({ type: "encode", pixels });
-  choose({ name: file.name.slice(0, 40), latents }, thumbnailOf(bitmap));
+  return { name: file.name.slice(0, 40), latents };
+}
+
+function checkOpaque(pixels, { name }) {
+  if (pixels.every((value, i) => i % 4 !== 3 || value === 255)) return;
+  throw new Error(`${name} has transparent pixels, which have no light of their own. Save it without.`);
+}
+
+let latestPhoto = null; // the file; the answer about an older one is dropped
+
+/** Makes a photograph the canvas, and its light the style. */
+async function openPhoto(file) {
+  if (!model.isReady) throw new Error("The model is still loading. Try again in a moment.");
+  latestPhoto = file;
+  const bitmap = await bitmapOf(file);
+  const line = $("status").textContent;
+  dim();
+  try {
+    const isStyle = Boolean(config.encoder_size);
+    const style = isStyle ? await styleOf(file, bitmap) : null;
+    const { number, picture, image, isCut } = framed(bitmap, config);
+    checkOpaque(picture.pixels, file);
+    const { labels, confidence } = await model.ask({ type: "segment", format: number, picture });
+    if (latestPhoto !== file) return;
+    if (isStyle) setStyles(pick(styles, style), 1, thumbnailOf(bitmap));
+    const [rows, columns] = config.formats[number].canvas_size;
+    const mask = new LabelGrid(columns, rows, labels).encode();
+    setMask(mask);
+    document.dispatchEvent(new CustomEvent("photo", { detail: { mask, image } }));
+    say(noteAbout({ confidence, isCut, isStyle }, config.rules.unsure));
+  } catch (error) {
+    $("status").textContent = line;
+    document.dispatchEvent(new Event("painted"));
+    throw error;
+  }
 }
 
 let silence = null;
@@ -374,6 +412,8 @@ const setThumbnails = mount(mountThumbnails, $("styles"), ownStyle, (_, { index,
 $("invitation").textContent = config.invitation;
 $("style").hidden = $("four").hidden = config.latent_dim === null;
 $("own").hidden = !config.encoder_size;
+$("photo").hidden = config.segmenter === null;
+if (config.segmenter) $("own").firstChild.textContent = "Style of a photo";
 showStyles();
 $("outlines").hidden = config.outlines === null;
 $("strength").value = outlines.strength;
@@ -416,6 +456,7 @@ $("take-over").addEventListener("click", keepNatural);
 $("retry").addEventListener("click", () => model.start());
 onFile($("open-file"), openFile);
 onFile($("own-file"), openStyle);
+onFile($("photo-file"), openPhoto);
 
 document.dispatchEvent(new Event("started")); // for start.js
 if (WebAssembly.validate(Uint8Array.from(SIMD))) model.start();

@@ -1,20 +1,23 @@
 // The model, in a worker of its own: the page never waits for it.
 //
 // Messages in: {type: "load", config}, {type: "paint", number, codes, latents}, {type: "encode", number, pixels},
-// {type: "refine", number, size, labels, strength, seed, steps}, {type: "cancel", number}; `steps` can be left out.
+// {type: "refine", number, size, labels, strength, seed, steps}, {type: "cancel", number}; `steps` can be left out;
+// {type: "segment", number, format, picture}.
 // Messages out: {type: "progress", share}, {type: "ready"}, {type: "picture", number, pixels, milliseconds},
 // {type: "latents", number, latents}, {type: "refined", number, labels, milliseconds}, {type: "cancelled", number},
-// {type: "error", number, text}.
+// {type: "loading", share}, {type: "labels", number, labels, confidence, milliseconds}, {type: "error", number, text}.
 
 import * as ort from "./runtime/ort.wasm.min.js";
 import { neighborhoodInputs, reduced } from "./neighborhoods.js";
 import { enlarged, refine } from "./outlines.js";
 import { randn } from "./random.js";
+import { labelsOf, resizedPhoto } from "./segmentation.js";
 
 let config = null;
 let generator = null;
 let encoder = null;
 let outlines = null;
+let segmenter = null; // a promise: it is loaded for the first photograph
 let refining = null; // the number of the request that is being answered; a newer one, or a cancel, replaces it
 
 ort.env.wasm.numThreads = 1;
@@ -55,6 +58,20 @@ async function load(newConfig) {
   generator = await ort.InferenceSession.create(parts.generator, options);
   encoder = parts.encoder ? await ort.InferenceSession.create(parts.encoder, options) : null;
   outlines = parts.outlines ? await ort.InferenceSession.create(parts.outlines, options) : null;
+}
+
+/** Loads the segmenter, again if it did not load, and keeps its file for offline use as service_worker.js keeps the others. */
+async function loadSegmenter() {
+  const { url, bytes: size } = config.segmenter;
+  let loaded = 0;
+  const bytes = await download(url, size, (count) => {
+    loaded += count;
+    postMessage({ type: "loading", share: loaded / size });
+  });
+  const folder = new URL(".", import.meta.url); // of the page's version
+  const name = `paint-with-labels ${new URL("..", folder).href} ${folder.pathname.split("/").at(-2)}`;
+  try { await (await caches.open(name)).put(new URL(url, folder), new Response(bytes)); } catch { /* full or forbidden */ }
+  return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
 }
 
 function sparseFeeds(codes, height, width) {
@@ -122,6 +139,17 @@ async function refined(number, [height, width], labels, strength, seed, steps = 
   return Uint16Array.from(whole, (place) => classes[place]);
 }
 
+/** The labels of a picture, numbers in `config.labels`, at the canvas' size of a format, and their mean probability. */
+async function segment(format, picture) {
+  segmenter ??= loadSegmenter().catch((error) => { segmenter = null; throw error; });
+  const session = await segmenter;
+  const { classes, sizes } = config.segmenter;
+  const images = new ort.Tensor("float32", resizedPhoto(picture, sizes[format]), [1, 3, ...sizes[format]]);
+  const { probabilities } = await session.run({ images });
+  const { labels, confidence } = labelsOf(probabilities.data, sizes[format], config.formats[format].canvas_size);
+  return { labels: labels.map((place) => classes[place]), confidence };
+}
+
 const answers = {
   load: async (message) => {
     await load(message.config);
@@ -141,6 +169,11 @@ const answers = {
   cancel: async () => {
     refining = null;
     return { type: "cancelled" };
+  },
+  segment: async ({ format, picture }) => {
+    const started = performance.now();
+    const found = await segment(format, picture);
+    return { type: "labels", ...found, milliseconds: performance.now() - started };
   },
   encode: async ({ pixels }) => ({ type: "latents", latents: Array.from(await encode(pixels)) }),
 };

@@ -37,6 +37,7 @@ SHOW_NATURAL = """(live, canvas, ...others) => {
 }"""
 WAIT = """(...inputs) => { document.dispatchEvent(new Event("waiting")); return inputs; }"""
 PAINTED = """(image) => { document.dispatchEvent(new CustomEvent("painted", { detail: image?.url })); }"""
+SHOW_PHOTO = """(photo) => { document.dispatchEvent(new CustomEvent("photo", { detail: photo })); }"""
 RESTORED = PAINTED.replace("painted", "restored")
 SAVE_IMAGE = """() => {
     const link = document.createElement("a");
@@ -109,6 +110,11 @@ def wire(on: Handlers, page: Page) -> None:
     then_paint(opening)
     then_paint(page.as_mask.click(partial(on.open_file, is_mask=True), page.open, opened, js=WAIT, **hidden))
     then_paint(page.as_style.click(on.pick_own_image, [page.styles, page.open], picked, js=WAIT, **quiet))
+    started = [page.canvas, *picked, page.masks, page.start_photo, page.ask]
+    for starting, file in ((page.photo.upload, page.photo), (page.as_photo.click, page.open)):
+        photographed = starting(on.pick_photo, [page.styles, file], started, js=WAIT, **quiet)
+        photographed.success(None, page.start_photo, js=SHOW_PHOTO, **private)
+        then_paint(photographed)
     for answered in (opening.failure, page.as_style.click, page.as_nothing.click):
         answered(lambda: gr.update(visible=False), None, page.ask, **hidden)
     then_paint(page.examples.select(on.pick_thumbnail, page.styles, picked, js=WAIT, **quiet))

@@ -17,9 +17,10 @@ from .formats import nearest_format, reframed
 from .mask_canvas import read_canvas, write_canvas
 from .painter import Outlines, Painter, Painting, Style, Styles, checked_seed, new_seed
 from .percent import percent_of_pixels
+from .photos import UNSURE, photo_canvas
 from .scene import DOWNLOADS, Scene, new_path
 from .thumbnails import data_url
-from .uploads import read_mask, read_style_image
+from .uploads import read_mask, read_photo, read_style_image
 
 
 VARIANTS = 4
@@ -90,11 +91,12 @@ class Handlers:
 
     def invitation(self) -> str:
         """Write the page's instruction, with the model's own labels."""
+        more = ", or start from your photo" if self.painter.reads_photos else ""
         if self.has_examples:
-            return "Draw where sky, mountains and water are. The model paints the picture."
+            return f"Draw where sky, mountains and water are{more}. The model paints the picture."
         *names, last = map(html.escape, self._own_first_mask()[1])
         areas = f"{', '.join(names)} and {last} are" if names else f"{last} is"
-        return f"Draw where {areas}. The model paints the picture."
+        return f"Draw where {areas}{more}. The model paints the picture."
 
     def _own_first_mask(self) -> tuple[np.ndarray, list[str]]:
         return first_mask(self.painter.label_set, self.painter.formats[0].canvas_size)
@@ -262,6 +264,26 @@ class Handlers:
         return self._write(resize_labels(natural, shape)), {"chosen": ""}
 
     # Canvas
+
+    @tells_the_user
+    def pick_photo(self, styles: StyleList | None, data: bytes) -> tuple:
+        """Put the visitor's photograph on the canvas and pick its style.
+
+        Returns:
+            `tuple`: canvas, what a picked style changes, no example to mark, the photograph for "Compare", and no
+                question whether it is one.
+        """
+        photo = read_photo(data)
+        read = photo_canvas(photo, self.painter)
+        picked = (gr.skip(),) * 5
+        if styles is not None and self.painter.reads_images:
+            picked = self._picked(styles, self.painter.style_of_image(photo, "your photo"), data_url(photo))
+        if read.confidence < UNSURE:
+            gr.Warning(read.note, title="Not sure", duration=2 * TOAST_SECONDS)
+        else:
+            gr.Info(read.note, title="Opened", duration=TOAST_SECONDS)
+        canvas = self._write(read.label_map)
+        return canvas, *picked, {"chosen": ""}, {"mask": canvas, "image": read.image}, gr.update(visible=False)
 
     @tells_the_user
     def pick_example_mask(self, canvas: str, event: gr.SelectData) -> str:

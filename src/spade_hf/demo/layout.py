@@ -63,9 +63,12 @@ class Page:
     vividness: gr.Slider
 
     masks: gr.HTML
+    photo: gr.UploadButton
+    start_photo: gr.JSON  # {mask, image}: the photograph that the canvas started from
     open: gr.UploadButton
     ask: gr.Column
     question: gr.HTML
+    as_photo: gr.Button
     as_style: gr.Button
     as_mask: gr.Button
     as_nothing: gr.Button
@@ -78,7 +81,9 @@ class Page:
 def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
     """Place all components, starting with this canvas and these styles."""
     painter, page = on.painter, Page()
-    page.styles, page.variants, page.kept = (gr.JSON(value, visible=False) for value in (styles, None, None))
+    page.styles, page.variants, page.kept, page.start_photo = (
+        gr.JSON(value, visible=False) for value in (styles, None, None, None)
+    )
     page.file = gr.File(visible=False)
     gr.HTML(f"<h1>Paint with labels</h1><p>{on.invitation()}</p>", elem_id="header")
     with gr.Row(equal_height=False, elem_id="sides"):
@@ -160,16 +165,24 @@ def lay_out_outlines(on: Handlers, page: Page) -> None:
 
 def lay_out_start(on: Handlers, page: Page) -> None:
     """Place the ways to start a canvas."""
-    heading("Start from", ("An example, your" if on.has_examples else "Your") + " own mask, or a scene you saved.")
+    reads_photos = on.painter.reads_photos
+    starts = ["an example"] * on.has_examples + ["your photo"] * reads_photos + ["your own mask", "or a scene you saved."]
+    heading("Start from", ", ".join(starts).capitalize())
     page.masks = thumbnails(
         MASK_FILES, label="Example masks", elem_id="masks", visible=on.has_examples, value={"chosen": MASKS[0]}
     )
-    page.open = gr.UploadButton(
-        "Open a mask or a scene", type="binary", file_types=[*IMAGE_FILES, ".json"], elem_id="open", size="md"
-    )
+    with gr.Row(elem_id="own-start"):
+        page.photo = gr.UploadButton(
+            "Your photo", type="binary", file_types=IMAGE_FILES, visible=reads_photos, elem_id="photo", size="md",
+            min_width=90,
+        )  # fmt: skip
+        page.open = gr.UploadButton(
+            "Open a mask or a scene", type="binary", file_types=[*IMAGE_FILES, ".json"], elem_id="open", size="md"
+        )
     with gr.Column(visible=False, elem_id="ask") as page.ask:
         page.question = gr.HTML()
         with gr.Row():
+            page.as_photo = gr.Button("Paint it", visible=reads_photos, size="md", min_width=90)
             page.as_style = gr.Button("Use as style", visible=on.painter.reads_images, size="md", min_width=90)
             page.as_mask = gr.Button("Open as mask", size="md", min_width=90)
             page.as_nothing = gr.Button("Neither", size="md", min_width=70)
@@ -185,8 +198,8 @@ def lay_out_style(on: Handlers, page: Page, styles: StyleList | None) -> None:
     with gr.Row(elem_id="pick"):
         page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
         page.own = gr.UploadButton(
-            "Your picture", type="binary", file_types=IMAGE_FILES, visible=reads_images, elem_id="own", size="md",
-            min_width=90,
+            "Style of a photo" if on.painter.reads_photos else "Your picture", type="binary", file_types=IMAGE_FILES,
+            visible=reads_images, elem_id="own", size="md", min_width=90,
         )  # fmt: skip
         page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90)
     with gr.Row(elem_id="sliders"):

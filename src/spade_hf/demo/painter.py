@@ -25,6 +25,7 @@ from ..images.resize import resize_labels
 from ..images.value_range import unscale_values
 from ..labels.label_set import UNPAINTED_ID
 from ..pipelines import SPADEPipeline
+from ..pipelines.segmentation import read_photos, segment_photo
 from .formats import formats_of, nearest_format
 from .percent import percent
 
@@ -160,10 +161,12 @@ class Painter:
         self.has_styles = self.latent_dim is not None
         self.image_channels = self.processor.config.image_channels
         self.reads_images = pipeline.style_encoder is not None and self.image_channels in (1, 3)  # photographs
+        self.reads_photos = pipeline.segmenter is not None  # as masks
         # wrapped bound methods: only the arguments are sent to a ZeroGPU process, not the model
         self._generate = on_gpu(self._generate_here)
         self._encode = on_gpu(self._encode_here)
         self._refine = on_gpu(self._refine_here)
+        self._segment = on_gpu(self._segment_here)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -216,6 +219,15 @@ class Painter:
         """Encode the style of an image; only if `reads_images`."""
         return Style(name, self._encode(image))
 
+    def label_map_of_photo(self, photo: Image.Image, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+        """Tell the labels of a photograph, whose proportions become those of a size; only if `reads_photos`.
+
+        Returns:
+            `tuple`: ids, int64 `(H, W)` of this size, and their mean probability.
+        """
+        numbers, confidence = self._segment(photo, size)
+        return self.label_set.class_ids[numbers], confidence
+
     def _generate_here(
         self, label_map: np.ndarray, latents: Tensor | None, outlines: Outlines | None
     ) -> tuple[list[Image.Image], float]:
@@ -244,6 +256,15 @@ class Painter:
             label_map, outlines.strength, steps, generator, height=height, width=width
         )
         return np.array(natural, dtype=np.int64)
+
+    def _segment_here(self, photo: Image.Image, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+        (pixels,) = read_photos(photo)  # (3, H, W)
+        segmenter = self.pipeline.segmenter
+        image_size = segmenter.config.image_size
+        found = segment_photo(
+            segmenter, pixels, image_size=image_size, device=segmenter.device, dtype=segmenter.dtype, size=size
+        )
+        return found.numbers.numpy(), found.confidence
 
     @torch.no_grad()
     def _encode_here(self, image: Image.Image) -> Tensor:

@@ -21,6 +21,7 @@ MAX_FILE_SIZE = 5 * 2**20  # bytes
 MAX_PIXELS = 4096 * 4096
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 STYLE_SIDE = 512  # pixels; style encoders read smaller images
+PHOTO_SIDE = 1024  # pixels; segmenters read smaller images, and so large is what a browser makes of a large upload
 ANY_COLOR = 442.0  # the largest distance in RGB
 
 
@@ -46,13 +47,22 @@ def open_upload(data: bytes) -> Image.Image:
 
 def read_style_image(data: bytes) -> Image.Image:
     """Read a style image: RGB, at most 512 pixels per side."""
+    return _read_rgb(data, STYLE_SIDE)
+
+
+def read_photo(data: bytes) -> Image.Image:
+    """Read a photograph, upright: RGB, at most 1024 pixels per side."""
+    return _read_rgb(data, PHOTO_SIDE)
+
+
+def _read_rgb(data: bytes, side: int) -> Image.Image:
     image = open_upload(data)
     check_opaque(image, "The picture")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     elif image.mode.startswith("I;16"):  # 16 bits, which `convert` would clip
         image = Image.fromarray((np.array(image) / 257).round().astype(np.uint8))
-    image.thumbnail((STYLE_SIDE, STYLE_SIDE))
+    image.thumbnail((side, side))
     return image.convert("RGB")
 
 

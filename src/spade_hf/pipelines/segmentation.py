@@ -56,9 +56,20 @@ def read_photos(image: Any) -> list[Tensor]:
     return read_values(image, "image", 3, None, options=OF_IMAGES, on_clipped=None)
 
 
+def read_size_of(size: tuple[int, int], image_size: int) -> tuple[int, int]:
+    """Choose the height and width at which a photograph of a size is read; `image_size` is as in `segment_photo`."""
+    return size_in_proportion(size, area=image_size**2, divisor=DIVISOR)
+
+
 @torch.no_grad()
 def segment_photo(
-    segmenter: Any, photo: Tensor, *, image_size: int, device: torch.device | str, dtype: torch.dtype = torch.float32
+    segmenter: Any,
+    photo: Tensor,
+    *,
+    image_size: int,
+    device: torch.device | str,
+    dtype: torch.dtype = torch.float32,
+    size: tuple[int, int] | None = None,
 ) -> Segmentation:
     """Tell the labels of one photograph of any size.
 
@@ -70,10 +81,11 @@ def segment_photo(
         image_size (`int`): The side of the square images that the segmenter reads best.
         device: Where it computes.
         dtype (`torch.dtype`, defaults to float32): Of its weights.
+        size (`tuple[int, int]`, *optional*): Height and width of the labels, in whose proportions it is read. Default:
+            the photograph's.
     """
-    size = (photo.shape[-2], photo.shape[-1])
-    read_size = size_in_proportion(size, area=image_size**2, divisor=DIVISOR)
-    image = resize_photo(photo, read_size)[None] * 2 - 1  # (1, 3, h, w) in [-1, 1]
+    size = size or (photo.shape[-2], photo.shape[-1])
+    image = resize_photo(photo, read_size_of(size, image_size))[None] * 2 - 1  # (1, 3, h, w) in [-1, 1]
     probabilities = segmenter.probabilities(image.to(device, dtype)).float().cpu()  # (1, L, h, w)
     confidence = probabilities.amax(dim=1).mean().item()
     # Enlarged label by label: all labels of 12 megapixels together would take gigabytes

@@ -1,5 +1,6 @@
 // An image of label numbers, never of colors: no blended edges, and undo restores a copy.
 // Its text is the runs of equal labels in reading order: "width height count label count label ...".
+// `photo`, if it is there, is the address of the photograph that the labels were told of; another frame keeps it.
 // Positions are {x, y} in pixels from the top left corner, and can be outside.
 export class LabelGrid {
   constructor(width, height, labels = new Uint16Array(width * height)) {
@@ -55,7 +56,7 @@ export class LabelGrid {
 
   /** The grid in another frame around the same center: cut off, or continued by the labels at its border. */
   reframed(width, height) {
-    const grid = new LabelGrid(width, height);
+    const grid = Object.assign(new LabelGrid(width, height), { photo: this.photo });
     const left = Math.floor((width - this.width) / 2), top = Math.floor((height - this.height) / 2);
     for (let row = 0, i = 0; row < height; row++) {
       for (let column = 0; column < width; column++, i++) grid.labels[i] = this.at({ x: column - left, y: row - top });

@@ -17,7 +17,9 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 /**
  * Brings the elements of mask_canvas.html to life.
  *
- * The browser keeps the mask through a reload, together with the mask that the eraser restores.
+ * The browser keeps the mask through a reload, together with the mask that the eraser restores. The document event "photo" brings
+ * a photograph, {mask, image}: the text that the canvas starts from, and a URL. While the canvas is one that started from it, the
+ * image of the class "photo" shows it, hidden, for other views.
  *
  * @param {Element} element Holds mask_canvas.html.
  * @param {object} props `labels` ({name, color} each), `formats` ({name, height, width} each), the labels `horizon` (of a
@@ -30,15 +32,16 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  */
 export function mountCanvas(element, props, trigger, watch) {
   const { labels, formats, horizon, first, storage, unpainted } = props;
-  const [canvas, stage, sheet, cursor, outline, zoomed, palette, formatInput, said] = [
-    "canvas", ".stage", ".sheet", ".cursor", ".outline", ".zoomed", ".palette", ".format select", ".said",
+  const [canvas, stage, sheet, cursor, outline, zoomed, palette, formatInput, said, photoImage] = [
+    "canvas", ".stage", ".sheet", ".cursor", ".outline", ".zoomed", ".palette", ".format select", ".said", ".photo",
   ].map((place) => element.querySelector(place));
   const sizeInput = element.querySelector(".size input");
   const buttons = (kind) => [...element.querySelectorAll(`[data-${kind}]`)];
   const context = canvas.getContext("2d");
   const colors = Uint32Array.from(labels, ({ color: [r, g, b] }) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
 
-  let grid, start; // the painted mask, and the mask that the eraser restores
+  let grid, start; // the painted mask, and the mask that the eraser restores, with the address of the photo that it is of
+  let photo = null; // the latest one, {mask, image}
   let image, words; // the canvas' pixels, and the same as one little-endian RGBA word each
   let saved = ""; // the page warns before leaving while the value is not `saved`
   let past = [], future = []; // each {grid, start}
@@ -66,6 +69,8 @@ export function mountCanvas(element, props, trigger, watch) {
       formatInput.value = formats.findIndex((format) => format.width === width && format.height === height);
       showView(1);
     }
+    if (start.photo) photoImage.src = start.photo;
+    else photoImage.removeAttribute("src");
     draw(0, 0, width, height);
     for (const button of buttons("action")) {
       if (button.dataset.action !== "clear") button.disabled = !(button.dataset.action === "undo" ? past : future).length;
@@ -161,6 +166,7 @@ export function mountCanvas(element, props, trigger, watch) {
       throw new Error("not of a size that this canvas has");
     }
     [grid, start] = read; // nothing is changed if one of them is broken
+    if (photo?.mask === from) start.photo = photo.image;
     if (start.width !== grid.width) start = start.reframed(grid.width, grid.height);
     saved = from;
     end = null;
@@ -410,12 +416,19 @@ export function mountCanvas(element, props, trigger, watch) {
 
   function restore() {
     try {
+      photo = JSON.parse(localStorage.getItem(`${storage} photo`));
       const { mask, start } = JSON.parse(localStorage.getItem(storage));
       load(mask, start);
       setTimeout(() => { props.value = mask; }); // Gradio takes no value while it builds the page
       return true;
     } catch { return false; } // nothing is kept, or the browser cannot keep anything
   }
+  document.addEventListener("photo", ({ detail }) => {
+    photo = detail;
+    try { localStorage.setItem(`${storage} photo`, JSON.stringify(photo)); } catch { /* full or forbidden */ }
+    if (photo.mask === saved) { start.photo = photo.image; redraw(); } // else its mask is still to come
+  });
+  photoImage.addEventListener("load", () => document.dispatchEvent(new Event("mask")));
   watch("value", () => { remember(); load(props.value, props.value); keep(); }); // a mask from the server
   window.addEventListener("beforeunload", (event) => { if (props.value !== saved) event.preventDefault(); });
   document.addEventListener("scene-saved", () => { saved = props.value; });

@@ -1,11 +1,11 @@
 const LONGEST = 2000; // ms from Gradio's news of a picture to the picture
 
 /**
- * Brings the overlays of the picture to life: none, the mask up to a line ("compare"), or four pictures to choose from
- * ("variants").
+ * Brings the overlays of the picture to life: none, up to a line the photograph that the canvas started from or else the mask
+ * ("compare"), or four pictures to choose from ("variants").
  *
- * Document events: "view" (its detail is the name; the same name again removes it), "mask" (the canvas changed), "picture" (a
- * new picture is painted, so the four are outdated), "waiting" (for a picture unlike the old one, which is dimmed) and "painted"
+ * Document events: "view" (its detail is the name; the same name again removes it), "mask" (the canvas changed), "photo" (one
+ * became the canvas), "picture" (a new picture is painted, so the four are outdated), "waiting" (for a picture unlike the old one, which is dimmed) and "painted"
  * (it is here; its detail is the address where the picture is a file).
  *
  * @param {Element} element Holds picture_views.html, inside #show, whose attribute data-view is the name.
@@ -27,8 +27,17 @@ export function mountViews(element, isRestoring = false) {
 
   function copyMask() {
     const canvas = document.querySelector("canvas"); // the page's first one is the label canvas
+    const photo = document.querySelector("#canvas .photo[src]");
     Object.assign(mask, { width: canvas.width, height: canvas.height });
-    mask.getContext("2d").drawImage(canvas, 0, 0);
+    const context = mask.getContext("2d");
+    context.drawImage(canvas, 0, 0);
+    // around the same center as its mask, should the canvas have another format now
+    const place = (whole, part) => Math.floor((whole - part) / 2);
+    if (photo) context.drawImage(photo, place(mask.width, photo.naturalWidth), place(mask.height, photo.naturalHeight));
+    mask.classList.toggle("smooth", photo !== null);
+    const name = photo ? "photo" : "mask";
+    divider.ariaLabel = `How much of the ${name} to show`;
+    divider.title = `Drag: ${name} on the left, picture on the right`;
   }
 
   /** Waits until the picture of an address is shown, unless another one has come instead. */
@@ -42,6 +51,7 @@ export function mountViews(element, isRestoring = false) {
   divider.addEventListener("input", () => element.style.setProperty("--divider", `${divider.value}%`));
   document.addEventListener("view", ({ detail: name }) => show(name === frame.dataset.view ? "" : name));
   document.addEventListener("mask", () => { if (frame.dataset.view === "compare") copyMask(); });
+  document.addEventListener("photo", () => frame.scrollIntoView({ behavior: "smooth", block: "nearest" }));
   document.addEventListener("picture", () => { if (frame.dataset.view === "variants") show(""); });
   document.addEventListener("waiting", () => frame.setAttribute("aria-busy", "true"));
   document.addEventListener("painted", async ({ detail: address }) => {

@@ -1,14 +1,14 @@
-// A phone's photographs are larger than the server accepts, and than a style needs: they are reduced before the upload.
+// A phone's photographs are larger than the server accepts, and than a style or a canvas needs: they are reduced before the upload.
 // A mask's labels must not be blended, so "Open a mask or a scene" reduces only what is lossy and would be refused.
 
 const ENOUGH_BYTES = 1e6, MOST_BYTES = 5 * 2 ** 20, SIDE = 1024; // MOST_BYTES: the server's limit
 const LOSSY = ["image/jpeg", "image/heic", "image/heif", "image/avif"];
 
-const isStyle = (input) => input.nextElementSibling?.id === "own"; // Gradio puts the input before its button
+const isPhoto = (input) => ["own", "photo"].includes(input.nextElementSibling?.id); // Gradio puts the input before its button
 
-/** Whether a file, of `size` bytes and a MIME `type`, is made smaller: for a style, or for a mask. */
-export function isReduced({ size, type }, forStyle) {
-  return forStyle
+/** Whether a file, of `size` bytes and a MIME `type`, is made smaller: as a photograph, or as a mask. */
+export function isReduced({ size, type }, asPhoto) {
+  return asPhoto
     ? size > ENOUGH_BYTES && type.startsWith("image/") && type !== "image/png"
     : size > MOST_BYTES && LOSSY.includes(type);
 }
@@ -32,7 +32,7 @@ export function shrinkUploads() {
   document.addEventListener("change", async (event) => {
     const input = event.target;
     const [file] = input.type === "file" ? input.files : [];
-    if (!file || passed.has(file) || !isReduced(file, isStyle(input))) return;
+    if (!file || passed.has(file) || !isReduced(file, isPhoto(input))) return;
     event.stopImmediatePropagation();
     const files = new DataTransfer();
     try { files.items.add(await smaller(file)); }
