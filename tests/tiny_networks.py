@@ -53,6 +53,19 @@ def tiny_segmenter(seed: int = 0, **changes: Any) -> SPADESegmenter:
     return randomized(SPADESegmenter(**{"num_labels": NUM_LABELS, "image_size": 64, "width": 8, **changes}), seed)
 
 
+@torch.no_grad()
+def varied_segmenter(sharpness: float = 4.0, **changes: Any) -> SPADESegmenter:
+    """A tiny one that tells several labels of a picture, where random weights tell one; `sharpness` scales logits."""
+    segmenter = tiny_segmenter(**changes)
+    pictures = nn.functional.interpolate(random_images((8, 8)), (64, 64), mode="bilinear")
+    logits = segmenter(pictures).logits  # (N, L, h, w)
+    mean, deviation = logits.mean(dim=(0, 2, 3)), logits.std(dim=(0, 2, 3))
+    head = segmenter.decoder.classify
+    head.weight.mul_((sharpness / deviation).view(-1, 1, 1, 1))
+    head.bias.sub_(mean).mul_(sharpness / deviation)
+    return segmenter
+
+
 def tiny_discriminator(seed: int = 0, **changes: Any) -> MultiscaleDiscriminator:
     return randomized(MultiscaleDiscriminator(**{"num_labels": NUM_LABELS, "base_channels": 4, **changes}), seed)
 

@@ -13,7 +13,7 @@ from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.demo import build_demo, launch_options
 from spade_hf.demo.painter import Painter
 
-from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder
+from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder, varied_segmenter
 
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -36,6 +36,14 @@ def outlined() -> SPADEPipeline:
     """A tiny model with an outline model."""
     pipeline = tiny_pipeline()
     pipeline.register_modules(outline_model=tiny_outlines(num_labels=12))
+    return pipeline
+
+
+@pytest.fixture(scope="session")
+def photographer() -> SPADEPipeline:
+    """A tiny model with a segmenter."""
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(segmenter=varied_segmenter(num_labels=12))
     return pipeline
 
 
@@ -72,6 +80,16 @@ def serve(cache: str) -> Iterator[Callable[[SPADEPipeline], gr.Blocks]]:
 def url(serve: Callable, pipeline: SPADEPipeline) -> str:
     """The tiny model's demo."""
     return serve(pipeline).local_url
+
+
+def phone_photo(photo: Image.Image) -> bytes:
+    """A JPEG of 12 megapixels, upright by its EXIF tag, of a photograph whose proportions become 3:4."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Orientation: turned by 90 degrees
+    stored = photo.resize((3024, 4032), Image.Resampling.BICUBIC).transpose(Image.Transpose.ROTATE_90)
+    buffer = io.BytesIO()
+    stored.save(buffer, "JPEG", quality=98, exif=exif)
+    return buffer.getvalue()
 
 
 def png(pixels: np.ndarray | Image.Image, **options: object) -> bytes:

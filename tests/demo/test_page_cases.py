@@ -7,6 +7,7 @@ import torch
 from spade_hf.demo.formats import Format, nearest_format, reframed
 from spade_hf.demo.painter import Painter, Style, Styles
 from spade_hf.demo.percent import percent_of_pixels
+from spade_hf.demo.photos import middle, note_about
 from spade_hf.images.inputs import instance_edges
 
 from ..page_cases import CASES
@@ -45,6 +46,17 @@ def test_the_nearest_format(case):
 @pytest.mark.parametrize("case", CASES["reframings"])
 def test_another_frame(case):
     assert reframed(np.array(case["labels"]), case["size"]).tolist() == case["then"]
+
+
+@pytest.mark.parametrize("case", CASES["middles"])
+def test_the_middle_of_a_photograph(case):
+    assert dict(zip(("left", "top", "width", "height"), middle(case["size"], case["shape"]), strict=True)) == case["then"]
+
+
+@pytest.mark.parametrize("case", CASES["photo_notes"])
+def test_what_is_said_about_a_photograph(case):
+    text, confidence = case["text"], case["confidence"]
+    assert note_about(confidence, is_cut=case["is_cut"], is_style=case["is_style"]) == text
 
 
 @pytest.mark.parametrize("case", CASES["edges"])

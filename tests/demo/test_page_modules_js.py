@@ -46,7 +46,7 @@ def test_a_module_is_a_file_to_import_and_a_body_to_run(module):
 
 
 @pytest.mark.parametrize(
-    ("size", "kind", "for_style", "for_mask"),
+    ("size", "kind", "as_photo", "as_mask"),
     [
         (MAX_FILE_SIZE + 1, "image/jpeg", True, True),
         (MAX_FILE_SIZE + 1, "image/bmp", True, False),  # labels must not be blended
@@ -56,7 +56,7 @@ def test_a_module_is_a_file_to_import_and_a_body_to_run(module):
         (MAX_FILE_SIZE + 1, "application/json", False, False),
     ],
 )
-def test_which_uploads_are_reduced(size, kind, for_style, for_mask):
+def test_which_uploads_are_reduced(size, kind, as_photo, as_mask):
     file = {"size": size, "type": kind}
-    found = run("isReduced", "shrink_uploads.js", "[true, false].map((style) => isReduced(given, style))", file)
-    assert found == [for_style, for_mask]
+    found = run("isReduced", "shrink_uploads.js", "[true, false].map((photo) => isReduced(given, photo))", file)
+    assert found == [as_photo, as_mask]

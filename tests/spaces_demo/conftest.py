@@ -15,7 +15,7 @@ from spade_hf import LabelSet, SPADEImageProcessor, SPADEPipeline
 from spade_hf.export.models import exported_copy
 
 from ..chromium import CHROMIUM
-from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder
+from ..tiny_networks import tiny_generator, tiny_outlines, tiny_style_encoder, varied_segmenter
 from ..waiting import LONGEST
 from .visitor import served
 
@@ -36,6 +36,13 @@ def pipeline() -> SPADEPipeline:
     }
     rounded = {name: exported_copy(network, "float16") for name, network in networks.items()}
     return SPADEPipeline(image_processor=processor, **rounded)
+
+
+@pytest.fixture(scope="session")
+def photographer(pipeline: SPADEPipeline) -> SPADEPipeline:
+    """The same with a segmenter, whose weights are rounded, too."""
+    segmenter = exported_copy(varied_segmenter(num_labels=12), "float16")
+    return SPADEPipeline(**pipeline.components | {"segmenter": segmenter})
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +81,10 @@ console.log(JSON.stringify(await answer()));
 
 
 @pytest.fixture(scope="session")
-def sites(build: ModuleType, pipeline: SPADEPipeline, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The page, built with the real runtime: "plain", without an outline model, and "natural"."""
+def sites(
+    build: ModuleType, pipeline: SPADEPipeline, photographer: SPADEPipeline, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The page, built with the real runtime: "plain", "natural", with an outline model, and "photos", with a segmenter."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     try:
@@ -83,15 +92,22 @@ def sites(build: ModuleType, pipeline: SPADEPipeline, tmp_path_factory: pytest.T
     except ValueError as error:
         pytest.skip(str(error))
     parts = tmp_path_factory.mktemp("parts")
-    build.write_parts(pipeline, parts, runtime, "sparse", "float16")
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("natural", "plain")}
-    build.publish(parts, folders["natural"])
-    (parts / "outlines.onnx").unlink()
-    config = json.loads((parts / "config.json").read_text())
-    files = {name: parts / file["url"] for name, file in config["files"].items() if name != "outlines"}
-    plain = SPADEPipeline(pipeline.generator, pipeline.image_processor, pipeline.style_encoder)
-    (parts / "config.json").write_text(json.dumps(build.page_config(plain, files, config["reading"])))
-    build.publish(parts, folders["plain"])
+    build.write_parts(photographer, parts, runtime, "sparse", "float16")
+    reading = json.loads((parts / "config.json").read_text())["reading"]
+    optional = {"outline_model": parts / "outlines.onnx", "segmenter": parts / "segmenter.onnx"}
+    written = {component: file.read_bytes() for component, file in optional.items()}
+    folders = {}
+    for name, component in (("plain", None), ("natural", "outline_model"), ("photos", "segmenter")):
+        left_out = optional.keys() - {component}
+        for other in left_out:
+            optional[other].unlink(missing_ok=True)
+        if component is not None:
+            optional[component].write_bytes(written[component])
+        one = SPADEPipeline(**photographer.components | dict.fromkeys(left_out))
+        files = {path.stem: path for path in parts.glob("*.onnx")}
+        (parts / "config.json").write_text(json.dumps(build.page_config(one, files, reading)))
+        folders[name] = tmp_path_factory.mktemp(name)
+        build.publish(parts, folders[name])
     return folders
 
 
@@ -120,4 +136,10 @@ def url(site: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def natural_url(sites: dict[str, Path]) -> Iterator[str]:
     with served(sites["natural"]) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def photos_url(sites: dict[str, Path]) -> Iterator[str]:
+    with served(sites["photos"]) as url:
         yield url

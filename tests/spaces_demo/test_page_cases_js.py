@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from spade_hf.demo.photos import UNSURE
+
 from ..page_cases import CASES, NUM_LABELS
 
 
@@ -57,6 +59,20 @@ return given.map(({ labels, size: [height, width] }) => {
 """
     for case, labels in zip(cases, node('{ LabelGrid } from "./label_grid.js"', body, cases), strict=True):
         assert np.reshape(labels, case["size"]).tolist() == case["then"]
+
+
+def test_the_middle_of_a_photograph(node):
+    cases = CASES["middles"]
+    body = "return given.map(({ size, shape }) => middle(size, shape));"
+    assert node('{ middle } from "./photo.js"', body, cases) == [case["then"] for case in cases]
+
+
+def test_what_is_said_about_a_photograph(node):
+    cases = CASES["photo_notes"]
+    body = f"""
+return given.map(({{ confidence, is_cut: isCut, is_style: isStyle }}) => noteAbout({{ confidence, isCut, isStyle }}, {UNSURE}));
+"""
+    assert node('{ noteAbout } from "./photo.js"', body, cases) == [case["text"] for case in cases]
 
 
 def test_edges(node):
