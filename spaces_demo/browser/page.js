@@ -215,7 +215,7 @@ function keepNatural() {
   draw(null);
   natural = null; // the canvas is this mask now, and so is the picture
   $("take-over").disabled = $("redraw").disabled = true;
-  say("These outlines are on the canvas now. The slider is at “as painted”, so that they stay as they are.");
+  say("These outlines are on the canvas now. The slider is at “as painted”, so that they stay as they are.", "note");
 }
 
 /** Puts a mask that the outline model has drawn, and that the picture is of, on the canvas. */
@@ -292,7 +292,7 @@ async function openMask(file) {
   const hasIds = holdsIds(new Uint8Array(await file.slice(0, 26).arrayBuffer()));
   const { grid, notes } = readMask({ pixels: pixelsOf(bitmap, [height, width]), width, height }, hasIds, config);
   setMask(grid.encode());
-  if (notes.length) say(`The mask was changed to fit: ${notes.join("; ")}.`);
+  if (notes.length) say(`The mask was changed to fit: ${notes.join("; ")}.`, "note");
 }
 
 async function openStyle(file) {
@@ -335,7 +335,7 @@ async function openPhoto(file) {
     const mask = new LabelGrid(columns, rows, labels).encode();
     setMask(mask);
     document.dispatchEvent(new CustomEvent("photo", { detail: { mask, image } }));
-    say(noteAbout({ confidence, isCut, isStyle }, config.rules.unsure));
+    say(noteAbout({ confidence, isCut, isStyle }, config.rules.unsure), "note");
   } catch (error) {
     $("status").textContent = line;
     document.dispatchEvent(new Event("painted"));
@@ -344,8 +344,9 @@ async function openPhoto(file) {
 }
 
 let silence = null;
-function say(text) {
+function say(text, kind = "error") {
   $("message").textContent = text;
+  $("message").dataset.kind = kind;
   $("message").hidden = false;
   clearTimeout(silence);
   silence = setTimeout(() => { $("message").hidden = true; }, 8000);
@@ -413,7 +414,7 @@ $("invitation").textContent = config.invitation;
 $("style").hidden = $("four").hidden = config.latent_dim === null;
 $("own").hidden = !config.encoder_size;
 $("photo").hidden = config.segmenter === null;
-if (config.segmenter) $("own").firstChild.textContent = "Style of a photo";
+if (config.segmenter) $("own").firstChild.textContent = "Photo's light";
 showStyles();
 $("outlines").hidden = config.outlines === null;
 $("strength").value = outlines.strength;

@@ -70,7 +70,11 @@ export function labelsOf(answer, [h, w], [rows, columns]) {
   const labels = new Uint16Array(rows * columns);
   for (let label = 0; label < numLabels; label++) {
     const own = enlarged(mapOf(label), 1, [h, w], [rows, columns]);
-    for (let i = 0; i < own.length; i++) if (own[i] > best[i]) [best[i], labels[i]] = [own[i], label];
+    for (let i = 0; i < own.length; i++) {
+      if (own[i] <= best[i]) continue;
+      best[i] = own[i];
+      labels[i] = label;
+    }
   }
   let sum = 0;
   for (let i = 0; i < h * w; i++) {
@@ -83,24 +87,28 @@ export function labelsOf(answer, [h, w], [rows, columns]) {
 
 /** Maps (C * h * w) at a size, bilinear. */
 function enlarged(maps, count, [h, w], [rows, columns]) {
-  const places = (from, to) => Array.from({ length: to }, (_, i) => {
-    const at = Math.max(((i + 0.5) * from) / to - 0.5, 0);
-    const first = Math.floor(at);
-    return [first, Math.min(first + 1, from - 1), at - first];
-  });
-  const [down, across] = [places(h, rows), places(w, columns)];
+  const [down, across] = [placesOf(h, rows), placesOf(w, columns)];
   const result = new Float32Array(count * rows * columns);
+  const line = new Float32Array(w); // of the small map, between two of its rows
   let at = 0;
   for (let start = 0; start < maps.length; start += h * w) {
-    for (const [top, bottom, low] of down) {
-      for (const [left, right, far] of across) {
-        const upper = maps[start + top * w + left] * (1 - far) + maps[start + top * w + right] * far;
-        const lower = maps[start + bottom * w + left] * (1 - far) + maps[start + bottom * w + right] * far;
-        result[at++] = upper * (1 - low) + lower * low;
+    for (let row = 0; row < rows; row++) {
+      const [upper, lower, low] = [start + down.first[row] * w, start + down.next[row] * w, down.shares[row]];
+      for (let i = 0; i < w; i++) line[i] = maps[upper + i] * (1 - low) + maps[lower + i] * low;
+      for (let i = 0; i < columns; i++) {
+        const share = across.shares[i];
+        result[at++] = line[across.first[i]] * (1 - share) + line[across.next[i]] * share;
       }
     }
   }
   return result;
+}
+
+/** For each new pixel of a line, the two old ones that it lies between, and the share of the second. */
+function placesOf(from, to) {
+  const at = Float64Array.from({ length: to }, (_, i) => Math.max(((i + 0.5) * from) / to - 0.5, 0));
+  const first = Int32Array.from(at, Math.floor);
+  return { first, next: first.map((place) => Math.min(place + 1, from - 1)), shares: at.map((place, i) => place - first[i]) };
 }
 
 /** Probabilities of logits (L * h * w), in their place. */

@@ -82,16 +82,6 @@ def url(serve: Callable, pipeline: SPADEPipeline) -> str:
     return serve(pipeline).local_url
 
 
-def phone_photo(photo: Image.Image) -> bytes:
-    """A JPEG of 12 megapixels, upright by its EXIF tag, of a photograph whose proportions become 3:4."""
-    exif = Image.Exif()
-    exif[0x0112] = 6  # Orientation: turned by 90 degrees
-    stored = photo.resize((3024, 4032), Image.Resampling.BICUBIC).transpose(Image.Transpose.ROTATE_90)
-    buffer = io.BytesIO()
-    stored.save(buffer, "JPEG", quality=98, exif=exif)
-    return buffer.getvalue()
-
-
 def png(pixels: np.ndarray | Image.Image, **options: object) -> bytes:
     """The bytes of a PNG file."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)

@@ -50,7 +50,9 @@ def test_another_frame(case):
 
 @pytest.mark.parametrize("case", CASES["middles"])
 def test_the_middle_of_a_photograph(case):
-    assert dict(zip(("left", "top", "width", "height"), middle(case["size"], case["shape"]), strict=True)) == case["then"]
+    assert (
+        dict(zip(("left", "top", "width", "height"), middle(case["size"], case["shape"]), strict=True)) == case["then"]
+    )
 
 
 @pytest.mark.parametrize("case", CASES["photo_notes"])

@@ -15,8 +15,9 @@ from spade_hf.demo.painter import Painter
 from spade_hf.demo.photos import UNSURE, photo_canvas
 from spade_hf.demo.uploads import read_photo
 
+from ..phone_photo import phone_photo
 from ..tiny_networks import varied_segmenter
-from .conftest import phone_photo, png, tiny_pipeline
+from .conftest import png, tiny_pipeline
 
 
 NOON = ASSETS / "noon_style.jpg"
@@ -58,7 +59,9 @@ def test_a_photograph_becomes_the_canvas_and_its_light_the_style(on, photographe
     assert on.paint(canvas, styles, blend)[0].size == (64, 64)
 
 
-@pytest.mark.parametrize(("size", "format_size"), [((90, 60), (512, 768)), ((60, 90), (512, 512)), ((1, 90), (512, 512))])
+@pytest.mark.parametrize(
+    ("size", "format_size"), [((90, 60), (512, 768)), ((60, 90), (512, 512)), ((1, 90), (512, 512))]
+)
 def test_the_canvas_has_the_nearest_format_and_the_middle_of_the_photograph(on, size, format_size):
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     read = photo_canvas(Image.fromarray(pixels), on.painter)

@@ -84,7 +84,7 @@ console.log(JSON.stringify(await answer()));
 def sites(
     build: ModuleType, pipeline: SPADEPipeline, photographer: SPADEPipeline, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """The page, built with the real runtime: "plain", "natural", with an outline model, and "photos", with a segmenter."""
+    """The page, built with the real runtime: "plain", "natural" (an outline model) and "photos" (a segmenter)."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     try:

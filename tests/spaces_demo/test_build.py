@@ -59,6 +59,25 @@ def test_with_an_outline_model_there_is_a_label_for_what_is_not_painted(build):
     assert config["labels"][config["stand_in"]]["name"] == "sky" and config["label_names"][12] == "unknown"
 
 
+def test_the_segmenter_is_a_file_that_is_not_loaded_with_the_page(build, photographer, tmp_path):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    files = {name: parts / f"{name}.onnx" for name in ("generator", "segmenter")}
+    for file in files.values():
+        file.write_bytes(bytes(7))
+    config = build.page_config(photographer, files, None)
+    sizes = [(64, 64), (64, 96), (32, 64)]  # of each format, as the library reads a photograph of its proportions
+    assert config["segmenter"] == {"url": "segmenter.onnx", "bytes": 7, "classes": list(range(12)), "sizes": sizes}
+    assert config["files"].keys() == {"generator"} and "photo" in config["invitation"]
+    (parts / "config.json").write_text(json.dumps(config))
+    build.publish(parts, tmp_path / "site")
+    worker = (tmp_path / "site" / "service_worker.js").read_text()
+    assert "generator.onnx" in worker and "segmenter.onnx" not in worker
+    (segmenter,) = (tmp_path / "site").glob("*/segmenter.onnx")
+    assert segmenter.read_bytes() == bytes(7)
+    assert build.page_config(photographer, {}, None)["segmenter"] is None
+
+
 def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, capsys):
     runtime = tmp_path / "runtime"
     runtime.mkdir()

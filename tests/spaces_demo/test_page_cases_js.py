@@ -70,7 +70,8 @@ def test_the_middle_of_a_photograph(node):
 def test_what_is_said_about_a_photograph(node):
     cases = CASES["photo_notes"]
     body = f"""
-return given.map(({{ confidence, is_cut: isCut, is_style: isStyle }}) => noteAbout({{ confidence, isCut, isStyle }}, {UNSURE}));
+return given.map(({{ confidence, is_cut: isCut, is_style: isStyle }}) =>
+  noteAbout({{ confidence, isCut, isStyle }}, {UNSURE}));
 """
     assert node('{ noteAbout } from "./photo.js"', body, cases) == [case["text"] for case in cases]
 

@@ -19,7 +19,9 @@ def test_a_photograph_is_resized_as_in_the_library(node, size):
     pixels = RNG.integers(0, 256, (37, 53, 3))
     rgba = np.concatenate([pixels, np.full((37, 53, 1), 255)], axis=2)
     given = {"picture": {"pixels": rgba.ravel().tolist(), "width": 53, "height": 37}, "size": size}
-    found = node('{ resizedPhoto } from "./segmentation.js"', "return [...resizedPhoto(given.picture, given.size)];", given)
+    found = node(
+        '{ resizedPhoto } from "./segmentation.js"', "return [...resizedPhoto(given.picture, given.size)];", given
+    )
     expected = resize_photo(torch.from_numpy(pixels / 255).float().movedim(-1, 0), size) * 2 - 1
     np.testing.assert_allclose(np.reshape(found, expected.shape), expected.numpy(), atol=1e-5)
 

@@ -166,7 +166,9 @@ def lay_out_outlines(on: Handlers, page: Page) -> None:
 def lay_out_start(on: Handlers, page: Page) -> None:
     """Place the ways to start a canvas."""
     reads_photos = on.painter.reads_photos
-    starts = ["an example"] * on.has_examples + ["your photo"] * reads_photos + ["your own mask", "or a scene you saved."]
+    starts = (
+        ["an example"] * on.has_examples + ["your photo"] * reads_photos + ["your own mask", "or a scene you saved."]
+    )
     heading("Start from", ", ".join(starts).capitalize())
     page.masks = thumbnails(
         MASK_FILES, label="Example masks", elem_id="masks", visible=on.has_examples, value={"chosen": MASKS[0]}
@@ -198,7 +200,7 @@ def lay_out_style(on: Handlers, page: Page, styles: StyleList | None) -> None:
     with gr.Row(elem_id="pick"):
         page.surprise = gr.Button("Surprise me", elem_id="surprise", size="md", min_width=90)
         page.own = gr.UploadButton(
-            "Style of a photo" if on.painter.reads_photos else "Your picture", type="binary", file_types=IMAGE_FILES,
+            "Photo's light" if on.painter.reads_photos else "Your picture", type="binary", file_types=IMAGE_FILES,
             visible=reads_images, elem_id="own", size="md", min_width=90,
         )  # fmt: skip
         page.seed = gr.Number(0, label="Seed", precision=0, minimum=0, container=False, elem_id="seed", min_width=90)

@@ -74,6 +74,6 @@ def note_about(confidence: float, *, is_cut: bool, is_style: bool) -> str:
     if confidence >= UNSURE:
         return f"{note} The model is {percent(confidence)} sure of its labels on average."
     return (
-        f"{note} The model is only {percent(confidence)} sure of its labels on average: the photo may show things that "
-        "it does not know. Paint over what is wrong."
+        f"{note} The model is only {percent(confidence)} sure of its labels on average: the photo may show things "
+        "that it does not know. Paint over what is wrong."
     )
