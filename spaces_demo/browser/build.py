@@ -30,12 +30,11 @@ from spade_hf.demo.keeping import canvas_key
 from spade_hf.demo.mask_canvas import blank_channel, canvas_props
 from spade_hf.demo.page_files import PAGE
 from spade_hf.demo.painter import LAYOUT_STEPS, OUTLINE_STEPS, Painter
-from spade_hf.demo.photos import UNSURE
 from spade_hf.demo.thumbnails import thumbnail_items
 from spade_hf.demo.uploads import MAX_PIXELS, NEAR_COLOR, PHOTO_SHARE, PHOTO_SIDE
 from spade_hf.export import export_generator, export_outline_model, export_segmenter, export_style_encoder, save_onnx
 from spade_hf.export.models import Dtype, Modulation
-from spade_hf.pipelines.segmentation import read_size_of
+from spade_hf.pipelines.segmentation import LOW_CONFIDENCE, read_size_of
 
 
 HERE = Path(__file__).parent
@@ -178,7 +177,7 @@ def page_config(pipeline: SPADEPipeline, files: dict[str, Path], reading: dict[s
             "photo_share": PHOTO_SHARE,
             "max_pixels": MAX_PIXELS,
             "photo_side": PHOTO_SIDE,
-            "unsure": UNSURE,
+            "unsure": LOW_CONFIDENCE,
             "max_scene_pixels": SCENE_CANVASES * math.prod(painter.formats[-1].canvas_size),
         },
         "invitation": html.unescape(on.invitation()),  # the page shows it as text

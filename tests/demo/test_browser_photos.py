@@ -1,34 +1,24 @@
 """A photograph on the Gradio page, in a real browser: it becomes the canvas, and its light the style."""
 
+import io
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from spade_hf.demo.handlers import ASSETS
 from spade_hf.demo.painter import Painter
 from spade_hf.demo.photos import photo_canvas
-from spade_hf.demo.uploads import MAX_FILE_SIZE, read_photo
+from spade_hf.demo.uploads import MAX_FILE_SIZE, PHOTO_SIDE, read_photo
 
-from ..phone_photo import phone_photo
+from ..photographs import compared, phone_photo
 
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from .test_browser import WIDTHS, Visitor, visit  # noqa: E402
+from .test_browser import WIDTHS, visit  # noqa: E402
 
 
 pytestmark = pytest.mark.pages
-
-COMPARED = """() => {
-  const { width, height } = document.querySelector("#compare canvas");
-  const { data } = document.querySelector("#compare canvas").getContext("2d").getImageData(0, 0, width, height);
-  return { width, height, data: [...data] };
-}"""
-
-
-def compared(visitor: Visitor) -> np.ndarray:
-    """What "Compare" shows beside the picture, at the size of the canvas."""
-    found = visitor.page.evaluate(COMPARED)
-    return np.reshape(found["data"], (found["height"], found["width"], 4))[..., :3]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -43,7 +33,10 @@ def test_a_phones_photograph_becomes_canvas_and_style(browser, serve, photograph
         page, start = visitor.page, visitor.canvas()
         assert "or start from your photo" in page.locator("#header").inner_text() or width == "phone"
         picture = visitor.after(lambda: visitor.upload("#photo", "IMG_1.jpg", data, "image/jpeg"))
-        expected = photo_canvas(read_photo(data), painter)
+        with Image.open(io.BytesIO(data)) as stored:
+            photo = ImageOps.exif_transpose(stored)
+        photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+        expected = photo_canvas(photo, painter)
         assert (visitor.canvas() == expected.label_map).mean() > 0.95  # browsers reduce it otherwise
         assert visitor.marked("#styles") == ["your photo"] and visitor.marked("#masks") == []
         page.locator(".toast-body", has_text="Your photo is the canvas now, and its light is the style.").wait_for()
@@ -52,18 +45,18 @@ def test_a_phones_photograph_becomes_canvas_and_style(browser, serve, photograph
         page.locator("#compare-view").click()
         page.locator("#compare canvas.smooth").wait_for()
         upright = np.asarray(tall.crop((0, 32, 192, 224)).resize((512, 512), Image.Resampling.BICUBIC))
-        assert np.abs(compared(visitor) - upright).mean() < 8  # a wrong turn or place: above 20
+        assert np.abs(compared(visitor.page) - upright).mean() < 8  # a wrong turn or place: above 20
         found = visitor.canvas()
         visitor.after(lambda: page.get_by_role("button", name="Undo").click())
         np.testing.assert_array_equal(visitor.canvas(), start)
-        assert np.abs(compared(visitor) - upright).mean() > 20  # the mask again
+        assert np.abs(compared(visitor.page) - upright).mean() > 20  # the mask again
         visitor.after(lambda: page.get_by_role("button", name="Redo").click())
         np.testing.assert_array_equal(visitor.canvas(), found)
         visitor.reload(kept=True)
         np.testing.assert_array_equal(visitor.canvas(), found)
         page.locator("#compare-view").click()
         page.locator("#compare canvas.smooth").wait_for()
-        assert np.abs(compared(visitor) - upright).mean() < 8
+        assert np.abs(compared(visitor.page) - upright).mean() < 8
 
 
 def test_an_opened_photograph_can_be_painted(browser, serve, photographer):

@@ -12,10 +12,11 @@ from PIL import Image
 from spade_hf import SPADEPipeline
 from spade_hf.demo.handlers import ASSETS, Handlers
 from spade_hf.demo.painter import Painter
-from spade_hf.demo.photos import UNSURE, photo_canvas
+from spade_hf.demo.photos import photo_canvas
 from spade_hf.demo.uploads import read_photo
+from spade_hf.pipelines.segmentation import LOW_CONFIDENCE
 
-from ..phone_photo import phone_photo
+from ..photographs import phone_photo
 from ..tiny_networks import varied_segmenter
 from .conftest import png, tiny_pipeline
 
@@ -83,7 +84,7 @@ def test_the_page_says_when_it_is_unsure_and_shows_the_mask_all_the_same(told, s
     on = Handlers(Painter(pipeline))
     canvas, *_ = on.pick_photo(on.first_styles(), NOON.read_bytes())
     confidence = on.painter.label_map_of_photo(Image.open(NOON).convert("RGB"), (512, 512))[1]
-    assert (confidence < UNSURE) == (sharpness == 0)
+    assert (confidence < LOW_CONFIDENCE) == (sharpness == 0)
     assert [len(told["Warning"]), len(told["Info"])] == ([1, 0] if sharpness == 0 else [0, 1])
     if sharpness == 0:
         assert "only 8 % sure of its labels" in told["Warning"][0]

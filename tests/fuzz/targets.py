@@ -24,7 +24,7 @@ from spade_hf.data.pair_reader import is_soft
 from spade_hf.demo.handlers import Handlers
 from spade_hf.demo.painter import Painter, Style, Styles
 from spade_hf.demo.scene import Scene
-from spade_hf.demo.uploads import read_mask, read_style_image
+from spade_hf.demo.uploads import read_mask, read_photo, read_style_image
 from spade_hf.labels.class_tables import load_class_table
 from spade_hf.labels.colors import voc_color
 from spade_hf.models.transformers_segmenter import match_labels
@@ -238,7 +238,7 @@ def handlers() -> Handlers:
 def uploads(random: Random, folder: Path) -> None:
     data = image_bytes(random)
     if random.random() < 0.5:
-        assert max(read_style_image(data).size) <= 512
+        assert max(read_style_image(data).size) <= 512 and max(read_photo(data).size) <= 1024
     else:
         opened = read_mask(data, painter().processor, painter().formats)
         painter().paint(opened.label_map, [painter().style_of_seed(0)])

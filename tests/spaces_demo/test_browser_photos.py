@@ -13,29 +13,17 @@ from spade_hf.demo.painter import Painter, Style
 from spade_hf.demo.photos import photo_canvas
 from spade_hf.demo.uploads import read_photo
 
-from ..phone_photo import phone_photo
+from ..photographs import compared, phone_photo
 from .conftest import parts_of
 from .visitor import WIDTHS, Visitor, wait_for
 
 
 pytestmark = pytest.mark.pages
 
-COMPARED = """() => {
-  const { width, height } = document.querySelector("#compare canvas");
-  const { data } = document.querySelector("#compare canvas").getContext("2d").getImageData(0, 0, width, height);
-  return { width, height, data: [...data] };
+STYLE = """() => {
+  const [, kept] = Object.entries(localStorage).find(([key]) => key.endsWith("styles"));
+  return JSON.parse(kept).styles[1].latents;
 }"""
-
-
-STYLE = (
-    """() => JSON.parse(Object.entries(localStorage).find(([key]) => key.endsWith("styles"))[1]).styles[1].latents"""
-)
-
-
-def compared(visitor: Visitor) -> np.ndarray:
-    """What "Compare" shows beside the picture, at the size of the canvas."""
-    found = visitor.page.evaluate(COMPARED)
-    return np.reshape(found["data"], (found["height"], found["width"], 4))[..., :3]
 
 
 def drop(visitor: Visitor, file) -> np.ndarray:
@@ -75,18 +63,18 @@ def test_a_photograph_becomes_canvas_and_style(browser, photographer, sites, pho
     page.locator("#compare-view").click()
     mask = read_canvas(visitor.mask(), painter.label_set, painter.formats)
     upright = np.asarray(tall.crop((0, 32, 192, 224)).resize((512, 512), Image.Resampling.BICUBIC))
-    assert np.abs(compared(visitor) - upright).mean() < 6  # a wrong turn or place: above 20
+    assert np.abs(compared(visitor.page) - upright).mean() < 6  # a wrong turn or place: above 20
     page.locator("#canvas [data-action=undo]").click()
-    assert np.abs(compared(visitor) - upright).mean() > 20 and visitor.mask() == start
+    assert np.abs(compared(visitor.page) - upright).mean() > 20 and visitor.mask() == start
     page.locator("#canvas [data-action=redo]").click()
     wait_for(page, "document.querySelector('#canvas .photo').complete")
-    assert np.abs(compared(visitor) - upright).mean() < 6
+    assert np.abs(compared(visitor.page) - upright).mean() < 6
     np.testing.assert_array_equal(read_canvas(visitor.mask(), painter.label_set, painter.formats), mask)
 
     visitor.after(lambda: page.locator("#canvas .format select").select_option("3:2"))
-    assert np.abs(compared(visitor)[:, 128:640] - upright).mean() < 6  # around the same center
+    assert np.abs(compared(visitor.page)[:, 128:640] - upright).mean() < 6  # around the same center
     visitor.after(lambda: page.locator("#masks button").nth(1).click())
-    assert np.abs(compared(visitor)[:, 128:640] - upright).mean() > 20
+    assert np.abs(compared(visitor.page)[:, 128:640] - upright).mean() > 20
     assert not visitor.complaints
     context.close()
 
@@ -101,14 +89,14 @@ def test_the_segmenter_works_offline_after_its_first_use(browser, photos_url):
     names = page.evaluate("caches.keys()")
     assert len(names) == 1  # the service worker's own
     page.locator("#compare-view").click()
-    photo = compared(visitor)
+    photo = compared(visitor.page)
     context.set_offline(True)
     page.reload()
     visitor.wait_for_pictures(1)
     assert visitor.mask() == mask
     page.locator("#compare-view").click()
     wait_for(page, "document.querySelector('#compare canvas').classList.contains('smooth')")
-    np.testing.assert_array_equal(compared(visitor), photo)  # a reload loses nothing
+    np.testing.assert_array_equal(compared(visitor.page), photo)  # a reload loses nothing
     drop(visitor, ASSETS / "sunset_style.jpg")
     assert visitor.mask() != mask and page.locator("#last").inner_text() == "sunset_style.jpg"
     context.close()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spade_hf.demo.photos import UNSURE
+from spade_hf.pipelines.segmentation import LOW_CONFIDENCE
 
 from ..page_cases import CASES, NUM_LABELS
 
@@ -71,7 +71,7 @@ def test_what_is_said_about_a_photograph(node):
     cases = CASES["photo_notes"]
     body = f"""
 return given.map(({{ confidence, is_cut: isCut, is_style: isStyle }}) =>
-  noteAbout({{ confidence, isCut, isStyle }}, {UNSURE}));
+  noteAbout({{ confidence, isCut, isStyle }}, {LOW_CONFIDENCE}));
 """
     assert node('{ noteAbout } from "./photo.js"', body, cases) == [case["text"] for case in cases]
 

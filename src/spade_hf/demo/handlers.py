@@ -12,12 +12,13 @@ from PIL import Image
 
 from ..images.resize import resize_labels
 from ..labels.label_set import LabelSet
+from ..pipelines.segmentation import LOW_CONFIDENCE
 from .first_mask import first_mask
 from .formats import nearest_format, reframed
 from .mask_canvas import read_canvas, write_canvas
 from .painter import Outlines, Painter, Painting, Style, Styles, checked_seed, new_seed
 from .percent import percent_of_pixels
-from .photos import UNSURE, photo_canvas
+from .photos import photo_canvas
 from .scene import DOWNLOADS, Scene, new_path
 from .thumbnails import data_url
 from .uploads import read_mask, read_photo, read_style_image
@@ -278,7 +279,7 @@ class Handlers:
         picked = (gr.skip(),) * 5
         if styles is not None and self.painter.reads_images:
             picked = self._picked(styles, self.painter.style_of_image(photo, "your photo"), data_url(photo))
-        if read.confidence < UNSURE:
+        if read.confidence < LOW_CONFIDENCE:
             gr.Warning(read.note, title="Not sure", duration=2 * TOAST_SECONDS)
         else:
             gr.Info(read.note, title="Opened", duration=TOAST_SECONDS)

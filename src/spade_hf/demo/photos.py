@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from ..pipelines.segmentation import LOW_CONFIDENCE
 from .formats import NEAR_RATIO, nearest_format
 from .painter import Painter
 from .percent import percent
 
 
-UNSURE = 0.7  # mean probability of the labels below which the page warns; a tenth of real landscapes are below it
 QUALITY = 85  # of the JPEG that the browser keeps to compare with
 
 
@@ -71,7 +71,7 @@ def note_about(confidence: float, *, is_cut: bool, is_style: bool) -> str:
     note = "Your photo is the canvas now" + (", and its light is the style." if is_style else ".")
     if is_cut:
         note += " Its edges were cut off to fit the canvas."
-    if confidence >= UNSURE:
+    if confidence >= LOW_CONFIDENCE:
         return f"{note} The model is {percent(confidence)} sure of its labels on average."
     return (
         f"{note} The model is only {percent(confidence)} sure of its labels on average: the photo may show things "

@@ -22,7 +22,13 @@ from spade_hf.labels.class_tables import load_class_table
 from spade_hf.labels.label_set import LabelSet
 from spade_hf.models.model_hash import hash_weights
 from spade_hf.pipelines import SPADEPipeline
-from spade_hf.pipelines.segmentation import check_segmenter, check_segmenter_labels, read_photos, segment_photo
+from spade_hf.pipelines.segmentation import (
+    LOW_CONFIDENCE,
+    check_segmenter,
+    check_segmenter_labels,
+    read_photos,
+    segment_photo,
+)
 from spade_hf.project import install_command
 
 from ..label_sets import read_label_set
@@ -32,7 +38,6 @@ from .mask_sources import MaskSource, find_masks
 
 
 DEFAULT_SPLIT, DEFAULT_COLUMN = "train", "image"
-LOW_CONFIDENCE = 0.65  # the bundled segmenter: of 3 of 40 landscapes, and of 8 of 13 pictures of other things
 KEY = "spade_hf segmenter"  # of the text in a mask's file that tells which segmenter made it
 
 
