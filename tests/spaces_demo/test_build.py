@@ -66,7 +66,7 @@ def test_the_segmenter_is_a_file_that_is_not_loaded_with_the_page(build, photogr
     for file in files.values():
         file.write_bytes(bytes(7))
     config = build.page_config(photographer, files, None)
-    sizes = [(64, 64), (64, 96), (32, 64)]  # of each format, as the library reads a photograph of its proportions
+    sizes = [(64, 64), (64, 96)]  # of each format, as the library reads a photograph of its proportions
     assert config["segmenter"] == {"url": "segmenter.onnx", "bytes": 7, "classes": list(range(12)), "sizes": sizes}
     assert config["files"].keys() == {"generator"} and "photo" in config["invitation"]
     (parts / "config.json").write_text(json.dumps(config))

@@ -282,7 +282,7 @@ class Handlers:
         if read.confidence < LOW_CONFIDENCE:
             gr.Warning(read.note, title="Not sure", duration=2 * TOAST_SECONDS)
         else:
-            gr.Info(read.note, title="Opened", duration=TOAST_SECONDS)
+            gr.Info(read.note, title="Opened", duration=2 * TOAST_SECONDS)
         canvas = self._write(read.label_map)
         return canvas, *picked, {"chosen": ""}, {"mask": canvas, "image": read.image}, gr.update(visible=False)
 
