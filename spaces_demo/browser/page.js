@@ -323,6 +323,7 @@ async function openPhoto(file) {
   const bitmap = await bitmapOf(file);
   const line = $("status").textContent;
   dim();
+  draw(null); // outlines of the canvas that goes
   try {
     const isStyle = Boolean(config.encoder_size);
     const style = isStyle ? await styleOf(file, bitmap) : null;
@@ -339,6 +340,7 @@ async function openPhoto(file) {
   } catch (error) {
     $("status").textContent = line;
     document.dispatchEvent(new Event("painted"));
+    if (natural === null) drawOutlines(); // the canvas stays
     throw error;
   }
 }
