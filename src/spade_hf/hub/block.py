@@ -47,7 +47,7 @@ class SPADEBlock(ModularPipelineBlocks):
     def __call__(self, components: Any, state: Any) -> tuple[Any, Any]:
         """Paint the state's masks."""
         block_state: Any = self.get_block_state(state)  # has the inputs and outputs as attributes
-        parts = {spec.name: getattr(components, str(spec.name)) for spec in self.expected_components}
+        parts = {str(spec.name): getattr(components, str(spec.name)) for spec in self.expected_components}
         pipeline = SPADEPipeline(**parts)
         pipeline.set_progress_bar_config(disable=True)
         output = pipeline(**{str(name): block_state[name] for name in self.input_names})

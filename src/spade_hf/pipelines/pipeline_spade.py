@@ -256,13 +256,13 @@ class SPADEPipeline(PortableConfigMixin, DiffusionPipeline):
         bar: Any = self.progress_bar
         for its_masks, batch in bar(batches) if len(batches) > 1 else batches:  # one step needs no bar
             given = {name: None if one is None else one[its_masks].to(device) for name, one in inputs.items()}
-            segmap = given.pop("segmap")
+            segmap: Any = given.pop("segmap")  # `None` of a model without labels
             output = self.generator(segmap, None if z is None else z[batch], **given)
             images.append(output.images.float())  # (images of the batch, I, H, W) in [-1, 1]
             if return_agreement:
-                its_masks = segmap.repeat_interleave(len(images[-1]) // len(segmap), dim=0)
+                painted = segmap.repeat_interleave(len(images[-1]) // len(segmap), dim=0)  # a mask per image
                 labels = self.image_processor.label_set
-                agreement.append(measure_agreement(self.segmenter, images[-1], its_masks, labels))
+                agreement.append(measure_agreement(self.segmenter, images[-1], painted, labels))
         self.maybe_free_model_hooks()
         images = self.image_processor.postprocess(torch.cat(images), output_type=output_type, denormalize=denormalize)
         more: dict[str, Tensor] = {} if label_maps is None else {"label_maps": label_maps}

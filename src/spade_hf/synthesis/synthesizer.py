@@ -69,7 +69,7 @@ class Synthesizer:
     @property
     def label_set(self) -> LabelSet:
         """The labels of the rows: the model's, with an unknown one if pixels can lose their label."""
-        labels = self.pipeline.image_processor.label_set
+        labels: LabelSet = self.pipeline.image_processor.label_set
         return labels if self.agreement_threshold is None else labels.with_unknown()
 
     @property
@@ -155,7 +155,8 @@ class Synthesizer:
                 mean = None
                 if output.agreement is not None:
                     seen = output.agreement[start + number].cpu().numpy() >= self.agreement_threshold  # (H, W)
-                    files["label"] = self._encode_labels(np.where(seen, ids, self.label_set.unknown_id))
+                    unknown: Any = self.label_set.unknown_id
+                    files["label"] = self._encode_labels(np.where(seen, ids, unknown))
                     mean = output.mean_agreement[start + number].item()
                 yield Row(mask.index, number, seed, {"image": encode_image(image, mean), **files}, mean)
 

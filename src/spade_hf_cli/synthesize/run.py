@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     pipeline = SPADEPipeline.from_pretrained(model).to(args.device or str(state.device))
     pipeline.set_progress_bar_config(disable=True)
     if args.segmenter is not None:
-        segmenter = load_segmenter(args.segmenter, given_as="--segmenter", dtype=pipeline.generator.dtype)
+        segmenter: Any = load_segmenter(args.segmenter, given_as="--segmenter", dtype=pipeline.generator.dtype)
         pipeline.register_modules(segmenter=segmenter.to(pipeline.device))
     synthesizer = build_synthesizer(args, pipeline)
     output = build_output(args, synthesizer)
