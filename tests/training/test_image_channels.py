@@ -129,6 +129,6 @@ def test_measures_of_gray_and_of_more_channels():
     means = colors[:, :5]
     torch.testing.assert_close(light_agreement(means, means, [0, 0, 1, 1]), torch.ones(5, dtype=torch.float64))
     one = torch.zeros(4, 1, dtype=torch.float64)
-    measured = Measurements(one, one[:, 0], colors, one, one[:, 0], None)
+    measured = Measurements(one, one[:, 0], colors, one, one[:, 0], one[:, 0], None)
     with pytest.raises(Missing, match="the pictures have 5 channels, which are not red, green and blue"):
         light_of_color(Comparison(measured, measured, groups=[0, 0, 1, 1]), 0)
