@@ -42,6 +42,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> I
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_suites(tmp_path: Path):
     file = tmp_path / "results.json"
     result = benchmark(
