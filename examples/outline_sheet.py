@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from spade_hf import BUNDLED_MODEL, SPADEOutlineModel, SPADEPipeline
+from spade_hf.images.channels import to_rgb_images
 from spade_hf.images.sheets import add_headings
 
 
@@ -42,16 +43,22 @@ def main() -> None:
     pipeline.set_progress_bar_config(disable=True)
     if args.outline_model is not None:
         pipeline.register_modules(outline_model=SPADEOutlineModel.from_pretrained(args.outline_model))
+    processor = pipeline.image_processor
     latents = pipeline.encode_style(str(args.style))
+
+    def painted(maps: str | list[Image.Image]) -> list[Image.Image]:
+        images = pipeline(maps, latents=latents, output_type="pt").images  # in [0, 1]
+        return to_rgb_images(processor.show(images * 2 - 1))
+
     rows = []
     for mask in map(str, masks):
-        row = pipeline.image_processor.colorize(mask)
+        row = processor.colorize(mask)
         if not args.overview:
-            row += pipeline(mask, latents=latents).images
+            row += painted(mask)
         for strength in strengths:
             rng = torch.Generator().manual_seed(args.seed)
             maps = pipeline.refine_mask(mask, strength, args.steps, rng)
-            row += [*pipeline.image_processor.colorize(maps), *pipeline(maps, latents=latents).images]
+            row += [*processor.colorize(maps), *painted(maps)]
         rows.append(row)
 
     width, height = args.size, round(args.size * rows[0][-1].height / rows[0][-1].width)

@@ -7,12 +7,13 @@ python examples/style_grid.py --masks mine.png --styles a.jpg --random_styles 8 
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from spade_hf import BUNDLED_MODEL, SPADEPipeline
-from spade_hf.images.inputs import open_raster
+from spade_hf.images.channels import to_rgb_images
 
 
 ASSETS = Path(__file__).parent / "assets"
@@ -36,22 +37,29 @@ def main() -> None:
     args = parser.parse_args()
 
     pipeline = SPADEPipeline.from_pretrained(args.model)
+    processor = pipeline.image_processor
     styles = [str(path) for path in args.styles]
     random = caption(args.size, {(0.5, 0.5): "random style"})
     corner = caption(args.size, {(0.7, 0.3): "style", (0.3, 0.7): "mask"})
-    rows = [[corner, *map(open_raster, args.styles), *[random] * args.random_styles]]
+    given = [to_rgb_images(processor.show(processor.preprocess_image(style)))[0] for style in styles]
+
+    def painted(mask: str, **style: Any) -> list[Image.Image]:
+        images = pipeline(mask, output_type="pt", **style).images  # in [0, 1]
+        return to_rgb_images(processor.show(images * 2 - 1))
+
+    rows = [[corner, *given, *[random] * args.random_styles]]
     for mask in map(str, args.masks):
-        row = [*pipeline.image_processor.colorize(mask), *pipeline(mask, style_image=styles).images]
+        row = [*processor.colorize(mask), *painted(mask, style_image=styles)]
         if args.random_styles:
             rng = torch.Generator().manual_seed(args.seed)
-            row += pipeline(mask, num_images_per_mask=args.random_styles, generator=rng).images
+            row += painted(mask, num_images_per_mask=args.random_styles, generator=rng)
         rows.append(row)
 
     table = Image.new("RGB", (len(rows[0]) * args.size, len(rows) * args.size))
     for top, row in enumerate(rows):
         for left, image in enumerate(row):
             kind = Image.Resampling.NEAREST if left == 0 else Image.Resampling.BICUBIC
-            table.paste(image.convert("RGB").resize((args.size, args.size), kind), (left * args.size, top * args.size))
+            table.paste(image.resize((args.size, args.size), kind), (left * args.size, top * args.size))
     args.output.parent.mkdir(parents=True, exist_ok=True)
     table.save(args.output, quality=92)
     print(args.output)
