@@ -49,7 +49,8 @@ def open_folders(options: DataOptions | argparse.Namespace, which: str = "") -> 
     folders = {column: folder for column, folder in folders.items() if folder is not None}
     panoptic_json, file_list = getattr(options, f"{which}panoptic_json"), getattr(options, f"{which}file_list")
     if panoptic_json is not None:
-        return load_panoptic(panoptic_json, folders)
+        ends = {name: getattr(options, name) for name in ("condition_prefix", "condition_suffix")}
+        return load_panoptic(panoptic_json, folders, **ends)
     suffixes, prefixes = (
         {column: getattr(options, f"{name}_{kind}") for column, name in OPTION_OF.items() if column in folders}
         for kind in ("suffix", "prefix")

@@ -162,11 +162,6 @@ def problem_with_folders(options: Any, which: str) -> str | None:
             "panoptic_json",
         )
     )
-    if condition is not None and panoptic is not None:
-        return (
-            f"--{which}panoptic_json names images and masks, but no conditions, so --{which}condition_folder cannot "
-            "be read with it. Give the masks as files of ids, or all as columns of --dataset_name."
-        )
     is_pair = (image is None) == (mask is None) or (condition is not None and mask is None)
     if not is_pair or (instance is not None and mask is None):
         if not hasattr(options, f"{which}instance_folder"):
@@ -175,8 +170,8 @@ def problem_with_folders(options: Any, which: str) -> str | None:
             f"--{which}image_folder, --{which}mask_folder and --{which}instance_folder must be given together; the "
             f"last is optional. Without masks, give --{which}condition_folder in their place."
         )
-    for name, value in (("file_list", file_list), ("panoptic_json", panoptic)):
-        if value is not None and image is None:
+    for name, value, needed in (("file_list", file_list, image), ("panoptic_json", panoptic, mask)):
+        if value is not None and needed is None:
             return f"--{which}{name} belongs to --{which}image_folder and --{which}mask_folder, which are missing."
     return None
 
@@ -235,7 +230,8 @@ def problem_with_data(options: DataOptions | argparse.Namespace) -> str | None:
         return "--class_masks makes hard masks and --soft_class_masks soft ones. Give one of them."
     if options.ids_in_red and (options.class_masks or options.soft_class_masks or options.panoptic_json is not None):
         return "--ids_in_red is for masks of ids, one file per image. Leave it out."
-    of_files = [name for name in (*ENDS.split(), "class_masks", "soft_class_masks", "file_list") if name in given]
+    named = [name for name in ENDS.split() if not name.startswith("condition_")]  # conditions are found by name
+    of_files = [name for name in (*named, "class_masks", "soft_class_masks", "file_list") if name in given]
     if options.panoptic_json is not None and of_files:
         return (
             f"--panoptic_json names the files of each pair, so --{of_files[0]} is not needed. Leave one of them out."

@@ -4,12 +4,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
-from spade_hf import SPADEPipeline
+from spade_hf import LabelSet, SPADEGenerator, SPADEImageProcessor, SPADEPipeline
+from spade_hf.data import PairedImageDataset, PairedTransform, PairReader, load_folders
 from spade_hf_cli import main
 from spade_hf_cli.train.parser import parse_args
 
+from ..dataset_layouts import save, write_panoptic
+from ..tiny_networks import tiny_generator
 from ..training_data import mask, real_image, write_labels
 from .programs import SMALL
 
@@ -138,6 +143,37 @@ def test_a_condition_beside_labels(run, evaluate, tmp_path, monkeypatch, capsys)
         assert message in capsys.readouterr().err, command
 
 
+def test_a_condition_is_averaged_for_a_model_that_paints_at_a_smaller_size(evaluate, tmp_path, monkeypatch):
+    data, seen, forward = write(tmp_path), [], SPADEGenerator.forward
+    labels = LabelSet.from_file(data / "labels.json")
+    processor = SPADEImageProcessor(label_set=labels, condition_channels=1, condition_range=(0, 80))
+    generator = tiny_generator(
+        num_labels=labels.num_labels, condition_channels=1, latent_dim=None, use_unknown_label=labels.use_unknown_label
+    )
+    SPADEPipeline(generator, processor).save_pretrained(tmp_path / "model")
+
+    def spy(self, segmap, z=None, *, condition, **more):
+        seen.append(condition)
+        return forward(self, segmap, z, condition=condition, **more)
+
+    monkeypatch.setattr(SPADEGenerator, "forward", spy)
+    given = {"image": data / "train_B", "label": data / "masks", "condition": data / "depth"}
+    names = {"image": "--image_folder", "label": "--mask_folder", "condition": "--condition_folder"}
+    folders = [part for column, folder in given.items() for part in (names[column], folder)]
+    sizes = ("--resolution", 64, "--painting_size", 32)
+    result = evaluate("--model", tmp_path / "model", *folders, *sizes, "--segmenter", "none", "--device", "cpu")
+    assert result.status == 0, result.stderr
+    transform = PairedTransform(resolution=(64, 64), resize_ratio=1.0, center_crop=True, random_flip=False)
+    reader = PairReader(
+        image_column="image", mask_column="label", instance_column=None, condition_column="condition",
+        processor=processor, transform=transform,
+    )  # fmt: skip
+    rows = load_folders({column: str(folder) for column, folder in given.items()})
+    expected = PairedImageDataset(rows, reader, seed=0)[0]["condition"][None]
+    expected = F.interpolate(expected, size=(32, 32), mode="bilinear", antialias=True)
+    torch.testing.assert_close(seen[0][:1], expected)
+
+
 def test_check_reads_conditions(tmp_path, capsys):
     data = write(tmp_path)
     folders = ["--image_folder", str(data / "train_B"), "--num_workers", "0"]
@@ -152,6 +188,20 @@ def test_check_reads_conditions(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "bad: Row 2 (" in printed and "has 1920 values that are NaN and 0 that are infinite, of 1920" in printed
     assert "4 pairs read" in printed and "1 bad" in printed and "grass" in printed
+
+
+def test_check_reads_conditions_beside_panoptic_masks(tmp_path, capsys):
+    write_panoptic(tmp_path)
+    for path in (tmp_path / "val2017").iterdir():
+        save(tmp_path / "depth" / f"{path.stem}_depth.png", Image.open(path).convert("L"))
+    command = ["check", "--image_folder", str(tmp_path / "val2017"), "--num_workers", "0"]
+    annotations = tmp_path / "annotations" / "panoptic_val2017"
+    command += ["--mask_folder", str(annotations), "--panoptic_json", f"{annotations}.json"]
+    command += ["--condition_folder", str(tmp_path / "depth"), "--condition_channels", "1"]
+    assert main([*command, "--condition_suffix", "_depth.png", "--sheet", str(tmp_path / "sheet.png")]) == 0
+    assert "2 pairs read" in capsys.readouterr().out
+    assert main([*command, "--sheet", str(tmp_path / "other.png")]) == 2
+    assert "depth has no file for the image 000000000139.jpg, and none for 1 more" in capsys.readouterr().err
 
 
 FOLDERS = ["--image_folder", "p", "--mask_folder", "m"]
@@ -194,8 +244,8 @@ FOLDERS = ["--image_folder", "p", "--mask_folder", "m"]
             "--discriminator segmentation classifies pixels by label, and there are no masks",
         ),
         (
-            [*FOLDERS, "--condition_folder", "c", "--condition_channels", "1", "--panoptic_json", "j"],
-            "--panoptic_json names images and masks, but no conditions",
+            ["--image_folder", "p", "--condition_folder", "c", "--condition_channels", "1", "--panoptic_json", "j"],
+            "--panoptic_json belongs to --image_folder and --mask_folder, which are missing",
         ),
     ],
 )

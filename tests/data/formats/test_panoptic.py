@@ -137,3 +137,27 @@ def test_pixels_of_no_segment_need_an_unknown_label(tmp_path):
     rows = load_panoptic(str(annotations(tmp_path)), folders(tmp_path))
     with pytest.raises(ValueError, match=r"segment ids \[0\], .* has no unknown label for pixels without a segment"):
         read(rows, LabelSet.anonymous(201))
+
+
+def write_conditions(root, end=".png"):
+    """Write a condition for each image, whose value tells its place in the order of names."""
+    for number, name in enumerate(sorted(path.stem for path in (root / "val2017").iterdir())):
+        save(root / "depth" / f"{name}{end}", PIL.Image.new("L", SIZE[::-1], number + 1))
+    return {**folders(root), "condition": str(root / "depth")}
+
+
+@pytest.mark.parametrize(("end", "suffix"), [(".png", None), ("_depth.png", "_depth.png")])
+def test_conditions_have_the_names_of_the_images(end, suffix, tmp_path):
+    write_panoptic(tmp_path)
+    rows = load_panoptic(str(annotations(tmp_path)), write_conditions(tmp_path, end), condition_suffix=suffix)
+    order = sorted(rows["file_name"])
+    for row in rows:
+        assert np.unique(np.array(row["condition"])).tolist() == [order.index(row["file_name"]) + 1]
+
+
+def test_an_image_without_condition_is_named(tmp_path):
+    write_panoptic(tmp_path)
+    given = write_conditions(tmp_path)
+    (tmp_path / "depth" / "000000000285.png").unlink()
+    with pytest.raises(ValueError, match=r"depth has no file for the image 000000000285.jpg, and none for 0 more"):
+        load_panoptic(str(annotations(tmp_path)), given)

@@ -78,7 +78,8 @@ def load_folders(
         part = part if part and has_folder(folder, part) else ""
         masks_are_deep = column == "label" and class_masks is not None
         paths[column] = list_files(folder, part, is_deep=is_deep or masks_are_deep)
-        files[column] = _by_name(paths[column], column, folders, part, prefixes.get(column, ""), suffixes.get(column))
+        prefix, suffix = prefixes.get(column, ""), suffixes.get(column)
+        files[column] = files_by_name(paths[column], column, folders, part, prefix, suffix)
     classes = None
     if class_masks is not None:
         classes, strangers = group_by_photograph(files["label"], files["image"], class_masks)
@@ -129,7 +130,7 @@ def normalized(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _by_name(
+def files_by_name(
     paths: Iterable[str], column: str, folders: Mapping[str, str], part: str, prefix: str, suffix: str | None
 ) -> dict[str, str]:
     """Map the part of each name that partners share to the name in the folder."""

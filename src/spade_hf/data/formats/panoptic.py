@@ -5,6 +5,7 @@ A pixel's segment id is R + 256 G + 65536 B; 0 means no segment. Files are decod
 
 import json
 import os
+import posixpath
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,28 +16,43 @@ import PIL.Image
 
 from ...labels.label_set import LabelSet
 from ..image_files import FileImage
+from ..listing import list_files
+from .folders import files_by_name, normalized
 from .mask_format import MaskFormat
 
 
+CONDITION = "condition"  # column of conditions, which the JSON does not name
 SEGMENTS_COLUMN = "panoptic_segments"  # per row: {"id", "category_id"} of each segment in its mask
 
 
-def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Dataset:
+def load_panoptic(
+    panoptic_json: str,
+    folders: Mapping[str, str],
+    *,
+    condition_prefix: str | None = None,
+    condition_suffix: str | None = None,
+) -> datasets.Dataset:
     """Pair the images and masks that a panoptic JSON file names.
 
     Args:
         panoptic_json (`str`): The annotations, such as `panoptic_val2017.json`.
         folders (`Mapping[str, str]`): Column -> folder: `image` holds the files of the JSON's `images`, every other
             column those of its `annotations`: `{"image": "val2017", "label": "panoptic_val2017"}`. For a model with
-            instance edges also `"instance": "panoptic_val2017"`, because each segment has its own color.
+            instance edges also `"instance": "panoptic_val2017"`, because each segment has its own color. The JSON
+            has no conditions: those of the folder `condition` have their images' names.
+        condition_prefix, condition_suffix (`str`, *optional*): Start and end of the conditions' file names, which
+            images do not have, as in [`load_folders`].
 
     Returns:
         `datasets.Dataset`: These columns, `file_name` of the image and `panoptic_segments`, with which [`PairReader`]
             maps segments to categories; rows in the order of the annotations.
 
     Raises:
-        ValueError: If the JSON does not have this form, or names a file that is missing or elsewhere.
+        ValueError: If the JSON does not have this form, or names a file that is missing or elsewhere; if an image
+            has no condition.
     """
+    folders = dict(folders)
+    condition_folder = folders.pop(CONDITION, None)
     try:
         values = json.loads(Path(panoptic_json).read_text(encoding="utf-8"))
         names = {image["id"]: image["file_name"] for image in values["images"]}
@@ -69,6 +85,9 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
                 f"{missing[0]}, which {panoptic_json} names, is missing, and {len(missing) - 1} more files of the "
                 f"column `{column}`. Give the folder that holds these files."
             )
+    images = [image for image, _ in pairs]
+    if condition_folder is not None:
+        columns[CONDITION] = _conditions(images, condition_folder, condition_prefix or "", condition_suffix)
     features = datasets.Features(
         {column: FileImage() for column in columns}
         | {
@@ -76,8 +95,21 @@ def load_panoptic(panoptic_json: str, folders: Mapping[str, str]) -> datasets.Da
             SEGMENTS_COLUMN: [{"id": datasets.Value("int64"), "category_id": datasets.Value("int64")}],
         }
     )
-    extra = {"file_name": [image for image, _ in pairs], SEGMENTS_COLUMN: segments}
+    extra = {"file_name": images, SEGMENTS_COLUMN: segments}
     return datasets.Dataset.from_dict(columns | extra, features=features)
+
+
+def _conditions(images: list[str], folder: str, prefix: str, suffix: str | None) -> list[str]:
+    """Find the conditions of images by their names."""
+    paths = list_files(folder, is_deep=True)
+    found = files_by_name(paths, CONDITION, {CONDITION: folder}, "", prefix, suffix)
+    names = [normalized(posixpath.splitext(image)[0]) for image in images]
+    if missing := [image for name, image in zip(names, images, strict=True) if name not in found]:
+        raise ValueError(
+            f"{folder} has no file for the image {missing[0]}, and none for {len(missing) - 1} more. A condition has "
+            "its image's name; give what its name begins or ends with besides as condition prefix or suffix."
+        )
+    return [paths[found[name]] for name in names]
 
 
 def categories_of_segments(
