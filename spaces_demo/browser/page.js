@@ -427,6 +427,7 @@ $("four").addEventListener("click", () => {
 });
 $("compare-view").addEventListener("click", () => document.dispatchEvent(new CustomEvent("view", { detail: "compare" })));
 $("save-picture").addEventListener("click", () => saveCanvas($("picture"), "picture.png"));
+$("save-twice").addEventListener("click", () => document.dispatchEvent(new Event("save-twice")));
 $("save-mask").addEventListener("click", saveMask);
 $("save-scene").addEventListener("click", saveScene);
 $("surprise").addEventListener("click", () => {

@@ -214,6 +214,9 @@ def test_paint_style_upload_and_download(visitor):
 
     # what is downloaded is what is seen
     np.testing.assert_array_equal(np.array(Image.open(visitor.download("Save picture"))), own)
+    twice = Image.open(visitor.download("Picture ×2"))
+    assert twice.size == (2 * own.shape[1], 2 * own.shape[0])
+    assert np.corrcoef(np.array(twice.convert("RGB").reduce(2)).ravel(), own.ravel())[0, 1] > 0.95
     np.testing.assert_array_equal(np.array(Image.open(visitor.download("Gray mask"))), mask)
 
     # a scene that opens again

@@ -45,6 +45,12 @@ def test_a_visit(browser, pipeline, site, url, width, tmp_path):
     download.value.save_as(tmp_path / "mask.png")
     saved = painter.label_set.colorize(painter.at_image_size(label_map))
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png").convert("RGB")), saved)
+    with page.expect_download() as download:
+        page.locator("#save-twice").click()
+    download.value.save_as(tmp_path / "twice.png")
+    twice = Image.open(tmp_path / "twice.png").convert("RGB")
+    assert twice.size == (128, 128)
+    assert np.corrcoef(np.asarray(twice.reduce(2)).ravel(), visitor.picture().ravel())[0, 1] > 0.95
     sunset = visitor.after(lambda: page.locator("#styles button[data-name=sunset]").click())
     assert page.locator("#status").inner_text().endswith("64 x 64 pixels · style: sunset")
     with page.expect_download() as download:

@@ -43,6 +43,7 @@ SAVE_IMAGE = """() => {
     const link = document.createElement("a");
     link.href = document.querySelector("#picture img").src; link.download = "picture.png"; link.click();
 }"""
+SAVE_TWICE = """() => { document.dispatchEvent(new Event("save-twice")); }"""
 SAVE_FILE = """(file) => {
     const link = document.createElement("a");
     link.href = file.url; link.download = file.orig_name; link.click();
@@ -130,6 +131,7 @@ def wire(on: Handlers, page: Page) -> None:
     then_paint(page.new_layout.click(on.new_layout, page.canvas, [page.canvas, page.masks], js=WAIT, **natural))
     page.compare.click(None, js=SHOW_COMPARE, **private)
     page.save.click(None, js=SAVE_IMAGE, **private)
+    page.save_twice.click(None, js=SAVE_TWICE, **private)
     page.four.click(
         on.paint_variants,
         [page.canvas, page.vividness, *outlines],

@@ -40,6 +40,7 @@ class Page:
     four: gr.Button
     compare: gr.Button
     save: gr.Button
+    save_twice: gr.Button
     live: gr.Checkbox
     paint: gr.Button
     image: gr.Image
@@ -104,9 +105,12 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
             lay_out_start(on, page)
         with gr.Column(min_width=300, elem_id="save"):
             heading(
-                "Download", "The mask in colors or as gray label numbers, the style, or the scene to continue later."
+                "Download",
+                "The picture at twice its size, the mask in colors or as gray label numbers, the style, or the scene to "
+                "continue later.",
             )
             with gr.Row():
+                page.save_twice = gr.Button("Picture ×2", size="sm", min_width=80)
                 page.downloads = {
                     what: gr.Button(what, size="sm", min_width=80, visible=what != "Style" or painter.has_styles)
                     for what in DOWNLOADS

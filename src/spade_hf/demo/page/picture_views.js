@@ -5,8 +5,9 @@ const LONGEST = 2000; // ms from Gradio's news of a picture to the picture
  * ("compare"), or four pictures to choose from ("variants").
  *
  * Document events: "view" (its detail is the name; the same name again removes it), "mask" (the canvas changed), "photo" (one
- * became the canvas), "picture" (a new picture is painted, so the four are outdated), "waiting" (for a picture unlike the old one, which is dimmed) and "painted"
- * (it is here; its detail is the address where the picture is a file).
+ * became the canvas), "picture" (a new picture is painted, so the four are outdated), "waiting" (for a picture unlike the old
+ * one, which is dimmed), "painted" (it is here; its detail is the address where the picture is a file) and "save-twice" (download
+ * the picture at twice its size).
  *
  * @param {Element} element Holds picture_views.html, inside #show, whose attribute data-view is the name.
  * @param {boolean} isRestoring Whether the picture that is here is not the visitor's: it is hidden until "restored", an event like
@@ -48,8 +49,25 @@ export function mountViews(element, isRestoring = false) {
     await image()?.decode().catch(() => {});
   }
 
+  /** Downloads the picture, enlarged smoothly: a model of this size paints another picture at twice the size. */
+  function saveTwice() {
+    const picture = frame.querySelector("#picture img, canvas#picture");
+    const large = document.createElement("canvas");
+    large.width = 2 * (picture.naturalWidth ?? picture.width);
+    large.height = 2 * (picture.naturalHeight ?? picture.height);
+    const context = large.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(picture, 0, 0, large.width, large.height);
+    large.toBlob((blob) => {
+      const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: "picture_2x.png" });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    }, "image/png");
+  }
+
   divider.addEventListener("input", () => element.style.setProperty("--divider", `${divider.value}%`));
   document.addEventListener("view", ({ detail: name }) => show(name === frame.dataset.view ? "" : name));
+  document.addEventListener("save-twice", saveTwice);
   document.addEventListener("mask", () => { if (frame.dataset.view === "compare") copyMask(); });
   document.addEventListener("photo", () => frame.scrollIntoView({ behavior: "smooth", block: "nearest" }));
   document.addEventListener("picture", () => { if (frame.dataset.view === "variants") show(""); });
