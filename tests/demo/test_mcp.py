@@ -15,8 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
+from spade_hf import SPADEPipeline
 from spade_hf.demo import build_demo, launch_options
 
+from ..tiny_networks import varied_segmenter
 from .conftest import png
 
 
@@ -24,8 +26,14 @@ mcp = pytest.importorskip("mcp", reason="mcp is not installed (the extra `mcp`)"
 
 
 @pytest.fixture(scope="module")
-def address(cache: str, outlined) -> Iterator[str]:
-    demo = build_demo(outlined)
+def model(outlined) -> SPADEPipeline:
+    """A model with everything that the tools use."""
+    return SPADEPipeline(**{**outlined.components, "segmenter": varied_segmenter(num_labels=12)})
+
+
+@pytest.fixture(scope="module")
+def address(cache: str, model) -> Iterator[str]:
+    demo = build_demo(model)
     demo.launch(**launch_options(mcp=True), prevent_thread_lock=True, quiet=True)
     yield demo.local_url
     demo.close()
@@ -72,7 +80,7 @@ def strokes() -> np.ndarray:
 
 def test_an_agent_finds_the_tools_and_what_they_take(ask):
     tools = {tool.name: tool for tool in ask(lambda session: session.list_tools()).tools}
-    assert set(tools) == {"generate", "labels", "refine"}
+    assert set(tools) == {"generate", "labels", "refine", "segment"}
     assert tools["generate"].description.startswith("Paint a mask.")
     assert set(tools["refine"].inputSchema["properties"]) == {"mask", "strength", "seed"}
     assert "label ids" in tools["generate"].inputSchema["properties"]["mask"]["description"]
@@ -96,6 +104,17 @@ def test_an_agent_refines_strokes(call, outlined):
     np.testing.assert_array_equal(image_of(result), np.array(expected))
     refused = call("refine", mask=url_of(png(strokes())), strength=2, seed=5)
     assert refused.isError and "`strength` is 2; give a number from 0 to 1" in refused.content[0].text
+
+
+def test_an_agent_makes_a_mask_of_a_photograph(call, model):
+    photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    photo[24:] = 40
+    result = image_of(call("segment", photo=url_of(png(photo))))
+    np.testing.assert_array_equal(result, np.array(model.segment(Image.fromarray(photo))[0]))
+    assert len(np.unique(result)) > 1
+    assert np.abs(image_of(call("generate", mask=url_of(png(result)), seed=3)).std()) > 0
+    refused = call("segment")
+    assert refused.isError
 
 
 def test_an_upload_is_named_by_its_url(address, call, outlined):

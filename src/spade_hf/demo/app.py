@@ -148,6 +148,8 @@ def wire(on: Handlers, page: Page) -> None:
     gr.on([], on.labels, None, page.api_labels, api_name="labels", **public)
     if on.painter.has_outlines:
         gr.on([], on.refine, page.api_refine, page.api_image, api_name="refine", **public)
+    if on.painter.reads_photos:
+        gr.on([], on.segment, page.api_segment, page.api_image, api_name="segment", **public)
 
 
 def launch_options(*, mcp: bool = False) -> dict[str, Any]:

@@ -405,8 +405,25 @@ class Handlers:
         if strength is None or not 0 <= strength <= 1:
             raise ValueError(f"`strength` is {strength}; give a number from 0 to 1.")
         label_map = read_mask(mask, self.processor, self.painter.formats).label_map
-        natural = self.painter.refine(label_map, Outlines(strength, checked_seed(seed)))
-        return Image.fromarray(natural.astype(np.uint8 if max(self.painter.label_set.ids) <= 255 else np.uint16))
+        return self._ids(self.painter.refine(label_map, Outlines(strength, checked_seed(seed))))
+
+    @tells_the_user
+    def segment(self, photo: bytes | None) -> Image.Image:
+        """Tell the labels of a photograph: its mask, to change and to paint.
+
+        Args:
+            photo: A photograph; one of more than 1024 pixels per side is reduced.
+
+        Returns:
+            The mask in the upright photograph's size, a gray PNG of label ids.
+        """
+        if photo is None:
+            raise ValueError("`photo` is missing: send a photograph.")
+        image = read_photo(photo)
+        return self._ids(self.painter.label_map_of_photo(image, (image.height, image.width))[0])
+
+    def _ids(self, label_map: np.ndarray) -> Image.Image:
+        return Image.fromarray(label_map.astype(np.uint8 if max(self.painter.label_set.ids) <= 255 else np.uint16))
 
 
 def line_about(painting: Painting, *, timed: bool = True) -> str:

@@ -77,6 +77,7 @@ class Page:
 
     api: list[gr.File | gr.Number]
     api_refine: list[gr.File | gr.Number]
+    api_segment: gr.File
     api_image: gr.Image
     api_labels: gr.JSON
 
@@ -123,6 +124,7 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
         mask, seed = gr.File(label="mask", type="binary"), gr.Number(label="seed")
         page.api = [mask, gr.File(label="style", type="binary"), seed]
         page.api_refine = [mask, gr.Number(label="strength"), seed]
+        page.api_segment = gr.File(label="photo", type="binary")
         page.api_image = gr.Image(label="picture", format="png")
         page.api_labels = gr.JSON(label="labels")
     return page
