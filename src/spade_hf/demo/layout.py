@@ -107,8 +107,8 @@ def lay_out(on: Handlers, canvas: str, styles: StyleList | None) -> Page:
         with gr.Column(min_width=300, elem_id="save"):
             heading(
                 "Download",
-                "The picture at twice its size, the mask in colors or as gray label numbers, the style, or the scene to "
-                "continue later.",
+                "The picture at twice its size, the mask in colors or as gray label numbers, the style, or the scene "
+                "to continue later.",
             )
             with gr.Row():
                 page.save_twice = gr.Button("Picture ×2", size="sm", min_width=80)
