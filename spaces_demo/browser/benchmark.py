@@ -1,6 +1,7 @@
-"""Time the page in headless Chromium, alternating between sparse and dense modulation.
+"""Time the page in headless Chromium, alternating between sparse and dense modulation, or between types of weights.
 
     python spaces_demo/browser/benchmark.py
+    python spaces_demo/browser/benchmark.py --dtypes float16 int8
 
 Needs Chromium and the extras test, demo and export.
 """
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from build import build, fetch_runtime
 from playwright.sync_api import Page, sync_playwright
@@ -24,6 +26,7 @@ from spade_hf import BUNDLED_MODEL, SPADEPipeline
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROUNDS = 4
+DTYPES = ("float32", "float16", "int8")
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
@@ -41,8 +44,9 @@ def serve(folder: Path) -> str:
 
 
 def sizes(folder: Path) -> tuple[int, int]:
-    """Count the bytes that a visit loads, all but the Space's card: as they are, and compressed as a server does."""
-    contents = [path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "README.md"]
+    """Count the bytes that a visit without a photo loads: as they are, and compressed as a server does."""
+    others = ("README.md", "segmenter.onnx")
+    contents = [path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name not in others]
     return sum(map(len, contents)), sum(len(gzip.compress(content)) for content in contents)
 
 
@@ -62,30 +66,34 @@ def main() -> None:
     """Print the median time of a picture, the time until the first one, and the size of a visit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=BUNDLED_MODEL, help="folder or Hub id; default: the bundled landscapes")
-    parser.add_argument("--pictures", type=int, default=20, help="number of each modulation's pictures")
+    parser.add_argument("--pictures", type=int, default=20, help="number of each page's pictures")
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, help="compare these, with sparse modulation")
     args = parser.parse_args()
+    compared: dict[str, dict[str, Any]] = {name: {"modulation": name} for name in ("sparse", "dense")}
+    if args.dtypes:
+        compared = {name: {"dtype": name} for name in args.dtypes}
     pipeline = SPADEPipeline.from_pretrained(args.model)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         runtime = fetch_runtime(Path(temporary))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         pages, times = {}, {}
-        for modulation in ("sparse", "dense"):
-            folder = Path(temporary) / modulation
-            build(pipeline, folder, runtime, modulation)
-            pages[modulation] = browser.new_context(bypass_csp=True).new_page()  # for `wait_for_function`
+        for name, options in compared.items():
+            folder = Path(temporary) / name
+            build(pipeline, folder, runtime, **options)
+            pages[name] = browser.new_context(bypass_csp=True).new_page()  # for `wait_for_function`
             start = time.perf_counter()
-            pages[modulation].goto(serve(folder))
-            pages[modulation].wait_for_function("document.body.dataset.pictures >= 1", timeout=120_000)
+            pages[name].goto(serve(folder))
+            pages[name].wait_for_function("document.body.dataset.pictures >= 1", timeout=120_000)
             seconds = time.perf_counter() - start
-            times[modulation] = []
+            times[name] = []
             size, compressed = (bytes_ / 1e6 for bytes_ in sizes(folder))
-            print(f"{modulation}: first picture after {seconds:.1f} s, {size:.1f} MB, compressed {compressed:.1f} MB")
+            print(f"{name}: first picture after {seconds:.1f} s, {size:.1f} MB, compressed {compressed:.1f} MB")
         for _ in range(ROUNDS):
-            for modulation, page in pages.items():
-                times[modulation] += paint(page, args.pictures // ROUNDS)
-        for modulation, measured in times.items():
+            for name, page in pages.items():
+                times[name] += paint(page, args.pictures // ROUNDS)
+        for name, measured in times.items():
             low, middle, high = min(measured), statistics.median(measured), max(measured)
-            print(f"{modulation}: median of {len(measured)} pictures {middle:.0f} ms, {low:.0f} to {high:.0f}")
+            print(f"{name}: median of {len(measured)} pictures {middle:.0f} ms, {low:.0f} to {high:.0f}")
         browser.close()
 
 

@@ -79,7 +79,7 @@ def build(
     folder: Path,
     runtime: Path,
     modulation: Modulation = "sparse",
-    dtype: Dtype = "float16",
+    dtype: Dtype = "int8",
 ) -> None:
     """Write the page.
 
@@ -88,7 +88,7 @@ def build(
         folder (`Path`): Created if it does not exist; the version of an earlier build is replaced.
         runtime (`Path`): Folder of onnxruntime-web's files.
         modulation (`str`, defaults to "sparse"): Of the generator's file; see `spade_hf.export.export_generator`.
-        dtype (`str`, defaults to "float16"): Of the weights in the generator's file.
+        dtype (`str`, defaults to "int8"): Of the weights in the generator's file; those of the others are float16.
     """
     with tempfile.TemporaryDirectory() as temporary:
         parts = Path(temporary)
@@ -273,8 +273,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--dtype",
         choices=("float32", "float16", "int8"),
-        default="float16",
-        help="of the generator's weights; int8 makes a smaller download, and pictures that differ a little",
+        default="int8",
+        help="of the generator's weights; int8 (default) makes a smaller download, and pictures that differ a little",
     )
     parser.add_argument("--repo_id", help="USER/SPACE: also upload it to the Hub as a static Space")
     args = parser.parse_args(arguments)

@@ -125,7 +125,7 @@ def test_gray_is_shown_as_gray_and_of_more_channels_the_first_three(browser, bui
     (tmp_path / "runtime").mkdir()
     for name, on_page in build.RUNTIME_FILES.items():
         shutil.copy(parts / "runtime" / on_page, tmp_path / "runtime" / name)
-    generator = exported_copy(tiny_generator(num_labels=12, image_channels=count), "float16")
+    generator = exported_copy(tiny_generator(num_labels=12, image_channels=count), "int8")
     processor = SPADEImageProcessor(label_set=LabelSet.from_name("landscapes"), image_channels=count)
     pipeline = SPADEPipeline(generator, processor, tiny_style_encoder(image_channels=count))
     build.build(pipeline, tmp_path / "site", tmp_path / "runtime")

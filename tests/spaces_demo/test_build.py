@@ -102,8 +102,8 @@ def test_it_becomes_a_static_space(build, pipeline, hub, tmp_path, monkeypatch, 
     api.upload_file(
         repo_id="alice/browser-page", repo_type="space", path_or_fileobj=b"old", path_in_repo=f"{older}/page.js"
     )
-    build.main([*options, "--repo_id", "alice/browser-page", "--dtype", "int8"])
-    assert asked == [{"dtype": "int8", "modulation": "sparse"}]
+    build.main([*options, "--repo_id", "alice/browser-page", "--dtype", "float16"])
+    assert asked == [{"dtype": "float16", "modulation": "sparse"}]
     assert "alice/browser-page" in capsys.readouterr().out
     card = (tmp_path / "site" / "README.md").read_text()
     assert "sdk: static" in card
