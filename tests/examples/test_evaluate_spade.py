@@ -350,7 +350,8 @@ def test_rows_are_hashed_once_and_only_to_keep_results(evaluate, model, data, tm
     assert len(hashed_rows) == 6 + 6  # the segmenter's and the scored pairs
 
 
-def test_a_model_that_paints_at_another_size(evaluate, model, data, tmp_path):
+@pytest.mark.parametrize("painting_size", [(32, 32), (160, 192)], ids=["enlarged", "reduced"])
+def test_a_model_that_paints_at_another_size(painting_size, evaluate, model, data, tmp_path):
     command = (
         "--model",
         model,
@@ -360,16 +361,23 @@ def test_a_model_that_paints_at_another_size(evaluate, model, data, tmp_path):
         40,
         48,
     )
-    assert evaluate(*command, "--painting_size", 32, 64).status == 0
+    assert evaluate(*command, "--painting_size", *painting_size).status == 0
     first, *_ = sorted(tmp_path.glob("pictures-*/exact/*.png"))
     pipeline = SPADEPipeline.from_pretrained(model)
     rows = datasets.load_from_disk(str(data))["validation"]
     sample = make_dataset(rows, transform=dataclasses.replace(CENTER, resolution=(40, 48)))[0]
     z = pipeline.encode_style(to_8_bits(sample["real_images"])[None])
     with torch.no_grad():
-        (image,) = to_8_bits(pipeline.generator(resize_labels(sample["label_map"][None], (32, 64)), z).images)
-    expected = resize_bicubic(image[None], (40, 48))[0].movedim(0, -1)
-    np.testing.assert_allclose(np.array(Image.open(first)).astype(int), expected.int(), atol=1)
+        (image,) = to_8_bits(pipeline.generator(resize_labels(sample["label_map"][None], painting_size), z).images)
+    if painting_size == (32, 32):
+        expected = resize_bicubic(image[None], (40, 48))[0]
+    else:  # what is read of a real picture of that size
+        painted = Image.fromarray(image.movedim(0, -1).numpy())
+        rows = datasets.Dataset.from_list([{"image": painted, "label": Image.new("L", painted.size)}])
+        reader = make_dataset(rows, transform=dataclasses.replace(CENTER, resolution=(40, 48)))
+        expected = to_8_bits(reader[0]["real_images"])
+    expected = expected.movedim(0, -1).int().numpy()
+    np.testing.assert_allclose(np.array(Image.open(first)).astype(int), expected, atol=1)
 
 
 def test_masks_are_refined_at_the_size_at_which_the_model_paints(model, data, monkeypatch):

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..images.resize import resize_photo
+
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: red, green, blue to gray
 LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
@@ -74,6 +76,16 @@ def reduce_and_enlarge(images: Tensor, side: int) -> Tensor:
         raise ValueError(f"`side` is {side}; the pictures are {height}x{width}. It must be from 1 to their side - 1.")
     small = (round(height * side / min(height, width)), round(width * side / min(height, width)))
     return resize_bicubic(resize_bicubic(images, small), (height, width))
+
+
+def resize_painted(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize images to the size at which they are judged: reduced as real ones are when they are read, or enlarged.
+
+    uint8 `(N, I, H, W)` -> uint8 `(N, I, height, width)`. Another filter for real images would be another sharpness.
+    """
+    if size[0] * size[1] >= images.shape[-2] * images.shape[-1]:
+        return resize_bicubic(images, size)
+    return torch.stack([(resize_photo(one / 255, size) * 255).round().byte() for one in images])
 
 
 def resize_bicubic(images: Tensor, size: tuple[int, int]) -> Tensor:

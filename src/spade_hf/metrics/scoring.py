@@ -23,7 +23,7 @@ from ..seeding import generators
 from .caches import ImageCache
 from .figures import Judge, Measurements
 from .outlines import count_changes, count_kept_parts, count_outlines
-from .pixels import reduce_and_enlarge, resize_bicubic
+from .pixels import reduce_and_enlarge, resize_painted
 
 
 SIMPLIFICATION, STYLE, FIRST, SECOND, OUTLINES = range(5)  # streams of a row's random numbers
@@ -176,7 +176,7 @@ class Scorer:
             inputs = {name: self._at_painting_size(name, one) for name, one in inputs.items()}
         others = {name: one for name, one in inputs.items() if name != "segmap"}
         images = to_8_bits(self.pipeline.generator(inputs["segmap"], z, **others).images)
-        return resize_bicubic(images, self.dataset.reader.transform.resolution)
+        return resize_painted(images, self.dataset.reader.transform.resolution)
 
     def _at_painting_size(self, name: str, values: Tensor | None) -> Tensor | None:
         if values is None or self.painting_size is None:

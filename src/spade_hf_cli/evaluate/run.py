@@ -141,7 +141,6 @@ def main(args: argparse.Namespace) -> None:
             "ignored_pixels",
             "seed",
         )
-        names += () if args.painting_size is None else ("painting_size",)
         names += () if args.outline_strength is None else ("outline_strength", "outline_steps")
         settings = {"num_images": len(dataset), **{name: getattr(args, name) for name in names}}
         data = {"dataset_name": args.dataset_name, "split": args.split, "settings": settings}
