@@ -11,12 +11,12 @@ from torch.nn.utils import parametrize
 
 def has_hooks(module: nn.Module) -> bool:
     """Return whether a call of `module` runs hooks, or a `forward` that a hook library has set on the object."""
-    return bool(
+    return bool(  # torch 2.8 compiles no `vars(module)`
         module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
-        or "forward" in vars(module)  # hooks of diffusers and accelerate
+        or "forward" in module.__dict__  # hooks of diffusers and accelerate
     )
 
 

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..execution.graphs import is_exporting
+
 
 # Expansion, kernel size and stride of the seven stages, the same for all variants.
 STAGES = ((1, 3, 1), (6, 3, 2), (6, 5, 2), (6, 3, 2), (6, 5, 1), (6, 5, 2), (6, 3, 1))
@@ -50,7 +52,7 @@ class SamePadConv2d(nn.Conv2d):
         """Map `(N, I, H, W)` to `(N, O, ceil(H / stride), ceil(W / stride))`."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         # pixels added to a dimension, so that the last of ceil(size / stride) windows fits
-        if torch.compiler.is_exporting():  # for multiples of the stride alone: a formula of a size would be exported
+        if is_exporting():  # for multiples of the stride alone: a formula of a size would be exported
             pad_h = pad_w = kernel - stride
         else:
             pad_h, pad_w = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])

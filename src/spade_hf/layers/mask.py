@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..execution.graphs import is_exporting
 from .sparse.neighborhoods import LabelNeighborhoods
 
 
@@ -97,7 +98,7 @@ class SemanticMask:
         """Return the mask as `(N, L, *size)`: labels resized by nearest neighbor, then the condition, averaged."""
         if self.band is not None:
             return self._whole.segmap_at(self.band.size)[:, :, self.band.rows]  # (N, L, rows, W)
-        key = str(size) if torch.compiler.is_exporting() else size  # symbolic sizes are not hashable
+        key = str(size) if is_exporting() else size  # symbolic sizes are not hashable
         if key not in self._segmaps:
             maps = []
             if self.segmap is not None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from ...execution.graphs import is_exporting
 from ...execution.plain_layers import has_fixed_statistics, is_plain_conv
 from ..mask import SemanticMask
 from .modulation import modulate, neighborhood_modulation
@@ -46,7 +47,7 @@ class ModulatedLayer(Protocol):
     conv_gamma_beta: nn.Conv2d  # D to 2C channels: C gammas, then C betas
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a hash of the layer fails while torch 2.8 and 2.9 compile
 class SparsePath:
     """A view of a SPADE layer that computes it by neighborhoods. It is not a module, so the layer keeps its weights.
 
@@ -78,7 +79,7 @@ class SparsePath:
         """Return whether this layer permits the path: it reads weights directly, and no exported graph can use it."""
         backend = self.layer.modulation_backend
         is_chosen = backend == "sparse" or (backend == "auto" and mask.device.type in SPARSE_DEVICES)
-        is_allowed = mask.is_hard and is_chosen and not torch.compiler.is_exporting()
+        is_allowed = mask.is_hard and is_chosen and not is_exporting()
         convs = (self.layer.conv_mask, self.layer.conv_gamma_beta)
         return is_allowed and all(_has_weights_at_hand(conv, mask) for conv in convs)
 
@@ -129,7 +130,7 @@ class SparsePath:
 def permits_sparse(layers: Iterable[ModulatedLayer], mask: SemanticMask) -> bool:
     """Return whether there are layers, and all of them permit the path: asked once for a forward pass."""
     paths = [SparsePath(layer) for layer in layers]
-    return bool(paths) and all(path.permits(mask) for path in paths)
+    return len(paths) > 0 and all(path.permits(mask) for path in paths)
 
 
 def _has_weights_at_hand(conv: nn.Conv2d, mask: SemanticMask) -> bool:
