@@ -55,6 +55,7 @@ from .parser import build_parser
 
 logger = logging.getLogger(__name__)
 SHEET_ROWS = 8
+FEW_PAIRS = 300  # below, the table says that its figures are rough
 
 
 def main(args: argparse.Namespace) -> None:
@@ -288,6 +289,8 @@ def write(
     table = format_table(figures, without_simplified)
     if "refined" in figures:
         table += "\n\n" + format_outlines({kind: figures[kind].outlines for kind in REDRAWN})
+    count = len(real.features)
+    table += f"\n\n{count} pairs" + (f"; figures of fewer than {FEW_PAIRS} are rough." if count < FEW_PAIRS else ".")
     print(table)
     if args.json is not None:
         write_text(Path(args.json), json.dumps(report, indent=2) + "\n")
