@@ -296,7 +296,8 @@ class Handler(BaseHTTPRequestHandler):
             elif key != "header":
                 raise HubError(400, f"Unknown operation {key}")
         commit = repo.commit(revision, files)
-        self.reply({"commitOid": commit, "commitUrl": f"{self.hub.url}/{repo_id}/commit/{commit}"})
+        place = repo_id if kind == "models" else f"{kind}/{repo_id}"
+        self.reply({"commitOid": commit, "commitUrl": f"{self.hub.url}/{place}/commit/{commit}"})
 
     # Pull
 

@@ -59,6 +59,7 @@ def test_push_to_hub_and_back(pushed, hub):
     """From a data set on the Hub to a model on the Hub, with a card that says what it is."""
     repo_id, _, result = pushed
     assert result.status == 0, result.stderr
+    assert f"Uploaded to {hub.url}/{repo_id}\n" in result.stdout
     files = set(HfApi().list_repo_files(repo_id))
     assert {"README.md", "model_index.json", "generator/config.json", "samples/final.png"} <= files
     assert not [name for name in files if "checkpoint-" in name or "step-" in name or name.endswith((".bin", ".pkl"))]

@@ -410,7 +410,8 @@ def test_pushed_to_the_hub(synthesize, model, masks, tmp_path, hub, monkeypatch)
     monkeypatch.setenv("HF_TOKEN", hub.token)
     name = f"{hub.user}/synthetic-masks"
     command = options(model, masks, tmp_path / "out", "--push_to_hub", "--hub_dataset_id", name)
-    assert synthesize(*command).status == 0
+    result = synthesize(*command)
+    assert result.status == 0 and f"Uploaded to {hub.url}/datasets/{name}\n" in result.stdout
     files = hub.repos["datasets", name].commits[hub.repos["datasets", name].refs["main"]]
     assert set(files) - {".gitattributes"} == {*contents(tmp_path / "out"), "README.md"} - {".masks"}
     rows = datasets.load_dataset(name, split="train", cache_dir=str(tmp_path / "cache"))

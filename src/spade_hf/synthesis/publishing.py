@@ -23,9 +23,9 @@ def check_repository(repo_id: str) -> None:
         )
 
 
-def push(folder: Path, repo_id: str) -> None:
-    """Upload the folder in one commit, which also deletes the rows of an earlier data set."""
-    upload_folder(
+def push(folder: Path, repo_id: str) -> str:
+    """Upload the folder in one commit, which also deletes the rows of an earlier data set; return its address."""
+    commit = upload_folder(
         repo_id=repo_id,
         folder_path=folder,
         repo_type="dataset",
@@ -33,3 +33,4 @@ def push(folder: Path, repo_id: str) -> None:
         ignore_patterns=[f"*{UNFINISHED}", MASKS_FILE],
         delete_patterns=ROW_FILES,
     )
+    return str(commit.repo_url)

@@ -41,19 +41,23 @@ logger = logging.getLogger(__name__)
 LAST_CHECKPOINT = "last-checkpoint"  # the branch
 
 
-def upload(output_dir: Path, repo_id: str) -> None:
+def upload(output_dir: Path, repo_id: str) -> str:
     """Push the model, its card and the images that the card shows, and nothing else that is in the folder.
+
+    Returns:
+        `str`: The repository's address.
 
     Raises:
         OSError: If the upload fails.
     """
     try:
-        upload_folder(
+        commit = upload_folder(
             repo_id=repo_id,
             folder_path=output_dir,
             commit_message="A trained model",
             allow_patterns=[*own_files(output_dir), README, *FINAL_SAMPLES, LOSSES],
         )
+        return str(commit.repo_url)
     except HTTPError as error:  # also if the Hub cannot be reached
         raise OSError(
             f"The model in {output_dir} was not uploaded to {repo_id}: {one_line(error)}. To upload it, "

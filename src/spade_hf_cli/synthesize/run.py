@@ -81,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
         raise ValueError(f"None of the {len(synthesizer.masks)} masks can be read; the first one: {broken[0]}")
     write_data_card(folder, summary, settings, pipeline, license=license_of(model))
     if args.push_to_hub:
-        push(folder, args.repo_id)
+        print(f"Uploaded to {push(folder, args.repo_id)}")
     print(f"{folder}: {summary.num_rows} rows")
     if summary.missing:
         print(

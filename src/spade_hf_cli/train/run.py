@@ -164,6 +164,6 @@ def main(options: TrainOptions) -> None:
             messages.warn_of_broken_rows(len(broken_rows), num_samples)
         publisher.save(state.global_step, num_broken=len(broken_rows))
         if options.push_to_hub:
-            upload(output_dir, publisher.repo_id)
+            say(f"Uploaded to {upload(output_dir, publisher.repo_id)}")
     accelerator.end_training()
     say(messages.describe_end(output_dir, GRID, usage=f"Paint with it: {messages.paint_command(output_dir, inputs)}"))

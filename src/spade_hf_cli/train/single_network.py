@@ -193,6 +193,6 @@ def train_network(
             messages.warn_of_broken_rows(len(broken_rows), len(dataset))
         publisher.save(state.global_step, num_broken=len(broken_rows))
         if options.push_to_hub:
-            upload(output_dir, publisher.repo_id)
+            say(f"Uploaded to {upload(output_dir, publisher.repo_id)}")
     accelerator.end_training()
     say(messages.describe_end(output_dir, GRID, usage=program.describe_usage(output_dir)))
