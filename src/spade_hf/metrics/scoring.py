@@ -173,17 +173,17 @@ class Scorer:
         elif latent_dim is not None:
             z = torch.stack([torch.randn(latent_dim, generator=rng) for rng in rngs]).to(self.device)  # (N, Z)
         if self.painting_size is not None:
-            inputs = {name: self._at_painting_size(name, one) for name, one in inputs.items()}
+            inputs = {name: self._resize(name, one, self.painting_size) for name, one in inputs.items()}
         others = {name: one for name, one in inputs.items() if name != "segmap"}
         images = to_8_bits(self.pipeline.generator(inputs["segmap"], z, **others).images)
         return resize_painted(images, self.dataset.reader.transform.resolution)
 
-    def _at_painting_size(self, name: str, values: Tensor | None) -> Tensor | None:
-        if values is None or self.painting_size is None:
-            return values
+    def _resize(self, name: str, values: Tensor | None, size: tuple[int, int]) -> Tensor | None:
+        if values is None:
+            return None
         if name == "condition":
-            return self.processor.resize_condition(list(values / 2 + 0.5), size=self.painting_size)
-        return resize_labels(values, self.painting_size)
+            return self.processor.resize_condition(list(values / 2 + 0.5), size=size)
+        return resize_labels(values, size)
 
     def _in_data_units(self, styles: Tensor) -> Tensor:
         """Convert uint8 images to what the pipeline reads: the same, or floats in its range of values."""

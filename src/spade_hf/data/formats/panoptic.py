@@ -107,7 +107,7 @@ def _conditions(images: list[str], folder: str, prefix: str, suffix: str | None)
     if missing := [image for name, image in zip(names, images, strict=True) if name not in found]:
         raise ValueError(
             f"{folder} has no file for the image {missing[0]}, and none for {len(missing) - 1} more. A condition has "
-            "its image's name; give what its name begins or ends with besides as condition prefix or suffix."
+            "its image's name. If it begins or ends otherwise, give `condition_prefix` or `condition_suffix`."
         )
     return [paths[found[name]] for name in names]
 
